@@ -1,0 +1,42 @@
+# Everything runs in .venv, which each target makes by itself, from pinned versions.
+
+OLDEST := 3.11
+IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null && $$p -c '$(IS_NEW_ENOUGH)' && echo $$p && break; done)
+IN_VENV := .venv/bin/python
+SOURCES := deploy.py deployer functions local tests
+
+.PHONY: demo test check setup lock clean
+
+demo: setup  ## the whole pipeline on this machine, from the live database to the warehouse
+	@$(IN_VENV) deploy.py local --once
+
+test: setup  ## all tests, with coverage
+	@$(IN_VENV) -m pytest --cov --cov-report=term --cov-fail-under=90
+
+check: setup  ## style, types, security
+	@$(IN_VENV) -m ruff format --check $(SOURCES)
+	@$(IN_VENV) -m ruff check $(SOURCES)
+	@$(IN_VENV) -m mypy
+	@$(IN_VENV) -m bandit --quiet --recursive --configfile pyproject.toml deploy.py deployer functions local
+
+setup: .venv/ready  ## .venv with everything in it
+
+.venv/ready: requirements/dev.txt
+	@test -n "$(PYTHON)" || { \
+		echo "Python $(OLDEST) or later is needed and was not found: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Setting up .venv (about a minute, once)"
+	@"$(PYTHON)" -m venv --clear .venv
+	@$(IN_VENV) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch .venv/ready
+
+LOCK := uvx uv pip compile --quiet --universal --python-version $(OLDEST) --generate-hashes --no-header
+lock:  ## new versions into requirements/, from pyproject.toml (needs uv)
+	$(LOCK) --upgrade pyproject.toml --group layer-arrow --group layer-postgres --group layer-pandas \
+		--group local-postgres --group test --group check -o requirements/dev.txt
+	for group in layer-arrow layer-postgres layer-pandas local-aws; do \
+		$(LOCK) --upgrade --group $$group -o requirements/$$group.txt || exit 1; done
+
+clean:  ## remove what was made here: .venv, packages, the local databases and AWS
+	rm -rf .venv .build .local
