@@ -1,0 +1,120 @@
+"""COPY streams between PostgreSQL and Arrow, both ways, in bounded memory and with exact types.
+
+CSV in which only an unquoted empty field is NULL keeps NULL and '' apart, and decimals decimal.
+COPY takes no bind parameters, so values reach a query as settings of the transaction.
+"""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO
+
+import pg8000.native
+import pyarrow as pa
+from pg8000.native import identifier
+from pyarrow import csv
+
+from functions.common.errors import DatabaseFailed
+
+BLOCK_BYTES = 8 << 20  # parsed at a time; no row may be longer
+PIPE_BYTES = 1 << 20
+
+SESSION = {"client_encoding": "UTF8", "DateStyle": "ISO, YMD", "TimeZone": "UTC"}
+"""What a connection must be opened with for the CSV to be read right."""
+
+
+def set_values(connection: pg8000.native.Connection, values: Mapping[str, str]) -> None:
+    """Give the rest of the transaction the values that `value(name)` reads in a query."""
+    for name, text in values.items():
+        connection.run("SELECT set_config(:name, :text, true)", name=f"etl.{name}", text=text)
+
+
+def value(name: str, cast: str) -> str:
+    """Return the SQL for a value that `set_values` gave, evaluated once for a statement."""
+    return f"(SELECT current_setting('etl.{name}')::{cast})"
+
+
+def array(numbers: Iterable[int]) -> str:
+    """Return PostgreSQL's text form of an array of integers."""
+    return "{" + ",".join(map(str, numbers)) + "}"
+
+
+def copy_out(
+    connection: pg8000.native.Connection, query: str, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a query, typed as `schema` says, while they come in.
+
+    The server sends through a pipe from a thread of its own, so memory holds a few blocks only.
+    Raises what the driver raises, and DatabaseFailed for a value that is not of its column's type.
+    """
+    readable, writable = os.pipe()
+    failures: list[Exception] = []
+    sender = threading.Thread(target=_send, args=(connection, query, writable, failures))
+    sender.start()
+    try:
+        with os.fdopen(readable, "rb", buffering=PIPE_BYTES) as stream:
+            yield from _parse(stream, schema)
+    except pa.ArrowInvalid as error:
+        sender.join()
+        if not failures or isinstance(failures[0], BrokenPipeError):
+            raise DatabaseFailed(f"a value does not fit its column's type: {error}") from error
+    finally:
+        sender.join()
+    if failures:
+        raise failures[0]
+
+
+def _send(
+    connection: pg8000.native.Connection, query: str, writable: int, failures: list[Exception]
+) -> None:
+    try:
+        with os.fdopen(writable, "wb", buffering=PIPE_BYTES) as stream:
+            connection.run(f"COPY ({query}) TO STDOUT (FORMAT csv)", stream=stream)
+    except (pg8000.native.Error, OSError) as error:
+        failures.append(error)
+
+
+def _parse(stream: IO[bytes], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    if not stream.peek(1):  # type: ignore[attr-defined]  # a BufferedReader; Arrow refuses no rows
+        return
+    reader = csv.open_csv(
+        stream,
+        csv.ReadOptions(column_names=schema.names, block_size=BLOCK_BYTES),
+        csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        _exact(schema),
+    )
+    yield from reader
+
+
+def _exact(schema: pa.Schema) -> csv.ConvertOptions:
+    """Return the options that read PostgreSQL's CSV as `schema`, NULL and '' apart."""
+    return csv.ConvertOptions(
+        column_types=schema,
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        true_values=["t"],
+        false_values=["f"],
+    )
+
+
+def copy_in(
+    connection: pg8000.native.Connection,
+    table: str,
+    columns: list[str],
+    batches: Iterable[pa.RecordBatch],
+) -> None:
+    """Append rows to a table; `columns` names its columns in the order of the batches' own."""
+    names = ", ".join(identifier(column) for column in columns)
+    connection.run(
+        f"COPY {identifier(table)} ({names}) FROM STDIN (FORMAT csv)",
+        stream=_csv_blocks(batches),
+    )
+
+
+def _csv_blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[memoryview]:
+    options = csv.WriteOptions(include_header=False, quoting_style="needed")
+    for batch in batches:
+        sink = pa.BufferOutputStream()
+        csv.write_csv(batch, sink, options)
+        yield memoryview(sink.getvalue())

@@ -1,0 +1,168 @@
+"""Connections to the source and the warehouse, from a secret, with TLS.
+
+Every failure of the driver becomes one of our errors here, in words that name the database and the
+next step. The password goes from Secrets Manager into the driver and nowhere else.
+"""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+import pg8000.native
+from botocore.exceptions import ClientError
+
+from functions.common.errors import (
+    DatabaseFailed,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    PipelineError,
+    SettingsError,
+)
+from functions.common.storage import error_code
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+CONNECT_SECONDS = 10.0
+
+# A dead peer is noticed within a minute, while a long statement may be silent for as long as it
+# needs: keepalive probes are answered by the peer's kernel.
+KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+
+
+class Database(msgspec.Struct, frozen=True):
+    """Where a database is and who we are there: the form of its secret.
+
+    `sslmode` is `disable`, `require` (encrypted, any certificate) or `verify-full`; `ca` is the
+    PEM text of the authorities to trust in place of the system's.
+    """
+
+    host: str
+    port: int
+    username: str
+    password: str
+    dbname: str
+    sslmode: Literal["disable", "require", "verify-full"] = "verify-full"
+    ca: str | None = None
+
+    def __str__(self) -> str:
+        return f"database {self.dbname} at {self.host}:{self.port} as {self.username}"
+
+    __repr__ = __str__  # the password is in no trace and no log
+
+
+def database_from_secret(client: "SecretsManagerClient", secret_id: str) -> Database:
+    """Return the database that a secret names; raise SettingsError if it cannot be read."""
+    try:
+        text = client.get_secret_value(SecretId=secret_id)["SecretString"]
+    except ClientError as error:
+        raise SettingsError(
+            f"secret {secret_id} cannot be read ({error_code(error)}): run deploy.py again"
+        ) from error
+    try:
+        return msgspec.json.decode(text, type=Database)
+    except msgspec.DecodeError:
+        # Not chained: the decoder's message may hold a piece of the secret.
+        raise SettingsError(
+            f"secret {secret_id} is not a database's: run deploy.py again"
+        ) from None
+
+
+@contextmanager
+def connection(database: Database, **parameters: str) -> Iterator[pg8000.native.Connection]:
+    """Open a connection, close it at the end, and put every driver error into our words.
+
+    `parameters` are run-time parameters of the session, such as `datestyle`.
+    """
+    with translated_errors(database):
+        opened = _connect(database, parameters)
+        try:
+            yield opened
+        finally:
+            _close(opened)
+
+
+def _connect(database: Database, parameters: dict[str, str]) -> pg8000.native.Connection:
+    try:
+        peer = socket.create_connection((database.host, database.port), CONNECT_SECONDS)
+    except OSError as error:
+        raise DatabaseUnavailable(
+            f"{database}: cannot be reached ({error}): is the server up, and is the address right?"
+        ) from error
+    for option, value in KEEPALIVE.items():
+        if hasattr(socket, option):
+            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    try:
+        opened = pg8000.native.Connection(
+            user=database.username,
+            password=database.password,
+            database=database.dbname,
+            host=database.host,
+            sock=peer,
+            ssl_context=_tls(database),
+            application_name="totesys-etl",
+            startup_params=parameters,
+        )
+    except BaseException:
+        peer.close()
+        raise
+    opened._usock.settimeout(None)  # the limit is for connecting, not for statements
+    return opened
+
+
+def _tls(database: Database) -> ssl.SSLContext | Literal[False]:
+    if database.sslmode == "disable":
+        return False
+    context = ssl.create_default_context(cadata=database.ca)
+    if database.sslmode == "require":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _close(opened: pg8000.native.Connection) -> None:
+    # If it is broken already, why is in the error that is on its way up.
+    with suppress(pg8000.native.InterfaceError, OSError):
+        opened.close()
+
+
+@contextmanager
+def translated_errors(database: Database) -> Iterator[None]:
+    """Turn errors of the driver, within, into DatabaseRefused, -Unavailable or -Failed."""
+    try:
+        yield
+    except pg8000.native.DatabaseError as error:
+        raise _from_server(database, error.args[0]) from error
+    except ssl.SSLCertVerificationError as error:
+        raise DatabaseRefused(
+            f"{database}: its certificate is not trusted ({error.verify_message}): add "
+            "?sslrootcert=<the authority's PEM file> to the URL, or ?sslmode=require to encrypt "
+            "without checking who answers"
+        ) from error
+    except (pg8000.native.InterfaceError, OSError) as error:
+        if "refuses SSL" in str(error):
+            raise DatabaseRefused(
+                f"{database}: it does not speak TLS: add ?sslmode=disable to the URL if the "
+                "network between is your own"
+            ) from error
+        raise DatabaseUnavailable(f"{database}: the connection broke ({error})") from error
+
+
+def _from_server(database: Database, fields: dict[str, str]) -> PipelineError:
+    """Return our error for the server's; codes are those of appendix A of PostgreSQL's manual."""
+    code, message = fields.get("C", ""), fields.get("M", "")
+    match code[:2], code:
+        case ("28", _):
+            return DatabaseRefused(f"{database}: {message}: check user and password of the URL")
+        case (_, "3D000"):
+            return DatabaseRefused(f"{database}: {message}: check the database name of the URL")
+        case (_, "42501"):
+            return DatabaseRefused(f"{database}: {message}: ask for the right to be granted")
+        case ("08" | "53" | "57" | "40", _):
+            return DatabaseUnavailable(f"{database}: {message}")
+    where = ".".join(fields[part] for part in ("s", "t", "c", "n") if part in fields)
+    return DatabaseFailed(f"{database}: {message} [{code}]" + (f" at {where}" if where else ""))

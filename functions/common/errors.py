@@ -1,0 +1,40 @@
+"""Errors, grouped by what the person who reads them must do.
+
+A message says where, what, and the next step; it never holds a password.
+"""
+
+
+class PipelineError(Exception):
+    """Be the root of every error that a function raises on purpose."""
+
+
+class SettingsError(PipelineError):
+    """Say that a setting or a secret is missing or malformed: mend it and deploy again."""
+
+
+class DatabaseRefused(PipelineError):
+    """Say that a database turned us away (password, rights, TLS): mend the account or the URL."""
+
+
+class DatabaseUnavailable(PipelineError):
+    """Say that a database cannot be reached just now: the next scheduled run tries again."""
+
+
+class DatabaseFailed(PipelineError):
+    """Say that a database rejected a statement: read its message."""
+
+
+class WarehouseMismatch(PipelineError):
+    """Say that the prepared warehouse lacks a table, column or right that the load needs."""
+
+
+class LogCorrupted(PipelineError):
+    """Say that an object of the batch log is missing or not what it should be: look into S3."""
+
+
+class BatchContended(PipelineError):
+    """Say that other runs kept claiming the batch number first: the next run tries again."""
+
+
+class BatchUnbalanced(PipelineError):
+    """Say that rows in are not rows out plus rows quarantined: a defect of ours, call someone."""

@@ -1,0 +1,91 @@
+"""Parquet objects of a batch: written in parts of bounded size, read a slice at a time."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from functions.common.manifests import DataFile
+from functions.common.storage import Bucket
+
+ROWS_PER_PART = 500_000  # about 15 MB of orders, which a function can hold several times over
+ROWS_PER_GROUP = 65_536  # what a reader holds at a time
+
+KEY_FORM = "{table}/{day:%Y-%m-%d}/{batch:010d}-{part:04d}.parquet"
+
+
+class PartWriter:
+    """Write the rows of one table of a batch as one or more Parquet objects.
+
+    Nothing is written when there are no rows. A part number that is taken, by a run that died or
+    by one that runs now, is passed over: an object is never written twice.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        table: str,
+        batch: int,
+        day: date,
+        rows_per_part: int = ROWS_PER_PART,
+    ) -> None:
+        self._bucket = bucket
+        self._name = (table, day, batch)
+        self._rows_per_part = rows_per_part
+        self._number = 0
+        self._part: _Part | None = None
+        self._files: list[DataFile] = []
+
+    def write(self, rows: pa.RecordBatch | pa.Table) -> None:
+        """Append rows; all calls have the same schema."""
+        if rows.num_rows == 0:
+            return
+        if self._part is None:
+            self._part = _Part(rows.schema)
+        self._part.write(rows)
+        if self._part.rows >= self._rows_per_part:
+            self._finish_part(self._part)
+
+    def close(self) -> list[DataFile]:
+        """Write what is left and return the objects, in order."""
+        if self._part is not None:
+            self._finish_part(self._part)
+        return self._files
+
+    def _finish_part(self, part: "_Part") -> None:
+        self._files.append(DataFile(self._put(part.finish()), part.rows))
+        self._part = None
+
+    def _put(self, body: bytes) -> str:
+        table, day, batch = self._name
+        while True:
+            self._number += 1
+            key = KEY_FORM.format(table=table, day=day, batch=batch, part=self._number)
+            if self._bucket.put_new(key, body):
+                return key
+
+
+class _Part:
+    """One Parquet object in the making."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.rows = 0
+        self._sink = pa.BufferOutputStream()
+        self._writer = pq.ParquetWriter(self._sink, schema, compression="zstd")
+
+    def write(self, rows: pa.RecordBatch | pa.Table) -> None:
+        table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
+        self._writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+        self.rows += rows.num_rows
+
+    def finish(self) -> bytes:
+        self._writer.close()
+        return self._sink.getvalue().to_pybytes()
+
+
+def read_rows(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of Parquet objects, a slice at a time; one object is in memory at a time."""
+    for file in files:
+        source = pq.ParquetFile(pa.BufferReader(bucket.get(file.key)))
+        yield from source.iter_batches(batch_size=ROWS_PER_GROUP)

@@ -1,0 +1,19 @@
+"""Read a function's settings from its environment.
+
+Environment variables of a Lambda function can be read by anyone who may look at the function, so
+none of them is a secret: a database is named by the id of its secret.
+"""
+
+from collections.abc import Mapping
+
+from functions.common.errors import SettingsError
+
+
+def required(environment: Mapping[str, str], name: str) -> str:
+    """Return the variable `name`; raise SettingsError when it is missing or empty."""
+    value = environment.get(name, "").strip()
+    if not value:
+        raise SettingsError(
+            f"environment variable {name} of this function is not set: run deploy.py again"
+        )
+    return value
