@@ -1,0 +1,135 @@
+"""The story of a batch: from the newest manifest and the live source to the next manifest.
+
+Data first, manifest last: until the manifest is claimed, nothing that was written exists.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import pg8000.native
+
+from functions.common.batchlog import BatchLog
+from functions.common.errors import BatchContended
+from functions.common.manifests import IngestionManifest, TableCapture
+from functions.common.storage import Bucket
+from functions.common.totesys import JOINS
+from functions.extract import keysets
+from functions.extract.changes import next_seen
+from functions.extract.keysets import KeySet, deleted_keys
+from functions.extract.parents import missing_parents
+from functions.extract.plan import Survey, TablePlan, plan_tables, survey
+from functions.extract.rows import BatchRows
+from functions.extract.snapshot import Snapshot, snapshot_of
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What a run found: a new batch's manifest, or None when nothing had changed.
+
+    `stopped` says, by table, why a table could not be read for the star.
+    """
+
+    manifest: IngestionManifest | None
+    stopped: dict[str, str]
+
+
+def capture(
+    connection: pg8000.native.Connection,
+    bucket: Bucket,
+    log: BatchLog[IngestionManifest],
+    run: str,
+    now: Callable[[], datetime],
+) -> Captured:
+    """Write what changed since the newest batch as the next batch.
+
+    Raises BatchContended when another run has claimed the batch's number in the meantime; what
+    this one wrote then counts for nothing.
+    """
+    newest = log.newest()
+    before = log.read(newest) if newest else None
+    known = keysets.fetch(bucket, before.keys) if before else {}
+    with snapshot_of(connection) as snapshot:
+        plans = plan_tables(connection, snapshot, before)
+        stopped = {plan.name: plan.error for plan in plans.values() if plan.error is not None}
+        found = survey(connection, plans.values())
+        if not _anything_new(found, known):
+            return Captured(None, stopped)
+        rows = BatchRows(connection, plans, bucket, newest + 1, snapshot.source.snapshot_at.date())
+        changed = [plans[name] for name, seen in found.items() if seen.changed]
+        for plan in changed:
+            rows.copy_changed(plan)
+        for join in JOINS:
+            rows.copy_companions(join)
+        keys = {
+            name: rows.keys_now(plans[name], found[name], known.get(name, {})) for name in found
+        }
+        missing = missing_parents(connection, plans, changed, known)
+    tables = {
+        name: _stopped(plan)
+        if plan.error
+        else _captured(plan, snapshot, rows, deleted_keys(known.get(name, {}), keys[name]))
+        for name, plan in plans.items()
+    }
+    if not any(table.changed or table.deleted for table in tables.values()):
+        return Captured(None, stopped)
+    manifest = IngestionManifest(
+        batch=newest + 1,
+        written_at=now(),
+        run=run,
+        source=snapshot.source,
+        tables=tables,
+        missing=missing,
+        keys=_store_keys(bucket, newest + 1, {**known, **keys}),
+    )
+    if not log.claim(manifest):
+        raise BatchContended(f"batch {manifest.batch} was claimed by another run")
+    return Captured(manifest, stopped)
+
+
+def _anything_new(found: dict[str, Survey], known: dict[str, KeySet]) -> bool:
+    return any(
+        seen.changed or keysets.changed_buckets(known.get(name, {}), seen.digests)
+        for name, seen in found.items()
+    )
+
+
+def _captured(
+    plan: TablePlan, snapshot: Snapshot, rows: BatchRows, deleted: list[int]
+) -> TableCapture:
+    table = rows.tables[plan.name]
+    return TableCapture(
+        key=plan.key,
+        columns=list(plan.columns.types),
+        fingerprint=plan.columns.fingerprint,
+        horizon=snapshot.horizon,
+        seen=next_seen(snapshot, plan.since, table.xids),
+        changed=table.changed,
+        companions=table.companions,
+        files=table.writer.close(),
+        deleted=len(deleted),
+        tombstones=rows.write_tombstones(plan, deleted),
+    )
+
+
+def _stopped(plan: TablePlan) -> TableCapture:
+    """Keep a table's position, for when it can be read again."""
+    before = plan.before
+    return TableCapture(
+        key=plan.key,
+        columns=before.columns if before else [],
+        fingerprint=before.fingerprint if before else "",
+        horizon=before.horizon if before else None,
+        seen=before.seen if before else [],
+        error=plan.error,
+    )
+
+
+def _store_keys(bucket: Bucket, batch: int, sets: dict[str, KeySet]) -> str:
+    """Write the key sets under the first name that no run has taken, and return it."""
+    attempt = 0
+    while True:
+        attempt += 1
+        key = f"keys/{batch:010d}-{attempt:04d}.parquet"
+        if keysets.store(bucket, key, sets):
+            return key

@@ -1,0 +1,91 @@
+"""Which rows changed: the xmin horizon, as SQL.
+
+Every version of a row carries the id of the transaction that made it, whatever that transaction
+did to `last_updated`. All transactions below the last batch's horizon had ended when it looked, so
+a row that it has not shown was made at or above the horizon. Of those, the transactions whose rows
+it did show are known by id (`seen`): they had ended too, so all that they made was shown. What is
+left is new, however long a transaction stays open and holds the horizon back.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pg8000.native
+
+from functions.common.copy import array, set_values, value
+from functions.common.manifests import Source, TableCapture
+from functions.extract.snapshot import XIDS, Snapshot
+
+
+@dataclass(frozen=True)
+class Since:
+    """Where a table's change capture stands: its horizon, and what is above it and was shown."""
+
+    horizon: int
+    seen: frozenset[int]
+
+
+def since(
+    snapshot: Snapshot, source: Source | None, capture: TableCapture | None, fingerprint: str
+) -> Since | None:
+    """Return where to go on from in a table, or None to read all of it."""
+    if source is None or capture is None or capture.horizon is None:
+        return None
+    if capture.fingerprint != fingerprint or not snapshot.follows(source, capture.horizon):
+        return None
+    return Since(capture.horizon, frozenset(_expand(capture.seen)))
+
+
+def give_values(
+    connection: pg8000.native.Connection, snapshot: Snapshot, positions: dict[str, Since]
+) -> None:
+    """Give the transaction the values that the conditions below refer to."""
+    values = {"horizon": str(snapshot.horizon % XIDS)}
+    for table, position in positions.items():
+        values[f"{table}_horizon"] = str(position.horizon % XIDS)
+        values[f"{table}_seen"] = array(xid % XIDS for xid in sorted(position.seen))
+    set_values(connection, values)
+
+
+def changed(table: str, position: Since | None) -> str:
+    """Return the SQL condition that is true for the rows of a table that changed."""
+    if position is None:
+        return "true"
+    # A negative age is that of a row so old that ids have wrapped around since: frozen, not new.
+    condition = f"age(xmin) BETWEEN 0 AND age({value(f'{table}_horizon', 'xid')})"
+    if position.seen:
+        condition += f" AND xmin NOT IN (SELECT unnest({value(f'{table}_seen', 'xid[]')}))"
+    return condition
+
+
+def recent_xid() -> str:
+    """Return the SQL for a row's xmin where it is at or above the new horizon, NULL elsewhere."""
+    recent = f"age(xmin) BETWEEN 0 AND age({value('horizon', 'xid')})"
+    return f"CASE WHEN {recent} THEN xmin::text::bigint END"
+
+
+def next_seen(
+    snapshot: Snapshot, position: Since | None, shown: Iterable[int]
+) -> list[tuple[int, int]]:
+    """Return what is above the new horizon and shown, once this batch is: inclusive ranges.
+
+    `shown` are the values of `recent_xid` in the rows of this batch.
+    """
+    before = position.seen if position else frozenset()
+    after = {snapshot.widen(xid) for xid in shown} | before
+    return _ranges(sorted(xid for xid in after if xid >= snapshot.horizon))
+
+
+def _expand(ranges: Iterable[tuple[int, int]]) -> Iterator[int]:
+    for low, high in ranges:
+        yield from range(low, high + 1)
+
+
+def _ranges(numbers: list[int]) -> list[tuple[int, int]]:
+    ranges: list[tuple[int, int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return ranges

@@ -1,0 +1,94 @@
+"""The Lambda function `extract`: woken by a schedule, writes a batch if the source changed."""
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.common.batchlog import BatchLog
+from functions.common.database import connection, database_from_secret
+from functions.common.errors import BatchContended
+from functions.common.manifests import IngestionManifest
+from functions.common.settings import required
+from functions.common.storage import CLIENT_CONFIG, Bucket
+from functions.common.telemetry import MetricUnit, logger, metrics
+from functions.extract.capture import Captured, capture
+from functions.extract.snapshot import SESSION_PARAMETERS
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+ATTEMPTS = 3  # of a batch whose number another run claimed first
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The ingestion bucket and its log, kept between invocations of a warm function."""
+
+    secrets: "SecretsManagerClient"
+    secret_id: str
+    bucket: Bucket
+    log: BatchLog[IngestionManifest]
+
+
+@cache
+def _lake() -> Lake:
+    bucket = Bucket(
+        boto3.client("s3", config=CLIENT_CONFIG), required(os.environ, "INGESTION_BUCKET")
+    )
+    return Lake(
+        boto3.client("secretsmanager", config=CLIENT_CONFIG),
+        required(os.environ, "SOURCE_SECRET_ID"),
+        bucket,
+        BatchLog(bucket, "batches/", IngestionManifest),
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Copy what changed in the source into the ingestion bucket, as one batch.
+
+    Returns `batch` (None when nothing had changed), `rows` and `deleted` by source table, and
+    `stopped`: why a table could not be read.
+    """
+    started = time.monotonic()
+    captured = _capture(_lake())
+    result = _summary(captured) | {"seconds": round(time.monotonic() - started, 3)}
+    metrics.add_metric("TablesStopped", MetricUnit.Count, len(captured.stopped))
+    metrics.add_metric("RowsExtracted", MetricUnit.Count, sum(result["rows"].values()))
+    for message in captured.stopped.values():
+        logger.error(message)
+    logger.info("batch extracted" if result["batch"] else "nothing new", extra=result)
+    return result
+
+
+def _capture(lake: Lake) -> Captured:
+    source = database_from_secret(lake.secrets, lake.secret_id)
+    run = str(uuid4())  # not the request id: an event that comes twice brings the same one
+    with connection(source, **SESSION_PARAMETERS) as opened:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return capture(opened, lake.bucket, lake.log, run, lambda: datetime.now(UTC))
+            except BatchContended:
+                if attempt == ATTEMPTS:
+                    raise
+                logger.info("batch number taken, once more from a new snapshot")
+    raise AssertionError("unreachable")
+
+
+def _summary(captured: Captured) -> dict[str, Any]:
+    manifest = captured.manifest
+    tables = manifest.tables if manifest else {}
+    return {
+        "batch": manifest.batch if manifest else None,
+        "rows": {name: table.changed for name, table in tables.items() if table.changed},
+        "deleted": {name: table.deleted for name, table in tables.items() if table.deleted},
+        "stopped": captured.stopped,
+    }

@@ -1,0 +1,96 @@
+"""Decide how each table of the source is read in this batch, before any row is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pg8000.native
+from pg8000.native import identifier, literal
+
+from functions.common.manifests import IngestionManifest, TableCapture
+from functions.common.totesys import TABLES
+from functions.extract import changes, keysets
+from functions.extract.changes import Since
+from functions.extract.columns import SCHEMA, Columns, read_columns
+from functions.extract.keysets import Digest
+from functions.extract.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """How one table is read: from where on, or why not at all.
+
+    `since` is None for a table that is read whole; `error` says why a table is left out.
+    """
+
+    columns: Columns
+    since: Since | None
+    error: str | None
+    before: TableCapture | None
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return self.columns.table.name
+
+    @property
+    def key(self) -> str:
+        """The column of its integer key."""
+        return self.columns.table.key
+
+    @property
+    def source(self) -> str:
+        """The table as SQL names it."""
+        return f"{identifier(SCHEMA)}.{identifier(self.name)}"
+
+    @property
+    def changed(self) -> str:
+        """The SQL condition that is true for the rows that changed."""
+        return changes.changed(self.name, self.since)
+
+    def rows(self, condition: str) -> str:
+        """Return the query for the rows, as `columns.schema` has them, and their `_xid`."""
+        return (
+            f"SELECT {self.columns.select_list()}, {changes.recent_xid()}"
+            f" FROM {self.source} WHERE {condition}"
+        )
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one scan of a table tells: its keys by bucket, and how many rows changed."""
+
+    digests: dict[int, Digest]
+    changed: int
+
+
+def plan_tables(
+    connection: pg8000.native.Connection, snapshot: Snapshot, before: IngestionManifest | None
+) -> dict[str, TablePlan]:
+    """Return the plan of every table, and give the transaction what their conditions need."""
+    plans = {}
+    for name, columns in read_columns(connection, TABLES).items():
+        capture = before.tables.get(name) if before else None
+        source = before.source if before else None
+        position = changes.since(snapshot, source, capture, columns.fingerprint)
+        plans[name] = TablePlan(columns, position, columns.drift(), capture)
+    positions = {name: plan.since for name, plan in plans.items() if plan.since is not None}
+    changes.give_values(connection, snapshot, positions)
+    return plans
+
+
+def survey(connection: pg8000.native.Connection, plans: Iterable[TablePlan]) -> dict[str, Survey]:
+    """Scan every table that is not left out, once, in one statement."""
+    plans = [plan for plan in plans if plan.error is None]
+    scans = [
+        f"SELECT {literal(plan.name)}, {keysets.digest_columns(plan.key)},"
+        f" count(*) FILTER (WHERE {plan.changed}) FROM {plan.source} GROUP BY 2"
+        for plan in plans
+    ]
+    digests: dict[str, dict[int, Digest]] = {plan.name: {} for plan in plans}
+    changed = dict.fromkeys(digests, 0)
+    for name, bucket, rows, total, new in (
+        connection.run(" UNION ALL ".join(scans)) if scans else []
+    ):
+        digests[name][bucket] = Digest(rows, total)
+        changed[name] += new
+    return {name: Survey(digests[name], changed[name]) for name in digests}

@@ -1,0 +1,135 @@
+"""Copy the rows of one batch out of the snapshot: what changed, what belongs with it, what is gone.
+
+A batch is self-contained: a row that shares a star table with a changed row comes along, so that
+transform needs nothing but the batch.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+import pg8000.native
+import pyarrow as pa
+import pyarrow.compute as pc
+from pg8000.native import identifier
+
+from functions.common.copy import array, copy_out, set_values, value
+from functions.common.manifests import DataFile
+from functions.common.parquet import PartWriter
+from functions.common.storage import Bucket
+from functions.common.totesys import JOINS, Join
+from functions.extract import keysets
+from functions.extract.keysets import KeyBucket, KeySet
+from functions.extract.plan import Survey, TablePlan
+
+_LINKS: dict[str, set[str]] = {}
+for _join in JOINS:
+    _LINKS.setdefault(_join.child, set()).add(_join.column)
+    _LINKS.setdefault(_join.parent, set()).add(f"{_join.parent}_id")
+
+
+@dataclass
+class TableRows:
+    """What a batch holds of one table so far.
+
+    `xids` are the recent transactions whose rows it shows; `links` the values of the columns that
+    join this table to another; `bits` the keys, when the whole table is read.
+    """
+
+    writer: PartWriter
+    changed: int = 0
+    companions: int = 0
+    xids: set[int] = field(default_factory=set)
+    links: dict[str, set[int]] = field(default_factory=dict)
+    bits: dict[int, int] = field(default_factory=dict)
+
+
+class BatchRows:
+    """The rows of one batch, on their way from the snapshot to the bucket."""
+
+    def __init__(
+        self,
+        connection: pg8000.native.Connection,
+        plans: dict[str, TablePlan],
+        bucket: Bucket,
+        batch: int,
+        day: date,
+    ) -> None:
+        self._connection = connection
+        self._plans = plans
+        self._bucket = bucket
+        self._batch = batch
+        self._day = day
+        self.tables = {name: TableRows(PartWriter(bucket, name, batch, day)) for name in plans}
+
+    def copy_changed(self, plan: TablePlan) -> None:
+        """Copy the rows of a table that changed."""
+        self.tables[plan.name].changed += self._copy(plan, plan.changed)
+
+    def copy_companions(self, join: Join) -> None:
+        """Copy the unchanged rows that share a star row with a changed one, on either side."""
+        child, parent = self._plans[join.child], self._plans[join.parent]
+        parents = self._linked(join.parent, parent.key)
+        self._copy_linked(child, join.column, parents)
+        self._copy_linked(parent, parent.key, self._linked(join.child, join.column) - parents)
+
+    def _linked(self, table: str, column: str) -> set[int]:
+        return self.tables[table].links.get(column, set())
+
+    def _copy_linked(self, plan: TablePlan, column: str, values: set[int]) -> None:
+        if plan.error is not None or not values:
+            return
+        set_values(self._connection, {"linked": array(sorted(values))})
+        linked = f"{identifier(column)} IN (SELECT unnest({value('linked', 'bigint[]')}))"
+        unchanged = f"NOT ({plan.changed})"
+        self.tables[plan.name].companions += self._copy(plan, f"{linked} AND {unchanged}")
+
+    def _copy(self, plan: TablePlan, condition: str) -> int:
+        """Copy the rows for which a condition holds; return how many."""
+        table, copied = self.tables[plan.name], 0
+        schema = plan.columns.schema
+        with_xid = schema.append(pa.field("_xid", pa.int64()))
+        for rows in copy_out(self._connection, plan.rows(condition), with_xid):
+            table.writer.write(rows.select(schema.names))
+            table.xids.update(_distinct(rows["_xid"]))
+            for column in _LINKS.get(plan.name, ()):
+                table.links.setdefault(column, set()).update(_distinct(rows[column]))
+            if plan.since is None:
+                for bucket, bits in keysets.bits_by_bucket(rows[plan.key].to_pylist()).items():
+                    table.bits[bucket] = table.bits.get(bucket, 0) | bits
+            copied += rows.num_rows
+        return copied
+
+    def keys_now(self, plan: TablePlan, found: Survey, before: KeySet) -> KeySet:
+        """Return a table's keys: those of a whole read, or the known ones brought up to date."""
+        bits = {number: entry.bits for number, entry in before.items()}
+        if plan.since is None and found.changed:
+            bits = self.tables[plan.name].bits
+        elif stale := keysets.changed_buckets(before, found.digests):
+            bits |= self._keys_in(plan, stale)
+        return {number: KeyBucket(digest, bits[number]) for number, digest in found.digests.items()}
+
+    def _keys_in(self, plan: TablePlan, buckets: Iterable[int]) -> dict[int, int]:
+        """Look up the keys of some buckets in the source."""
+        set_values(self._connection, {"buckets": array(buckets)})
+        key = identifier(plan.key)
+        query = (
+            f"SELECT t.{key} FROM unnest({value('buckets', 'bigint[]')}) AS bucket"
+            f" JOIN {plan.source} AS t ON t.{key} BETWEEN bucket << {keysets.SHIFT}"
+            f" AND (bucket << {keysets.SHIFT}) + {keysets.SIZE - 1}"
+        )
+        found: dict[int, int] = {}
+        for rows in copy_out(self._connection, query, pa.schema([("key", pa.int64())])):
+            for bucket, bits in keysets.bits_by_bucket(rows["key"].to_pylist()).items():
+                found[bucket] = found.get(bucket, 0) | bits
+        return found
+
+    def write_tombstones(self, plan: TablePlan, keys: list[int]) -> list[DataFile]:
+        """Write the keys of deleted rows, in a column of the table's key."""
+        writer = PartWriter(self._bucket, f"tombstones/{plan.name}", self._batch, self._day)
+        writer.write(pa.table({plan.key: pa.array(keys, pa.int64())}))
+        return writer.close()
+
+
+def _distinct(column: pa.Array) -> list[int]:
+    return [number for number in pc.unique(column).to_pylist() if number is not None]

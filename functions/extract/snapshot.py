@@ -1,0 +1,79 @@
+"""The one moment that a batch shows: a read-only transaction, and where it stands in the source.
+
+Nothing here reads a row. https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC
+
+import pg8000.native
+
+from functions.common.copy import SESSION
+from functions.common.manifests import Source
+
+SESSION_PARAMETERS = {
+    **SESSION,
+    # A policy that hides rows from us is an error, not a smaller table.
+    "row_security": "off",
+    # ALTER TABLE in the source may hold a table for long: give up, the next run tries again.
+    "lock_timeout": "60s",
+    "jit": "off",
+}
+
+XIDS = 1 << 32  # xmin holds the lower 32 bits of a transaction id,
+WINDOW = 1 << 31  # and age() tells older from newer within half of that.
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A moment of the source. `horizon`: every transaction below it had ended; `end`: the first
+    that had not begun (64-bit transaction ids)."""
+
+    source: Source
+    horizon: int
+    end: int
+
+    def follows(self, source: Source, horizon: int) -> bool:
+        """Tell whether changes since `horizon` of `source` can be told from this snapshot.
+
+        They cannot when it is another server or database, when a restore took the server back or
+        on to another timeline, or when half the range of xmin has gone by.
+        """
+        mine = self.source
+        return (
+            (mine.system_identifier, mine.timeline, mine.database)
+            == (source.system_identifier, source.timeline, source.database)
+            and horizon <= self.horizon
+            and self.end - horizon < WINDOW
+        )
+
+    def widen(self, xid: int) -> int:
+        """Return the 64-bit id of a transaction that this snapshot sees, given its lower 32."""
+        return self.end - (self.end - xid) % XIDS
+
+
+@contextmanager
+def snapshot_of(connection: pg8000.native.Connection) -> Iterator[Snapshot]:
+    """Hold one snapshot of the source for as long as the context lasts."""
+    connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        yield _read(connection)
+    finally:
+        # Nothing was written; on a broken connection the server does this by itself.
+        if connection._transaction_status != b"I":
+            connection.run("ROLLBACK")
+
+
+def _read(connection: pg8000.native.Connection) -> Snapshot:
+    # The first statement takes the snapshot. txid_* also serve PostgreSQL 12.
+    [[horizon, end, at, database, system_identifier, timeline]] = connection.run(
+        "SELECT txid_snapshot_xmin(txid_current_snapshot()),"
+        " txid_snapshot_xmax(txid_current_snapshot()),"
+        " statement_timestamp(), current_database(),"
+        " (SELECT system_identifier::text FROM pg_control_system()),"
+        " (SELECT timeline_id FROM pg_control_checkpoint())"
+    )
+    source = Source(system_identifier, timeline, database, at.astimezone(UTC))
+    return Snapshot(source, horizon, end)
