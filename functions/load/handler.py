@@ -1,0 +1,168 @@
+"""The Lambda function `load`: woken at intervals, applies what is processed and not yet loaded."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3
+import pg8000.native
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.common.batchlog import BatchLog
+from functions.common.copy import SESSION
+from functions.common.database import connection, database_from_secret
+from functions.common.errors import LogCorrupted
+from functions.common.manifests import Loaded, LoadedMarker, ProcessedManifest
+from functions.common.parquet import read_rows
+from functions.common.settings import required
+from functions.common.storage import CLIENT_CONFIG, Bucket
+from functions.common.telemetry import MetricUnit, logger, metrics
+from functions.load.apply import (
+    calendar_of,
+    extend_calendar,
+    insert_fact,
+    stages,
+    upsert_dimension,
+)
+from functions.load.markers import marker_log
+from functions.load.star import DIMENSIONS, FACTS, Star, inspect_star
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+SPARE_MILLISECONDS = 60_000  # a batch is not begun with less time than this left
+
+SESSION_PARAMETERS = {
+    **SESSION,
+    "jit": "off",
+    # The lock of a loader that was killed is free again once the server notices, within a minute.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The processed bucket and its log, kept between invocations of a warm function."""
+
+    secrets: "SecretsManagerClient"
+    secret_id: str
+    schema: str
+    bucket: Bucket
+    log: BatchLog[ProcessedManifest]
+
+
+@cache
+def _lake() -> Lake:
+    bucket = Bucket(
+        boto3.client("s3", config=CLIENT_CONFIG), required(os.environ, "PROCESSED_BUCKET")
+    )
+    return Lake(
+        boto3.client("secretsmanager", config=CLIENT_CONFIG),
+        required(os.environ, "WAREHOUSE_SECRET_ID"),
+        required(os.environ, "WAREHOUSE_SCHEMA"),
+        bucket,
+        BatchLog(bucket, "batches/", ProcessedManifest),
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Apply every processed batch that is not in the warehouse, in order, one transaction each.
+
+    Returns `batches`, `rows` inserted or updated by star table, and `busy`: True when another
+    loader is at work, so that this one did nothing.
+    """
+    started = time.monotonic()
+    lake = _lake()
+    warehouse = database_from_secret(lake.secrets, lake.secret_id)
+    loaded: list[LoadedMarker] = []
+    with connection(warehouse, **SESSION_PARAMETERS) as opened, _only_loader(opened, lake) as alone:
+        if alone:
+            for marker in _load_pending(opened, lake, context):
+                loaded.append(marker)
+                _report(marker)
+    metrics.add_metric("BatchesLoaded", MetricUnit.Count, len(loaded))
+    return {
+        "batches": [marker.batch for marker in loaded],
+        "rows": _total(loaded),
+        "busy": not alone,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+@contextmanager
+def _only_loader(opened: pg8000.native.Connection, lake: Lake) -> Iterator[bool]:
+    """Hold the warehouse's advisory lock while the context lasts; yield False if it is taken."""
+    [[alone]] = opened.run(
+        "SELECT pg_try_advisory_lock(hashtext('totesys-etl'), hashtext(:schema))",
+        schema=lake.schema,
+    )
+    yield alone  # the lock goes with the connection, also when that breaks
+
+
+def _load_pending(
+    opened: pg8000.native.Connection, lake: Lake, context: LambdaContext
+) -> Iterator[LoadedMarker]:
+    star = inspect_star(opened, lake.schema)
+    markers = marker_log(lake.bucket, star.identity)
+    for batch in range(markers.newest() + 1, lake.log.newest() + 1):
+        manifest = lake.log.read(batch)
+        rows = _apply(opened, lake.bucket, star, manifest)
+        now = datetime.now(UTC)
+        marker = LoadedMarker(
+            batch=batch,
+            written_at=now,
+            run=str(uuid4()),
+            source=manifest.source,
+            warehouse=star.identity,
+            rows=rows,
+            age_seconds=(now - manifest.source.snapshot_at).total_seconds(),
+        )
+        if not markers.claim(marker):
+            raise LogCorrupted(f"batch {batch} was marked as loaded behind the back of its loader")
+        yield marker
+        if context.get_remaining_time_in_millis() < SPARE_MILLISECONDS:
+            return
+
+
+def _apply(
+    opened: pg8000.native.Connection, bucket: Bucket, star: Star, manifest: ProcessedManifest
+) -> dict[str, Loaded]:
+    """Bring one batch into the warehouse, in one transaction; return the rows by star table."""
+    dimensions, facts = stages(star, DIMENSIONS), stages(star, FACTS)
+    opened.run("BEGIN")
+    for stage in (*dimensions, *facts):
+        stage.fill(opened, read_rows(bucket, manifest.tables[stage.table.name].files))
+    rows = {stage.table.name: upsert_dimension(opened, stage) for stage in dimensions if stage.rows}
+    calendar = calendar_of(star)
+    if days := extend_calendar(opened, calendar, facts):
+        rows[calendar.name] = Loaded(days, days, 0)
+    rows |= {stage.table.name: insert_fact(opened, stage) for stage in facts if stage.rows}
+    opened.run("COMMIT")
+    return rows
+
+
+def _report(marker: LoadedMarker) -> None:
+    metrics.add_metric("RowsLoaded", MetricUnit.Count, sum(_total([marker]).values()))
+    metrics.add_metric("SourceToWarehouse", MetricUnit.Seconds, marker.age_seconds)
+    logger.info(
+        "batch loaded",
+        extra={"batch": marker.batch, "rows": _total([marker]), "age": marker.age_seconds},
+    )
+
+
+def _total(markers: list[LoadedMarker]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for marker in markers:
+        for name, table in marker.rows.items():
+            total[name] = total.get(name, 0) + table.inserted + table.updated
+    return total

@@ -1,0 +1,137 @@
+"""The star tables as the load knows them, under the names that this installation gave them.
+
+The warehouse is prepared by others and never changed here: names that differ are followed, and a
+table or column that is not there stops the load with a word on what to ask for.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import pg8000.native
+from pg8000.native import identifier
+
+from functions.common.errors import WarehouseMismatch
+from functions.common.manifests import Warehouse
+
+DIMENSIONS = {
+    "dim_counterparty": "counterparty_id",
+    "dim_currency": "currency_id",
+    "dim_design": "design_id",
+    "dim_location": "location_id",
+    "dim_payment_type": "payment_type_id",
+    "dim_staff": "staff_id",
+    "dim_transaction": "transaction_id",
+}
+FACTS = {
+    "fact_sales_order": "sales_order_id",
+    "fact_purchase_order": "purchase_order_id",
+    "fact_payment": "payment_id",
+}
+CALENDAR = "dim_date"
+
+# Names that differ between installations, the usual one first.
+TABLE_NAMES = {"fact_purchase_order": ("fact_purchase_order", "fact_purchase_orders")}
+COLUMN_NAMES = {"last_updated_time": ("last_updated_time", "last_updated")}
+
+
+@dataclass(frozen=True)
+class StarTable:
+    """A table of the warehouse: `name` as we call it, `actual` and `columns` as they are there.
+
+    `record_id` is the column that the warehouse numbers itself, None for a dimension.
+    """
+
+    name: str
+    schema: str
+    actual: str
+    columns: tuple[str, ...]
+    record_id: str | None
+
+    @property
+    def target(self) -> str:
+        """The table as SQL names it."""
+        return f"{identifier(self.schema)}.{identifier(self.actual)}"
+
+    def column(self, name: str) -> str:
+        """Return what this installation calls a column; raise WarehouseMismatch if it has none."""
+        for candidate in COLUMN_NAMES.get(name, (name,)):
+            if candidate in self.columns:
+                return candidate
+        raise WarehouseMismatch(
+            f"warehouse table {self.target} has no column {name}: ask for it to be added"
+        )
+
+
+@dataclass(frozen=True)
+class Star:
+    """The warehouse: which one it is, and its tables by our names."""
+
+    identity: Warehouse
+    tables: dict[str, StarTable]
+
+
+def inspect_star(connection: pg8000.native.Connection, schema: str) -> Star:
+    """Look at the star tables of a schema; raise WarehouseMismatch for what is missing."""
+    there = _tables(connection, schema)
+    tables, oids = {}, []
+    for name in (*DIMENSIONS, CALENDAR, *FACTS):
+        actual = next((n for n in TABLE_NAMES.get(name, (name,)) if n in there), None)
+        if actual is None:
+            raise WarehouseMismatch(
+                f"table {name} is not in schema {schema} of the warehouse, or this role may not "
+                "use the schema: ask for it to be prepared, or set WAREHOUSE_SCHEMA"
+            )
+        found = there[actual]
+        _check_rights(name, f"{schema}.{actual}", found)
+        record_id = _record_id(name, f"{schema}.{actual}", found) if name in FACTS else None
+        columns = tuple(found["columns"])
+        tables[name] = StarTable(name, schema, actual, columns, record_id)
+        oids.append(str(found["oid"]))
+    return Star(_identity(connection, schema, oids), tables)
+
+
+def _tables(connection: pg8000.native.Connection, schema: str) -> dict[str, dict[str, Any]]:
+    """Return, by name, oid, columns, generated columns and rights of all tables of a schema."""
+    rows = connection.run(
+        "SELECT c.relname::text, c.oid, array_agg(a.attname::text ORDER BY a.attnum),"
+        " array_remove(array_agg(CASE WHEN a.attidentity <> '' OR"
+        " pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%' THEN a.attname::text END), NULL),"
+        " ARRAY(SELECT r FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS r"
+        " WHERE NOT has_table_privilege(c.oid, r))"
+        " FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+        " LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum"
+        " WHERE n.nspname = :schema AND c.relkind IN ('r', 'p')"
+        " GROUP BY c.relname, c.oid",
+        schema=schema,
+    )
+    fields = ("oid", "columns", "numbered", "refused")
+    return {name: dict(zip(fields, rest, strict=True)) for name, *rest in rows}
+
+
+def _check_rights(name: str, actual: str, found: dict[str, Any]) -> None:
+    needed = {"SELECT", "INSERT"} | ({"UPDATE"} if name in DIMENSIONS else set())
+    if lacking := sorted(needed & set(found["refused"])):
+        rights = ", ".join(lacking)
+        raise WarehouseMismatch(f"no right to {rights} on {actual} of the warehouse: ask for it")
+
+
+def _record_id(name: str, actual: str, found: dict[str, Any]) -> str:
+    """Return the column that orders a fact's history: the one that the warehouse numbers."""
+    match found["numbered"]:
+        case [column]:
+            return str(column)
+    raise WarehouseMismatch(
+        f"warehouse table {actual} has no single serial or identity column: "
+        f"the history of {name} cannot be kept in order"
+    )
+
+
+def _identity(connection: pg8000.native.Connection, schema: str, oids: list[str]) -> Warehouse:
+    [[system_identifier, database]] = connection.run(
+        "SELECT system_identifier::text, current_database()::text FROM pg_control_system()"
+    )
+    digest = hashlib.sha256(" ".join(oids).encode()).hexdigest()[:16]
+    return Warehouse(system_identifier, database, schema, digest)
