@@ -81,7 +81,8 @@ class _Part:
 
     def finish(self) -> bytes:
         self._writer.close()
-        return self._sink.getvalue().to_pybytes()
+        body: bytes = self._sink.getvalue().to_pybytes()
+        return body
 
 
 def read_rows(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,112 @@
+"""The Lambda function `transform`: woken by new batches, remodels each into the star.
+
+An event is a hint, never the truth: whatever it says, every batch that is in the ingestion log and
+not yet in the processed log is worked off, in order. So a lost event costs nothing but time, and
+one that comes twice nothing at all.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.common.batchlog import BatchLog
+from functions.common.errors import LogCorrupted
+from functions.common.manifests import IngestionManifest, ProcessedManifest
+from functions.common.settings import required
+from functions.common.storage import CLIENT_CONFIG, Bucket
+from functions.common.telemetry import MetricUnit, logger, metrics
+from functions.transform.batch import remodel_batch
+
+SPARE_MILLISECONDS = 60_000  # no batch is begun with less of the function's time left
+
+
+@dataclass(frozen=True)
+class Logs:
+    """The batch logs on both sides, kept between invocations of a warm function."""
+
+    ingested: BatchLog[IngestionManifest]
+    processed: BatchLog[ProcessedManifest]
+
+
+@cache
+def _logs() -> Logs:
+    client = boto3.client("s3", config=CLIENT_CONFIG)
+    lake = Bucket(client, required(os.environ, "INGESTION_BUCKET"))
+    stars = Bucket(client, required(os.environ, "PROCESSED_BUCKET"))
+    return Logs(
+        BatchLog(lake, "batches/", IngestionManifest),
+        BatchLog(stars, "batches/", ProcessedManifest),
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Remodel every batch that waits; with little time left, leave the rest to the next event.
+
+    Returns the numbers of the `batches` that this run remodelled, how many of their rows are in
+    quarantine by source table, and `seconds`.
+    """
+    started = time.monotonic()
+    batches: list[int] = []
+    quarantined: Counter[str] = Counter()
+    for done in work_off(_logs(), str(uuid4()), _utc_now, lambda: _has_time(context)):
+        batches.append(done.batch)
+        quarantined.update(_account_for(done))
+    metrics.add_metric("BatchesTransformed", MetricUnit.Count, len(batches))
+    seconds = round(time.monotonic() - started, 3)
+    return {"batches": batches, "quarantined": dict(quarantined), "seconds": seconds}
+
+
+def work_off(
+    logs: Logs, run: str, now: Callable[[], datetime], has_time: Callable[[], bool]
+) -> Iterator[ProcessedManifest]:
+    """Remodel the batches that wait, in order; yield the manifest of each that this run claimed.
+
+    A batch that another run claims first is that run's, and the next one builds on its manifest.
+    Stops after a batch when there is no time for another. Raises LogCorrupted when the processed
+    log is ahead of the ingestion log.
+    """
+    done, newest = logs.processed.newest(), logs.ingested.newest()
+    if done > newest:
+        raise LogCorrupted(
+            f"s3://{logs.processed.bucket.name} has batch {done}, but the newest of "
+            f"s3://{logs.ingested.bucket.name} is {newest}: was that emptied? Empty both"
+        )
+    before = logs.processed.read(done) if done else None
+    for number in range(done + 1, newest + 1):
+        ingested = logs.ingested.read(number)
+        lake, stars = logs.ingested.bucket, logs.processed.bucket
+        manifest = remodel_batch(ingested, before, lake, stars, run=run, now=now)
+        ours = logs.processed.claim(manifest)
+        before = manifest if ours else logs.processed.read(number)
+        if ours:
+            yield manifest
+        if not has_time():
+            return
+
+
+def _account_for(done: ProcessedManifest) -> dict[str, int]:
+    """Log and count a batch; return how many of its rows are in quarantine, by source table."""
+    rows = {table: star.rows for table, star in done.tables.items() if star.rows}
+    held = {table: kept.quarantined for table, kept in done.balance.items() if kept.quarantined}
+    logger.info("batch transformed", extra={"batch": done.batch, "rows": rows, "quarantined": held})
+    metrics.add_metric("RowsQuarantined", MetricUnit.Count, sum(held.values()))
+    return held
+
+
+def _has_time(context: LambdaContext) -> bool:
+    return context.get_remaining_time_in_millis() >= SPARE_MILLISECONDS
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,81 @@
+"""The quarantine: rows of the source that cannot be in the warehouse yet, with the reason.
+
+One Parquet object holds all open rows of a source table after a batch: the columns as they were
+ingested, `_batch` (the batch in which the row came) and `_reason`. A batch that changes nothing
+about them writes none, and names the one before.
+"""
+
+from collections.abc import Mapping
+from itertools import chain, count
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from functions.common.manifests import Quarantine
+from functions.common.storage import Bucket
+
+
+def read(bucket: Bucket, entry: Quarantine | None) -> pa.Table:
+    """Return the open rows that an entry of a manifest names, none at all for None."""
+    if entry is None:
+        return pa.table({})
+    return pq.read_table(pa.BufferReader(bucket.get(entry.file)))
+
+
+def store(bucket: Bucket, source: str, batch: int, rows: pa.Table) -> Quarantine:
+    """Write the rows of a source table that are open after a batch."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="zstd")
+    body: bytes = sink.getvalue().to_pybytes()
+    for attempt in count(1):  # a run that died, or that runs now, may have taken the name
+        suffix = "" if attempt == 1 else f"-{attempt}"
+        key = f"quarantine/{source}/{batch:010d}{suffix}.parquet"
+        if bucket.put_new(key, body):
+            return Quarantine(key, rows.num_rows)
+    raise AssertionError("unreachable")
+
+
+def arrived(rows: pa.Table, batch: int, reasons: Mapping[int, str]) -> pa.Table:
+    """Return the rows of a batch that have reasons, in the form of the quarantine."""
+    wrong = rows.take(_positions(reasons))
+    numbers = pa.array([batch] * wrong.num_rows, pa.int64())
+    return wrong.append_column("_batch", numbers).append_column("_reason", _text(reasons))
+
+
+def still_open(rows: pa.Table, reasons: Mapping[int, str]) -> pa.Table:
+    """Return the open rows that have reasons, today's in place of the former ones."""
+    place = rows.schema.get_field_index("_reason")
+    return rows.take(_positions(reasons)).set_column(place, "_reason", _text(reasons))
+
+
+def together(tables: list[pa.Table]) -> pa.Table:
+    """Return the rows of all tables, also when the source's columns changed between them.
+
+    A column that a table lacks is NULL there; types widen where they can and become text where
+    they cannot.
+    """
+    types: dict[str, list[pa.DataType]] = {}
+    for field in chain.from_iterable(table.schema for table in tables):
+        types.setdefault(field.name, []).append(field.type)
+    common = {name: _common_type(found) for name, found in types.items()}
+    alike = [
+        table.cast(pa.schema([(name, common[name]) for name in table.column_names]))
+        for table in tables
+    ]
+    return pa.concat_tables([pa.schema(common).empty_table(), *alike], promote_options="default")
+
+
+def _common_type(types: list[pa.DataType]) -> pa.DataType:
+    columns = [pa.schema([("column", kind)]) for kind in types]
+    try:
+        return pa.unify_schemas(columns, promote_options="permissive").field("column").type
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        return pa.string()
+
+
+def _positions(reasons: Mapping[int, str]) -> pa.Array:
+    return pa.array(list(reasons), pa.int64())
+
+
+def _text(reasons: Mapping[int, str]) -> pa.Array:
+    return pa.array(list(reasons.values()), pa.string())

@@ -1,0 +1,185 @@
+"""Remodel one source table of a batch: each row into its star table or into quarantine.
+
+Rows pass in slices; only the partners of a join and the rows in quarantine are held.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pandas import DataFrame
+
+from functions.common.errors import BatchUnbalanced
+from functions.common.manifests import (
+    Balance,
+    DataFile,
+    IngestionManifest,
+    Quarantine,
+    StarTable,
+)
+from functions.common.parquet import PartWriter, read_rows
+from functions.common.storage import Bucket
+from functions.common.totesys import TABLES, Table
+from functions.transform import checks, quarantine
+from functions.transform.star import StarMapping
+from functions.transform.values import integers
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch at work: its manifest, what was open before it, and its two buckets.
+
+    `absent` are the parents that facts must wait for; each dimension that is done updates it.
+    """
+
+    manifest: IngestionManifest
+    open: Mapping[str, Quarantine]
+    absent: dict[str, set[int]]
+    lake: Bucket
+    stars: Bucket
+
+    def writer(self, table: str) -> PartWriter:
+        """Return a writer of objects under the name `table` in the processed bucket."""
+        day = self.manifest.source.snapshot_at.date()
+        return PartWriter(self.stars, table, self.manifest.batch, day)
+
+
+@dataclass(frozen=True)
+class Remodelled:
+    """What became of a source table: its star rows, the rows still open, and the account."""
+
+    star: StarTable
+    quarantine: Quarantine | None
+    balance: Balance
+
+
+def remodel_table(batch: Batch, mapping: StarMapping) -> Remodelled:
+    """Sort the rows of a source table, those that waited first, into star and quarantine."""
+    table = _TableOfBatch(batch, mapping)
+    before = quarantine.read(batch.stars, batch.open.get(mapping.source))
+    kept = table.not_superseded(before)
+    released, waiting = table.release(kept)
+    fit, unfit = table.take()
+    files = released + fit
+    balance = Balance(
+        taken=sum(file.rows for file in table.capture.files),
+        released=kept.num_rows - waiting.num_rows,
+        out=sum(file.rows for file in files),
+        quarantined=sum(rows.num_rows for rows in unfit),
+    )
+    _require_balance(batch, mapping, balance)
+    tombstones = table.tombstones()
+    star = StarTable(balance.out, files, sum(file.rows for file in tombstones), tombstones)
+    return Remodelled(star, table.keep([waiting, *unfit], before), balance)
+
+
+def _require_balance(batch: Batch, mapping: StarMapping, balance: Balance) -> None:
+    if balance.taken + balance.released != balance.out + balance.quarantined:
+        raise BatchUnbalanced(
+            f"batch {batch.manifest.batch}: of {balance.taken} rows of {mapping.source} and "
+            f"{balance.released} released ones, {balance.out} went to {mapping.table} and "
+            f"{balance.quarantined} to quarantine: this is a defect of transform, report it"
+        )
+
+
+class _TableOfBatch:
+    """The rows of one source table in a batch, and what is done with them."""
+
+    def __init__(self, batch: Batch, mapping: StarMapping) -> None:
+        self._batch = batch
+        self._mapping = mapping
+        self._source = TABLES[mapping.source]
+        self._partners = _partners(batch, mapping.partner) if mapping.partner else None
+        self.capture = batch.manifest.tables[mapping.source]
+
+    def not_superseded(self, open_rows: pa.Table) -> pa.Table:
+        """Return the open rows that the batch does not bring again and that are not deleted."""
+        if not open_rows.num_rows:
+            return open_rows
+        key, lake = self._source.key, self._batch.lake
+        mine = open_rows[key].cast(pa.int64())
+        come = chain(read_rows(lake, self.capture.files), read_rows(lake, self.capture.tombstones))
+        again = [
+            keys.filter(pc.is_in(keys, mine)) for keys in (r[key].cast(pa.int64()) for r in come)
+        ]
+        return open_rows.filter(pc.invert(pc.is_in(mine, pa.chunked_array(again, pa.int64()))))
+
+    def release(self, open_rows: pa.Table) -> tuple[list[DataFile], pa.Table]:
+        """Write the open rows that wait for nothing any more; return their files, and the rest.
+
+        Only facts wait: a child of a join comes again with its partner.
+        """
+        if not (open_rows.num_rows and self._source.parents):
+            return [], open_rows
+        writer = self._batch.writer(self._mapping.table)
+        reasons = self._remodel(open_rows, writer)
+        return writer.close(), quarantine.still_open(open_rows, reasons)
+
+    def take(self) -> tuple[list[DataFile], list[pa.Table]]:
+        """Write the batch's own rows that are fit; return their files, and the unfit rows."""
+        number, unfit = self._batch.manifest.batch, []
+        writer = self._batch.writer(self._mapping.table)
+        for part in read_rows(self._batch.lake, self.capture.files):
+            rows = pa.Table.from_batches([part])
+            reasons = self._remodel(rows, writer)
+            self._note_absent(rows[self._source.key].to_pylist(), reasons)
+            unfit.append(quarantine.arrived(rows, number, reasons))
+        return writer.close(), unfit
+
+    def _remodel(self, rows: pa.Table, writer: PartWriter) -> dict[int, str]:
+        """Write the rows that are fit for the warehouse; return why the others are not."""
+        frame = _frame(rows, self._source)
+        reasons = checks.reasons(self._source, frame, self._partners, self._batch.absent)
+        fit = frame.drop(index=list(reasons))
+        if len(fit):
+            partners = self._partners.rows if self._partners else None
+            writer.write(self._mapping.remodel(fit, partners))
+        return reasons
+
+    def _note_absent(self, keys: list[int], reasons: Mapping[int, str]) -> None:
+        """Let facts wait for the unfit rows of a dimension, and no more for the fit ones."""
+        if (absent := self._batch.absent.get(self._source.name)) is not None:
+            absent.difference_update(keys)
+            absent.update(keys[position] for position in reasons)
+
+    def tombstones(self) -> list[DataFile]:
+        """Write the keys of deleted rows, without those that the warehouse cannot have."""
+        writer = self._batch.writer(f"tombstones/{self._mapping.table}")
+        for part in read_rows(self._batch.lake, self.capture.tombstones):
+            keys = integers(_pandas(part)[self._source.key]).dropna()
+            writer.write(pa.table({self._mapping.key: pa.chunked_array(keys)}))
+        return writer.close()
+
+    def keep(self, tables: list[pa.Table], before: pa.Table) -> Quarantine | None:
+        """Write the rows that are open now, unless they are those that were open before."""
+        name, number = self._source.name, self._batch.manifest.batch
+        now = quarantine.together([table for table in tables if table.num_rows])
+        if not now.num_rows:
+            return None
+        if now.equals(before):
+            return self._batch.open[name]
+        return quarantine.store(self._batch.stars, name, number, now)
+
+
+def _partners(batch: Batch, name: str) -> checks.Partners:
+    """Return the rows of the table that joins in: a batch has all that its children need."""
+    frames = [
+        _frame(part, TABLES[name])
+        for part in read_rows(batch.lake, batch.manifest.tables[name].files)
+    ]
+    columns = [*TABLES[name].columns, "_unfit"]
+    rows = pd.concat(frames, ignore_index=True) if frames else DataFrame(columns=columns)
+    return checks.partners(name, rows)
+
+
+def _frame(rows: pa.RecordBatch | pa.Table, table: Table) -> DataFrame:
+    """Return the columns that the star needs, each in its exact Arrow type."""
+    return _pandas(rows.select([*table.columns, "_unfit"]))
+
+
+def _pandas(rows: pa.RecordBatch | pa.Table) -> DataFrame:
+    frame: DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame

@@ -1,0 +1,179 @@
+"""What is said of rows that cannot be in the warehouse."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from functions.common.totesys import TABLES
+from functions.transform import checks
+from tests.source_rows import COLUMNS, source_rows
+
+BIG = 3_000_000_000  # more than an integer of PostgreSQL holds
+TEXT = pa.string()
+
+
+def frame(rows: pa.Table) -> pd.DataFrame:
+    made: pd.DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype)
+    return made
+
+
+def reasons(
+    table: str,
+    *rows: dict[str, Any],
+    types: dict[str, pa.DataType] | None = None,
+    absent: dict[str, set[int]] | None = None,
+) -> dict[int, str]:
+    return checks.reasons(
+        TABLES[table], frame(source_rows(table, *rows, types=types)), None, absent or {}
+    )
+
+
+@pytest.mark.parametrize("table", list(COLUMNS))
+def test_a_usual_row_is_fit(table: str) -> None:
+    """A row of any table with nothing wrong goes through."""
+    assert reasons(table, {}, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "reason"),
+    [
+        ("sales_order", {"units_sold": None}, "has no units_sold"),
+        ("sales_order", {"created_at": None}, "has no created_at"),
+        ("sales_order", {"staff_id": None}, "has no staff_id"),
+        ("payment", {"paid": None}, "has no paid"),
+        ("address", {"city": None}, "has no city"),
+        ("department", {"location": None}, "has no location"),
+        (
+            "sales_order",
+            {"agreed_delivery_date": "2023-02-30"},
+            "agreed_delivery_date '2023-02-30' is not a date",
+        ),
+        (
+            "purchase_order",
+            {"agreed_payment_date": "20230430"},
+            "agreed_payment_date '20230430' is not a date",
+        ),
+        ("payment", {"payment_date": ""}, "payment_date '' is not a date"),
+        ("payment", {"payment_date": "{} %s"}, "payment_date '{} %s' is not a date"),
+        ("currency", {"currency_code": "XXQ"}, "currency_code 'XXQ' is not in ISO 4217"),
+        (
+            "payment",
+            {"payment_amount": None, "_unfit": json.dumps({"payment_amount": "NaN"})},
+            "payment_amount NaN is not a number",
+        ),
+        (
+            "sales_order",
+            {"last_updated": None, "_unfit": json.dumps({"last_updated": "infinity"})},
+            "last_updated infinity is out of range",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(table: str, row: dict[str, Any], reason: str) -> None:
+    """Whoever looks into quarantine reads which column is wrong, its value and why."""
+    assert reasons(table, {}, row, {}) == {1: reason}
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "kind", "reason"),
+    [
+        ("design", {"design_id": BIG}, pa.int64(), "design_id 3000000000 does not fit integer"),
+        (
+            "transaction",
+            {"sales_order_id": -BIG},
+            pa.int64(),
+            "sales_order_id -3000000000 does not fit integer",
+        ),
+        (
+            "sales_order",
+            {"unit_price": Decimal("2.505")},
+            pa.decimal128(12, 3),
+            "unit_price 2.505 does not fit numeric(10,2)",
+        ),
+        (
+            "sales_order",
+            {"unit_price": Decimal("100000000.00")},
+            pa.decimal128(12, 2),
+            "unit_price 100000000.00 does not fit numeric(10,2)",
+        ),
+        ("sales_order", {"unit_price": "NaN"}, TEXT, "unit_price NaN does not fit numeric(10,2)"),
+        (
+            "purchase_order",
+            {"item_unit_price": "Infinity"},
+            TEXT,
+            "item_unit_price Infinity is not a number",
+        ),
+        ("payment", {"payment_amount": "NaN"}, TEXT, "payment_amount NaN is not a number"),
+    ],
+)
+def test_a_value_of_a_wider_type_that_does_not_fit_is_said(
+    table: str, row: dict[str, Any], kind: pa.DataType, reason: str
+) -> None:
+    """A widened column stops only the rows whose values the warehouse cannot hold."""
+    [column] = row
+    usual = COLUMNS[table][column][1]
+    as_usual = {column: str(usual) if kind == TEXT else usual}
+    assert reasons(table, as_usual, row, types={column: kind}) == {1: reason}
+
+
+def test_all_reasons_of_a_row_are_said() -> None:
+    """A row with several faults says all of them at once, so that it is mended once."""
+    row = {"units_sold": None, "agreed_delivery_date": "soon", "agreed_payment_date": "later"}
+    assert reasons("sales_order", row, absent={"staff": {1}}) == {
+        0: "has no units_sold; agreed_delivery_date 'soon' is not a date; "
+        "agreed_payment_date 'later' is not a date; waits for staff 1"
+    }
+
+
+def test_the_warehouse_s_nullable_columns_may_be_null() -> None:
+    """NULL is no fault where the warehouse allows it."""
+    assert reasons("address", {"address_line_2": None, "district": None}) == {}
+    assert reasons("transaction", {"sales_order_id": None, "purchase_order_id": None}) == {}
+
+
+def test_a_column_that_the_star_does_not_need_is_never_wrong() -> None:
+    """A fault where the warehouse has no column keeps no row back."""
+    unfit = json.dumps({"created_at": "infinity"})
+    assert reasons("design", {"created_at": None, "_unfit": unfit}) == {}
+
+
+def test_a_fact_waits_for_its_absent_parents() -> None:
+    """A fact says which parents it waits for, and facts of other parents do not wait."""
+    found = reasons(
+        "sales_order",
+        {"staff_id": 5, "design_id": 7},
+        {"staff_id": 6},
+        {"agreed_delivery_location_id": 9},
+        absent={"staff": {5}, "design": {7, 8}, "address": {9}, "counterparty": set()},
+    )
+    assert found == {0: "waits for design 7; waits for staff 5", 2: "waits for address 9"}
+
+
+def joined(child: str, rows: list[dict[str, Any]], parent: str, *parents: dict[str, Any]) -> Any:
+    partners = checks.partners(parent, frame(source_rows(parent, *parents)))
+    return checks.reasons(TABLES[child], frame(source_rows(child, *rows)), partners, {})
+
+
+def test_staff_need_a_department_that_is_fit() -> None:
+    """Staff say what is wrong with their department, since they cannot be shown without it."""
+    found = joined(
+        "staff",
+        [{"department_id": 1}, {"department_id": 2}, {"department_id": 3}, {"department_id": None}],
+        "department",
+        {"department_id": 1},
+        {"department_id": 3, "location": None},
+    )
+    assert found == {
+        1: "department 2 is missing",
+        2: "department 3 has no location",
+        3: "has no department_id",
+    }
+
+
+def test_counterparties_need_an_address() -> None:
+    """A counterparty without its address says so."""
+    rows = [{"legal_address_id": 4}]
+    assert joined("counterparty", rows, "address") == {0: "address 4 is missing"}
