@@ -1,0 +1,1 @@
+"""The PostgreSQL and the AWS that run on this machine: thin glue, none of it is deployed."""

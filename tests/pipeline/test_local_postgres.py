@@ -1,0 +1,405 @@
+"""The PostgreSQL of the sandbox: it comes up, keeps its data, and leaves nothing behind."""
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+import pytest
+from pg8000.native import DatabaseError
+
+import local.postgres
+from local.business_day import trade
+from local.connection import connect, transaction
+from local.databases import DEFAULT_SEED, create_source, create_warehouse
+from local.installation import Account, PostgresError, reachable_binaries, reachable_home
+from local.orders import SalesOrder
+from local.postgres import PostgresServer
+from local.totesys import sample
+from tests.postgres_fixtures import SAMPLE_NOW, Source, Warehouse
+
+NEXT_MONDAY = datetime(2024, 11, 18, 9, 30, 11, 250_000)
+REFUSED = "42501"  # insufficient_privilege
+
+SERVE_UNTIL_KILLED = """
+import sys, time
+from pathlib import Path
+from local.connection import connect
+from local.postgres import PostgresServer
+server = PostgresServer(Path(sys.argv[1]))
+server.start()
+with connect(server.superuser_url()) as connection:
+    connection.run("CREATE TABLE kept AS SELECT 42 AS answer")
+print(server.port, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return an empty folder with a space in its name that everybody may enter."""
+    with tempfile.TemporaryDirectory(prefix="one server ") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+def answer(server: PostgresServer, query: str) -> object:
+    with connect(server.superuser_url()) as connection:
+        return connection.run(query)[0][0]
+
+
+def refusal(url: str, statement: str) -> str:
+    """Return the code with which the database turns the statement down, or `allowed`."""
+    try:
+        with connect(url) as connection, transaction(connection):
+            connection.run(statement)
+    except DatabaseError as error:
+        return str(error.args[0]["C"])
+    return "allowed"
+
+
+def test_a_second_start_finds_the_data_and_the_passwords(folder: Path) -> None:
+    """What was in the sandbox yesterday is there today, under the same passwords."""
+    with PostgresServer(folder) as server:
+        password = server.password("postgres")
+        answer(server, "CREATE TABLE kept (); SELECT 1")
+    with PostgresServer(folder) as server:
+        assert server.password("postgres") == password
+        assert answer(server, "SELECT count(*) FROM pg_tables WHERE tablename = 'kept'") == 1
+
+
+def test_it_listens_on_loopback_only_and_wants_a_password(postgres: PostgresServer) -> None:
+    """Nobody else on the network, and nobody without the password, gets in."""
+    assert answer(postgres, "SHOW listen_addresses") == "127.0.0.1"
+    assert answer(postgres, "SHOW unix_socket_directories") == ""
+    with pytest.raises(DatabaseError) as error:
+        connect(postgres.url("postgres", "wrong", "postgres"))
+    assert error.value.args[0]["C"] == "28P01"  # invalid_password
+
+
+def test_it_is_a_database_like_the_real_one(postgres: PostgresServer) -> None:
+    """UTF-8, C collation and UTC, whatever this machine is set to."""
+    assert answer(postgres, "SHOW server_encoding") == "UTF8"
+    assert answer(postgres, "SHOW timezone") == "UTC"
+    assert answer(postgres, "SELECT datcollate FROM pg_database LIMIT 1") == "C"
+
+
+def test_passwords_are_private(postgres: PostgresServer, new_source: Callable[..., Source]) -> None:
+    """Passwords are readable by their owner only, and never in the log."""
+    source = new_source(0)
+    path = postgres.directory / "passwords.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    refusal(source.superuser_url, "CREATE ROLE totesys_app PASSWORD 'top secret'")
+    log = postgres.log_path.read_text()
+    assert "already exists" in log
+    assert "top secret" not in log
+    assert [role for role in ("postgres", "totesys_app") if postgres.password(role) in log] == []
+
+
+def test_the_bundled_psql_connects(postgres: PostgresServer) -> None:
+    """The line that a person is shown for looking inside works."""
+    assert postgres.psql is not None
+    command: list[str | Path] = [postgres.psql, postgres.superuser_url(), "-Atc", "SELECT 6 * 7"]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "42\n"
+
+
+def test_stop_ends_open_sessions_and_the_server(folder: Path) -> None:
+    """After stop nothing answers any more, even if somebody was still connected."""
+    server = PostgresServer(folder)
+    server.start()
+    with connect(server.superuser_url()):
+        server.stop()
+        with pytest.raises(ConnectionRefusedError):
+            connect(server.superuser_url())
+    server.stop()
+
+
+def test_a_taken_port_is_named(folder: Path) -> None:
+    """Whoever asks for a port that is in use learns which one, and what to do."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(PostgresError) as error:
+            PostgresServer(folder, port).start()
+    assert str(error.value) == (
+        f"Port {port} on 127.0.0.1 cannot be had (Address already in use): "
+        "stop what uses it, or choose another port."
+    )
+
+
+def test_a_given_port_is_used(folder: Path) -> None:
+    """A person can choose the port, and have it again at once after a stop."""
+    with PostgresServer(folder) as server:
+        port = server.port
+    with PostgresServer(folder, port) as server:
+        assert answer(server, "SELECT inet_server_port()") == port
+
+
+def test_two_processes_cannot_have_one_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second start while the first is up is refused, and the first goes on unharmed."""
+    monkeypatch.setattr(local.postgres, "FREE_SECONDS", 0.1)
+    with PostgresServer(folder) as server:
+        pid = (server.home / "data" / "postmaster.pid").read_text().split()[0]
+        with pytest.raises(PostgresError) as error:
+            PostgresServer(folder).start()
+        assert str(error.value) == (
+            f"The PostgreSQL in {folder} is in use by process {pid}: "
+            "stop that one first, or choose another folder."
+        )
+        assert answer(server, "SELECT 1") == 1
+
+
+def test_the_server_ends_when_its_process_is_killed(folder: Path) -> None:
+    """Not even kill -9 leaves a server running or loses data; the next start takes over."""
+    root = Path(__file__).parents[2]
+    command: list[str | Path] = [sys.executable, "-c", SERVE_UNTIL_KILLED, folder]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        port = int(owner.stdout.readline())
+        os.kill(owner.pid, signal.SIGKILL)
+    # The port can be had again only if nobody listens on it any more.
+    with PostgresServer(folder, port) as server:
+        assert answer(server, "SELECT answer FROM kept") == 42
+
+
+def test_a_server_that_does_not_come_up_says_why(folder: Path) -> None:
+    """The reason in the server's log reaches the person, who need not look for the log."""
+    with PostgresServer(folder) as server:
+        version = server.home / "data" / "PG_VERSION"
+    version.write_text("9\n")
+    with pytest.raises(PostgresError, match="initialized by PostgreSQL version 9"):
+        PostgresServer(folder).start()
+
+
+def test_lost_passwords_are_explained(folder: Path) -> None:
+    """Data without its passwords cannot be used, and the way out is named."""
+    with PostgresServer(folder):
+        pass
+    (folder / "passwords.json").unlink()
+    with pytest.raises(PostgresError, match="remove that folder to start afresh"):
+        PostgresServer(folder).start()
+
+
+def test_it_runs_below_a_folder_that_only_we_may_enter(folder: Path) -> None:
+    """It works in a private clone, also as root, and opens no folder to anybody."""
+    private = folder / "private"
+    private.mkdir(mode=0o700)
+    with PostgresServer(private / "postgres") as server:
+        assert answer(server, "SELECT 1") == 1
+        home = server.home
+    with PostgresServer(private / "postgres") as server:
+        assert server.home == home
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    shutil.rmtree(home)
+
+
+class Stranger(Account):
+    """A user who can reach nothing but the temporary folder's own children."""
+
+    def can_reach(self, path: Path) -> bool:
+        """Tell whether the path is such a child, or in one."""
+        return path.is_relative_to(Path(tempfile.gettempdir())) and "private" not in str(path)
+
+
+def test_what_the_server_cannot_reach_is_kept_elsewhere(folder: Path) -> None:
+    """The place that was chosen for a private folder is found again, unless it is gone."""
+    private = folder / "private"
+    private.mkdir()
+    stranger = Stranger(None, None)
+    home = reachable_home(private, stranger)
+    assert home.parent == Path(tempfile.gettempdir())
+    assert reachable_home(private, stranger) == home
+    home.rmdir()
+    renewed = reachable_home(private, stranger)
+    assert renewed.is_dir()
+    renewed.rmdir()
+
+
+def test_programs_that_the_server_cannot_reach_are_copied(folder: Path) -> None:
+    """A private virtual environment stays private: its PostgreSQL is copied, once and whole."""
+    original = folder / "private" / "package" / "pginstall18"
+    (original / "bin").mkdir(parents=True, mode=0o700)
+    (folder / "private" / "package.libs").mkdir(mode=0o700)
+    (original / "bin" / "postgres").write_text("#!/bin/sh")
+    (original / "bin" / "postgres").chmod(0o700)
+    copy = reachable_binaries(original, folder, Stranger(None, None))
+    assert copy == folder / "programs" / "package" / "pginstall18"
+    assert stat.S_IMODE((folder / "programs" / "package.libs").stat().st_mode) == 0o755
+    assert stat.S_IMODE((copy / "bin" / "postgres").stat().st_mode) == 0o755
+    assert reachable_binaries(original, folder, Stranger(None, None)) == copy
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO currency VALUES (4, 'SEK', now(), now())",
+        "UPDATE currency SET currency_code = 'SEK'",
+        "DELETE FROM payment",
+        "TRUNCATE payment",
+        "SELECT nextval('payment_payment_id_seq')",
+        "CREATE TABLE mine ()",
+        "CREATE TEMPORARY TABLE mine ()",
+        "CREATE SCHEMA mine",
+    ],
+)
+def test_the_reader_may_only_read(new_source: Callable[..., Source], statement: str) -> None:
+    """Whatever works against the sandbox works with the rights of the real, read-only role."""
+    source = new_source(0)
+    assert refusal(source.reader_url, statement) == REFUSED
+    assert refusal(source.reader_url, "SELECT * FROM payment, _prisma_migrations") == "allowed"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM dim_currency",
+        "TRUNCATE dim_currency",
+        "ALTER TABLE dim_currency ADD COLUMN mine integer",
+        "CREATE INDEX ON fact_payment (payment_id)",
+        "CREATE TABLE mine ()",
+        "CREATE SCHEMA mine",
+    ],
+)
+def test_the_loader_may_not_change_the_warehouse(
+    new_warehouse: Callable[..., Warehouse], statement: str
+) -> None:
+    """Whatever loads the sandbox needs no more rights than the real warehouse grants."""
+    assert refusal(new_warehouse().loader_url, statement) == REFUSED
+
+
+def test_the_loader_may_load(new_warehouse: Callable[..., Warehouse]) -> None:
+    """Insert, update, serial keys and temporary tables are allowed, in the schema asked for."""
+    warehouse = new_warehouse("project_team_1")
+    statements = (
+        "CREATE TEMPORARY TABLE staged (LIKE project_team_1.dim_currency)",
+        "INSERT INTO project_team_1.dim_currency VALUES (1, 'GBP', 'Pound Sterling')",
+        "UPDATE project_team_1.dim_currency SET currency_name = 'Sterling'",
+        "SELECT nextval('project_team_1.fact_payment_payment_record_id_seq')",
+    )
+    assert [refusal(warehouse.loader_url, each) for each in statements] == ["allowed"] * 4
+
+
+def test_roles_cannot_enter_other_databases(
+    postgres: PostgresServer, new_source: Callable[..., Source]
+) -> None:
+    """A function that is given one database cannot look into another one."""
+    new_source(0)
+    with pytest.raises(DatabaseError) as error:
+        connect(postgres.url("totesys_reader", postgres.password("totesys_reader"), "postgres"))
+    assert error.value.args[0]["C"] == REFUSED
+
+
+def test_databases_that_are_there_are_left_alone(
+    postgres: PostgresServer,
+    new_source: Callable[..., Source],
+    new_warehouse: Callable[..., Warehouse],
+) -> None:
+    """A second start shows the same shop and the same warehouse, with what has happened since."""
+    source, warehouse = new_source(), new_warehouse()
+    changes = {
+        source.superuser_url: "UPDATE currency SET currency_code = 'SEK'",
+        warehouse.superuser_url: "INSERT INTO dim_currency VALUES (1, 'GBP', 'Pound Sterling')",
+    }
+    for url, change in changes.items():
+        assert refusal(url, change) == "allowed"
+    again = create_source(postgres, now=SAMPLE_NOW, scale=1, database=source.database)
+    assert again == source.reader_url
+    assert create_warehouse(postgres, database=warehouse.database) == warehouse.loader_url
+    with connect(source.reader_url) as connection:
+        assert connection.run("SELECT DISTINCT currency_code FROM currency") == [["SEK"]]
+        assert connection.run("SELECT count(*) FROM sales_order") == [[220]]
+    with connect(warehouse.loader_url) as connection:
+        assert connection.run("SELECT count(*) FROM dim_currency") == [[1]]
+
+
+def test_the_sample_arrives_as_it_was_made(new_source: Callable[..., Source]) -> None:
+    """NULL, accents, apostrophes, leading zeros, milliseconds and money get into the database."""
+    source = new_source(1.0)
+    with connect(source.reader_url) as connection:
+        addresses = connection.run(
+            "SELECT count(*) FILTER (WHERE address_line_2 IS NULL),"
+            " count(*) FILTER (WHERE country = 'Côte d''Ivoire'),"
+            " bool_or(postal_code LIKE '0%') FROM address"
+        )
+        assert addresses == [[20, 1, True]]
+        stored = connection.run(
+            "SELECT sales_order_id, created_at, unit_price, agreed_payment_date"
+            " FROM sales_order ORDER BY 1"
+        )
+    made = [
+        SalesOrder._make(row)
+        for table, rows in sample(1.0, DEFAULT_SEED, SAMPLE_NOW)
+        for row in rows
+        if table == "sales_order"
+    ]
+    assert stored == [
+        [
+            order.sales_order_id,
+            datetime.fromisoformat(order.created_at),
+            Decimal(order.unit_price),
+            order.agreed_payment_date,
+        ]
+        for order in made
+    ]
+
+
+def everything(url: str, table: str) -> dict[int, list[object]]:
+    with connect(url) as connection:
+        return {row[0]: row for row in connection.run(f"SELECT * FROM {table}")}
+
+
+def test_a_business_day_does_what_it_says(new_source: Callable[..., Source]) -> None:
+    """The figures that the sandbox shows for the shop's work are what the database has gained."""
+    source = new_source()
+    tables = ("sales_order", "purchase_order", "transaction", "payment", "design")
+    before = {table: everything(source.reader_url, table) for table in tables}
+    total: Counter[str] = Counter()
+    rng = Random(7)
+    with connect(source.writer_url) as connection:
+        for minute in range(60):
+            done = trade(connection, rng, NEXT_MONDAY + timedelta(minutes=minute))
+            total += Counter(done)
+    after = {table: everything(source.reader_url, table) for table in tables}
+
+    gained = {table: len(after[table]) - len(before[table]) for table in tables}
+    assert gained == {
+        "sales_order": total["sales"],
+        "purchase_order": total["purchases"],
+        "transaction": total["sales"] + total["purchases"],
+        "payment": total["sales"] + total["purchases"],
+        "design": total["designs"],
+    }
+    run = datetime(2024, 11, 18, 7, 55, 11, 830_000)
+    paid = [row for row in after["payment"].values() if row[2] == run]
+    assert len(paid) == total["paid"]
+    assert {(row[8], row[9]) for row in paid} == {(True, "2024-11-18")}
+    assert set(total) == {"sales", "purchases", "designs", "paid", "silent"}
+
+
+def test_silent_updates_leave_no_trace(new_source: Callable[..., Source]) -> None:
+    """Old rows change while `last_updated` stays, which is what the pipeline has to notice."""
+    source = new_source()
+    stamps = "created_at, last_updated"
+    query = f"SELECT sales_order_id, {stamps} FROM sales_order ORDER BY 1 LIMIT 220"
+    before = everything(source.reader_url, "sales_order")
+    rng = Random(11)
+    with connect(source.writer_url) as connection:
+        stamps_before = connection.run(query)
+        for minute in range(60):
+            trade(connection, rng, NEXT_MONDAY + timedelta(minutes=minute))
+        assert connection.run(query) == stamps_before
+    after = everything(source.reader_url, "sales_order")
+    assert [key for key, row in before.items() if after[key] != row] != []
