@@ -1,0 +1,46 @@
+"""Zip files that are the same to the byte wherever and whenever they are written.
+
+Only the names and contents of the members count: order, dates and modes are fixed. It knows
+nothing of what is packed.
+"""
+
+import base64
+import hashlib
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
+READABLE = (stat.S_IFREG | 0o644) << 16  # Lambda runs as a user that owns none of the files
+UNIX = 3
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder in a fixed order, leaving out hidden ones and bytecode.
+
+    Raises NotADirectoryError when there is no such folder.
+    """
+    if not folder.is_dir():
+        raise NotADirectoryError(folder)
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not any(p.startswith(".") or p == "__pycache__" for p in parts):
+            yield path
+
+
+def write_zip(target: BinaryIO, members: Mapping[str, Path], compression: int) -> None:
+    """Write the members, names to files, as a zip with `zipfile.ZIP_STORED` or `ZIP_DEFLATED`."""
+    with zipfile.ZipFile(target, "w", compression) as archive:
+        for name in sorted(members):
+            member = zipfile.ZipInfo(name, EPOCH)
+            member.compress_type = compression
+            member.create_system = UNIX
+            member.external_attr = READABLE
+            archive.writestr(member, members[name].read_bytes())
+
+
+def code_sha256(data: bytes) -> str:
+    """Return the digest of a zip as Lambda's `CodeSha256` gives it: SHA-256 in base64."""
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()

@@ -1,0 +1,61 @@
+"""Installing locked wheels with pip, and saying in one line why it did not work.
+
+Nothing is ever built from source and no version is chosen here: every requirements file names
+exact versions and their hashes.
+"""
+
+import re
+import subprocess  # nosec B404
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deployer.errors import DeployError
+
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
+INSTALL = ("install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:")
+# Without a network pip ends with "no matching distribution", after having retried: look for
+# the retries first.
+NO_NETWORK = re.compile(r"Retrying \(|NewConnectionError|Max retries exceeded|ProxyError|timed out")
+NO_WHEEL = re.compile(r"No matching distribution found for (\S+)")
+WRONG_HASH = "DO NOT MATCH THE HASHES"
+
+
+class InstallError(DeployError):
+    """Packages could not be installed: follow the message, then run again."""
+
+
+def install(requirements: Path, *options: str, python: Path | str = sys.executable) -> None:
+    """Install the wheels that a locked requirements file names, for the interpreter `python`.
+
+    Raises InstallError, with the next step, when pip fails.
+    """
+    command = [
+        *PIP,
+        "--python",
+        str(python),
+        *INSTALL,
+        *options,
+        "--requirement",
+        str(requirements),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # nosec B603
+    if done.returncode:
+        raise InstallError(_explain(requirements, done.stderr, options))
+
+
+def _explain(requirements: Path, said: str, options: Sequence[str]) -> str:
+    where = f"Cannot install {requirements.parent.name}/{requirements.name}"
+    if NO_NETWORK.search(said):
+        return f"{where}: PyPI is out of reach. Check the network (or pip's settings), run again."
+    if missing := NO_WHEEL.search(said):
+        first = options.index("--platform") if "--platform" in options else len(options)
+        target = " ".join(options[first:]) or "this machine's Python"
+        return (
+            f"{where}: {missing[1]} has no wheel for {target}. "
+            "Choose a version or a platform that has one, then run `make lock`."
+        )
+    if WRONG_HASH in said:
+        return f"{where}: a download differs from its locked hash. Run `make lock` if you trust it."
+    last = [line for line in said.splitlines() if line.strip()][-1:] or ["pip gave no reason."]
+    return f"{where}: {last[0].removeprefix('ERROR: ')}"

@@ -1,0 +1,230 @@
+"""The local AWS: closed to the network, strict about rights, and gone when it is stopped."""
+
+import io
+import json
+import socket
+import subprocess
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from deployer.installer import InstallError
+from local import emulator as emulators
+from local.emulator import ACCOUNT, HOST, REGION, Emulator, EmulatorError, install_ministack
+
+BUCKET = "a-bucket"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+MAY_WRITE = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{BUCKET}/own/*"}
+    ],
+}
+HANDLER = """
+import os, time
+import boto3
+from botocore.exceptions import ClientError
+
+def handler(event, context):
+    s3 = boto3.client("s3")
+    try:
+        s3.put_object(Bucket=event["bucket"], Key=event["key"], Body=str(os.getpid()))
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    time.sleep(event.get("seconds", 0))
+    return dict(os.environ)
+"""
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("with space") / "aws"
+
+
+@pytest.fixture
+def aws(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """A local AWS, started from a shell that is set up for a real account."""
+    monkeypatch.setenv("AWS_PROFILE", "real-account")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "real-token")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with Emulator(directory) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        yield emulator
+
+
+def client(service: Any) -> Any:
+    return boto3.session.Session().client(service)
+
+
+def function(bucket: str = BUCKET) -> str:
+    """Return the name of a function that may write below `own/` in the bucket, made if needed."""
+    if "a-function" in [f["FunctionName"] for f in client("lambda").list_functions()["Functions"]]:
+        return "a-function"
+    client("s3").create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    iam = client("iam")
+    role = iam.create_role(RoleName="a-role", AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.put_role_policy(RoleName="a-role", PolicyName="own", PolicyDocument=json.dumps(MAY_WRITE))
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("code.py", HANDLER)
+    client("lambda").create_function(
+        FunctionName="a-function",
+        Runtime="python3.13",
+        Role=role["Role"]["Arn"],
+        Handler="code.handler",
+        Code={"ZipFile": code.getvalue()},
+        Timeout=60,
+    )
+    client("lambda").get_waiter("function_active_v2").wait(
+        FunctionName="a-function", WaiterConfig={"Delay": 1}
+    )
+    return "a-function"
+
+
+def invoke(**event: Any) -> Any:
+    answer = client("lambda").invoke(FunctionName=function(), Payload=json.dumps(event))
+    return json.loads(answer["Payload"].read())
+
+
+def wait_for(what: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 10
+    while not (value := what()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return value
+
+
+def test_boto3_acts_in_the_local_account_only(aws: Emulator) -> None:
+    """A profile, a token or a proxy of the user's own is neither used nor in the way."""
+    assert client("sts").get_caller_identity()["Arn"] == f"arn:aws:iam::{ACCOUNT}:root"
+
+
+def test_nobody_else_on_the_network_reaches_it(aws: Emulator) -> None:
+    """It answers at 127.0.0.1 and at no other address of this machine."""
+    with socket.socket() as outside:
+        outside.settimeout(2)
+        assert outside.connect_ex(("127.0.0.2", aws.port)) != 0
+
+
+def test_a_function_has_the_rights_of_its_role_and_no_more(aws: Emulator) -> None:
+    """Least privilege is tried here as on AWS: what the role does not name is refused."""
+    function()
+    assert isinstance(invoke(bucket=BUCKET, key="own/1"), dict)
+    assert invoke(bucket=BUCKET, key="other/1") == "AccessDenied"
+
+
+def test_a_function_sees_nothing_of_the_users_environment(aws: Emulator, directory: Path) -> None:
+    """No profile or token of the user's reaches a function, and it writes in our directory."""
+    seen = invoke(bucket=BUCKET, key="own/2")
+    assert [name for name, value in seen.items() if "real" in value] == []
+    assert (seen["HOME"], seen["TMPDIR"]) == (str(directory), str(directory / "tmp"))
+    assert seen["AWS_ENDPOINT_URL"] == aws.endpoint
+
+
+def test_state_outlasts_a_stop(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second start finds buckets, objects, roles and functions as they were."""
+    for key in ("own/before", "own/after"):
+        with Emulator(directory) as emulator:
+            for name, value in emulator.environment.items():
+                monkeypatch.setenv(name, value)
+            invoke(bucket=BUCKET, key=key)
+            listed = client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+    assert {"own/before", "own/after"} <= {entry["Key"] for entry in listed}
+
+
+def test_a_stop_ends_functions_that_are_still_running(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing goes on in the background after Ctrl-C, and nothing is left unpacked."""
+    with Emulator(directory) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        event = {"bucket": BUCKET, "key": f"own/{time.time()}", "seconds": 50}
+        client("lambda").invoke(
+            FunctionName=function(), InvocationType="Event", Payload=json.dumps(event)
+        )
+        s3 = client("s3")
+        wait_for(lambda: s3.list_objects_v2(Bucket=BUCKET, Prefix=event["key"])["KeyCount"])
+        worker = s3.get_object(Bucket=BUCKET, Key=event["key"])["Body"].read().decode()
+        assert state_of(worker) in ("S", "R")
+    assert wait_for(lambda: state_of(worker) in ("", "Z"))
+    assert list((directory / "tmp").iterdir()) == []
+
+
+def state_of(pid: str) -> str:
+    """Return the first letter of a process's state: Z once it has ended, nothing when gone."""
+    shown = subprocess.run(
+        ["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True, check=False
+    )
+    return shown.stdout.strip()[:1]
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    """Whose port is taken reads which one, and what to do."""
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(EmulatorError) as error:
+            Emulator(tmp_path, port).start()
+    assert str(error.value) == (
+        f"Port {port} is taken (Address already in use). Stop what uses it, or choose another."
+    )
+
+
+def test_one_directory_serves_one_emulator(aws: Emulator, directory: Path) -> None:
+    """A second start in the same directory is refused before it can spoil the state."""
+    with pytest.raises(EmulatorError) as error:
+        Emulator(directory).start()
+    assert str(error.value) == (
+        f"Another local AWS is running in {directory}. Stop it with Ctrl-C where it was started "
+        f"(or `kill {(directory / 'lock').read_text()}`), or use another directory (--dir)."
+    )
+    assert client("sts").get_caller_identity()["Account"] == ACCOUNT
+
+
+def test_an_emulator_that_ends_at_once_points_to_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When ministack itself fails, the message says where its reason is written."""
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho out of luck\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(emulators, "install_ministack", lambda: broken)
+    emulator = Emulator(tmp_path / "aws")
+    with pytest.raises(EmulatorError) as error:
+        emulator.start()
+    assert str(error.value) == f"The local AWS ended. Its log says why: {emulator.log}"
+    assert emulator.log.read_text() == "out of luck\n"
+
+
+def test_a_half_made_environment_is_never_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an installation that broke off, the next one starts afresh."""
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements/local-aws.txt").write_text("")
+
+    def broken(*_: object, **__: object) -> None:
+        raise InstallError("no network")
+
+    monkeypatch.setattr(emulators, "install", broken)
+    with pytest.raises(InstallError, match="no network"):
+        install_ministack(tmp_path)
+    assert list((tmp_path / ".build").iterdir()) == []
+    monkeypatch.setattr(emulators, "install", lambda *_, **__: None)
+    assert install_ministack(tmp_path).exists()

@@ -1,0 +1,290 @@
+"""The packages that are deployed: reproducible, slim, and built only when something changed."""
+
+import base64
+import hashlib
+import io
+import os
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployer import installer, packages
+from deployer.installer import InstallError
+from deployer.slimming import slim, without_symbols
+
+THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
+NETWORK_DOWN = """WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by
+'NewConnectionError(': Failed to establish a new connection')': /simple/pyarrow/
+ERROR: Could not find a version that satisfies the requirement pyarrow==26.0.1 (from versions: none)
+ERROR: No matching distribution found for pyarrow==26.0.1
+"""
+NO_WHEEL = "ERROR: No matching distribution found for pyarrow==26.0.1\n"
+CHANGED = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n"
+
+
+def write(path: Path, text: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with one function and one layer."""
+    for name in ("", "common/", "extract/", "load/"):
+        write(tmp_path / f"functions/{name}__init__.py")
+    write(tmp_path / "functions/common/storage.py", "STORAGE = 1\n")
+    write(tmp_path / "functions/extract/handler.py", "def handler(event, context): ...\n")
+    write(tmp_path / "requirements/layer-arrow.txt", "pyarrow==26.0.1 --hash=sha256:00\n")
+    return tmp_path
+
+
+class FakePip:
+    """Puts a small package where pip would install, and counts."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, ...]] = []
+
+    def __call__(self, requirements: Path, *options: str) -> None:
+        self.calls.append(options)
+        target = Path(options[options.index("--target") + 1])
+        write(target / "pyarrow/__init__.py", "names = {'a', 'b', 'c', 'd'}\n")
+        write(target / "pyarrow/tests/test_it.py")
+
+
+@pytest.fixture
+def pip(monkeypatch: pytest.MonkeyPatch) -> FakePip:
+    fake = FakePip()
+    monkeypatch.setattr(packages, "install", fake)
+    return fake
+
+
+def names(data: bytes) -> list[str]:
+    return zipfile.ZipFile(io.BytesIO(data)).namelist()
+
+
+def test_a_function_zip_holds_its_own_and_the_common_code(repository: Path) -> None:
+    """A function is deployed with what it imports, and without the other functions."""
+    assert names(packages.build_function_zip("extract", repository).data) == [
+        "functions/__init__.py",
+        "functions/common/__init__.py",
+        "functions/common/storage.py",
+        "functions/extract/__init__.py",
+        "functions/extract/handler.py",
+    ]
+
+
+def test_a_function_zip_depends_on_nothing_but_the_sources(repository: Path) -> None:
+    """An unchanged function is recognised: dates, modes, bytecode and hidden files do not count."""
+    before = packages.build_function_zip("extract", repository)
+    handler = repository / "functions/extract/handler.py"
+    os.utime(handler, (0, 0))
+    handler.chmod(0o600)
+    write(repository / "functions/extract/__pycache__/handler.cpython-311.pyc", "bytecode")
+    write(repository / "functions/extract/.env", "PASSWORD=secret")
+    assert packages.build_function_zip("extract", repository) == before
+
+
+def test_a_changed_source_changes_the_hash(repository: Path) -> None:
+    """Changed code is noticed, and deployed."""
+    before = packages.build_function_zip("extract", repository)
+    write(repository / "functions/common/storage.py", "STORAGE = 2\n")
+    assert packages.build_function_zip("extract", repository).sha256 != before.sha256
+
+
+def test_the_hash_is_the_one_that_lambda_shows(repository: Path) -> None:
+    """The digest can be compared with the `CodeSha256` of a deployed function."""
+    package = packages.build_function_zip("extract", repository)
+    expected = base64.b64encode(hashlib.sha256(package.data).digest()).decode()
+    assert package.sha256 == expected
+
+
+def test_lambda_may_read_every_member(repository: Path) -> None:
+    """Files that only their owner may read here are still readable on Lambda."""
+    (repository / "functions/extract/handler.py").chmod(0o600)
+    data = packages.build_function_zip("extract", repository).data
+    members = zipfile.ZipFile(io.BytesIO(data)).infolist()
+    assert {oct(member.external_attr >> 16) for member in members} == {"0o100644"}
+
+
+def test_an_unknown_function_is_an_error(repository: Path) -> None:
+    """No empty package is ever deployed."""
+    with pytest.raises(NotADirectoryError):
+        packages.build_function_zip("extarct", repository)
+
+
+def test_a_layer_holds_packages_and_their_bytecode(repository: Path, pip: FakePip) -> None:
+    """Lambda finds the packages on its path and need not compile them at each cold start."""
+    layer = packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository)
+    tag = sys.implementation.cache_tag
+    assert (layer.compiled, names(layer.path.read_bytes())) == (
+        True,
+        ["python/pyarrow/__init__.py", f"python/pyarrow/__pycache__/__init__.{tag}.pyc"],
+    )
+
+
+def test_bytecode_is_not_checked_against_its_source(repository: Path, pip: FakePip) -> None:
+    """Bytecode is used although Lambda unpacks the sources with other dates."""
+    layer = packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository)
+    bytecode = zipfile.ZipFile(layer.path).read(names(layer.path.read_bytes())[1])
+    assert struct.unpack_from("<I", bytecode, 4) == (0b01,)  # PEP 552: by hash, unchecked
+
+
+def test_an_unchanged_layer_is_reused(repository: Path, pip: FakePip) -> None:
+    """A second deployment does not wait for pip."""
+    first = packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository)
+    second = packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository)
+    assert (first, len(pip.calls)) == (second, 1)
+
+
+def test_a_layer_is_built_again_for_other_requirements(repository: Path, pip: FakePip) -> None:
+    """A new lock, a new Python or another architecture leads to a new layer."""
+    build = packages.build_layer
+    paths = {build("arrow", "3.13", "arm64", host=False, root=repository).path}
+    paths.add(build("arrow", "3.13", "x86_64", host=False, root=repository).path)
+    paths.add(build("arrow", "3.12", "arm64", host=False, root=repository).path)
+    write(repository / "requirements/layer-arrow.txt", "pyarrow==27.0.0 --hash=sha256:00\n")
+    paths.add(build("arrow", "3.13", "arm64", host=False, root=repository).path)
+    assert len(paths) == 4
+
+
+def test_a_rebuilt_layer_is_the_same_to_the_byte(repository: Path, pip: FakePip) -> None:
+    """Whoever builds a layer from the same lock need not upload it again."""
+    first = packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository)
+    first.path.unlink()
+    assert packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository) == first
+
+
+def test_wheels_are_for_the_function_and_not_for_this_machine(
+    repository: Path, pip: FakePip
+) -> None:
+    """A laptop of another kind deploys what runs on Lambda."""
+    packages.build_layer("arrow", "3.13", "arm64", host=False, root=repository)
+    assert pip.calls[0][3:] == (
+        "--platform",
+        "manylinux_2_28_aarch64",
+        "--platform",
+        "manylinux2014_aarch64",
+        "--implementation",
+        "cp",
+        "--python-version",
+        "3.13",
+    )
+
+
+def test_without_the_functions_python_there_is_no_bytecode(
+    repository: Path, pip: FakePip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytecode of another version, which Python would pass over, is not deployed."""
+    monkeypatch.setenv("PATH", "")
+    layer = packages.build_layer("arrow", "3.99", "arm64", host=False, root=repository)
+    assert (layer.compiled, names(layer.path.read_bytes())) == (
+        False,
+        ["python/pyarrow/__init__.py"],
+    )
+
+
+def test_a_failed_build_leaves_nothing_behind(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a broken connection the next deployment builds the layer from the start."""
+
+    def broken(*_: object) -> None:
+        raise InstallError("no network")
+
+    monkeypatch.setattr(packages, "install", broken)
+    with pytest.raises(InstallError, match="no network"):
+        packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository)
+    assert list((repository / ".build/layers").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (
+            NETWORK_DOWN,
+            (
+                "Cannot install requirements/layer-arrow.txt: PyPI is out of reach. "
+                "Check the network (or pip's settings), run again."
+            ),
+        ),
+        (
+            NO_WHEEL,
+            (
+                "Cannot install requirements/layer-arrow.txt: pyarrow==26.0.1 has no wheel for "
+                "--platform win32. Choose a version or a platform that has one, then run "
+                "`make lock`."
+            ),
+        ),
+        (
+            CHANGED,
+            (
+                "Cannot install requirements/layer-arrow.txt: a download differs from its locked "
+                "hash. Run `make lock` if you trust it."
+            ),
+        ),
+        (
+            "ERROR: [Errno 28] No space left on device\n",
+            "Cannot install requirements/layer-arrow.txt: [Errno 28] No space left on device",
+        ),
+        ("", "Cannot install requirements/layer-arrow.txt: pip gave no reason."),
+    ],
+)
+def test_a_failure_of_pip_is_one_line_with_the_next_step(
+    said: str, message: str, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who deploys is told what to do, in place of pages of pip."""
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1, "", said)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(InstallError) as error:
+        installer.install(
+            repository / "requirements/layer-arrow.txt", "--no-compile", "--platform", "win32"
+        )
+    assert str(error.value) == message
+
+
+def test_a_layer_does_without_what_no_function_loads(tmp_path: Path) -> None:
+    """A cold start waits for no tests, headers, sources, and no second copy of a library."""
+    for name in (
+        "bin/f2py",
+        "pandas/__init__.py",
+        "pandas/tests/test_frame.py",
+        "pandas/_libs/algos.pyx",
+        "pyarrow/include/arrow/api.h",
+        "pyarrow/libarrow_flight.so.2600",
+        "pyarrow/libarrow_python.so",
+        "pyarrow/libarrow_python.so.2600",
+        "pyarrow/libarrow_python.so.2600.1.0",
+        "pyarrow-26.0.1.dist-info/METADATA",
+        "pyarrow-26.0.1.dist-info/RECORD",
+    ):
+        write(tmp_path / name)
+    slim(tmp_path)
+    left = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
+    assert left == [
+        "pandas/__init__.py",
+        "pyarrow-26.0.1.dist-info/METADATA",
+        "pyarrow/libarrow_python.so.2600",
+    ]
+
+
+def test_symbol_tables_are_cut_from_libraries() -> None:
+    """A library keeps its segments, which the loader maps, and loses what follows them."""
+    ident = b"\x7fELF\x02\x01" + bytes(10)
+    header = struct.pack("<HHIQQQIHHHHHH", 3, 183, 1, 0, 64, 200, 0, 64, 56, 1, 64, 5, 4)
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 120, 0, 0, 8, 8, 4096)
+    library = ident + header + segment + b"segment!" + b"symbols and sections"
+    bare = struct.pack("<HHIQQQIHHHHHH", 3, 183, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    assert without_symbols(library) == ident + bare + segment + b"segment!"
+
+
+def test_other_files_are_not_cut() -> None:
+    """Libraries of macOS, and scripts of a linker, stay as they are."""
+    assert without_symbols(b"\xcf\xfa\xed\xfe and so on") == b"\xcf\xfa\xed\xfe and so on"
