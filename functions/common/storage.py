@@ -55,14 +55,18 @@ class Bucket:
         raise last
 
     def get(self, key: str) -> bytes:
-        """Return the bytes at `key`; raise LogCorrupted when there is no such object."""
+        """Return the bytes at `key`; raise LogCorrupted when there is no such object.
+
+        Whoever may list a bucket under some prefixes only is told "access denied" of a key that is
+        not there. https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+        """
         try:
             return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
         except ClientError as error:
-            if error_code(error) == "NoSuchKey":
+            if error_code(error) in ("NoSuchKey", "AccessDenied"):
                 raise LogCorrupted(
-                    f"s3://{self.name}/{key} is named by the batch log but is not there: "
-                    "was it deleted by hand?"
+                    f"s3://{self.name}/{key} is named by the batch log and cannot be read "
+                    f"({error_code(error)}): was it deleted by hand?"
                 ) from error
             raise
 

@@ -1,0 +1,123 @@
+"""The address of a PostgreSQL database, as a URL says it and as a secret keeps it.
+
+The password stays out of every repr and every message: what is wrong with a URL is said in our own
+words, because the messages of `urllib.parse` quote parts of it.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+SSL_MODES = ("disable", "require", "verify-full")
+# A secret holds 65,536 bytes in all, and JSON escapes every line end of the PEM text.
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+MAX_CA_BYTES = 50_000
+
+
+class AddressError(ValueError):
+    """A database URL is not what it should be; the message never quotes user or password."""
+
+
+@dataclass(frozen=True)
+class DatabaseAddress:
+    """Where a database is and how to log in; `ca` is PEM text, None means the public CAs."""
+
+    host: str
+    username: str
+    password: str = field(repr=False)
+    dbname: str
+    port: int = 5432
+    sslmode: str = "verify-full"
+    ca: str | None = field(default=None, repr=False)
+
+    def secret(self) -> dict[str, str | int | None]:
+        """Return the form in which the functions read it from Secrets Manager."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "username": self.username,
+            "password": self.password,
+            "dbname": self.dbname,
+            "sslmode": self.sslmode,
+            "ca": self.ca,
+        }
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether `host` names this machine, without asking a name server."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def parse_database_url(url: str) -> DatabaseAddress:
+    """Parse `postgresql://user:password@host:port/database?sslmode=&sslrootcert=`.
+
+    Raises:
+        AddressError: saying what is wrong, to be put behind the name of the setting.
+    """
+    if not url:
+        raise AddressError("is not set")
+    split, port = _split(url)
+    options = {name: values[-1] for name, values in parse_qs(split.query).items()}
+    problem = _problem(split) or _problem_with_options(options)
+    if problem:
+        raise AddressError(problem)
+    host = unquote(split.hostname or "")
+    certificate = options.get("sslrootcert")
+    return DatabaseAddress(
+        host=host,
+        port=port or 5432,
+        username=unquote(split.username or ""),
+        password=unquote(split.password or ""),
+        dbname=unquote(split.path[1:]),
+        sslmode=options.get("sslmode") or ("disable" if is_loopback(host) else "verify-full"),
+        ca=_read_certificate(certificate) if certificate else None,
+    )
+
+
+def _split(url: str) -> tuple[SplitResult, int | None]:
+    try:
+        split = urlsplit(url)
+        return split, split.port
+    except ValueError:
+        pass  # Raised below: an error that is raised here would keep this one, and its text.
+    raise AddressError("is malformed (percent-encode special characters in a password: @ is %40)")
+
+
+def _problem(split: SplitResult) -> str | None:
+    if split.scheme not in ("postgresql", "postgres"):
+        return "does not begin with postgresql://"
+    if split.fragment:
+        return "contains a # (percent-encode it: %23)"
+    if not (split.username and split.password):
+        return "has no user or no password"
+    if not split.hostname:
+        return "has no host"
+    if not split.path[1:] or "/" in split.path[1:]:
+        return "must end in the name of one database"
+    return None
+
+
+def _problem_with_options(options: dict[str, str]) -> str | None:
+    if options.keys() - {"sslmode", "sslrootcert"}:
+        return "has an unknown option (known: sslmode, sslrootcert)"
+    if options.get("sslmode", "disable") not in SSL_MODES:
+        return f"has an unknown sslmode (known: {', '.join(SSL_MODES)})"
+    return None
+
+
+def _read_certificate(path: str) -> str:
+    try:
+        pem = Path(path).expanduser().read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AddressError(f"names an unreadable sslrootcert, {path}") from error
+    if "-----BEGIN CERTIFICATE-----" not in pem:
+        raise AddressError(f"names an sslrootcert that holds no PEM certificate, {path}")
+    if len(pem) > MAX_CA_BYTES:
+        raise AddressError(f"names an sslrootcert of over {MAX_CA_BYTES // 1000} kB, {path}")
+    return pem

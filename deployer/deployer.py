@@ -1,0 +1,292 @@
+"""The deployment as a story: which steps there are, what each needs, and their order.
+
+How a single resource is read, compared and written is the matter of its service's module.
+"""
+
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Concatenate, ParamSpec, Protocol
+
+from botocore.exceptions import ClientError
+
+from deployer import (
+    events,
+    iam,
+    lambda_functions,
+    lambda_layers,
+    lambda_permissions,
+    logs,
+    policies,
+    s3,
+    s3_notifications,
+    secrets,
+    specs,
+    sqs,
+)
+from deployer.account import Account
+from deployer.changes import Change
+from deployer.errors import explaining
+from deployer.names import BucketUse, FunctionUse, Names, SecretUse
+from deployer.packages import Layer, Package
+from deployer.progress import Report, Started
+from deployer.reading import already_there
+from deployer.settings import Settings
+
+THREADS = 8
+P = ParamSpec("P")
+Step = Callable[[], Change]
+
+
+class Packages(Protocol):
+    """What makes the zips; the module `deployer.packages` does."""
+
+    def build_function_zip(self, name: str) -> Package:
+        """Pack the code of a function."""
+
+    def build_layer(self, name: str, python: str, architecture: str, host: bool) -> Layer:
+        """Build a layer for a Python such as 3.13, or for the one that runs this."""
+
+
+class Deployer:
+    """Deploys the pipeline into an account, or, when the account is `planning`, tells how.
+
+    Every `create_*` step may be run again and again: it leaves what is as it should be, and
+    otherwise creates or updates it.
+    """
+
+    def __init__(
+        self, account: Account, settings: Settings, packages: Packages, report: Report
+    ) -> None:
+        self.account = account
+        self.settings = settings
+        self.names = Names(settings.project, settings.stage, account.id, account.region)
+        self.tags = specs.tags(settings)
+        self._packages = packages
+        self._report = report
+        self._runtime, self._architecture = _runtime(account, settings)
+        self._layer_arns: dict[str, str] = {}
+
+    def deploy(self) -> list[Change]:
+        """Bring the pipeline to how it should be; return what was done, in the order of the story.
+
+        Steps that do not need each other run side by side. Running it again after an error goes
+        on from there, and running it again after a success writes nothing.
+
+        Raises:
+            DeployError: a step cannot be done; those running beside it are finished first.
+        """
+        changes = self._side_by_side(
+            [
+                partial(self.create_bucket, "code"),
+                *(partial(self.create_layer, layer) for layer in specs.LAYERS),
+            ],
+            [partial(self.create_bucket, "ingestion")],
+            [partial(self.create_bucket, "processed")],
+            [partial(self.create_secret, "source")],
+            [partial(self.create_secret, "warehouse")],
+            [self.create_queue],
+            *([partial(self.create_log_group, spec.use)] for spec in specs.FUNCTIONS),
+            *([partial(self.create_iam_role, spec.use)] for spec in specs.FUNCTIONS),
+        )
+        changes += self._side_by_side(
+            *([partial(self.create_lambda_function, spec)] for spec in specs.FUNCTIONS)
+        )
+        changes += self._side_by_side(
+            self._scheduled("extract-schedule", "extract", self.settings.extract_schedule),
+            [
+                *self._scheduled("transform-sweep", "transform", specs.SWEEP_SCHEDULE),
+                self.create_bucket_permission,
+                self.create_bucket_notification,
+            ],
+            self._scheduled("load-schedule", "load", self.settings.load_schedule),
+        )
+        return changes + self.remove_old_layers()
+
+    def create_bucket(self, use: BucketUse) -> Change:
+        """Create a private, encrypted, versioned bucket."""
+        name = self.names.bucket(use)
+        return self._step("bucket", name, s3.ensure_bucket, name, self.tags)
+
+    def create_secret(self, use: SecretUse) -> Change:
+        """Keep the address of a database as a secret."""
+        name = self.names.secret(use)
+        address = self.settings.source if use == "source" else self.settings.warehouse
+        return self._step("secret", name, secrets.ensure_secret, name, address.secret(), self.tags)
+
+    def create_queue(self) -> Change:
+        """Create the queue of events that failed for good."""
+        name = self.names.queue
+        return self._step("queue", name, sqs.ensure_queue, name, self.tags)
+
+    def create_log_group(self, use: FunctionUse) -> Change:
+        """Create the log group of a function."""
+        name = self.names.log_group(use)
+        days = specs.LOG_RETENTION_DAYS
+        return self._step("log group", name, logs.ensure_log_group, name, days, self.tags)
+
+    def create_iam_role(self, use: FunctionUse) -> Change:
+        """Create the role of a function, with the least that it needs."""
+        name = self.names.role(use)
+        policy = policies.function_policy(use, self.names)
+        trust = policies.trust_policy()
+        return self._step("role", name, iam.ensure_role, name, trust, policy, self.tags)
+
+    def build_zip(self, use: FunctionUse) -> Package:
+        """Pack the code of a function."""
+        return self._packages.build_function_zip(use)
+
+    def create_layer(self, layer: str) -> Change:
+        """Build a layer and publish it through the code bucket."""
+        return self._step("layer", self.names.layer(layer), self._create_layer, layer)
+
+    def create_lambda_function(self, spec: specs.FunctionSpec) -> Change:
+        """Create a function; its role, log group, queue and layers come before it."""
+        name = self.names.function(spec.use)
+        arn = self.names.function_arn(spec.use)
+        return self._step(
+            "function", name, lambda_functions.ensure_function, arn, self._function(spec)
+        )
+
+    def create_rule(self, use: str, schedule: str) -> Change:
+        """Create a rule that fires by schedule."""
+        name, arn = self.names.rule(use), self.names.rule_arn(use)
+        return self._step("rule", name, events.ensure_rule, name, arn, schedule, self.tags)
+
+    def create_rule_permission(self, use: str, function: FunctionUse) -> Change:
+        """Let a rule invoke a function."""
+        return self._create_permission(
+            function, f"rule-{use}", "events.amazonaws.com", self.names.rule_arn(use)
+        )
+
+    def create_target(self, use: str, function: FunctionUse) -> Change:
+        """Make a rule invoke a function."""
+        rule, arn = self.names.rule(use), self.names.function_arn(function)
+        return self._step("target", rule, events.ensure_target, rule, arn)
+
+    def create_bucket_permission(self) -> Change:
+        """Let the ingestion bucket invoke transform."""
+        return self._create_permission(
+            "transform",
+            "bucket-ingestion",
+            "s3.amazonaws.com",
+            self.names.bucket_arn("ingestion"),
+        )
+
+    def create_bucket_notification(self) -> Change:
+        """Make each new batch in the ingestion bucket invoke transform."""
+        notification = s3_notifications.Notification(
+            id=self.names.function("transform"),
+            bucket=self.names.bucket("ingestion"),
+            prefix=specs.BATCH_LOG,
+            function_arn=self.names.function_arn("transform"),
+        )
+        return self._step(
+            "notification",
+            notification.bucket,
+            s3_notifications.ensure_notification,
+            notification,
+        )
+
+    def remove_old_layers(self) -> list[Change]:
+        """Remove the layer versions that the functions do not use any more."""
+        changes = []
+        for layer, arn in self._layer_arns.items():
+            name = self.names.layer(layer)
+            with explaining(f"layer {name}"):
+                changes += lambda_layers.remove_old_versions(self.account, name, arn)
+        for change in changes:
+            self._report(change)
+        return changes
+
+    def _scheduled(self, use: str, function: FunctionUse, schedule: str) -> list[Step]:
+        """Return the steps by which a function is invoked by schedule."""
+        return [
+            partial(self.create_rule, use, schedule),
+            partial(self.create_rule_permission, use, function),
+            partial(self.create_target, use, function),
+        ]
+
+    def _create_layer(self, account: Account, layer: str) -> Change:
+        python = self._runtime.removeprefix("python")
+        built = self._packages.build_layer(layer, python, self._architecture, account.is_local)
+        change, arn = lambda_layers.ensure_layer(
+            account,
+            self.names.layer(layer),
+            built,
+            f"{self._runtime} {self._architecture}",
+            self.names.bucket("code"),
+        )
+        self._layer_arns[layer] = arn
+        return change
+
+    def _create_permission(
+        self, use: FunctionUse, statement: str, service: str, source: str
+    ) -> Change:
+        permission = lambda_permissions.Permission(
+            self.names.function(use), statement, service, source
+        )
+        return self._step(
+            "permission",
+            f"{permission.function}/{statement}",
+            lambda_permissions.ensure_permission,
+            permission,
+        )
+
+    def _function(self, spec: specs.FunctionSpec) -> lambda_functions.Function:
+        return lambda_functions.Function(
+            name=self.names.function(spec.use),
+            description=spec.description,
+            handler=spec.handler,
+            runtime=self._runtime,
+            architecture=self._architecture,
+            memory=spec.memory,
+            timeout=spec.timeout,
+            role_arn=self.names.role_arn(spec.use),
+            layers=tuple(self._layer_arns[layer] for layer in spec.layers),
+            environment=specs.function_environment(spec.use, self.names, self.settings),
+            code=self.build_zip(spec.use),
+            failed_events_arn=self.names.queue_arn,
+            tags=self.tags,
+        )
+
+    def _step(
+        self,
+        kind: str,
+        name: str,
+        ensure: Callable[Concatenate[Account, P], Change],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Change:
+        """Take one step, reporting its beginning and its end."""
+        self._report(Started(kind, name))
+        with explaining(f"{kind} {name}"):
+            try:
+                change = ensure(self.account, *args, **kwargs)
+            except ClientError as error:
+                if not already_there(error):
+                    raise
+                # It came to be between our look and our write: look again.
+                change = ensure(self.account, *args, **kwargs)
+        self._report(change)
+        return change
+
+    def _side_by_side(self, *chains: Sequence[Step]) -> list[Change]:
+        """Run chains at the same time, the steps of each in turn; changes come in their order."""
+        with ThreadPoolExecutor(THREADS) as threads:
+            running = [threads.submit(_in_turn, chain) for chain in chains]
+        return [change for chain in running for change in chain.result()]
+
+
+def _in_turn(chain: Sequence[Step]) -> list[Change]:
+    return [step() for step in chain]
+
+
+def _runtime(account: Account, settings: Settings) -> tuple[str, str]:
+    """Return runtime and architecture; an emulator runs functions in this machine's Python."""
+    if not account.is_local:
+        return settings.runtime, settings.architecture
+    machine = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
+    return f"python{sys.version_info.major}.{sys.version_info.minor}", machine

@@ -1,0 +1,206 @@
+"""Functions: their code, configuration, and what becomes of events that they fail at.
+
+A change is begun only when the last one has ended, and counts as made when it has ended itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deployer.account import Account
+from deployer.changes import Change, Resource, Update, converge
+from deployer.errors import AwsError
+from deployer.packages import Package
+from deployer.reading import found
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda.type_defs import FunctionConfigurationTypeDef
+
+SETTLE_SECONDS = 300
+# Events are hints: the next one does as well as an hour-old one.
+RETRIES = {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 3600}
+ABSENT = "ResourceNotFoundException"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function as it should be; memory in MB, timeout in seconds, layers by version ARN."""
+
+    name: str
+    description: str
+    handler: str
+    runtime: str
+    architecture: str
+    memory: int
+    timeout: int
+    role_arn: str
+    layers: tuple[str, ...]
+    environment: Mapping[str, str]
+    code: Package
+    failed_events_arn: str
+    tags: Mapping[str, str]
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Return what create and update take alike, by the names that AWS has for it."""
+        return {
+            "Description": self.description,
+            "Handler": self.handler,
+            "Runtime": self.runtime,
+            "MemorySize": self.memory,
+            "Timeout": self.timeout,
+            "Role": self.role_arn,
+            "Layers": list(self.layers),
+            "Environment": {"Variables": dict(self.environment)},
+        }
+
+    @property
+    def failures(self) -> dict[str, Any]:
+        """Return what becomes of an event that the function fails at."""
+        destination = {"OnFailure": {"Destination": self.failed_events_arn}}
+        return {**RETRIES, "DestinationConfig": destination}
+
+
+def ensure_function(account: Account, arn: str, function: Function) -> Change:
+    """Make a function as wanted and wait until it is ready; tags of others stay.
+
+    Raises:
+        AwsError: it does not become ready, with the reason that AWS gives.
+    """
+    actual = _read(account, function.name)
+    configured = frozenset(function.configuration)
+    coded = frozenset({"code", "Architecture"})
+    return converge(
+        account,
+        Resource(
+            kind="function",
+            name=function.name,
+            wanted={
+                **_attributes(function),
+                "tags": {**(actual or {}).get("tags", {}), **function.tags},
+            },
+            actual=actual,
+            create=lambda: _create(account, function),
+            created_with=configured | coded | {"tags"},
+            # Code last: new code may need the new configuration.
+            updates=[
+                Update(configured, lambda: _update_configuration(account, function)),
+                Update(coded, lambda: _update_code(account, function)),
+                Update(
+                    frozenset(function.failures),
+                    lambda: account.clients.lambda_.put_function_event_invoke_config(
+                        FunctionName=function.name, **function.failures
+                    ),
+                ),
+                Update(
+                    frozenset({"tags"}),
+                    lambda: account.clients.lambda_.tag_resource(Resource=arn, Tags=function.tags),
+                ),
+            ],
+        ),
+    )
+
+
+def _create(account: Account, function: Function) -> None:
+    architectures: Any = [function.architecture]
+    account.clients.lambda_.create_function(
+        FunctionName=function.name,
+        Code={"ZipFile": function.code.data},
+        Architectures=architectures,
+        Tags=function.tags,
+        **function.configuration,
+    )
+    _settle(account, function.name)
+
+
+def _update_configuration(account: Account, function: Function) -> None:
+    _settle(account, function.name)
+    account.clients.lambda_.update_function_configuration(
+        FunctionName=function.name, **function.configuration
+    )
+    _settle(account, function.name)
+
+
+def _update_code(account: Account, function: Function) -> None:
+    _settle(account, function.name)
+    architectures: Any = [function.architecture]
+    account.clients.lambda_.update_function_code(
+        FunctionName=function.name,
+        Architectures=architectures,
+        ZipFile=function.code.data,
+    )
+    _settle(account, function.name)
+
+
+def _attributes(function: Function) -> dict[str, Any]:
+    return {
+        **function.configuration,
+        "Architecture": function.architecture,
+        "code": function.code.sha256,
+        **function.failures,
+    }
+
+
+def _read(account: Account, name: str) -> dict[str, Any] | None:
+    client = account.clients.lambda_
+    answer = found(lambda: client.get_function(FunctionName=name), ABSENT)
+    if answer is None:
+        return None
+    failures = found(lambda: client.get_function_event_invoke_config(FunctionName=name), ABSENT)
+    return {
+        **_read_configuration(answer["Configuration"]),
+        **_read_failures(failures or {}),
+        "tags": answer.get("Tags", {}),
+    }
+
+
+def _read_configuration(configuration: "FunctionConfigurationTypeDef") -> dict[str, Any]:
+    environment = configuration.get("Environment", {})
+    return {
+        "Description": configuration.get("Description", ""),
+        "Handler": configuration.get("Handler"),
+        "Runtime": configuration.get("Runtime"),
+        "MemorySize": configuration.get("MemorySize"),
+        "Timeout": configuration.get("Timeout"),
+        "Role": configuration.get("Role"),
+        "Layers": [layer.get("Arn") for layer in configuration.get("Layers", [])],
+        "Environment": {"Variables": environment.get("Variables", {})},
+        "Architecture": next(iter(configuration.get("Architectures", [])), "x86_64"),
+        "code": configuration.get("CodeSha256"),
+    }
+
+
+def _read_failures(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what an event invoke configuration says, without the parts that are empty."""
+    destinations = answer.get("DestinationConfig", {})
+    return {
+        "MaximumRetryAttempts": answer.get("MaximumRetryAttempts"),
+        "MaximumEventAgeInSeconds": answer.get("MaximumEventAgeInSeconds"),
+        "DestinationConfig": {use: where for use, where in destinations.items() if where},
+    }
+
+
+def _settle(account: Account, name: str) -> None:
+    """Wait until a function is active and its last update has ended."""
+    account.patience.until(
+        lambda: _is_settled(account, name), f"function {name} to become ready", SETTLE_SECONDS
+    )
+
+
+def _is_settled(account: Account, name: str) -> bool:
+    """Say whether it has settled; an update status that is not there yet counts as going on."""
+    now = account.clients.lambda_.get_function_configuration(FunctionName=name)
+    if now.get("State") == "Failed":
+        raise _failed(name, now.get("StateReasonCode"), now.get("StateReason"))
+    if now.get("LastUpdateStatus") == "Failed":
+        raise _failed(
+            name, now.get("LastUpdateStatusReasonCode"), now.get("LastUpdateStatusReason")
+        )
+    # An unused function becomes Inactive; its next invocation wakes it.
+    return (
+        now.get("State") in ("Active", "Inactive") and now.get("LastUpdateStatus") == "Successful"
+    )
+
+
+def _failed(name: str, code: str | None, reason: str | None) -> AwsError:
+    return AwsError(f"function {name}: AWS could not make it ready ({code}): {reason}")

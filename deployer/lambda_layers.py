@@ -1,0 +1,80 @@
+"""Layers: published once for each content, found again by it, removed when no longer used.
+
+AWS numbers the versions of a layer and lists no hash of what is in them, so the hash stands in
+the description.
+"""
+
+import base64
+from typing import TYPE_CHECKING
+
+from deployer.account import Account
+from deployer.changes import Change, Resource, Update, converge
+from deployer.packages import Layer
+from deployer.s3 import upload
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda.type_defs import LayerVersionsListItemTypeDef
+
+
+def ensure_layer(
+    account: Account, name: str, layer: Layer, platform: str, bucket: str
+) -> tuple[Change, str]:
+    """Publish a layer through `bucket`, unless a version with this content is there.
+
+    `platform` is what it is built for, such as "python3.13 arm64".
+
+    Returns the change and the ARN of that version, which in a plan may be yet unknown.
+    """
+    content = f"{platform} sha256:{layer.sha256}"
+    versions = _versions(account, name)
+    matching = [v["LayerVersionArn"] for v in versions if v.get("Description") == content]
+
+    def publish() -> None:
+        key = f"layers/{layer.name}-{base64.b64decode(layer.sha256).hex()}.zip"
+        upload(account, bucket, key, layer.path)
+        matching.append(_publish(account, name, content, bucket, key))
+
+    latest = versions[0].get("Description", "") if versions else None
+    change = converge(
+        account,
+        Resource(
+            kind="layer",
+            name=name,
+            wanted={"content": content},
+            actual={"content": content if matching else latest} if versions else None,
+            create=publish,
+            created_with=frozenset({"content"}),
+            updates=[Update(frozenset({"content"}), publish)],
+        ),
+    )
+    return change, matching[0] if matching else f"{name}:(new version)"
+
+
+def remove_old_versions(account: Account, name: str, used: str) -> list[Change]:
+    """Remove every version of a layer but the one with the ARN `used`."""
+    changes = []
+    for version in _versions(account, name):
+        if version["LayerVersionArn"] != used:
+            _delete(account, name, version["Version"])
+            changes.append(Change("layer version", f"{name}:{version['Version']}", "removed"))
+    return changes
+
+
+def _delete(account: Account, name: str, version: int) -> None:
+    account.write(
+        lambda: account.clients.lambda_.delete_layer_version(LayerName=name, VersionNumber=version)
+    )
+
+
+def _versions(account: Account, name: str) -> list["LayerVersionsListItemTypeDef"]:
+    """List the versions of a layer, the newest first; none when there is no such layer."""
+    pages = account.clients.lambda_.get_paginator("list_layer_versions").paginate(LayerName=name)
+    versions = [version for page in pages for version in page["LayerVersions"]]
+    return sorted(versions, key=lambda version: version["Version"], reverse=True)
+
+
+def _publish(account: Account, name: str, content: str, bucket: str, key: str) -> str:
+    published = account.clients.lambda_.publish_layer_version(
+        LayerName=name, Description=content, Content={"S3Bucket": bucket, "S3Key": key}
+    )
+    return published["LayerVersionArn"]

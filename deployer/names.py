@@ -1,0 +1,108 @@
+"""Every name and ARN of a deployment, derived from project, stage, account and region.
+
+Nothing here asks AWS: what a name refers to may not exist yet.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+BucketUse = Literal["ingestion", "processed", "code"]
+SecretUse = Literal["source", "warehouse"]
+FunctionUse = Literal["extract", "transform", "load"]
+
+# https://docs.aws.amazon.com/general/latest/gr/aws-service-information.html
+MAX_BUCKET = 63
+MAX_ROLE = 64
+MAX_FUNCTION = 64
+MAX_RULE = 64
+MAX_QUEUE = 80
+MAX_LAYER = 140
+
+
+def fit(stem: str, ending: str, limit: int) -> str:
+    """Join stem and ending, cutting the stem and marking it with its hash when it is too long."""
+    if len(stem) + len(ending) <= limit:
+        return stem + ending
+    digest = hashlib.sha256(stem.encode()).hexdigest()[:8]
+    return f"{stem[: limit - len(ending) - 9].rstrip('-')}-{digest}{ending}"
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one deployment."""
+
+    project: str
+    stage: str
+    account: str
+    region: str
+
+    @property
+    def prefix(self) -> str:
+        """Return what the names that AWS keeps by account and region begin with."""
+        return f"{self.project}-{self.stage}"
+
+    def bucket(self, use: BucketUse) -> str:
+        """Return the name of a bucket, which is unique in the world."""
+        return fit(f"{self.prefix}-{self.account}-{self.region}", f"-{use}", MAX_BUCKET)
+
+    def bucket_arn(self, use: BucketUse) -> str:
+        """Return the ARN of a bucket."""
+        return f"arn:aws:s3:::{self.bucket(use)}"
+
+    def secret(self, use: SecretUse) -> str:
+        """Return the name of a secret."""
+        return f"{self.project}/{self.stage}/{use}"
+
+    def secret_arn(self, use: SecretUse) -> str:
+        """Return the ARN as a policy names it: AWS appends six characters of its own choice."""
+        return self._arn("secretsmanager", f"secret:{self.secret(use)}-??????")
+
+    def function(self, use: FunctionUse) -> str:
+        """Return the name of a function."""
+        return fit(self.prefix, f"-{use}", MAX_FUNCTION)
+
+    def function_arn(self, use: FunctionUse) -> str:
+        """Return the ARN of a function."""
+        return self._arn("lambda", f"function:{self.function(use)}")
+
+    def role(self, use: FunctionUse) -> str:
+        """Return the name of a function's role, with the region since IAM knows none."""
+        return fit(f"{self.prefix}-{self.region}", f"-{use}", MAX_ROLE)
+
+    def role_arn(self, use: FunctionUse) -> str:
+        """Return the ARN of a function's role."""
+        return f"arn:aws:iam::{self.account}:role/{self.role(use)}"
+
+    def log_group(self, use: FunctionUse) -> str:
+        """Return the log group to which Lambda writes by itself."""
+        return f"/aws/lambda/{self.function(use)}"
+
+    def log_group_arn(self, use: FunctionUse) -> str:
+        """Return the ARN of a log group, without its streams."""
+        return self._arn("logs", f"log-group:{self.log_group(use)}")
+
+    def layer(self, layer: str) -> str:
+        """Return the name of a layer."""
+        return fit(self.prefix, f"-{layer}", MAX_LAYER)
+
+    def rule(self, use: str) -> str:
+        """Return the name of a rule."""
+        return fit(self.prefix, f"-{use}", MAX_RULE)
+
+    def rule_arn(self, use: str) -> str:
+        """Return the ARN of a rule."""
+        return self._arn("events", f"rule/{self.rule(use)}")
+
+    @property
+    def queue(self) -> str:
+        """Return the name of the queue of events that failed for good."""
+        return fit(self.prefix, "-failed-events", MAX_QUEUE)
+
+    @property
+    def queue_arn(self) -> str:
+        """Return the ARN of that queue."""
+        return self._arn("sqs", self.queue)
+
+    def _arn(self, service: str, resource: str) -> str:
+        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"

@@ -1,0 +1,130 @@
+"""Who may do what: the trust policy of the roles, the policy of each function, of each bucket.
+
+Pure functions of the names. Every statement names its actions, and its resources down to the
+prefix; a call that a function does not make is not allowed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deployer.names import BucketUse, FunctionUse, Names, SecretUse
+
+Policy = Mapping[str, Any]
+
+SOURCE_TABLES = (
+    "address",
+    "counterparty",
+    "currency",
+    "department",
+    "design",
+    "payment",
+    "payment_type",
+    "purchase_order",
+    "sales_order",
+    "staff",
+    "transaction",
+)
+# dim_date has no rows of its own in a batch: load extends it from the dates of the facts.
+STAR_TABLES = (
+    "dim_counterparty",
+    "dim_currency",
+    "dim_design",
+    "dim_location",
+    "dim_payment_type",
+    "dim_staff",
+    "dim_transaction",
+    "fact_payment",
+    "fact_purchase_order",
+    "fact_sales_order",
+)
+
+
+def trust_policy() -> Policy:
+    """Let Lambda, and nobody else, act in a role."""
+    return _policy(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    )
+
+
+def tls_only(bucket_arn: str) -> Policy:
+    """Refuse every call to a bucket that is not encrypted on its way."""
+    return _policy(
+        {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [bucket_arn, f"{bucket_arn}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    )
+
+
+def function_policy(use: FunctionUse, names: Names) -> Policy:
+    """Return the least that a function needs."""
+    own = {"extract": _extract, "transform": _transform, "load": _load}
+    return _policy(*own[use](names), *_common(use, names))
+
+
+def _extract(names: Names) -> list[Policy]:
+    kept = ("batches", "keys")
+    return [
+        _read_secret("source", names),
+        _objects("s3:GetObject", "ingestion", kept, names),
+        _objects("s3:PutObject", "ingestion", (*SOURCE_TABLES, "tombstones", *kept), names),
+        _list("ingestion", ("batches",), names),
+    ]
+
+
+def _transform(names: Names) -> list[Policy]:
+    kept = ("batches", "quarantine")
+    return [
+        _allow("s3:GetObject", f"{names.bucket_arn('ingestion')}/*"),
+        _list("ingestion", ("batches",), names),
+        _objects("s3:GetObject", "processed", kept, names),
+        _objects("s3:PutObject", "processed", (*STAR_TABLES, "tombstones", *kept), names),
+        _list("processed", ("batches",), names),
+    ]
+
+
+def _load(names: Names) -> list[Policy]:
+    return [
+        _read_secret("warehouse", names),
+        _allow("s3:GetObject", f"{names.bucket_arn('processed')}/*"),
+        _objects("s3:PutObject", "processed", ("loaded",), names),
+        _list("processed", ("batches", "loaded"), names),
+    ]
+
+
+def _common(use: FunctionUse, names: Names) -> list[Policy]:
+    """Let a function write its log, and Lambda hand on what failed for good in its name."""
+    streams = f"{names.log_group_arn(use)}:*"
+    return [
+        _allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams),
+        _allow("sqs:SendMessage", names.queue_arn),
+    ]
+
+
+def _read_secret(use: SecretUse, names: Names) -> Policy:
+    return _allow("secretsmanager:GetSecretValue", names.secret_arn(use))
+
+
+def _objects(action: str, bucket: BucketUse, prefixes: Sequence[str], names: Names) -> Policy:
+    return _allow(action, [f"{names.bucket_arn(bucket)}/{prefix}/*" for prefix in prefixes])
+
+
+def _list(bucket: BucketUse, prefixes: Sequence[str], names: Names) -> Policy:
+    condition = {"StringLike": {"s3:prefix": [f"{prefix}/*" for prefix in prefixes]}}
+    return {**_allow("s3:ListBucket", names.bucket_arn(bucket)), "Condition": condition}
+
+
+def _allow(action: str | list[str], resource: str | list[str]) -> Policy:
+    return {"Effect": "Allow", "Action": action, "Resource": resource}
+
+
+def _policy(*statements: Policy) -> Policy:
+    return {"Version": "2012-10-17", "Statement": list(statements)}

@@ -1,0 +1,20 @@
+"""What a deployment tells while it runs; how that looks is the command line's affair."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deployer.changes import Change
+from deployer.waiting import Waited
+
+
+@dataclass(frozen=True)
+class Started:
+    """Work on a resource, or on a package, has begun."""
+
+    kind: str
+    name: str
+
+
+Event = Started | Waited | Change
+# Called from several threads.
+Report = Callable[[Event], None]

@@ -1,0 +1,145 @@
+"""The settings of a deployment, read and checked once, before anything is touched.
+
+Nothing here talks to AWS or to a database, and no message or repr holds a password.
+"""
+
+import re
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from deployer.databases import AddressError, DatabaseAddress, parse_database_url
+from deployer.errors import SettingsError
+
+DATABASE_URL_EXAMPLE = "postgresql://user:password@host:5432/database"
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
+RUNTIMES = ("python3.11", "python3.12", "python3.13")
+ARCHITECTURES = ("arm64", "x86_64")
+
+# Stands in for an address with a problem, so that the settings after it are checked too.
+UNREADABLE = DatabaseAddress("", "", "", "")
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+IDENTIFIER = re.compile(r"[^\x00]{1,63}")
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+RATE = re.compile(r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)")
+CRON = re.compile(r"cron\(\S+( \S+){5}\)")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user decides about one deployment."""
+
+    source: DatabaseAddress
+    warehouse: DatabaseAddress
+    warehouse_schema: str = "public"
+    alert_email: str | None = None
+    project: str = "totesys-etl"
+    stage: str = "dev"
+    extract_schedule: str = "rate(1 minute)"
+    load_schedule: str = "rate(2 minutes)"
+    expires_at: datetime | None = None
+    runtime: str = "python3.13"
+    architecture: str = "arm64"
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the settings from environment variables.
+
+        An empty variable counts as not set.
+
+        Raises:
+            SettingsError: with one line for every setting that is missing or malformed.
+        """
+        reader = _Reader(environment)
+        settings = cls(
+            source=reader.database("SOURCE_DATABASE_URL"),
+            warehouse=reader.database("WAREHOUSE_DATABASE_URL"),
+            warehouse_schema=reader.matching("WAREHOUSE_SCHEMA", IDENTIFIER, "public"),
+            alert_email=reader.matching("ALERT_EMAIL", EMAIL, "", "team@example.com") or None,
+            project=reader.matching("PROJECT", NAME, cls.project),
+            stage=reader.matching("STAGE", NAME, cls.stage),
+            extract_schedule=reader.schedule("EXTRACT_SCHEDULE", cls.extract_schedule),
+            load_schedule=reader.schedule("LOAD_SCHEDULE", cls.load_schedule),
+            expires_at=reader.moment("SANDBOX_EXPIRES_AT"),
+            runtime=reader.choice("LAMBDA_RUNTIME", RUNTIMES, cls.runtime),
+            architecture=reader.choice("LAMBDA_ARCHITECTURE", ARCHITECTURES, cls.architecture),
+        )
+        if reader.problems:
+            raise SettingsError(reader.problems)
+        return settings
+
+
+def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Read project and stage alone: all that is needed to find what is deployed.
+
+    Raises:
+        SettingsError: one of them is malformed.
+    """
+    reader = _Reader(environment)
+    project = reader.matching("PROJECT", NAME, Settings.project)
+    stage = reader.matching("STAGE", NAME, Settings.stage)
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    return project, stage
+
+
+def load_dotenv(path: Path, environment: MutableMapping[str, str]) -> None:
+    """Add the variables of a `.env` file to `environment`; those already there win."""
+    for name, value in dotenv_values(path).items():
+        if value is not None:
+            environment.setdefault(name, value)
+
+
+class _Reader:
+    """Reads one setting after the other and collects what is wrong with them."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.problems: list[str] = []
+
+    def matching(
+        self, name: str, pattern: re.Pattern[str], default: str, example: str | None = None
+    ) -> str:
+        value = self._environment.get(name) or default
+        if value and not pattern.fullmatch(value):
+            self._complain(name, f"is malformed: {value!r}", example or default)
+        return value
+
+    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
+        value = self._environment.get(name) or default
+        if value not in choices:
+            self._complain(name, f"must be one of {', '.join(choices)}", default)
+        return value
+
+    def schedule(self, name: str, default: str) -> str:
+        value = self._environment.get(name) or default
+        if not (RATE.fullmatch(value) or CRON.fullmatch(value)):
+            self._complain(
+                name, f"is not a schedule: {value!r}", "rate(1 minute) or rate(5 minutes)"
+            )
+        return value
+
+    def moment(self, name: str) -> datetime | None:
+        value = self._environment.get(name)
+        if not value:
+            return None
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self._complain(name, f"is not a date and time: {value!r}", "2025-01-31T18:00:00+00:00")
+            return None
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    def database(self, name: str) -> DatabaseAddress:
+        try:
+            return parse_database_url(self._environment.get(name, ""))
+        except AddressError as error:
+            self._complain(name, str(error), DATABASE_URL_EXAMPLE)
+            return UNREADABLE
+
+    def _complain(self, name: str, what: str, example: str) -> None:
+        self.problems.append(f"{name} {what}. Example: {name}={example}")

@@ -1,0 +1,73 @@
+"""What is decided once about the three functions: sizes, limits, layers, and what they are told.
+
+The layer names are those of `requirements/layer-<name>.txt`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployer.names import FunctionUse, Names
+from deployer.settings import Settings
+
+LAYERS = ("arrow", "postgres", "pandas")
+LOG_RETENTION_DAYS = 14
+SWEEP_SCHEDULE = "rate(5 minutes)"
+BATCH_LOG = "batches/"
+
+
+@dataclass(frozen=True)
+class FunctionSpec:
+    """The size of a function: memory in MB (it buys CPU too), timeout in seconds."""
+
+    use: FunctionUse
+    description: str
+    memory: int
+    timeout: int
+    layers: tuple[str, ...]
+
+    @property
+    def handler(self) -> str:
+        """Return what Lambda is to call, as the zip has it."""
+        return f"functions.{self.use}.handler.handler"
+
+
+# 1,769 MB is one whole CPU: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+FUNCTIONS = (
+    FunctionSpec("extract", "Copies what changed in the source", 1024, 300, ("arrow", "postgres")),
+    FunctionSpec("transform", "Remodels batches into stars", 1769, 600, ("arrow", "pandas")),
+    FunctionSpec("load", "Applies batches to the warehouse", 1024, 900, ("arrow", "postgres")),
+)
+
+
+def function_environment(use: FunctionUse, names: Names, settings: Settings) -> Mapping[str, str]:
+    """Return the environment variables of a function; secrets are named in it, never held."""
+    common = {
+        "PROJECT": settings.project,
+        "STAGE": settings.stage,
+        "POWERTOOLS_SERVICE_NAME": use,
+        "POWERTOOLS_METRICS_NAMESPACE": names.prefix,
+    }
+    own = {
+        "extract": {
+            "SOURCE_SECRET_ID": names.secret("source"),
+            "INGESTION_BUCKET": names.bucket("ingestion"),
+        },
+        "transform": {
+            "INGESTION_BUCKET": names.bucket("ingestion"),
+            "PROCESSED_BUCKET": names.bucket("processed"),
+        },
+        "load": {
+            "WAREHOUSE_SECRET_ID": names.secret("warehouse"),
+            "PROCESSED_BUCKET": names.bucket("processed"),
+            "WAREHOUSE_SCHEMA": settings.warehouse_schema,
+        },
+    }
+    return common | own[use]
+
+
+def tags(settings: Settings) -> Mapping[str, str]:
+    """Return the tags that mark everything of this deployment."""
+    common = {"project": settings.project, "stage": settings.stage, "managed-by": "totesys-etl"}
+    if settings.expires_at is None:
+        return common
+    return common | {"expires-at": settings.expires_at.isoformat()}

@@ -1,0 +1,74 @@
+"""An AWS account that moto keeps in this process, and a clock that nobody waits for."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from moto import mock_aws
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
+
+from deployer.account import Account, connect
+from deployer.settings import Settings
+from deployer.waiting import Waited
+from tests.aws.sandbox import Sandbox, TinyPackages
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings.read(
+        {
+            "SOURCE_DATABASE_URL": "postgresql://reader:Tr0ub4dor%263@db.example.com/totesys",
+            "WAREHOUSE_DATABASE_URL": "postgresql://loader:Tr0ub4dor%263@db.example.com/warehouse",
+            "SANDBOX_EXPIRES_AT": "2025-01-31T18:00:00+00:00",
+        }
+    )
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # moto refuses a PutObject by a statement's effect and does not look at its condition.
+    monkeypatch.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def sleeps() -> list[float]:
+    """The seconds of every sleep; the clock is their sum, so no test waits."""
+    return []
+
+
+@pytest.fixture
+def waits() -> list[Waited]:
+    """What the deployment waited for."""
+    return []
+
+
+@pytest.fixture
+def new_account(aws: None, sleeps: list[float], waits: list[Waited]) -> Callable[[str], Account]:
+    def connected(region: str) -> Account:
+        environment = {
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_REGION": region,
+        }
+        return connect(
+            environment, report=waits.append, clock=lambda: sum(sleeps), sleep=sleeps.append
+        )
+
+    return connected
+
+
+@pytest.fixture
+def account(new_account: Callable[[str], Account]) -> Account:
+    return new_account("eu-west-2")
+
+
+@pytest.fixture
+def sandbox(account: Account, settings: Settings, tmp_path: Path) -> Sandbox:
+    sandbox = Sandbox(account, settings, TinyPackages(tmp_path))
+    sandbox.count_writes()
+    return sandbox

@@ -1,0 +1,90 @@
+"""What the tests of the deployer deploy, and what they see of it."""
+
+import base64
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from botocore.model import OperationModel
+
+from deployer.account import Account
+from deployer.changes import Change
+from deployer.deployer import Deployer
+from deployer.packages import Layer, Package
+from deployer.progress import Event
+from deployer.settings import Settings
+
+READS = ("Describe", "Get", "Head", "List")
+HANDLER = "def handler(event, context):\n    return None\n"
+
+
+class TinyPackages:
+    """Zips of a few bytes, whose content a test may change."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.code: dict[str, str] = {}
+        self.locks: dict[str, str] = {}
+
+    def build_function_zip(self, name: str) -> Package:
+        data = _zip(f"functions/{name}/handler.py", self.code.get(name, HANDLER))
+        return Package(data, _sha256(data))
+
+    def build_layer(self, name: str, python: str, architecture: str, host: bool) -> Layer:
+        data = _zip(f"python/{name}.py", self.locks.get(name, f"{python} {architecture} {host}"))
+        path = self._directory / f"{name}.zip"
+        path.write_bytes(data)
+        return Layer(name, path, _sha256(data), len(data), len(data), compiled=False)
+
+
+@dataclass
+class Sandbox:
+    """An account, what is deployed into it, and every write call that was made."""
+
+    account: Account
+    settings: Settings
+    packages: TinyPackages
+    writes: list[str] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def deploy(self) -> list[Change]:
+        return self.deployer().deploy()
+
+    def plan(self) -> list[Change]:
+        return self.deployer(planning=True).deploy()
+
+    def count_writes(self) -> None:
+        """Take note of every call that is not one of the reads."""
+
+        def count(model: OperationModel, **_: object) -> None:
+            if not model.name.startswith(READS):
+                self.writes.append(model.name)
+
+        for client in vars(self.account.clients).values():
+            client.meta.events.register("before-call.*.*", count)
+
+    def deployer(self, planning: bool = False) -> Deployer:
+        account = replace(self.account, planning=planning)
+        return Deployer(account, self.settings, self.packages, self.events.append)
+
+
+def pending(changes: list[Change]) -> list[tuple[str, str, list[str]]]:
+    """Return what is not as it should be: kind, action, attributes."""
+    return [
+        (change.kind, change.action, sorted(change.differences))
+        for change in changes
+        if change.action != "left"
+    ]
+
+
+def _zip(name: str, text: str) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), text)
+    return data.getvalue()
+
+
+def _sha256(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()

@@ -1,0 +1,270 @@
+"""Errors of AWS that go away by themselves do not change where a deployment ends.
+
+moto never answers late, so the answers are put in before or after its own.
+"""
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.model import OperationModel
+
+from deployer import specs
+from deployer.changes import Change
+from deployer.errors import AwsError
+from deployer.waiting import Waited
+from tests.aws.sandbox import Sandbox, pending
+
+NO_BUCKET = ("NoSuchBucket", "The specified bucket does not exist")
+CONCURRENT = (
+    "ConcurrentModificationException",
+    "Rule totesys-etl-dev-load-schedule was concurrently modified",
+)
+ABORTED_LOGS = (
+    "OperationAbortedException",
+    "A conflicting operation is currently in progress against this resource. Please try again.",
+)
+ROLE_UNKNOWN = (
+    "InvalidParameterValueException",
+    "The role defined for the function cannot be assumed by Lambda.",
+)
+LATE = {
+    "AddPermission": (
+        "ResourceConflictException",
+        (
+            "The operation cannot be performed at this time. An update is in progress for "
+            "resource: arn:aws:lambda:eu-west-2:123456789012:function:totesys-etl-dev-load"
+        ),
+    ),
+    "CreateBucket": (
+        "OperationAborted",
+        (
+            "A conflicting conditional operation is currently in progress against this resource. "
+            "Please try again."
+        ),
+    ),
+    "CreateFunction": ROLE_UNKNOWN,
+    "CreateLogGroup": ABORTED_LOGS,
+    "CreateQueue": (
+        "AWS.SimpleQueueService.QueueDeletedRecently",
+        (
+            "You must wait 60 seconds after deleting a queue before you can create another with "
+            "the same name."
+        ),
+    ),
+    "CreateRole": ("MalformedPolicyDocument", "Invalid principal in policy: SERVICE"),
+    "CreateSecret": (
+        "InvalidRequestException",
+        (
+            "You can't create this secret because a secret with this name is already scheduled for "
+            "deletion."
+        ),
+    ),
+    "PutBucketEncryption": NO_BUCKET,
+    "PutBucketLifecycleConfiguration": NO_BUCKET,
+    "PutBucketNotificationConfiguration": (
+        "InvalidArgument",
+        "Unable to validate the following destination configurations",
+    ),
+    "PutBucketPolicy": NO_BUCKET,
+    "PutBucketTagging": NO_BUCKET,
+    "PutBucketVersioning": NO_BUCKET,
+    "PutFunctionEventInvokeConfig": (
+        "InvalidParameterValueException",
+        (
+            "The function's execution role does not have permissions to call SendMessage on "
+            "arn:aws:sqs:eu-west-2:123456789012:totesys-etl-dev-failed-events"
+        ),
+    ),
+    "PutObject": NO_BUCKET,
+    "PutPublicAccessBlock": NO_BUCKET,
+    "PutRetentionPolicy": ABORTED_LOGS,
+    "PutRule": CONCURRENT,
+    "PutTargets": CONCURRENT,
+    "UpdateFunctionCode": (
+        "ResourceConflictException",
+        (
+            "The operation cannot be performed at this time. An update is in progress for "
+            "resource: arn:aws:lambda:eu-west-2:123456789012:function:totesys-etl-dev-load"
+        ),
+    ),
+}
+# What a create answers to the second attempt, when the answer to the first was lost on the way.
+MADE_ALREADY = {
+    "AddPermission": (
+        "ResourceConflictException",
+        (
+            "The statement id (rule-load-schedule) provided already exists. Please provide a new "
+            "statement id, or remove the existing statement."
+        ),
+    ),
+    "CreateBucket": (
+        "BucketAlreadyOwnedByYou",
+        "Your previous request to create the named bucket succeeded and you already own it.",
+    ),
+    "CreateFunction": (
+        "ResourceConflictException",
+        "Function already exist: totesys-etl-dev-load",
+    ),
+    "CreateLogGroup": ("ResourceAlreadyExistsException", "The specified log group already exists"),
+    "CreateRole": (
+        "EntityAlreadyExists",
+        "Role with name totesys-etl-dev-eu-west-2-load already exists.",
+    ),
+    "CreateSecret": (
+        "ResourceExistsException",
+        "The operation failed because the secret totesys-etl/dev/source already exists.",
+    ),
+}
+
+
+class Faults:
+    """Answers an operation with an error, `times` times (None: always)."""
+
+    def __init__(self, answers: dict[str, tuple[str, str]], times: int | None = 1) -> None:
+        self._answers = answers
+        self._times = times
+        self.given: dict[str, int] = {}
+
+    def __call__(self, model: OperationModel, **_: object) -> None:
+        given = self.given.get(model.name, 0)
+        if model.name in self._answers and (self._times is None or given < self._times):
+            self.given[model.name] = given + 1
+            code, message = self._answers[model.name]
+            raise ClientError({"Error": {"Code": code, "Message": message}}, model.name)
+
+    def inject(self, sandbox: Sandbox, event: str) -> None:
+        for client in vars(sandbox.account.clients).values():
+            client.meta.events.register(f"{event}.*.*", self)
+
+
+def test_every_write_may_come_too_early_once(sandbox: Sandbox, waits: list[Waited]) -> None:
+    """Each write fails once with the error that AWS gives, and everything is deployed."""
+    faults = Faults(LATE)
+    faults.inject(sandbox, "before-call")
+
+    changes = sandbox.deploy()
+    sandbox.packages.code["load"] = "second"
+    sandbox.deploy()
+
+    assert faults.given == dict.fromkeys(LATE, 1)
+    assert {change.action for change in changes} == {"created"}
+    assert pending(sandbox.plan()) == []
+    assert {wait.waiting_for for wait in waits} == {
+        "IAM to know the principal",
+        "Lambda to know the new role",
+        "S3 to finish an earlier change of the bucket",
+        "S3 to know the new bucket",
+        "S3 to know the new permission",
+        "another change of the log group",
+        "another change of the rule",
+        "the deleted queue to go (60 s)",
+        "the deleted secret to go",
+        "the function's update in progress",
+    }
+
+
+def test_an_answer_may_get_lost(sandbox: Sandbox) -> None:
+    """A create that was made, but is answered with "exists already", is no error."""
+    faults = Faults(MADE_ALREADY)
+    faults.inject(sandbox, "after-call")
+
+    sandbox.deploy()
+
+    assert faults.given == dict.fromkeys(MADE_ALREADY, 1)
+    assert pending(sandbox.plan()) == []
+
+
+def test_a_replaced_permission_survives_an_update_in_progress(sandbox: Sandbox) -> None:
+    """A statement that is removed, and cannot be added at once, is added later."""
+    sandbox.deploy()
+    client = sandbox.account.clients.lambda_
+    client.remove_permission(FunctionName="totesys-etl-dev-load", StatementId="rule-load-schedule")
+    client.add_permission(
+        FunctionName="totesys-etl-dev-load",
+        StatementId="rule-load-schedule",
+        Action="lambda:InvokeFunction",
+        Principal="sns.amazonaws.com",
+    )
+    Faults({"AddPermission": LATE["AddPermission"]}).inject(sandbox, "before-call")
+
+    sandbox.deploy()
+
+    assert pending(sandbox.plan()) == []
+
+
+def test_a_slow_role_is_waited_for_and_the_wait_is_told(
+    sandbox: Sandbox, waits: list[Waited]
+) -> None:
+    """A role that takes minutes to reach Lambda delays the deployment, and nothing else."""
+    Faults({"CreateFunction": ROLE_UNKNOWN}, times=40).inject(sandbox, "before-call")
+
+    sandbox.deploy()
+
+    assert pending(sandbox.plan()) == []
+    told = [wait for wait in waits if wait.waiting_for == "Lambda to know the new role"]
+    assert max(wait.seconds for wait in told) > 60
+
+
+def test_a_role_that_never_arrives_ends_in_what_aws_said(
+    sandbox: Sandbox, sleeps: list[float]
+) -> None:
+    """After 15 minutes the last answer of AWS is passed on, with what to do."""
+    Faults({"CreateFunction": ROLE_UNKNOWN}, times=None).inject(sandbox, "before-call")
+
+    with pytest.raises(AwsError) as caught:
+        sandbox.deploy()
+
+    assert str(caught.value) == (
+        "function totesys-etl-dev-extract: CreateFunction answered "
+        "InvalidParameterValueException: The role defined for the function cannot be assumed by "
+        "Lambda. What is done stays done; running again continues from here."
+    )
+    assert sum(sleeps) >= 900
+
+
+def test_a_failure_half_way_can_be_continued(sandbox: Sandbox) -> None:
+    """What was done before an error is left by the next run, which does the rest."""
+    faults = Faults({"PutTargets": ("LimitExceededException", "Too many targets")})
+    faults.inject(sandbox, "before-call")
+    with pytest.raises(AwsError):
+        sandbox.deploy()
+    reported = [event for event in sandbox.events if isinstance(event, Change)]
+
+    continued = sandbox.deploy()
+
+    left = {(change.kind, change.name) for change in continued if change.action == "left"}
+    assert left == {(change.kind, change.name) for change in reported}
+    assert pending(sandbox.plan()) == []
+
+
+def test_an_uploaded_layer_is_not_uploaded_again(sandbox: Sandbox) -> None:
+    """A layer that was uploaded, but not published, is published from where it is."""
+    full = {"PublishLayerVersion": ("CodeStorageExceededException", "Code storage limit exceeded.")}
+    Faults(full).inject(sandbox, "before-call")
+    with pytest.raises(AwsError):
+        sandbox.deploy()
+
+    sandbox.deploy()
+
+    uploads = [write for write in sandbox.writes if write == "PutObject"]
+    assert len(uploads) == len(specs.LAYERS)
+    assert pending(sandbox.plan()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("ExpiredTokenException", "Fetch new ones and run again."),
+        ("AccessDeniedException", "Ask for this permission, then run again."),
+    ],
+)
+def test_what_does_not_go_away_fails_at_once(
+    sandbox: Sandbox, sleeps: list[float], code: str, says: str
+) -> None:
+    """Expired credentials and missing rights are one line, without any waiting."""
+    Faults({"CreateSecret": (code, "No.")}, times=None).inject(sandbox, "before-call")
+
+    with pytest.raises(Exception, match=says) as caught:
+        sandbox.deploy()
+
+    assert "\n" not in str(caught.value)
+    assert sleeps == []

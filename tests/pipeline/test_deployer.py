@@ -1,0 +1,213 @@
+"""Deployment into the local AWS, where IAM is enforced as on AWS itself."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from deployer.account import Account, connect
+from deployer.names import FunctionUse, Names
+from deployer.policies import function_policy
+from deployer.settings import Settings
+from local.emulator import ACCOUNT, REGION, Emulator
+from tests.aws.sandbox import Sandbox, TinyPackages, pending
+
+NAMES = Names("totesys-etl", "dev", ACCOUNT, REGION)
+INGESTION, PROCESSED = NAMES.bucket("ingestion"), NAMES.bucket("processed")
+SETTINGS = {
+    "SOURCE_DATABASE_URL": "postgresql://reader:one@localhost/totesys",
+    "WAREHOUSE_DATABASE_URL": "postgresql://loader:two@localhost/warehouse",
+    "EXTRACT_SCHEDULE": "rate(1 day)",
+    "LOAD_SCHEDULE": "rate(1 day)",
+}
+# Makes the calls that it is told to, and answers "allowed" or the code of the error for each.
+CALLER = """
+import boto3
+from botocore.exceptions import ClientError
+
+def handler(event, context):
+    return [attempt(*call) for call in event["calls"]] if "calls" in event else None
+
+def attempt(service, operation, parameters):
+    try:
+        getattr(boto3.client(service), operation)(**parameters)
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return "allowed"
+"""
+
+Call = tuple[str, str, dict[str, object]]
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with Emulator(tmp_path_factory.mktemp("local aws")) as emulator:
+        yield connect(emulator.environment)
+
+
+@pytest.fixture(scope="module")
+def sandbox(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    """The deployed pipeline, whose functions make the calls that a test tells them to."""
+    packages = TinyPackages(tmp_path_factory.mktemp("packages"))
+    packages.code = dict.fromkeys(("extract", "transform", "load"), CALLER)
+    sandbox = Sandbox(account, Settings.read(SETTINGS), packages)
+    sandbox.deploy()
+    sandbox.count_writes()
+    return sandbox
+
+
+def test_a_second_deployment_writes_nothing(sandbox: Sandbox) -> None:
+    """What the local AWS reads back is what was written, down to the last attribute."""
+    sandbox.writes.clear()
+
+    assert pending(sandbox.deploy()) == []
+    assert sandbox.writes == []
+
+
+def test_tampering_is_named_and_repaired(sandbox: Sandbox) -> None:
+    """Attributes changed behind our back: plan names them, deploy repairs exactly them."""
+    clients = sandbox.account.clients
+    clients.lambda_.update_function_configuration(
+        FunctionName=NAMES.function("load"), MemorySize=128
+    )
+    clients.iam.put_role_policy(
+        RoleName=NAMES.role("load"),
+        PolicyName="least-privilege",
+        PolicyDocument=json.dumps(function_policy("extract", NAMES)),
+    )
+    clients.events.put_rule(Name=NAMES.rule("load-schedule"), ScheduleExpression="rate(2 days)")
+    clients.s3.put_bucket_encryption(
+        Bucket=PROCESSED,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]
+        },
+    )
+    expected = [
+        ("bucket", "updated", ["encryption"]),
+        ("role", "updated", ["policy"]),
+        ("function", "updated", ["MemorySize"]),
+        ("rule", "updated", ["schedule"]),
+    ]
+
+    assert pending(sandbox.plan()) == expected
+    assert pending(sandbox.deploy()) == expected
+    assert pending(sandbox.plan()) == []
+
+
+def put(bucket: str, key: str) -> Call:
+    return "s3", "put_object", {"Bucket": bucket, "Key": key, "Body": "x", "IfNoneMatch": "*"}
+
+
+def get(bucket: str, key: str) -> Call:
+    return "s3", "get_object", {"Bucket": bucket, "Key": key}
+
+
+def listing(bucket: str, prefix: str) -> Call:
+    return "s3", "list_objects_v2", {"Bucket": bucket, "Prefix": prefix}
+
+
+def secret(name: str) -> Call:
+    return "secretsmanager", "get_secret_value", {"SecretId": name}
+
+
+ALLOWED: dict[FunctionUse, list[Call]] = {
+    "extract": [
+        secret(NAMES.secret("source")),
+        put(INGESTION, "sales_order/2025-01-31/0000000001-0001.parquet"),
+        put(INGESTION, "tombstones/staff/2025-01-31/0000000001-0001.parquet"),
+        put(INGESTION, "keys/0000000001-0001.parquet"),
+        put(INGESTION, "batches/0000000001.json"),
+        get(INGESTION, "keys/0000000001-0001.parquet"),
+        get(INGESTION, "batches/0000000001.json"),
+        listing(INGESTION, "batches/"),
+    ],
+    "transform": [
+        get(INGESTION, "sales_order/2025-01-31/0000000001-0001.parquet"),
+        get(INGESTION, "batches/0000000001.json"),
+        listing(INGESTION, "batches/"),
+        put(PROCESSED, "fact_sales_order/2025-01-31/0000000001-0001.parquet"),
+        put(PROCESSED, "tombstones/dim_staff/2025-01-31/0000000001-0001.parquet"),
+        put(PROCESSED, "quarantine/sales_order/0000000001.parquet"),
+        put(PROCESSED, "batches/0000000001.json"),
+        get(PROCESSED, "quarantine/sales_order/0000000001.parquet"),
+        get(PROCESSED, "batches/0000000001.json"),
+        listing(PROCESSED, "batches/"),
+    ],
+    "load": [
+        secret(NAMES.secret("warehouse")),
+        get(PROCESSED, "fact_sales_order/2025-01-31/0000000001-0001.parquet"),
+        get(PROCESSED, "batches/0000000001.json"),
+        listing(PROCESSED, "batches/"),
+        put(PROCESSED, "loaded/0000000001.json"),
+        get(PROCESSED, "loaded/0000000001.json"),
+        listing(PROCESSED, "loaded/"),
+    ],
+}
+REFUSED: dict[FunctionUse, list[Call]] = {
+    "extract": [
+        secret(NAMES.secret("warehouse")),
+        put(INGESTION, "elsewhere/x"),
+        put(PROCESSED, "batches/0000000009.json"),
+        get(INGESTION, "sales_order/2025-01-31/0000000001-0001.parquet"),
+        get(PROCESSED, "batches/0000000001.json"),
+        listing(INGESTION, ""),
+        listing(INGESTION, "sales_order/"),
+        ("s3", "delete_object", {"Bucket": INGESTION, "Key": "batches/0000000001.json"}),
+        ("s3", "list_buckets", {}),
+        ("iam", "list_roles", {}),
+        ("logs", "create_log_group", {"logGroupName": NAMES.log_group("extract")}),
+    ],
+    "transform": [
+        secret(NAMES.secret("source")),
+        secret(NAMES.secret("warehouse")),
+        put(INGESTION, "batches/0000000009.json"),
+        put(PROCESSED, "loaded/0000000009.json"),
+        get(PROCESSED, "fact_sales_order/2025-01-31/0000000001-0001.parquet"),
+        listing(PROCESSED, "quarantine/"),
+        ("s3", "delete_object", {"Bucket": PROCESSED, "Key": "batches/0000000001.json"}),
+    ],
+    "load": [
+        secret(NAMES.secret("source")),
+        put(PROCESSED, "batches/0000000009.json"),
+        get(INGESTION, "batches/0000000001.json"),
+        listing(INGESTION, "batches/"),
+        listing(PROCESSED, "fact_sales_order/"),
+        ("s3", "delete_object", {"Bucket": PROCESSED, "Key": "loaded/0000000001.json"}),
+    ],
+}
+
+
+def answers(sandbox: Sandbox, use: FunctionUse, calls: list[Call]) -> list[str]:
+    """Let a function make calls in its own role."""
+    response = sandbox.account.clients.lambda_.invoke(
+        FunctionName=NAMES.function(use), Payload=json.dumps({"calls": calls})
+    )
+    answer: Any = json.loads(response["Payload"].read())
+    return list(answer)
+
+
+def test_functions_may_do_what_they_need(sandbox: Sandbox) -> None:
+    """Every call that the three functions make is allowed to their roles, one after the other."""
+    for use, calls in ALLOWED.items():
+        assert answers(sandbox, use, calls) == ["allowed"] * len(calls)
+
+
+def test_functions_may_do_nothing_else(sandbox: Sandbox) -> None:
+    """A neighbour's bucket, prefix or secret is refused, and so is everything unrelated."""
+    for use, calls in REFUSED.items():
+        refusals = set(answers(sandbox, use, calls))
+        assert refusals <= {"AccessDenied", "AccessDeniedException"}
+
+
+def test_a_function_writes_its_log_in_the_group_made_for_it(
+    sandbox: Sandbox,
+) -> None:
+    """What a function says is found in its log group, with the retention that we set."""
+    answers(sandbox, "load", [])
+
+    logs = sandbox.account.clients.logs
+    (group,) = logs.describe_log_groups(logGroupNamePrefix=NAMES.log_group("load"))["logGroups"]
+    streams = logs.describe_log_streams(logGroupName=NAMES.log_group("load"))["logStreams"]
+    assert group.get("retentionInDays") == 14
+    assert len(streams) > 0

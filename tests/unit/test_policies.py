@@ -1,0 +1,80 @@
+"""What the functions may do, checked statement by statement."""
+
+import pytest
+
+from deployer.names import FunctionUse, Names
+from deployer.policies import function_policy, trust_policy
+
+NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
+USES: tuple[FunctionUse, ...] = ("extract", "transform", "load")
+
+
+def grants(use: FunctionUse) -> set[tuple[str, str]]:
+    """Return every pair of action and resource that a function is allowed."""
+    return {
+        (action, resource)
+        for statement in function_policy(use, NAMES)["Statement"]
+        for action in _list(statement["Action"])
+        for resource in _list(statement["Resource"])
+    }
+
+
+def _list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("use", USES)
+def test_every_grant_names_its_action_and_our_resource(use: FunctionUse) -> None:
+    """No action is a wildcard, and no resource belongs to anything but this deployment."""
+    for action, resource in grants(use):
+        assert "*" not in action
+        assert NAMES.prefix in resource or f"{NAMES.project}/{NAMES.stage}/" in resource
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_function_writes_its_own_log_and_makes_no_group(use: FunctionUse) -> None:
+    """Log streams are written in the function's own group; groups are the deployment's affair."""
+    logging = {grant for grant in grants(use) if grant[0].startswith("logs:")}
+
+    streams = f"{NAMES.log_group_arn(use)}:*"
+    assert logging == {("logs:CreateLogStream", streams), ("logs:PutLogEvents", streams)}
+
+
+def test_each_function_has_the_actions_it_needs_and_no_other() -> None:
+    """Only extract and load read a secret, and each one its own; nobody deletes anything."""
+    common = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
+    objects = {"s3:GetObject", "s3:PutObject", "s3:ListBucket"}
+    secret = "secretsmanager:GetSecretValue"
+
+    assert {action for action, _ in grants("extract")} == {*common, *objects, secret}
+    assert {action for action, _ in grants("transform")} == {*common, *objects}
+    assert {action for action, _ in grants("load")} == {*common, *objects, secret}
+    assert {arn for action, arn in grants("extract") if action == secret} == {
+        NAMES.secret_arn("source")
+    }
+    assert {arn for action, arn in grants("load") if action == secret} == {
+        NAMES.secret_arn("warehouse")
+    }
+
+
+def test_functions_write_where_the_next_one_reads() -> None:
+    """Extract writes the lake, transform the stars and the quarantine, load only its markers."""
+    written = {
+        use: {arn for action, arn in grants(use) if action == "s3:PutObject"} for use in USES
+    }
+    ingestion, processed = NAMES.bucket_arn("ingestion"), NAMES.bucket_arn("processed")
+
+    assert written["load"] == {f"{processed}/loaded/*"}
+    assert len(written["extract"]) == 14
+    assert {f"{ingestion}/sales_order/*", f"{ingestion}/batches/*"} <= written["extract"]
+    assert len(written["transform"]) == 13
+    assert {f"{processed}/fact_sales_order/*", f"{processed}/quarantine/*"} <= written["transform"]
+    assert not written["transform"] & {f"{processed}/loaded/*", f"{ingestion}/batches/*"}
+
+
+def test_only_lambda_acts_in_a_role() -> None:
+    """A role is for the function, and for nobody else."""
+    (statement,) = trust_policy()["Statement"]
+
+    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+    assert statement["Action"] == "sts:AssumeRole"

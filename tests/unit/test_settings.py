@@ -1,0 +1,264 @@
+"""Reading the settings: what is accepted, what is assumed, and how mistakes are told."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployer.databases import DatabaseAddress
+from deployer.errors import SettingsError
+from deployer.settings import Settings, load_dotenv
+
+REQUIRED = {
+    "SOURCE_DATABASE_URL": "postgresql://reader:s3cret@localhost/totesys",
+    "WAREHOUSE_DATABASE_URL": "postgresql://loader:s3cret@db.example.com:6543/warehouse",
+}
+EXAMPLE = "postgresql://user:password@host:5432/database"
+
+
+def problems(**changed: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        Settings.read({**REQUIRED, **changed})
+    assert caught.value.exit_status == 2
+    return list(caught.value.problems)
+
+
+def test_only_the_databases_are_required() -> None:
+    """Two addresses make a deployment; everything else has a default."""
+    assert Settings.read(REQUIRED) == Settings(
+        source=DatabaseAddress(
+            host="localhost",
+            port=5432,
+            username="reader",
+            password="s3cret",
+            dbname="totesys",
+            sslmode="disable",
+            ca=None,
+        ),
+        warehouse=DatabaseAddress(
+            host="db.example.com",
+            port=6543,
+            username="loader",
+            password="s3cret",
+            dbname="warehouse",
+            sslmode="verify-full",
+            ca=None,
+        ),
+        warehouse_schema="public",
+        alert_email=None,
+        project="totesys-etl",
+        stage="dev",
+        extract_schedule="rate(1 minute)",
+        load_schedule="rate(2 minutes)",
+        expires_at=None,
+        runtime="python3.13",
+        architecture="arm64",
+    )
+
+
+def test_everything_can_be_set() -> None:
+    """Each setting ends where it belongs; a time without a zone is UTC."""
+    settings = Settings.read(
+        {
+            **REQUIRED,
+            "WAREHOUSE_SCHEMA": "Team 7",
+            "ALERT_EMAIL": "team@example.com",
+            "PROJECT": "shop",
+            "STAGE": "prod",
+            "EXTRACT_SCHEDULE": "rate(5 minutes)",
+            "LOAD_SCHEDULE": "cron(0/10 8-18 ? * MON-FRI *)",
+            "SANDBOX_EXPIRES_AT": "2025-01-31T18:00:00",
+            "LAMBDA_RUNTIME": "python3.12",
+            "LAMBDA_ARCHITECTURE": "x86_64",
+        }
+    )
+
+    assert settings == Settings(
+        source=settings.source,
+        warehouse=settings.warehouse,
+        warehouse_schema="Team 7",
+        alert_email="team@example.com",
+        project="shop",
+        stage="prod",
+        extract_schedule="rate(5 minutes)",
+        load_schedule="cron(0/10 8-18 ? * MON-FRI *)",
+        expires_at=datetime(2025, 1, 31, 18, tzinfo=UTC),
+        runtime="python3.12",
+        architecture="x86_64",
+    )
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    """`STAGE=` in a .env file means the default, as if the line were not there."""
+    assert Settings.read({**REQUIRED, "STAGE": "", "ALERT_EMAIL": ""}) == Settings.read(REQUIRED)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """Everything that is missing or malformed is named in one run, one line each."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.read({"STAGE": "Prod!", "LAMBDA_ARCHITECTURE": "mips"})
+
+    assert str(caught.value).splitlines() == [
+        f"SOURCE_DATABASE_URL is not set. Example: SOURCE_DATABASE_URL={EXAMPLE}",
+        f"WAREHOUSE_DATABASE_URL is not set. Example: WAREHOUSE_DATABASE_URL={EXAMPLE}",
+        "STAGE is malformed: 'Prod!'. Example: STAGE=dev",
+        "LAMBDA_ARCHITECTURE must be one of arm64, x86_64. Example: LAMBDA_ARCHITECTURE=arm64",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PROJECT", "Shop"),
+        ("PROJECT", "shop-"),
+        ("STAGE", "a b"),
+        ("ALERT_EMAIL", "team"),
+        ("EXTRACT_SCHEDULE", "rate(1 minutes)"),
+        ("EXTRACT_SCHEDULE", "rate(5 minute)"),
+        ("LOAD_SCHEDULE", "cron(* * *)"),
+        ("LOAD_SCHEDULE", "every minute"),
+        ("SANDBOX_EXPIRES_AT", "friday"),
+        ("LAMBDA_RUNTIME", "python2.7"),
+        ("WAREHOUSE_SCHEMA", "s" * 64),
+    ],
+)
+def test_a_malformed_setting_is_one_line_with_its_name(name: str, value: str) -> None:
+    """What AWS or PostgreSQL would refuse later is refused before anything is touched."""
+    told = problems(**{name: value})
+
+    assert [line.split()[0] for line in told] == [name]
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("mysql://u:s3cret@host/db", "does not begin with postgresql://"),
+        ("postgresql://host/db", "has no user or no password"),
+        ("postgresql://u@host/db", "has no user or no password"),
+        ("postgresql://u:s3cret@/db", "has no host"),
+        ("postgresql://u:s3cret@host", "must end in the name of one database"),
+        ("postgresql://u:s3cret@host/a/b", "must end in the name of one database"),
+        ("postgresql://u:12#34@host/db", "contains a # (percent-encode it: %23)"),
+        (
+            "postgresql://u:s3cret@host/db?sslmode=prefer",
+            "has an unknown sslmode (known: disable, require, verify-full)",
+        ),
+        (
+            "postgresql://u:s3cret@host/db?s3cret=1",
+            "has an unknown option (known: sslmode, sslrootcert)",
+        ),
+        (
+            "postgresql://u:s3/cret@host:5432/db",
+            "is malformed (percent-encode special characters in a password: @ is %40)",
+        ),
+        (
+            "postgresql://u:s3[cret@host/db",
+            "is malformed (percent-encode special characters in a password: @ is %40)",
+        ),
+        (
+            "postgresql://u:s3cret@host:port/db",
+            "is malformed (percent-encode special characters in a password: @ is %40)",
+        ),
+        (
+            "postgresql://u:s3cret@host/db?sslrootcert=/nowhere/ca.pem",
+            "names an unreadable sslrootcert, /nowhere/ca.pem",
+        ),
+    ],
+)
+def test_a_malformed_url_is_explained_without_its_password(url: str, problem: str) -> None:
+    """The mistake in a URL is named, a right one is shown, and the password stays out."""
+    told = problems(SOURCE_DATABASE_URL=url)
+
+    assert told == [f"SOURCE_DATABASE_URL {problem}. Example: SOURCE_DATABASE_URL={EXAMPLE}"]
+
+
+def test_no_chained_error_holds_the_password() -> None:
+    """A traceback of a malformed URL, with all errors behind it, does not quote the password."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": "postgresql://u:p@h:s3cret/db"})
+
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "s3cret" not in repr(error)
+        error = error.__cause__ or error.__context__
+
+
+@given(password=st.text(min_size=1), username=st.text(min_size=1))
+def test_any_user_and_password_survive_percent_encoding(password: str, username: str) -> None:
+    """Whatever characters a password has, percent-encoded it arrives as it is."""
+    encoded = "".join(f"%{byte:02X}" for byte in password.encode("utf-8", "replace"))
+    user = "".join(f"%{byte:02X}" for byte in username.encode("utf-8", "replace"))
+
+    url = f"postgresql://{user}:{encoded}@host/db"
+    address = Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source
+
+    assert address.password == password.encode("utf-8", "replace").decode()
+    assert address.username == username.encode("utf-8", "replace").decode()
+
+
+@pytest.mark.parametrize(
+    ("host", "sslmode"),
+    [
+        ("localhost", "disable"),
+        ("127.0.0.1", "disable"),
+        ("[::1]", "disable"),
+        ("10.0.0.1", "verify-full"),
+        ("db.example.com", "verify-full"),
+    ],
+)
+def test_tls_is_assumed_except_on_this_machine(host: str, sslmode: str) -> None:
+    """A database elsewhere is reached by verified TLS unless the URL says otherwise."""
+    url = f"postgresql://u:p@{host}/db"
+
+    assert Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source.sslmode == sslmode
+
+
+def test_a_certificate_goes_along(tmp_path: Path) -> None:
+    """The PEM text of `sslrootcert` becomes part of the secret, from a path with spaces too."""
+    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    path = tmp_path / "my ca.pem"
+    path.write_text(pem)
+    url = f"postgresql://u:p@db.example.com/db?sslmode=verify-full&sslrootcert={path}"
+
+    assert Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source.secret() == {
+        "host": "db.example.com",
+        "port": 5432,
+        "username": "u",
+        "password": "p",
+        "dbname": "db",
+        "sslmode": "verify-full",
+        "ca": pem,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("-----BEGIN CERTIFICATE-----\n" + "M" * 50_000, "of over 50 kB"),
+        ("MIIB", "that holds no PEM certificate"),
+    ],
+)
+def test_a_certificate_that_will_not_do_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    """A file that is no certificate, or too large for a secret, is named before deployment."""
+    path = tmp_path / "ca.pem"
+    path.write_text(text)
+    url = f"postgresql://u:p@host/db?sslrootcert={path}"
+
+    assert problems(SOURCE_DATABASE_URL=url) == [
+        (
+            f"SOURCE_DATABASE_URL names an sslrootcert {problem}, {path}. "
+            f"Example: SOURCE_DATABASE_URL={EXAMPLE}"
+        )
+    ]
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    """A variable of the shell is not overwritten by `.env`; the others are added."""
+    (tmp_path / ".env").write_text("STAGE=file\nAWS_REGION=eu-west-2\nPROJECT\n")
+    environment = {"STAGE": "shell"}
+
+    load_dotenv(tmp_path / ".env", environment)
+
+    assert environment == {"STAGE": "shell", "AWS_REGION": "eu-west-2"}
