@@ -56,7 +56,7 @@ class BatchLog(Generic[Manifest]):
         2 log2(n / 1,000) small ones: it doubles its step past the end, then halves its way back.
         """
         found = self._numbers_after(self._newest, PAGE)
-        if len(found) == PAGE:
+        if len(found) >= PAGE:
             found = self._search(found[-1])
         self._newest = max([self._newest, *found])
         return self._newest
@@ -76,8 +76,15 @@ class BatchLog(Generic[Manifest]):
         return self._numbers_after(low, PAGE) or [low]
 
     def _numbers_after(self, batch: int, limit: int) -> list[int]:
-        keys = self.bucket.keys_after(self.prefix, self.key(batch), limit)
-        return [int(match[1]) for key in keys if (match := self._number.fullmatch(key))]
+        """Return the next numbers, up to `limit`; other keys among the manifests are passed over."""
+        numbers: list[int] = []
+        after, more = self.key(batch), True
+        while more and len(numbers) < limit:
+            keys = self.bucket.keys_after(self.prefix, after, limit)
+            numbers += [int(match[1]) for key in keys if (match := self._number.fullmatch(key))]
+            # Nothing that begins with a digit comes after a colon.
+            more = len(keys) == limit and (after := keys[-1]) < f"{self.prefix}:"
+        return numbers
 
     def read(self, batch: int) -> Manifest:
         """Return the manifest of a batch; raise LogCorrupted when it is missing or malformed."""

@@ -5,8 +5,8 @@ COPY takes no bind parameters, so values reach a query as settings of the transa
 """
 
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
 import pg8000.native
@@ -48,42 +48,35 @@ def copy_out(
     Raises what the driver raises, and DatabaseFailed for a value that is not of its column's type.
     """
     readable, writable = os.pipe()
-    failures: list[Exception] = []
-    sender = threading.Thread(target=_send, args=(connection, query, writable, failures))
-    sender.start()
-    try:
-        with os.fdopen(readable, "rb", buffering=PIPE_BYTES) as stream:
+    with ThreadPoolExecutor(1) as pool, os.fdopen(readable, "rb", buffering=PIPE_BYTES) as stream:
+        sending = pool.submit(_send, connection, query, writable)
+        try:
             yield from _parse(stream, schema)
-    except pa.ArrowInvalid as error:
-        sender.join()
-        if not failures or isinstance(failures[0], BrokenPipeError):
+        except pa.ArrowInvalid as error:
+            sending.result()  # what the server says comes first
             raise DatabaseFailed(f"a value does not fit its column's type: {error}") from error
-    finally:
-        sender.join()
-    if failures:
-        raise failures[0]
+        sending.result()
 
 
-def _send(
-    connection: pg8000.native.Connection, query: str, writable: int, failures: list[Exception]
-) -> None:
-    try:
-        with os.fdopen(writable, "wb", buffering=PIPE_BYTES) as stream:
-            connection.run(f"COPY ({query}) TO STDOUT (FORMAT csv)", stream=stream)
-    except (pg8000.native.Error, OSError) as error:
-        failures.append(error)
+def _send(connection: pg8000.native.Connection, query: str, writable: int) -> None:
+    with os.fdopen(writable, "wb", buffering=PIPE_BYTES) as stream:
+        connection.run(f"COPY ({query}) TO STDOUT (FORMAT csv)", stream=stream)
 
 
 def _parse(stream: IO[bytes], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    if not stream.peek(1):  # type: ignore[attr-defined]  # a BufferedReader; Arrow refuses no rows
-        return
-    reader = csv.open_csv(
-        stream,
-        csv.ReadOptions(column_names=schema.names, block_size=BLOCK_BYTES),
-        csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-        _exact(schema),
-    )
-    yield from reader
+    try:
+        # A BufferedReader; Arrow refuses a stream without any rows.
+        if stream.peek(1):  # type: ignore[attr-defined]
+            yield from csv.open_csv(
+                stream,
+                csv.ReadOptions(column_names=schema.names, block_size=BLOCK_BYTES),
+                csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+                _exact(schema),
+            )
+    finally:
+        # A connection in the middle of COPY can do nothing else, not even roll back.
+        while stream.read(PIPE_BYTES):
+            pass
 
 
 def _exact(schema: pa.Schema) -> csv.ConvertOptions:

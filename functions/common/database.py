@@ -57,7 +57,7 @@ class Database(msgspec.Struct, frozen=True):
 def database_from_secret(client: "SecretsManagerClient", secret_id: str) -> Database:
     """Return the database that a secret names; raise SettingsError if it cannot be read."""
     try:
-        text = client.get_secret_value(SecretId=secret_id)["SecretString"]
+        text = client.get_secret_value(SecretId=secret_id).get("SecretString", "")
     except ClientError as error:
         raise SettingsError(
             f"secret {secret_id} cannot be read ({error_code(error)}): run deploy.py again"
@@ -164,7 +164,7 @@ def _from_server(database: Database, fields: dict[str, str]) -> PipelineError:
             return DatabaseRefused(f"{database}: {message}: check the database name of the URL")
         case (_, "42501"):
             return DatabaseRefused(f"{database}: {message}: ask for the right to be granted")
-        case ("08" | "53" | "57" | "40", _):
+        case ("08" | "53" | "57" | "40", _) | (_, "55P03"):
             return DatabaseUnavailable(f"{database}: {message}")
     where = ".".join(fields[part] for part in ("s", "t", "c", "n") if part in fields)
     return DatabaseFailed(f"{database}: {message} [{code}]" + (f" at {where}" if where else ""))

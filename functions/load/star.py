@@ -59,7 +59,7 @@ class StarTable:
             if candidate in self.columns:
                 return candidate
         raise WarehouseMismatch(
-            f"warehouse table {self.target} has no column {name}: ask for it to be added"
+            f"warehouse table {self.schema}.{self.actual} has no column {name}: ask for it"
         )
 
 

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from deployer.databases import parse_database_url
-from functions.load import markers
+from functions.common.batchlog import BatchLog
 from local.connection import connect
 from tests.pipeline.conftest import Functions, forget_clients
 from tests.pipeline.oracle import current, expected, history, records
@@ -107,7 +107,7 @@ def test_a_loader_that_died_before_its_marker_replays_without_a_trace(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as killed:
-        killed.setattr(markers.BatchLog, "claim", die)
+        killed.setattr(BatchLog, "claim", die)
         with pytest.raises(KeyboardInterrupt):
             functions.load()
     before = records(functions.warehouse)
