@@ -43,11 +43,12 @@ def missing_parents(
 
 
 def _orphans(plan: TablePlan, column: str, parent: TablePlan) -> str:
-    name = identifier(column)
+    name, key = identifier(column), identifier(parent.key)
     query = (
-        f"SELECT {literal(parent.name)}, {name}::bigint FROM {plan.source}"
-        f" WHERE {name} IS NOT NULL AND ({plan.changed})"
+        f"SELECT {literal(parent.name)}, child.{name}::bigint FROM {plan.source} AS child"
+        f" WHERE child.{name} IS NOT NULL AND ({plan.changed})"
     )
     if parent.error is not None:
         return query
-    return query + f" AND {name} NOT IN (SELECT {identifier(parent.key)} FROM {parent.source})"
+    # NOT IN would look through a list that does not fit into work_mem once for each row.
+    return query + f" AND NOT EXISTS (SELECT FROM {parent.source} WHERE {key} = child.{name})"
