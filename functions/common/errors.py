@@ -32,6 +32,10 @@ class LogCorrupted(PipelineError):
     """Say that an object of the batch log is missing or not what it should be: look into S3."""
 
 
+class NoSuchBatch(PipelineError):
+    """Say that a batch that was asked for is not in the log: ask for one that is."""
+
+
 class BatchContended(PipelineError):
     """Say that other runs kept claiming the batch number first: the next run tries again."""
 

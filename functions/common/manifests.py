@@ -52,7 +52,8 @@ class IngestionManifest(Struct, frozen=True):
     """A batch in the ingestion bucket: rows of all tables that were true together.
 
     `missing` are parents, by table, that rows of this batch name and the source does not have.
-    `keys` is the object with the keys that each table had.
+    `keys` is the object with the keys that each table had. `replay_of` is the batch whose rows come
+    again in this one.
     """
 
     batch: int
@@ -62,6 +63,7 @@ class IngestionManifest(Struct, frozen=True):
     tables: dict[str, TableCapture]
     missing: dict[str, list[int]]
     keys: str
+    replay_of: int | None = None
 
 
 class StarTable(Struct, frozen=True):

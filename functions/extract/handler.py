@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -19,6 +20,7 @@ from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.extract.capture import Captured, capture
+from functions.extract.replay import replay
 from functions.extract.snapshot import SESSION_PARAMETERS
 
 if TYPE_CHECKING:
@@ -55,11 +57,14 @@ def _lake() -> Lake:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Copy what changed in the source into the ingestion bucket, as one batch.
 
+    An event {"replay": n} asks for the rows of batch n once more instead.
+
     Returns `batch` (None when nothing had changed), `rows` and `deleted` by source table, and
     `stopped`: why a table could not be read.
     """
     started = time.monotonic()
-    captured = _capture(_lake())
+    batch = event.get("replay")
+    captured = _capture(_lake()) if batch is None else _replay(_lake(), int(batch))
     result = _summary(captured) | {"seconds": round(time.monotonic() - started, 3)}
     metrics.add_metric("TablesStopped", MetricUnit.Count, len(captured.stopped))
     metrics.add_metric("RowsExtracted", MetricUnit.Count, sum(result["rows"].values()))
@@ -71,16 +76,29 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _capture(lake: Lake) -> Captured:
     source = database_from_secret(lake.secrets, lake.secret_id)
-    run = str(uuid4())  # not the request id: an event that comes twice brings the same one
     with connection(source, **SESSION_PARAMETERS) as opened:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return capture(opened, lake.bucket, lake.log, run, lambda: datetime.now(UTC))
-            except BatchContended:
-                if attempt == ATTEMPTS:
-                    raise
-                logger.info("batch number taken, once more from a new snapshot")
-    raise AssertionError("unreachable")
+        return _claiming(lambda run: capture(opened, lake.bucket, lake.log, run, _utc_now))
+
+
+def _replay(lake: Lake, batch: int) -> Captured:
+    return _claiming(
+        lambda run: Captured(replay(lake.bucket, lake.log, batch, run, _utc_now), stopped={})
+    )
+
+
+def _claiming(attempt: Callable[[str], Captured]) -> Captured:
+    """Make an attempt at a batch; begin anew when another run claims its number first."""
+    run = str(uuid4())  # not the request id: an event that comes twice brings the same one
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return attempt(run)
+        except BatchContended:
+            logger.info("batch number taken, once more from the newest batch")
+    return attempt(run)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _summary(captured: Captured) -> dict[str, Any]:
