@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-SSL_MODES = ("disable", "require", "verify-full")
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # A secret holds 65,536 bytes in all, and JSON escapes every line end of the PEM text.
 # https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
 MAX_CA_BYTES = 50_000
@@ -57,6 +57,9 @@ def is_loopback(host: str) -> bool:
 def parse_database_url(url: str) -> DatabaseAddress:
     """Parse `postgresql://user:password@host:port/database?sslmode=&sslrootcert=`.
 
+    Without a password it is empty, which is right where the server trusts its callers. The modes
+    of libpq that we do not have become the nearest that is no weaker.
+
     Raises:
         AddressError: saying what is wrong, to be put behind the name of the setting.
     """
@@ -75,7 +78,7 @@ def parse_database_url(url: str) -> DatabaseAddress:
         username=unquote(split.username or ""),
         password=unquote(split.password or ""),
         dbname=unquote(split.path[1:]),
-        sslmode=options.get("sslmode") or ("disable" if is_loopback(host) else "verify-full"),
+        sslmode=_sslmode(options.get("sslmode"), host),
         ca=_read_certificate(certificate) if certificate else None,
     )
 
@@ -94,8 +97,8 @@ def _problem(split: SplitResult) -> str | None:
         return "does not begin with postgresql://"
     if split.fragment:
         return "contains a # (percent-encode it: %23)"
-    if not (split.username and split.password):
-        return "has no user or no password"
+    if not split.username:
+        return "has no user"
     if not split.hostname:
         return "has no host"
     if not split.path[1:] or "/" in split.path[1:]:
@@ -109,6 +112,18 @@ def _problem_with_options(options: dict[str, str]) -> str | None:
     if options.get("sslmode", "disable") not in SSL_MODES:
         return f"has an unknown sslmode (known: {', '.join(SSL_MODES)})"
     return None
+
+
+def _sslmode(asked: str | None, host: str) -> str:
+    match asked:
+        case None:
+            return "disable" if is_loopback(host) else "verify-full"
+        case "allow" | "prefer":
+            # They go on unencrypted where the server has no TLS; only this machine may have none.
+            return "disable" if is_loopback(host) else "require"
+        case "verify-ca":
+            return "verify-full"
+    return asked
 
 
 def _read_certificate(path: str) -> str:

@@ -34,7 +34,19 @@ UNCHECKED = "local"
 NONE = ""
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0  # to write the state; the layers alone are 100 MB of it
+# One whose starter was killed needs a moment to write its state before its directory is free again.
+FREE_SECONDS = 5.0
 POLL_SECONDS = 0.05
+
+# Sees the end of our process, however it comes, as the end of its input. Then it does what `stop`
+# would have done: let the state be written, then end the functions that still run.
+_STOP_WHEN_PARENT_IS_GONE = """
+read -r _
+kill -s TERM "$1" 2>/dev/null
+n=0
+while [ $n -lt 300 ] && kill -s 0 "$1" 2>/dev/null; do sleep 0.1; n=$((n + 1)); done
+kill -s KILL -- "-$1" 2>/dev/null
+"""
 
 
 class EmulatorError(DeployError):
@@ -50,6 +62,7 @@ class Emulator:
         self.port = port or 0
         self.log = self.directory / "ministack.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
@@ -91,6 +104,7 @@ class Emulator:
             self._claim(lock)
             self._clean()
             self._process = self._spawn(python, lock.fileno())
+            self._watcher = self._watch(self._process.pid)
             lock.truncate(0)
             lock.write(str(self._process.pid))
         try:
@@ -111,6 +125,10 @@ class Emulator:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.communicate()
+            self._watcher = None
         self._clean()
 
     def __enter__(self) -> Self:
@@ -139,6 +157,15 @@ class Emulator:
                 start_new_session=True,  # Ctrl-C is for us, who stop it in order
                 pass_fds=(lock,),  # the lock lasts as long as the process
             )
+
+    def _watch(self, pid: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # nosec B603
+            ["/bin/sh", "-c", _STOP_WHEN_PARENT_IS_GONE, "sh", str(pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def _settings(self) -> dict[str, str]:
         """The whole environment of ministack; the functions inherit it."""
@@ -171,14 +198,15 @@ class Emulator:
         }
 
     def _claim(self, lock: TextIO) -> None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            raise EmulatorError(
-                f"Another local AWS is running in {self.directory}. Stop it with Ctrl-C where it "
-                f"was started (or `kill {lock.read()}`), or use another directory (--dir)."
-            ) from error
+        deadline = time.monotonic() + FREE_SECONDS
+        while not _locked(lock):
+            if time.monotonic() > deadline:
+                lock.seek(0)
+                raise EmulatorError(
+                    f"Another local AWS is running in {self.directory}. Stop it with Ctrl-C where "
+                    f"it was started (or `kill {lock.read()}`), or use another directory (--dir)."
+                )
+            time.sleep(POLL_SECONDS)
 
     def _clean(self) -> None:
         """Remove the unpacked functions, about 250 MB for each."""
@@ -217,6 +245,14 @@ def install_ministack(root: Path = ROOT) -> Path:
                 if not home.exists():  # else somebody has finished first, and theirs is as good
                     raise
     return home / "bin" / "python"
+
+
+def _locked(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _free_port(port: int) -> int:

@@ -1,0 +1,165 @@
+"""The command line: deploy the pipeline, plan, run it now, or have all of it on this machine.
+
+What a command does is said here in a few lines; how, in the `deployer` and `local` packages.
+Exit status: 0 done, 1 failed, 2 wrong usage or settings, 3 (plan) changes are pending.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+from deployer import account, packages, reports
+from deployer.account import Account
+from deployer.deployer import Deployer
+from deployer.errors import DeployError, SettingsError
+from deployer.names import Names
+from deployer.pipeline import Pipeline
+from deployer.settings import Settings, load_dotenv, read_names
+from deployer.terminal import Terminal
+
+INTERRUPTED = 130
+SMALLEST_SCALE = 0.01  # about 110 orders; a shop without any cannot trade
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command and return its exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    terminal = Terminal(json_only="--json" in given)
+    try:
+        options = _parser().parse_args(given)
+        command: Callable[[argparse.Namespace, Terminal], int] = options.command
+        load_dotenv(Path(".env"), os.environ)
+        return command(options, terminal)
+    except DeployError as error:
+        terminal.error(str(error))
+        return error.exit_status
+    except KeyboardInterrupt:
+        terminal.error("interrupted: what is done stays done, running again goes on from there")
+        return INTERRUPTED
+
+
+def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Deploy everything."""
+    settings = Settings.read(os.environ)
+    aws = account.connect(os.environ, report=terminal.event)
+    _show_account(aws, settings.stage, terminal)
+    with terminal.step("deploy the pipeline"):
+        changes = Deployer(aws, settings, packages, terminal.event).deploy()
+    terminal.result(reports.changes_document(changes), reports.counts(changes))
+    return 0
+
+
+def plan(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Say what `deploy` would change, and change nothing."""
+    settings = Settings.read(os.environ)
+    aws = account.connect(os.environ, planning=True)
+    _show_account(aws, settings.stage, terminal)
+    with terminal.step("compare the account"):
+        changes = Deployer(aws, settings, packages, terminal.working).deploy()
+    pending = [change for change in changes if change.action != "left"]
+    terminal.result(reports.changes_document(changes), reports.pending_lines(pending))
+    return 3 if pending else 0
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Bring the warehouse up to date now."""
+    project, stage = read_names(os.environ)
+    aws = account.connect(os.environ, report=terminal.event)
+    _show_account(aws, stage, terminal)
+    done = Pipeline(aws, Names(project, stage, aws.id, aws.region), terminal.step).run()
+    for why in done.stopped.values():
+        terminal.warn(f"left out: {why}")
+    terminal.result(asdict(done), reports.brought(done))
+    return 1 if done.stopped else 0
+
+
+def local(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Run all of it on this machine."""
+    from local.command import run_local  # noqa: PLC0415  a deployment needs no PostgreSQL
+    from local.sandbox import Options  # noqa: PLC0415
+
+    chosen = Options(
+        directory=options.dir,
+        source_url=options.source_url,
+        warehouse_url=options.warehouse_url,
+        port=options.port,
+        postgres_port=options.postgres_port,
+        scale=options.scale,
+    )
+    return run_local(chosen, os.environ, terminal, once=options.once)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises what is wrong as an error like any other, so that `--json` holds for it too."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError([f"{message}. `python {self.prog} --help` says what there is."])
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _Parser(add_help=False)
+    common.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="one JSON document on stdout, progress on stderr",
+    )
+    about = str(__doc__).splitlines()[0]
+    parser = _Parser(prog="deploy.py", description=about, parents=[common])
+    parser.set_defaults(command=deploy)
+    commands = parser.add_subparsers(title="commands", metavar="{plan,run,local}")
+    for name, command in (("plan", plan), ("run", run), ("local", local)):
+        added = commands.add_parser(name, help=command.__doc__, parents=[common])
+        added.set_defaults(command=command)
+        if command is local:
+            _add_local_options(added)
+    return parser
+
+
+def _add_local_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--once", action="store_true", help="end after the first full cycle")
+    parser.add_argument("--source-url", metavar="URL", help="your own live database")
+    parser.add_argument("--warehouse-url", metavar="URL", help="your own prepared warehouse")
+    parser.add_argument(
+        "--dir", type=Path, default=Path(".local"), help="where its files are kept (.local)"
+    )
+    parser.add_argument("--port", type=_port, help="port of the local AWS (any free one)")
+    parser.add_argument("--postgres-port", type=_port, help="port of PostgreSQL (any free one)")
+    parser.add_argument(
+        "--scale",
+        type=_scale,
+        default=1.0,
+        help="size of the sample when it is made, 1 is about 11,000 sales orders",
+    )
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (1 to 65535)")
+    return int(text)
+
+
+def _scale(text: str) -> float:
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = 0.0
+    if not SMALLEST_SCALE <= scale <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {SMALLEST_SCALE} to 1000")
+    return scale
+
+
+def _show_account(aws: Account, stage: str, terminal: Terminal) -> None:
+    where = f" at {aws.endpoint}" if aws.endpoint else ""
+    terminal.note(f"account {aws.id}, region {aws.region}, stage {stage}{where}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

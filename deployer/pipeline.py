@@ -1,0 +1,165 @@
+"""The deployed pipeline at work: invoke its functions now, and follow a batch to the warehouse.
+
+Reads the batch logs, which are plain JSON in S3; nothing here writes to them.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer.account import Account
+from deployer.errors import PipelineFailed, explaining
+from deployer.names import BucketUse, FunctionUse, Names
+from deployer.waiting import Waited
+
+# A policy that was written seconds ago may not hold yet where the function runs.
+NEW_POLICY_SECONDS = 180.0
+NEW_POLICY_PAUSE = 10.0
+# Another loader works for as long as Lambda lets it; the lock of a dead one goes in a minute.
+BUSY_SECONDS = 960.0
+BUSY_PAUSE = 1.0
+CHANGED = ("inserted", "updated")  # what a load's marker tells of each star table
+
+Answer = dict[str, Any]
+
+
+@dataclass
+class Run:
+    """What one run brought from the source to the warehouse.
+
+    `batch` is the newest batch, None when there was nothing new. `rows` are rows that changed, by
+    source table; `loaded` rows inserted or updated, by star table; `quarantined` rows that could
+    not be remodelled, by source table; `stopped` says which source tables could not be read, and
+    why; `seconds` are wall-clock seconds by stage.
+    """
+
+    batch: int | None = None
+    rows: dict[str, int] = field(default_factory=dict)
+    loaded: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, int] = field(default_factory=dict)
+    stopped: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Pipeline:
+    """The three functions in an account, invoked one after the other."""
+
+    def __init__(
+        self,
+        account: Account,
+        names: Names,
+        step: Callable[[str], AbstractContextManager[None]],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`step` is entered with the name of each stage for as long as it lasts."""
+        self.account = account
+        self.names = names
+        self._step = step
+        self._clock = clock
+        self._sleep = sleep
+
+    def run(self) -> Run:
+        """Bring what has changed in the source, and what was left on the way, to the warehouse.
+
+        The schedules may be doing the same at this moment, so what became of a batch is read from
+        the batch logs, whoever worked on it.
+
+        Raises:
+            PipelineFailed: a function is not deployed, or failed; the message is what it said.
+        """
+        run = Run()
+        [extracted] = self._stage("extract", run)
+        self._stage("transform", run)
+        loaded = self._stage("load", run)
+        run.stopped = extracted["stopped"]
+        for answer in loaded:
+            _add(run.loaded, answer["rows"])
+        batches = {batch for answer in loaded for batch in answer["batches"]}
+        new = extracted["batch"]
+        if new is not None and new not in batches:
+            batches.add(new)  # a scheduled loader was faster
+            _add(run.loaded, self._counts("processed", "loaded", new, "rows", CHANGED))
+        run.batch = max(batches, default=None)
+        for batch in sorted(batches):
+            _add(run.rows, self._counts("ingestion", "batches", batch, "tables", ("changed",)))
+            _add(
+                run.quarantined,
+                self._counts("processed", "batches", batch, "balance", ("quarantined",)),
+            )
+        return run
+
+    def _stage(self, use: FunctionUse, run: Run) -> list[Answer]:
+        """Invoke a function until it has nothing left to do; extract does all it has at once."""
+        began = self._clock()
+        with self._step(use):
+            answers = [self._invoke(use)]
+            while use != "extract" and (answers[-1]["batches"] or answers[-1].get("busy")):
+                if answers[-1].get("busy"):
+                    self._wait_for_other_loader(self._clock() - began)
+                answers.append(self._invoke(use))
+        run.seconds[use] = round(self._clock() - began, 3)
+        return answers
+
+    def _wait_for_other_loader(self, waited: float) -> None:
+        if waited > BUSY_SECONDS:
+            raise PipelineFailed(
+                f"load: for {waited / 60:.0f} minutes another loader has been at work. "
+                "Look for the session that holds an advisory lock in the warehouse."
+            )
+        self._sleep(BUSY_PAUSE)
+
+    def _invoke(self, use: FunctionUse) -> Answer:
+        """Invoke a function and return its answer, allowing for a policy that is late."""
+        began = self._clock()
+        answer, failed = self._call(use)
+        while failed:
+            message = str(answer.get("errorMessage", answer))
+            is_late = "AccessDenied" in message and not self.account.is_local
+            if not is_late or self._clock() - began >= NEW_POLICY_SECONDS:
+                raise PipelineFailed(f"{use}: {message}")
+            self._sleep(NEW_POLICY_PAUSE)
+            answer, failed = self._call(use)
+            if not failed:
+                waited = self._clock() - began
+                self.account.patience.report(Waited("the new policy to hold", waited))
+        return answer
+
+    def _call(self, use: FunctionUse) -> tuple[Answer, bool]:
+        """Invoke a function; return what it answered, and whether that is an error."""
+        invoking, name = self.account.clients.invoking, self.names.function(use)
+        with explaining(f"function {name}"):
+            try:
+                response = invoking.invoke(FunctionName=name, Payload=b"{}")
+            except invoking.exceptions.ResourceNotFoundException as error:
+                raise PipelineFailed(
+                    f"function {name} is not there: deploy it first, with `python deploy.py`."
+                ) from error
+            return json.loads(response["Payload"].read()), "FunctionError" in response
+
+    def _counts(
+        self, use: BucketUse, log: str, batch: int, part: str, counts: Sequence[str]
+    ) -> dict[str, int]:
+        """Return the sum of some counts of a batch's manifest, by table; none without manifest.
+
+        There is none in `loaded` when the warehouse has changed: its markers are beneath.
+        """
+        s3, bucket = self.account.clients.s3, self.names.bucket(use)
+        with explaining(f"bucket {bucket}"):
+            try:
+                found = s3.get_object(Bucket=bucket, Key=f"{log}/{batch:010d}.json")
+            except s3.exceptions.NoSuchKey:
+                return {}
+            manifest = json.loads(found["Body"].read())
+        return {
+            name: sum(table[count] for count in counts) for name, table in manifest[part].items()
+        }
+
+
+def _add(total: dict[str, int], more: Mapping[str, int]) -> None:
+    for name, number in more.items():
+        if number:
+            total[name] = total.get(name, 0) + number

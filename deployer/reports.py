@@ -1,0 +1,68 @@
+"""What the commands of `deploy.py` answer: for a person, and as JSON."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+
+from deployer.changes import Action, Change
+from deployer.pipeline import Run
+from deployer.terminal import table
+
+SAID: dict[Action, str] = {
+    "created": "created",
+    "updated": "updated",
+    "removed": "removed",
+    "left": "unchanged",
+}
+PENDING: dict[Action, str] = {"created": "create", "updated": "update", "removed": "remove"}
+
+
+def changes_document(changes: Sequence[Change]) -> dict[str, Any]:
+    """Return what a deployment did, or would do, without what it left alone."""
+    return {
+        "counts": dict(Counter(change.action for change in changes)),
+        "changes": [asdict(change) for change in changes if change.action != "left"],
+    }
+
+
+def counts(changes: Sequence[Change]) -> str:
+    """Say how much a deployment did."""
+    by_action = Counter(change.action for change in changes)
+    return ", ".join(f"{by_action[action]} {said}" for action, said in SAID.items())
+
+
+def pending_lines(pending: Sequence[Change]) -> str:
+    """Say what a deployment would do, attribute by attribute."""
+    if not pending:
+        return "in sync: deploy would change nothing"
+    return "\n".join(line for change in pending for line in _pending(change))
+
+
+def _pending(change: Change) -> Iterator[str]:
+    yield f"{PENDING[change.action]}  {change.kind} {change.name}"
+    if change.action == "updated":
+        for attribute, (before, after) in change.differences.items():
+            yield f"          {attribute}: {_value(before)} -> {_value(after)}"
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def brought(run: Run) -> Table | str:
+    """Say what a run brought to the warehouse."""
+    if run.batch is None:
+        return "nothing new in the source"
+    shown = table(f"batch {run.batch}", "", "rows", numbers=frozenset({"rows"}))
+    for what, tables in (
+        ("changed in the source", run.rows),
+        ("in quarantine", run.quarantined),
+        ("new or updated in the warehouse", run.loaded),
+    ):
+        for name, rows in tables.items():
+            shown.add_row(name, what, f"{rows:,}")
+    return shown

@@ -1,0 +1,163 @@
+"""`deploy.py local`: the whole pipeline on this machine, as a story."""
+
+import shlex
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from random import Random
+from typing import Any
+
+from deployer import account, packages
+from deployer.account import Account
+from deployer.databases import DatabaseAddress
+from deployer.deployer import Deployer
+from deployer.names import Names
+from deployer.pipeline import Pipeline, Run
+from deployer.terminal import Terminal
+from local.cycle import MEANING, StarRow, show, star_rows, trade_a_minute
+from local.logs import LogTail
+from local.sandbox import Options, Sandbox
+
+POLL_SECONDS = 1.0
+TRADE_SECONDS = 20.0
+STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run_local(
+    options: Options, environment: Mapping[str, str], terminal: Terminal, *, once: bool
+) -> int:
+    """Bring everything up, deploy into it, and show a first cycle; stay until Ctrl-C or `once`.
+
+    Returns the exit status: 1 when a source table was left out of the first cycle. Nothing stays
+    running. Raises DeployError.
+    """
+    with _stopped_by_signals(), Sandbox(options, environment, terminal) as sandbox:
+        aws = account.connect(sandbox.environment)
+        deploy(sandbox, aws, terminal)
+        names = Names(sandbox.settings.project, sandbox.settings.stage, aws.id, aws.region)
+        runs, committed = first_cycle(sandbox, Pipeline(aws, names, terminal.step), terminal)
+        settings = sandbox.settings
+        stars = star_rows(aws, names, settings.warehouse, settings.warehouse_schema, committed)
+        terminal.result(_document(sandbox, runs, stars), "", show(stars), MEANING, "")
+        if not once:
+            stay(sandbox, LogTail(aws, names), terminal)
+    terminal.note(f"The data is kept in {options.directory}. {_how_to_go_on(once)}")
+    return 1 if any(run.stopped for run in runs) else 0
+
+
+def deploy(sandbox: Sandbox, aws: Account, terminal: Terminal) -> None:
+    """Deploy the pipeline into the sandbox, with the code that deploys it to AWS."""
+    with terminal.step("deploy the pipeline"):
+        Deployer(aws, sandbox.settings, packages, terminal.working).deploy()
+
+
+def first_cycle(
+    sandbox: Sandbox, pipeline: Pipeline, terminal: Terminal
+) -> tuple[list[Run], datetime | None]:
+    """Bring the warehouse up to date, and then a minute of business after it.
+
+    Returns the runs, and when the business was committed; None with a source of the user's own.
+    """
+    runs = [run_once(pipeline, terminal)]
+    if not sandbox.brings_source:
+        return runs, None
+    with terminal.step("let the shop trade"):
+        committed = trade_a_minute(sandbox.writer, _chance())
+    return [*runs, run_once(pipeline, terminal)], committed
+
+
+def run_once(pipeline: Pipeline, terminal: Terminal) -> Run:
+    """Run the pipeline and say what had to be left out."""
+    run = pipeline.run()
+    for why in run.stopped.values():
+        terminal.warn(f"left out: {why}")
+    return run
+
+
+def stay(sandbox: Sandbox, logs: LogTail, terminal: Terminal) -> None:
+    """Let the schedules run, and the shop if it is ours, showing the logs, until Ctrl-C."""
+    for line in _how_to_look_inside(sandbox):
+        terminal.note(line)
+    rng, traded = _chance(), time.monotonic()
+    try:
+        while True:
+            if sandbox.brings_source and time.monotonic() - traded > TRADE_SECONDS:
+                trade_a_minute(sandbox.writer, rng)
+                traded = time.monotonic()
+            for entry in logs.poll():
+                (terminal.warn if entry.failed else terminal.log)(entry.text)
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        return
+
+
+def _chance() -> Random:
+    # For the shop's business, not for secrets.
+    return Random()  # noqa: S311  # nosec B311
+
+
+def _how_to_look_inside(sandbox: Sandbox) -> Iterator[str]:
+    folder = sandbox.options.directory
+    psql = shlex.quote(str(folder / "psql"))
+    if sandbox.brings_source:
+        yield f"source     {psql} totesys"
+    if sandbox.brings_warehouse:
+        yield f"warehouse  {psql} warehouse"
+    yield f"AWS        {sandbox.aws.endpoint}"
+    yield f"commands   . {shlex.quote(str(folder / 'env'))}; python deploy.py run"
+    yield ""
+    yield "The schedules are running; the functions' logs follow. Ctrl-C stops everything."
+
+
+def _how_to_go_on(once: bool) -> str:
+    if once:
+        return "To look inside, start again without --once."
+    return "The next start goes on from there."
+
+
+def _document(sandbox: Sandbox, runs: list[Run], stars: list[StarRow]) -> dict[str, Any]:
+    return {
+        "endpoint": sandbox.aws.endpoint,
+        "environment": sandbox.aws.environment,
+        "source": _public(sandbox.settings.source),
+        "warehouse": _public(sandbox.settings.warehouse),
+        "runs": [asdict(run) for run in runs],
+        "tables": [asdict(row) for row in stars],
+    }
+
+
+def _public(address: DatabaseAddress) -> dict[str, str | int]:
+    """Return what anybody may know of an address."""
+    return {
+        "host": address.host,
+        "port": address.port,
+        "username": address.username,
+        "dbname": address.dbname,
+    }
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Let a polite kill and a closed terminal end things in order, as Ctrl-C does.
+
+    Only the first one counts: an impatient second must not leave half of it running. A signal that
+    our parent has us ignore (nohup) stays ignored.
+    """
+    before = {number: signal.getsignal(number) for number in STOPPING_SIGNALS}
+    heeded = [number for number, how in before.items() if how is not signal.SIG_IGN]
+
+    def interrupt(*_: object) -> None:
+        for number in heeded:
+            signal.signal(number, lambda *_: None)
+        raise KeyboardInterrupt
+
+    for number in heeded:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, before[number])

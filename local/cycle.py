@@ -1,0 +1,115 @@
+"""What the sandbox shows: how the changes of a first cycle arrived, table by table."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+
+import pg8000.native
+from rich.table import Table
+
+from deployer.account import Account
+from deployer.databases import DatabaseAddress
+from deployer.names import Names
+from deployer.terminal import table
+from functions.common.manifests import LoadedMarker
+from functions.common.storage import Bucket
+from functions.load.markers import marker_log
+from functions.load.star import Star, inspect_star
+from local.business_day import trade
+from local.session import session
+
+BATCHES_BACK = 200  # how far the newest change of a table is looked for, at 3 ms a batch
+MEANING = "seconds: from the commit in the source, or else its snapshot, to the warehouse"
+
+
+@dataclass(frozen=True)
+class StarRow:
+    """One star table: its rows, the batch that last changed it, and how long that was on the way.
+
+    `at` is when that change was committed in the source, or, where that is not known, when the
+    batch's snapshot was taken; `seconds` are from there to the warehouse's commit. All three are
+    None for a table that was not changed of late.
+    """
+
+    table: str
+    rows: int
+    batch: int | None
+    at: datetime | None
+    seconds: float | None
+
+
+def trade_a_minute(writer: DatabaseAddress, rng: Random) -> datetime:
+    """Let the shop work for a minute's worth; return when the last of it was committed."""
+    with session(writer) as connection:
+        trade(connection, rng, datetime.now(UTC).replace(tzinfo=None))
+    return datetime.now(UTC)
+
+
+def star_rows(
+    account: Account,
+    names: Names,
+    warehouse: DatabaseAddress,
+    schema: str,
+    committed: datetime | None = None,
+) -> list[StarRow]:
+    """Count the warehouse's tables, and find the newest change of each in the batch log.
+
+    `committed` is when the last change was committed in the source, if that is known.
+    """
+    with session(warehouse) as connection:
+        star = inspect_star(connection, schema)
+        counts = {name: _count(connection, found.target) for name, found in star.tables.items()}
+    newest = _newest_changes(Bucket(account.clients.s3, names.bucket("processed")), star)
+    return [_star_row(name, rows, newest.get(name), committed) for name, rows in counts.items()]
+
+
+def show(rows: list[StarRow]) -> Table:
+    """Return the rows as a table for a terminal of 80 columns."""
+    numbers = frozenset({"rows", "batch", "seconds"})
+    shown = table("star table", "rows", "newest change (UTC)", "batch", "seconds", numbers=numbers)
+    for row in rows:
+        shown.add_row(
+            row.table,
+            f"{row.rows:,}",
+            f"{row.at:%Y-%m-%d %H:%M:%S}" if row.at else "",
+            str(row.batch or ""),
+            f"{row.seconds:.1f}" if row.seconds is not None else "",
+        )
+    return shown
+
+
+def _count(connection: pg8000.native.Connection, target: str) -> int:
+    [[rows]] = connection.run(f"SELECT count(*) FROM {target}")
+    return int(rows)
+
+
+def _star_row(
+    name: str, rows: int, marker: LoadedMarker | None, committed: datetime | None
+) -> StarRow:
+    if marker is None:
+        return StarRow(name, rows, None, None, None)
+    at = marker.source.snapshot_at
+    if committed is not None and committed <= at:
+        at = committed
+    return StarRow(name, rows, marker.batch, at, (marker.written_at - at).total_seconds())
+
+
+def _newest_changes(processed: Bucket, star: Star) -> dict[str, LoadedMarker]:
+    """Return, by star table, the newest marker that tells of a change."""
+    newest: dict[str, LoadedMarker] = {}
+    for marker in _markers(processed, star):
+        for name, changed in marker.rows.items():
+            if changed.inserted or changed.updated:
+                newest.setdefault(name, marker)
+        if newest.keys() == star.tables.keys():
+            break
+    return newest
+
+
+def _markers(processed: Bucket, star: Star) -> Iterator[LoadedMarker]:
+    """Yield what was loaded into this warehouse of late, the newest first."""
+    log = marker_log(processed, star.identity)
+    newest = log.newest()
+    for batch in range(newest, max(0, newest - BATCHES_BACK), -1):
+        yield log.read(batch)

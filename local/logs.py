@@ -1,0 +1,113 @@
+"""The logs of the functions as they come in: what CloudWatch Logs has, one line for each entry."""
+
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from deployer.account import Account
+from deployer.errors import explaining
+from deployer.names import FunctionUse, Names
+
+FUNCTIONS: tuple[FunctionUse, ...] = ("extract", "transform", "load")
+# The last line of a traceback; a function that fails leaves one among its lines.
+EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*: (?P<message>.+)")
+END = "END RequestId"
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One entry for a person to read; `failed` when it tells of an error."""
+
+    at: float
+    text: str
+    failed: bool
+
+
+class LogTail:
+    """What the functions have logged since this was made, or since the last look."""
+
+    def __init__(self, account: Account, names: Names) -> None:
+        self._logs = account.clients.logs
+        self._groups = {use: names.log_group(use) for use in FUNCTIONS}
+        self._since = dict.fromkeys(FUNCTIONS, int(time.time() * 1000))
+        self._seen: dict[FunctionUse, set[tuple[str, str]]] = {use: set() for use in FUNCTIONS}
+
+    def poll(self) -> list[LogLine]:
+        """Return the new lines of all functions, in the order of their time.
+
+        Raises AwsError when CloudWatch Logs cannot be asked.
+        """
+        lines = [line for use in FUNCTIONS for line in readable(use, self._new_events(use))]
+        return sorted(lines, key=lambda line: line.at)
+
+    def _new_events(self, use: FunctionUse) -> Iterator[tuple[int, str]]:
+        for event in self._events(use):
+            at, seen = event["timestamp"], self._seen[use]
+            # The local AWS gives no event ids; a message names the request that it belongs to.
+            identity = (event["logStreamName"], event["message"])
+            if at > self._since[use]:
+                self._since[use] = at
+                seen.clear()
+            elif identity in seen:
+                continue
+            seen.add(identity)
+            yield at, event["message"]
+
+    def _events(self, use: FunctionUse) -> list[Any]:
+        group = self._groups[use]
+        with explaining(f"log group {group}"):
+            try:
+                pages = self._logs.get_paginator("filter_log_events").paginate(
+                    logGroupName=group, startTime=self._since[use]
+                )
+                return [event for page in pages for event in page["events"]]
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                    raise
+                return []  # it was removed behind our back, which stops nothing
+
+
+def readable(use: FunctionUse, events: Iterable[tuple[int, str]]) -> Iterator[LogLine]:
+    """Yield what a person wants to know of a function's log, given as (milliseconds, message).
+
+    That is one line for each entry and, for an invocation that failed, its last exception.
+    """
+    exception = None
+    for milliseconds, message in events:
+        at = milliseconds / 1000
+        if message.startswith("{"):
+            entry = json.loads(message)
+            if "message" in entry:
+                yield _line(use, at, _text(entry), entry.get("level") == "ERROR")
+        elif found := EXCEPTION.match(message):
+            exception = found["message"].strip()
+        elif message.startswith(END) and exception:
+            yield _line(use, at, exception, failed=True)
+            exception = None
+
+
+def _line(use: FunctionUse, at: float, text: str, failed: bool) -> LogLine:
+    clock = datetime.fromtimestamp(at, UTC)
+    return LogLine(at, f"{clock:%H:%M:%S}  {use:<9}  {text}", failed)
+
+
+def _text(entry: Mapping[str, Any]) -> str:
+    """Return a structured entry in short: what happened, to which batch, to how many rows."""
+    text = str(entry["message"])
+    if batch := entry.get("batch"):
+        text = f"batch {batch} {text.removeprefix('batch ')}"
+    for what in ("rows", "deleted", "quarantined"):
+        if by_table := entry.get(what):
+            text += f", {_counted(what, by_table)}"
+    return text
+
+
+def _counted(what: str, by_table: Mapping[str, int]) -> str:
+    parts = ", ".join(f"{name} {rows:,}" for name, rows in by_table.items())
+    return f"{sum(by_table.values()):,} {what} ({parts})"

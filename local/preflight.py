@@ -1,0 +1,79 @@
+"""What can be known before anything is started: URLs, the folder, the ports, the user's databases.
+
+A check only looks. What it finds would come up later too, but then a minute has gone by, and the
+half of it is deployed.
+"""
+
+import socket
+import tempfile
+from pathlib import Path
+
+from deployer.databases import AddressError, DatabaseAddress, parse_database_url
+from deployer.errors import DeployError, SettingsError
+from deployer.settings import DATABASE_URL_EXAMPLE
+from functions.common.totesys import TABLES
+from functions.extract.columns import SCHEMA, read_columns
+from functions.load.star import inspect_star
+from local.session import DatabaseProblem, session
+
+HOST = "127.0.0.1"
+
+
+class PreflightError(DeployError):
+    """Something on this machine is in the way: the message says what to choose instead."""
+
+
+def read_url(option: str, url: str) -> DatabaseAddress:
+    """Return the address that the URL given as `option` stands for; raise SettingsError."""
+    try:
+        return parse_database_url(url)
+    except AddressError as error:
+        raise SettingsError(
+            [f"{option} {error}. Example: {option} {DATABASE_URL_EXAMPLE}"]
+        ) from None
+
+
+def check_directory(directory: Path) -> None:
+    """Make the folder if there is none; raise PreflightError if nothing can be written in it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise PreflightError(
+            f"{directory} cannot be written to ({error.strerror}): choose another folder (--dir)"
+        ) from error
+
+
+def check_port(option: str, port: int) -> None:
+    """Raise PreflightError if somebody has the port that was given as `option`."""
+    with socket.socket() as probe:
+        # As the servers do; without it a port of a moment ago counts as taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise PreflightError(
+                f"port {port} is taken ({error.strerror}): stop what uses it, choose another "
+                f"({option}), or leave {option} out for any that is free"
+            ) from error
+
+
+def check_source(address: DatabaseAddress) -> None:
+    """Raise DatabaseProblem, one line for each table that cannot be ingested."""
+    with session(address) as connection:
+        columns = read_columns(connection, TABLES)
+    if not any(table.types for table in columns.values()):
+        raise DatabaseProblem(
+            f"database {address.dbname} at {address.host}:{address.port} has none of the tables "
+            f"of totesys in its schema {SCHEMA}: is it the right database?"
+        )
+    problems = [problem for table in columns.values() if (problem := table.drift())]
+    if problems:
+        raise DatabaseProblem("\n".join(problems))
+
+
+def check_warehouse(address: DatabaseAddress, schema: str) -> None:
+    """Raise DatabaseProblem if the star cannot be loaded into a schema."""
+    with session(address) as connection:
+        inspect_star(connection, schema)

@@ -1,0 +1,196 @@
+"""The machines of the pipeline on this one: two databases and an AWS account, in one folder.
+
+Whatever the user does not bring (`--source-url`, `--warehouse-url`) is served from here.
+"""
+
+import fcntl
+import os
+import shlex
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from deployer.databases import DatabaseAddress, parse_database_url
+from deployer.settings import DATABASE_URL_EXAMPLE, Settings
+from deployer.terminal import Terminal
+from local import preflight
+from local.databases import create_source, create_warehouse, source_writer_url
+from local.emulator import Emulator
+from local.passwords import write_private
+from local.postgres import SUPERUSER, PostgresServer
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user decides about the sandbox; a None is what the sandbox brings by itself."""
+
+    directory: Path
+    source_url: str | None = None
+    warehouse_url: str | None = None
+    port: int | None = None
+    postgres_port: int | None = None
+    scale: float = 1.0
+
+
+class Sandbox:
+    """Databases and AWS, up while the context lasts; their data stays in the folder."""
+
+    def __init__(
+        self, options: Options, environment: Mapping[str, str], terminal: Terminal
+    ) -> None:
+        self.options = options
+        self.directory = options.directory.absolute()
+        self.postgres = PostgresServer(self.directory / "postgres", options.postgres_port)
+        self.aws = Emulator(self.directory / "aws", options.port)
+        # One of the sandbox's own has its URL when it has started.
+        self._source_url = options.source_url or DATABASE_URL_EXAMPLE
+        self._warehouse_url = options.warehouse_url or DATABASE_URL_EXAMPLE
+        self._environment = environment
+        self._terminal = terminal
+        self._undo = ExitStack()
+
+    @property
+    def brings_postgres(self) -> bool:
+        """Whether a server of its own is needed."""
+        return self.brings_source or self.brings_warehouse
+
+    @property
+    def brings_source(self) -> bool:
+        """Whether the live database is the sandbox's own, so that business may be simulated."""
+        return self.options.source_url is None
+
+    @property
+    def brings_warehouse(self) -> bool:
+        """Whether the warehouse is the sandbox's own."""
+        return self.options.warehouse_url is None
+
+    @property
+    def writer(self) -> DatabaseAddress:
+        """The account under which the simulated shop works in the sandbox's own source."""
+        return parse_database_url(source_writer_url(self.postgres))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings of a deployment into this sandbox; it cannot reach any other account."""
+        return {
+            **self._environment,
+            **self.aws.environment,
+            "SOURCE_DATABASE_URL": self._source_url,
+            "WAREHOUSE_DATABASE_URL": self._warehouse_url,
+        }
+
+    @property
+    def settings(self) -> Settings:
+        """The same, checked."""
+        return Settings.read(self.environment)
+
+    def __enter__(self) -> Self:
+        """Start what is needed; the databases come filled and prepared.
+
+        Raises DeployError, before anything is started wherever that can be known by then.
+        """
+        with self._undo:
+            self._look_before_starting()
+            if self.brings_postgres:
+                self._start_postgres()
+            with self._terminal.step("start AWS (ministack, IAM enforced)"):
+                self._undo.enter_context(self.aws)
+            self._write_files()
+            self._undo = self._undo.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Stop all of it; nothing stays running."""
+        with self._terminal.step("stop everything"):
+            self._undo.close()
+
+    def _look_before_starting(self) -> None:
+        options = self.options
+        source = preflight.read_url("--source-url", self._source_url)
+        warehouse = preflight.read_url("--warehouse-url", self._warehouse_url)
+        schema = self.settings.warehouse_schema
+        preflight.check_directory(self.directory)
+        self._claim_directory()
+        if options.port:
+            preflight.check_port("--port", options.port)
+        if options.postgres_port and self.brings_postgres:
+            preflight.check_port("--postgres-port", options.postgres_port)
+        if not self.brings_source:
+            with self._terminal.step("check the source"):
+                preflight.check_source(source)
+        if not self.brings_warehouse:
+            with self._terminal.step("check the warehouse"):
+                preflight.check_warehouse(warehouse, schema)
+
+    def _claim_directory(self) -> None:
+        """Keep a second sandbox out; the lock ends with this process, however that ends."""
+        lock = self._undo.enter_context((self.directory / "lock").open("a+"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise preflight.PreflightError(
+                f"process {lock.read()} has a sandbox in {self.directory}: stop that one first "
+                "(Ctrl-C), or choose another folder (--dir)"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+
+    def _start_postgres(self) -> None:
+        with self._terminal.step("start PostgreSQL"):
+            self._undo.enter_context(self.postgres)
+        if self.brings_source:
+            with self._terminal.step(f"fill database totesys (scale {self.options.scale:g})"):
+                now = datetime.now(UTC).replace(tzinfo=None)
+                self._source_url = create_source(self.postgres, now=now, scale=self.options.scale)
+        if self.brings_warehouse:
+            with self._terminal.step("prepare database warehouse"):
+                schema = self.settings.warehouse_schema
+                self._warehouse_url = create_warehouse(self.postgres, schema)
+
+    def _write_files(self) -> None:
+        """Leave, for as long as it is up, what other terminals need: settings, and a psql."""
+        self._leave("env", self._exports())
+        if self.brings_postgres:
+            server = self.postgres
+            entry = f"{server.host}:{server.port}:*:{SUPERUSER}:{server.password(SUPERUSER)}\n"
+            self._leave("pgpass", entry)
+            self._leave("psql", self._psql()).chmod(0o700)
+
+    def _leave(self, name: str, text: str) -> Path:
+        path = self.directory / name
+        self._undo.callback(path.unlink, missing_ok=True)
+        write_private(path, text)
+        return path
+
+    def _exports(self) -> str:
+        """Return the settings as a shell reads them; the file is for its owner's eyes only."""
+        settings = self.settings
+        values = {
+            **self.aws.environment,
+            "SOURCE_DATABASE_URL": self._source_url,
+            "WAREHOUSE_DATABASE_URL": self._warehouse_url,
+            "WAREHOUSE_SCHEMA": settings.warehouse_schema,
+            "PROJECT": settings.project,
+            "STAGE": settings.stage,
+            "EXTRACT_SCHEDULE": settings.extract_schedule,
+            "LOAD_SCHEDULE": settings.load_schedule,
+        }
+        return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+
+    def _psql(self) -> str:
+        """Return a script that opens psql as the one who may do everything."""
+        passwords = shlex.quote(str(self.directory / "pgpass"))
+        program = shlex.quote(str(self.postgres.psql or "psql"))
+        default = "warehouse" if self.brings_warehouse else "totesys"
+        return (
+            "#!/bin/sh\n"
+            "# psql [DATABASE] [OPTION...]\n"
+            f"case ${{1--}} in -*) database={default} ;; *) database=$1; shift ;; esac\n"
+            f"PGPASSFILE={passwords} exec {program} -h {self.postgres.host} "
+            f'-p {self.postgres.port} -U {SUPERUSER} -d "$database" "$@"\n'
+        )

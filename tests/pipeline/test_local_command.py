@@ -1,0 +1,419 @@
+"""`deploy.py local` as a person uses it: it comes up, goes on, ends whole, and explains itself."""
+
+import errno
+import json
+import os
+import shlex
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import deploy
+from deployer.installer import InstallError
+from local import command, emulator
+from local.connection import connect
+from local.postgres import PostgresServer
+from tests.postgres_fixtures import Source, Warehouse
+
+PROGRAM = Path(deploy.__file__)
+UP = "Ctrl-C stops everything."
+PATIENCE = 180.0
+STAR = ["dim_counterparty", "dim_currency", "dim_design", "dim_location", "dim_payment_type",
+        "dim_staff", "dim_transaction", "dim_date", "fact_sales_order", "fact_purchase_order",
+        "fact_payment"]  # fmt: skip
+
+
+class Started:
+    """A sandbox in a process of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.document: dict[str, Any] = {}
+        self.out, self.err = directory.with_suffix(".out"), directory.with_suffix(".err")
+        with self.out.open("w") as out, self.err.open("w") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, PROGRAM, "local", "--json", "--scale=0.02", "--dir", directory],
+                stdout=out,
+                stderr=err,
+                cwd=directory.parent,
+                start_new_session=True,
+            )
+
+    def wait_until_up(self) -> None:
+        """Wait for the document that it prints, and for what it says after that."""
+        deadline = time.monotonic() + PATIENCE
+        while UP not in self.err.read_text() and self.process.poll() is None:
+            assert time.monotonic() < deadline, self.err.read_text()
+            time.sleep(0.1)
+        self.document = json.loads(self.out.read_text())
+
+    def rows(self) -> dict[str, int]:
+        """Return how many rows each star table had when it was up."""
+        return {table["table"]: table["rows"] for table in self.document["tables"]}
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal to the whole foreground group, as a terminal does; return the status."""
+        os.killpg(self.process.pid, number)
+        return self.process.wait(PATIENCE)
+
+    def processes(self) -> list[str]:
+        """Return the command lines of what still runs: in its folder, or as its local AWS."""
+        return running(str(self.directory), (self.directory / "aws" / "lock").read_text())
+
+    def shell(self, line: str) -> subprocess.CompletedProcess[str]:
+        """Run a line in another terminal, in the folder above, with the settings it offers."""
+        env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        program = f"{shlex.quote(sys.executable)} {shlex.quote(str(PROGRAM))}"
+        return subprocess.run(
+            ["/bin/sh", "-ec", f". {shlex.quote(str(self.directory / 'env'))}; {line}"],
+            env={**env, "DEPLOY": program, "DIRECTORY": str(self.directory)},
+            cwd=self.directory.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def running(text: str, pid: str = "") -> list[str]:
+    """Return the processes whose command line holds a text, or that have an id."""
+    ps = ["ps", "-A", "-o", "pid=", "-o", "stat=", "-o", "args="]
+    shown = subprocess.run(ps, capture_output=True, text=True, check=True).stdout
+    processes = [line.split(None, 2) for line in shown.splitlines()]
+    return [
+        args
+        for number, state, args in processes
+        if (text in args or number == pid) and not state.startswith("Z")
+    ]
+
+
+@contextmanager
+def somebodys_folder() -> Iterator[Path]:
+    """A folder whose name has a space and an apostrophe, and which PostgreSQL may enter."""
+    with tempfile.TemporaryDirectory(prefix="somebody's things ") as name:
+        Path(name).chmod(0o711)
+        yield Path(name).resolve()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return an empty folder, which is gone afterwards."""
+    with somebodys_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Started]:
+    """A sandbox that is up, the first time; each test leaves it up but the last one."""
+    with somebodys_folder() as folder:
+        sandbox = Started(folder / "sandbox")
+        try:
+            sandbox.wait_until_up()
+            yield sandbox
+        finally:
+            if sandbox.process.poll() is None:
+                sandbox.end(signal.SIGINT)
+
+
+def test_a_first_start_fills_the_warehouse(up: Started) -> None:
+    """All eleven tables are filled, and what the shop did after that arrived in seconds."""
+    assert [run["batch"] for run in up.document["runs"]] == [1, 2]
+    assert [table["table"] for table in up.document["tables"]] == STAR
+    assert min(table["rows"] for table in up.document["tables"]) > 0
+    payments = up.document["tables"][-1]
+    assert (payments["batch"], 0 < payments["seconds"] < 120) == (2, True)
+
+
+def test_no_password_is_printed(up: Started) -> None:
+    """Nothing on the screen, nor in the document, opens a database."""
+    passwords = json.loads((up.directory / "postgres" / "passwords.json").read_text())
+    shown = up.out.read_text() + up.err.read_text()
+
+    assert [role for role, password in passwords.items() if password in shown] == []
+
+
+def test_what_other_terminals_need_is_private(up: Started) -> None:
+    """The files with passwords can be read by their owner alone."""
+    modes = {
+        name: stat.S_IMODE((up.directory / name).stat().st_mode)
+        for name in ("env", "pgpass", "psql")
+    }
+
+    assert modes == {"env": 0o600, "pgpass": 0o600, "psql": 0o700}
+
+
+def test_a_run_from_another_terminal_brings_a_silent_change(up: Started) -> None:
+    """The psql that is offered works, and a change made with it is in the warehouse a run later."""
+    changed = up.shell(
+        '"$DIRECTORY/psql" totesys -qc "UPDATE sales_order SET staff_id = staff_id % 20 + 1'
+        ' WHERE sales_order_id = 1"; $DEPLOY run --json'
+    )
+    seen = up.shell(
+        '"$DIRECTORY/psql" -Atc "SELECT count(*), count(DISTINCT sales_staff_id)'
+        ' FROM fact_sales_order WHERE sales_order_id = 1"'
+    )
+
+    assert (changed.returncode, seen.stdout) == (0, "2|2\n"), changed.stderr
+    brought = json.loads(changed.stdout)
+    assert brought.keys() == {"batch", "rows", "loaded", "quarantined", "stopped", "seconds"}
+
+
+def test_another_terminal_can_plan_and_deploy(up: Started) -> None:
+    """A second deployment has all settings at hand, and finds nothing to change."""
+    planned, deployed = up.shell("$DEPLOY plan --json"), up.shell("$DEPLOY --json")
+
+    assert (planned.returncode, deployed.returncode) == (0, 0), planned.stdout
+    assert json.loads(planned.stdout)["changes"] == json.loads(deployed.stdout)["changes"] == []
+
+
+def test_a_second_sandbox_in_the_same_folder_is_refused(
+    up: Started, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two cannot have one folder: the second says so at once, and the first goes on."""
+    status = deploy.main(["local", "--dir", str(up.directory)])
+
+    assert (status, capsys.readouterr().err) == (
+        1,
+        (
+            f"error: process {up.process.pid} has a sandbox in {up.directory}: stop that one first "
+            "(Ctrl-C), or choose another folder (--dir)\n"
+        ),
+    )
+    assert up.process.poll() is None
+
+
+def test_ctrl_c_leaves_nothing_and_a_second_start_goes_on(up: Started) -> None:
+    """Ctrl-C ends all processes; the next start counts on, and even kill -9 leaves none."""
+    assert (up.end(signal.SIGINT), up.processes()) == (0, [])
+    assert sorted(path.name for path in up.directory.iterdir()) == ["aws", "lock", "postgres"]
+
+    again = Started(up.directory)
+    try:
+        again.wait_until_up()
+    finally:
+        again.end(signal.SIGKILL)
+    assert again.document["runs"][-1]["batch"] > up.document["runs"][-1]["batch"]
+    before, after = up.rows(), again.rows()
+    assert before["dim_staff"] == after["dim_staff"] == 20
+    assert before["fact_payment"] < after["fact_payment"] < before["fact_payment"] + 60
+    deadline = time.monotonic() + 30
+    while again.processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert again.processes() == []
+
+
+def local(*options: object) -> int:
+    """Run `deploy.py local` in this process; return its exit status."""
+    return deploy.main(["local", *map(str, options)])
+
+
+def test_databases_of_the_users_own(
+    tmp_path: Path,
+    new_source: Callable[[], Source],
+    new_warehouse: Callable[[str], Warehouse],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Two databases of the user's are kept equal, with nothing of ours in them."""
+    source, warehouse = new_source(), new_warehouse("stars")
+    monkeypatch.setenv("WAREHOUSE_SCHEMA", "stars")
+
+    status = local("--once", "--json", "--dir", tmp_path, "--source-url", source.reader_url,
+                   "--warehouse-url", warehouse.loader_url)  # fmt: skip
+
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert (status, [run["batch"] for run in document["runs"]]) == (0, [1])
+    with connect(source.superuser_url) as connection:
+        [[orders]] = connection.run("SELECT count(*) FROM sales_order")
+    [shown] = [t["rows"] for t in document["tables"] if t["table"] == "fact_sales_order"]
+    assert shown == orders
+    assert [line[:69].rstrip() for line in err.splitlines()[:-1]] == [
+        "check the source",
+        "check the warehouse",
+        "start AWS (ministack, IAM enforced)",
+        "deploy the pipeline",
+        "extract",
+        "transform",
+        "load",
+        "stop everything",
+    ]
+
+
+def test_it_stays_until_it_is_interrupted(
+    folder: Path,
+    new_warehouse: Callable[[], Warehouse],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The shop goes on trading, how to look inside is said, and the table is 80 columns wide."""
+    seconds = iter(range(0, 1000, 15))
+    slept: list[float] = []
+
+    def sleep(pause: float) -> None:
+        slept.append(pause)
+        if len(slept) == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(command, "time", _Time(sleep, lambda: float(next(seconds))))
+
+    status = local("--scale=0.02", "--dir", folder, "--warehouse-url", new_warehouse().loader_url)
+
+    out, err = capsys.readouterr()
+    psql = shlex.quote(str(folder / "psql"))
+    assert (status, len(slept)) == (0, 4)
+    assert f"\nsource     {psql} totesys\nAWS        http://127.0.0.1:" in err
+    assert err.endswith(f"The data is kept in {folder}. The next start goes on from there.\n")
+    assert max(len(line) for line in out.splitlines()) <= 80
+    assert [line.split()[0] for line in out.splitlines() if line][:-1] == ["star", *STAR]
+
+
+class _Time:
+    """The module `time` for one that stays up."""
+
+    def __init__(self, sleep: Callable[[float], None], monotonic: Callable[[], float]) -> None:
+        self.sleep = sleep
+        self.monotonic = monotonic
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return a function that starts a sandbox in vain: nothing starts, and one line says why."""
+
+    def run(*options: object, status: int = 1) -> str:
+        assert local("--json", "--dir", tmp_path / "sandbox", *options) == status
+        out, err = capsys.readouterr()
+        message: str = json.loads(out)["error"]
+        assert err.endswith("".join(f"error: {line}\n" for line in message.splitlines()))
+        assert not (tmp_path / "sandbox" / "postgres").exists()
+        assert not (tmp_path / "sandbox" / "aws").exists()
+        return message
+
+    return run
+
+
+def swapped(url: str, old: str, new: str) -> str:
+    assert old in url
+    return url.replace(old, new)
+
+
+@pytest.mark.parametrize("option", ["--port", "--postgres-port"])
+def test_a_taken_port_is_named(refused: Callable[..., str], option: str) -> None:
+    """Whose port is taken reads which, and which option to change."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        message = refused(option, port)
+
+    assert message == (
+        f"port {port} is taken (Address already in use): stop what uses it, choose another "
+        f"({option}), or leave {option} out for any that is free"
+    )
+
+
+@pytest.mark.parametrize("option", ["--source-url", "--warehouse-url"])
+def test_a_malformed_url_is_named(refused: Callable[..., str], option: str) -> None:
+    """The option is named and a right one shown; nothing of the wrong one is."""
+    assert refused(option, "mysql://u:s3cret@host/db", status=2) == (
+        f"{option} does not begin with postgresql://. "
+        f"Example: {option} postgresql://user:password@host:5432/database"
+    )
+
+
+@pytest.mark.parametrize("option", ["--source-url", "--warehouse-url"])
+def test_a_database_that_turns_us_away(
+    refused: Callable[..., str],
+    option: str,
+    new_source: Callable[..., Source],
+    postgres: PostgresServer,
+) -> None:
+    """Unreachable, wrong password, unknown database: each says which database, and what to do."""
+    url, port = new_source(0).reader_url, str(postgres.port)
+    password = url.split(":")[2].split("@")[0]
+
+    assert refused(option, swapped(url, f":{port}/", ":1/")).endswith(
+        f"cannot be reached ([Errno {errno.ECONNREFUSED}] Connection refused): is the server up, "
+        "and is the address right?"
+    )
+    for wrong in ("wrong", ""):
+        message = refused(option, swapped(url, f":{password}@", f":{wrong}@"))
+        assert message.endswith(
+            'password authentication failed for user "totesys_reader": check user and password '
+            "of the URL"
+        )
+    unknown = refused(option, swapped(url, f":{port}/", f":{port}/nowhere"))
+    assert "does not exist: check the database name of the URL" in unknown
+    assert password not in unknown
+
+
+def test_a_source_that_does_not_fit(
+    refused: Callable[..., str], new_source: Callable[..., Source], postgres: PostgresServer
+) -> None:
+    """Every table that cannot be read is named with its reason, before anything is deployed."""
+    source = new_source(0)
+    with connect(source.superuser_url) as connection:
+        connection.run("REVOKE SELECT ON currency FROM totesys_reader")
+        connection.run("ALTER TABLE design RENAME TO drawing")
+
+    assert refused("--source-url", source.reader_url) == (
+        "table currency: no right to read it: GRANT SELECT ON currency to this role\n"
+        "table design is not in schema public of the source (any more)"
+    )
+    assert refused("--source-url", postgres.superuser_url()) == (
+        f"database postgres at 127.0.0.1:{postgres.port} has none of the tables of totesys in its "
+        "schema public: is it the right database?"
+    )
+
+
+def test_a_warehouse_that_does_not_fit(
+    refused: Callable[..., str], new_warehouse: Callable[[], Warehouse]
+) -> None:
+    """A table or a right that the warehouse lacks is named, before anything is deployed."""
+    warehouse = new_warehouse()
+    with connect(warehouse.superuser_url) as connection:
+        connection.run("REVOKE INSERT ON dim_staff FROM warehouse_loader")
+        no_right = refused("--warehouse-url", warehouse.loader_url)
+        connection.run("DROP TABLE fact_payment")
+        connection.run("GRANT INSERT ON dim_staff TO warehouse_loader")
+
+    assert no_right == "no right to INSERT on public.dim_staff of the warehouse: ask for it"
+    assert refused("--warehouse-url", warehouse.loader_url).startswith(
+        "table fact_payment is not in schema public of the warehouse"
+    )
+
+
+def test_a_folder_that_cannot_be_written(
+    refused: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that is none, or not ours to write, is named."""
+    (tmp_path / "file").write_text("")
+
+    assert refused("--dir", tmp_path / "file" / "below") == (
+        f"{tmp_path}/file/below cannot be written to (Not a directory): "
+        "choose another folder (--dir)"
+    )
+
+
+def test_without_a_network_everything_stops_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When packages cannot be had, that is one line, and PostgreSQL does not stay up."""
+
+    def out_of_reach() -> Path:
+        raise InstallError("Cannot install requirements/local-aws.txt: PyPI is out of reach.")
+
+    monkeypatch.setattr(emulator, "install_ministack", out_of_reach)
+
+    assert local("--scale=0.01", "--dir", folder) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: Cannot install requirements/local-aws.txt: PyPI is out of reach."
+    )
+    assert running(str(folder)) == []

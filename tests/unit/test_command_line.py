@@ -1,0 +1,273 @@
+"""The command line: what each command prints, and the exit status it ends with."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import deploy
+from deployer.changes import Change
+from deployer.pipeline import Run
+
+SETTINGS = {
+    "SOURCE_DATABASE_URL": "postgresql://reader:s3cret@db.example.com/totesys",
+    "WAREHOUSE_DATABASE_URL": "postgresql://loader:s3cret@db.example.com/warehouse",
+}
+ACCOUNT = SimpleNamespace(id="123456789012", region="eu-west-2", endpoint=None)
+WHO = "account 123456789012, region eu-west-2, stage dev"
+IN_NO_TIME = "       0.0 s"
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Return a function that runs a command in an empty folder: exit status, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr("deploy.account.connect", lambda *_, **__: ACCOUNT)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = deploy.main(arguments)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+def deploying(monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
+    """Let a deployment make these changes."""
+
+    def deployer(_account: Any, _settings: Any, _packages: Any, report: Any) -> Any:
+        def deploy() -> list[Change]:
+            for change in changes:
+                report(change)
+            return list(changes)
+
+        return SimpleNamespace(deploy=deploy)
+
+    monkeypatch.setattr(deploy, "Deployer", deployer)
+
+
+def running(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Let a run of the pipeline bring this."""
+    monkeypatch.setattr(deploy, "Pipeline", lambda *_: SimpleNamespace(run=lambda: run))
+
+
+CREATED = Change("bucket", "totesys-etl-dev-code", "created", {"tags": (None, {"project": "p"})})
+UPDATED = Change(
+    "function", "totesys-etl-dev-load", "updated", {"memory": (256, 512), "runtime": ("a", "b")}
+)
+REMOVED = Change("layer version", "totesys-etl-dev-arrow:3", "removed")
+LEFT = Change("queue", "totesys-etl-dev-failed-events", "left")
+
+
+def test_deploy_tells_what_it_did(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account comes first, then what changes, then how much it was."""
+    os.environ.update(SETTINGS)
+    deploying(monkeypatch, CREATED, UPDATED, REMOVED, LEFT)
+
+    assert command() == (
+        0,
+        "1 created, 1 updated, 1 removed, 1 unchanged\n",
+        (
+            f"{WHO}\n"
+            "  created  bucket        totesys-etl-dev-code\n"
+            "  updated  function      totesys-etl-dev-load\n"
+            "  removed  layer version totesys-etl-dev-arrow:3\n"
+            f"{'deploy the pipeline':<68}{IN_NO_TIME}\n"
+        ),
+    )
+
+
+def test_plan_names_every_attribute(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan with pending changes shows before and after, and exits 3."""
+    os.environ.update(SETTINGS)
+    deploying(monkeypatch, CREATED, UPDATED, REMOVED, LEFT)
+
+    status, out, _ = command("plan")
+
+    assert (status, out) == (
+        3,
+        (
+            "create  bucket totesys-etl-dev-code\n"
+            "update  function totesys-etl-dev-load\n"
+            "          memory: 256 -> 512\n"
+            "          runtime: a -> b\n"
+            "remove  layer version totesys-etl-dev-arrow:3\n"
+        ),
+    )
+
+
+def test_plan_in_sync(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan without changes says so, and exits 0."""
+    os.environ.update(SETTINGS)
+    deploying(monkeypatch, LEFT)
+
+    status, out, _ = command("plan")
+
+    assert (status, out) == (0, "in sync: deploy would change nothing\n")
+
+
+def test_plan_as_json(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program reads the changes as data, wherever --json stands."""
+    os.environ.update(SETTINGS)
+    deploying(monkeypatch, UPDATED, LEFT)
+    document = {
+        "counts": {"updated": 1, "left": 1},
+        "changes": [
+            {
+                "kind": "function",
+                "name": "totesys-etl-dev-load",
+                "action": "updated",
+                "differences": {"memory": [256, 512], "runtime": ["a", "b"]},
+            }
+        ],
+    }
+
+    for arguments in (("plan", "--json"), ("--json", "plan")):
+        status, out, _ = command(*arguments)
+        assert (status, json.loads(out)) == (3, document)
+
+
+def test_run_tells_what_it_brought(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run needs the account alone, no database URL, and tells rows by table."""
+    brought = Run(
+        batch=7,
+        rows={"sales_order": 1200},
+        quarantined={"sales_order": 1},
+        loaded={"fact_sales_order": 1199},
+    )
+    running(monkeypatch, brought)
+
+    assert command("run") == (
+        0,
+        (
+            "batch 7                                             rows\n"
+            "sales_order       changed in the source            1,200\n"
+            "sales_order       in quarantine                        1\n"
+            "fact_sales_order  new or updated in the warehouse  1,199\n"
+        ),
+        f"{WHO}\n",
+    )
+
+
+def test_run_without_news(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that found nothing says so; as JSON the batch is null."""
+    running(monkeypatch, Run(seconds={"extract": 0.1}))
+
+    assert command("run")[:2] == (0, "nothing new in the source\n")
+    status, out, _ = command("run", "--json")
+    assert (status, json.loads(out)) == (
+        0,
+        {
+            "batch": None,
+            "rows": {},
+            "loaded": {},
+            "quarantined": {},
+            "stopped": {},
+            "seconds": {"extract": 0.1},
+        },
+    )
+
+
+def test_a_run_that_left_a_table_out_fails(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that could not be read is named, and the exit status is not 0."""
+    running(monkeypatch, Run(stopped={"staff": "table staff is not in schema public"}))
+
+    assert command("run") == (
+        1,
+        "nothing new in the source\n",
+        f"{WHO}\nleft out: table staff is not in schema public\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["plan", "--once"], "unrecognized arguments: --once"),
+        (["local", "--onc"], "unrecognized arguments: --onc"),
+        (["local", "--port", "0"], "argument --port: '0' is not a port (1 to 65535)"),
+        (["local", "--port", "x"], "argument --port: 'x' is not a port (1 to 65535)"),
+        (
+            ["local", "--postgres-port", "65536"],
+            "argument --postgres-port: '65536' is not a port (1 to 65535)",
+        ),
+        (["local", "--scale", "0"], "argument --scale: '0' is not a number from 0.01 to 1000"),
+        (["local", "--scale", "nan"], "argument --scale: 'nan' is not a number from 0.01 to 1000"),
+        (["local", "--scale", "big"], "argument --scale: 'big' is not a number from 0.01 to 1000"),
+    ],
+)
+def test_wrong_usage_is_one_line(command: Command, arguments: list[str], problem: str) -> None:
+    """Wrong usage exits 2 with one line, and with --json the line is a document."""
+    status, out, err = command(*arguments)
+
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {problem}. `python deploy.py")
+    assert err.endswith("--help` says what there is.\n")
+    status, out, _ = command(*arguments, "--json")
+    assert (status, json.loads(out)["error"].split(". `")[0]) == (2, problem)
+
+
+def test_missing_settings_are_named_at_once(command: Command) -> None:
+    """All settings that are missing are named, with an example each, before anything is touched."""
+    example = "postgresql://user:password@host:5432/database"
+
+    assert command("plan") == (
+        2,
+        "",
+        (
+            f"error: SOURCE_DATABASE_URL is not set. Example: SOURCE_DATABASE_URL={example}\n"
+            f"error: WAREHOUSE_DATABASE_URL is not set. Example: WAREHOUSE_DATABASE_URL={example}\n"
+        ),
+    )
+
+
+def test_settings_come_from_a_file_too(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What stands in .env counts, unless the environment says otherwise."""
+    (tmp_path / ".env").write_text("STAGE=from-the-file\nPROJECT=from-the-file\n")
+    os.environ["STAGE"] = "dev"
+    running(monkeypatch, Run())
+
+    assert command("run")[2] == f"{WHO}\n"
+    assert os.environ["PROJECT"] == "from-the-file"
+
+
+@pytest.mark.parametrize("json_only", [True, False])
+def test_ctrl_c_is_no_traceback(
+    command: Command, monkeypatch: pytest.MonkeyPatch, json_only: bool
+) -> None:
+    """Who interrupts a command reads what that means."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deploy, "Pipeline", interrupted)
+    said = "interrupted: what is done stays done, running again goes on from there"
+
+    assert command("run", *(["--json"] if json_only else [])) == (
+        130,
+        json.dumps({"error": said}) + "\n" if json_only else "",
+        f"{WHO}\nerror: {said}\n",
+    )
+
+
+def test_an_emulator_is_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not AWS itself, the first line says so."""
+    running(monkeypatch, Run())
+    elsewhere = SimpleNamespace(**vars(ACCOUNT) | {"endpoint": "http://127.0.0.1:4566"})
+    monkeypatch.setattr("deploy.account.connect", lambda *_, **__: elsewhere)
+
+    assert command("run")[2] == f"{WHO} at http://127.0.0.1:4566\n"

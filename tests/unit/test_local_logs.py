@@ -1,0 +1,142 @@
+"""The functions' logs as a person reads them: one line for each entry."""
+
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from deployer.account import Account
+from deployer.errors import AwsError
+from deployer.names import Names
+from local.logs import LogLine, LogTail, readable
+
+NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
+NOON = 1_700_049_600_000  # 2023-11-15 12:00:00 UTC, in milliseconds
+
+
+def entry(message: str, level: str = "INFO", **fields: Any) -> str:
+    return json.dumps({"level": level, "message": message, "service": "extract", **fields})
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (entry("nothing new", batch=None, rows={}, deleted={}, stopped={}), "nothing new"),
+        (
+            entry("batch extracted", batch=7, rows={"staff": 2, "design": 1000}, deleted={}),
+            "batch 7 extracted, 1,002 rows (staff 2, design 1,000)",
+        ),
+        (
+            entry("batch extracted", batch=7, rows={}, deleted={"staff": 1}),
+            "batch 7 extracted, 1 deleted (staff 1)",
+        ),
+        (
+            entry("batch transformed", batch=7, rows={"dim_staff": 2}, quarantined={"staff": 1}),
+            "batch 7 transformed, 2 rows (dim_staff 2), 1 quarantined (staff 1)",
+        ),
+    ],
+)
+def test_an_entry_is_one_line(message: str, text: str) -> None:
+    """Of a structured entry there remain the time, the function, the batch and the rows."""
+    assert list(readable("extract", [(NOON, message)])) == [
+        LogLine(NOON / 1000, f"12:00:00  extract    {text}", failed=False)
+    ]
+
+
+def test_an_error_is_marked() -> None:
+    """What a function logs as an error can be shown in red."""
+    [line] = readable("load", [(NOON, entry("table staff is gone", "ERROR"))])
+
+    assert line == LogLine(NOON / 1000, "12:00:00  load       table staff is gone", failed=True)
+
+
+def test_of_a_failed_invocation_its_last_exception_remains() -> None:
+    """A traceback becomes its message, and the next invocation starts afresh."""
+    events = [
+        "START RequestId: 1 Version: $LATEST",
+        "Traceback (most recent call last):",
+        '  File "database.py", line 92, in translated_errors',
+        "    yield",
+        "pg8000.exceptions.DatabaseError: {'S': 'FATAL', 'C': '28P01'}",
+        "The above exception was the direct cause of the following exception:",
+        "functions.common.errors.DatabaseRefused: database warehouse: no password",
+        "END RequestId: 1",
+        "REPORT RequestId: 1\tDuration: 22 ms",
+        "START RequestId: 2 Version: $LATEST",
+        "END RequestId: 2",
+    ]
+
+    assert list(readable("load", [(NOON, event) for event in events])) == [
+        LogLine(NOON / 1000, "12:00:00  load       database warehouse: no password", failed=True)
+    ]
+
+
+def test_metrics_are_not_shown() -> None:
+    """Lines that are there for CloudWatch are no news for a person."""
+    assert list(readable("load", [(NOON, '{"_aws": {}, "BatchesLoaded": [0.0]}')])) == []
+
+
+class Logs:
+    """CloudWatch Logs with some events; a group that is not named does not exist."""
+
+    def __init__(self, **groups: list[tuple[int, str]]) -> None:
+        self.groups = {NAMES.log_group(cast("Any", use)): log for use, log in groups.items()}
+
+    def get_paginator(self, _: str) -> "Logs":
+        return self
+
+    def paginate(self, logGroupName: str, startTime: int) -> list[dict[str, Any]]:  # noqa: N803
+        if logGroupName not in self.groups:
+            code = {"Error": {"Code": "ResourceNotFoundException", "Message": "no such group"}}
+            raise ClientError(cast("Any", code), "FilterLogEvents")
+        events = [
+            {"timestamp": at, "message": message, "logStreamName": "stream"}
+            for at, message in self.groups[logGroupName]
+            if at >= startTime
+        ]
+        return [{"events": events[:1]}, {"events": events[1:]}]
+
+
+def tail(logs: Any) -> LogTail:
+    account = cast("Account", SimpleNamespace(clients=SimpleNamespace(logs=logs)))
+    return LogTail(account, NAMES)
+
+
+def test_only_new_lines_of_all_functions_come_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each entry is shown once, in the order of time, and nothing from before the start."""
+    monkeypatch.setattr("local.logs.time.time", lambda: NOON / 1000)
+    logs = Logs(
+        extract=[(NOON - 1, entry("long ago")), (NOON + 2000, entry("second"))],
+        load=[(NOON, entry("first"))],
+    )
+    tailing = tail(logs)
+
+    assert [line.text[21:] for line in tailing.poll()] == ["first", "second"]
+    logs.groups[NAMES.log_group("load")] += [(NOON, entry("late")), (NOON + 3000, entry("third"))]
+    assert [line.text[21:] for line in tailing.poll()] == ["late", "third"]
+    assert tailing.poll() == []
+
+
+def test_a_local_aws_that_is_gone_is_one_clear_line() -> None:
+    """When the local AWS ends behind our back, that is said in one line."""
+
+    class Gone(Logs):
+        def paginate(self, logGroupName: str, startTime: int) -> list[dict[str, Any]]:  # noqa: N803
+            raise EndpointConnectionError(endpoint_url="http://127.0.0.1:4566/")
+
+    with pytest.raises(AwsError, match=r"^log group /aws/lambda/totesys-etl-dev-extract: .*4566"):
+        tail(Gone()).poll()
+
+
+def test_any_other_refusal_is_passed_on() -> None:
+    """A refusal that is not about a missing group does not pass for an empty log."""
+
+    class Refusing(Logs):
+        def paginate(self, logGroupName: str, startTime: int) -> list[dict[str, Any]]:  # noqa: N803
+            code = {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
+            raise ClientError(cast("Any", code), "FilterLogEvents")
+
+    with pytest.raises(AwsError, match="AccessDeniedException"):
+        tail(Refusing()).poll()

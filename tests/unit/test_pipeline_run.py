@@ -1,0 +1,256 @@
+"""One run of a deployed pipeline: what it invokes, what it waits for, and what it tells."""
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from deployer.account import Account, Clients
+from deployer.errors import PipelineFailed
+from deployer.names import Names
+from deployer.pipeline import Pipeline, Run
+from deployer.waiting import Patience, Waited
+
+NOTHING = {"batches": [], "rows": {}, "busy": False}
+REMODELLED: dict[str, Any] = {"batches": [], "quarantined": {}}
+DENIED = "secret totesys-etl/dev/source cannot be read (AccessDeniedException): run deploy.py again"
+
+
+def extracted(batch: int | None, **stopped: str) -> dict[str, Any]:
+    return {"batch": batch, "rows": {}, "deleted": {}, "stopped": stopped}
+
+
+def loaded(*batches: int, **rows: int) -> dict[str, Any]:
+    return {"batches": list(batches), "rows": rows, "busy": False}
+
+
+class NotThere(Exception):
+    """What botocore raises for a function, or an object, that does not exist."""
+
+
+class Lambda:
+    """Functions that give their answers in turn; an answer that is a text is an error."""
+
+    exceptions = SimpleNamespace(ResourceNotFoundException=NotThere)
+
+    def __init__(self, **answers: list[dict[str, Any] | str]) -> None:
+        self.answers = answers
+        self.invoked: list[str] = []
+
+    def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
+        use = FunctionName.removeprefix("totesys-etl-dev-")
+        if use not in self.answers:
+            raise NotThere
+        self.invoked.append(use)
+        answer = self.answers[use].pop(0)
+        if isinstance(answer, str):
+            said = {"errorMessage": answer, "errorType": "Runtime.HandlerError"}
+            return {"Payload": io.BytesIO(json.dumps(said).encode()), "FunctionError": "Unhandled"}
+        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
+
+
+class S3:
+    """The objects of both buckets, by key."""
+
+    exceptions = SimpleNamespace(NoSuchKey=NotThere)
+
+    def __init__(self, **objects: dict[str, Any]) -> None:
+        self.objects = objects
+
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        name = f"{Bucket.rsplit('-', 1)[1]}/{Key}"
+        if name not in self.objects:
+            raise NotThere
+        return {"Body": io.BytesIO(json.dumps(self.objects[name]).encode())}
+
+
+def lake(batch: int, changed: dict[str, int], quarantined: dict[str, int]) -> dict[str, Any]:
+    """Return both manifests of a batch by key."""
+    key = f"batches/{batch:010d}.json"
+    return {
+        f"ingestion/{key}": {"tables": {name: {"changed": n} for name, n in changed.items()}},
+        f"processed/{key}": {
+            "balance": {name: {"quarantined": n} for name, n in quarantined.items()}
+        },
+    }
+
+
+class Sandbox:
+    """A pipeline on scripted functions; sleeping moves its clock, and nothing else does."""
+
+    def __init__(self, functions: Lambda, endpoint: str | None = None, **objects: Any) -> None:
+        self.functions = functions
+        self.sleeps: list[float] = []
+        self.told: list[Waited] = []
+        self.steps: list[str] = []
+        clients = cast("Clients", SimpleNamespace(invoking=functions, s3=S3(**objects)))
+        patience = Patience(self.clock, self.sleeps.append, self.told.append)
+        account = Account("123456789012", "eu-west-2", endpoint, clients, patience)
+        names = Names("totesys-etl", "dev", account.id, account.region)
+        self.pipeline = Pipeline(account, names, self.step, self.clock, self.sleeps.append)
+
+    def clock(self) -> float:
+        return sum(self.sleeps)
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        self.steps.append(what)
+        yield
+
+
+def test_a_run_without_news_tells_of_no_batch() -> None:
+    """When nothing has changed the batch is null, and each function is asked once."""
+    sandbox = Sandbox(Lambda(extract=[extracted(None)], transform=[REMODELLED], load=[NOTHING]))
+
+    assert sandbox.pipeline.run() == Run(seconds={"extract": 0, "transform": 0, "load": 0})
+    assert sandbox.functions.invoked == ["extract", "transform", "load"]
+    assert sandbox.steps == ["extract", "transform", "load"]
+
+
+def test_a_run_tells_what_it_brought() -> None:
+    """Rows that changed, rows held back and rows loaded are told by table."""
+    sandbox = Sandbox(
+        Lambda(
+            extract=[extracted(7)],
+            transform=[REMODELLED | {"batches": [7]}, REMODELLED],
+            load=[loaded(7, fact_sales_order=2), NOTHING],
+        ),
+        **lake(7, {"sales_order": 3, "staff": 0}, {"sales_order": 1, "staff": 0}),
+    )
+
+    assert sandbox.pipeline.run() == Run(
+        batch=7,
+        rows={"sales_order": 3},
+        loaded={"fact_sales_order": 2},
+        quarantined={"sales_order": 1},
+        seconds={"extract": 0, "transform": 0, "load": 0},
+    )
+
+
+def test_a_backlog_is_worked_off() -> None:
+    """Functions are asked again until they have nothing left, and older batches count too."""
+    sandbox = Sandbox(
+        Lambda(
+            extract=[extracted(None)],
+            transform=[REMODELLED | {"batches": [5]}, REMODELLED | {"batches": [6]}, REMODELLED],
+            load=[loaded(5, dim_staff=1), loaded(6, dim_staff=2, dim_design=1), NOTHING],
+        ),
+        **lake(5, {"staff": 1}, {}),
+        **lake(6, {"staff": 2, "design": 1}, {"design": 0}),
+    )
+
+    run = sandbox.pipeline.run()
+
+    assert (run.batch, run.rows) == (6, {"staff": 3, "design": 1})
+    assert run.loaded == {"dim_staff": 3, "dim_design": 1}
+
+
+def test_another_loader_is_waited_for() -> None:
+    """While a scheduled load is at work we wait, and then load what it left."""
+    busy = NOTHING | {"busy": True}
+    sandbox = Sandbox(
+        Lambda(
+            extract=[extracted(7)],
+            transform=[REMODELLED],
+            load=[busy, busy, loaded(7, dim_staff=1), NOTHING],
+        ),
+        **lake(7, {"staff": 1}, {}),
+    )
+
+    run = sandbox.pipeline.run()
+
+    assert (run.loaded, run.seconds["load"]) == ({"dim_staff": 1}, 2.0)
+
+
+def test_what_a_faster_loader_brought_counts() -> None:
+    """When the schedule has loaded our batch before us, its rows are told all the same."""
+    marker = {"rows": {"dim_staff": {"staged": 9, "inserted": 1, "updated": 2}}}
+    sandbox = Sandbox(
+        Lambda(extract=[extracted(7)], transform=[REMODELLED], load=[NOTHING]),
+        **lake(7, {"staff": 3}, {}),
+        **{"processed/loaded/0000000007.json": cast("Any", marker)},
+    )
+
+    run = sandbox.pipeline.run()
+
+    assert (run.batch, run.loaded) == (7, {"dim_staff": 3})
+
+
+def test_a_loader_that_never_ends_is_named() -> None:
+    """A run does not wait for ever: after 16 minutes it says where to look."""
+    busy = NOTHING | {"busy": True}
+    sandbox = Sandbox(Lambda(extract=[extracted(None)], transform=[REMODELLED], load=[busy] * 1000))
+
+    with pytest.raises(PipelineFailed) as failed:
+        sandbox.pipeline.run()
+
+    assert str(failed.value) == (
+        "load: for 16 minutes another loader has been at work. "
+        "Look for the session that holds an advisory lock in the warehouse."
+    )
+
+
+def test_a_table_that_is_left_out_is_told() -> None:
+    """Why a table could not be read comes along, and the others arrive."""
+    why = "table currency: no right to read it: GRANT SELECT ON currency to this role"
+    sandbox = Sandbox(
+        Lambda(extract=[extracted(None, currency=why)], transform=[REMODELLED], load=[NOTHING])
+    )
+
+    assert sandbox.pipeline.run().stopped == {"currency": why}
+
+
+def test_a_function_that_fails_ends_the_run() -> None:
+    """The function's own message is passed on, with its name, and nothing is invoked after it."""
+    sandbox = Sandbox(Lambda(extract=["database totesys: password authentication failed"]))
+
+    with pytest.raises(PipelineFailed) as failed:
+        sandbox.pipeline.run()
+
+    assert str(failed.value) == "extract: database totesys: password authentication failed"
+    assert sandbox.sleeps == []
+
+
+def test_a_new_policy_is_waited_for() -> None:
+    """Right after a deployment AWS may still refuse: we wait, and tell once for how long."""
+    sandbox = Sandbox(
+        Lambda(extract=[DENIED, DENIED, extracted(None)], transform=[REMODELLED], load=[NOTHING])
+    )
+
+    assert sandbox.pipeline.run().batch is None
+    assert sandbox.told == [Waited("the new policy to hold", 20.0)]
+
+
+def test_a_policy_that_refuses_for_good_ends_the_run() -> None:
+    """After three minutes a refusal is believed, and passed on."""
+    sandbox = Sandbox(Lambda(extract=[DENIED] * 100))
+
+    with pytest.raises(PipelineFailed) as failed:
+        sandbox.pipeline.run()
+
+    assert (str(failed.value), sum(sandbox.sleeps)) == (f"extract: {DENIED}", 180.0)
+    assert sandbox.told == []
+
+
+def test_the_local_aws_is_believed_at_once() -> None:
+    """On this machine a policy holds at once, so a refusal is a defect that nobody waits for."""
+    sandbox = Sandbox(Lambda(extract=[DENIED]), endpoint="http://127.0.0.1:4566")
+
+    with pytest.raises(PipelineFailed, match="AccessDeniedException"):
+        sandbox.pipeline.run()
+
+    assert sandbox.sleeps == []
+
+
+def test_a_pipeline_that_is_not_deployed_is_named() -> None:
+    """Who runs before having deployed is told to deploy."""
+    with pytest.raises(PipelineFailed) as failed:
+        Sandbox(Lambda()).pipeline.run()
+
+    assert str(failed.value) == (
+        "function totesys-etl-dev-extract is not there: deploy it first, with `python deploy.py`."
+    )
