@@ -2,6 +2,12 @@
 
 import os
 
+from hypothesis import settings
+
+# A busy machine is no defect.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
+
 os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "tests"
 os.environ["POWERTOOLS_SERVICE_NAME"] = "tests"
 

@@ -76,7 +76,7 @@ class BatchLog(Generic[Manifest]):
         return self._numbers_after(low, PAGE) or [low]
 
     def _numbers_after(self, batch: int, limit: int) -> list[int]:
-        """Return the next numbers, up to `limit`; other keys among the manifests are passed over."""
+        """Return the next numbers, `limit` or all that are left; other keys are passed over."""
         numbers: list[int] = []
         after, more = self.key(batch), True
         while more and len(numbers) < limit:

@@ -54,7 +54,8 @@ def copy_out(
             yield from _parse(stream, schema)
         except pa.ArrowInvalid as error:
             sending.result()  # what the server says comes first
-            raise DatabaseFailed(f"a value does not fit its column's type: {error}") from error
+            where = str(error).partition(": invalid value")[0]  # no value is to be in a log
+            raise DatabaseFailed(f"a value does not fit its column's type: {where}") from None
         sending.result()
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import pg8000.native
 from botocore.exceptions import ClientError
+from scramp import ScramException  # type: ignore[import-untyped]  # the login part of pg8000
 
 from functions.common.errors import (
     DatabaseFailed,
@@ -88,7 +89,7 @@ def connection(database: Database, **parameters: str) -> Iterator[pg8000.native.
 def _connect(database: Database, parameters: dict[str, str]) -> pg8000.native.Connection:
     try:
         peer = socket.create_connection((database.host, database.port), CONNECT_SECONDS)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no DNS name
         raise DatabaseUnavailable(
             f"{database}: cannot be reached ({error}): is the server up, and is the address right?"
         ) from error
@@ -144,6 +145,10 @@ def translated_errors(database: Database) -> Iterator[None]:
             f"{database}: its certificate is not trusted ({error.verify_message}): add "
             "?sslrootcert=<the authority's PEM file> to the URL, or ?sslmode=require to encrypt "
             "without checking who answers"
+        ) from error
+    except ScramException as error:
+        raise DatabaseRefused(
+            f"{database}: the driver cannot log in ({error}): is the password plain ASCII?"
         ) from error
     except (pg8000.native.InterfaceError, OSError) as error:
         if "refuses SSL" in str(error):

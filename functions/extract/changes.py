@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pg8000.native
 
 from functions.common.copy import array, set_values, value
-from functions.common.manifests import Source, TableCapture
+from functions.common.manifests import IngestionManifest, TableCapture
 from functions.extract.snapshot import XIDS, Snapshot
 
 
@@ -25,13 +25,19 @@ class Since:
     seen: frozenset[int]
 
 
-def since(
-    snapshot: Snapshot, source: Source | None, capture: TableCapture | None, fingerprint: str
-) -> Since | None:
-    """Return where to go on from in a table, or None to read all of it."""
-    if source is None or capture is None or capture.horizon is None:
+def standing(
+    snapshot: Snapshot, before: IngestionManifest | None, table: str
+) -> TableCapture | None:
+    """Return how the last batch left a table, or None if that means nothing in this snapshot."""
+    capture = before.tables.get(table) if before else None
+    if before is None or capture is None or capture.horizon is None:
         return None
-    if capture.fingerprint != fingerprint or not snapshot.follows(source, capture.horizon):
+    return capture if snapshot.follows(before.source, capture.horizon) else None
+
+
+def since(capture: TableCapture | None, fingerprint: str) -> Since | None:
+    """Return where to go on from in a table, or None to read all of it."""
+    if capture is None or capture.horizon is None or capture.fingerprint != fingerprint:
         return None
     return Since(capture.horizon, frozenset(_expand(capture.seen)))
 

@@ -19,7 +19,8 @@ from functions.extract.snapshot import Snapshot
 class TablePlan:
     """How one table is read: from where on, or why not at all.
 
-    `since` is None for a table that is read whole; `error` says why a table is left out.
+    `since` is None for a table that is read whole; `error` says why a table is left out; `before`
+    is where it stood, None if that means nothing here.
     """
 
     columns: Columns
@@ -69,9 +70,8 @@ def plan_tables(
     """Return the plan of every table, and give the transaction what their conditions need."""
     plans = {}
     for name, columns in read_columns(connection, TABLES).items():
-        capture = before.tables.get(name) if before else None
-        source = before.source if before else None
-        position = changes.since(snapshot, source, capture, columns.fingerprint)
+        capture = changes.standing(snapshot, before, name)
+        position = changes.since(capture, columns.fingerprint)
         plans[name] = TablePlan(columns, position, columns.drift(), capture)
     positions = {name: plan.since for name, plan in plans.items() if plan.since is not None}
     changes.give_values(connection, snapshot, positions)

@@ -109,6 +109,8 @@ def functions_on(
     for name, value in local_aws.environment.items():
         monkeypatch.setenv(name, value)
 
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # another test's has other credentials
+
     def set_up(source: Source, warehouse: Warehouse) -> Functions:
         number = next(lake_numbers)
         s3 = boto3.client("s3")

@@ -1,0 +1,137 @@
+"""A bucket that is written once, against the exact answers of S3."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+
+from functions.common.errors import LogCorrupted
+from functions.common.storage import CONFLICT_RETRIES, Bucket
+
+GET = {"Bucket": "lake", "Key": "a/1"}
+PUT = {"Bucket": "lake", "Key": "a/1", "Body": b"x", "IfNoneMatch": "*"}
+CONFLICT = ("ConditionalRequestConflict", 409)
+
+
+@pytest.fixture
+def s3() -> Any:
+    # A session of its own: boto3's default one remembers the configuration of the first test.
+    session = boto3.Session(
+        region_name="eu-west-2", aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    return session.client("s3")
+
+
+@pytest.fixture
+def stub(s3: Any) -> Iterator[Stubber]:
+    """S3's answers, in order; each has to be asked for."""
+    with Stubber(s3) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def bucket(s3: Any, sleeps: list[float]) -> Bucket:
+    return Bucket(s3, "lake", sleep=sleeps.append)
+
+
+def fail(stub: Stubber, operation: str, code: str, status: int, asked: dict[str, Any]) -> None:
+    stub.add_client_error(operation, code, "no", status, expected_params=asked)
+
+
+def test_a_new_key_is_written(stub: Stubber, bucket: Bucket) -> None:
+    """Every write asks S3 to refuse it if the key is taken."""
+    stub.add_response("put_object", {}, PUT)
+
+    assert bucket.put_new("a/1", b"x") is True
+
+
+def test_a_taken_key_is_left_as_it_is(stub: Stubber, bucket: Bucket, sleeps: list[float]) -> None:
+    """A key that has an object is reported at once, with no second try."""
+    fail(stub, "put_object", "PreconditionFailed", 412, PUT)
+
+    assert bucket.put_new("a/1", b"x") is False
+    assert sleeps == []
+
+
+def test_writes_that_overlap_are_tried_again(
+    stub: Stubber, bucket: Bucket, sleeps: list[float]
+) -> None:
+    """S3 answers 409 while another write of the key is under way: the next try tells who won."""
+    fail(stub, "put_object", *CONFLICT, PUT)
+    fail(stub, "put_object", *CONFLICT, PUT)
+    stub.add_response("put_object", {}, PUT)
+    fail(stub, "put_object", *CONFLICT, PUT)
+    fail(stub, "put_object", "PreconditionFailed", 412, PUT)
+
+    assert bucket.put_new("a/1", b"x") is True
+    assert bucket.put_new("a/1", b"x") is False
+    assert sleeps == [0.1, 0.2, 0.1]
+
+
+def test_writes_that_overlap_for_ever_end_in_s3_s_own_error(
+    stub: Stubber, bucket: Bucket, sleeps: list[float]
+) -> None:
+    """After the last try the error that S3 gave is what the log shows."""
+    for _ in range(CONFLICT_RETRIES):
+        fail(stub, "put_object", *CONFLICT, PUT)
+
+    with pytest.raises(ClientError, match="ConditionalRequestConflict"):
+        bucket.put_new("a/1", b"x")
+    assert sleeps == [0.1 * 2**attempt for attempt in range(CONFLICT_RETRIES)]
+
+
+def test_other_errors_of_a_write_are_passed_on(stub: Stubber, bucket: Bucket) -> None:
+    """A refused write is neither a taken key nor a success."""
+    fail(stub, "put_object", "AccessDenied", 403, PUT)
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        bucket.put_new("a/1", b"x")
+
+
+def test_an_object_is_read_whole(stub: Stubber, bucket: Bucket) -> None:
+    """What was written is what is read."""
+    body = StreamingBody(BytesIO(b"bytes"), 5)
+    stub.add_response("get_object", {"Body": body}, GET)
+
+    assert bucket.get("a/1") == b"bytes"
+
+
+@pytest.mark.parametrize(("code", "status"), [("NoSuchKey", 404), ("AccessDenied", 403)])
+def test_an_object_that_is_not_there_is_named(
+    stub: Stubber, bucket: Bucket, code: str, status: int
+) -> None:
+    """The log names only what exists: an object that was taken away is named, with S3's word."""
+    fail(stub, "get_object", code, status, {"Bucket": "lake", "Key": "keys/1.parquet"})
+
+    with pytest.raises(LogCorrupted) as failure:
+        bucket.get("keys/1.parquet")
+
+    assert str(failure.value) == (
+        "s3://lake/keys/1.parquet is named by the batch log and cannot be read "
+        f"({code}): was it deleted by hand?"
+    )
+
+
+def test_other_errors_of_a_read_are_passed_on(stub: Stubber, bucket: Bucket) -> None:
+    """What says nothing about the object does not blame the log."""
+    fail(stub, "get_object", "NoSuchBucket", 404, GET)
+
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        bucket.get("a/1")
+
+
+def test_keys_are_listed_from_a_key_on(stub: Stubber, bucket: Bucket) -> None:
+    """One request, with the limit that was asked for; none found is an empty list."""
+    asked = {"Bucket": "lake", "Prefix": "a/", "StartAfter": "a/1", "MaxKeys": 2}
+    found = [{"Key": "a/2"}, {"Key": "a/3"}]
+    stub.add_response("list_objects_v2", {"Contents": found}, asked)
+    stub.add_response("list_objects_v2", {}, asked)
+
+    assert bucket.keys_after("a/", "a/1", 2) == ["a/2", "a/3"]
+    assert bucket.keys_after("a/", "a/1", 2) == []

@@ -1,0 +1,204 @@
+"""The load: a record for every state and none for a repetition, alone at work, fast by any plan."""
+
+from typing import Any
+
+import pg8000.native
+import pytest
+from pg8000.native import identifier
+
+from functions.common.batchlog import BatchLog
+from functions.common.errors import LogCorrupted
+from local.connection import connect
+from tests.pipeline.conftest import Functions
+from tests.pipeline.oracle import EXPECTED, RECORD_IDS, current, expected, history, records
+from tests.postgres_fixtures import Warehouse
+
+DIMENSIONS = [table for table in EXPECTED if table.startswith("dim_")]
+HISTORY = 200_000
+
+OTHER_VALUE = {
+    "date": "{0} + 1",
+    "time without time zone": "{0} + interval '1 millisecond'",
+    "integer": "coalesce({0}, 0) + 1",
+    "numeric": "{0} + 0.01",
+    "boolean": "NOT {0}",
+    "character varying": "coalesce({0}, '') || ' '",
+}
+"""SQL for a value that a column does not have, by type."""
+
+
+def replay(functions: Functions, batch: int) -> dict[str, Any]:
+    """Load a batch again, as after a crash before its marker; return its rows by table."""
+    key = f"loaded/{batch:010d}.json"
+    functions.s3.delete_object(Bucket=functions.processed, Key=key)
+    assert functions.load()["batches"] == [batch]
+    rows: dict[str, Any] = functions.document(functions.processed, key)["rows"]
+    return rows
+
+
+def spoil(warehouse: Warehouse, table: str, *, keep: int) -> dict[int, str]:
+    """Change each column but the first `keep`, in a row of its own; return the columns by key."""
+    with connect(warehouse.superuser_url) as connection:
+        # Foreign keys off: the value need not be anybody's.
+        connection.run("SET session_replication_role = replica")
+        columns = connection.run(
+            "SELECT column_name::text, data_type::text FROM information_schema.columns"
+            " WHERE table_name = :table AND ordinal_position > :keep ORDER BY ordinal_position",
+            table=table,
+            keep=keep,
+        )
+        key = table.partition("_")[2] + "_id"
+        spoilt = {}
+        for number, (column, kind) in enumerate(columns, start=1):
+            value = OTHER_VALUE[kind].format(identifier(column))
+            connection.run(
+                f"UPDATE {table} SET {identifier(column)} = {value} WHERE {key} = {number}"
+            )
+            assert connection.row_count == 1
+            spoilt[number] = str(column)
+    return spoilt
+
+
+def test_a_fact_that_differs_in_any_one_column_is_a_new_record(functions: Functions) -> None:
+    """No column is left out of the comparison, and records that agree are not repeated."""
+    functions.run()
+    before = records(functions.warehouse)
+    spoilt = {fact: spoil(functions.warehouse, fact, keep=2) for fact in RECORD_IDS}
+
+    replay(functions, 1)
+
+    assert {fact: len(columns) for fact, columns in spoilt.items()} == {
+        "fact_sales_order": 13,
+        "fact_purchase_order": 13,
+        "fact_payment": 11,
+    }
+    assert records(functions.warehouse) == {
+        fact: before[fact] + len(columns) for fact, columns in spoilt.items()
+    }
+    assert [
+        len(history(functions.warehouse, fact, key)) for fact in spoilt for key in spoilt[fact]
+    ] == ([2] * 37)
+    assert current(functions.warehouse) == expected(functions.source)
+
+
+def test_a_dimension_row_that_differs_in_any_one_column_is_brought_up_to_date(
+    functions: Functions,
+) -> None:
+    """No column is left out of the comparison, and rows that agree are not touched."""
+    functions.run()
+    spoilt = {name: len(spoil(functions.warehouse, name, keep=1)) for name in DIMENSIONS}
+    with connect(functions.warehouse.superuser_url) as warehouse:
+        warehouse.run(
+            "UPDATE dim_location SET district = NULL"
+            " WHERE location_id > 10 AND district IS NOT NULL"
+        )
+        spoilt["dim_location"] += warehouse.row_count
+
+    rows = replay(functions, 1)
+
+    assert {name: rows[name]["updated"] for name in DIMENSIONS} == spoilt
+    assert {rows[name]["inserted"] for name in DIMENSIONS} == {0}
+    assert current(functions.warehouse) == expected(functions.source)
+
+
+def test_days_that_are_missing_from_the_calendar_are_filled_in(functions: Functions) -> None:
+    """The calendar has every day from the first to the last, also where it had a hole before."""
+    functions.run()
+    days = "SELECT count(*), max(date_id) - min(date_id) + 1 FROM dim_date"
+    with (
+        connect(functions.warehouse.superuser_url) as warehouse,
+        connect(functions.source.superuser_url) as source,
+    ):
+        warehouse.run("SET session_replication_role = replica")
+        warehouse.run("DELETE FROM dim_date WHERE extract(day FROM date_id) = 13")
+        source.run("UPDATE payment SET payment_date = '2031-05-05' WHERE payment_id = 1")
+        source.run("UPDATE payment SET created_at = '2019-05-05 10:00' WHERE payment_id = 2")
+        functions.run()
+        [[count, span]] = warehouse.run(days)
+
+    assert count == span
+    assert current(functions.warehouse) == expected(functions.source)
+
+
+def test_a_second_loader_does_nothing(functions: Functions) -> None:
+    """While one loader is at work another one says so and leaves; then the batch is loaded once."""
+    functions.extract()
+    functions.transform()
+    lock = "SELECT pg_try_advisory_lock(hashtext('totesys-etl'), hashtext('public'))"
+    with connect(functions.warehouse.loader_url) as first:
+        assert first.run(lock) == [[True]]
+        during = functions.load()
+    after = functions.load()
+
+    assert (during["batches"], during["rows"], during["busy"]) == ([], {}, True)
+    assert (after["batches"], after["busy"]) == ([1], False)
+    assert current(functions.warehouse) == expected(functions.source)
+
+
+def test_a_marker_that_appears_behind_the_loader_s_back_is_told(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two loaders on one warehouse cannot be; if there are, the log says so."""
+    functions.extract()
+    functions.transform()
+    monkeypatch.setattr(BatchLog, "claim", lambda log, marker: False)
+
+    with pytest.raises(LogCorrupted, match="batch 1 was marked as loaded behind the back"):
+        functions.load()
+
+
+def test_a_long_history_is_never_searched_record_by_record(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few orders against 200,000 records are compared in one pass, whatever statistics say."""
+    functions.run()
+    lengthen_history(functions.warehouse)
+    with connect(functions.source.superuser_url) as source:
+        source.run("UPDATE sales_order SET units_sold = units_sold + 1 WHERE sales_order_id <= 50")
+    plans = explained(monkeypatch, containing="AS newest")
+
+    functions.run()
+
+    assert len(plans) == 1
+    assert "Seq Scan on fact_sales_order f" in plans[0]
+    assert "Nested Loop" not in plans[0]
+    assert (
+        current(functions.warehouse)["fact_sales_order"][:50]
+        == (expected(functions.source)["fact_sales_order"][:50])
+    )
+
+
+def lengthen_history(warehouse: Warehouse) -> None:
+    """Give orders that the source does not have a long history, and let statistics deny it."""
+    with connect(warehouse.superuser_url) as connection:
+        connection.run("SET session_replication_role = replica")
+        [columns] = connection.run(
+            "SELECT array_agg(quote_ident(column_name) ORDER BY ordinal_position)"
+            " FROM information_schema.columns"
+            " WHERE table_name = 'fact_sales_order' AND ordinal_position > 2"
+        )
+        others = ", ".join(columns[0])
+        connection.run(
+            f"INSERT INTO fact_sales_order (sales_order_id, {others})"
+            f" SELECT 1000000 + n, {others} FROM fact_sales_order, generate_series(1, 1000) AS n"
+            f" LIMIT {HISTORY}"
+        )
+        assert connection.row_count == HISTORY
+        connection.run(
+            "UPDATE pg_class SET reltuples = 1, relpages = pg_relation_size(oid) / 8192"
+            " WHERE relname = 'fact_sales_order'"
+        )
+
+
+def explained(monkeypatch: pytest.MonkeyPatch, containing: str) -> list[str]:
+    """Return a list that the plans of statements with some text will be in, once they are run."""
+    plans: list[str] = []
+    run = pg8000.native.Connection.run
+
+    def explain_and_run(connection: Any, sql: str, **parameters: Any) -> Any:
+        if containing in sql:
+            plans.append("\n".join(line for (line,) in run(connection, f"EXPLAIN {sql}")))
+        return run(connection, sql, **parameters)
+
+    monkeypatch.setattr(pg8000.native.Connection, "run", explain_and_run)
+    return plans

@@ -1,0 +1,41 @@
+"""A bucket in memory that counts what is asked of it."""
+
+from bisect import bisect_right, insort
+from collections import Counter
+from typing import Any
+
+from functions.common.errors import LogCorrupted
+from functions.common.storage import Bucket
+
+NO_CLIENT: Any = None
+S3_LISTS_AT_MOST = 1000
+
+
+class FakeBucket(Bucket):
+    """A write-once store of bytes: `objects` is what it holds, `requests` how often it was used."""
+
+    def __init__(self, objects: dict[str, bytes] | None = None) -> None:
+        super().__init__(NO_CLIENT, "lake")
+        self.objects = dict(objects or {})
+        self.requests: Counter[str] = Counter()
+        self._keys = sorted(self.objects)
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        self.requests["put"] += 1
+        if key in self.objects:
+            return False
+        self.objects[key] = body
+        insort(self._keys, key)
+        return True
+
+    def get(self, key: str) -> bytes:
+        self.requests["get"] += 1
+        if key not in self.objects:
+            raise LogCorrupted(f"s3://{self.name}/{key} is not there")
+        return self.objects[key]
+
+    def keys_after(self, prefix: str, start_after: str, limit: int) -> list[str]:
+        self.requests["list"] += 1
+        assert limit <= S3_LISTS_AT_MOST
+        first = bisect_right(self._keys, start_after)
+        return [key for key in self._keys[first : first + limit] if key.startswith(prefix)]

@@ -1,0 +1,144 @@
+"""The batch log: finding the newest batch, claiming the next one, and trusting nothing it reads."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from functions.common.batchlog import BatchLog
+from functions.common.errors import LogCorrupted
+from tests.unit.fake_bucket import FakeBucket
+
+NOW = datetime(2024, 11, 16, 12, tzinfo=UTC)
+LOTS = 100_000
+
+
+class Entry(msgspec.Struct, frozen=True):
+    batch: int
+    written_at: datetime = NOW
+    run: str = "ours"
+
+
+def key(batch: int) -> str:
+    return f"batches/{batch:010d}.json"
+
+
+def log_of(*batches: int, others: tuple[str, ...] = ()) -> tuple[FakeBucket, BatchLog[Entry]]:
+    """Return a log whose bucket has manifests of these numbers, and other keys."""
+    bucket = FakeBucket(dict.fromkeys((*map(key, batches), *others), b""))
+    return bucket, BatchLog(bucket, "batches/", Entry)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 999, 1000, 1001, 2000, 4000, 4001, 12_345, LOTS])
+def test_the_newest_batch_is_found_in_a_log_of_any_length(count: int) -> None:
+    """A cold start finds the newest batch, however many there are."""
+    _, log = log_of(*range(1, count + 1))
+
+    assert log.newest() == count
+
+
+def test_a_long_log_takes_few_requests() -> None:
+    """At 100,000 batches a cold start makes at most 20 small requests, and a warm one makes one."""
+    bucket, log = log_of(*range(1, LOTS + 1))
+
+    log.newest()
+    assert bucket.requests["list"] <= 20
+    assert bucket.requests.total() == bucket.requests["list"]
+
+    bucket.requests.clear()
+    assert log.newest() == LOTS
+    assert bucket.requests == {"list": 1}
+
+
+def test_a_warm_log_sees_what_others_have_added() -> None:
+    """What is known of the log is where to look on from, not the answer."""
+    bucket, log = log_of(*range(1, 1500))
+    log.newest()
+
+    for batch in range(1500, 4001):
+        bucket.put_new(key(batch), b"")
+
+    assert log.newest() == 4000
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        (2, 3, 9),
+        (5000,),
+        (*range(1, 1001), 90_000),
+        (*range(1, 1200), *range(70_000, 71_500)),
+        tuple(range(1, LOTS, 7)),
+    ],
+    ids=["first is gone", "one far out", "one beyond", "a hole", "holes all over"],
+)
+def test_gaps_in_the_numbers_hide_nothing(batches: tuple[int, ...]) -> None:
+    """Manifests that were removed by hand do not hide the newest one."""
+    _, log = log_of(*batches)
+
+    assert log.newest() == batches[-1]
+
+
+@pytest.mark.parametrize("count", [0, 3, 999, 1000, 5000])
+def test_other_keys_under_the_prefix_are_no_batches(count: int) -> None:
+    """Notes, copies and other logs beside the manifests neither count nor hide any."""
+    others = (
+        "batches/",
+        "batches/0000000002.json.bak",
+        "batches/0000002000.json~",
+        "batches/0000003000.txt",
+        *(f"batches/000000300{digit}.copy" for digit in range(10)),
+        "batches/00000030005.json",
+        "batches/README.md",
+        *(f"batches/warehouse-1/{batch:010d}.json" for batch in range(1, 3000)),
+    )
+    bucket, log = log_of(*range(1, count + 1), others=others)
+
+    assert log.newest() == count
+    assert bucket.requests["list"] <= 30
+
+
+def test_a_number_is_claimed_once() -> None:
+    """The first run has the number, the second is told that it is taken, and nothing is lost."""
+    _, log = log_of()
+
+    assert log.claim(Entry(1, run="first")) is True
+    assert log.claim(Entry(1, run="second")) is False
+    assert log.read(1) == Entry(1, run="first")
+
+
+def test_a_claim_whose_answer_was_lost_is_still_ours() -> None:
+    """A run that repeats its write does not mistake its own manifest for another run's."""
+    _, log = log_of()
+
+    assert [log.claim(Entry(1, run="same")) for _ in range(2)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "is not a manifest"),
+        (b"{", "is not a manifest"),
+        (b"[]", "is not a manifest"),
+        (b'{"written_at": "2024-11-16T12:00:00Z", "run": "a"}', "is not a manifest"),
+        (b'{"batch": "7"}', "is not a manifest"),
+        (b'{"batch": 7}\xff', "is not a manifest"),
+        (b'{"batch": 8}', "says that it is batch 8"),
+    ],
+)
+def test_a_manifest_that_is_not_one_is_named(body: bytes, said: str) -> None:
+    """Whoever has to look into S3 is told which object is wrong."""
+    log = BatchLog(FakeBucket({key(7): body}), "batches/", Entry)
+
+    with pytest.raises(LogCorrupted) as failure:
+        log.read(7)
+
+    assert str(failure.value).startswith("s3://lake/batches/0000000007.json " + said)
+
+
+def test_a_missing_manifest_is_named() -> None:
+    """A hole in the log is told with the object that is not there."""
+    _, log = log_of(1, 3)
+
+    with pytest.raises(LogCorrupted, match=r"s3://lake/batches/0000000002\.json"):
+        log.read(2)

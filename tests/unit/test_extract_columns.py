@@ -1,0 +1,182 @@
+"""The columns of the source: how they are carried, and what is said when the star loses one."""
+
+import pyarrow as pa
+import pytest
+
+from functions.common.totesys import TABLES
+from functions.extract.columns import Columns, arrow_type
+
+PAYMENT_TYPE = TABLES["payment_type"]
+WHOLE = (
+    ("payment_type_id", "integer"),
+    ("payment_type_name", 'enum "PaymentTypeName"'),
+    ("created_at", "timestamp(3) without time zone"),
+)
+ORDER = {
+    "purchase_order_id": "integer",
+    "item_code": "text",
+    "item_quantity": "integer",
+    "item_unit_price": "numeric(10,2)",
+    "staff_id": "integer",
+    "counterparty_id": "integer",
+    "currency_id": "integer",
+    "agreed_delivery_date": "text",
+    "agreed_payment_date": "text",
+    "agreed_delivery_location_id": "integer",
+    "created_at": "timestamp(3) without time zone",
+    "last_updated": "timestamp(3) without time zone",
+}
+
+
+def payment_type(*types: tuple[str, str], readable: bool = True) -> Columns:
+    return Columns(PAYMENT_TYPE, types, readable)
+
+
+def purchase_order(**types: str) -> Columns:
+    return Columns(TABLES["purchase_order"], tuple((ORDER | types).items()), readable=True)
+
+
+def test_a_table_that_has_what_the_star_needs_is_read() -> None:
+    """More columns than the star knows, in any order, are no drift."""
+    assert payment_type(*WHOLE).drift() is None
+    assert payment_type(("extra", "point"), *reversed(WHOLE)).drift() is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            payment_type(readable=False),
+            "table payment_type is not in schema public of the source (any more)",
+        ),
+        (
+            payment_type(*WHOLE, readable=False),
+            "table payment_type: no right to read it: GRANT SELECT ON payment_type to this role",
+        ),
+        (
+            payment_type(WHOLE[0]),
+            "table payment_type: column payment_type_name is gone: was it dropped or renamed?",
+        ),
+        (
+            payment_type(WHOLE[0], ("payment_type_name", "bytea")),
+            "table payment_type: column payment_type_name is now bytea, and the star needs text",
+        ),
+        (
+            payment_type(("payment_type_id", "uuid"), WHOLE[1]),
+            "table payment_type: column payment_type_id is now uuid, and the star needs integer",
+        ),
+    ],
+    ids=["gone", "no right", "column gone", "column retyped", "key retyped"],
+)
+def test_drift_is_told_with_table_column_and_next_step(columns: Columns, message: str) -> None:
+    """Each way in which a table can stop being of use has a message of its own."""
+    assert columns.drift() == message
+
+
+@pytest.mark.parametrize(
+    ("column", "types"),
+    [
+        ("item_quantity", ["smallint", "bigint"]),
+        ("item_unit_price", ["numeric(12,4)", "numeric", "numeric(10,-2)"]),
+        ("item_code", ["character varying(40)", "character varying", "character(9)", "enum x"]),
+        ("created_at", ["timestamp without time zone", "timestamp(6) without time zone"]),
+    ],
+)
+def test_a_wider_type_of_the_same_family_is_accepted(column: str, types: list[str]) -> None:
+    """A column that can hold more than before stops nothing."""
+    assert [purchase_order(**{column: sql_type}).drift() for sql_type in types] == [None] * len(
+        types
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "types"),
+    [
+        ("item_quantity", ["numeric(10,0)", "text", "real", "integer[]"]),
+        ("item_unit_price", ["money", "double precision", "integer", "numeric(10,2)[]"]),
+        ("item_code", ["integer", "json", "text[]", "citext"]),
+        ("created_at", ["timestamp(3) with time zone", "date", "text"]),
+    ],
+)
+def test_another_family_of_types_is_drift(column: str, types: list[str]) -> None:
+    """A type that would have to be guessed at stops the table and is named."""
+    for sql_type in types:
+        message = purchase_order(**{column: sql_type}).drift()
+
+        assert message is not None
+        assert message.startswith(
+            f"table purchase_order: column {column} is now {sql_type}, and the star needs "
+        )
+
+
+@pytest.mark.parametrize(
+    ("sql_type", "expected"),
+    [
+        ("smallint", pa.int32()),
+        ("integer", pa.int32()),
+        ("bigint", pa.int64()),
+        ("boolean", pa.bool_()),
+        ("numeric(10,2)", pa.decimal128(10, 2)),
+        ("numeric(38,38)", pa.decimal128(38, 38)),
+        ("numeric(39,2)", pa.string()),
+        ("numeric(2,4)", pa.string()),
+        ("numeric(4,-2)", pa.string()),
+        ("numeric", pa.string()),
+        ("timestamp(0) without time zone", pa.timestamp("ms")),
+        ("timestamp(3) without time zone", pa.timestamp("ms")),
+        ("timestamp(4) without time zone", pa.timestamp("us")),
+        ("timestamp without time zone", pa.timestamp("us")),
+        ("timestamp(3) with time zone", pa.string()),
+        ("text", pa.string()),
+        ("character varying(3)", pa.string()),
+        ('enum "PaymentTypeName"', pa.string()),
+        ("double precision", pa.string()),
+        ("jsonb", pa.string()),
+        ("integer[]", pa.string()),
+    ],
+)
+def test_a_type_is_carried_exactly_or_as_text(sql_type: str, expected: pa.DataType) -> None:
+    """No value is rounded: what Arrow cannot hold exactly stays PostgreSQL's own text."""
+    assert arrow_type(sql_type) == expected
+
+
+def test_a_fingerprint_tells_every_change_of_the_columns() -> None:
+    """Added, dropped, renamed, retyped and moved columns all give another fingerprint."""
+    key, name, stamp = WHOLE
+    tables = [
+        (key, name, stamp),
+        (key, name, stamp, ("extra", "text")),
+        (key, name),
+        (key, name, ("made_at", stamp[1])),
+        (("payment_type_id", "bigint"), name, stamp),
+        (name, key, stamp),
+    ]
+
+    assert len({payment_type(*types).fingerprint for types in tables}) == len(tables)
+    assert payment_type(*WHOLE).fingerprint == payment_type(*WHOLE).fingerprint
+
+
+def test_names_are_quoted_whatever_they_are() -> None:
+    """A column's name is never read as SQL."""
+    columns = payment_type(('a"b; DROP TABLE x --', "text"), ("it's :n", "numeric(4,2)"))
+
+    assert columns.select_list() == (
+        '"a""b; DROP TABLE x --", '
+        "CASE WHEN NOT (coalesce(\"it's :n\" = 'NaN', false)) THEN \"it's :n\" END, "
+        "CASE WHEN coalesce(\"it's :n\" = 'NaN', false) THEN jsonb_strip_nulls("
+        "jsonb_build_object('it''s :n', CASE WHEN coalesce(\"it's :n\" = 'NaN', false)"
+        ' THEN "it\'s :n"::text END))::text END'
+    )
+
+
+def test_a_table_without_doubtful_types_needs_no_test() -> None:
+    """Integers and text always fit, and `_unfit` is NULL."""
+    assert payment_type(*WHOLE[:2]).select_list() == (
+        '"payment_type_id", "payment_type_name", NULL::text'
+    )
+    assert payment_type(*WHOLE).schema.names == [
+        "payment_type_id",
+        "payment_type_name",
+        "created_at",
+        "_unfit",
+    ]

@@ -1,0 +1,116 @@
+"""The documents of the batch log: what is written is what is read, also by yesterday's code."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from functions.common.manifests import (
+    Balance,
+    DataFile,
+    IngestionManifest,
+    Loaded,
+    LoadedMarker,
+    ProcessedManifest,
+    Quarantine,
+    Source,
+    StarTable,
+    TableCapture,
+    Warehouse,
+)
+
+SNAPSHOT = datetime(2024, 11, 16, 9, 0, 0, 123000, tzinfo=UTC)
+NOW = datetime(2024, 11, 16, 9, 0, 2, tzinfo=UTC)
+SOURCE = Source("7437", 1, "totesys", SNAPSHOT)
+FILE = DataFile("payment/2024-11-16/0000000007-0001.parquet", 3)
+
+INGESTION = IngestionManifest(
+    batch=7,
+    written_at=NOW,
+    run="run",
+    source=SOURCE,
+    tables={
+        "payment": TableCapture(
+            key="payment_id",
+            columns=[("payment_id", "integer"), ("payment_amount", "numeric(10,2)")],
+            fingerprint="f",
+            horizon=2**40,
+            seen=[(2**40 + 1, 2**40 + 5)],
+            changed=2,
+            companions=1,
+            files=[FILE],
+            deleted=1,
+            tombstones=[DataFile("tombstones/payment/2024-11-16/0000000007-0001.parquet", 1)],
+        ),
+        "staff": TableCapture("staff_id", [], "", None, [], error="table staff: no right"),
+    },
+    missing={"design": [999]},
+    keys="keys/0000000007-0001.parquet",
+)
+PROCESSED = ProcessedManifest(
+    batch=7,
+    written_at=NOW,
+    run="run",
+    source=SOURCE,
+    tables={"fact_payment": StarTable(2, [FILE], 1, [FILE])},
+    balance={"payment": Balance(taken=3, released=1, out=2, quarantined=2)},
+    quarantine={"payment": Quarantine("quarantine/payment/0000000007.parquet", 2)},
+    absent={"staff": [5]},
+)
+MARKER = LoadedMarker(
+    batch=7,
+    written_at=NOW,
+    run="run",
+    source=SOURCE,
+    warehouse=Warehouse("7438", "warehouse", "public", "digest"),
+    rows={"fact_payment": Loaded(staged=2, inserted=1, updated=0)},
+    age_seconds=1.877,
+)
+DOCUMENTS = pytest.mark.parametrize(
+    "document", [INGESTION, PROCESSED, MARKER], ids=lambda document: type(document).__name__
+)
+
+
+@DOCUMENTS
+def test_a_document_is_read_as_it_was_written(
+    document: IngestionManifest | ProcessedManifest | LoadedMarker,
+) -> None:
+    """Nothing that a manifest says is lost or changed on the way through S3."""
+    assert msgspec.json.decode(msgspec.json.encode(document), type=type(document)) == document
+
+
+@DOCUMENTS
+def test_a_field_that_is_not_known_is_passed_over(
+    document: IngestionManifest | ProcessedManifest | LoadedMarker,
+) -> None:
+    """A function that is not yet updated reads what one that is has written."""
+    fields = msgspec.to_builtins(document)
+    fields["added"] = {"tomorrow": 1}
+    fields["source"]["added"] = "tomorrow"
+
+    body = msgspec.json.encode(fields)
+
+    assert msgspec.json.decode(body, type=type(document)) == document
+
+
+def test_a_manifest_is_json_that_a_person_can_read() -> None:
+    """Times have their zone, names their words: the log can be read without our code."""
+    assert msgspec.to_builtins(MARKER) == {
+        "batch": 7,
+        "written_at": "2024-11-16T09:00:02Z",
+        "run": "run",
+        "source": {
+            "system_identifier": "7437",
+            "timeline": 1,
+            "database": "totesys",
+            "snapshot_at": "2024-11-16T09:00:00.123000Z",
+        },
+        "warehouse": {
+            "system_identifier": "7438",
+            "database": "warehouse",
+            "schema": "public",
+            "tables": "digest",
+        },
+        "rows": {"fact_payment": {"staged": 2, "inserted": 1, "updated": 0}},
+        "age_seconds": 1.877,
+    }

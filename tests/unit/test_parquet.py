@@ -1,0 +1,103 @@
+"""The Parquet objects of a batch: bounded parts, never written twice, none without rows."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from functions.common.manifests import DataFile
+from functions.common.parquet import ROWS_PER_GROUP, PartWriter, read_rows
+from tests.unit.fake_bucket import FakeBucket
+
+DAY = date(2024, 11, 16)
+
+
+def rows(first: int, count: int) -> pa.RecordBatch:
+    numbers = list(range(first, first + count))
+    amounts = pa.array([Decimal(number) for number in numbers], pa.decimal128(10, 2))
+    return pa.record_batch({"id": pa.array(numbers, pa.int32()), "amount": amounts})
+
+
+def writer(bucket: FakeBucket, rows_per_part: int = 10) -> PartWriter:
+    return PartWriter(bucket, "sales_order", 7, DAY, rows_per_part)
+
+
+def key(part: int) -> str:
+    return f"sales_order/2024-11-16/0000000007-{part:04d}.parquet"
+
+
+def contents(bucket: FakeBucket, files: list[DataFile]) -> list[dict[str, Any]]:
+    return [row for batch in read_rows(bucket, files) for row in batch.to_pylist()]
+
+
+def test_rows_are_read_as_they_were_written() -> None:
+    """Order, values and types come back from the objects."""
+    bucket = FakeBucket()
+    parts = writer(bucket)
+    written = [rows(0, 4), rows(4, 3)]
+    for batch in written:
+        parts.write(batch)
+    files = parts.close()
+
+    assert files == [DataFile(key(1), 7)]
+    assert contents(bucket, files) == [row for batch in written for row in batch.to_pylist()]
+    assert pq.read_schema(pa.BufferReader(bucket.objects[key(1)])) == written[0].schema
+
+
+def test_parts_are_of_bounded_size() -> None:
+    """A part is closed as soon as it has its rows, so memory never holds more than one."""
+    bucket = FakeBucket()
+    parts = writer(bucket, rows_per_part=10)
+    for first in range(0, 32, 4):
+        parts.write(rows(first, 4))
+        assert sum(pq.read_metadata(pa.BufferReader(body)).num_rows
+                   for body in bucket.objects.values()) == (first + 4) // 12 * 12  # fmt: skip
+    files = parts.close()
+
+    assert files == [DataFile(key(1), 12), DataFile(key(2), 12), DataFile(key(3), 8)]
+    assert [row["id"] for row in contents(bucket, files)] == list(range(32))
+
+
+def test_a_whole_table_is_written_too() -> None:
+    """Rows come as a batch or as a table."""
+    bucket = FakeBucket()
+    parts = writer(bucket)
+    parts.write(pa.Table.from_batches([rows(0, 2)]))
+
+    assert contents(bucket, parts.close()) == rows(0, 2).to_pylist()
+
+
+def test_without_rows_nothing_is_written() -> None:
+    """An empty table of a batch leaves no object."""
+    bucket = FakeBucket()
+    parts = writer(bucket)
+    parts.write(rows(0, 0))
+
+    assert parts.close() == []
+    assert bucket.objects == {}
+
+
+def test_a_part_that_is_there_already_is_passed_over() -> None:
+    """What a run that died has left is neither overwritten nor taken for ours."""
+    left = {key(1): b"left", key(2): b"behind"}
+    bucket = FakeBucket(left)
+    parts = writer(bucket)
+    parts.write(rows(0, 10))
+    parts.write(rows(10, 1))
+    files = parts.close()
+
+    assert files == [DataFile(key(3), 10), DataFile(key(4), 1)]
+    assert {name: bucket.objects[name] for name in left} == left
+    assert [row["id"] for row in contents(bucket, files)] == list(range(11))
+
+
+def test_a_reader_holds_a_slice_at_a_time() -> None:
+    """However big a part is, rows come in slices that fit into a small function."""
+    bucket = FakeBucket()
+    parts = writer(bucket, rows_per_part=1_000_000)
+    parts.write(rows(0, 2 * ROWS_PER_GROUP + 5))
+    sizes = [batch.num_rows for batch in read_rows(bucket, parts.close())]
+
+    assert sizes == [ROWS_PER_GROUP, ROWS_PER_GROUP, 5]
