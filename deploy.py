@@ -67,14 +67,25 @@ def plan(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Bring the warehouse up to date now."""
-    project, stage = read_names(os.environ)
-    aws = account.connect(os.environ, report=terminal.event)
-    _show_account(aws, stage, terminal)
-    done = Pipeline(aws, Names(project, stage, aws.id, aws.region), terminal.step).run()
+    done = _pipeline(terminal).run()
     for why in done.stopped.values():
         terminal.warn(f"left out: {why}")
     terminal.result(asdict(done), reports.brought(done))
     return 1 if done.stopped else 0
+
+
+def replay(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Feed a batch through transform and load again."""
+    done = _pipeline(terminal).replay(options.batch)
+    terminal.result(asdict(done), reports.brought(done))
+    return 0
+
+
+def reconcile(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Compare source and warehouse row by row."""
+    found = _pipeline(terminal).reconcile()
+    terminal.result(found, reports.compared(found["tables"]))
+    return 0 if found["agrees"] else 1
 
 
 def local(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -114,10 +125,12 @@ def _parser() -> argparse.ArgumentParser:
     about = str(__doc__).splitlines()[0]
     parser = _Parser(prog="deploy.py", description=about, parents=[common])
     parser.set_defaults(command=deploy)
-    commands = parser.add_subparsers(title="commands", metavar="{plan,run,local}")
-    for name, command in (("plan", plan), ("run", run), ("local", local)):
-        added = commands.add_parser(name, help=command.__doc__, parents=[common])
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for command in (plan, run, replay, reconcile, local):
+        added = commands.add_parser(command.__name__, help=command.__doc__, parents=[common])
         added.set_defaults(command=command)
+        if command is replay:
+            added.add_argument("batch", type=int, metavar="N", help="the number of the batch")
         if command is local:
             _add_local_options(added)
     return parser
@@ -154,6 +167,13 @@ def _scale(text: str) -> float:
     if not SMALLEST_SCALE <= scale <= 1000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from {SMALLEST_SCALE} to 1000")
     return scale
+
+
+def _pipeline(terminal: Terminal) -> Pipeline:
+    project, stage = read_names(os.environ)
+    aws = account.connect(os.environ, report=terminal.event)
+    _show_account(aws, stage, terminal)
+    return Pipeline(aws, Names(project, stage, aws.id, aws.region), terminal.step)
 
 
 def _show_account(aws: Account, stage: str, terminal: Terminal) -> None:

@@ -45,7 +45,7 @@ class Run:
 
 
 class Pipeline:
-    """The three functions in an account, invoked one after the other."""
+    """The functions in an account, invoked one after the other."""
 
     def __init__(
         self,
@@ -71,8 +71,29 @@ class Pipeline:
         Raises:
             PipelineFailed: a function is not deployed, or failed; the message is what it said.
         """
+        return self._follow({})
+
+    def replay(self, batch: int) -> Run:
+        """Feed the rows of a batch that are still current through transform and load again.
+
+        Raises:
+            PipelineFailed: a function is not deployed, or failed; the message is what it said.
+        """
+        return self._follow({"replay": batch})
+
+    def reconcile(self) -> Answer:
+        """Compare source and warehouse row by row; return what the function found.
+
+        Raises:
+            PipelineFailed: the function is not deployed, or failed; the message is what it said.
+        """
+        with self._step("reconcile"):
+            return self._invoke("reconcile", {})
+
+    def _follow(self, event: Answer) -> Run:
+        """Invoke extract with an event, and what comes after it until nothing is left to do."""
         run = Run()
-        [extracted] = self._stage("extract", run)
+        [extracted] = self._stage("extract", run, event)
         self._stage("transform", run)
         loaded = self._stage("load", run)
         run.stopped = extracted["stopped"]
@@ -92,15 +113,15 @@ class Pipeline:
             )
         return run
 
-    def _stage(self, use: FunctionUse, run: Run) -> list[Answer]:
+    def _stage(self, use: FunctionUse, run: Run, event: Answer | None = None) -> list[Answer]:
         """Invoke a function until it has nothing left to do; extract does all it has at once."""
         began = self._clock()
         with self._step(use):
-            answers = [self._invoke(use)]
+            answers = [self._invoke(use, event or {})]
             while use != "extract" and (answers[-1]["batches"] or answers[-1].get("busy")):
                 if answers[-1].get("busy"):
                     self._wait_for_other_loader(self._clock() - began)
-                answers.append(self._invoke(use))
+                answers.append(self._invoke(use, {}))
         run.seconds[use] = round(self._clock() - began, 3)
         return answers
 
@@ -112,28 +133,28 @@ class Pipeline:
             )
         self._sleep(BUSY_PAUSE)
 
-    def _invoke(self, use: FunctionUse) -> Answer:
+    def _invoke(self, use: FunctionUse, event: Answer) -> Answer:
         """Invoke a function and return its answer, allowing for a policy that is late."""
         began = self._clock()
-        answer, failed = self._call(use)
+        answer, failed = self._call(use, event)
         while failed:
             message = str(answer.get("errorMessage", answer))
             is_late = "AccessDenied" in message and not self.account.is_local
             if not is_late or self._clock() - began >= NEW_POLICY_SECONDS:
                 raise PipelineFailed(f"{use}: {message}")
             self._sleep(NEW_POLICY_PAUSE)
-            answer, failed = self._call(use)
+            answer, failed = self._call(use, event)
             if not failed:
                 waited = self._clock() - began
                 self.account.patience.report(Waited("the new policy to hold", waited))
         return answer
 
-    def _call(self, use: FunctionUse) -> tuple[Answer, bool]:
+    def _call(self, use: FunctionUse, event: Answer) -> tuple[Answer, bool]:
         """Invoke a function; return what it answered, and whether that is an error."""
         invoking, name = self.account.clients.invoking, self.names.function(use)
         with explaining(f"function {name}"):
             try:
-                response = invoking.invoke(FunctionName=name, Payload=b"{}")
+                response = invoking.invoke(FunctionName=name, Payload=json.dumps(event))
             except invoking.exceptions.ResourceNotFoundException as error:
                 raise PipelineFailed(
                     f"function {name} is not there: deploy it first, with `python deploy.py`."

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -51,6 +51,17 @@ def _pending(change: Change) -> Iterator[str]:
 
 def _value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def compared(tables: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Show how each star table agrees with the source, with the keys of what does not."""
+    kinds = ("source", "warehouse", "missing", "different", "extra")
+    shown = table("star table", *kinds, "such as", numbers=frozenset(kinds))
+    for name, found in tables.items():
+        examples = [key for keys in found["examples"].values() for key in keys]
+        such_as = found["error"] or ", ".join(map(str, examples[:5]))
+        shown.add_row(name, *(f"{found[kind]:,}" for kind in kinds), such_as)
+    return shown
 
 
 def brought(run: Run) -> Table | str:
