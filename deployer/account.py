@@ -19,12 +19,15 @@ from deployer.errors import SettingsError, explaining
 from deployer.waiting import Patience, Waited
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
 
@@ -44,6 +47,9 @@ class Clients:
     events: "EventBridgeClient"
     secrets: "SecretsManagerClient"
     sqs: "SQSClient"
+    sns: "SNSClient"
+    cloudwatch: "CloudWatchClient"
+    tagging: "ResourceGroupsTaggingAPIClient"
 
 
 @dataclass(frozen=True)
@@ -159,4 +165,7 @@ def _clients(session: boto3.Session, endpoint: str | None, config: Config) -> Cl
         events=session.client("events", endpoint_url=endpoint, config=config),
         secrets=session.client("secretsmanager", endpoint_url=endpoint, config=config),
         sqs=session.client("sqs", endpoint_url=endpoint, config=config),
+        sns=session.client("sns", endpoint_url=endpoint, config=config),
+        cloudwatch=session.client("cloudwatch", endpoint_url=endpoint, config=config),
+        tagging=session.client("resourcegroupstaggingapi", endpoint_url=endpoint, config=config),
     )

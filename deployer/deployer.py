@@ -5,12 +5,8 @@ How a single resource is read, compared and written is the matter of its service
 
 import platform
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Concatenate, ParamSpec, Protocol
-
-from botocore.exceptions import ClientError
+from typing import Protocol
 
 from deployer import (
     events,
@@ -23,21 +19,21 @@ from deployer import (
     s3,
     s3_notifications,
     secrets,
+    sns,
     specs,
     sqs,
 )
 from deployer.account import Account
+from deployer.alarm_specs import alarms
+from deployer.alarms import Alarm, ensure_alarm
 from deployer.changes import Change
+from deployer.dashboard import dashboard_body, ensure_dashboard
 from deployer.errors import explaining
-from deployer.names import BucketUse, FunctionUse, Names, SecretUse
+from deployer.names import BucketUse, FunctionUse, Names, RuleUse, SecretUse
 from deployer.packages import Layer, Package
-from deployer.progress import Report, Started
-from deployer.reading import already_there
+from deployer.progress import Report
 from deployer.settings import Settings
-
-THREADS = 8
-P = ParamSpec("P")
-Step = Callable[[], Change]
+from deployer.steps import Step, Steps, side_by_side
 
 
 class Packages(Protocol):
@@ -66,6 +62,7 @@ class Deployer:
         self.tags = specs.tags(settings)
         self._packages = packages
         self._report = report
+        self._steps = Steps(account, report)
         self._runtime, self._architecture = _runtime(account, settings)
         self._layer_arns: dict[str, str] = {}
 
@@ -78,7 +75,7 @@ class Deployer:
         Raises:
             DeployError: a step cannot be done; those running beside it are finished first.
         """
-        changes = self._side_by_side(
+        changes = side_by_side(
             [
                 partial(self.create_bucket, "code"),
                 *(partial(self.create_layer, layer) for layer in specs.LAYERS),
@@ -88,13 +85,19 @@ class Deployer:
             [partial(self.create_secret, "source")],
             [partial(self.create_secret, "warehouse")],
             [self.create_queue],
+            [
+                self.create_topic,
+                self.create_subscription,
+                *(partial(self.create_alarm, alarm) for alarm in alarms(self.names)),
+            ],
+            [self.create_dashboard],
             *([partial(self.create_log_group, spec.use)] for spec in specs.FUNCTIONS),
             *([partial(self.create_iam_role, spec.use)] for spec in specs.FUNCTIONS),
         )
-        changes += self._side_by_side(
+        changes += side_by_side(
             *([partial(self.create_lambda_function, spec)] for spec in specs.FUNCTIONS)
         )
-        changes += self._side_by_side(
+        changes += side_by_side(
             self._scheduled("extract-schedule", "extract", self.settings.extract_schedule),
             [
                 *self._scheduled("transform-sweep", "transform", specs.SWEEP_SCHEDULE),
@@ -108,31 +111,57 @@ class Deployer:
     def create_bucket(self, use: BucketUse) -> Change:
         """Create a private, encrypted, versioned bucket."""
         name = self.names.bucket(use)
-        return self._step("bucket", name, s3.ensure_bucket, name, self.tags)
+        return self._steps.take("bucket", name, s3.ensure_bucket, name, self.tags)
 
     def create_secret(self, use: SecretUse) -> Change:
         """Keep the address of a database as a secret."""
         name = self.names.secret(use)
         address = self.settings.source if use == "source" else self.settings.warehouse
-        return self._step("secret", name, secrets.ensure_secret, name, address.secret(), self.tags)
+        return self._steps.take(
+            "secret", name, secrets.ensure_secret, name, address.secret(), self.tags
+        )
 
     def create_queue(self) -> Change:
         """Create the queue of events that failed for good."""
         name = self.names.queue
-        return self._step("queue", name, sqs.ensure_queue, name, self.tags)
+        return self._steps.take("queue", name, sqs.ensure_queue, name, self.tags)
+
+    def create_topic(self) -> Change:
+        """Create the topic of alarms and notices."""
+        name, arn = self.names.topic, self.names.topic_arn
+        policy = policies.alarms_only(self.names)
+        return self._steps.take("topic", name, sns.ensure_topic, name, arn, policy, self.tags)
+
+    def create_subscription(self) -> Change:
+        """Subscribe the e-mail address of the settings; its owner is asked to confirm it."""
+        name, arn = self.names.topic, self.names.topic_arn
+        email = self.settings.alert_email
+        return self._steps.take("subscription", name, sns.ensure_subscription, name, arn, email)
+
+    def create_alarm(self, alarm: Alarm) -> Change:
+        """Create an alarm that tells the topic."""
+        return self._steps.take(
+            "alarm", alarm.name, ensure_alarm, alarm, self.names.topic_arn, self.tags
+        )
+
+    def create_dashboard(self) -> Change:
+        """Create the dashboard of the alarms and the figures behind them."""
+        name, body = self.names.dashboard, dashboard_body(self.names)
+        return self._steps.take("dashboard", name, ensure_dashboard, name, body, self.tags)
 
     def create_log_group(self, use: FunctionUse) -> Change:
         """Create the log group of a function."""
         name = self.names.log_group(use)
         days = specs.LOG_RETENTION_DAYS
-        return self._step("log group", name, logs.ensure_log_group, name, days, self.tags)
+        return self._steps.take("log group", name, logs.ensure_log_group, name, days, self.tags)
 
     def create_iam_role(self, use: FunctionUse) -> Change:
         """Create the role of a function, with the least that it needs."""
         name = self.names.role(use)
-        policy = policies.function_policy(use, self.names)
+        writes_notices = specs.NOTICE_WRITERS.get(self.settings.notify) == use
+        policy = policies.function_policy(use, self.names, writes_notices=writes_notices)
         trust = policies.trust_policy()
-        return self._step("role", name, iam.ensure_role, name, trust, policy, self.tags)
+        return self._steps.take("role", name, iam.ensure_role, name, trust, policy, self.tags)
 
     def build_zip(self, use: FunctionUse) -> Package:
         """Pack the code of a function."""
@@ -140,31 +169,31 @@ class Deployer:
 
     def create_layer(self, layer: str) -> Change:
         """Build a layer and publish it through the code bucket."""
-        return self._step("layer", self.names.layer(layer), self._create_layer, layer)
+        return self._steps.take("layer", self.names.layer(layer), self._create_layer, layer)
 
     def create_lambda_function(self, spec: specs.FunctionSpec) -> Change:
         """Create a function; its role, log group, queue and layers come before it."""
         name = self.names.function(spec.use)
         arn = self.names.function_arn(spec.use)
-        return self._step(
+        return self._steps.take(
             "function", name, lambda_functions.ensure_function, arn, self._function(spec)
         )
 
-    def create_rule(self, use: str, schedule: str) -> Change:
+    def create_rule(self, use: RuleUse, schedule: str) -> Change:
         """Create a rule that fires by schedule."""
         name, arn = self.names.rule(use), self.names.rule_arn(use)
-        return self._step("rule", name, events.ensure_rule, name, arn, schedule, self.tags)
+        return self._steps.take("rule", name, events.ensure_rule, name, arn, schedule, self.tags)
 
-    def create_rule_permission(self, use: str, function: FunctionUse) -> Change:
+    def create_rule_permission(self, use: RuleUse, function: FunctionUse) -> Change:
         """Let a rule invoke a function."""
         return self._create_permission(
             function, f"rule-{use}", "events.amazonaws.com", self.names.rule_arn(use)
         )
 
-    def create_target(self, use: str, function: FunctionUse) -> Change:
+    def create_target(self, use: RuleUse, function: FunctionUse) -> Change:
         """Make a rule invoke a function."""
         rule, arn = self.names.rule(use), self.names.function_arn(function)
-        return self._step("target", rule, events.ensure_target, rule, arn)
+        return self._steps.take("target", rule, events.ensure_target, rule, arn)
 
     def create_bucket_permission(self) -> Change:
         """Let the ingestion bucket invoke transform."""
@@ -183,7 +212,7 @@ class Deployer:
             prefix=specs.BATCH_LOG,
             function_arn=self.names.function_arn("transform"),
         )
-        return self._step(
+        return self._steps.take(
             "notification",
             notification.bucket,
             s3_notifications.ensure_notification,
@@ -201,7 +230,7 @@ class Deployer:
             self._report(change)
         return changes
 
-    def _scheduled(self, use: str, function: FunctionUse, schedule: str) -> list[Step]:
+    def _scheduled(self, use: RuleUse, function: FunctionUse, schedule: str) -> list[Step]:
         """Return the steps by which a function is invoked by schedule."""
         return [
             partial(self.create_rule, use, schedule),
@@ -228,7 +257,7 @@ class Deployer:
         permission = lambda_permissions.Permission(
             self.names.function(use), statement, service, source
         )
-        return self._step(
+        return self._steps.take(
             "permission",
             f"{permission.function}/{statement}",
             lambda_permissions.ensure_permission,
@@ -251,37 +280,6 @@ class Deployer:
             failed_events_arn=self.names.queue_arn,
             tags=self.tags,
         )
-
-    def _step(
-        self,
-        kind: str,
-        name: str,
-        ensure: Callable[Concatenate[Account, P], Change],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> Change:
-        """Take one step, reporting its beginning and its end."""
-        self._report(Started(kind, name))
-        with explaining(f"{kind} {name}"):
-            try:
-                change = ensure(self.account, *args, **kwargs)
-            except ClientError as error:
-                if not already_there(error):
-                    raise
-                # It came to be between our look and our write: look again.
-                change = ensure(self.account, *args, **kwargs)
-        self._report(change)
-        return change
-
-    def _side_by_side(self, *chains: Sequence[Step]) -> list[Change]:
-        """Run chains at the same time, the steps of each in turn; changes come in their order."""
-        with ThreadPoolExecutor(THREADS) as threads:
-            running = [threads.submit(_in_turn, chain) for chain in chains]
-        return [change for chain in running for change in chain.result()]
-
-
-def _in_turn(chain: Sequence[Step]) -> list[Change]:
-    return [step() for step in chain]
 
 
 def _runtime(account: Account, settings: Settings) -> tuple[str, str]:

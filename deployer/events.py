@@ -7,9 +7,13 @@ from deployer.account import Account
 from deployer.changes import Change, Resource, Update, converge
 from deployer.errors import AwsError
 from deployer.reading import found
+from deployer.removal import remove
 
 if TYPE_CHECKING:
-    from mypy_boto3_events.type_defs import PutTargetsResponseTypeDef
+    from mypy_boto3_events.type_defs import (
+        PutTargetsResponseTypeDef,
+        RemoveTargetsResponseTypeDef,
+    )
 
 TARGET_ID = "function"
 # The rule fires again soon: an event that is older than that has been overtaken.
@@ -59,7 +63,8 @@ def ensure_target(account: Account, rule: str, function_arn: str) -> Change:
     target: Any = {"Id": TARGET_ID, "Arn": function_arn, "RetryPolicy": RETRY_POLICY}
 
     def put() -> None:
-        _check(account.clients.events.put_targets(Rule=rule, Targets=[target]), rule)
+        answer = account.clients.events.put_targets(Rule=rule, Targets=[target])
+        _check(answer, rule, "set")
 
     wanted = {"function": function_arn, "retries": RETRY_POLICY}
     return converge(
@@ -74,6 +79,20 @@ def ensure_target(account: Account, rule: str, function_arn: str) -> Change:
             updates=[Update(frozenset(wanted), put)],
         ),
     )
+
+
+def remove_rule(account: Account, name: str) -> bool:
+    """Remove a rule with all its targets; return whether there was one."""
+    events = account.clients.events
+
+    def clear_and_delete() -> None:
+        targets = events.list_targets_by_rule(Rule=name)["Targets"]
+        if targets:
+            ids = [target["Id"] for target in targets]
+            _check(events.remove_targets(Rule=name, Ids=ids), name, "removed")
+        events.delete_rule(Name=name)
+
+    return remove(account, lambda: events.describe_rule(Name=name), clear_and_delete, ABSENT)
 
 
 def _read_rule(account: Account, name: str, arn: str) -> dict[str, Any] | None:
@@ -98,9 +117,11 @@ def _read_target(account: Account, rule: str) -> dict[str, object] | None:
     return None
 
 
-def _check(answer: "PutTargetsResponseTypeDef", rule: str) -> None:
+def _check(
+    answer: "PutTargetsResponseTypeDef | RemoveTargetsResponseTypeDef", rule: str, what: str
+) -> None:
     """Raise what EventBridge says inside an answer that looks like a success."""
     if answer["FailedEntryCount"]:
         failed = answer["FailedEntries"][0]
         code, message = failed.get("ErrorCode"), failed.get("ErrorMessage")
-        raise AwsError(f"rule {rule}: its target was not set ({code}): {message} Run again.")
+        raise AwsError(f"rule {rule}: its target was not {what} ({code}): {message} Run again.")

@@ -11,8 +11,10 @@ from deployer.account import Account
 from deployer.changes import Change, Resource, converge, one_each
 from deployer.policies import Policy
 from deployer.reading import found
+from deployer.removal import remove
 
 POLICY_NAME = "least-privilege"
+ABSENT = "NoSuchEntity"
 
 
 def ensure_role(
@@ -58,28 +60,47 @@ def ensure_role(
     )
 
 
+def remove_role(account: Account, name: str) -> bool:
+    """Remove a role with its policies; return whether there was one."""
+    iam = account.clients.iam
+
+    def strip_and_delete() -> None:
+        for policy in _managed_policies(account, name):
+            iam.detach_role_policy(RoleName=name, PolicyArn=policy)
+        for policy in _inline_policies(account, name):
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        iam.delete_role(RoleName=name)
+
+    return remove(account, lambda: iam.get_role(RoleName=name), strip_and_delete, ABSENT)
+
+
 def _read(account: Account, name: str) -> dict[str, Any] | None:
     iam = account.clients.iam
-    answer = found(lambda: iam.get_role(RoleName=name), "NoSuchEntity")
+    answer = found(lambda: iam.get_role(RoleName=name), ABSENT)
     if answer is None:
         return None
-    inline = [
-        policy
-        for page in iam.get_paginator("list_role_policies").paginate(RoleName=name)
-        for policy in page["PolicyNames"]
-    ]
-    managed = [
-        policy["PolicyArn"]
-        for page in iam.get_paginator("list_attached_role_policies").paginate(RoleName=name)
-        for policy in page["AttachedPolicies"]
-    ]
+    inline = _inline_policies(account, name)
     return {
         "trust policy": answer["Role"]["AssumeRolePolicyDocument"],
         "policy": _policy(account, name) if POLICY_NAME in inline else None,
         "other inline policies": [policy for policy in inline if policy != POLICY_NAME],
-        "managed policies": managed,
+        "managed policies": _managed_policies(account, name),
         "tags": {tag["Key"]: tag["Value"] for tag in answer["Role"].get("Tags", [])},
     }
+
+
+def _inline_policies(account: Account, name: str) -> list[str]:
+    pages = account.clients.iam.get_paginator("list_role_policies").paginate(RoleName=name)
+    return [policy for page in pages for policy in page["PolicyNames"]]
+
+
+def _managed_policies(account: Account, name: str) -> list[str]:
+    pages = account.clients.iam.get_paginator("list_attached_role_policies")
+    return [
+        policy["PolicyArn"]
+        for page in pages.paginate(RoleName=name)
+        for policy in page["AttachedPolicies"]
+    ]
 
 
 def _policy(account: Account, name: str) -> object:

@@ -12,6 +12,7 @@ from deployer.changes import Change, Resource, Update, converge
 from deployer.errors import AwsError
 from deployer.packages import Package
 from deployer.reading import found
+from deployer.removal import remove
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import FunctionConfigurationTypeDef
@@ -98,6 +99,17 @@ def ensure_function(account: Account, arn: str, function: Function) -> Change:
                 ),
             ],
         ),
+    )
+
+
+def remove_function(account: Account, name: str) -> bool:
+    """Remove a function with its permissions; return whether there was one."""
+    client = account.clients.lambda_
+    return remove(
+        account,
+        lambda: client.get_function(FunctionName=name),
+        lambda: client.delete_function(FunctionName=name),
+        ABSENT,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deployer.account import Account
 from deployer.changes import Change, Resource, Update, converge
 from deployer.packages import Layer
+from deployer.removal import remove
 from deployer.s3 import upload
 
 if TYPE_CHECKING:
@@ -58,6 +59,18 @@ def remove_old_versions(account: Account, name: str, used: str) -> list[Change]:
             _delete(account, name, version["Version"])
             changes.append(Change("layer version", f"{name}:{version['Version']}", "removed"))
     return changes
+
+
+def remove_layer(account: Account, name: str) -> bool:
+    """Remove all versions of a layer; return whether there was one."""
+
+    def delete_versions() -> None:
+        for version in _versions(account, name):
+            account.clients.lambda_.delete_layer_version(
+                LayerName=name, VersionNumber=version["Version"]
+            )
+
+    return remove(account, lambda: _versions(account, name) or None, delete_versions)
 
 
 def _delete(account: Account, name: str, version: int) -> None:

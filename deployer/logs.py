@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from deployer.account import Account
 from deployer.changes import Change, Resource, converge, one_each
+from deployer.removal import remove
 
 if TYPE_CHECKING:
     from mypy_boto3_logs.type_defs import LogGroupTypeDef
@@ -36,6 +37,16 @@ def ensure_log_group(
                 }
             ),
         ),
+    )
+
+
+def remove_log_group(account: Account, name: str) -> bool:
+    """Remove a log group with its logs; return whether there was one."""
+    return remove(
+        account,
+        lambda: _find(account, name),
+        lambda: account.clients.logs.delete_log_group(logGroupName=name),
+        "ResourceNotFoundException",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 BucketUse = Literal["ingestion", "processed", "code"]
 SecretUse = Literal["source", "warehouse"]
 FunctionUse = Literal["extract", "transform", "load"]
+RuleUse = Literal["extract-schedule", "transform-sweep", "load-schedule"]
 
 # https://docs.aws.amazon.com/general/latest/gr/aws-service-information.html
 MAX_BUCKET = 63
@@ -18,6 +19,9 @@ MAX_FUNCTION = 64
 MAX_RULE = 64
 MAX_QUEUE = 80
 MAX_LAYER = 140
+MAX_TOPIC = 256
+MAX_ALARM = 255
+MAX_DASHBOARD = 255
 
 
 def fit(stem: str, ending: str, limit: int) -> str:
@@ -86,11 +90,11 @@ class Names:
         """Return the name of a layer."""
         return fit(self.prefix, f"-{layer}", MAX_LAYER)
 
-    def rule(self, use: str) -> str:
+    def rule(self, use: RuleUse) -> str:
         """Return the name of a rule."""
         return fit(self.prefix, f"-{use}", MAX_RULE)
 
-    def rule_arn(self, use: str) -> str:
+    def rule_arn(self, use: RuleUse) -> str:
         """Return the ARN of a rule."""
         return self._arn("events", f"rule/{self.rule(use)}")
 
@@ -103,6 +107,29 @@ class Names:
     def queue_arn(self) -> str:
         """Return the ARN of that queue."""
         return self._arn("sqs", self.queue)
+
+    @property
+    def topic(self) -> str:
+        """Return the name of the topic of alarms and notices."""
+        return fit(self.prefix, "-alerts", MAX_TOPIC)
+
+    @property
+    def topic_arn(self) -> str:
+        """Return the ARN of that topic."""
+        return self._arn("sns", self.topic)
+
+    def alarm(self, use: str) -> str:
+        """Return the name of an alarm."""
+        return fit(self.prefix, f"-{use}", MAX_ALARM)
+
+    def alarm_arn(self, use: str) -> str:
+        """Return the ARN of an alarm."""
+        return self._arn("cloudwatch", f"alarm:{self.alarm(use)}")
+
+    @property
+    def dashboard(self) -> str:
+        """Return the name of the dashboard, with the region since dashboards know none."""
+        return fit(self.prefix, f"-{self.region}", MAX_DASHBOARD)
 
     def _arn(self, service: str, resource: str) -> str:
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"

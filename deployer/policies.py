@@ -64,10 +64,28 @@ def tls_only(bucket_arn: str) -> Policy:
     )
 
 
-def function_policy(use: FunctionUse, names: Names) -> Policy:
+def alarms_only(names: Names) -> Policy:
+    """Let the alarms of this deployment publish to its topic, and no other service."""
+    return _policy(
+        {
+            "Sid": "AlarmsOnly",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudwatch.amazonaws.com"},
+            "Action": "sns:Publish",
+            "Resource": names.topic_arn,
+            "Condition": {
+                "StringEquals": {"aws:SourceAccount": names.account},
+                "ArnLike": {"aws:SourceArn": names.alarm_arn("*")},
+            },
+        }
+    )
+
+
+def function_policy(use: FunctionUse, names: Names, *, writes_notices: bool = False) -> Policy:
     """Return the least that a function needs."""
     own = {"extract": _extract, "transform": _transform, "load": _load}
-    return _policy(*own[use](names), *_common(use, names))
+    notices = [_allow("sns:Publish", names.topic_arn)] if writes_notices else []
+    return _policy(*own[use](names), *notices, *_common(use, names))
 
 
 def _extract(names: Names) -> list[Policy]:

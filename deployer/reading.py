@@ -28,9 +28,9 @@ def already_there(error: ClientError) -> bool:
     Happens when a first answer was lost and botocore asked again, or when two deployments meet.
     """
     code, message = error_code(error), error.response["Error"].get("Message", "")
-    # Lambda uses one code for this and for an update in progress.
+    # Codes that mean other things too: an update in progress, a parameter that is malformed.
     return code in ALREADY_THERE or (
-        code == "ResourceConflictException" and "already exist" in message
+        code in ("ResourceConflictException", "InvalidParameter") and "already exist" in message
     )
 
 

@@ -12,6 +12,7 @@ from deployer.account import Account
 from deployer.changes import Change, Resource, Update, converge
 from deployer.errors import ConflictError
 from deployer.reading import found
+from deployer.removal import remove
 
 KINDS = (
     "LambdaFunctionConfigurations",
@@ -38,9 +39,9 @@ def ensure_notification(account: Account, notification: Notification) -> Change:
         ConflictError: another notification of the bucket overlaps with it, which S3 refuses.
     """
     s3 = account.clients.s3
-    present = _read(account, notification)
+    present = _read(account, notification.bucket)
     _refuse_overlaps(present, notification)
-    ours = next((entry for entry in _all(present) if entry.get("Id") == notification.id), None)
+    ours = _find(present, notification.id)
     wanted = {
         "events": [CREATED],
         "prefix": notification.prefix,
@@ -69,12 +70,35 @@ def ensure_notification(account: Account, notification: Notification) -> Change:
     )
 
 
-def _read(account: Account, notification: Notification) -> dict[str, Any]:
+def remove_notification(account: Account, name: str) -> bool:
+    """Remove a notification, named `<bucket>/<id>`; return whether there was one.
+
+    Those of others stay.
+    """
+    bucket, _, notification_id = name.partition("/")
+
+    def put_the_others() -> None:
+        configuration: Any = _without(_read(account, bucket), notification_id)
+        account.clients.s3.put_bucket_notification_configuration(
+            Bucket=bucket,
+            ExpectedBucketOwner=account.id,
+            NotificationConfiguration=configuration,
+        )
+
+    return remove(
+        account,
+        lambda: _find(_read(account, bucket), notification_id),
+        put_the_others,
+        "NoSuchBucket",
+    )
+
+
+def _read(account: Account, bucket: str) -> dict[str, Any]:
     """Return the configuration of a bucket, an empty one when there is no bucket yet."""
     s3 = account.clients.s3
     answer = found(
         lambda: s3.get_bucket_notification_configuration(
-            Bucket=notification.bucket, ExpectedBucketOwner=account.id
+            Bucket=bucket, ExpectedBucketOwner=account.id
         ),
         "NoSuchBucket",
     )
@@ -83,18 +107,26 @@ def _read(account: Account, notification: Notification) -> dict[str, Any]:
 
 def _merged(present: Mapping[str, Any], notification: Notification) -> dict[str, Any]:
     """Return the configuration with ours in it, in place of an older one of ours."""
-    others = [
-        entry
-        for entry in present.get("LambdaFunctionConfigurations", [])
-        if entry.get("Id") != notification.id
-    ]
+    others = _without(present, notification.id)
     ours = {
         "Id": notification.id,
         "LambdaFunctionArn": notification.function_arn,
         "Events": [CREATED],
         "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": notification.prefix}]}},
     }
-    return {**present, "LambdaFunctionConfigurations": [*others, ours]}
+    functions = [*others["LambdaFunctionConfigurations"], ours]
+    return {**others, "LambdaFunctionConfigurations": functions}
+
+
+def _without(present: Mapping[str, Any], notification_id: str) -> dict[str, Any]:
+    """Return the configuration without ours."""
+    kind = "LambdaFunctionConfigurations"
+    others = [entry for entry in present.get(kind, []) if entry.get("Id") != notification_id]
+    return {**present, kind: others}
+
+
+def _find(present: Mapping[str, Any], notification_id: str) -> Mapping[str, Any] | None:
+    return next((entry for entry in _all(present) if entry.get("Id") == notification_id), None)
 
 
 def _refuse_overlaps(present: Mapping[str, Any], notification: Notification) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.account import Account
 from deployer.changes import Change, Hidden, Resource, converge, one_each
 from deployer.reading import found
+from deployer.removal import remove
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.type_defs import DescribeSecretResponseTypeDef
@@ -48,6 +49,17 @@ def ensure_secret(
                 }
             ),
         ),
+    )
+
+
+def remove_secret(account: Account, name: str) -> bool:
+    """Remove a secret for good, also one that waits for that; return whether there was one."""
+    secrets = account.clients.secrets
+    return remove(
+        account,
+        lambda: secrets.describe_secret(SecretId=name),
+        lambda: secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True),
+        "ResourceNotFoundException",
     )
 
 

@@ -18,6 +18,8 @@ DATABASE_URL_EXAMPLE = "postgresql://user:password@host:5432/database"
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 RUNTIMES = ("python3.11", "python3.12", "python3.13")
 ARCHITECTURES = ("arm64", "x86_64")
+# Of what an e-mail tells beside the alarms, which tell of failures in any case.
+NOTICES = ("failures", "daily", "every-batch")
 
 # Stands in for an address with a problem, so that the settings after it are checked too.
 UNREADABLE = DatabaseAddress("", "", "", "")
@@ -37,6 +39,7 @@ class Settings:
     warehouse: DatabaseAddress
     warehouse_schema: str = "public"
     alert_email: str | None = None
+    notify: str = "failures"
     project: str = "totesys-etl"
     stage: str = "dev"
     extract_schedule: str = "rate(1 minute)"
@@ -60,6 +63,7 @@ class Settings:
             warehouse=reader.database("WAREHOUSE_DATABASE_URL"),
             warehouse_schema=reader.matching("WAREHOUSE_SCHEMA", IDENTIFIER, "public"),
             alert_email=reader.matching("ALERT_EMAIL", EMAIL, "", "team@example.com") or None,
+            notify=reader.choice("NOTIFY", NOTICES, cls.notify),
             project=reader.matching("PROJECT", NAME, cls.project),
             stage=reader.matching("STAGE", NAME, cls.stage),
             extract_schedule=reader.schedule("EXTRACT_SCHEDULE", cls.extract_schedule),

@@ -39,6 +39,10 @@ FUNCTIONS = (
 )
 
 
+# Which function writes the notices that a user may choose by NOTIFY.
+NOTICE_WRITERS: Mapping[str, str] = {"every-batch": "load", "daily": "reconcile"}
+
+
 def function_environment(use: FunctionUse, names: Names, settings: Settings) -> Mapping[str, str]:
     """Return the environment variables of a function; secrets are named in it, never held."""
     common = {
@@ -62,12 +66,24 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,
         },
     }
-    return common | own[use]
+    return common | own[use] | _notices(use, names, settings)
+
+
+def _notices(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:
+    """Return what a function that can write notices is told about them."""
+    if use not in NOTICE_WRITERS.values():
+        return {}
+    return {"NOTIFY": settings.notify, "NOTICE_TOPIC_ARN": names.topic_arn}
 
 
 def tags(settings: Settings) -> Mapping[str, str]:
     """Return the tags that mark everything of this deployment."""
-    common = {"project": settings.project, "stage": settings.stage, "managed-by": "totesys-etl"}
+    marks = own_tags(settings.project, settings.stage)
     if settings.expires_at is None:
-        return common
-    return common | {"expires-at": settings.expires_at.isoformat()}
+        return marks
+    return {**marks, "expires-at": settings.expires_at.isoformat()}
+
+
+def own_tags(project: str, stage: str) -> Mapping[str, str]:
+    """Return the tags by which everything of a deployment is told from everything else."""
+    return {"project": project, "stage": stage, "managed-by": "totesys-etl"}

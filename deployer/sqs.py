@@ -6,6 +6,7 @@ from typing import Any
 from deployer.account import Account
 from deployer.changes import Change, Resource, Update, converge
 from deployer.reading import found
+from deployer.removal import remove
 
 # The longest that SQS keeps a message, in seconds: 14 days.
 ATTRIBUTES = {"MessageRetentionPeriod": str(14 * 24 * 3600), "SqsManagedSseEnabled": "true"}
@@ -37,6 +38,29 @@ def ensure_queue(account: Account, name: str, tags: Mapping[str, str]) -> Change
             ],
         ),
     )
+
+
+def remove_queue(account: Account, name: str) -> bool:
+    """Remove a queue with what is in it; return whether there was one."""
+    sqs = account.clients.sqs
+    return remove(
+        account,
+        lambda: sqs.get_queue_url(QueueName=name),
+        lambda: sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"]),
+        *ABSENT,
+    )
+
+
+def count_messages(account: Account, name: str) -> int | None:
+    """Return about how many messages are in a queue, None when there is no such queue."""
+    sqs = account.clients.sqs
+    answer = found(lambda: sqs.get_queue_url(QueueName=name), *ABSENT)
+    if answer is None:
+        return None
+    attributes = sqs.get_queue_attributes(
+        QueueUrl=answer["QueueUrl"], AttributeNames=["ApproximateNumberOfMessages"]
+    )["Attributes"]
+    return int(attributes["ApproximateNumberOfMessages"])
 
 
 def _read(account: Account, url: str) -> dict[str, Any]:

@@ -57,9 +57,12 @@ LATE_ANSWERS = (
     ),
     LateAnswer("MalformedPolicyDocument", "Invalid principal", 120, "IAM to know the principal"),
     LateAnswer("ConcurrentModification", "", 60, "another change in IAM"),
+    LateAnswer("DeleteConflict", "", 120, "IAM to know that the role's policies are gone"),
     # S3 may hold the name of a deleted bucket for an hour.
     LateAnswer("OperationAborted", "", 3600, "S3 to finish an earlier change of the bucket"),
     LateAnswer("NoSuchBucket", "", 60, "S3 to know the new bucket"),
+    # A function that still runs may write for as long as it may run: 15 minutes at most.
+    LateAnswer("BucketNotEmpty", "", 900, "the last objects to be written to the bucket"),
     LateAnswer(
         "InvalidArgument",
         "Unable to validate the following destination configurations",
@@ -75,7 +78,14 @@ LATE_ANSWERS = (
     ),
     LateAnswer("QueueDeletedRecently", "", 120, "the deleted queue to go (60 s)"),
     LateAnswer("ConcurrentModificationException", "", 60, "another change of the rule"),
+    LateAnswer(
+        "ValidationException",
+        "can't be deleted since it has targets",
+        60,
+        "EventBridge to know that the rule's targets are gone",
+    ),
     LateAnswer("OperationAbortedException", "", 60, "another change of the log group"),
+    LateAnswer("NotFound", "Topic does not exist", 60, "SNS to know the new topic"),
 )
 
 

@@ -139,15 +139,20 @@ def _public(address: DatabaseAddress) -> dict[str, str | int]:
     }
 
 
+def _under_nohup() -> bool:
+    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
     """Let a polite kill and a closed terminal end things in order, as Ctrl-C does.
 
-    Only the first one counts: an impatient second must not leave half of it running. A signal that
-    our parent has us ignore (nohup) stays ignored.
+    Only the first one counts: an impatient second must not leave half of it running. Under nohup
+    the end of the terminal stays ignored; SIGINT is heeded also where a shell has its background
+    jobs ignore it.
     """
     before = {number: signal.getsignal(number) for number in STOPPING_SIGNALS}
-    heeded = [number for number, how in before.items() if how is not signal.SIG_IGN]
+    heeded = [number for number in before if not (number == signal.SIGHUP and _under_nohup())]
 
     def interrupt(*_: object) -> None:
         for number in heeded:

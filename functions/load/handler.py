@@ -31,6 +31,7 @@ from functions.load.apply import (
     upsert_dimension,
 )
 from functions.load.markers import marker_log
+from functions.load.notices import give_notice
 from functions.load.star import DIMENSIONS, FACTS, Star, inspect_star
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             for marker in _load_pending(opened, lake, context):
                 loaded.append(marker)
                 _report(marker)
+                give_notice(marker)
     metrics.add_metric("BatchesLoaded", MetricUnit.Count, len(loaded))
     return {
         "batches": [marker.batch for marker in loaded],

@@ -20,6 +20,7 @@ def settings() -> Settings:
         {
             "SOURCE_DATABASE_URL": "postgresql://reader:Tr0ub4dor%263@db.example.com/totesys",
             "WAREHOUSE_DATABASE_URL": "postgresql://loader:Tr0ub4dor%263@db.example.com/warehouse",
+            "ALERT_EMAIL": "team@example.com",
             "SANDBOX_EXPIRES_AT": "2025-01-31T18:00:00+00:00",
         }
     )

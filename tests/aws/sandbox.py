@@ -16,7 +16,7 @@ from deployer.packages import Layer, Package
 from deployer.progress import Event
 from deployer.settings import Settings
 
-READS = ("Describe", "Get", "Head", "List")
+READS = ("Describe", "Filter", "Get", "Head", "List")
 HANDLER = "def handler(event, context):\n    return None\n"
 
 
@@ -76,6 +76,29 @@ def pending(changes: list[Change]) -> list[tuple[str, str, list[str]]]:
         (change.kind, change.action, sorted(change.differences))
         for change in changes
         if change.action != "left"
+    ]
+
+
+def everything_in(account: Account) -> list[str]:
+    """List what is in an account, by the listing of each service."""
+    clients = account.clients
+    layers = clients.lambda_.list_layers()["Layers"]
+    return [
+        *(rule["Name"] for rule in clients.events.list_rules()["Rules"]),
+        *(function["FunctionName"] for function in clients.lambda_.list_functions()["Functions"]),
+        *(layer["LayerName"] for layer in layers),
+        *(role["RoleName"] for role in clients.iam.list_roles()["Roles"]),
+        *(alarm["AlarmName"] for alarm in clients.cloudwatch.describe_alarms()["MetricAlarms"]),
+        *(
+            entry["DashboardName"]
+            for entry in clients.cloudwatch.list_dashboards()["DashboardEntries"]
+        ),
+        *(topic["TopicArn"] for topic in clients.sns.list_topics()["Topics"]),
+        *(entry["SubscriptionArn"] for entry in clients.sns.list_subscriptions()["Subscriptions"]),
+        *clients.sqs.list_queues().get("QueueUrls", []),
+        *(secret["Name"] for secret in clients.secrets.list_secrets()["SecretList"]),
+        *(bucket["Name"] for bucket in clients.s3.list_buckets()["Buckets"]),
+        *(group["logGroupName"] for group in clients.logs.describe_log_groups()["logGroups"]),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,10 @@ def test_a_first_deployment_creates_everything(sandbox: Sandbox) -> None:
         "bucket": 3,
         "secret": 2,
         "queue": 1,
+        "topic": 1,
+        "subscription": 1,
+        "alarm": 13,
+        "dashboard": 1,
         "log group": 3,
         "role": 3,
         "layer": 3,
@@ -102,6 +107,7 @@ def test_changed_settings_change_what_they_decide(sandbox: Sandbox) -> None:
             "SOURCE_DATABASE_URL": "postgresql://reader:new@db.example.com/totesys",
             "WAREHOUSE_DATABASE_URL": "postgresql://loader:Tr0ub4dor%263@db.example.com/warehouse",
             "SANDBOX_EXPIRES_AT": "2025-01-31T18:00:00+00:00",
+            "ALERT_EMAIL": "team@example.com",
             "LOAD_SCHEDULE": "rate(10 minutes)",
         }
     )
@@ -145,7 +151,7 @@ def test_any_region_will_do(
 def test_two_stages_share_an_account(sandbox: Sandbox, settings: Settings, tmp_path: Path) -> None:
     """A second stage is created beside the first, which does not change."""
     sandbox.deploy()
-    second = Sandbox(sandbox.account, _with_stage(settings, "prod"), TinyPackages(tmp_path))
+    second = Sandbox(sandbox.account, replace(settings, stage="prod"), TinyPackages(tmp_path))
 
     assert {change.action for change in second.deploy()} == {"created"}
     assert pending(sandbox.plan()) == []
@@ -153,7 +159,3 @@ def test_two_stages_share_an_account(sandbox: Sandbox, settings: Settings, tmp_p
 
 def _outline(change: "Change") -> tuple[str, str, str, list[str]]:
     return change.kind, change.name, change.action, sorted(change.differences)
-
-
-def _with_stage(settings: Settings, stage: str) -> Settings:
-    return Settings(settings.source, settings.warehouse, stage=stage)

@@ -4,13 +4,12 @@ moto never answers late, so the answers are put in before or after its own.
 """
 
 import pytest
-from botocore.exceptions import ClientError
-from botocore.model import OperationModel
 
 from deployer import specs
 from deployer.changes import Change
 from deployer.errors import AwsError
 from deployer.waiting import Waited
+from tests.aws.faults import Faults
 from tests.aws.sandbox import Sandbox, pending
 
 NO_BUCKET = ("NoSuchBucket", "The specified bucket does not exist")
@@ -79,6 +78,7 @@ LATE = {
     "PutRetentionPolicy": ABORTED_LOGS,
     "PutRule": CONCURRENT,
     "PutTargets": CONCURRENT,
+    "Subscribe": ("NotFound", "Topic does not exist"),
     "UpdateFunctionCode": (
         "ResourceConflictException",
         (
@@ -113,27 +113,11 @@ MADE_ALREADY = {
         "ResourceExistsException",
         "The operation failed because the secret totesys-etl/dev/source already exists.",
     ),
+    "CreateTopic": (
+        "InvalidParameter",
+        "Invalid parameter: Tags Reason: Topic already exists with different tags",
+    ),
 }
-
-
-class Faults:
-    """Answers an operation with an error, `times` times (None: always)."""
-
-    def __init__(self, answers: dict[str, tuple[str, str]], times: int | None = 1) -> None:
-        self._answers = answers
-        self._times = times
-        self.given: dict[str, int] = {}
-
-    def __call__(self, model: OperationModel, **_: object) -> None:
-        given = self.given.get(model.name, 0)
-        if model.name in self._answers and (self._times is None or given < self._times):
-            self.given[model.name] = given + 1
-            code, message = self._answers[model.name]
-            raise ClientError({"Error": {"Code": code, "Message": message}}, model.name)
-
-    def inject(self, sandbox: Sandbox, event: str) -> None:
-        for client in vars(sandbox.account.clients).values():
-            client.meta.events.register(f"{event}.*.*", self)
 
 
 def test_every_write_may_come_too_early_once(sandbox: Sandbox, waits: list[Waited]) -> None:
@@ -154,6 +138,7 @@ def test_every_write_may_come_too_early_once(sandbox: Sandbox, waits: list[Waite
         "S3 to finish an earlier change of the bucket",
         "S3 to know the new bucket",
         "S3 to know the new permission",
+        "SNS to know the new topic",
         "another change of the log group",
         "another change of the rule",
         "the deleted queue to go (60 s)",

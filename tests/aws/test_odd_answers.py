@@ -2,21 +2,18 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from botocore.stub import Stubber
 
 from deployer import events, lambda_functions, logs, s3, s3_notifications, secrets
 from deployer.account import Account, connect
 from deployer.changes import Change
 from deployer.errors import AwsError, ConflictError, SettingsError
 from deployer.packages import Package
+from tests.aws.faults import stubbed
 from tests.aws.sandbox import Sandbox
 
 ARN = "arn:aws:lambda:eu-west-2:123456789012:function:load"
@@ -36,14 +33,6 @@ FUNCTION = lambda_functions.Function(
     failed_events_arn="arn:aws:sqs:eu-west-2:123456789012:failed",
     tags=TAGS,
 )
-
-
-@contextmanager
-def stubbed(client: Any) -> Iterator[Stubber]:
-    """Answer the calls of a client one after the other, and insist that all are made."""
-    with Stubber(client) as stubber:
-        yield stubber
-        stubber.assert_no_pending_responses()
 
 
 @pytest.mark.parametrize(("head", "create"), [("404", "BucketAlreadyExists"), ("403", None)])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from deployer.account import Account, connect
+from deployer.alarm_specs import alarms
 from deployer.names import FunctionUse, Names
 from deployer.policies import function_policy
 from deployer.settings import Settings
@@ -15,11 +16,14 @@ from tests.aws.sandbox import Sandbox, TinyPackages, pending
 
 NAMES = Names("totesys-etl", "dev", ACCOUNT, REGION)
 INGESTION, PROCESSED = NAMES.bucket("ingestion"), NAMES.bucket("processed")
+(FRESHNESS,) = (alarm for alarm in alarms(NAMES) if alarm.name == NAMES.alarm("freshness"))
 SETTINGS = {
     "SOURCE_DATABASE_URL": "postgresql://reader:one@localhost/totesys",
     "WAREHOUSE_DATABASE_URL": "postgresql://loader:two@localhost/warehouse",
     "EXTRACT_SCHEDULE": "rate(1 day)",
     "LOAD_SCHEDULE": "rate(1 day)",
+    "ALERT_EMAIL": "team@example.com",
+    "NOTIFY": "every-batch",
 }
 # Makes the calls that it is told to, and answers "allowed" or the code of the error for each.
 CALLER = """
@@ -77,14 +81,23 @@ def test_tampering_is_named_and_repaired(sandbox: Sandbox) -> None:
         PolicyDocument=json.dumps(function_policy("extract", NAMES)),
     )
     clients.events.put_rule(Name=NAMES.rule("load-schedule"), ScheduleExpression="rate(2 days)")
+    clients.cloudwatch.delete_alarms(AlarmNames=[NAMES.alarm("freshness")])
+    clients.cloudwatch.delete_dashboards(DashboardNames=[NAMES.dashboard])
+    clients.sns.set_topic_attributes(
+        TopicArn=NAMES.topic_arn, AttributeName="DisplayName", AttributeValue="somebody"
+    )
     clients.s3.put_bucket_encryption(
         Bucket=PROCESSED,
         ServerSideEncryptionConfiguration={
             "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]
         },
     )
+    of_an_alarm = [*FRESHNESS.parameters(NAMES.topic_arn), "InsufficientDataActions", "tags"]
     expected = [
         ("bucket", "updated", ["encryption"]),
+        ("topic", "updated", ["sender"]),
+        ("alarm", "created", sorted(of_an_alarm)),
+        ("dashboard", "created", ["body"]),
         ("role", "updated", ["policy"]),
         ("function", "updated", ["MemorySize"]),
         ("rule", "updated", ["schedule"]),
@@ -105,6 +118,10 @@ def get(bucket: str, key: str) -> Call:
 
 def listing(bucket: str, prefix: str) -> Call:
     return "s3", "list_objects_v2", {"Bucket": bucket, "Prefix": prefix}
+
+
+def publish(topic_arn: str) -> Call:
+    return "sns", "publish", {"TopicArn": topic_arn, "Message": "x"}
 
 
 def secret(name: str) -> Call:
@@ -142,6 +159,7 @@ ALLOWED: dict[FunctionUse, list[Call]] = {
         put(PROCESSED, "loaded/0000000001.json"),
         get(PROCESSED, "loaded/0000000001.json"),
         listing(PROCESSED, "loaded/"),
+        publish(NAMES.topic_arn),
     ],
 }
 REFUSED: dict[FunctionUse, list[Call]] = {
@@ -157,6 +175,7 @@ REFUSED: dict[FunctionUse, list[Call]] = {
         ("s3", "list_buckets", {}),
         ("iam", "list_roles", {}),
         ("logs", "create_log_group", {"logGroupName": NAMES.log_group("extract")}),
+        publish(NAMES.topic_arn),
     ],
     "transform": [
         secret(NAMES.secret("source")),
@@ -174,6 +193,7 @@ REFUSED: dict[FunctionUse, list[Call]] = {
         listing(INGESTION, "batches/"),
         listing(PROCESSED, "fact_sales_order/"),
         ("s3", "delete_object", {"Bucket": PROCESSED, "Key": "loaded/0000000001.json"}),
+        publish(f"{NAMES.topic_arn}-of-others"),
     ],
 }
 
@@ -197,7 +217,7 @@ def test_functions_may_do_nothing_else(sandbox: Sandbox) -> None:
     """A neighbour's bucket, prefix or secret is refused, and so is everything unrelated."""
     for use, calls in REFUSED.items():
         refusals = set(answers(sandbox, use, calls))
-        assert refusals <= {"AccessDenied", "AccessDeniedException"}
+        assert refusals <= {"AccessDenied", "AccessDeniedException", "AuthorizationError"}
 
 
 def test_a_function_writes_its_log_in_the_group_made_for_it(

@@ -20,6 +20,9 @@ def test_names_are_those_that_users_rely_on() -> None:
     assert NAMES.queue == "totesys-etl-dev-failed-events"
     assert NAMES.rule("extract-schedule") == "totesys-etl-dev-extract-schedule"
     assert NAMES.layer("arrow") == "totesys-etl-dev-arrow"
+    assert NAMES.topic == "totesys-etl-dev-alerts"
+    assert NAMES.alarm("freshness") == "totesys-etl-dev-freshness"
+    assert NAMES.dashboard == "totesys-etl-dev-eu-west-2"
 
 
 def test_arns_name_the_same_things() -> None:
@@ -43,6 +46,11 @@ def test_arns_name_the_same_things() -> None:
         == "arn:aws:events:eu-west-2:123456789012:rule/totesys-etl-dev-load-schedule"
     )
     assert NAMES.queue_arn == "arn:aws:sqs:eu-west-2:123456789012:totesys-etl-dev-failed-events"
+    assert NAMES.topic_arn == "arn:aws:sns:eu-west-2:123456789012:totesys-etl-dev-alerts"
+    assert (
+        NAMES.alarm_arn("freshness")
+        == "arn:aws:cloudwatch:eu-west-2:123456789012:alarm:totesys-etl-dev-freshness"
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from deployer.names import FunctionUse, Names
-from deployer.policies import function_policy, trust_policy
+from deployer.policies import alarms_only, function_policy, trust_policy
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
 USES: tuple[FunctionUse, ...] = ("extract", "transform", "load")
@@ -70,6 +70,32 @@ def test_functions_write_where_the_next_one_reads() -> None:
     assert len(written["transform"]) == 13
     assert {f"{processed}/fact_sales_order/*", f"{processed}/quarantine/*"} <= written["transform"]
     assert not written["transform"] & {f"{processed}/loaded/*", f"{ingestion}/batches/*"}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_who_writes_notices_may_publish_to_our_topic_alone(use: FunctionUse) -> None:
+    """The right to publish comes with the notices, and is for the one topic."""
+    before = function_policy(use, NAMES)["Statement"]
+    after = function_policy(use, NAMES, writes_notices=True)["Statement"]
+
+    assert [statement for statement in after if statement not in before] == [
+        {"Effect": "Allow", "Action": "sns:Publish", "Resource": NAMES.topic_arn}
+    ]
+
+
+def test_only_our_alarms_publish_by_themselves() -> None:
+    """The topic takes messages from CloudWatch for an alarm of this deployment, nothing else."""
+    (statement,) = alarms_only(NAMES)["Statement"]
+
+    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert statement["Action"] == "sns:Publish"
+    assert statement["Resource"] == NAMES.topic_arn
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "123456789012"},
+        "ArnLike": {
+            "aws:SourceArn": "arn:aws:cloudwatch:eu-west-2:123456789012:alarm:totesys-etl-dev-*"
+        },
+    }
 
 
 def test_only_lambda_acts_in_a_role() -> None:

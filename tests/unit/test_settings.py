@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.databases import DatabaseAddress
+from deployer.databases import SSL_MODES, DatabaseAddress
 from deployer.errors import SettingsError
 from deployer.settings import Settings, load_dotenv
 
@@ -48,6 +48,7 @@ def test_only_the_databases_are_required() -> None:
         ),
         warehouse_schema="public",
         alert_email=None,
+        notify="failures",
         project="totesys-etl",
         stage="dev",
         extract_schedule="rate(1 minute)",
@@ -65,6 +66,7 @@ def test_everything_can_be_set() -> None:
             **REQUIRED,
             "WAREHOUSE_SCHEMA": "Team 7",
             "ALERT_EMAIL": "team@example.com",
+            "NOTIFY": "every-batch",
             "PROJECT": "shop",
             "STAGE": "prod",
             "EXTRACT_SCHEDULE": "rate(5 minutes)",
@@ -80,6 +82,7 @@ def test_everything_can_be_set() -> None:
         warehouse=settings.warehouse,
         warehouse_schema="Team 7",
         alert_email="team@example.com",
+        notify="every-batch",
         project="shop",
         stage="prod",
         extract_schedule="rate(5 minutes)",
@@ -115,6 +118,7 @@ def test_all_problems_are_told_at_once() -> None:
         ("PROJECT", "shop-"),
         ("STAGE", "a b"),
         ("ALERT_EMAIL", "team"),
+        ("NOTIFY", "always"),
         ("EXTRACT_SCHEDULE", "rate(1 minutes)"),
         ("EXTRACT_SCHEDULE", "rate(5 minute)"),
         ("LOAD_SCHEDULE", "cron(* * *)"),
@@ -135,15 +139,14 @@ def test_a_malformed_setting_is_one_line_with_its_name(name: str, value: str) ->
     ("url", "problem"),
     [
         ("mysql://u:s3cret@host/db", "does not begin with postgresql://"),
-        ("postgresql://host/db", "has no user or no password"),
-        ("postgresql://u@host/db", "has no user or no password"),
+        ("postgresql://host/db", "has no user"),
         ("postgresql://u:s3cret@/db", "has no host"),
         ("postgresql://u:s3cret@host", "must end in the name of one database"),
         ("postgresql://u:s3cret@host/a/b", "must end in the name of one database"),
         ("postgresql://u:12#34@host/db", "contains a # (percent-encode it: %23)"),
         (
-            "postgresql://u:s3cret@host/db?sslmode=prefer",
-            "has an unknown sslmode (known: disable, require, verify-full)",
+            "postgresql://u:s3cret@host/db?sslmode=on",
+            "has an unknown sslmode (known: " + ", ".join(SSL_MODES) + ")",
         ),
         (
             "postgresql://u:s3cret@host/db?s3cret=1",
@@ -213,6 +216,31 @@ def test_tls_is_assumed_except_on_this_machine(host: str, sslmode: str) -> None:
     url = f"postgresql://u:p@{host}/db"
 
     assert Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source.sslmode == sslmode
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "sslmode"),
+    [
+        ("localhost", "prefer", "disable"),
+        ("db.example.com", "prefer", "require"),
+        ("localhost", "allow", "disable"),
+        ("db.example.com", "allow", "require"),
+        ("localhost", "verify-ca", "verify-full"),
+        ("db.example.com", "verify-ca", "verify-full"),
+    ],
+)
+def test_a_mode_of_libpq_becomes_one_that_is_no_weaker(host: str, asked: str, sslmode: str) -> None:
+    """A URL that works elsewhere works here, and never sends a password over the network bare."""
+    url = f"postgresql://u:p@{host}/db?sslmode={asked}"
+
+    assert Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source.sslmode == sslmode
+
+
+def test_a_url_without_a_password_has_an_empty_one() -> None:
+    """A server that trusts its callers needs none."""
+    settings = Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": "postgresql://u@localhost/db"})
+
+    assert (settings.source.username, settings.source.password) == ("u", "")
 
 
 def test_a_certificate_goes_along(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""What rings an alarm, decided once; the dashboard shows the same figures.
+
+The functions count in a namespace of their own, under the dimension `service`.
+"""
+
+from deployer import specs
+from deployer.alarms import PERIOD_SECONDS, Alarm
+from deployer.names import FunctionUse, Names
+
+# The promise of the pipeline: from the source to the warehouse within 30 minutes.
+FRESH_SECONDS = 1800
+# What each function counts on every run, if only to 0.
+SIGNS_OF_LIFE: dict[FunctionUse, str] = {
+    "extract": "RowsExtracted",
+    "transform": "BatchesTransformed",
+    "load": "BatchesLoaded",
+}
+STATUS = "`python deploy.py status`"
+
+
+def alarms(names: Names) -> tuple[Alarm, ...]:
+    """Return all alarms of a deployment."""
+    uses = [spec.use for spec in specs.FUNCTIONS]
+    return (
+        *(_errors(use, names) for use in uses),
+        *(_throttles(use, names) for use in uses),
+        *(_silence(use, metric, names) for use, metric in SIGNS_OF_LIFE.items()),
+        _failed_events(names),
+        _quarantine(names),
+        _drift(names),
+        _freshness(names),
+    )
+
+
+def _errors(use: FunctionUse, names: Names) -> Alarm:
+    return Alarm(
+        name=names.alarm(f"{use}-errors"),
+        arn=names.alarm_arn(f"{use}-errors"),
+        description=f"{use} failed. The log group {names.log_group(use)} says why and what to do. "
+        "The next run tries again by itself.",
+        namespace="AWS/Lambda",
+        metric="Errors",
+        dimension=("FunctionName", names.function(use)),
+        statistic="Sum",
+    )
+
+
+def _throttles(use: FunctionUse, names: Names) -> Alarm:
+    return Alarm(
+        name=names.alarm(f"{use}-throttles"),
+        arn=names.alarm_arn(f"{use}-throttles"),
+        description=f"AWS did not let {use} run: as many functions as the account allows were "
+        "running. Look for what else runs in it, or ask for more concurrent executions (Service "
+        "Quotas).",
+        namespace="AWS/Lambda",
+        metric="Throttles",
+        dimension=("FunctionName", names.function(use)),
+        statistic="Sum",
+    )
+
+
+def _silence(use: FunctionUse, metric: str, names: Names) -> Alarm:
+    return Alarm(
+        name=names.alarm(f"{use}-silence"),
+        arn=names.alarm_arn(f"{use}-silence"),
+        description=f"{use} has not finished a run for 30 minutes. `python deploy.py plan` says "
+        f"whether its schedule is as it should be, the log group {names.log_group(use)} what its "
+        "last runs ended with.",
+        namespace=names.prefix,
+        metric=metric,
+        dimension=("service", use),
+        statistic="SampleCount",
+        threshold=1.0,
+        is_low=True,
+        periods=FRESH_SECONDS // PERIOD_SECONDS,
+        missing="breaching",
+    )
+
+
+def _failed_events(names: Names) -> Alarm:
+    return Alarm(
+        name=names.alarm("failed-events"),
+        arn=names.alarm_arn("failed-events"),
+        description=f"A function failed at an event three times; the event is in the queue "
+        f"{names.queue} with the error. Nothing is lost, the schedules catch up. When the cause is "
+        "mended, purge the queue.",
+        namespace="AWS/SQS",
+        metric="ApproximateNumberOfMessagesVisible",
+        dimension=("QueueName", names.queue),
+        statistic="Maximum",
+    )
+
+
+def _quarantine(names: Names) -> Alarm:
+    return Alarm(
+        name=names.alarm("rows-quarantined"),
+        arn=names.alarm_arn("rows-quarantined"),
+        description="A row of the source cannot be a row of the warehouse and is in quarantine; "
+        f"the others went on. {STATUS} names table and reason. Correct the row in the source: it "
+        "then comes through by itself.",
+        namespace=names.prefix,
+        metric="RowsQuarantined",
+        dimension=("service", "transform"),
+        statistic="Sum",
+    )
+
+
+def _drift(names: Names) -> Alarm:
+    return Alarm(
+        name=names.alarm("schema-drift"),
+        arn=names.alarm_arn("schema-drift"),
+        description="A source table has lost what the warehouse needs of it and is left out; the "
+        f"others go on. The log group {names.log_group('extract')} names table and column. Put it "
+        "back, or adapt the pipeline: the table then goes on where it stopped.",
+        namespace=names.prefix,
+        metric="TablesStopped",
+        dimension=("service", "extract"),
+        statistic="Maximum",
+    )
+
+
+def _freshness(names: Names) -> Alarm:
+    return Alarm(
+        name=names.alarm("freshness"),
+        arn=names.alarm_arn("freshness"),
+        description="A change took more than 30 minutes from the source to the warehouse. "
+        f"{STATUS} shows where batches wait; the log groups of the functions say why.",
+        namespace=names.prefix,
+        metric="SourceToWarehouse",
+        dimension=("service", "load"),
+        statistic="Maximum",
+        threshold=float(FRESH_SECONDS),
+    )

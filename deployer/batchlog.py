@@ -1,0 +1,76 @@
+"""The batch logs as an onlooker sees them: numbered JSON documents under a prefix of a bucket.
+
+Nothing here writes, and nothing lists a whole log: that may be a hundred thousand batches long.
+"""
+
+import json
+import re
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+PAGE = 1000  # the most keys that S3 lists in one call
+
+
+class BatchLog:
+    """The documents `<prefix><10 digits>.json` of a bucket."""
+
+    def __init__(self, s3: "S3Client", bucket: str, prefix: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._prefix = prefix
+        self._number = re.compile(re.escape(prefix) + r"(\d{10})\.json")
+
+    def newest(self) -> int:
+        """Return the highest number in the log, 0 when it is empty.
+
+        Doubles its step until it is past the end and then halves its way back, in about
+        2 log2(n / 1,000) requests.
+        """
+        low, step = 0, PAGE
+        while self._numbers_after(low + step, 1):
+            low, step = low + step, 2 * step
+        high = low + step  # nothing comes after it
+        while high - low > PAGE:
+            middle = (low + high) // 2
+            if self._numbers_after(middle, 1):
+                low = middle
+            else:
+                high = middle
+        return max(self._numbers_after(low, PAGE), default=low)
+
+    def read(self, batch: int) -> dict[str, Any]:
+        """Return the document of a batch."""
+        answer = self._s3.get_object(Bucket=self._bucket, Key=self._key(batch))
+        document: dict[str, Any] = json.loads(answer["Body"].read())
+        return document
+
+    def newest_document(self) -> dict[str, Any] | None:
+        """Return the document of the newest batch, None when the log is empty."""
+        newest = self.newest()
+        return self.read(newest) if newest else None
+
+    def _key(self, batch: int) -> str:
+        return f"{self._prefix}{batch:010d}.json"
+
+    def _numbers_after(self, batch: int, limit: int) -> list[int]:
+        """Return the next numbers, up to `limit`; keys without one sort after them."""
+        answer = self._s3.list_objects_v2(
+            Bucket=self._bucket, Prefix=self._prefix, StartAfter=self._key(batch), MaxKeys=limit
+        )
+        matches = (self._number.fullmatch(found["Key"]) for found in answer.get("Contents", []))
+        return [int(match[1]) for match in matches if match]
+
+
+def newest_marker(s3: "S3Client", bucket: str) -> dict[str, Any] | None:
+    """Return the newest marker of a loaded batch, of the warehouse that was loaded last.
+
+    The first warehouse has its markers under `loaded/`, every further one in a folder beneath.
+    """
+    answer = s3.list_objects_v2(Bucket=bucket, Prefix="loaded/warehouse-", Delimiter="/")
+    further = [folder["Prefix"] for folder in answer.get("CommonPrefixes", [])]
+    logs = [BatchLog(s3, bucket, prefix) for prefix in ("loaded/", *further)]
+    markers = [marker for log in logs if (marker := log.newest_document())]
+    return max(markers, key=itemgetter("written_at"), default=None)

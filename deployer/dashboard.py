@@ -1,0 +1,136 @@
+"""The dashboard: the alarms, and the figures behind them over time."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deployer import specs
+from deployer.account import Account
+from deployer.alarm_specs import FRESH_SECONDS, alarms
+from deployer.alarms import PERIOD_SECONDS
+from deployer.changes import Change, Resource, Update, converge
+from deployer.names import Names
+from deployer.reading import found
+from deployer.removal import remove
+
+ABSENT = "ResourceNotFound"
+# The grid of a dashboard is 24 wide.
+WIDTH, HEIGHT, COLUMNS = 12, 6, 2
+
+Body = Mapping[str, Any]
+Metric = list[object]
+
+
+def ensure_dashboard(account: Account, name: str, body: Body, tags: Mapping[str, str]) -> Change:
+    """Make a dashboard; its tags are given to it at the start and not compared."""
+    cloudwatch = account.clients.cloudwatch
+    text = json.dumps(body)
+    tag_list: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
+    return converge(
+        account,
+        Resource(
+            kind="dashboard",
+            name=name,
+            wanted={"body": body},
+            actual=_read(account, name),
+            create=lambda: cloudwatch.put_dashboard(
+                DashboardName=name, DashboardBody=text, Tags=tag_list
+            ),
+            created_with=frozenset({"body"}),
+            updates=[
+                Update(
+                    frozenset({"body"}),
+                    lambda: cloudwatch.put_dashboard(DashboardName=name, DashboardBody=text),
+                )
+            ],
+        ),
+    )
+
+
+def dashboard_body(names: Names) -> Body:
+    """Return what the dashboard shows, as CloudWatch has it.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+    """
+    freshness = _graph(
+        "Seconds from source to warehouse",
+        names,
+        [_count("SourceToWarehouse", "load", names, "Maximum")],
+        limit=FRESH_SECONDS,
+    )
+    rows = [_count("RowsExtracted", "extract", names), _count("RowsLoaded", "load", names)]
+    trouble = [
+        _count("RowsQuarantined", "transform", names),
+        _count("TablesStopped", "extract", names, "Maximum"),
+    ]
+    queue: Metric = ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", names.queue]
+    graphs = [
+        freshness,
+        _graph("Rows that changed, and rows loaded", names, rows),
+        _graph("Rows quarantined, and tables left out", names, trouble),
+        _graph("Failed events in the queue", names, [[*queue, {"stat": "Maximum"}]]),
+        _graph("Errors", names, _lambda("Errors", names, "Sum")),
+        _graph("Throttles", names, _lambda("Throttles", names, "Sum")),
+        _graph("Runs", names, _lambda("Invocations", names, "Sum")),
+        _graph("Milliseconds of a run", names, _lambda("Duration", names, "Maximum")),
+    ]
+    arns = [alarm.arn for alarm in alarms(names)]
+    overview = {"type": "alarm", "properties": {"title": "Alarms", "alarms": arns}}
+    return {"widgets": [{**overview, **_place(0, wide=True)}, *_arranged(graphs)]}
+
+
+def remove_dashboard(account: Account, name: str) -> bool:
+    """Remove a dashboard; return whether there was one."""
+    cloudwatch = account.clients.cloudwatch
+    return remove(
+        account,
+        lambda: cloudwatch.get_dashboard(DashboardName=name),
+        lambda: cloudwatch.delete_dashboards(DashboardNames=[name]),
+        ABSENT,
+    )
+
+
+def _read(account: Account, name: str) -> dict[str, Any] | None:
+    cloudwatch = account.clients.cloudwatch
+    answer = found(lambda: cloudwatch.get_dashboard(DashboardName=name), ABSENT)
+    return answer and {"body": json.loads(answer["DashboardBody"])}
+
+
+def _count(metric: str, service: str, names: Names, statistic: str = "Sum") -> Metric:
+    """Return a metric that a function counts."""
+    return [names.prefix, metric, "service", service, {"stat": statistic}]
+
+
+def _lambda(metric: str, names: Names, statistic: str) -> list[Metric]:
+    """Return a metric that Lambda counts, of each function."""
+    functions = [names.function(spec.use) for spec in specs.FUNCTIONS]
+    return [["AWS/Lambda", metric, "FunctionName", name, {"stat": statistic}] for name in functions]
+
+
+def _graph(
+    title: str, names: Names, metrics: Sequence[Metric], limit: float | None = None
+) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "title": title,
+        "view": "timeSeries",
+        "region": names.region,
+        "period": PERIOD_SECONDS,
+        "metrics": list(metrics),
+    }
+    if limit is not None:
+        properties["annotations"] = {"horizontal": [{"label": "alarm", "value": limit}]}
+    return {"type": "metric", "properties": properties}
+
+
+def _arranged(graphs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**graph, **_place(COLUMNS + number)} for number, graph in enumerate(graphs)]
+
+
+def _place(number: int, wide: bool = False) -> dict[str, int]:
+    """Return the place of a widget, counted in rows of two."""
+    return {
+        "x": number % COLUMNS * WIDTH,
+        "y": number // COLUMNS * HEIGHT,
+        "width": WIDTH * COLUMNS if wide else WIDTH,
+        "height": HEIGHT,
+    }

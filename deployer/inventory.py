@@ -1,0 +1,128 @@
+"""What a deployment consists of, found by name and by tag, and how each kind is taken away.
+
+By tag, because an earlier version may have given a thing another name. Names are compared whole:
+what only begins like one of ours belongs to somebody else.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from deployer import (
+    alarms,
+    dashboard,
+    events,
+    iam,
+    lambda_functions,
+    lambda_layers,
+    logs,
+    s3_notifications,
+    s3_removal,
+    secrets,
+    sns,
+    specs,
+    sqs,
+)
+from deployer.account import Account
+from deployer.alarm_specs import alarms as all_alarms
+from deployer.errors import ConflictError
+from deployer.names import BucketUse, FunctionUse, Names, RuleUse, SecretUse
+
+# Removes a thing by name and says whether it was there; a planning account removes nothing.
+Remover = Callable[[Account, str], bool]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A thing in the account; `name` is what tells it from others of its kind."""
+
+    kind: str
+    name: str
+
+
+def named(names: Names) -> Iterator[Thing]:
+    """Return all that a deployment of these names makes."""
+    for rule in get_args(RuleUse):
+        yield Thing("rule", names.rule(rule))
+    yield Thing("notification", f"{names.bucket('ingestion')}/{names.function('transform')}")
+    for function in get_args(FunctionUse):
+        yield Thing("function", names.function(function))
+        yield Thing("role", names.role(function))
+        yield Thing("log group", names.log_group(function))
+    for layer in specs.LAYERS:
+        yield Thing("layer", names.layer(layer))
+    for alarm in all_alarms(names):
+        yield Thing("alarm", alarm.name)
+    yield Thing("dashboard", names.dashboard)
+    yield Thing("topic", names.topic)
+    yield Thing("queue", names.queue)
+    for secret in get_args(SecretUse):
+        yield Thing("secret", names.secret(secret))
+    for bucket in get_args(BucketUse):
+        yield Thing("bucket", names.bucket(bucket))
+
+
+def tagged(account: Account, names: Names) -> Iterator[Thing]:
+    """Return all that carries the tags of this deployment; AWS tells no tags of layers and roles.
+
+    The listing is late by minutes: what it has may be gone.
+    """
+    tags = specs.own_tags(names.project, names.stage)
+    filters: Any = [{"Key": key, "Values": [value]} for key, value in tags.items()]
+    pages = account.clients.tagging.get_paginator("get_resources").paginate(TagFilters=filters)
+    for page in pages:
+        for resource in page["ResourceTagMappingList"]:
+            yield parse_arn(resource["ResourceARN"])
+
+
+def parse_arn(arn: str) -> Thing:
+    """Return the thing that an ARN names; its kind is `other` when a deployment makes no such."""
+    for kind, pattern in ARNS.items():
+        if match := pattern.fullmatch(arn):
+            return Thing(kind, match["name"])
+    return Thing("other", arn)
+
+
+def _remove_topic(account: Account, name: str) -> bool:
+    return sns.remove_topic(account, f"arn:aws:sns:{account.region}:{account.id}:{name}")
+
+
+def _refuse(account: Account, arn: str) -> bool:
+    raise ConflictError(
+        f"{arn}: it carries the tags of this deployment, but no deployment makes such a thing. "
+        "Remove it, or its tags, yourself."
+    )
+
+
+REMOVERS: Mapping[str, Remover] = {
+    "rule": events.remove_rule,
+    "notification": s3_notifications.remove_notification,
+    "function": lambda_functions.remove_function,
+    "role": iam.remove_role,
+    "layer": lambda_layers.remove_layer,
+    "alarm": alarms.remove_alarm,
+    "dashboard": dashboard.remove_dashboard,
+    "topic": _remove_topic,
+    "queue": sqs.remove_queue,
+    "secret": secrets.remove_secret,
+    "bucket": s3_removal.remove_bucket,
+    "log group": logs.remove_log_group,
+    "other": _refuse,
+}
+ARNS: Mapping[str, re.Pattern[str]] = {
+    kind: re.compile(f"arn:aws:{pattern}")
+    for kind, pattern in (
+        ("rule", r"events:[^:]+:\d+:rule/(?P<name>[^/]+)"),
+        ("function", r"lambda:[^:]+:\d+:function:(?P<name>[^:]+)"),
+        ("role", r"iam::\d+:role/(?P<name>[^/]+)"),
+        ("alarm", r"cloudwatch:[^:]+:\d+:alarm:(?P<name>.+)"),
+        ("dashboard", r"cloudwatch::\d+:dashboard/(?P<name>.+)"),
+        ("topic", r"sns:[^:]+:\d+:(?P<name>[^:]+)"),
+        ("queue", r"sqs:[^:]+:\d+:(?P<name>[^:]+)"),
+        # AWS appends six characters of its own choice.
+        ("secret", r"secretsmanager:[^:]+:\d+:secret:(?P<name>.+)-.{6}"),
+        ("bucket", r"s3:::(?P<name>[^/]+)"),
+        ("log group", r"logs:[^:]+:\d+:log-group:(?P<name>[^:]+)(:\*)?"),
+    )
+}

@@ -1,0 +1,65 @@
+"""The receipt of a teardown: what became of everything that the deployment may have made."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+# "lapses" is what AWS removes by itself, "kept" what was asked to be left.
+Outcome = Literal["removed", "already gone", "kept", "lapses", "stays"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What became of one thing; `why` is empty where the outcome says it all."""
+
+    kind: str
+    name: str
+    outcome: Outcome
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a teardown did and found; it is complete when nothing stays."""
+
+    account: str
+    region: str
+    project: str
+    stage: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything is gone, but for what was to be kept and what AWS lets go."""
+        return "stays" not in self._counts()
+
+    def document(self) -> dict[str, Any]:
+        """Return all of it for JSON."""
+        return {**asdict(self), "complete": self.is_complete}
+
+    def text(self) -> str:
+        """Return it for a person: a line for each thing, and the sum."""
+        whose = f"{self.project}-{self.stage} in account {self.account}, region {self.region}"
+        counts = self._counts()
+        if set(counts) <= {"already gone"}:
+            return f"Nothing to remove: nothing of {whose}."
+        return "\n".join([*self._lines(), _sum(counts, whose)])
+
+    def _lines(self) -> Iterator[str]:
+        for entry in self.entries:
+            yield f"{entry.outcome:<13}{entry.kind:<14}{entry.name}"
+            if entry.why:
+                yield f"             {entry.why}"
+
+    def _counts(self) -> Counter[Outcome]:
+        return Counter(entry.outcome for entry in self.entries)
+
+
+def _sum(counts: Counter[Outcome], whose: str) -> str:
+    removed = f"{counts['removed']} removed"
+    if counts["stays"]:
+        stays = f"{counts['stays']} cannot be removed"
+        return f"{removed}, {stays} of {whose}. Run again when the reasons above are mended."
+    kept = f"{counts['kept']} kept, nothing else" if counts["kept"] else "nothing"
+    return f"{removed}, {kept} left of {whose}."

@@ -1,0 +1,188 @@
+"""What is deployed and how it is doing, read from the account alone.
+
+Works wherever something is missing: in an empty account, and in the middle of a deployment or a
+teardown. Nothing here writes, and nothing asks a database.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from deployer import sns, specs, sqs
+from deployer.account import Account
+from deployer.alarm_specs import alarms
+from deployer.batchlog import BatchLog, newest_marker
+from deployer.errors import explaining
+from deployer.names import FunctionUse, Names
+from deployer.reading import found
+
+NO_BUCKET = "NoSuchBucket"
+EXPIRY_TAG = "expires-at"
+SHORT = 12  # digits of a fingerprint that tell two apart
+REASONS = 5  # of a table's quarantine that are told, the most frequent ones
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class FunctionStatus:
+    """A deployed function; `state` is that of AWS, such as Active, times are ISO 8601."""
+
+    state: str
+    last_modified: str
+    expires_at: str | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The newest batch of a stage; `snapshot_at` is when its rows were true. ISO 8601 in UTC."""
+
+    number: int
+    written_at: str
+    snapshot_at: str
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """Open rows of one source table, and how many there are for each of the first reasons."""
+
+    rows: int
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Status:
+    """A deployment; what is not there is None or left out.
+
+    `functions` and `batches` are by function, `quarantine`, `stopped` (why the newest batch left a
+    table out) and `fingerprints` by source table, `alarms` the state of those that are not OK.
+    `source_to_warehouse` are the seconds that the newest loaded batch took, `snapshot_age` those
+    since its snapshot. `unconfirmed` are e-mail addresses that get nothing until they confirm.
+    """
+
+    is_deployed: bool
+    functions: Mapping[FunctionUse, FunctionStatus | None]
+    batches: Mapping[FunctionUse, Batch | None]
+    source_to_warehouse: float | None
+    snapshot_age: float | None
+    quarantine: Mapping[str, Quarantined]
+    stopped: Mapping[str, str]
+    fingerprints: Mapping[str, str]
+    alarms: Mapping[str, str]
+    failed_events: int | None
+    unconfirmed: list[str]
+    hours_left: float | None
+
+
+def read_status(account: Account, names: Names, now: datetime) -> Status:
+    """Read how a deployment is doing; `now` has a time zone.
+
+    Raises:
+        DeployError: AWS refuses a look, or does not accept the credentials.
+    """
+    with explaining("status"), ThreadPoolExecutor() as threads:
+        reading_functions = threads.submit(_functions, account, names)
+        reading_ingested = threads.submit(_newest, account, names.bucket("ingestion"))
+        reading_processed = threads.submit(_newest, account, names.bucket("processed"))
+        reading_marker = threads.submit(_marker, account, names.bucket("processed"))
+        reading_alarms = threads.submit(_not_ok, account, names)
+        reading_queue = threads.submit(sqs.count_messages, account, names.queue)
+        reading_emails = threads.submit(sns.unconfirmed, account, names.topic_arn)
+        functions, marker = reading_functions.result(), reading_marker.result()
+        ingested, processed = reading_ingested.result(), reading_processed.result()
+        tables = ingested["tables"] if ingested else {}
+        return Status(
+            is_deployed=any(functions.values()),
+            functions=functions,
+            batches={
+                "extract": _batch(ingested),
+                "transform": _batch(processed),
+                "load": _batch(marker),
+            },
+            source_to_warehouse=marker["age_seconds"] if marker else None,
+            snapshot_age=_seconds_since(marker["source"]["snapshot_at"], now) if marker else None,
+            quarantine=_quarantine(account, names.bucket("processed"), processed),
+            stopped={name: table["error"] for name, table in tables.items() if table["error"]},
+            fingerprints={name: table["fingerprint"][:SHORT] for name, table in tables.items()},
+            alarms=reading_alarms.result(),
+            failed_events=reading_queue.result(),
+            unconfirmed=reading_emails.result(),
+            hours_left=_hours_left(functions, now),
+        )
+
+
+def _functions(account: Account, names: Names) -> dict[FunctionUse, FunctionStatus | None]:
+    return {spec.use: _function(account, names.function(spec.use)) for spec in specs.FUNCTIONS}
+
+
+def _function(account: Account, name: str) -> FunctionStatus | None:
+    client = account.clients.lambda_
+    answer = found(lambda: client.get_function(FunctionName=name), "ResourceNotFoundException")
+    if answer is None:
+        return None
+    configuration = answer["Configuration"]
+    return FunctionStatus(
+        state=configuration.get("State", "unknown"),
+        last_modified=configuration.get("LastModified", ""),
+        expires_at=answer.get("Tags", {}).get(EXPIRY_TAG),
+    )
+
+
+def _newest(account: Account, bucket: str) -> Document | None:
+    log = BatchLog(account.clients.s3, bucket, specs.BATCH_LOG)
+    return found(log.newest_document, NO_BUCKET)
+
+
+def _marker(account: Account, bucket: str) -> Document | None:
+    return found(lambda: newest_marker(account.clients.s3, bucket), NO_BUCKET)
+
+
+def _batch(document: Document | None) -> Batch | None:
+    if document is None:
+        return None
+    return Batch(document["batch"], document["written_at"], document["source"]["snapshot_at"])
+
+
+def _not_ok(account: Account, names: Names) -> dict[str, str]:
+    ours = [alarm.name for alarm in alarms(names)]
+    answer = account.clients.cloudwatch.describe_alarms(AlarmNames=ours)
+    states = {alarm["AlarmName"]: str(alarm["StateValue"]) for alarm in answer["MetricAlarms"]}
+    return {name: states[name] for name in ours if states.get(name, "OK") != "OK"}
+
+
+def _quarantine(
+    account: Account, bucket: str, processed: Document | None
+) -> dict[str, Quarantined]:
+    entries = processed["quarantine"] if processed else {}
+    return {
+        table: Quarantined(entry["rows"], _reasons(account, bucket, entry["file"]))
+        for table, entry in entries.items()
+        if entry["rows"]
+    }
+
+
+def _reasons(account: Account, bucket: str, key: str) -> dict[str, int]:
+    # Only a quarantine that is not empty is a reason to load it.
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    answer = found(lambda: account.clients.s3.get_object(Bucket=bucket, Key=key), "NoSuchKey")
+    if answer is None:
+        return {}
+    body = pa.BufferReader(answer["Body"].read())
+    reasons = pq.read_table(body, columns=["_reason"])["_reason"].to_pylist()
+    return dict(Counter(reasons).most_common(REASONS))
+
+
+def _hours_left(
+    functions: Mapping[FunctionUse, FunctionStatus | None], now: datetime
+) -> float | None:
+    ends = [each.expires_at for each in functions.values() if each and each.expires_at]
+    return -_seconds_since(min(ends), now) / 3600 if ends else None
+
+
+def _seconds_since(moment: str, now: datetime) -> float:
+    return (now - datetime.fromisoformat(moment)).total_seconds()

@@ -1,0 +1,116 @@
+"""How a status looks to a person, within 80 columns."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from deployer.status import Batch, FunctionStatus, Status
+from deployer.terminal import table
+
+FINGERPRINTS_A_LINE = 2
+EXACT_BELOW = 10  # seconds
+
+
+def status_view(status: Status) -> tuple[Table, Table]:
+    """Return the functions with their newest batches, and everything else beneath."""
+    return _functions(status), _findings(status)
+
+
+def _functions(status: Status) -> Table:
+    shown = table(
+        "function", "state", "deployed", "batch", "written (UTC)", numbers=frozenset({"batch"})
+    )
+    for use, function in status.functions.items():
+        shown.add_row(use, *_deployed(function), *_newest(status.batches.get(use)))
+    return shown
+
+
+def _deployed(function: FunctionStatus | None) -> tuple[str, str]:
+    if function is None:
+        return "not deployed", ""
+    return function.state, _minute(function.last_modified)
+
+
+def _newest(batch: Batch | None) -> tuple[str, str]:
+    return (f"{batch.number:,}", _minute(batch.written_at)) if batch else ("", "")
+
+
+def _findings(status: Status) -> Table:
+    shown = Table.grid(padding=(0, 2, 0, 0))
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    before = ""
+    for label, text in _lines(status):
+        shown.add_row("" if label == before else label, text)
+        before = label
+    return shown
+
+
+def _lines(status: Status) -> Iterator[tuple[str, Text]]:
+    """Yield what there is to say, each with its label; what somebody must act on is red."""
+    yield "freshness", _freshness(status)
+    for name, why in status.stopped.items():
+        yield "left out", _red(f"{name}: {why}")
+    for name, held in status.quarantine.items():
+        yield "quarantine", _red(f"{name}: {_counted(held.rows, 'row')}")
+        for reason, rows in held.reasons.items():
+            yield "quarantine", Text(f"  {rows:,} x {reason}")
+    ringing = [name for name, state in status.alarms.items() if state == "ALARM"]
+    for name in ringing:
+        yield "alarms", _red(name)
+    if without := len(status.alarms) - len(ringing):
+        yield "alarms", Text(f"{_counted(without, 'alarm')} without data yet")
+    if status.failed_events:
+        yield "queue", _red(_counted(status.failed_events, "event") + " that failed for good")
+    for email in status.unconfirmed:
+        yield "e-mail", _red(f"{email} gets nothing until the mail from AWS is confirmed")
+    if status.hours_left is not None:
+        yield "sandbox", _expiry(status.hours_left)
+    for line in _fingerprints(status):
+        yield "columns", Text(line)
+
+
+def _freshness(status: Status) -> Text:
+    loaded, ingested = status.batches.get("load"), status.batches.get("extract")
+    if loaded is None or status.snapshot_age is None or status.source_to_warehouse is None:
+        return Text("no batch has been loaded")
+    waiting = ingested.number - loaded.number if ingested else 0
+    text = Text(
+        f"batch {loaded.number:,} is the source of {_duration(status.snapshot_age)} ago, loaded "
+        f"within {_duration(status.source_to_warehouse)}; "
+    )
+    if waiting > 0:
+        return text + _red(f"{_counted(waiting, 'batch')} waiting")
+    return text + Text("none is waiting")
+
+
+def _expiry(hours: float) -> Text:
+    return Text(f"expires in {hours:.1f} hours") if hours > 0 else _red("has expired")
+
+
+def _fingerprints(status: Status) -> Iterator[str]:
+    cells = [f"{name:<15} {digits:<12}" for name, digits in status.fingerprints.items() if digits]
+    for first in range(0, len(cells), FINGERPRINTS_A_LINE):
+        yield "  ".join(cells[first : first + FINGERPRINTS_A_LINE]).rstrip()
+
+
+def _minute(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M}" if moment else ""
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= EXACT_BELOW else f"{seconds:.1f} s"
+
+
+def _counted(number: int, noun: str) -> str:
+    plural = {"batch": "batches"}.get(noun, f"{noun}s")
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def _red(text: str) -> Text:
+    return Text(text, "red")

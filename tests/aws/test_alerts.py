@@ -1,0 +1,280 @@
+"""The topic, the one who is subscribed to it, the alarms and the dashboard."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deployer import sns
+from deployer.account import Account, Clients
+from deployer.changes import Change
+from tests.aws.faults import stubbed
+from tests.aws.sandbox import Sandbox, pending
+
+TOPIC = "totesys-etl-dev-alerts"
+TOPIC_ARN = f"arn:aws:sns:eu-west-2:123456789012:{TOPIC}"
+ALARM = "totesys-etl-dev-freshness"
+ALARM_ARN = f"arn:aws:cloudwatch:eu-west-2:123456789012:alarm:{ALARM}"
+DASHBOARD = "totesys-etl-dev-eu-west-2"
+
+
+def tampered(aws: Clients, **changed: Any) -> None:
+    """Put an alarm as it is, but for what is changed."""
+    (alarm,) = aws.cloudwatch.describe_alarms(AlarmNames=[ALARM])["MetricAlarms"]
+    known = aws.cloudwatch.meta.service_model.operation_model("PutMetricAlarm").input_shape
+    assert known is not None
+    kept: Any = {name: value for name, value in alarm.items() if name in known.members and value}
+    aws.cloudwatch.put_metric_alarm(**{**kept, **changed})
+
+
+# What is done behind the deployment's back, and what is then to be repaired.
+TAMPERINGS: dict[str, tuple[Callable[[Clients], object], list[tuple[str, str, list[str]]]]] = {
+    "alarm threshold": (
+        lambda aws: tampered(aws, Threshold=86400.0),
+        [("alarm", "updated", ["Threshold"])],
+    ),
+    "alarm tells nobody": (
+        lambda aws: tampered(aws, AlarmActions=[]),
+        [("alarm", "updated", ["AlarmActions"])],
+    ),
+    "alarm is off": (
+        lambda aws: aws.cloudwatch.disable_alarm_actions(AlarmNames=[ALARM]),
+        [("alarm", "updated", ["ActionsEnabled"])],
+    ),
+    "alarm waits for more": (
+        lambda aws: tampered(aws, EvaluationPeriods=3, DatapointsToAlarm=2),
+        [("alarm", "updated", ["DatapointsToAlarm", "EvaluationPeriods"])],
+    ),
+    "alarm tags": (
+        lambda aws: aws.cloudwatch.untag_resource(ResourceARN=ALARM_ARN, TagKeys=["stage"]),
+        [("alarm", "updated", ["tags"])],
+    ),
+    "dashboard": (
+        lambda aws: aws.cloudwatch.put_dashboard(
+            DashboardName=DASHBOARD, DashboardBody='{"widgets": []}'
+        ),
+        [("dashboard", "updated", ["body"])],
+    ),
+    "dashboard is gone": (
+        lambda aws: aws.cloudwatch.delete_dashboards(DashboardNames=[DASHBOARD]),
+        [("dashboard", "created", ["body"])],
+    ),
+    "topic policy": (
+        lambda aws: aws.sns.set_topic_attributes(
+            TopicArn=TOPIC_ARN, AttributeName="Policy", AttributeValue='{"Statement": []}'
+        ),
+        [("topic", "updated", ["policy"])],
+    ),
+    "topic sender": (
+        lambda aws: aws.sns.set_topic_attributes(
+            TopicArn=TOPIC_ARN, AttributeName="DisplayName", AttributeValue="somebody"
+        ),
+        [("topic", "updated", ["sender"])],
+    ),
+    "topic tags": (
+        lambda aws: aws.sns.untag_resource(ResourceArn=TOPIC_ARN, TagKeys=["stage"]),
+        [("topic", "updated", ["tags"])],
+    ),
+    "topic is gone": (
+        lambda aws: aws.sns.delete_topic(TopicArn=TOPIC_ARN),
+        [
+            ("topic", "created", ["policy", "sender", "tags"]),
+            ("subscription", "created", ["e-mail"]),
+        ],
+    ),
+    "subscription is gone": (
+        lambda aws: aws.sns.unsubscribe(
+            SubscriptionArn=aws.sns.list_subscriptions()["Subscriptions"][0]["SubscriptionArn"]
+        ),
+        [("subscription", "created", ["e-mail"])],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TAMPERINGS)
+def test_tampering_is_named_and_repaired(sandbox: Sandbox, case: str) -> None:
+    """One attribute changed behind our back: plan names it, deploy repairs exactly it."""
+    tamper, expected = TAMPERINGS[case]
+    sandbox.deploy()
+    tamper(sandbox.account.clients)
+
+    assert pending(sandbox.plan()) == expected
+    assert pending(sandbox.deploy()) == expected
+    assert pending(sandbox.plan()) == []
+
+
+def test_a_deleted_alarm_comes_back_alone(sandbox: Sandbox) -> None:
+    """The plan names the alarm that is gone, and deploy makes that one again."""
+    sandbox.deploy()
+    sandbox.account.clients.cloudwatch.delete_alarms(AlarmNames=[ALARM])
+    sandbox.writes.clear()
+
+    planned, done = sandbox.plan(), sandbox.deploy()
+
+    assert [change.name for change in planned if change.action == "created"] == [ALARM]
+    assert [change.name for change in done if change.action == "created"] == [ALARM]
+    assert sandbox.writes == ["PutMetricAlarm"]
+
+
+def test_every_alarm_tells_the_topic_when_it_rings_and_when_it_ends(sandbox: Sandbox) -> None:
+    """Whoever is subscribed hears of a failure, and that it is over."""
+    sandbox.deploy()
+
+    alarms = sandbox.account.clients.cloudwatch.describe_alarms()["MetricAlarms"]
+    assert {
+        (*alarm["AlarmActions"], *alarm["OKActions"], alarm["ActionsEnabled"]) for alarm in alarms
+    } == {(TOPIC_ARN, TOPIC_ARN, True)}
+
+
+def emails(sandbox: Sandbox) -> list[str]:
+    answer = sandbox.account.clients.sns.list_subscriptions_by_topic(TopicArn=TOPIC_ARN)
+    return sorted(subscription["Endpoint"] for subscription in answer["Subscriptions"])
+
+
+def subscriptions(changes: list[Change]) -> list[tuple[str, object]]:
+    return [
+        (change.action, change.differences.get("e-mail"))
+        for change in changes
+        if change.kind == "subscription"
+    ]
+
+
+def test_another_address_takes_the_place_of_ours(sandbox: Sandbox) -> None:
+    """A changed ALERT_EMAIL is subscribed, the former one is not any more, a colleague stays."""
+    sandbox.deploy()
+    sandbox.account.clients.sns.subscribe(
+        TopicArn=TOPIC_ARN, Protocol="email", Endpoint="colleague@example.com"
+    )
+    sandbox.settings = replace(sandbox.settings, alert_email="new@example.com")
+
+    changes = sandbox.deploy()
+
+    assert subscriptions(changes) == [("updated", ("team@example.com", "new@example.com"))]
+    assert emails(sandbox) == ["colleague@example.com", "new@example.com"]
+    assert pending(sandbox.plan()) == []
+
+
+def test_no_address_subscribes_nobody(sandbox: Sandbox) -> None:
+    """Without ALERT_EMAIL nobody is subscribed, and an address that was ours is not any more."""
+    with_email = sandbox.settings
+    sandbox.settings = replace(with_email, alert_email=None)
+    sandbox.deploy()
+    assert emails(sandbox) == []
+    sandbox.settings = with_email
+    sandbox.deploy()
+    assert emails(sandbox) == ["team@example.com"]
+    sandbox.settings = replace(with_email, alert_email=None)
+
+    changes = sandbox.deploy()
+
+    assert subscriptions(changes) == [("updated", ("team@example.com", None))]
+    assert emails(sandbox) == []
+    assert pending(sandbox.plan()) == []
+
+
+def test_an_address_in_other_letters_is_the_same(sandbox: Sandbox) -> None:
+    """Mail knows no upper and lower case: nobody is asked to confirm a second time."""
+    sandbox.deploy()
+    sandbox.writes.clear()
+    sandbox.settings = replace(sandbox.settings, alert_email="Team@Example.com")
+
+    assert subscriptions(sandbox.deploy()) == [("left", None)]
+    assert sandbox.writes == []
+
+
+def test_a_replacement_that_broke_off_is_finished(sandbox: Sandbox) -> None:
+    """When the former address could not be removed, the next deployment does it."""
+    sandbox.deploy()
+    sandbox.account.clients.sns.subscribe(
+        TopicArn=TOPIC_ARN, Protocol="email", Endpoint="new@example.com"
+    )
+    sandbox.settings = replace(sandbox.settings, alert_email="new@example.com")
+
+    sandbox.deploy()
+
+    assert emails(sandbox) == ["new@example.com"]
+    assert pending(sandbox.plan()) == []
+
+
+def marked(email: str) -> dict[str, Any]:
+    return {"Tags": [{"Key": sns.MARK, "Value": sns.mark_of(email)}]}
+
+
+def listed(*subscriptions: tuple[str, str]) -> dict[str, Any]:
+    return {
+        "Subscriptions": [
+            {"Protocol": "email", "Endpoint": email, "SubscriptionArn": arn, "TopicArn": TOPIC_ARN}
+            for email, arn in subscriptions
+        ]
+    }
+
+
+def test_an_unconfirmed_address_is_not_asked_again(account: Account) -> None:
+    """A second deployment sends no second mail to somebody who has not confirmed the first."""
+    with stubbed(account.clients.sns) as stubber:
+        stubber.add_response("list_tags_for_resource", marked("team@example.com"))
+        stubber.add_response(
+            "list_subscriptions_by_topic", listed(("team@example.com", sns.UNCONFIRMED))
+        )
+        change = sns.ensure_subscription(account, TOPIC, TOPIC_ARN, "team@example.com")
+
+    assert change == Change("subscription", TOPIC, "left")
+
+
+def test_an_unconfirmed_address_cannot_be_removed(account: Account) -> None:
+    """SNS lets go of it by itself; it is no error, and no call is made that could not succeed."""
+    with stubbed(account.clients.sns) as stubber:
+        stubber.add_response("list_tags_for_resource", marked("old@example.com"))
+        stubber.add_response(
+            "list_subscriptions_by_topic", listed(("old@example.com", sns.UNCONFIRMED))
+        )
+        stubber.add_response(
+            "subscribe",
+            {},
+            {"TopicArn": TOPIC_ARN, "Protocol": "email", "Endpoint": "new@example.com"},
+        )
+        stubber.add_response(
+            "tag_resource", {}, {"ResourceArn": TOPIC_ARN, **marked("new@example.com")}
+        )
+        change = sns.ensure_subscription(account, TOPIC, TOPIC_ARN, "new@example.com")
+
+    assert change.differences == {
+        "e-mail": (
+            "old@example.com (never confirmed: it goes by itself within 48 hours)",
+            "new@example.com",
+        )
+    }
+
+
+def test_who_has_left_is_subscribed_again(account: Account) -> None:
+    """A subscription that was ended, which SNS lists for a while, does not count."""
+    with stubbed(account.clients.sns) as stubber:
+        stubber.add_response("list_tags_for_resource", marked("team@example.com"))
+        stubber.add_response("list_subscriptions_by_topic", listed(("team@example.com", "Deleted")))
+        stubber.add_response("subscribe", {})
+        stubber.add_response("tag_resource", {})
+        change = sns.ensure_subscription(account, TOPIC, TOPIC_ARN, "team@example.com")
+
+    assert change.action == "created"
+
+
+def test_a_topic_without_a_policy_gets_one(account: Account) -> None:
+    """Alarms are let in also where SNS reports no policy at all."""
+    policy = {"Version": "2012-10-17", "Statement": []}
+    with stubbed(account.clients.sns) as stubber:
+        stubber.add_response("get_topic_attributes", {"Attributes": {"DisplayName": TOPIC}})
+        stubber.add_response("list_tags_for_resource", {"Tags": []})
+        stubber.add_response(
+            "set_topic_attributes",
+            {},
+            {
+                "TopicArn": TOPIC_ARN,
+                "AttributeName": "Policy",
+                "AttributeValue": json.dumps(policy),
+            },
+        )
+        change = sns.ensure_topic(account, TOPIC, TOPIC_ARN, policy, {})
+
+    assert (change.action, list(change.differences)) == ("updated", ["policy"])

@@ -1,0 +1,217 @@
+"""The status of a deployment: read from the account alone, wherever something is missing."""
+
+import io
+import json
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from deployer.account import Account
+from deployer.errors import AwsError
+from deployer.names import Names
+from deployer.status import Batch, Quarantined, Status, read_status
+from tests.aws.faults import Faults
+from tests.aws.sandbox import Sandbox
+
+NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
+NOW = datetime(2025, 1, 30, 12, 0, tzinfo=UTC)
+ALARM = "totesys-etl-dev-freshness"
+
+
+def source(minute: int) -> dict[str, Any]:
+    return {"snapshot_at": f"2025-01-30T11:{minute:02}:00Z"}
+
+
+def put(account: Account, bucket: str, key: str, document: dict[str, Any] | bytes) -> None:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    account.clients.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def put_batches(account: Account) -> None:
+    """Write two ingested batches, both processed, one of them loaded."""
+    table = {"fingerprint": "0123456789abcdef", "error": None}
+    for number in (1, 2):
+        common = {
+            "batch": number,
+            "written_at": f"2025-01-30T11:{number:02}:30Z",
+            "source": source(number),
+        }
+        tables = {"staff": table, "design": {"fingerprint": "", "error": "column is gone"}}
+        key = f"batches/{number:010d}.json"
+        put(account, NAMES.bucket("ingestion"), key, {**common, "tables": tables})
+        entries = {
+            "payment": {"file": "quarantine/payment/0000000001.parquet", "rows": 3},
+            "staff": {"file": "quarantine/staff/0000000001.parquet", "rows": 0},
+        }
+        put(account, NAMES.bucket("processed"), key, {**common, "quarantine": entries})
+    marker = {
+        "batch": 1,
+        "written_at": "2025-01-30T11:01:42.5Z",
+        "source": source(1),
+        "age_seconds": 42.5,
+    }
+    put(account, NAMES.bucket("processed"), "loaded/0000000001.json", marker)
+    rows = pa.table({"_reason": ["NaN", "late", "NaN"]})
+    sink = io.BytesIO()
+    pq.write_table(rows, sink)
+    put(
+        account,
+        NAMES.bucket("processed"),
+        "quarantine/payment/0000000001.parquet",
+        sink.getvalue(),
+    )
+
+
+def test_an_empty_account_has_a_status(account: Account) -> None:
+    """Where nothing is deployed, nothing is found, and nothing fails."""
+    assert read_status(account, NAMES, NOW) == Status(
+        is_deployed=False,
+        functions={"extract": None, "transform": None, "load": None},
+        batches={"extract": None, "transform": None, "load": None},
+        source_to_warehouse=None,
+        snapshot_age=None,
+        quarantine={},
+        stopped={},
+        fingerprints={},
+        alarms={},
+        failed_events=None,
+        unconfirmed=[],
+        hours_left=None,
+    )
+
+
+def test_a_deployment_is_told_in_full(sandbox: Sandbox) -> None:
+    """Functions, batches, freshness, quarantine, drift, alarms, queue and expiry are all there."""
+    sandbox.deploy()
+    clients = sandbox.account.clients
+    put_batches(sandbox.account)
+    clients.cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue="ALARM", StateReason="test")
+    url = clients.sqs.get_queue_url(QueueName=NAMES.queue)["QueueUrl"]
+    clients.sqs.send_message(QueueUrl=url, MessageBody="lost")
+
+    status = read_status(sandbox.account, NAMES, NOW)
+
+    assert status.is_deployed
+    assert [function and function.state for function in status.functions.values()] == ["Active"] * 3
+    assert replace(status, functions={}) == Status(
+        is_deployed=True,
+        functions={},
+        batches={
+            "extract": Batch(2, "2025-01-30T11:02:30Z", "2025-01-30T11:02:00Z"),
+            "transform": Batch(2, "2025-01-30T11:02:30Z", "2025-01-30T11:02:00Z"),
+            "load": Batch(1, "2025-01-30T11:01:42.5Z", "2025-01-30T11:01:00Z"),
+        },
+        source_to_warehouse=42.5,
+        snapshot_age=59 * 60.0,
+        quarantine={"payment": Quarantined(3, {"NaN": 2, "late": 1})},
+        stopped={"design": "column is gone"},
+        fingerprints={"staff": "0123456789ab", "design": ""},
+        alarms={ALARM: "ALARM"},
+        failed_events=1,
+        unconfirmed=[],
+        hours_left=30.0,
+    )
+
+
+def test_a_status_is_json(sandbox: Sandbox) -> None:
+    """What a program reads is the same document, by the names of its fields."""
+    sandbox.deploy()
+    put_batches(sandbox.account)
+
+    document = json.loads(json.dumps(asdict(read_status(sandbox.account, NAMES, NOW))))
+
+    assert document["is_deployed"] is True
+    assert document["batches"]["load"] == {
+        "number": 1,
+        "written_at": "2025-01-30T11:01:42.5Z",
+        "snapshot_at": "2025-01-30T11:01:00Z",
+    }
+    assert document["functions"]["extract"]["expires_at"] == "2025-01-31T18:00:00+00:00"
+
+
+def test_the_warehouse_that_was_loaded_last_counts(sandbox: Sandbox) -> None:
+    """After a move to another warehouse its own, younger markers are told."""
+    sandbox.deploy()
+    put_batches(sandbox.account)
+    for folder, minute in (("warehouse-0123/", 30), ("warehouse-4567/", 20)):
+        marker = {
+            "batch": minute,
+            "written_at": f"2025-01-30T11:{minute}:00Z",
+            "source": source(minute),
+            "age_seconds": 1.0,
+        }
+        key = f"loaded/{folder}{minute:010d}.json"
+        put(sandbox.account, NAMES.bucket("processed"), key, marker)
+
+    status = read_status(sandbox.account, NAMES, NOW)
+
+    assert status.batches["load"] == Batch(30, "2025-01-30T11:30:00Z", "2025-01-30T11:30:00Z")
+
+
+def test_who_has_not_confirmed_is_named(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that gets no mail yet is in the status; moto confirms, so the listing is ours."""
+    sandbox.deploy()
+    listing = {
+        "Subscriptions": [
+            {
+                "Protocol": "email",
+                "Endpoint": "team@example.com",
+                "SubscriptionArn": "PendingConfirmation",
+            },
+            {
+                "Protocol": "email",
+                "Endpoint": "colleague@example.com",
+                "SubscriptionArn": f"{NAMES.topic_arn}:1",
+            },
+            {
+                "Protocol": "https",
+                "Endpoint": "https://example.com",
+                "SubscriptionArn": "PendingConfirmation",
+            },
+        ]
+    }
+    monkeypatch.setattr(
+        sandbox.account.clients.sns, "list_subscriptions_by_topic", lambda **_: listing
+    )
+
+    assert read_status(sandbox.account, NAMES, NOW).unconfirmed == ["team@example.com"]
+
+
+def test_a_half_removed_deployment_has_a_status(sandbox: Sandbox) -> None:
+    """Whatever is gone already is left out of the picture, and the rest is told."""
+    sandbox.deploy()
+    put_batches(sandbox.account)
+    clients = sandbox.account.clients
+    clients.lambda_.delete_function(FunctionName=NAMES.function("extract"))
+    clients.sns.delete_topic(TopicArn=NAMES.topic_arn)
+    clients.s3.delete_object(
+        Bucket=NAMES.bucket("processed"), Key="quarantine/payment/0000000001.parquet"
+    )
+
+    status = read_status(sandbox.account, NAMES, NOW)
+
+    assert status.is_deployed
+    assert status.functions["extract"] is None
+    assert status.hours_left == 30.0
+    assert status.unconfirmed == []
+    assert status.quarantine == {"payment": Quarantined(3, {})}
+
+
+def test_a_refused_look_is_one_line(sandbox: Sandbox) -> None:
+    """A right that is missing is named, and not taken for something that is not there."""
+    sandbox.deploy()
+    Faults({"GetFunction": ("AccessDeniedException", "No.")}, times=None).inject(
+        sandbox, "before-call"
+    )
+
+    with pytest.raises(AwsError) as caught:
+        read_status(sandbox.account, NAMES, NOW)
+
+    assert str(caught.value) == (
+        "status: GetFunction answered AccessDeniedException: No. Ask for this permission, then run "
+        "again."
+    )

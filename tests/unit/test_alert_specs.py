@@ -1,0 +1,108 @@
+"""What the alarms watch and the dashboard shows, against what the functions count."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deployer import specs
+from deployer.alarm_specs import SIGNS_OF_LIFE, alarms
+from deployer.alarms import PERIOD_SECONDS, Alarm
+from deployer.dashboard import dashboard_body
+from deployer.names import Names
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
+ALARMS = {alarm.name.removeprefix("totesys-etl-dev-"): alarm for alarm in alarms(NAMES)}
+COUNTED = re.compile(r'add_metric\(\s*"(\w+)"')
+
+
+def counted_by(use: str) -> set[str]:
+    """Return what the code of a function counts."""
+    return set(COUNTED.findall((ROOT / "functions" / use / "handler.py").read_text()))
+
+
+def test_every_trouble_has_its_alarm() -> None:
+    """Failures, throttles, silence, lost events, quarantine, drift, and stale data each ring."""
+    assert set(ALARMS) == {
+        *(f"{spec.use}-{what}" for spec in specs.FUNCTIONS for what in ("errors", "throttles")),
+        *(f"{use}-silence" for use in SIGNS_OF_LIFE),
+        "failed-events",
+        "rows-quarantined",
+        "schema-drift",
+        "freshness",
+    }
+
+
+@pytest.mark.parametrize("alarm", ALARMS.values(), ids=ALARMS)
+def test_a_watched_metric_is_one_that_is_counted(alarm: Alarm) -> None:
+    """A metric that its function does not count by this name would never ring."""
+    if alarm.namespace == NAMES.prefix:
+        dimension, use = alarm.dimension
+        assert dimension == "service"
+        assert alarm.metric in counted_by(use)
+    else:
+        assert alarm.namespace in ("AWS/Lambda", "AWS/SQS")
+        assert alarm.dimension[1] in {
+            NAMES.queue,
+            *(NAMES.function(spec.use) for spec in specs.FUNCTIONS),
+        }
+
+
+def test_half_an_hour_without_a_run_rings() -> None:
+    """Only silence makes missing data an alarm: a quiet source is no trouble."""
+    silent = {name for name, alarm in ALARMS.items() if alarm.missing == "breaching"}
+
+    assert silent == {"extract-silence", "transform-silence", "load-silence"}
+    for name in silent:
+        assert ALARMS[name].periods * PERIOD_SECONDS == 1800
+        assert (ALARMS[name].is_low, ALARMS[name].threshold) == (True, 1.0)
+        assert ALARMS[name].statistic == "SampleCount"
+
+
+def test_a_change_that_takes_longer_than_half_an_hour_rings() -> None:
+    """The promise of 30 minutes is what is measured."""
+    freshness = ALARMS["freshness"]
+
+    assert (freshness.statistic, freshness.threshold) == ("Maximum", 1800.0)
+    assert not freshness.is_low
+
+
+@pytest.mark.parametrize("alarm", ALARMS.values(), ids=ALARMS)
+def test_an_alarm_says_what_to_do_within_the_limits_of_aws(alarm: Alarm) -> None:
+    """The description is what the mail brings: at most 1,024 characters, two sentences or more."""
+    assert len(alarm.description) <= 1024
+    assert alarm.description.count(". ") >= 1
+    assert alarm.description.endswith(".")
+
+
+def test_the_dashboard_shows_the_figures_of_the_alarms() -> None:
+    """Every alarm is on it, and every metric of ours that an alarm of figures watches."""
+    overview, *graphs = dashboard_body(NAMES)["widgets"]
+    shown = {
+        (namespace, metric, value)
+        for graph in graphs
+        for namespace, metric, _, value, *_ in graph["properties"]["metrics"]
+    }
+    figures = {
+        (alarm.namespace, alarm.metric, alarm.dimension[1])
+        for name, alarm in ALARMS.items()
+        if not name.endswith("-silence")
+    }
+
+    assert set(overview["properties"]["alarms"]) == {alarm.arn for alarm in ALARMS.values()}
+    assert figures <= shown
+
+
+def test_the_widgets_of_the_dashboard_do_not_overlap() -> None:
+    """Each widget has its own place in the 24 columns."""
+    widgets = dashboard_body(NAMES)["widgets"]
+    cells = [
+        (x, y)
+        for widget in widgets
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+
+    assert len(cells) == len(set(cells))
+    assert {x for x, _ in cells} == set(range(24))

@@ -1,0 +1,51 @@
+"""What a teardown takes for ours: whole names, and ARNs read back into names."""
+
+import pytest
+
+from deployer.inventory import REMOVERS, Thing, named, parse_arn
+from deployer.names import Names
+
+NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
+HERE = "eu-west-2:123456789012"
+
+
+def test_everything_has_a_way_to_be_removed() -> None:
+    """Each kind of thing that a deployment makes can be taken away again."""
+    assert {thing.kind for thing in named(NAMES)} == set(REMOVERS) - {"other"}
+
+
+@pytest.mark.parametrize("neighbour", ["dev2", "dev-2", "prod"])
+def test_neighbours_share_no_name(neighbour: str) -> None:
+    """Two stages have nothing in common, also when one's name begins like the other's."""
+    theirs = Names("totesys-etl", neighbour, "123456789012", "eu-west-2")
+
+    assert set(named(NAMES)) & set(named(theirs)) == set()
+
+
+@pytest.mark.parametrize(
+    ("arn", "thing"),
+    [
+        (f"arn:aws:events:{HERE}:rule/every-minute", Thing("rule", "every-minute")),
+        (f"arn:aws:lambda:{HERE}:function:load", Thing("function", "load")),
+        ("arn:aws:iam::123456789012:role/load", Thing("role", "load")),
+        (f"arn:aws:cloudwatch:{HERE}:alarm:load-errors", Thing("alarm", "load-errors")),
+        ("arn:aws:cloudwatch::123456789012:dashboard/all", Thing("dashboard", "all")),
+        (f"arn:aws:sns:{HERE}:alerts", Thing("topic", "alerts")),
+        (f"arn:aws:sqs:{HERE}:failed", Thing("queue", "failed")),
+        (f"arn:aws:secretsmanager:{HERE}:secret:a/b/source-x1Y2z3", Thing("secret", "a/b/source")),
+        ("arn:aws:s3:::ingestion", Thing("bucket", "ingestion")),
+        (f"arn:aws:logs:{HERE}:log-group:/aws/lambda/load", Thing("log group", "/aws/lambda/load")),
+        (
+            f"arn:aws:logs:{HERE}:log-group:/aws/lambda/load:*",
+            Thing("log group", "/aws/lambda/load"),
+        ),
+        (
+            f"arn:aws:events:{HERE}:rule/other-bus/every-minute",
+            Thing("other", f"arn:aws:events:{HERE}:rule/other-bus/every-minute"),
+        ),
+        (f"arn:aws:rds:{HERE}:db:totesys", Thing("other", f"arn:aws:rds:{HERE}:db:totesys")),
+    ],
+)
+def test_an_arn_names_a_thing(arn: str, thing: Thing) -> None:
+    """What is found by its tags is known by kind and name; "other" is of no kind of ours."""
+    assert parse_arn(arn) == thing

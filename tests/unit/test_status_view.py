@@ -1,0 +1,112 @@
+"""What a person reads about a deployment, as it is printed within 80 columns."""
+
+import io
+
+from rich.console import Console
+
+from deployer.status import Batch, FunctionStatus, Quarantined, Status
+from deployer.status_view import status_view
+
+EMPTY = Status(
+    is_deployed=False,
+    functions={"extract": None, "transform": None, "load": None},
+    batches={"extract": None, "transform": None, "load": None},
+    source_to_warehouse=None,
+    snapshot_age=None,
+    quarantine={},
+    stopped={},
+    fingerprints={},
+    alarms={},
+    failed_events=None,
+    unconfirmed=[],
+    hours_left=None,
+)
+
+
+def printed(status: Status) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=80, soft_wrap=True, highlight=False)
+    for part in status_view(status):
+        console.print(part)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def test_an_empty_account_is_said_to_be_empty() -> None:
+    """Where nothing is deployed, that is what is said."""
+    assert printed(EMPTY) == (
+        "function   state         deployed  batch  written (UTC)\n"
+        "extract    not deployed\n"
+        "transform  not deployed\n"
+        "load       not deployed\n"
+        "freshness  no batch has been loaded"
+    )
+
+
+def test_a_busy_deployment_fits_the_terminal() -> None:
+    """Everything that somebody must act on is named, in lines of at most 80 columns."""
+    function = FunctionStatus("Active", "2025-01-30T09:00:00.000+0000", None)
+    status = Status(
+        is_deployed=True,
+        functions={"extract": function, "transform": function, "load": None},
+        batches={
+            "extract": Batch(1204, "2025-01-30T10:15:31.5Z", "2025-01-30T10:15:30Z"),
+            "transform": Batch(1204, "2025-01-30T10:15:40Z", "2025-01-30T10:15:30Z"),
+            "load": Batch(1202, "2025-01-30T10:12:00Z", "2025-01-30T10:10:00Z"),
+        },
+        source_to_warehouse=61.4,
+        snapshot_age=1234.5,
+        quarantine={
+            "payment": Quarantined(1, {"payment_amount NaN is not a number": 1}),
+            "sales_order": Quarantined(
+                1002,
+                {
+                    "agreed_delivery_date '2025-02-30' is not a date; "
+                    "agreed_payment_date '2025-02-31' is not a date": 1000,
+                    "waits for staff 5": 2,
+                },
+            ),
+        },
+        stopped={"design": "column file_location is gone: put it back or adapt the pipeline"},
+        fingerprints={"address": "0123456789ab", "design": "", "staff": "ba9876543210"},
+        alarms={
+            "totesys-etl-dev-schema-drift": "ALARM",
+            "totesys-etl-dev-freshness": "INSUFFICIENT_DATA",
+            "totesys-etl-dev-load-errors": "INSUFFICIENT_DATA",
+        },
+        failed_events=1,
+        unconfirmed=["team@example.com"],
+        hours_left=31.25,
+    )
+
+    shown = printed(status)
+
+    assert shown == (
+        "function   state         deployed          batch  written (UTC)\n"
+        "extract    Active        2025-01-30 09:00  1,204  2025-01-30 10:15\n"
+        "transform  Active        2025-01-30 09:00  1,204  2025-01-30 10:15\n"
+        "load       not deployed                    1,202  2025-01-30 10:12\n"
+        "freshness   batch 1,202 is the source of 21 min ago, loaded within 61 s; 2\n"
+        "            batches waiting\n"
+        "left out    design: column file_location is gone: put it back or adapt the\n"
+        "            pipeline\n"
+        "quarantine  payment: 1 row\n"
+        "              1 x payment_amount NaN is not a number\n"
+        "            sales_order: 1,002 rows\n"
+        "              1,000 x agreed_delivery_date '2025-02-30' is not a date;\n"
+        "            agreed_payment_date '2025-02-31' is not a date\n"
+        "              2 x waits for staff 5\n"
+        "alarms      totesys-etl-dev-schema-drift\n"
+        "            2 alarms without data yet\n"
+        "queue       1 event that failed for good\n"
+        "e-mail      team@example.com gets nothing until the mail from AWS is confirmed\n"
+        "sandbox     expires in 31.2 hours\n"
+        "columns     address         0123456789ab  staff           ba9876543210"
+    )
+    assert max(len(line) for line in shown.splitlines()) <= 80
+
+
+def test_an_expired_sandbox_is_said_to_be_expired() -> None:
+    """An account that may be gone any moment is no mere number of hours."""
+    status = Status(**{**vars(EMPTY), "hours_left": -0.5})
+
+    assert printed(status).splitlines()[-1] == "sandbox    has expired"
