@@ -5,7 +5,7 @@ IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null && $$p -c '$(IS_NEW_ENOUGH)' && echo $$p && break; done)
 IN_VENV := .venv/bin/python
-SOURCES := deploy.py deployer functions local tests
+SOURCES := deploy.py teardown.py deployer functions local
 
 .PHONY: demo test check setup lock clean
 
@@ -16,10 +16,12 @@ test: setup  ## all tests, with coverage
 	@$(IN_VENV) -m pytest --cov --cov-report=term --cov-fail-under=90
 
 check: setup  ## style, types, security
-	@$(IN_VENV) -m ruff format --check $(SOURCES)
-	@$(IN_VENV) -m ruff check $(SOURCES)
+	@$(IN_VENV) -m ruff format --check $(SOURCES) tests
+	@$(IN_VENV) -m ruff check $(SOURCES) tests
 	@$(IN_VENV) -m mypy
-	@$(IN_VENV) -m bandit --quiet --recursive --configfile pyproject.toml deploy.py deployer functions local
+	@$(IN_VENV) -m bandit --quiet --recursive --configfile pyproject.toml $(SOURCES)
+	@$(IN_VENV) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@.venv/bin/zizmor --offline --quiet --no-progress .github/workflows
 
 setup: .venv/ready  ## .venv with everything in it
 

@@ -9,16 +9,19 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from deployer import account, packages, reports
+from deployer import account, packages, reports, sns
 from deployer.account import Account
 from deployer.deployer import Deployer
 from deployer.errors import DeployError, SettingsError
 from deployer.names import Names
 from deployer.pipeline import Pipeline
 from deployer.settings import Settings, load_dotenv, read_names
+from deployer.status import read_status
+from deployer.status_view import status_view
 from deployer.terminal import Terminal
 
 INTERRUPTED = 130
@@ -45,24 +48,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
     """Deploy everything."""
     settings = Settings.read(os.environ)
-    aws = account.connect(os.environ, report=terminal.event)
-    _show_account(aws, settings.stage, terminal)
+    aws = _connect(terminal)
     with terminal.step("deploy the pipeline"):
         changes = Deployer(aws, settings, packages, terminal.event).deploy()
     terminal.result(reports.changes_document(changes), reports.counts(changes))
+    for email in sns.unconfirmed(aws, _names(aws).topic_arn):
+        terminal.note(f"no alarm reaches {email} before the link in the e-mail from AWS is opened")
     return 0
 
 
 def plan(options: argparse.Namespace, terminal: Terminal) -> int:
     """Say what `deploy` would change, and change nothing."""
     settings = Settings.read(os.environ)
-    aws = account.connect(os.environ, planning=True)
-    _show_account(aws, settings.stage, terminal)
+    aws = _connect(terminal, planning=True)
     with terminal.step("compare the account"):
         changes = Deployer(aws, settings, packages, terminal.working).deploy()
     pending = [change for change in changes if change.action != "left"]
     terminal.result(reports.changes_document(changes), reports.pending_lines(pending))
     return 3 if pending else 0
+
+
+def status(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Say what is deployed and how it is doing."""
+    aws = _connect(terminal)
+    found = read_status(aws, _names(aws), datetime.now(UTC))
+    terminal.result(asdict(found), *status_view(found))
+    return 0 if found.is_deployed else 1
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -126,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="deploy.py", description=about, parents=[common])
     parser.set_defaults(command=deploy)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (plan, run, replay, reconcile, local):
+    for command in (plan, status, run, replay, reconcile, local):
         added = commands.add_parser(command.__name__, help=command.__doc__, parents=[common])
         added.set_defaults(command=command)
         if command is replay:
@@ -170,15 +181,21 @@ def _scale(text: str) -> float:
 
 
 def _pipeline(terminal: Terminal) -> Pipeline:
-    project, stage = read_names(os.environ)
-    aws = account.connect(os.environ, report=terminal.event)
-    _show_account(aws, stage, terminal)
-    return Pipeline(aws, Names(project, stage, aws.id, aws.region), terminal.step)
+    aws = _connect(terminal)
+    return Pipeline(aws, _names(aws), terminal.step)
 
 
-def _show_account(aws: Account, stage: str, terminal: Terminal) -> None:
+def _connect(terminal: Terminal, *, planning: bool = False) -> Account:
+    """Connect to the account, and show which it is before anything is done there."""
+    _, stage = read_names(os.environ)
+    aws = account.connect(os.environ, planning=planning, report=terminal.event)
     where = f" at {aws.endpoint}" if aws.endpoint else ""
     terminal.note(f"account {aws.id}, region {aws.region}, stage {stage}{where}")
+    return aws
+
+
+def _names(aws: Account) -> Names:
+    return Names(*read_names(os.environ), aws.id, aws.region)
 
 
 if __name__ == "__main__":

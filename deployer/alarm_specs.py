@@ -29,6 +29,7 @@ def alarms(names: Names) -> tuple[Alarm, ...]:
         _quarantine(names),
         _drift(names),
         _freshness(names),
+        _disagreement(names),
     )
 
 
@@ -115,6 +116,20 @@ def _drift(names: Names) -> Alarm:
         namespace=names.prefix,
         metric="TablesStopped",
         dimension=("service", "extract"),
+        statistic="Maximum",
+    )
+
+
+def _disagreement(names: Names) -> Alarm:
+    return Alarm(
+        name=names.alarm("disagreement"),
+        arn=names.alarm_arn("disagreement"),
+        description="A star table is not what the source says it should be. `python deploy.py "
+        "reconcile` names tables and keys; `python deploy.py replay N` feeds a batch through once "
+        "more.",
+        namespace=names.prefix,
+        metric="TablesApart",
+        dimension=("service", "reconcile"),
         statistic="Maximum",
     )
 

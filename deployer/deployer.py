@@ -105,6 +105,7 @@ class Deployer:
                 self.create_bucket_notification,
             ],
             self._scheduled("load-schedule", "load", self.settings.load_schedule),
+            self._scheduled("reconcile-schedule", "reconcile", specs.RECONCILE_SCHEDULE),
         )
         return changes + self.remove_old_layers()
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 BucketUse = Literal["ingestion", "processed", "code"]
 SecretUse = Literal["source", "warehouse"]
-FunctionUse = Literal["extract", "transform", "load"]
-RuleUse = Literal["extract-schedule", "transform-sweep", "load-schedule"]
+FunctionUse = Literal["extract", "transform", "load", "reconcile"]
+RuleUse = Literal["extract-schedule", "transform-sweep", "load-schedule", "reconcile-schedule"]
 
 # https://docs.aws.amazon.com/general/latest/gr/aws-service-information.html
 MAX_BUCKET = 63

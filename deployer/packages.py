@@ -26,6 +26,8 @@ RECIPE_VERSION = 3
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 # Lambda's Python 3.12 and later run on Amazon Linux 2023 (glibc 2.34), which runs both.
 PLATFORMS = ("manylinux_2_28", "manylinux2014")
+# What a function uses of the others; what all use is in `common`.
+BORROWED = {"reconcile": ("extract", "load", "transform")}
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,14 @@ class Layer:
 
 
 def build_function_zip(name: str, root: Path = ROOT) -> Package:
-    """Pack the function `functions/<name>` with `functions/common`, in milliseconds.
+    """Pack the function `functions/<name>` with what it uses of `functions`, in milliseconds.
 
     The members are stored, not deflated: they are small, and so the bytes depend on the sources
     alone and not on this machine's zlib.
     """
     functions = root / "functions"
     files = [functions / "__init__.py"]
-    for part in ("common", name):
+    for part in ("common", name, *BORROWED.get(name, ())):
         files += files_below(functions / part)
     members = {path.relative_to(root).as_posix(): path for path in files}
     target = io.BytesIO()

@@ -83,7 +83,12 @@ def alarms_only(names: Names) -> Policy:
 
 def function_policy(use: FunctionUse, names: Names, *, writes_notices: bool = False) -> Policy:
     """Return the least that a function needs."""
-    own = {"extract": _extract, "transform": _transform, "load": _load}
+    own = {
+        "extract": _extract,
+        "transform": _transform,
+        "load": _load,
+        "reconcile": _reconcile,
+    }
     notices = [_allow("sns:Publish", names.topic_arn)] if writes_notices else []
     return _policy(*own[use](names), *notices, *_common(use, names))
 
@@ -92,7 +97,7 @@ def _extract(names: Names) -> list[Policy]:
     kept = ("batches", "keys")
     return [
         _read_secret("source", names),
-        _objects("s3:GetObject", "ingestion", kept, names),
+        _allow("s3:GetObject", f"{names.bucket_arn('ingestion')}/*"),
         _objects("s3:PutObject", "ingestion", (*SOURCE_TABLES, "tombstones", *kept), names),
         _list("ingestion", ("batches",), names),
     ]
@@ -115,6 +120,15 @@ def _load(names: Names) -> list[Policy]:
         _allow("s3:GetObject", f"{names.bucket_arn('processed')}/*"),
         _objects("s3:PutObject", "processed", ("loaded",), names),
         _list("processed", ("batches", "loaded"), names),
+    ]
+
+
+def _reconcile(names: Names) -> list[Policy]:
+    return [
+        _read_secret("source", names),
+        _read_secret("warehouse", names),
+        _objects("s3:GetObject", "processed", ("tombstones",), names),
+        _list("processed", ("tombstones",), names),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is decided once about the three functions: sizes, limits, layers, and what they are told.
+"""What is decided once about the functions: sizes, limits, layers, and what they are told.
 
 The layer names are those of `requirements/layer-<name>.txt`.
 """
@@ -12,6 +12,7 @@ from deployer.settings import Settings
 LAYERS = ("arrow", "postgres", "pandas")
 LOG_RETENTION_DAYS = 14
 SWEEP_SCHEDULE = "rate(5 minutes)"
+RECONCILE_SCHEDULE = "cron(0 3 * * ? *)"  # when the shop is closed
 BATCH_LOG = "batches/"
 
 
@@ -36,11 +37,12 @@ FUNCTIONS = (
     FunctionSpec("extract", "Copies what changed in the source", 1024, 300, ("arrow", "postgres")),
     FunctionSpec("transform", "Remodels batches into stars", 1769, 600, ("arrow", "pandas")),
     FunctionSpec("load", "Applies batches to the warehouse", 1024, 900, ("arrow", "postgres")),
+    FunctionSpec("reconcile", "Compares source and warehouse", 1769, 900, LAYERS),
 )
 
 
 # Which function writes the notices that a user may choose by NOTIFY.
-NOTICE_WRITERS: Mapping[str, str] = {"every-batch": "load", "daily": "reconcile"}
+NOTICE_WRITERS: Mapping[str, FunctionUse] = {"every-batch": "load", "daily": "reconcile"}
 
 
 def function_environment(use: FunctionUse, names: Names, settings: Settings) -> Mapping[str, str]:
@@ -61,6 +63,12 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
             "PROCESSED_BUCKET": names.bucket("processed"),
         },
         "load": {
+            "WAREHOUSE_SECRET_ID": names.secret("warehouse"),
+            "PROCESSED_BUCKET": names.bucket("processed"),
+            "WAREHOUSE_SCHEMA": settings.warehouse_schema,
+        },
+        "reconcile": {
+            "SOURCE_SECRET_ID": names.secret("source"),
             "WAREHOUSE_SECRET_ID": names.secret("warehouse"),
             "PROCESSED_BUCKET": names.bucket("processed"),
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,

@@ -14,7 +14,7 @@ from deployer.account import Account
 from deployer.errors import explaining
 from deployer.names import FunctionUse, Names
 
-FUNCTIONS: tuple[FunctionUse, ...] = ("extract", "transform", "load")
+FUNCTIONS: tuple[FunctionUse, ...] = ("extract", "transform", "load", "reconcile")
 # The last line of a traceback; a function that fails leaves one among its lines.
 EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*: (?P<message>.+)")
 END = "END RequestId"

@@ -19,6 +19,7 @@ from functions.common.copy import SESSION
 from functions.common.database import connection, database_from_secret
 from functions.common.errors import LogCorrupted
 from functions.common.manifests import Loaded, LoadedMarker, ProcessedManifest
+from functions.common.notices import give_notice
 from functions.common.parquet import read_rows
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
@@ -31,7 +32,7 @@ from functions.load.apply import (
     upsert_dimension,
 )
 from functions.load.markers import marker_log
-from functions.load.notices import give_notice
+from functions.load.notices import notice
 from functions.load.star import DIMENSIONS, FACTS, Star, inspect_star
 
 if TYPE_CHECKING:
@@ -91,8 +92,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             for marker in _load_pending(opened, lake, context):
                 loaded.append(marker)
                 _report(marker)
-                give_notice(marker)
-    metrics.add_metric("BatchesLoaded", MetricUnit.Count, len(loaded))
+                subject = f"Batch {marker.batch} is in the warehouse"
+                give_notice("every-batch", subject, notice(marker))
+    # No sign of life while another loader is at work: one that never ends must ring an alarm.
+    if alone:
+        metrics.add_metric("BatchesLoaded", MetricUnit.Count, len(loaded))
     return {
         "batches": [marker.batch for marker in loaded],
         "rows": _total(loaded),

@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.common.database import connection, database_from_secret
 from functions.common.manifests import DataFile
+from functions.common.notices import give_notice
 from functions.common.parquet import read_rows
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
@@ -29,6 +30,7 @@ from functions.load.handler import SESSION_PARAMETERS as WAREHOUSE_PARAMETERS
 from functions.load.star import Star, inspect_star
 from functions.reconcile.compare import Comparison, compare
 from functions.reconcile.expect import Expected
+from functions.reconcile.notices import notice
 from functions.transform.star import STAR, StarMapping
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric("TablesApart", MetricUnit.Count, len(apart))
     for name, table in apart.items():
         logger.error(f"{name} disagrees with the source", extra=asdict(table))
+    subject = "Source and warehouse disagree" if apart else "Source and warehouse agree"
+    give_notice("daily", subject, notice(tables))
     return {
         "agrees": not apart,
         "tables": {name: asdict(table) for name, table in tables.items()},

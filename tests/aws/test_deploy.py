@@ -27,15 +27,15 @@ def test_a_first_deployment_creates_everything(sandbox: Sandbox) -> None:
         "queue": 1,
         "topic": 1,
         "subscription": 1,
-        "alarm": 13,
+        "alarm": 16,
         "dashboard": 1,
-        "log group": 3,
-        "role": 3,
+        "log group": 4,
+        "role": 4,
         "layer": 3,
-        "function": 3,
-        "rule": 3,
-        "permission": 4,
-        "target": 3,
+        "function": 4,
+        "rule": 4,
+        "permission": 5,
+        "target": 4,
         "notification": 1,
     }
     assert changes[0].kind == "bucket"
@@ -90,6 +90,7 @@ def test_changed_requirements_replace_the_layer(sandbox: Sandbox) -> None:
 
     assert pending(changes) == [
         ("layer", "updated", ["content"]),
+        ("function", "updated", ["Layers"]),
         ("function", "updated", ["Layers"]),
         ("layer version", "removed", []),
     ]

@@ -8,11 +8,13 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from functions.common import notices
 from functions.common.manifests import Loaded, LoadedMarker, Source, Warehouse
-from functions.load import notices
+from functions.load.notices import notice
 from tests.aws.faults import stubbed
 
 TOPIC_ARN = "arn:aws:sns:eu-west-2:123456789012:totesys-etl-dev-alerts"
+SUBJECT = "Batch 7 is in the warehouse"
 MARKER = LoadedMarker(
     batch=7,
     written_at=datetime(2025, 1, 30, 11, 1, tzinfo=UTC),
@@ -54,11 +56,11 @@ def test_every_batch_is_told_to_who_asked_for_it(sns: Any) -> None:
             {"MessageId": "1"},
             {
                 "TopicArn": TOPIC_ARN,
-                "Subject": "Batch 7 is in the warehouse",
+                "Subject": SUBJECT,
                 "Message": TEXT,
             },
         )
-        notices.give_notice(MARKER)
+        notices.give_notice("every-batch", SUBJECT, notice(MARKER))
 
 
 @pytest.mark.parametrize("notify", ["failures", "daily", None])
@@ -72,7 +74,7 @@ def test_who_did_not_ask_is_left_in_peace(
         monkeypatch.setenv("NOTIFY", notify)
 
     with stubbed(sns):
-        notices.give_notice(MARKER)
+        notices.give_notice("every-batch", SUBJECT, notice(MARKER))
 
 
 def refuse(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,13 +98,13 @@ def test_a_notice_that_cannot_be_sent_is_a_warning(
     """The load goes on, and the log says which batch was not told."""
     break_it(sns, monkeypatch)
 
-    notices.give_notice(MARKER)
+    notices.give_notice("every-batch", SUBJECT, notice(MARKER))
 
     (record,) = caplog.records
-    assert (record.levelname, record.getMessage(), vars(record)["batch"]) == (
+    assert (record.levelname, record.getMessage(), vars(record)["subject"]) == (
         "WARNING",
-        "no notice of the batch could be sent",
-        7,
+        "no notice could be sent",
+        SUBJECT,
     )
 
 
@@ -112,4 +114,4 @@ def test_a_batch_without_news_says_so() -> None:
         7, MARKER.written_at, "run", MARKER.source, MARKER.warehouse, {}, age_seconds=1.0
     )
 
-    assert notices.notice(marker).splitlines()[-1] == "The warehouse had all of it already."
+    assert notice(marker).splitlines()[-1] == "The warehouse had all of it already."

@@ -243,4 +243,4 @@ def test_a_log_that_may_not_be_read_stops_nothing(sandbox: Sandbox) -> None:
     faults.inject(sandbox, "before-call")
 
     assert teardown(sandbox).remove().is_complete
-    assert faults.given == {"FilterLogEvents": 3}
+    assert faults.given == {"FilterLogEvents": 4}

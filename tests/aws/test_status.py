@@ -70,7 +70,7 @@ def test_an_empty_account_has_a_status(account: Account) -> None:
     """Where nothing is deployed, nothing is found, and nothing fails."""
     assert read_status(account, NAMES, NOW) == Status(
         is_deployed=False,
-        functions={"extract": None, "transform": None, "load": None},
+        functions={"extract": None, "transform": None, "load": None, "reconcile": None},
         batches={"extract": None, "transform": None, "load": None},
         source_to_warehouse=None,
         snapshot_age=None,
@@ -96,7 +96,7 @@ def test_a_deployment_is_told_in_full(sandbox: Sandbox) -> None:
     status = read_status(sandbox.account, NAMES, NOW)
 
     assert status.is_deployed
-    assert [function and function.state for function in status.functions.values()] == ["Active"] * 3
+    assert [function and function.state for function in status.functions.values()] == ["Active"] * 4
     assert replace(status, functions={}) == Status(
         is_deployed=True,
         functions={},

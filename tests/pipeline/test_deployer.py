@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -54,7 +54,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 def sandbox(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """The deployed pipeline, whose functions make the calls that a test tells them to."""
     packages = TinyPackages(tmp_path_factory.mktemp("packages"))
-    packages.code = dict.fromkeys(("extract", "transform", "load"), CALLER)
+    packages.code = dict.fromkeys(get_args(FunctionUse), CALLER)
     sandbox = Sandbox(account, Settings.read(SETTINGS), packages)
     sandbox.deploy()
     sandbox.count_writes()
@@ -137,6 +137,7 @@ ALLOWED: dict[FunctionUse, list[Call]] = {
         put(INGESTION, "batches/0000000001.json"),
         get(INGESTION, "keys/0000000001-0001.parquet"),
         get(INGESTION, "batches/0000000001.json"),
+        get(INGESTION, "sales_order/2025-01-31/0000000001-0001.parquet"),
         listing(INGESTION, "batches/"),
     ],
     "transform": [
@@ -161,13 +162,18 @@ ALLOWED: dict[FunctionUse, list[Call]] = {
         listing(PROCESSED, "loaded/"),
         publish(NAMES.topic_arn),
     ],
+    "reconcile": [
+        secret(NAMES.secret("source")),
+        secret(NAMES.secret("warehouse")),
+        get(PROCESSED, "tombstones/dim_staff/2025-01-31/0000000001-0001.parquet"),
+        listing(PROCESSED, "tombstones/dim_staff/"),
+    ],
 }
 REFUSED: dict[FunctionUse, list[Call]] = {
     "extract": [
         secret(NAMES.secret("warehouse")),
         put(INGESTION, "elsewhere/x"),
         put(PROCESSED, "batches/0000000009.json"),
-        get(INGESTION, "sales_order/2025-01-31/0000000001-0001.parquet"),
         get(PROCESSED, "batches/0000000001.json"),
         listing(INGESTION, ""),
         listing(INGESTION, "sales_order/"),
@@ -194,6 +200,13 @@ REFUSED: dict[FunctionUse, list[Call]] = {
         listing(PROCESSED, "fact_sales_order/"),
         ("s3", "delete_object", {"Bucket": PROCESSED, "Key": "loaded/0000000001.json"}),
         publish(f"{NAMES.topic_arn}-of-others"),
+    ],
+    "reconcile": [
+        put(PROCESSED, "loaded/0000000009.json"),
+        get(PROCESSED, "batches/0000000001.json"),
+        get(INGESTION, "batches/0000000001.json"),
+        listing(PROCESSED, "batches/"),
+        publish(NAMES.topic_arn),
     ],
 }
 

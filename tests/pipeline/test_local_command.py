@@ -167,6 +167,26 @@ def test_a_run_from_another_terminal_brings_a_silent_change(up: Started) -> None
     assert brought.keys() == {"batch", "rows", "loaded", "quarantined", "stopped", "seconds"}
 
 
+def test_another_terminal_can_reconcile_replay_and_see_the_status(up: Started) -> None:
+    """All commands work against the sandbox: its functions have the rights that they need."""
+    replayed = up.shell("$DEPLOY replay 1 --json")
+    batch = json.loads(replayed.stdout)["batch"]
+    assert (replayed.returncode, batch > 1) == (0, True), replayed.stderr
+
+    status = up.shell("$DEPLOY status --json")
+    assert status.returncode == 0, status.stderr
+    found = json.loads(status.stdout)
+    assert found["is_deployed"] is True
+    assert found["batches"]["load"]["number"] >= batch
+
+    # The shop works on, so tables may be a moment apart; a run just before makes that short.
+    reconciled = up.shell("$DEPLOY run >/dev/null; $DEPLOY reconcile --json")
+    tables = json.loads(reconciled.stdout)["tables"]
+    assert len(tables) == 10
+    assert sum(table["missing"] + table["different"] for table in tables.values()) < 20
+    assert [table["extra"] for table in tables.values()] == [0] * 10
+
+
 def test_another_terminal_can_plan_and_deploy(up: Started) -> None:
     """A second deployment has all settings at hand, and finds nothing to change."""
     planned, deployed = up.shell("$DEPLOY plan --json"), up.shell("$DEPLOY --json")

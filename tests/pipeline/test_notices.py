@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-from functions.load import notices
+from functions.common import notices
 from local.emulator import ACCOUNT, REGION
 from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import current, expected

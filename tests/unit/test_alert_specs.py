@@ -31,6 +31,7 @@ def test_every_trouble_has_its_alarm() -> None:
         "rows-quarantined",
         "schema-drift",
         "freshness",
+        "disagreement",
     }
 
 

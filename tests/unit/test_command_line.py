@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import deploy
 from deployer.changes import Change
 from deployer.pipeline import Run
+from deployer.status import Status
 
 SETTINGS = {
     "SOURCE_DATABASE_URL": "postgresql://reader:s3cret@db.example.com/totesys",
@@ -54,11 +56,13 @@ def deploying(monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
         return SimpleNamespace(deploy=deploy)
 
     monkeypatch.setattr(deploy, "Deployer", deployer)
+    monkeypatch.setattr("deploy.sns.unconfirmed", lambda *_: [])
 
 
 def running(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """Let a run of the pipeline bring this."""
-    monkeypatch.setattr(deploy, "Pipeline", lambda *_: SimpleNamespace(run=lambda: run))
+    again = SimpleNamespace(run=lambda: run, replay=lambda batch: replace(run, batch=batch + 1))
+    monkeypatch.setattr(deploy, "Pipeline", lambda *_: again)
 
 
 CREATED = Change("bucket", "totesys-etl-dev-code", "created", {"tags": (None, {"project": "p"})})
@@ -271,3 +275,84 @@ def test_an_emulator_is_named(command: Command, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("deploy.account.connect", lambda *_, **__: elsewhere)
 
     assert command("run")[2] == f"{WHO} at http://127.0.0.1:4566\n"
+
+
+def test_an_unconfirmed_address_is_pointed_out(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody should think that alarms reach an address that has not been confirmed."""
+    os.environ.update(SETTINGS)
+    deploying(monkeypatch)
+    monkeypatch.setattr("deploy.sns.unconfirmed", lambda *_: ["team@example.com"])
+
+    assert command()[2].splitlines()[-1] == (
+        "no alarm reaches team@example.com before the link in the e-mail from AWS is opened"
+    )
+
+
+def test_replay_names_the_new_batch(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of batch 6 come again as the next one."""
+    running(monkeypatch, Run(batch=6, rows={"sales_order": 2}, loaded={"fact_sales_order": 1}))
+
+    assert command("replay", "6") == (
+        0,
+        (
+            "batch 7                                            rows\n"
+            "sales_order       changed in the source               2\n"
+            "fact_sales_order  new or updated in the warehouse     1\n"
+        ),
+        f"{WHO}\n",
+    )
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+def test_reconcile_shows_each_table(
+    command: Command, monkeypatch: pytest.MonkeyPatch, agrees: bool
+) -> None:
+    """The exit status is 0 only if all agree, and keys say where to look."""
+    apart = 0 if agrees else 2
+    table = {
+        "source": 20,
+        "warehouse": 20,
+        "missing": 0,
+        "different": apart,
+        "extra": 0,
+        "examples": {} if agrees else {"different": [3, 5]},
+        "error": None,
+    }
+    found = {"agrees": agrees, "tables": {"dim_staff": table}, "seconds": 1.0}
+    reconciling = SimpleNamespace(reconcile=lambda: found)
+    monkeypatch.setattr(deploy, "Pipeline", lambda *_: reconciling)
+
+    status, out, _ = command("reconcile")
+
+    assert status == (0 if agrees else 1)
+    assert [line.split() for line in out.splitlines()] == [
+        ["star", "table", "source", "warehouse", "missing", "different", "extra", "such", "as"],
+        ["dim_staff", "20", "20", "0", str(apart), "0", *([] if agrees else ["3,", "5"])],
+    ]
+    assert json.loads(command("reconcile", "--json")[1]) == found
+
+
+def test_a_status_of_nothing_deployed_fails(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking how a pipeline is that is not there is told so, in the exit status too."""
+    nothing = Status(
+        is_deployed=False,
+        functions={},
+        batches={},
+        source_to_warehouse=None,
+        snapshot_age=None,
+        quarantine={},
+        stopped={},
+        fingerprints={},
+        alarms={},
+        failed_events=None,
+        unconfirmed=[],
+        hours_left=None,
+    )
+    monkeypatch.setattr(deploy, "read_status", lambda *_: nothing)
+
+    assert command("status")[0] == 1
+    assert json.loads(command("status", "--json")[1])["is_deployed"] is False

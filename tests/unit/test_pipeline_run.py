@@ -40,12 +40,14 @@ class Lambda:
     def __init__(self, **answers: list[dict[str, Any] | str]) -> None:
         self.answers = answers
         self.invoked: list[str] = []
+        self.events: list[dict[str, Any]] = []
 
     def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
         use = FunctionName.removeprefix("totesys-etl-dev-")
         if use not in self.answers:
             raise NotThere
         self.invoked.append(use)
+        self.events.append(json.loads(Payload))
         answer = self.answers[use].pop(0)
         if isinstance(answer, str):
             said = {"errorMessage": answer, "errorType": "Runtime.HandlerError"}
@@ -254,3 +256,29 @@ def test_a_pipeline_that_is_not_deployed_is_named() -> None:
     assert str(failed.value) == (
         "function totesys-etl-dev-extract is not there: deploy it first, with `python deploy.py`."
     )
+
+
+def test_a_replay_asks_extract_for_the_batch() -> None:
+    """The number goes with the event, and the new batch is followed to the warehouse."""
+    sandbox = Sandbox(
+        Lambda(
+            extract=[extracted(8)],
+            transform=[REMODELLED],
+            load=[loaded(8, dim_staff=1), NOTHING],
+        ),
+        **lake(8, {"staff": 4}, {}),
+    )
+
+    run = sandbox.pipeline.replay(3)
+
+    assert (run.batch, run.rows, run.loaded) == (8, {"staff": 4}, {"dim_staff": 1})
+    assert sandbox.functions.events[0] == {"replay": 3}
+
+
+def test_reconcile_returns_what_the_function_found() -> None:
+    """One invocation, and its answer as it is."""
+    found = {"agrees": True, "tables": {}, "seconds": 1.0}
+    sandbox = Sandbox(Lambda(reconcile=[found]))
+
+    assert sandbox.pipeline.reconcile() == found
+    assert sandbox.steps == ["reconcile"]

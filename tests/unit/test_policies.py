@@ -1,12 +1,14 @@
 """What the functions may do, checked statement by statement."""
 
+from typing import get_args
+
 import pytest
 
 from deployer.names import FunctionUse, Names
 from deployer.policies import alarms_only, function_policy, trust_policy
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
-USES: tuple[FunctionUse, ...] = ("extract", "transform", "load")
+USES: tuple[FunctionUse, ...] = get_args(FunctionUse)
 
 
 def grants(use: FunctionUse) -> set[tuple[str, str]]:

@@ -1,0 +1,24 @@
+"""The daily notice of how source and warehouse agree."""
+
+from collections.abc import Mapping
+
+from functions.reconcile.compare import Comparison
+
+
+def notice(tables: Mapping[str, Comparison]) -> str:
+    """Return the text of a notice: one line for each star table."""
+    return "\n".join(f"{name:<24}{_verdict(found)}" for name, found in sorted(tables.items()))
+
+
+def _verdict(found: Comparison) -> str:
+    if found.error is not None:
+        return found.error
+    counts = {
+        "missing": found.missing,
+        "different": found.different,
+        "extra": found.extra,
+        "deleted in the source": found.deleted,
+        "in quarantine": found.quarantined,
+    }
+    apart = [f"{rows:,} {what}" for what, rows in counts.items() if rows]
+    return ", ".join([f"{found.warehouse:,} rows", *apart])
