@@ -170,5 +170,6 @@ def _total(markers: list[LoadedMarker]) -> dict[str, int]:
     total: dict[str, int] = {}
     for marker in markers:
         for name, table in marker.rows.items():
-            total[name] = total.get(name, 0) + table.inserted + table.updated
+            if rows := table.inserted + table.updated:
+                total[name] = total.get(name, 0) + rows
     return total

@@ -74,9 +74,10 @@ class Started:
         """Run a line in another terminal, in the folder above, with the settings it offers."""
         env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         program = f"{shlex.quote(sys.executable)} {shlex.quote(str(PROGRAM))}"
+        settings = shlex.quote(str(self.directory / "env"))
         return subprocess.run(
-            ["/bin/sh", "-ec", f". {shlex.quote(str(self.directory / 'env'))}; {line}"],
-            env={**env, "DEPLOY": program, "DIRECTORY": str(self.directory)},
+            ["/bin/sh", "-ec", f'. {settings}; deploy() {{ {program} "$@"; }}; {line}'],
+            env={**env, "DIRECTORY": str(self.directory)},
             cwd=self.directory.parent,
             capture_output=True,
             text=True,
@@ -155,7 +156,7 @@ def test_a_run_from_another_terminal_brings_a_silent_change(up: Started) -> None
     """The psql that is offered works, and a change made with it is in the warehouse a run later."""
     changed = up.shell(
         '"$DIRECTORY/psql" totesys -qc "UPDATE sales_order SET staff_id = staff_id % 20 + 1'
-        ' WHERE sales_order_id = 1"; $DEPLOY run --json'
+        ' WHERE sales_order_id = 1"; deploy run --json'
     )
     seen = up.shell(
         '"$DIRECTORY/psql" -Atc "SELECT count(*), count(DISTINCT sales_staff_id)'
@@ -169,18 +170,18 @@ def test_a_run_from_another_terminal_brings_a_silent_change(up: Started) -> None
 
 def test_another_terminal_can_reconcile_replay_and_see_the_status(up: Started) -> None:
     """All commands work against the sandbox: its functions have the rights that they need."""
-    replayed = up.shell("$DEPLOY replay 1 --json")
+    replayed = up.shell("deploy replay 1 --json")
     batch = json.loads(replayed.stdout)["batch"]
     assert (replayed.returncode, batch > 1) == (0, True), replayed.stderr
 
-    status = up.shell("$DEPLOY status --json")
+    status = up.shell("deploy status --json")
     assert status.returncode == 0, status.stderr
     found = json.loads(status.stdout)
     assert found["is_deployed"] is True
     assert found["batches"]["load"]["number"] >= batch
 
     # The shop works on, so tables may be a moment apart; a run just before makes that short.
-    reconciled = up.shell("$DEPLOY run >/dev/null; $DEPLOY reconcile --json")
+    reconciled = up.shell("deploy run >/dev/null; deploy reconcile --json")
     tables = json.loads(reconciled.stdout)["tables"]
     assert len(tables) == 10
     assert sum(table["missing"] + table["different"] for table in tables.values()) < 20
@@ -189,7 +190,7 @@ def test_another_terminal_can_reconcile_replay_and_see_the_status(up: Started) -
 
 def test_another_terminal_can_plan_and_deploy(up: Started) -> None:
     """A second deployment has all settings at hand, and finds nothing to change."""
-    planned, deployed = up.shell("$DEPLOY plan --json"), up.shell("$DEPLOY --json")
+    planned, deployed = up.shell("deploy plan --json"), up.shell("deploy --json")
 
     assert (planned.returncode, deployed.returncode) == (0, 0), planned.stdout
     assert json.loads(planned.stdout)["changes"] == json.loads(deployed.stdout)["changes"] == []
