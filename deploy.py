@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from deployer import account, packages, reports, sns
 from deployer.account import Account
+from deployer.costs import monthly_cost
 from deployer.deployer import Deployer
 from deployer.errors import DeployError, SettingsError
 from deployer.names import Names
@@ -51,7 +52,9 @@ def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
     aws = _connect(terminal)
     with terminal.step("deploy the pipeline"):
         changes = Deployer(aws, settings, packages, terminal.event).deploy()
-    terminal.result(reports.changes_document(changes), reports.counts(changes))
+    costs = monthly_cost(settings)
+    document = {**reports.changes_document(changes), "monthly_cost_usd": costs.total}
+    terminal.result(document, reports.counts(changes), costs.text())
     for email in sns.unconfirmed(aws, _names(aws).topic_arn):
         terminal.note(f"no alarm reaches {email} before the link in the e-mail from AWS is opened")
     return 0

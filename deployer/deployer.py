@@ -88,14 +88,14 @@ class Deployer:
             [
                 self.create_topic,
                 self.create_subscription,
-                *(partial(self.create_alarm, alarm) for alarm in alarms(self.names)),
             ],
             [self.create_dashboard],
             *([partial(self.create_log_group, spec.use)] for spec in specs.FUNCTIONS),
             *([partial(self.create_iam_role, spec.use)] for spec in specs.FUNCTIONS),
         )
         changes += side_by_side(
-            *([partial(self.create_lambda_function, spec)] for spec in specs.FUNCTIONS)
+            *([partial(self.create_lambda_function, spec)] for spec in specs.FUNCTIONS),
+            *([partial(self.create_alarm, alarm)] for alarm in alarms(self.names)),
         )
         changes += side_by_side(
             self._scheduled("extract-schedule", "extract", self.settings.extract_schedule),

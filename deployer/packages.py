@@ -26,8 +26,16 @@ RECIPE_VERSION = 3
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 # Lambda's Python 3.12 and later run on Amazon Linux 2023 (glibc 2.34), which runs both.
 PLATFORMS = ("manylinux_2_28", "manylinux2014")
-# What a function uses of the others; what all use is in `common`.
-BORROWED = {"reconcile": ("extract", "load", "transform")}
+# What a function uses of the others, module by module, so that it is updated for these alone; what
+# all use is in `common`.
+BORROWED = {
+    "reconcile": (
+        *("extract/__init__.py", "extract/columns.py", "extract/snapshot.py"),
+        *("load/__init__.py", "load/apply.py", "load/star.py"),
+        *("transform/__init__.py", "transform/checks.py", "transform/star.py"),
+        "transform/values.py",
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,9 @@ def build_function_zip(name: str, root: Path = ROOT) -> Package:
     """
     functions = root / "functions"
     files = [functions / "__init__.py"]
-    for part in ("common", name, *BORROWED.get(name, ())):
+    for part in ("common", name):
         files += files_below(functions / part)
+    files += [functions / module for module in BORROWED.get(name, ())]
     members = {path.relative_to(root).as_posix(): path for path in files}
     target = io.BytesIO()
     write_zip(target, members, zipfile.ZIP_STORED)

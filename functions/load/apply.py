@@ -11,9 +11,18 @@ import pg8000.native
 import pyarrow as pa
 from pg8000.native import identifier
 
-from functions.common.copy import copy_in
+from functions.common.copy import SESSION, copy_in
 from functions.common.manifests import Loaded
 from functions.load.star import CALENDAR, DIMENSIONS, FACTS, Star, StarTable
+
+SESSION_PARAMETERS = {
+    **SESSION,
+    "jit": "off",
+    # The lock of a loader that was killed is free again once the server notices, within a minute.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
 
 
 class Stage:

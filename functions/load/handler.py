@@ -15,7 +15,6 @@ import pg8000.native
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.common.batchlog import BatchLog
-from functions.common.copy import SESSION
 from functions.common.database import connection, database_from_secret
 from functions.common.errors import LogCorrupted
 from functions.common.manifests import Loaded, LoadedMarker, ProcessedManifest
@@ -25,6 +24,7 @@ from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.load.apply import (
+    SESSION_PARAMETERS,
     calendar_of,
     extend_calendar,
     insert_fact,
@@ -39,15 +39,6 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 SPARE_MILLISECONDS = 60_000  # a batch is not begun with less time than this left
-
-SESSION_PARAMETERS = {
-    **SESSION,
-    "jit": "off",
-    # The lock of a loader that was killed is free again once the server notices, within a minute.
-    "tcp_keepalives_idle": "30",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "3",
-}
 
 
 @dataclass(frozen=True)

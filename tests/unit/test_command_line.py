@@ -12,13 +12,16 @@ import pytest
 
 import deploy
 from deployer.changes import Change
+from deployer.costs import monthly_cost
 from deployer.pipeline import Run
+from deployer.settings import Settings
 from deployer.status import Status
 
 SETTINGS = {
     "SOURCE_DATABASE_URL": "postgresql://reader:s3cret@db.example.com/totesys",
     "WAREHOUSE_DATABASE_URL": "postgresql://loader:s3cret@db.example.com/warehouse",
 }
+COSTS = monthly_cost(Settings.read(SETTINGS))
 ACCOUNT = SimpleNamespace(id="123456789012", region="eu-west-2", endpoint=None)
 WHO = "account 123456789012, region eu-west-2, stage dev"
 IN_NO_TIME = "       0.0 s"
@@ -74,13 +77,13 @@ LEFT = Change("queue", "totesys-etl-dev-failed-events", "left")
 
 
 def test_deploy_tells_what_it_did(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The account comes first, then what changes, then how much it was."""
+    """The account comes first, then what changes, then how much it was, and what it costs."""
     os.environ.update(SETTINGS)
     deploying(monkeypatch, CREATED, UPDATED, REMOVED, LEFT)
 
     assert command() == (
         0,
-        "1 created, 1 updated, 1 removed, 1 unchanged\n",
+        f"1 created, 1 updated, 1 removed, 1 unchanged\n{COSTS.text()}\n",
         (
             f"{WHO}\n"
             "  created  bucket        totesys-etl-dev-code\n"
@@ -88,6 +91,30 @@ def test_deploy_tells_what_it_did(command: Command, monkeypatch: pytest.MonkeyPa
             "  removed  layer version totesys-etl-dev-arrow:3\n"
             f"{'deploy the pipeline':<68}{IN_NO_TIME}\n"
         ),
+    )
+
+
+def test_deploy_as_json(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program reads what was done, and the estimate of a month, as data."""
+    os.environ.update(SETTINGS)
+    deploying(monkeypatch, REMOVED, LEFT)
+
+    status, out, _ = command("--json")
+
+    assert (status, json.loads(out)) == (
+        0,
+        {
+            "counts": {"removed": 1, "left": 1},
+            "changes": [
+                {
+                    "kind": "layer version",
+                    "name": "totesys-etl-dev-arrow:3",
+                    "action": "removed",
+                    "differences": {},
+                }
+            ],
+            "monthly_cost_usd": COSTS.total,
+        },
     )
 
 

@@ -1,0 +1,189 @@
+"""What a deployment costs a month, estimated from its settings by AWS's list prices.
+
+Prices are on-demand, in US dollars, about those of eu-west-2; the pages named below have today's.
+The free tier is not counted, and neither is data transfer out of AWS. Nothing here asks AWS.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployer import specs
+from deployer.alarm_specs import alarms
+from deployer.names import FunctionUse, Names
+from deployer.settings import Settings
+
+# https://aws.amazon.com/lambda/pricing/ (by architecture), /s3/, /secrets-manager/, /cloudwatch/,
+# /sns/. What EventBridge fires by schedule, and a queue that stays empty, cost nothing.
+REQUEST = 0.20 / 1_000_000
+GB_SECOND = {"arm64": 0.0000133334, "x86_64": 0.0000166667}
+S3_WRITE = 0.0053 / 1_000  # a PUT or a LIST
+S3_READ = 0.00042 / 1_000
+S3_GB = 0.024
+SECRET, SECRET_READ = 0.40, 0.05 / 10_000
+ALARM, METRIC, DASHBOARD, LOG_GB = 0.10, 0.30, 3.00, 0.5985
+EMAIL = 2.00 / 100_000
+
+DAYS = 30
+WORKING_DAYS = 22
+BATCHES_A_DAY = 60  # on a working day
+COLD_STARTS_A_DAY = 24  # of each function
+COLD_START_SECONDS = 2.0
+BATCH_SECONDS = 1.0  # of each function on the way
+BATCH_WRITES, BATCH_READS = 8, 6  # of all three functions, beside those of an idle run
+STORED_GB = 1.0  # a batch is 30 kB, the layers are 60 MB
+LOG_BYTES = 2_000  # of one run
+CUSTOM_METRICS = 8  # what the functions count, each under the name of its function
+ALERTS = 10
+
+MINUTES = {"minute": 1, "hour": 60, "day": 1440}
+CRON_PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?")
+
+
+@dataclass(frozen=True)
+class Idle:
+    """What a run does that finds nothing new.
+
+    The calls are counted ones, but for reconcile's, which are assumed as all seconds are.
+    """
+
+    seconds: float
+    lists: int = 0
+    reads: int = 0
+    secrets: int = 0
+
+
+IDLE: Mapping[FunctionUse, Idle] = {
+    "extract": Idle(0.1, lists=1, reads=2, secrets=1),
+    "transform": Idle(0.05, lists=2, reads=1),
+    "load": Idle(0.1, lists=3, reads=1, secrets=1),
+    "reconcile": Idle(30.0, lists=10, secrets=2),
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of the bill: US dollars a month, and what it is counted from."""
+
+    what: str
+    usd: float
+    basis: str
+
+
+@dataclass(frozen=True)
+class Costs:
+    """An estimate of a month."""
+
+    items: tuple[Item, ...]
+
+    @property
+    def total(self) -> float:
+        """Return US dollars a month, to the cent."""
+        return round(sum(item.usd for item in self.items), 2)
+
+    def text(self) -> str:
+        """Return it for a person: the sum, a line for each item, and what is assumed."""
+        working = f"with {BATCHES_A_DAY} batches a working day"
+        lines = (f"{item.usd:>8.2f}  {item.what:<20}{item.basis}" for item in self.items)
+        return "\n".join(
+            (
+                f"About {self.total:.2f} USD a month at list prices, {working}:",
+                *lines,
+                "The free tier is not counted, and neither is data transfer out of AWS.",
+            )
+        )
+
+
+def monthly_cost(settings: Settings) -> Costs:
+    """Estimate what a deployment with these settings costs a month."""
+    schedules: dict[FunctionUse, str] = {
+        "extract": settings.extract_schedule,
+        "transform": specs.SWEEP_SCHEDULE,
+        "load": settings.load_schedule,
+        "reconcile": specs.RECONCILE_SCHEDULE,
+    }
+    runs = {use: runs_a_month(schedule) for use, schedule in schedules.items()}
+    batches = min(runs["extract"], BATCHES_A_DAY * WORKING_DAYS)
+    runs["transform"] += batches  # each wakes it
+    return Costs(
+        (
+            *(_function(spec, runs[spec.use], batches, settings) for spec in specs.FUNCTIONS),
+            _s3(runs, batches),
+            _secrets(runs),
+            *_cloudwatch(settings, runs),
+            _notices(settings, batches),
+        )
+    )
+
+
+def runs_a_month(schedule: str) -> int:
+    """Count how often a schedule fires; that of a cron(...) as if it did so every day."""
+    kind, _, fields = schedule.rstrip(")").partition("(")
+    if kind == "rate":
+        number, unit = fields.split()
+        return DAYS * MINUTES["day"] // (int(number) * MINUTES[unit.rstrip("s")])
+    minutes, hours, *_ = fields.split()
+    return DAYS * _values(minutes, 60) * _values(hours, 24)
+
+
+def _values(field: str, most: int) -> int:
+    """Count the values of a field of a cron expression; one that is not understood has them all."""
+    return sum(_values_of_part(part, most) for part in field.split(","))
+
+
+def _values_of_part(part: str, most: int) -> int:
+    matched = CRON_PART.fullmatch(part)
+    if matched is None:
+        return most
+    first, last, step = matched.groups()
+    if first and not (last or step):
+        return 1
+    return len(range(int(first or 0), int(last or most - 1) + 1, int(step or 1)))
+
+
+def _function(spec: specs.FunctionSpec, runs: int, batches: int, settings: Settings) -> Item:
+    seconds = runs * IDLE[spec.use].seconds
+    seconds += min(runs, COLD_STARTS_A_DAY * DAYS) * COLD_START_SECONDS
+    if spec.use != "reconcile":
+        seconds += batches * BATCH_SECONDS
+    gb_seconds = seconds * spec.memory / 1024
+    return Item(
+        f"Lambda {spec.use}",
+        runs * REQUEST + gb_seconds * GB_SECOND[settings.architecture],
+        f"{runs:,} runs, {gb_seconds:,.0f} GB-seconds ({settings.architecture})",
+    )
+
+
+def _s3(runs: Mapping[FunctionUse, int], batches: int) -> Item:
+    writes = batches * BATCH_WRITES + sum(runs[use] * idle.lists for use, idle in IDLE.items())
+    reads = batches * BATCH_READS + sum(runs[use] * idle.reads for use, idle in IDLE.items())
+    return Item(
+        "S3",
+        writes * S3_WRITE + reads * S3_READ + STORED_GB * S3_GB,
+        f"{writes:,} writes and listings, {reads:,} reads, {STORED_GB:.0f} GB",
+    )
+
+
+def _secrets(runs: Mapping[FunctionUse, int]) -> Item:
+    reads = sum(runs[use] * idle.secrets for use, idle in IDLE.items())
+    return Item("Secrets Manager", 2 * SECRET + reads * SECRET_READ, f"2 secrets, {reads:,} reads")
+
+
+def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[Item, ...]:
+    number = len(alarms(Names(settings.project, settings.stage, account="", region="")))
+    gigabytes = sum(runs.values()) * LOG_BYTES / 1e9
+    return (
+        Item("CloudWatch alarms", number * ALARM, f"{number} alarms"),
+        Item(
+            "CloudWatch metrics",
+            CUSTOM_METRICS * METRIC + DASHBOARD,
+            f"{CUSTOM_METRICS} of our own, 1 dashboard",
+        ),
+        Item("CloudWatch logs", gigabytes * LOG_GB, f"{gigabytes:.2f} GB"),
+    )
+
+
+def _notices(settings: Settings, batches: int) -> Item:
+    notices = {"daily": DAYS, "every-batch": batches}.get(settings.notify, 0)
+    emails = ALERTS + notices
+    return Item("SNS and SQS", emails * EMAIL, f"{emails:,} e-mails")

@@ -1,0 +1,89 @@
+"""What a deployment costs a month, compared whole."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import functions
+from deployer.costs import CUSTOM_METRICS, monthly_cost, runs_a_month
+from deployer.databases import DatabaseAddress
+from deployer.settings import Settings
+
+DATABASE = DatabaseAddress("db.example.com", "user", "password", "database")
+SETTINGS = Settings(source=DATABASE, warehouse=DATABASE)
+
+
+def test_the_usual_schedules() -> None:
+    """Every line says what it is counted from, and the lines add up to the sum."""
+    costs = monthly_cost(SETTINGS)
+
+    assert costs.text() == (
+        "About 9.30 USD a month at list prices, with 60 batches a working day:\n"
+        "    0.10  Lambda extract      43,200 runs, 7,080 GB-seconds (arm64)\n"
+        "    0.08  Lambda transform    9,960 runs, 5,628 GB-seconds (arm64)\n"
+        "    0.07  Lambda load         21,600 runs, 4,920 GB-seconds (arm64)\n"
+        "    0.02  Lambda reconcile    30 runs, 1,658 GB-seconds (arm64)\n"
+        "    0.81  S3                  138,780 writes and listings, 125,880 reads, 1 GB\n"
+        "    1.12  Secrets Manager     2 secrets, 64,860 reads\n"
+        "    1.60  CloudWatch alarms   16 alarms\n"
+        "    5.40  CloudWatch metrics  8 of our own, 1 dashboard\n"
+        "    0.09  CloudWatch logs     0.15 GB\n"
+        "    0.00  SNS and SQS         10 e-mails\n"
+        "The free tier is not counted, and neither is data transfer out of AWS."
+    )
+    assert costs.total == 9.30
+
+
+def test_slow_schedules_cost_less_and_notices_more() -> None:
+    """What the user chooses decides: schedules, processor and notices."""
+    chosen = replace(
+        SETTINGS,
+        extract_schedule="rate(10 minutes)",
+        load_schedule="rate(15 minutes)",
+        architecture="x86_64",
+        notify="every-batch",
+    )
+
+    costs = monthly_cost(chosen)
+
+    assert [(item.what, round(item.usd, 2)) for item in costs.items] == [
+        ("Lambda extract", 0.05),
+        ("Lambda transform", 0.10),
+        ("Lambda load", 0.05),
+        ("Lambda reconcile", 0.03),
+        ("S3", 0.27),
+        ("Secrets Manager", 0.84),
+        ("CloudWatch alarms", 1.60),
+        ("CloudWatch metrics", 5.40),
+        ("CloudWatch logs", 0.02),
+        ("SNS and SQS", 0.03),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "runs"),
+    [
+        ("rate(1 minute)", 43_200),
+        ("rate(2 hours)", 360),
+        ("rate(1 day)", 30),
+        ("rate(100 days)", 0),
+        ("cron(0 3 * * ? *)", 30),
+        ("cron(* * * * ? *)", 43_200),
+        ("cron(0/5 8-18 ? * MON-FRI *)", 3_960),
+        ("cron(7,30 8-18/2 * * ? *)", 360),
+        ("cron(*/15 L * * ? *)", 2_880),
+    ],
+)
+def test_a_schedule_is_counted(schedule: str, runs: int) -> None:
+    """A month has 30 days; of a cron expression, every day counts."""
+    assert runs_a_month(schedule) == runs
+
+
+def test_every_metric_of_the_functions_is_paid_for() -> None:
+    """The functions count no figure that the estimate does not know of."""
+    code = [path.read_text() for path in Path(functions.__path__[0]).rglob("*.py")]
+    names = {name for text in code for name in re.findall(r'add_metric\(\s*"(\w+)"', text)}
+
+    assert len(names) == CUSTOM_METRICS
