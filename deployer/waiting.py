@@ -21,12 +21,16 @@ LONGEST_PAUSE = 10.0
 
 @dataclass(frozen=True)
 class LateAnswer:
-    """An error that goes away by itself: its code, a part of its message, seconds to allow."""
+    """An error that goes away by itself: its code, a part of its message, seconds to allow.
+
+    `operation` is the only call that it is late in answer to, None for any.
+    """
 
     code: str
     message: str
     patience: float
     waiting_for: str
+    operation: str | None = None
 
 
 A_NEW_ROLE = "Lambda to know the new role"
@@ -57,6 +61,8 @@ LATE_ANSWERS = (
     ),
     LateAnswer("MalformedPolicyDocument", "Invalid principal", 120, "IAM to know the principal"),
     LateAnswer("ConcurrentModification", "", 60, "another change in IAM"),
+    # Of a role that is being removed, the same answer says that it is gone.
+    LateAnswer("NoSuchEntity", "", 120, "IAM to know its new role", "PutRolePolicy"),
     LateAnswer("DeleteConflict", "", 120, "IAM to know that the role's policies are gone"),
     # S3 may hold the name of a deleted bucket for an hour.
     LateAnswer("OperationAborted", "", 3600, "S3 to finish an earlier change of the bucket"),
@@ -101,7 +107,13 @@ def late_answer(error: ClientError) -> LateAnswer | None:
     """Return the rule that an error falls under, None when it is final."""
     code = error.response["Error"].get("Code", "")
     message = error.response["Error"].get("Message", "")
-    matching = (late for late in LATE_ANSWERS if late.code == code and late.message in message)
+    matching = (
+        late
+        for late in LATE_ANSWERS
+        if late.code == code
+        and late.message in message
+        and late.operation in (None, error.operation_name)
+    )
     return next(matching, None)
 
 

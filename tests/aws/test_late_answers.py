@@ -76,6 +76,7 @@ LATE = {
     "PutObject": NO_BUCKET,
     "PutPublicAccessBlock": NO_BUCKET,
     "PutRetentionPolicy": ABORTED_LOGS,
+    "PutRolePolicy": ("NoSuchEntity", "The role with name x cannot be found."),
     "PutRule": CONCURRENT,
     "PutTargets": CONCURRENT,
     "Subscribe": ("NotFound", "Topic does not exist"),
@@ -133,6 +134,7 @@ def test_every_write_may_come_too_early_once(sandbox: Sandbox, waits: list[Waite
     assert {change.action for change in changes} == {"created"}
     assert pending(sandbox.plan()) == []
     assert {wait.waiting_for for wait in waits} == {
+        "IAM to know its new role",
         "IAM to know the principal",
         "Lambda to know the new role",
         "S3 to finish an earlier change of the bucket",
