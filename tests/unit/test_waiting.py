@@ -18,16 +18,23 @@ class Time:
         self.patience = Patience(lambda: sum(self.sleeps), self.sleeps.append, self.told.append)
 
 
-def refusal(code: str, message: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": message}}, "CreateFunction")
+def refusal(code: str, message: str, operation: str | None = None) -> ClientError:
+    answer = {"Error": {"Code": code, "Message": message}}
+    return ClientError(answer, operation or "CreateFunction")  # type: ignore[arg-type]
 
 
 class Late:
     """A call that is answered too early a number of times."""
 
-    def __init__(self, times: int, code: str = LATE[0], message: str = LATE[1]) -> None:
+    def __init__(
+        self,
+        times: int,
+        code: str = LATE[0],
+        message: str = LATE[1],
+        operation: str | None = None,
+    ) -> None:
         self._times = times
-        self._error = refusal(code, message)
+        self._error = refusal(code, message, operation)
         self.calls = 0
 
     def __call__(self) -> str:
@@ -60,10 +67,19 @@ def test_patience_has_an_end(late: LateAnswer) -> None:
     time = Time()
 
     with pytest.raises(ClientError, match=late.code):
-        time.patience.retry(Late(10_000, late.code, f"... {late.message} ..."))
+        time.patience.retry(Late(10_000, late.code, f"... {late.message} ...", late.operation))
 
     assert late.patience <= sum(time.sleeps) < late.patience + 10
     assert time.told == []
+
+
+def test_a_role_that_is_gone_is_not_waited_for() -> None:
+    """The same answer means "not yet" to a write, and "no more" to a removal."""
+    time = Time()
+
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        time.patience.retry(Late(1, "NoSuchEntity", "The role cannot be found.", "DeleteRole"))
+    assert time.sleeps == []
 
 
 @pytest.mark.parametrize(
