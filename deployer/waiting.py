@@ -33,9 +33,12 @@ class LateAnswer:
     operation: str | None = None
 
 
+# botocore has tried five times by then; an account in use by others may need a minute.
+BUSY = ("Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown")
 A_NEW_ROLE = "Lambda to know the new role"
 # A role spreads in seconds, at times minutes; the longest seen is under 15.
 LATE_ANSWERS = (
+    *(LateAnswer(code, "", 60, "AWS to take more calls") for code in BUSY),
     LateAnswer("InvalidParameterValueException", "cannot be assumed by Lambda", 900, A_NEW_ROLE),
     LateAnswer(
         "InvalidParameterValueException",
