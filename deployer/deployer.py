@@ -88,6 +88,8 @@ class Deployer:
             [
                 self.create_topic,
                 self.create_subscription,
+                # In turn: CloudWatch takes three alarms a second.
+                *(partial(self.create_alarm, alarm) for alarm in alarms(self.names)),
             ],
             [self.create_dashboard],
             *([partial(self.create_log_group, spec.use)] for spec in specs.FUNCTIONS),
@@ -95,7 +97,6 @@ class Deployer:
         )
         changes += side_by_side(
             *([partial(self.create_lambda_function, spec)] for spec in specs.FUNCTIONS),
-            *([partial(self.create_alarm, alarm)] for alarm in alarms(self.names)),
         )
         changes += side_by_side(
             self._scheduled("extract-schedule", "extract", self.settings.extract_schedule),

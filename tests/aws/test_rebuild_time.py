@@ -69,15 +69,15 @@ def effort_of(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> EffortOf:
 
 
 def test_a_rebuild_takes_seconds(sandbox: Sandbox, effort_of: EffortOf) -> None:
-    """An empty account is filled in 4 s where a call takes 100 ms: most run beside others."""
+    """An empty account is filled in 6 s where a call takes 100 ms: most run beside others."""
     effort = effort_of(sandbox.deploy)
 
     assert effort.calls <= 160
-    assert effort.chain <= 42
+    assert effort.chain <= 60
 
 
 def test_a_look_takes_seconds(sandbox: Sandbox, effort_of: EffortOf) -> None:
-    """A second deployment, like a plan, reads what is there and writes nothing: in 2.5 s."""
+    """A second deployment, like a plan, reads what is there and writes nothing: in 5 s."""
     sandbox.deploy()
 
     again, plan = effort_of(sandbox.deploy), effort_of(sandbox.plan)
@@ -85,4 +85,4 @@ def test_a_look_takes_seconds(sandbox: Sandbox, effort_of: EffortOf) -> None:
     assert again == plan
     assert again.writes == 0
     assert again.calls <= 125
-    assert again.chain <= 25
+    assert again.chain <= 50

@@ -96,10 +96,10 @@ def test_tampering_is_named_and_repaired(sandbox: Sandbox) -> None:
     expected = [
         ("bucket", "updated", ["encryption"]),
         ("topic", "updated", ["sender"]),
+        ("alarm", "created", sorted(of_an_alarm)),
         ("dashboard", "created", ["body"]),
         ("role", "updated", ["policy"]),
         ("function", "updated", ["MemorySize"]),
-        ("alarm", "created", sorted(of_an_alarm)),
         ("rule", "updated", ["schedule"]),
     ]
 
