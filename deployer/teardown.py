@@ -21,6 +21,7 @@ from deployer.progress import Report, Started
 from deployer.receipt import Entry, Outcome, Receipt
 from deployer.waiting import Waited
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 THREADS = 8
@@ -89,8 +90,13 @@ class Teardown:
         return sorted(dict.fromkeys(found), key=lambda thing: order.index(thing.kind))
 
     def _remove(self, things: Sequence[Thing], *kinds: str) -> None:
-        """Remove the things of some kinds, side by side."""
-        self._side_by_side(self._end, [thing for thing in things if thing.kind in kinds])
+        """Remove the things of some kinds, kind by kind in turn, the kinds side by side."""
+        of_a_kind = [[thing for thing in things if thing.kind == kind] for kind in kinds]
+        self._side_by_side(self._end_in_turn, of_a_kind)
+
+    def _end_in_turn(self, things: Sequence[Thing]) -> None:
+        for thing in things:
+            self._end(thing)
 
     def _end(self, thing: Thing) -> None:
         """Remove one thing and note what became of it."""
@@ -195,6 +201,6 @@ class Teardown:
         for email in sns.unconfirmed(self.account, self.names.topic_arn):
             self._note(Thing("subscription", email), "lapses", why)
 
-    def _side_by_side(self, act: Callable[[Thing], T], things: Sequence[Thing]) -> list[T]:
+    def _side_by_side(self, act: Callable[[S], T], things: Sequence[S]) -> list[T]:
         with ThreadPoolExecutor(THREADS) as threads:
             return list(threads.map(act, things))
