@@ -11,4 +11,8 @@ settings.load_profile("any machine")
 os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "tests"
 os.environ["POWERTOOLS_SERVICE_NAME"] = "tests"
 
-pytest_plugins = ["tests.postgres_fixtures"]
+pytest_plugins = [
+    "tests.postgres_fixtures",
+    "tests.aws.transform_pipeline",
+    "tests.pipeline.local_process",
+]

@@ -1,0 +1,43 @@
+"""What the tests of `deploy.py local` share: a folder for it, and a look at what runs."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import deploy
+
+
+def running(text: str, pid: str = "") -> list[str]:
+    """Return the processes whose command line holds a text, or that have an id."""
+    ps = ["ps", "-A", "-o", "pid=", "-o", "stat=", "-o", "args="]
+    shown = subprocess.run(ps, capture_output=True, text=True, check=True).stdout
+    processes = [line.split(None, 2) for line in shown.splitlines()]
+    return [
+        args
+        for number, state, args in processes
+        if (text in args or number == pid) and not state.startswith("Z")
+    ]
+
+
+@contextmanager
+def somebodys_folder() -> Iterator[Path]:
+    """A folder whose name has a space and an apostrophe, and which PostgreSQL may enter."""
+    with tempfile.TemporaryDirectory(prefix="somebody's things ") as name:
+        Path(name).chmod(0o711)
+        yield Path(name).resolve()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return an empty folder, which is gone afterwards."""
+    with somebodys_folder() as folder:
+        yield folder
+
+
+def local(*options: object) -> int:
+    """Run `deploy.py local` in this process; return its exit status."""
+    return deploy.main(["local", *map(str, options)])
