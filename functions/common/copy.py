@@ -61,7 +61,43 @@ def copy_out(
 
 def _send(connection: pg8000.native.Connection, query: str, writable: int) -> None:
     with os.fdopen(writable, "wb", buffering=PIPE_BYTES) as stream:
-        connection.run(f"COPY ({query}) TO STDOUT (FORMAT csv)", stream=stream)
+        rows = _Rows(connection, stream)
+        connection.run(f"COPY ({query}) TO STDOUT (FORMAT csv)", stream=rows)
+
+
+class _Rows:
+    """Where the driver writes a row; takes along those that wait in the driver's buffer.
+
+    The server sends a message for each row: `d`, four bytes of length, a line of CSV. The driver
+    handles them one by one, which costs four times as much CPU as all of them at once.
+    https://www.postgresql.org/docs/current/protocol-message-formats.html
+    """
+
+    # How a message of less than 64 kB begins. Text in UTF-8 holds no NUL, and every other message
+    # does: this splits what was received into rows if no NUL is left in them.
+    _HEAD = b"d\0\0"
+
+    def __init__(self, connection: pg8000.native.Connection, stream: IO[bytes]) -> None:
+        self._received = connection._sock
+        self._stream = stream
+
+    def write(self, row: bytes) -> None:
+        """Write a row, and the rows of all messages that are in the buffer as a whole."""
+        self._stream.write(row)
+        received = self._received.peek()[: 1 << 16]  # no longer message can be whole in so little
+        if not received.startswith(self._HEAD):
+            return
+        _, *messages = received.split(self._HEAD)
+        last = messages.pop()
+        taken = len(received) - len(self._HEAD) - len(last)
+        length = int.from_bytes(last[:2], "big") - 2  # of what follows the head, without its 4
+        if 2 <= length <= len(last):
+            messages.append(last[:length])
+            taken += len(self._HEAD) + length
+        rows = b"".join([message[2:] for message in messages])
+        if b"\0" not in rows:
+            self._received.read(taken)
+            self._stream.write(rows)
 
 
 def _parse(stream: IO[bytes], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -70,7 +106,9 @@ def _parse(stream: IO[bytes], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         if stream.peek(1):  # type: ignore[attr-defined]
             yield from csv.open_csv(
                 stream,
-                csv.ReadOptions(column_names=schema.names, block_size=BLOCK_BYTES),
+                csv.ReadOptions(
+                    column_names=schema.names, block_size=BLOCK_BYTES, use_threads=False
+                ),
                 csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
                 _exact(schema),
             )

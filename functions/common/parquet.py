@@ -72,7 +72,9 @@ class _Part:
     def __init__(self, schema: pa.Schema) -> None:
         self.rows = 0
         self._sink = pa.BufferOutputStream()
-        self._writer = pq.ParquetWriter(self._sink, schema, compression="zstd")
+        self._writer = pq.ParquetWriter(
+            self._sink, schema, compression="zstd", use_dictionary=False
+        )
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
         table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows

@@ -17,7 +17,6 @@ from functions.common.totesys import JOINS
 from functions.extract import keysets
 from functions.extract.changes import next_seen
 from functions.extract.keysets import KeySet, deleted_keys
-from functions.extract.parents import missing_parents
 from functions.extract.plan import Survey, TablePlan, plan_tables, survey
 from functions.extract.rows import BatchRows
 from functions.extract.snapshot import Snapshot, snapshot_of
@@ -56,15 +55,13 @@ def capture(
         if not _anything_new(found, known):
             return Captured(None, stopped)
         rows = BatchRows(connection, plans, bucket, newest + 1, snapshot.source.snapshot_at.date())
-        changed = [plans[name] for name, seen in found.items() if seen.changed]
-        for plan in changed:
-            rows.copy_changed(plan)
+        keys = dict(known)
+        for name, seen in found.items():  # parents come before the facts that name them
+            if seen.changed:
+                rows.copy_changed(plans[name], keys)
+            keys[name] = rows.keys_now(plans[name], seen, known.get(name, {}))
         for join in JOINS:
             rows.copy_companions(join)
-        keys = {
-            name: rows.keys_now(plans[name], found[name], known.get(name, {})) for name in found
-        }
-        missing = missing_parents(connection, plans, changed, known)
     tables = {
         name: _stopped(plan)
         if plan.error
@@ -79,8 +76,8 @@ def capture(
         run=run,
         source=snapshot.source,
         tables=tables,
-        missing=missing,
-        keys=_store_keys(bucket, newest + 1, {**known, **keys}),
+        missing=rows.missing.by_table(),
+        keys=_store_keys(bucket, newest + 1, keys),
     )
     if not log.claim(manifest):
         raise BatchContended(f"batch {manifest.batch} was claimed by another run")

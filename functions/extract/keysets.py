@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import Struct
 from pg8000.native import identifier
@@ -52,15 +53,27 @@ def digest_columns(key: str) -> str:
     return f"{name} >> {SHIFT}, count(*), sum(hashint8extended({name}, 0))::text"
 
 
-def bits_by_bucket(keys: Iterable[int]) -> dict[int, int]:
-    """Sort keys into the bits of their buckets."""
-    flags: dict[int, bytearray] = {}
-    for key in keys:
-        bucket = flags.get(key >> SHIFT)
-        if bucket is None:
-            bucket = flags[key >> SHIFT] = bytearray(b"0" * SIZE)
-        bucket[~key & (SIZE - 1)] = 49  # "1"; the highest key comes first in a number
-    return {number: int(bucket, 2) for number, bucket in flags.items()}
+def bits_by_bucket(keys: pa.Array) -> dict[int, int]:
+    """Sort keys (integers) into the bits of their buckets."""
+    found: dict[int, int] = {}
+    for first, last in _runs(keys):
+        for number in range(first >> SHIFT, (last >> SHIFT) + 1):
+            low = max(first, number << SHIFT)
+            high = min(last, (number << SHIFT) + SIZE - 1)
+            bits = ((1 << high - low + 1) - 1) << (low & SIZE - 1)
+            found[number] = found.get(number, 0) | bits
+    return found
+
+
+def _runs(keys: pa.Array) -> Iterable[tuple[int, int]]:
+    """Return the first and last of each run of neighbours; serial keys make few of them."""
+    if not len(keys):
+        return []
+    ordered = keys.cast(pa.int64()).sort()
+    gaps = pc.indices_nonzero(pc.not_equal(pc.subtract(ordered[1:], ordered[:-1]), 1))
+    firsts = [ordered[0].as_py(), *ordered.take(pc.add(gaps, 1)).to_pylist()]
+    lasts = [*ordered.take(gaps).to_pylist(), ordered[-1].as_py()]
+    return zip(firsts, lasts, strict=True)
 
 
 def keys_in(bucket: int, bits: int) -> Iterator[int]:
@@ -89,10 +102,17 @@ def deleted_keys(before: KeySet, now: KeySet) -> list[int]:
     ]
 
 
-def holds(keys: KeySet, key: int) -> bool:
-    """Tell whether a key is in the set."""
-    bucket = keys.get(key >> SHIFT)
-    return bucket is not None and bool(bucket.bits >> (key & (SIZE - 1)) & 1)
+def not_in(keys: KeySet, values: pa.Array) -> list[int]:
+    """Return the distinct values (integers, NULL is none) that are not in the set."""
+    asked = pc.unique(values.drop_null()).cast(pa.int64())
+    numbers = pc.shift_right(asked, SHIFT)
+    buckets = pc.unique(numbers)
+    bits = [keys[number].bits if number in keys else 0 for number in buckets.to_pylist()]
+    flags = b"".join(bucket.to_bytes(SIZE // 8, "little") for bucket in bits)
+    held = pa.BooleanArray.from_buffers(pa.bool_(), len(bits) * SIZE, [None, pa.py_buffer(flags)])
+    index = pc.multiply(pc.index_in(numbers, buckets).cast(pa.int64()), SIZE)
+    found = held.take(pc.add(index, pc.bit_wise_and(asked, SIZE - 1)))
+    return list(asked.filter(pc.invert(found)).to_pylist())
 
 
 def store(bucket: Bucket, key: str, sets: dict[str, KeySet]) -> bool:

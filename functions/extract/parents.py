@@ -4,51 +4,30 @@ The source's own foreign keys rule them out, as long as they are declared and we
 off; the warehouse's would refuse the whole batch.
 """
 
-import pg8000.native
+from collections.abc import Mapping
+
 import pyarrow as pa
-from pg8000.native import identifier, literal
 
-from functions.common.copy import copy_out
-from functions.extract.keysets import KeySet, holds
-from functions.extract.plan import TablePlan
-
-_FOUND = pa.schema([("parent", pa.string()), ("key", pa.int64())])
+from functions.common.totesys import Table
+from functions.extract.keysets import KeySet, not_in
 
 
-def missing_parents(
-    connection: pg8000.native.Connection,
-    plans: dict[str, TablePlan],
-    changed: list[TablePlan],
-    known: dict[str, KeySet],
-) -> dict[str, list[int]]:
-    """Return, by table, the keys of parents that changed facts name and that are not there.
+class MissingParents:
+    """The parents, by table, that the rows of a batch name and that are not there."""
 
-    The parents of a table that is left out are looked for among the keys that it had when it was
-    last read.
-    """
-    queries = [
-        _orphans(plan, column, plans[parent])
-        for plan in changed
-        for column, parent in plan.columns.table.parents.items()
-    ]
-    missing: dict[str, set[int]] = {}
-    if queries:
-        for rows in copy_out(connection, " UNION ".join(queries), _FOUND):
-            for parent, key in zip(
-                rows["parent"].to_pylist(), rows["key"].to_pylist(), strict=True
-            ):
-                if plans[parent].error is None or not holds(known.get(parent, {}), key):
-                    missing.setdefault(parent, set()).add(key)
-    return {table: sorted(keys) for table, keys in sorted(missing.items())}
+    def __init__(self) -> None:
+        self._found: dict[str, set[int]] = {}
 
+    def look(self, table: Table, rows: pa.RecordBatch, keys: Mapping[str, KeySet]) -> None:
+        """Look for the parents of a table's rows among the keys of the tables in the snapshot.
 
-def _orphans(plan: TablePlan, column: str, parent: TablePlan) -> str:
-    name, key = identifier(column), identifier(parent.key)
-    query = (
-        f"SELECT {literal(parent.name)}, child.{name}::bigint FROM {plan.source} AS child"
-        f" WHERE child.{name} IS NOT NULL AND ({plan.changed})"
-    )
-    if parent.error is not None:
-        return query
-    # NOT IN would look through a list that does not fit into work_mem once for each row.
-    return query + f" AND NOT EXISTS (SELECT FROM {parent.source} WHERE {key} = child.{name})"
+        The parents of a table that is left out are looked for among the keys that it had when it
+        was last read.
+        """
+        for column, parent in table.parents.items():
+            if missing := not_in(keys.get(parent, {}), rows[column]):
+                self._found.setdefault(parent, set()).update(missing)
+
+    def by_table(self) -> dict[str, list[int]]:
+        """Return all that were found."""
+        return {table: sorted(keys) for table, keys in sorted(self._found.items())}

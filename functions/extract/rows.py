@@ -4,7 +4,7 @@ A batch is self-contained: a row that shares a star table with a changed row com
 transform needs nothing but the batch.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -20,6 +20,7 @@ from functions.common.storage import Bucket
 from functions.common.totesys import JOINS, Join
 from functions.extract import keysets
 from functions.extract.keysets import KeyBucket, KeySet
+from functions.extract.parents import MissingParents
 from functions.extract.plan import Survey, TablePlan
 
 _LINKS: dict[str, set[str]] = {}
@@ -61,10 +62,11 @@ class BatchRows:
         self._batch = batch
         self._day = day
         self.tables = {name: TableRows(PartWriter(bucket, name, batch, day)) for name in plans}
+        self.missing = MissingParents()
 
-    def copy_changed(self, plan: TablePlan) -> None:
-        """Copy the rows of a table that changed."""
-        self.tables[plan.name].changed += self._copy(plan, plan.changed)
+    def copy_changed(self, plan: TablePlan, keys: Mapping[str, KeySet]) -> None:
+        """Copy the rows of a table that changed; note parents that are not among `keys`."""
+        self.tables[plan.name].changed += self._copy(plan, plan.changed, keys)
 
     def copy_companions(self, join: Join) -> None:
         """Copy the unchanged rows that share a star row with a changed one, on either side."""
@@ -84,7 +86,9 @@ class BatchRows:
         unchanged = f"NOT ({plan.changed})"
         self.tables[plan.name].companions += self._copy(plan, f"{linked} AND {unchanged}")
 
-    def _copy(self, plan: TablePlan, condition: str) -> int:
+    def _copy(
+        self, plan: TablePlan, condition: str, keys: Mapping[str, KeySet] | None = None
+    ) -> int:
         """Copy the rows for which a condition holds; return how many."""
         table, copied = self.tables[plan.name], 0
         schema = plan.columns.schema
@@ -92,10 +96,12 @@ class BatchRows:
         for rows in copy_out(self._connection, plan.rows(condition), with_xid):
             table.writer.write(rows.select(schema.names))
             table.xids.update(_distinct(rows["_xid"]))
+            if keys is not None:
+                self.missing.look(plan.columns.table, rows, keys)
             for column in _LINKS.get(plan.name, ()):
                 table.links.setdefault(column, set()).update(_distinct(rows[column]))
             if plan.since is None:
-                for bucket, bits in keysets.bits_by_bucket(rows[plan.key].to_pylist()).items():
+                for bucket, bits in keysets.bits_by_bucket(rows[plan.key]).items():
                     table.bits[bucket] = table.bits.get(bucket, 0) | bits
             copied += rows.num_rows
         return copied
@@ -120,7 +126,7 @@ class BatchRows:
         )
         found: dict[int, int] = {}
         for rows in copy_out(self._connection, query, pa.schema([("key", pa.int64())])):
-            for bucket, bits in keysets.bits_by_bucket(rows["key"].to_pylist()).items():
+            for bucket, bits in keysets.bits_by_bucket(rows["key"]).items():
                 found[bucket] = found.get(bucket, 0) | bits
         return found
 

@@ -1,0 +1,64 @@
+"""Rows on their way out of the driver: taken by the bufferful, and none lost or made up."""
+
+import io
+import random
+from types import SimpleNamespace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.common.copy import _Rows
+
+# Rows as COPY sends them in CSV: no NUL, a line feed at the end; some look like heads of messages.
+SHORT = st.text(st.sampled_from(["d", "\n", ",", "é", "x"]), max_size=300)
+LONG = st.integers(65_000, 66_000).map("d".__mul__)
+ROWS = st.lists(SHORT | SHORT | SHORT | LONG, max_size=60)
+# What else a server may send in between or after, with what looks like the head of a row in it.
+OTHERS = st.sampled_from([(b"N", b"Sd\0\0"), (b"S", b"name\0word\0"), (b"E", b"Rfound\0\0")])
+
+
+class Trickle(io.RawIOBase):
+    """A socket from which bytes come in pieces of any size."""
+
+    def __init__(self, data: bytes, seed: int) -> None:
+        self._data = data
+        self._random = random.Random(seed)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        size = min(len(buffer), self._random.choice([1, 3, 50, 5000, 100_000]))
+        piece, self._data = self._data[:size], self._data[size:]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def message(code: bytes, body: bytes) -> bytes:
+    return code + (len(body) + 4).to_bytes(4, "big") + body
+
+
+@given(ROWS, st.dictionaries(st.integers(0, 60), OTHERS, max_size=3), st.integers())
+def test_every_row_comes_out_once_and_nothing_else_is_touched(
+    texts: list[str], others: dict[int, tuple[bytes, bytes]], seed: int
+) -> None:
+    """However the rows lie in the driver's buffer, they come out whole and in order."""
+    rows = [f"{text}\n".encode() for text in texts]
+    sent = b""
+    for position, row in enumerate(rows):
+        sent += message(b"d", row)
+        if position in others:
+            sent += message(*others[position])
+    received = io.BufferedReader(Trickle(sent + message(b"c", b""), seed), 8192)
+    out, rest = io.BytesIO(), []
+
+    taken = _Rows(SimpleNamespace(_sock=received), out)
+    while (code := received.read(1)) != b"c":  # as the driver does it
+        body = received.read(int.from_bytes(received.read(4), "big") - 4)
+        if code == b"d":
+            taken.write(body)
+        else:
+            rest.append((code, body))
+
+    assert out.getvalue() == b"".join(rows)
+    assert rest == [other for position, other in sorted(others.items()) if position < len(rows)]
