@@ -132,14 +132,17 @@ def _exact(schema: pa.Schema) -> csv.ConvertOptions:
 
 def copy_in(
     connection: pg8000.native.Connection,
-    table: str,
+    target: str,
     columns: list[str],
     batches: Iterable[pa.RecordBatch],
 ) -> None:
-    """Append rows to a table; `columns` names its columns in the order of the batches' own."""
+    """Append rows to `target`, a table as SQL names it.
+
+    `columns` names its columns in the order of the batches' own.
+    """
     names = ", ".join(identifier(column) for column in columns)
     connection.run(
-        f"COPY {identifier(table)} ({names}) FROM STDIN (FORMAT csv)",
+        f"COPY {target} ({names}) FROM STDIN (FORMAT csv)",
         stream=_csv_blocks(batches),
     )
 

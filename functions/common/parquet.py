@@ -92,3 +92,11 @@ def read_rows(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.RecordBatch]
     for file in files:
         source = pq.ParquetFile(pa.BufferReader(bucket.get(file.key)))
         yield from source.iter_batches(batch_size=ROWS_PER_GROUP)
+
+
+def read_parts(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.Table]:
+    """Yield the rows of Parquet objects, an object at a time: about `ROWS_PER_PART` rows."""
+    for file in files:
+        rows = pa.Table.from_batches(read_rows(bucket, [file]))
+        if rows.num_rows:
+            yield rows.combine_chunks()

@@ -20,6 +20,8 @@ SESSION_PARAMETERS = {
     # ALTER TABLE in the source may hold a table for long: give up, the next run tries again.
     "lock_timeout": "60s",
     "jit": "off",
+    # Rows come in the order of the table, and so mostly in that of their keys: load likes that.
+    "synchronize_seqscans": "off",
 }
 
 XIDS = 1 << 32  # xmin holds the lower 32 bits of a transaction id,

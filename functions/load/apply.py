@@ -1,11 +1,10 @@
 """Apply one batch to the warehouse: SELECT, INSERT, UPDATE and temporary tables, nothing else.
 
-Rows are staged in temporary tables of the warehouse's own types, so that "differs" is decided by
-the warehouse. Applying a batch again changes nothing.
+What may have changed is staged in temporary tables of the warehouse's own types, so that "differs"
+is decided by the warehouse. Applying a batch again changes nothing.
 """
 
 from collections.abc import Iterable
-from datetime import date
 
 import pg8000.native
 import pyarrow as pa
@@ -13,7 +12,11 @@ from pg8000.native import identifier
 
 from functions.common.copy import SESSION, copy_in
 from functions.common.manifests import Loaded
-from functions.load.star import CALENDAR, DIMENSIONS, FACTS, Star, StarTable
+from functions.load.calendar import Calendar
+from functions.load.newest import sort_out
+from functions.load.star import DIMENSIONS, FACTS, Star, StarTable
+
+ROWS_AT_A_TIME = 65_536
 
 SESSION_PARAMETERS = {
     **SESSION,
@@ -33,25 +36,22 @@ class Stage:
         self.key = key
         self.name = f"stage_{table.name}"
         self.columns: list[str] = []
-        self.dates: list[str] = []
         self.rows = 0
 
     def fill(self, connection: pg8000.native.Connection, batches: Iterable[pa.RecordBatch]) -> None:
         """Copy the rows in; without any, nothing is created."""
+        before = self.rows
         for batch in batches:
             if not self.columns:
                 self._create(connection, batch.schema)
-            copy_in(connection, self.name, self.columns, [batch])
+            copy_in(connection, identifier(self.name), self.columns, [batch])
             self.rows += batch.num_rows
-        if self.rows:
+        if self.rows > before:
             # The stage is ours, and the only table of the plan that we may tell the planner about.
             connection.run(f"ANALYZE {identifier(self.name)}")
 
     def _create(self, connection: pg8000.native.Connection, schema: pa.Schema) -> None:
         self.columns = [self.table.column(field.name) for field in schema]
-        self.dates = [
-            self.table.column(field.name) for field in schema if pa.types.is_date(field.type)
-        ]
         connection.run(
             f"CREATE TEMPORARY TABLE {identifier(self.name)} ON COMMIT DROP AS"
             f" SELECT {self.list_of()} FROM {self.table.target} WITH NO DATA"
@@ -69,17 +69,22 @@ class Stage:
         return f"({self.list_of(here, others)}) IS DISTINCT FROM ({self.list_of(there, others)})"
 
 
-def stages(star: Star, names: Iterable[str]) -> list[Stage]:
-    """Return an empty stage for each star table of `names`."""
-    keys = DIMENSIONS | FACTS
-    return [Stage(star.tables[name], star.tables[name].column(keys[name])) for name in names]
+def stage_of(star: Star, name: str) -> Stage:
+    """Return an empty stage for the star table `name`."""
+    table = star.tables[name]
+    return Stage(table, table.column((DIMENSIONS | FACTS)[name]))
 
 
-def upsert_dimension(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
+def upsert_dimension(
+    connection: pg8000.native.Connection, stage: Stage, batches: Iterable[pa.RecordBatch]
+) -> Loaded:
     """Bring a dimension's rows to their latest values.
 
     Not ON CONFLICT, which asks for a unique index that a prepared warehouse need not have.
     """
+    stage.fill(connection, batches)
+    if not stage.rows:
+        return Loaded(0, 0, 0)
     source, target = identifier(stage.name), stage.table.target
     key = identifier(stage.key)
     others = [column for column in stage.columns if column != stage.key]
@@ -96,13 +101,34 @@ def upsert_dimension(connection: pg8000.native.Connection, stage: Stage) -> Load
     return Loaded(stage.rows, connection.row_count, updated)
 
 
-def insert_fact(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
+def insert_fact(
+    connection: pg8000.native.Connection,
+    stage: Stage,
+    parts: Iterable[pa.Table],
+    calendar: Calendar,
+) -> Loaded:
     """Add the rows that differ from the newest record of their business id, or have none."""
-    source, target = identifier(stage.name), stage.table.target
-    key, record_id = identifier(stage.key), identifier(str(stage.table.record_id))
+    table, rows, new = stage.table, 0, 0
     # There is no index on the business id, and no statistics that can be relied on: a nested loop
     # over the history is never right, and at times what the planner would guess.
     connection.run("SET LOCAL enable_nestloop = off")
+    for part in parts:
+        calendar.cover(part)
+        found = sort_out(connection, table, (DIMENSIONS | FACTS)[table.name], part)
+        columns = [table.column(name) for name in part.column_names]
+        if found.new.num_rows:
+            copy_in(connection, table.target, columns, found.new.to_batches(ROWS_AT_A_TIME))
+        stage.fill(connection, found.doubtful.to_batches(ROWS_AT_A_TIME))
+        rows, new = rows + part.num_rows, new + found.new.num_rows
+    changed = _insert_changed(connection, stage) if stage.rows else 0
+    connection.run("SET LOCAL enable_nestloop = on")
+    return Loaded(rows, new + changed, 0)
+
+
+def _insert_changed(connection: pg8000.native.Connection, stage: Stage) -> int:
+    """Add the staged rows that differ from the newest record of their business id."""
+    source, target = identifier(stage.name), stage.table.target
+    key, record_id = identifier(stage.key), identifier(str(stage.table.record_id))
     connection.run(
         f"INSERT INTO {target} ({stage.list_of()})"
         f" SELECT {stage.list_of('s')} FROM {source} AS s"
@@ -111,59 +137,4 @@ def insert_fact(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
         f" ORDER BY f.{key}, f.{record_id} DESC) AS newest ON newest.{key} = s.{key}"
         f" WHERE newest.{key} IS NULL OR {stage.differs('newest', 's')}"
     )
-    inserted = connection.row_count
-    connection.run("SET LOCAL enable_nestloop = on")
-    return Loaded(stage.rows, inserted, 0)
-
-
-def extend_calendar(
-    connection: pg8000.native.Connection, calendar: StarTable, facts: Iterable[Stage]
-) -> int:
-    """Give `dim_date` all days from the first to the last that a staged fact uses.
-
-    Days between those and what was there are filled too. Returns how many were added.
-    """
-    spans = [_span(connection, stage) for stage in facts if stage.rows and stage.dates]
-    if not spans:
-        return 0
-    day = f"{calendar.target}.{identifier(calendar.column('date_id'))}"
-    columns = ", ".join(identifier(calendar.column(name)) for name in _DAY)
-    connection.run(
-        f"INSERT INTO {calendar.target} ({columns}) SELECT {', '.join(_DAY.values())}"
-        f" FROM (SELECT least(min({day}), :first::date) AS first,"
-        f" greatest(max({day}), :last::date) AS last FROM {calendar.target}) AS span,"
-        " generate_series(span.first::timestamp, span.last::timestamp, interval '1 day')"
-        " AS series(moment)"
-        f" WHERE NOT EXISTS (SELECT FROM {calendar.target} WHERE {day} = moment::date)",
-        first=min(first for first, _ in spans),
-        last=max(last for _, last in spans),
-    )
     return int(connection.row_count)
-
-
-# The attributes of a day, as SQL over a timestamp `moment`. Without TM, to_char speaks English
-# whatever the server's locale is.
-_DAY = {
-    "date_id": "moment::date",
-    "year": "extract(year FROM moment)::int",
-    "month": "extract(month FROM moment)::int",
-    "day": "extract(day FROM moment)::int",
-    "day_of_week": "extract(isodow FROM moment)::int",
-    "day_name": "to_char(moment, 'FMDay')",
-    "month_name": "to_char(moment, 'FMMonth')",
-    "quarter": "extract(quarter FROM moment)::int",
-}
-
-
-def _span(connection: pg8000.native.Connection, stage: Stage) -> tuple[date, date]:
-    lowest = ", ".join(f"min({identifier(column)})" for column in stage.dates)
-    highest = ", ".join(f"max({identifier(column)})" for column in stage.dates)
-    [[first, last]] = connection.run(
-        f"SELECT least({lowest}), greatest({highest}) FROM {identifier(stage.name)}"
-    )
-    return first, last
-
-
-def calendar_of(star: Star) -> StarTable:
-    """Return the star's calendar, `dim_date`."""
-    return star.tables[CALENDAR]

@@ -19,18 +19,17 @@ from functions.common.database import connection, database_from_secret
 from functions.common.errors import LogCorrupted
 from functions.common.manifests import Loaded, LoadedMarker, ProcessedManifest
 from functions.common.notices import give_notice
-from functions.common.parquet import read_rows
+from functions.common.parquet import read_parts, read_rows
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.load.apply import (
     SESSION_PARAMETERS,
-    calendar_of,
-    extend_calendar,
     insert_fact,
-    stages,
+    stage_of,
     upsert_dimension,
 )
+from functions.load.calendar import Calendar
 from functions.load.markers import marker_log
 from functions.load.notices import notice
 from functions.load.star import DIMENSIONS, FACTS, Star, inspect_star
@@ -135,17 +134,18 @@ def _apply(
     opened: pg8000.native.Connection, bucket: Bucket, star: Star, manifest: ProcessedManifest
 ) -> dict[str, Loaded]:
     """Bring one batch into the warehouse, in one transaction; return the rows by star table."""
-    dimensions, facts = stages(star, DIMENSIONS), stages(star, FACTS)
+    rows = {}
     opened.run("BEGIN")
-    for stage in (*dimensions, *facts):
-        stage.fill(opened, read_rows(bucket, manifest.tables[stage.table.name].files))
-    rows = {stage.table.name: upsert_dimension(opened, stage) for stage in dimensions if stage.rows}
-    calendar = calendar_of(star)
-    if days := extend_calendar(opened, calendar, facts):
-        rows[calendar.name] = Loaded(days, days, 0)
-    rows |= {stage.table.name: insert_fact(opened, stage) for stage in facts if stage.rows}
+    for name in DIMENSIONS:
+        batches = read_rows(bucket, manifest.tables[name].files)
+        rows[name] = upsert_dimension(opened, stage_of(star, name), batches)
+    calendar = Calendar(opened, star)
+    for name in FACTS:
+        parts = read_parts(bucket, manifest.tables[name].files)
+        rows[name] = insert_fact(opened, stage_of(star, name), parts, calendar)
+    rows[calendar.table.name] = Loaded(calendar.added, calendar.added, 0)
     opened.run("COMMIT")
-    return rows
+    return {name: table for name, table in rows.items() if table.staged}
 
 
 def _report(marker: LoadedMarker) -> None:

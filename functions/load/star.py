@@ -5,6 +5,7 @@ table or column that is not there stops the load with a word on what to ask for.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,15 +38,16 @@ COLUMN_NAMES = {"last_updated_time": ("last_updated_time", "last_updated")}
 
 @dataclass(frozen=True)
 class StarTable:
-    """A table of the warehouse: `name` as we call it, `actual` and `columns` as they are there.
+    """A table of the warehouse: `name` as we call it, `actual` and its columns as they are there.
 
-    `record_id` is the column that the warehouse numbers itself, None for a dimension.
+    `types` are the SQL types of its columns; `record_id` is the column that the warehouse numbers
+    itself, None for a dimension.
     """
 
     name: str
     schema: str
     actual: str
-    columns: tuple[str, ...]
+    types: Mapping[str, str]
     record_id: str | None
 
     @property
@@ -56,7 +58,7 @@ class StarTable:
     def column(self, name: str) -> str:
         """Return what this installation calls a column; raise WarehouseMismatch if it has none."""
         for candidate in COLUMN_NAMES.get(name, (name,)):
-            if candidate in self.columns:
+            if candidate in self.types:
                 return candidate
         raise WarehouseMismatch(
             f"warehouse table {self.schema}.{self.actual} has no column {name}: ask for it"
@@ -85,16 +87,17 @@ def inspect_star(connection: pg8000.native.Connection, schema: str) -> Star:
         found = there[actual]
         _check_rights(name, f"{schema}.{actual}", found)
         record_id = _record_id(name, f"{schema}.{actual}", found) if name in FACTS else None
-        columns = tuple(found["columns"])
-        tables[name] = StarTable(name, schema, actual, columns, record_id)
+        types = dict(zip(found["columns"], found["types"], strict=True))
+        tables[name] = StarTable(name, schema, actual, types, record_id)
         oids.append(str(found["oid"]))
     return Star(_identity(connection, schema, oids), tables)
 
 
 def _tables(connection: pg8000.native.Connection, schema: str) -> dict[str, dict[str, Any]]:
-    """Return, by name, oid, columns, generated columns and rights of all tables of a schema."""
+    """Return, by name, oid, columns, their types, numbered ones and rights of a schema's tables."""
     rows = connection.run(
         "SELECT c.relname::text, c.oid, array_agg(a.attname::text ORDER BY a.attnum),"
+        " array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum),"
         " array_remove(array_agg(CASE WHEN a.attidentity <> '' OR"
         " pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%' THEN a.attname::text END), NULL),"
         " ARRAY(SELECT r FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS r"
@@ -107,7 +110,7 @@ def _tables(connection: pg8000.native.Connection, schema: str) -> dict[str, dict
         " GROUP BY c.relname, c.oid",
         schema=schema,
     )
-    fields = ("oid", "columns", "numbered", "refused")
+    fields = ("oid", "columns", "types", "numbered", "refused")
     return {name: dict(zip(fields, rest, strict=True)) for name, *rest in rows}
 
 

@@ -73,7 +73,7 @@ def compare(
 def _stage_keys(connection: pg8000.native.Connection, name: str, keys: list[int]) -> None:
     connection.run(f"CREATE TEMPORARY TABLE {identifier(name)} (key bigint) ON COMMIT DROP")
     rows = pa.record_batch({"key": pa.array(keys, pa.int64())}, schema=_KEYS)
-    copy_in(connection, name, ["key"], [rows])
+    copy_in(connection, identifier(name), ["key"], [rows])
     connection.run(f"ANALYZE {identifier(name)}")
 
 

@@ -26,7 +26,7 @@ from functions.extract.columns import Columns, read_columns
 from functions.extract.snapshot import SESSION_PARAMETERS as SOURCE_PARAMETERS
 from functions.extract.snapshot import snapshot_of
 from functions.load.apply import SESSION_PARAMETERS as WAREHOUSE_PARAMETERS
-from functions.load.apply import stages
+from functions.load.apply import stage_of
 from functions.load.star import Star, inspect_star
 from functions.reconcile.compare import Comparison, compare
 from functions.reconcile.expect import Expected
@@ -112,7 +112,7 @@ def _compare_one(
     if drift := next((why for name in needed if (why := columns[name].drift())), None):
         return Comparison(error=drift)
     expected = Expected(there, columns, mapping)
-    [stage] = stages(star, [mapping.table])
+    stage = stage_of(star, mapping.table)
     stage.fill(here, expected.slices())
     deleted = _deleted_keys(processed, mapping)
     return compare(here, stage, expected.rows, expected.unfit, deleted)

@@ -258,7 +258,7 @@ def test_rows_go_in_as_they_are(opened: pg8000.native.Connection) -> None:
     whole = pa.record_batch(columns)
     names = ["n", "a b", "amount", "day", "at", "flag"]
 
-    copy_in(opened, 'Odd " table', names, [whole.slice(0, 5), whole.slice(5)])
+    copy_in(opened, '"Odd "" table"', names, [whole.slice(0, 5), whole.slice(5)])
     found = opened.run('SELECT * FROM "Odd "" table" ORDER BY n')
     opened.run('DROP TABLE "Odd "" table"')
 

@@ -1,0 +1,63 @@
+"""The calendar, `dim_date`: every day from the first to the last that a fact uses."""
+
+from datetime import date
+
+import pg8000.native
+import pyarrow as pa
+import pyarrow.compute as pc
+from pg8000.native import identifier
+
+from functions.load.star import CALENDAR, Star
+
+# The attributes of a day, as SQL over a timestamp `moment`. Without TM, to_char speaks English
+# whatever the server's locale is.
+_DAY = {
+    "date_id": "moment::date",
+    "year": "extract(year FROM moment)::int",
+    "month": "extract(month FROM moment)::int",
+    "day": "extract(day FROM moment)::int",
+    "day_of_week": "extract(isodow FROM moment)::int",
+    "day_name": "to_char(moment, 'FMDay')",
+    "month_name": "to_char(moment, 'FMMonth')",
+    "quarter": "extract(quarter FROM moment)::int",
+}
+
+
+class Calendar:
+    """The days of a warehouse, during one transaction. `added` counts those that were missing."""
+
+    def __init__(self, connection: pg8000.native.Connection, star: Star) -> None:
+        self.table = star.tables[CALENDAR]
+        self.added = 0
+        self._connection = connection
+        self._covered: tuple[date, date] | None = None
+
+    def cover(self, rows: pa.Table) -> None:
+        """Add the days that are missing for the dates of some rows, and all days between."""
+        dates = [rows[field.name] for field in rows.schema if pa.types.is_date(field.type)]
+        spans = [tuple(pc.min_max(column).as_py().values()) for column in dates]
+        spans = [span for span in spans if span != (None, None)]
+        if self._covered is not None:
+            spans.append(self._covered)
+        if not spans:
+            return
+        span = min(first for first, _ in spans), max(last for _, last in spans)
+        if span != self._covered:
+            self._extend(*span)
+            self._covered = span
+
+    def _extend(self, first: date, last: date) -> None:
+        target = self.table.target
+        day = f"{target}.{identifier(self.table.column('date_id'))}"
+        columns = ", ".join(identifier(self.table.column(name)) for name in _DAY)
+        self._connection.run(
+            f"INSERT INTO {target} ({columns}) SELECT {', '.join(_DAY.values())}"
+            f" FROM (SELECT least(min({day}), :first::date) AS first,"
+            f" greatest(max({day}), :last::date) AS last FROM {target}) AS span,"
+            " generate_series(span.first::timestamp, span.last::timestamp, interval '1 day')"
+            " AS series(moment)"
+            f" WHERE NOT EXISTS (SELECT FROM {target} WHERE {day} = series.moment::date)",
+            first=first,
+            last=last,
+        )
+        self.added += int(self._connection.row_count)

@@ -1,0 +1,152 @@
+"""Tell which rows are new to a fact table and which may have changed, before any is written.
+
+Most rows of a big batch are one or the other as a whole, and a prepared warehouse has no index on
+the business id. So the newest records are read out in one scan and compared here: new rows can be
+copied straight in, and rows that are there as they are go nowhere.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pg8000.native
+import pyarrow as pa
+import pyarrow.compute as pc
+from pg8000.native import identifier
+
+from functions.common.copy import array, copy_out, set_values, value
+from functions.load.star import StarTable
+
+# Types of the warehouse whose every value the Arrow type of our rows can hold.
+_READABLE = {
+    pa.int32(): re.compile(r"integer|smallint"),
+    pa.string(): re.compile(r"text|character varying(\(\d+\))?"),
+    pa.bool_(): re.compile(r"boolean"),
+    pa.date32(): re.compile(r"date"),
+    pa.time64("us"): re.compile(r"time(\(\d\))? without time zone"),
+}
+_RECORD = "_record"
+
+
+@dataclass(frozen=True)
+class SortedOut:
+    """Rows of a batch by what the fact table has of them.
+
+    `new` has no record; `doubtful` may differ from the newest record: that is for the warehouse to
+    say, whose types decide. A row that is its newest record is in neither.
+    """
+
+    new: pa.Table
+    doubtful: pa.Table
+
+
+def sort_out(
+    connection: pg8000.native.Connection, table: StarTable, key: str, rows: pa.Table
+) -> SortedOut:
+    """Compare rows (one at least) with the newest records of their business ids, the column `key`.
+
+    Each column of `rows` is one chunk.
+    """
+    places = _Places(rows[key].chunk(0))
+    if not places.are_unique:
+        return SortedOut(rows.slice(0, 0), rows)  # one may be the newest record of another
+    compared = rows.select(rows.column_names if _readable(table, rows.schema) else [key])
+    versions = [
+        _versions(
+            compared,
+            places.of(records[key]),
+            records,
+            whole=compared.num_columns == rows.num_columns,
+        )
+        for records in _records(connection, table, key, compared, places)
+    ]
+    if not versions:
+        return SortedOut(rows, rows.slice(0, 0))
+    newest = pa.concat_tables(versions).group_by("place").aggregate([("version", "max")])
+    found = newest["place"].combine_chunks()
+    is_known = pc.inverse_permutation(found, max_index=rows.num_rows - 1).is_valid()
+    has_changed = pc.equal(pc.bit_wise_and(newest["version_max"], 1), 1)
+    return SortedOut(rows.filter(pc.invert(is_known)), rows.take(found.filter(has_changed)))
+
+
+class _Places:
+    """Where the row of a business id is, among up to some hundred thousand.
+
+    Serial ids leave few gaps: then a place is looked up by the distance from the lowest.
+    """
+
+    def __init__(self, keys: pa.Array) -> None:
+        self.keys = keys
+        self.lowest, self.highest = (int(key) for key in pc.min_max(keys).as_py().values())
+        self.are_dense = self.highest - self.lowest < 4 * len(keys)
+        if self.are_dense:
+            last = self.highest - self.lowest
+            self._places = pc.inverse_permutation(self._distance(keys), max_index=last)
+            self.are_unique = len(self._places) - self._places.null_count == len(keys)
+        else:
+            self.are_unique = pc.count_distinct(keys).as_py() == len(keys)
+
+    def of(self, keys: pa.Array) -> pa.Array:
+        """Return the place of each id, NULL for one that has none."""
+        if not self.are_dense:
+            return pc.index_in(keys, self.keys)
+        return self._places.take(self._distance(keys))
+
+    def _distance(self, keys: pa.Array) -> pa.Array:
+        return pc.subtract(keys.cast(pa.int64()), self.lowest)
+
+
+def _readable(table: StarTable, schema: pa.Schema) -> bool:
+    """Tell whether every value of the table's columns can be read as the type of our rows."""
+    return all(_fits(field.type, table.types[table.column(field.name)]) for field in schema)
+
+
+def _fits(mine: pa.DataType, theirs: str) -> bool:
+    if not pa.types.is_decimal(mine):
+        return mine in _READABLE and _READABLE[mine].fullmatch(theirs) is not None
+    numeric = re.fullmatch(r"numeric\((\d+),(\d+)\)", theirs)
+    if numeric is None:
+        return False
+    precision, scale = int(numeric[1]), int(numeric[2])
+    return bool(scale <= mine.scale and precision - scale <= mine.precision - mine.scale)
+
+
+def _records(
+    connection: pg8000.native.Connection,
+    table: StarTable,
+    key: str,
+    rows: pa.Table,
+    places: _Places,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the records of the business ids, and of ids between them, as the rows' columns."""
+    columns = ", ".join(identifier(table.column(name)) for name in rows.column_names)
+    business_id = identifier(table.column(key))
+    if places.are_dense:
+        condition = f"{business_id} BETWEEN {places.lowest} AND {places.highest}"
+    else:
+        set_values(connection, {"keys": array(places.keys.to_pylist())})
+        condition = f"{business_id} IN (SELECT unnest({value('keys', 'bigint[]')}))"
+    query = f"SELECT {columns}, {identifier(str(table.record_id))} FROM {table.target}"
+    schema = rows.schema.append(pa.field(_RECORD, pa.int64()))
+    return copy_out(connection, f"{query} WHERE {condition}", schema)
+
+
+def _versions(
+    rows: pa.Table, places: pa.Array, records: pa.RecordBatch, *, whole: bool
+) -> pa.Table:
+    """Return the place of each record's row, and its version: the greater, the newer.
+
+    A version is odd when the record is not what the row says, or not known to be the `whole` row.
+    """
+    mine, theirs = rows.take(places.drop_null()), records.filter(places.is_valid())
+    differs = pa.repeat(not whole, len(theirs))
+    for name in rows.column_names:
+        differs = pc.or_(differs, _differ(mine[name].combine_chunks(), theirs[name]))
+    version = pc.add(pc.multiply(theirs[_RECORD], 2), differs.cast(pa.int64()))
+    return pa.table({"place": places.drop_null(), "version": version})
+
+
+def _differ(mine: pa.Array, theirs: pa.Array) -> pa.Array:
+    """Return, value by value, whether two columns differ; NULL is like NULL and nothing else."""
+    one_is_null = pc.xor(mine.is_null(), theirs.is_null())
+    return pc.or_(one_is_null, pc.fill_null(pc.not_equal(mine, theirs), False))
