@@ -31,8 +31,9 @@ class TableCapture(Struct, frozen=True):
     `horizon` is a 64-bit transaction id: every transaction below it had ended in the snapshot, so
     the next batch reads the rows from `horizon` on, without the transactions in `seen` (inclusive
     ranges), whose rows this or an earlier batch holds. `horizon` is None until the table has been
-    read once. `columns` are (name, SQL type) in the table's order. `error` says why a table that
-    the star cannot use was left out; its horizon then stays where it was.
+    read once. `columns` are (name, SQL type) in the table's order; they, `fingerprint` and
+    `incarnation` (which changes when the table is made again) are those of the last read. `error`
+    says why a table that the star cannot use was left out; its horizon then stays where it was.
     """
 
     key: str
@@ -46,6 +47,22 @@ class TableCapture(Struct, frozen=True):
     deleted: int = 0
     tombstones: list[DataFile] = []
     error: str | None = None
+    incarnation: str = ""
+
+
+class TableSchema(Struct, frozen=True):
+    """What the registry says of a table of the source: its columns, and since when it is so.
+
+    `columns` are (name, SQL type) in the table's order, the last known ones of a table that is not
+    there. `since` is the moment of the first snapshot that showed it like this. A table that is not
+    `carried` is none of those that the star is made from. `error` says why no row of it is read.
+    """
+
+    columns: list[tuple[str, str]]
+    fingerprint: str
+    since: datetime
+    carried: bool
+    error: str | None = None
 
 
 class IngestionManifest(Struct, frozen=True):
@@ -53,7 +70,8 @@ class IngestionManifest(Struct, frozen=True):
 
     `missing` are parents, by table, that rows of this batch name and the source does not have.
     `keys` is the object with the keys that each table had. `replay_of` is the batch whose rows come
-    again in this one.
+    again in this one. `schemas` is the registry of the source's tables as this batch's snapshot
+    shows them, `drift` says in words how they have changed since the last batch's.
     """
 
     batch: int
@@ -64,6 +82,8 @@ class IngestionManifest(Struct, frozen=True):
     missing: dict[str, list[int]]
     keys: str
     replay_of: int | None = None
+    schemas: dict[str, TableSchema] = {}
+    drift: list[str] = []
 
 
 class StarTable(Struct, frozen=True):

@@ -18,6 +18,7 @@ from functions.extract import keysets
 from functions.extract.changes import next_seen
 from functions.extract.keysets import KeySet, deleted_keys
 from functions.extract.plan import Survey, TablePlan, plan_tables, survey
+from functions.extract.registry import register
 from functions.extract.rows import BatchRows
 from functions.extract.snapshot import Snapshot, snapshot_of
 
@@ -31,6 +32,11 @@ class Captured:
 
     manifest: IngestionManifest | None
     stopped: dict[str, str]
+
+    @property
+    def drift(self) -> list[str]:
+        """How the source's tables have changed, told once: with the batch that registers it."""
+        return self.manifest.drift if self.manifest else []
 
 
 def capture(
@@ -51,8 +57,9 @@ def capture(
     with snapshot_of(connection) as snapshot:
         plans = plan_tables(connection, snapshot, before)
         stopped = {plan.name: plan.error for plan in plans.values() if plan.error is not None}
+        registry = register(connection, plans, before, snapshot.source.snapshot_at)
         found = survey(connection, plans.values())
-        if not _anything_new(found, known):
+        if not (registry.is_news or _anything_new(found, known)):
             return Captured(None, stopped)
         rows = BatchRows(connection, plans, bucket, newest + 1, snapshot.source.snapshot_at.date())
         keys = dict(known)
@@ -68,7 +75,7 @@ def capture(
         else _captured(plan, snapshot, rows, deleted_keys(known.get(name, {}), keys[name]))
         for name, plan in plans.items()
     }
-    if not any(table.changed or table.deleted for table in tables.values()):
+    if not (registry.is_news or any(each.changed or each.deleted for each in tables.values())):
         return Captured(None, stopped)
     manifest = IngestionManifest(
         batch=newest + 1,
@@ -78,6 +85,8 @@ def capture(
         tables=tables,
         missing=rows.missing.by_table(),
         keys=_store_keys(bucket, newest + 1, keys),
+        schemas=registry.schemas,
+        drift=registry.drift,
     )
     if not log.claim(manifest):
         raise BatchContended(f"batch {manifest.batch} was claimed by another run")
@@ -99,6 +108,7 @@ def _captured(
         key=plan.key,
         columns=list(plan.columns.types),
         fingerprint=plan.columns.fingerprint,
+        incarnation=plan.columns.incarnation,
         horizon=snapshot.horizon,
         seen=next_seen(snapshot, plan.since, table.xids),
         changed=table.changed,
@@ -116,6 +126,7 @@ def _stopped(plan: TablePlan) -> TableCapture:
         key=plan.key,
         columns=before.columns if before else [],
         fingerprint=before.fingerprint if before else "",
+        incarnation=before.incarnation if before else "",
         horizon=before.horizon if before else None,
         seen=before.seen if before else [],
         error=plan.error,

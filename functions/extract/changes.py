@@ -35,9 +35,11 @@ def standing(
     return capture if snapshot.follows(before.source, capture.horizon) else None
 
 
-def since(capture: TableCapture | None, fingerprint: str) -> Since | None:
+def since(capture: TableCapture | None, fingerprint: str, incarnation: str) -> Since | None:
     """Return where to go on from in a table, or None to read all of it."""
-    if capture is None or capture.horizon is None or capture.fingerprint != fingerprint:
+    if capture is None or capture.horizon is None:
+        return None
+    if (capture.fingerprint, capture.incarnation) != (fingerprint, incarnation):
         return None
     return Since(capture.horizon, frozenset(_expand(capture.seen)))
 

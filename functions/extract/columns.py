@@ -6,7 +6,9 @@ hold (NaN, infinity) travel as text in `_unfit`, so that no row stops a batch.
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pg8000.native
 import pyarrow as pa
@@ -15,28 +17,52 @@ from pg8000.native import identifier, literal
 from functions.common.totesys import Family, Table
 
 SCHEMA = "public"
+Types = tuple[tuple[str, str], ...]
 
 _FAMILIES: dict[Family, re.Pattern[str]] = {
     "integer": re.compile(r"smallint|integer|bigint"),
     "numeric": re.compile(r"numeric(\(\d+,-?\d+\))?"),
-    "text": re.compile(r"text|character( varying)?(\(\d+\))?|enum .*"),
+    "text": re.compile(r"text|character( varying)?(\(\d+\))?|enum .*", re.DOTALL),
     "boolean": re.compile(r"boolean"),
     "timestamp": re.compile(r"timestamp(\(\d\))? without time zone"),
 }
+_REFUSALS = {
+    "schema": "no right to use schema {schema}: GRANT USAGE ON SCHEMA {schema} TO this role",
+    "table": "no right to read it: GRANT SELECT ON {table} to this role",
+    "rows": "row-level security hides rows of it: ALTER ROLE for this role with BYPASSRLS",
+}
+_REFUSED = """CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema'
+    WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'table'
+    WHEN row_security_active(c.oid) THEN 'rows' END"""
+_SQL_TYPE = """CASE t.typtype WHEN 'e' THEN 'enum ' ELSE '' END
+    || format_type(a.atttypid, a.atttypmod)
+    || coalesce((SELECT ' (' || string_agg(enumlabel, ', ' ORDER BY enumsortorder) || ')'
+                 FROM pg_enum WHERE enumtypid = t.oid), '')"""
+# A partition, or a table that inherits, brings its rows with it.
+_PARTS = """(WITH RECURSIVE tree (part) AS (
+    SELECT c.oid UNION SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = part)
+    SELECT string_agg(part::text, ',' ORDER BY part) FROM tree)"""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table as (name, SQL type) in its own order; an enum is `enum <name>`."""
+    """The columns of a table as (name, SQL type) in its own order; an enum is `enum <name> (…)`.
+
+    `refused` says what keeps us from the rows: a right on the schema, on the table, or to all of
+    its rows; None when nothing does. `incarnation` changes when the table, a partition or a column
+    is made again or replaced, under whatever name: its rows may then be others although no
+    transaction has touched them since.
+    """
 
     table: Table
-    types: tuple[tuple[str, str], ...]
-    readable: bool
+    types: Types
+    refused: str | None = None
+    incarnation: str = ""
 
     @property
     def fingerprint(self) -> str:
         """A digest that changes when a column is added, dropped, renamed, retyped or moved."""
-        return hashlib.sha256(repr(self.types).encode()).hexdigest()
+        return fingerprint(self.types)
 
     @property
     def schema(self) -> pa.Schema:
@@ -49,8 +75,9 @@ class Columns:
         name = f"table {self.table.name}"
         if not self.types:
             return f"{name} is not in schema {SCHEMA} of the source (any more)"
-        if not self.readable:
-            return f"{name}: no right to read it: GRANT SELECT ON {self.table.name} to this role"
+        if self.refused is not None:
+            why = _REFUSALS[self.refused].format(schema=SCHEMA, table=self.table.name)
+            return f"{name}: {why}"
         there = dict(self.types)
         for column, family in self.table.columns.items():
             if column not in there:
@@ -77,27 +104,55 @@ def read_columns(
     connection: pg8000.native.Connection, tables: dict[str, Table]
 ) -> dict[str, Columns]:
     """Return today's columns of each table, none for a table that is not there."""
+    known = _attributes(
+        connection, f"a.attnum, {_REFUSED}, {_PARTS}", "c.relname = ANY(:names)", tables
+    )
+    return {name: _columns(table, known.get(name, [])) for name, table in tables.items()}
+
+
+def read_others(connection: pg8000.native.Connection, tables: Iterable[str]) -> dict[str, Types]:
+    """Return today's columns of every further table of the schema; partitions are no tables."""
+    others = _attributes(
+        connection, "a.attnum", "c.relname <> ALL(:names) AND NOT c.relispartition", tables
+    )
+    return {name: _types(attributes) for name, attributes in others.items()}
+
+
+def fingerprint(value: object) -> str:
+    """Return a digest of columns, or of what else is to be told apart: 64 hexadecimal digits."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()
+
+
+def _attributes(
+    connection: pg8000.native.Connection, what: str, which: str, names: Iterable[str]
+) -> dict[str, list[list[Any]]]:
+    """Return name, type and `what` (SQL) of the columns of tables, in the tables' order."""
     rows = connection.run(
-        "SELECT c.relname::text, a.attname::text, has_table_privilege(c.oid, 'SELECT'),"
-        " CASE t.typtype WHEN 'e' THEN 'enum ' ELSE '' END || format_type(a.atttypid, a.atttypmod)"
-        " FROM pg_class c"
+        f"SELECT c.relname::text, a.attname::text, {_SQL_TYPE}, {what} FROM pg_class c"
         " JOIN pg_namespace n ON n.oid = c.relnamespace"
         " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
         " JOIN pg_type t ON t.oid = a.atttypid"
-        " WHERE n.nspname = :schema AND c.relkind IN ('r', 'p') AND c.relname = ANY(:names)"
+        f" WHERE n.nspname = :schema AND c.relkind IN ('r', 'p') AND {which}"
         " ORDER BY c.relname, a.attnum",
         schema=SCHEMA,
-        names=list(tables),
+        names=list(names),
     )
-    found: dict[str, list[tuple[str, str]]] = {name: [] for name in tables}
-    readable = {}
-    for table, column, may_read, sql_type in rows:
-        found[table].append((column, sql_type))
-        readable[table] = may_read
-    return {
-        name: Columns(table, tuple(found[name]), readable.get(name, False))
-        for name, table in tables.items()
-    }
+    found: dict[str, list[list[Any]]] = {}
+    for table, *attribute in rows:
+        found.setdefault(table, []).append(attribute)
+    return found
+
+
+def _columns(table: Table, attributes: list[list[Any]]) -> Columns:
+    if not attributes:
+        return Columns(table, ())
+    [[*_, refused, parts], *_] = attributes
+    incarnation = fingerprint((parts, [number for _, _, number, *_ in attributes]))
+    return Columns(table, _types(attributes), refused, incarnation)
+
+
+def _types(attributes: list[list[Any]]) -> Types:
+    return tuple((name, sql_type) for name, sql_type, *_ in attributes)
 
 
 def arrow_type(sql_type: str) -> pa.DataType:

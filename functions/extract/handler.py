@@ -59,17 +59,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     An event {"replay": n} asks for the rows of batch n once more instead.
 
-    Returns `batch` (None when nothing had changed), `rows` and `deleted` by source table, and
-    `stopped`: why a table could not be read.
+    Returns `batch` (None when nothing had changed), `rows` and `deleted` by source table,
+    `stopped`: why a table could not be read, and `drift`: how the source's tables have changed.
     """
     started = time.monotonic()
     batch = event.get("replay")
     captured = _capture(_lake()) if batch is None else _replay(_lake(), int(batch))
     result = _summary(captured) | {"seconds": round(time.monotonic() - started, 3)}
     metrics.add_metric("TablesStopped", MetricUnit.Count, len(captured.stopped))
+    metrics.add_metric("SchemaChanges", MetricUnit.Count, len(captured.drift))
     metrics.add_metric("RowsExtracted", MetricUnit.Count, sum(result["rows"].values()))
     for message in captured.stopped.values():
         logger.error(message)
+    for message in captured.drift:
+        logger.warning(message)
     logger.info("batch extracted" if result["batch"] else "nothing new", extra=result)
     return result
 
@@ -109,4 +112,5 @@ def _summary(captured: Captured) -> dict[str, Any]:
         "rows": {name: table.changed for name, table in tables.items() if table.changed},
         "deleted": {name: table.deleted for name, table in tables.items() if table.deleted},
         "stopped": captured.stopped,
+        "drift": captured.drift,
     }

@@ -44,6 +44,16 @@ class TablePlan:
         return f"{identifier(SCHEMA)}.{identifier(self.name)}"
 
     @property
+    def was_made_again(self) -> bool:
+        """Whether the table has the columns that it had, and may not have the rows."""
+        before = self.before
+        return (
+            before is not None
+            and before.fingerprint == self.columns.fingerprint
+            and before.incarnation not in ("", self.columns.incarnation)
+        )
+
+    @property
     def changed(self) -> str:
         """The SQL condition that is true for the rows that changed."""
         return changes.changed(self.name, self.since)
@@ -71,7 +81,7 @@ def plan_tables(
     plans = {}
     for name, columns in read_columns(connection, TABLES).items():
         capture = changes.standing(snapshot, before, name)
-        position = changes.since(capture, columns.fingerprint)
+        position = changes.since(capture, columns.fingerprint, columns.incarnation)
         plans[name] = TablePlan(columns, position, columns.drift(), capture)
     positions = {name: plan.since for name, plan in plans.items() if plan.since is not None}
     changes.give_values(connection, snapshot, positions)

@@ -54,6 +54,7 @@ def replay(
         missing=again.missing,
         keys=last.keys,
         replay_of=batch,
+        schemas=last.schemas,
     )
     if not log.claim(manifest):
         raise BatchContended(f"batch {manifest.batch} was claimed by another run")

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC
 
 import pg8000.native
+from pg8000.native import identifier
 
 from functions.common.copy import SESSION
 from functions.common.manifests import Source
+from functions.common.totesys import TABLES
+from functions.extract.columns import SCHEMA, read_columns
 
 SESSION_PARAMETERS = {
     **SESSION,
@@ -26,6 +29,9 @@ SESSION_PARAMETERS = {
 
 XIDS = 1 << 32  # xmin holds the lower 32 bits of a transaction id,
 WINDOW = 1 << 31  # and age() tells older from newer within half of that.
+
+LOCK_ATTEMPTS = 3
+GONE = ("42P01", "42501")  # undefined_table, insufficient_privilege
 
 
 @dataclass(frozen=True)
@@ -59,12 +65,37 @@ class Snapshot:
 @contextmanager
 def snapshot_of(connection: pg8000.native.Connection) -> Iterator[Snapshot]:
     """Hold one snapshot of the source for as long as the context lasts."""
-    connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
+        _begin(connection)
         yield _read(connection)
     finally:
         # Nothing was written; on a broken connection the server does this by itself.
         if connection._transaction_status != b"I":
+            connection.run("ROLLBACK")
+
+
+def _begin(connection: pg8000.native.Connection) -> None:
+    """Begin the transaction with the tables locked against ALTER TABLE and TRUNCATE alone.
+
+    A snapshot that is older than such a statement's commit sees the table as empty, so the locks
+    must come first. https://www.postgresql.org/docs/current/mvcc-caveats.html
+    """
+    for attempt in range(1, LOCK_ATTEMPTS + 1):
+        tables = [
+            f"{identifier(SCHEMA)}.{identifier(name)}"
+            for name, columns in read_columns(connection, TABLES).items()
+            if columns.types and columns.refused is None
+        ]
+        connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        if not tables:
+            return
+        try:
+            connection.run(f"LOCK TABLE {', '.join(tables)} IN ACCESS SHARE MODE")
+            return
+        except pg8000.native.DatabaseError as error:
+            # A table was renamed, dropped or closed to us while we waited for it.
+            if attempt == LOCK_ATTEMPTS or error.args[0].get("C") not in GONE:
+                raise
             connection.run("ROLLBACK")
 
 

@@ -17,7 +17,12 @@ SOURCE = Source("7437", 1, "totesys", datetime(2024, 11, 16, 9, tzinfo=UTC))
 LATER = replaced(SOURCE, snapshot_at=datetime(2024, 11, 16, 10, tzinfo=UTC))
 SNAPSHOT = Snapshot(LATER, horizon=1000, end=1010)
 CAPTURE = TableCapture(
-    "id", [("id", "integer")], "same", horizon=900, seen=[(903, 905), (907, 907)]
+    key="id",
+    columns=[("id", "integer")],
+    fingerprint="same",
+    horizon=900,
+    seen=[(903, 905), (907, 907)],
+    incarnation="first",
 )
 
 
@@ -27,8 +32,10 @@ def after(capture: TableCapture | None, source: Source = SOURCE) -> IngestionMan
     return IngestionManifest(7, SOURCE.snapshot_at, "run", source, tables, {}, "keys")
 
 
-def go_on(before: IngestionManifest | None, fingerprint: str = "same") -> Since | None:
-    return since(standing(SNAPSHOT, before, "design"), fingerprint)
+def go_on(
+    before: IngestionManifest | None, fingerprint: str = "same", incarnation: str = "first"
+) -> Since | None:
+    return since(standing(SNAPSHOT, before, "design"), fingerprint, incarnation)
 
 
 def test_a_table_goes_on_from_where_the_last_batch_stood() -> None:
@@ -71,6 +78,7 @@ def test_a_table_with_other_columns_is_read_whole_and_keeps_its_position() -> No
     """Should the columns be mended, the table goes on from where it was."""
     assert standing(SNAPSHOT, after(CAPTURE), "design") == CAPTURE
     assert go_on(after(CAPTURE), "columns have changed") is None
+    assert go_on(after(CAPTURE), incarnation="made again") is None
 
 
 def test_positions_hold_right_up_to_their_limits() -> None:

@@ -28,12 +28,12 @@ ORDER = {
 }
 
 
-def payment_type(*types: tuple[str, str], readable: bool = True) -> Columns:
-    return Columns(PAYMENT_TYPE, types, readable)
+def payment_type(*types: tuple[str, str], refused: str | None = None) -> Columns:
+    return Columns(PAYMENT_TYPE, types, refused)
 
 
 def purchase_order(**types: str) -> Columns:
-    return Columns(TABLES["purchase_order"], tuple((ORDER | types).items()), readable=True)
+    return Columns(TABLES["purchase_order"], tuple((ORDER | types).items()))
 
 
 def test_a_table_that_has_what_the_star_needs_is_read() -> None:
@@ -46,12 +46,22 @@ def test_a_table_that_has_what_the_star_needs_is_read() -> None:
     ("columns", "message"),
     [
         (
-            payment_type(readable=False),
+            payment_type(),
             "table payment_type is not in schema public of the source (any more)",
         ),
         (
-            payment_type(*WHOLE, readable=False),
+            payment_type(*WHOLE, refused="table"),
             "table payment_type: no right to read it: GRANT SELECT ON payment_type to this role",
+        ),
+        (
+            payment_type(*WHOLE, refused="schema"),
+            "table payment_type: no right to use schema public: GRANT USAGE ON SCHEMA public TO "
+            "this role",
+        ),
+        (
+            payment_type(*WHOLE, refused="rows"),
+            "table payment_type: row-level security hides rows of it: ALTER ROLE for this role "
+            "with BYPASSRLS",
         ),
         (
             payment_type(WHOLE[0]),
@@ -66,7 +76,7 @@ def test_a_table_that_has_what_the_star_needs_is_read() -> None:
             "table payment_type: column payment_type_id is now uuid, and the star needs integer",
         ),
     ],
-    ids=["gone", "no right", "column gone", "column retyped", "key retyped"],
+    ids=["gone", "no right", "schema", "rows", "column gone", "column retyped", "key retyped"],
 )
 def test_drift_is_told_with_table_column_and_next_step(columns: Columns, message: str) -> None:
     """Each way in which a table can stop being of use has a message of its own."""

@@ -1,0 +1,108 @@
+"""The registry of the source's tables: which there are, with which columns, and since when.
+
+It is part of each batch's manifest, so it says what the batch was made from and never falls behind:
+what is new in it is reason enough for a batch, even one without rows. Each change is told once, by
+the run that registers it.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import pg8000.native
+from msgspec.structs import replace
+
+from functions.common.manifests import IngestionManifest, TableSchema
+from functions.common.totesys import TABLES
+from functions.extract.columns import fingerprint, read_others
+from functions.extract.plan import TablePlan
+
+IGNORED = "_prisma_migrations"  # where a tool of the source's owners keeps its books
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The source's tables by name, and in words how they differ from those of the last batch.
+
+    `is_news` is whether a batch must be written for the registry's own sake.
+    """
+
+    schemas: dict[str, TableSchema]
+    drift: list[str]
+    is_news: bool
+
+
+def register(
+    connection: pg8000.native.Connection,
+    plans: dict[str, TablePlan],
+    before: IngestionManifest | None,
+    at: datetime,
+) -> Registry:
+    """Compare the tables of a snapshot, taken `at` a moment, with the last batch's registry.
+
+    In the first one nothing counts as a change.
+    """
+    known = before.schemas if before else {}
+    found = {name: _carried(plan, known.get(name), at) for name, plan in plans.items()}
+    for name, types in read_others(connection, [*TABLES, IGNORED]).items():
+        found[name] = TableSchema(list(types), fingerprint(types), at, carried=False)
+    for name in known.keys() - found.keys():
+        found[name] = replace(known[name], since=at, error=f"table {name} is gone")
+    schemas = {name: _standing(now, known.get(name)) for name, now in sorted(found.items())}
+    drift = [text for plan in plans.values() for text in _changes(plan, schemas, known)]
+    drift += [
+        f"table {name} is new in the source and is not carried: should the warehouse have it, then "
+        "the pipeline must be adapted"
+        for name in sorted(schemas.keys() - known.keys() - plans.keys() if known else ())
+    ]
+    is_news = schemas != known if before else any(plan.error for plan in plans.values())
+    return Registry(schemas, drift, is_news)
+
+
+def _carried(plan: TablePlan, was: TableSchema | None, at: datetime) -> TableSchema:
+    columns, digest = list(plan.columns.types), plan.columns.fingerprint
+    if not columns and was is not None:
+        columns, digest = was.columns, was.fingerprint
+    return TableSchema(columns, digest, at, carried=True, error=plan.error)
+
+
+def _standing(now: TableSchema, was: TableSchema | None) -> TableSchema:
+    """Return how a table is, with the moment since when it is so."""
+    return was if was is not None and replace(now, since=was.since) == was else now
+
+
+def _changes(
+    plan: TablePlan, schemas: dict[str, TableSchema], known: dict[str, TableSchema]
+) -> Iterator[str]:
+    """Say how a table's columns have changed; why it stops, if it does, is told elsewhere."""
+    now, was, stopped = schemas[plan.name], known.get(plan.name), plan.error is not None
+    if was is not None and was.fingerprint != now.fingerprint:
+        for text in _differences(dict(was.columns), dict(now.columns), stopped):
+            yield f"table {plan.name}: {text}"
+    elif was is not None and plan.was_made_again:
+        yield (
+            f"table {plan.name}: it was made again, or a part or a column of it, with the columns "
+            "that it had: all of its rows are read"
+        )
+
+
+def _differences(was: dict[str, str], now: dict[str, str], stopped: bool) -> Iterable[str]:
+    """Say how columns, as {name: SQL type}, differ, and what that means if the table goes on."""
+    means = dict.fromkeys(("new", "retyped", "gone"), "") if stopped else _MEANING
+    new = [f"column {name} ({now[name]}) is new{means['new']}" for name in now if name not in was]
+    retyped = [
+        f"column {name} was {was[name]} and is now {now[name]}{means['retyped']}"
+        for name in now
+        if was.get(name, now[name]) != now[name]
+    ]
+    gone = [
+        f"column {name} ({was[name]}) is gone{means['gone']}" for name in was if name not in now
+    ]
+    return [*new, *retyped, *gone] or ["its columns are in another order: nothing to do"]
+
+
+_MEANING = {
+    "new": ": it is carried as far as the ingestion bucket",
+    "retyped": ": the warehouse takes what its own column can hold",
+    "gone": ": the star does not need it",
+}
