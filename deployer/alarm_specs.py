@@ -28,6 +28,7 @@ def alarms(names: Names) -> tuple[Alarm, ...]:
         _failed_events(names),
         _quarantine(names),
         _drift(names),
+        _schema_changes(names),
         _freshness(names),
         _disagreement(names),
     )
@@ -111,12 +112,27 @@ def _drift(names: Names) -> Alarm:
         name=names.alarm("schema-drift"),
         arn=names.alarm_arn("schema-drift"),
         description="A source table has lost what the warehouse needs of it and is left out; the "
-        f"others go on. The log group {names.log_group('extract')} names table and column. Put it "
+        f"others go on. {STATUS} names table and column. Put it "
         "back, or adapt the pipeline: the table then goes on where it stopped.",
         namespace=names.prefix,
         metric="TablesStopped",
         dimension=("service", "extract"),
         statistic="Maximum",
+    )
+
+
+def _schema_changes(names: Names) -> Alarm:
+    return Alarm(
+        name=names.alarm("schema-changes"),
+        arn=names.alarm_arn("schema-changes"),
+        description="A table of the source is new, was made again, or has other columns than "
+        "before; what the warehouse needs of it goes on. The log group "
+        f"{names.log_group('extract')} says what changed, {STATUS} how it is now. It is told once: "
+        "adapt the pipeline if the warehouse should have it.",
+        namespace=names.prefix,
+        metric="SchemaChanges",
+        dimension=("service", "extract"),
+        statistic="Sum",
     )
 
 

@@ -62,13 +62,14 @@ def dashboard_body(names: Names) -> Body:
     trouble = [
         _count("RowsQuarantined", "transform", names),
         _count("TablesStopped", "extract", names, "Maximum"),
+        _count("SchemaChanges", "extract", names),
         _count("TablesApart", "reconcile", names, "Maximum"),
     ]
     queue: Metric = ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", names.queue]
     graphs = [
         freshness,
         _graph("Rows that changed, and rows loaded", names, rows),
-        _graph("Rows quarantined, and tables left out or apart", names, trouble),
+        _graph("Rows quarantined, and tables left out, changed or apart", names, trouble),
         _graph("Failed events in the queue", names, [[*queue, {"stat": "Maximum"}]]),
         _graph("Errors", names, _lambda("Errors", names, "Sum")),
         _graph("Throttles", names, _lambda("Throttles", names, "Sum")),

@@ -54,11 +54,25 @@ class Quarantined:
 
 
 @dataclass(frozen=True)
+class SourceTable:
+    """A table of the source as the newest batch registers it, since a moment (ISO 8601 in UTC).
+
+    The star is made from those that are carried; `error` says why no row of it is read.
+    """
+
+    fingerprint: str
+    columns: int
+    since: str
+    is_carried: bool
+    error: str | None
+
+
+@dataclass(frozen=True)
 class Status:
     """A deployment; what is not there is None or left out.
 
-    `functions` and `batches` are by function, `quarantine`, `stopped` (why the newest batch left a
-    table out) and `fingerprints` by source table, `alarms` the state of those that are not OK.
+    `functions` and `batches` are by function, `quarantine`, `stopped` (why a table is left out) and
+    `schemas` (the registry) by source table, `alarms` the state of those that are not OK.
     `source_to_warehouse` are the seconds that the newest loaded batch took, `snapshot_age` those
     since its snapshot. `unconfirmed` are e-mail addresses that get nothing until they confirm.
     """
@@ -70,7 +84,7 @@ class Status:
     snapshot_age: float | None
     quarantine: Mapping[str, Quarantined]
     stopped: Mapping[str, str]
-    fingerprints: Mapping[str, str]
+    schemas: Mapping[str, SourceTable]
     alarms: Mapping[str, str]
     failed_events: int | None
     unconfirmed: list[str]
@@ -93,7 +107,7 @@ def read_status(account: Account, names: Names, now: datetime) -> Status:
         reading_emails = threads.submit(sns.unconfirmed, account, names.topic_arn)
         functions, marker = reading_functions.result(), reading_marker.result()
         ingested, processed = reading_ingested.result(), reading_processed.result()
-        tables = ingested["tables"] if ingested else {}
+        schemas = _schemas(ingested)
         return Status(
             is_deployed=any(functions.values()),
             functions=functions,
@@ -105,8 +119,12 @@ def read_status(account: Account, names: Names, now: datetime) -> Status:
             source_to_warehouse=marker["age_seconds"] if marker else None,
             snapshot_age=_seconds_since(marker["source"]["snapshot_at"], now) if marker else None,
             quarantine=_quarantine(account, names.bucket("processed"), processed),
-            stopped={name: table["error"] for name, table in tables.items() if table["error"]},
-            fingerprints={name: table["fingerprint"][:SHORT] for name, table in tables.items()},
+            stopped={
+                name: table.error
+                for name, table in schemas.items()
+                if table.error and table.is_carried
+            },
+            schemas=schemas,
             alarms=reading_alarms.result(),
             failed_events=reading_queue.result(),
             unconfirmed=reading_emails.result(),
@@ -144,6 +162,21 @@ def _batch(document: Document | None) -> Batch | None:
     if document is None:
         return None
     return Batch(document["batch"], document["written_at"], document["source"]["snapshot_at"])
+
+
+def _schemas(ingested: Document | None) -> dict[str, SourceTable]:
+    # A batch that an earlier version of extract wrote has no registry.
+    registry = ingested.get("schemas", {}) if ingested else {}
+    return {
+        name: SourceTable(
+            fingerprint=table["fingerprint"][:SHORT],
+            columns=len(table["columns"]),
+            since=table["since"],
+            is_carried=table["carried"],
+            error=table["error"],
+        )
+        for name, table in registry.items()
+    }
 
 
 def _not_ok(account: Account, names: Names) -> dict[str, str]:

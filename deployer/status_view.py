@@ -6,16 +6,20 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
-from deployer.status import Batch, FunctionStatus, Status
+from deployer.status import Batch, FunctionStatus, SourceTable, Status
 from deployer.terminal import table
 
-FINGERPRINTS_A_LINE = 2
+NAME_WIDTH = 22  # of a table of the source; PostgreSQL allows 63 characters
 EXACT_BELOW = 10  # seconds
 
 
-def status_view(status: Status) -> tuple[Table, Table]:
-    """Return the functions with their newest batches, and everything else beneath."""
-    return _functions(status), _findings(status)
+def status_view(status: Status) -> tuple[Table, ...]:
+    """Return the functions with their newest batches, what is to be said, and the source's tables.
+
+    The last is left out where no batch has told of any.
+    """
+    registry = (_registry(status),) if status.schemas else ()
+    return _functions(status), _findings(status), *registry
 
 
 def _functions(status: Status) -> Table:
@@ -68,8 +72,6 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
         yield "e-mail", _red(f"{email} gets nothing until the mail from AWS is confirmed")
     if status.hours_left is not None:
         yield "sandbox", _expiry(status.hours_left)
-    for line in _fingerprints(status):
-        yield "columns", Text(line)
 
 
 def _freshness(status: Status) -> Text:
@@ -90,10 +92,26 @@ def _expiry(hours: float) -> Text:
     return Text(f"expires in {hours:.1f} hours") if hours > 0 else _red("has expired")
 
 
-def _fingerprints(status: Status) -> Iterator[str]:
-    cells = [f"{name:<15} {digits:<12}" for name, digits in status.fingerprints.items() if digits]
-    for first in range(0, len(cells), FINGERPRINTS_A_LINE):
-        yield "  ".join(cells[first : first + FINGERPRINTS_A_LINE]).rstrip()
+def _registry(status: Status) -> Table:
+    shown = table(
+        "source table",
+        "columns",
+        "fingerprint",
+        "so since (UTC)",
+        "",
+        numbers=frozenset({"columns"}),
+    )
+    for name, each in status.schemas.items():
+        short = name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 1]}…"
+        since = _minute(each.since)
+        shown.add_row(Text(short), str(each.columns), each.fingerprint, since, _carried(each))
+    return shown
+
+
+def _carried(each: SourceTable) -> Text:
+    if each.is_carried:
+        return _red("left out") if each.error else Text("")
+    return Text("gone" if each.error else "not carried")
 
 
 def _minute(moment: str) -> str:

@@ -27,9 +27,9 @@ _FAMILIES: dict[Family, re.Pattern[str]] = {
     "timestamp": re.compile(r"timestamp(\(\d\))? without time zone"),
 }
 _REFUSALS = {
-    "schema": "no right to use schema {schema}: GRANT USAGE ON SCHEMA {schema} TO this role",
+    "schema": "no right to its schema: GRANT USAGE ON SCHEMA {schema} TO this role",
     "table": "no right to read it: GRANT SELECT ON {table} to this role",
-    "rows": "row-level security hides rows of it: ALTER ROLE for this role with BYPASSRLS",
+    "rows": "row-level security hides rows of it: give this role BYPASSRLS",
 }
 _REFUSED = """CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema'
     WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'table'

@@ -51,8 +51,7 @@ def register(
     schemas = {name: _standing(now, known.get(name)) for name, now in sorted(found.items())}
     drift = [text for plan in plans.values() for text in _changes(plan, schemas, known)]
     drift += [
-        f"table {name} is new in the source and is not carried: should the warehouse have it, then "
-        "the pipeline must be adapted"
+        f"table {name} is new and not carried: adapt the pipeline if the warehouse needs it"
         for name in sorted(schemas.keys() - known.keys() - plans.keys() if known else ())
     ]
     is_news = schemas != known if before else any(plan.error for plan in plans.values())
@@ -81,8 +80,8 @@ def _changes(
             yield f"table {plan.name}: {text}"
     elif was is not None and plan.was_made_again:
         yield (
-            f"table {plan.name}: it was made again, or a part or a column of it, with the columns "
-            "that it had: all of its rows are read"
+            f"table {plan.name}: it, or a part or a column of it, was made again: all of its rows "
+            "are read"
         )
 
 
@@ -102,7 +101,7 @@ def _differences(was: dict[str, str], now: dict[str, str], stopped: bool) -> Ite
 
 
 _MEANING = {
-    "new": ": it is carried as far as the ingestion bucket",
-    "retyped": ": the warehouse takes what its own column can hold",
+    "new": ": it goes as far as the ingestion bucket",
+    "retyped": ": it goes through",
     "gone": ": the star does not need it",
 }

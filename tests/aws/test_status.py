@@ -13,12 +13,13 @@ import pytest
 from deployer.account import Account
 from deployer.errors import AwsError
 from deployer.names import Names
-from deployer.status import Batch, Quarantined, Status, read_status
+from deployer.status import Batch, Quarantined, SourceTable, Status, read_status
 from tests.aws.faults import Faults
 from tests.aws.sandbox import Sandbox
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
 NOW = datetime(2025, 1, 30, 12, 0, tzinfo=UTC)
+SINCE = "2025-01-30T09:15:00Z"
 ALARM = "totesys-etl-dev-freshness"
 
 
@@ -31,18 +32,28 @@ def put(account: Account, bucket: str, key: str, document: dict[str, Any] | byte
     account.clients.s3.put_object(Bucket=bucket, Key=key, Body=body)
 
 
+def registered(*columns: str, carried: bool = True, error: str | None = None) -> dict[str, Any]:
+    types = [(column, "text") for column in columns]
+    form = {"columns": types, "fingerprint": "0123456789abcdef", "since": SINCE}
+    return {**form, "carried": carried, "error": error}
+
+
 def put_batches(account: Account) -> None:
     """Write two ingested batches, both processed, one of them loaded."""
-    table = {"fingerprint": "0123456789abcdef", "error": None}
+    schemas = {
+        "staff": registered("staff_id", "email_address"),
+        "design": registered("design_id", error="column is gone"),
+        "refund": registered("refund_id", carried=False),
+        "former": registered("former_id", carried=False, error="table former is gone"),
+    }
     for number in (1, 2):
         common = {
             "batch": number,
             "written_at": f"2025-01-30T11:{number:02}:30Z",
             "source": source(number),
         }
-        tables = {"staff": table, "design": {"fingerprint": "", "error": "column is gone"}}
         key = f"batches/{number:010d}.json"
-        put(account, NAMES.bucket("ingestion"), key, {**common, "tables": tables})
+        put(account, NAMES.bucket("ingestion"), key, {**common, "schemas": schemas})
         entries = {
             "payment": {"file": "quarantine/payment/0000000001.parquet", "rows": 3},
             "staff": {"file": "quarantine/staff/0000000001.parquet", "rows": 0},
@@ -76,7 +87,7 @@ def test_an_empty_account_has_a_status(account: Account) -> None:
         snapshot_age=None,
         quarantine={},
         stopped={},
-        fingerprints={},
+        schemas={},
         alarms={},
         failed_events=None,
         unconfirmed=[],
@@ -109,7 +120,12 @@ def test_a_deployment_is_told_in_full(sandbox: Sandbox) -> None:
         snapshot_age=59 * 60.0,
         quarantine={"payment": Quarantined(3, {"NaN": 2, "late": 1})},
         stopped={"design": "column is gone"},
-        fingerprints={"staff": "0123456789ab", "design": ""},
+        schemas={
+            "staff": SourceTable("0123456789ab", 2, SINCE, True, None),
+            "design": SourceTable("0123456789ab", 1, SINCE, True, "column is gone"),
+            "refund": SourceTable("0123456789ab", 1, SINCE, False, None),
+            "former": SourceTable("0123456789ab", 1, SINCE, False, "table former is gone"),
+        },
         alarms={ALARM: "ALARM"},
         failed_events=1,
         unconfirmed=[],

@@ -105,13 +105,14 @@ def count(account: Account, namespace: str, metric: str, service: str, value: fl
     [
         (("RowsQuarantined", "transform", 1.0), "rows-quarantined"),
         (("TablesStopped", "extract", 1.0), "schema-drift"),
+        (("SchemaChanges", "extract", 1.0), "schema-changes"),
         (("SourceToWarehouse", "load", 1801.0), "freshness"),
     ],
 )
 def test_a_figure_of_a_function_rings(
     account: Account, names: Names, inbox: Inbox, figure: tuple[str, str, float], alarm: str
 ) -> None:
-    """A row in quarantine, a table left out and a late batch each reach the subscriber."""
+    """Quarantine, a table left out, one that is new and a late batch each reach the subscriber."""
     count(account, names.prefix, *figure)
 
     message = wait_for(inbox, names.alarm(alarm))

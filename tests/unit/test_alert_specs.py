@@ -23,13 +23,14 @@ def counted_by(use: str) -> set[str]:
 
 
 def test_every_trouble_has_its_alarm() -> None:
-    """Failures, throttles, silence, lost events, quarantine, drift, and stale data each ring."""
+    """Failures, throttles, silence, lost events, quarantine, drift and stale data each ring."""
     assert set(ALARMS) == {
         *(f"{spec.use}-{what}" for spec in specs.FUNCTIONS for what in ("errors", "throttles")),
         *(f"{use}-silence" for use in SIGNS_OF_LIFE),
         "failed-events",
         "rows-quarantined",
         "schema-drift",
+        "schema-changes",
         "freshness",
         "disagreement",
     }

@@ -373,7 +373,7 @@ def test_a_status_of_nothing_deployed_fails(
         snapshot_age=None,
         quarantine={},
         stopped={},
-        fingerprints={},
+        schemas={},
         alarms={},
         failed_events=None,
         unconfirmed=[],

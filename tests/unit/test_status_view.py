@@ -4,9 +4,10 @@ import io
 
 from rich.console import Console
 
-from deployer.status import Batch, FunctionStatus, Quarantined, Status
+from deployer.status import Batch, FunctionStatus, Quarantined, SourceTable, Status
 from deployer.status_view import status_view
 
+SINCE = "2025-01-29T09:15:00Z"
 EMPTY = Status(
     is_deployed=False,
     functions={"extract": None, "transform": None, "load": None},
@@ -15,7 +16,7 @@ EMPTY = Status(
     snapshot_age=None,
     quarantine={},
     stopped={},
-    fingerprints={},
+    schemas={},
     alarms={},
     failed_events=None,
     unconfirmed=[],
@@ -67,7 +68,12 @@ def test_a_busy_deployment_fits_the_terminal() -> None:
             ),
         },
         stopped={"design": "column file_location is gone: put it back or adapt the pipeline"},
-        fingerprints={"address": "0123456789ab", "design": "", "staff": "ba9876543210"},
+        schemas={
+            "address": SourceTable("0123456789ab", 10, SINCE, True, None),
+            "design": SourceTable("ba9876543210", 6, SINCE, True, "column file_location is gone"),
+            "x" * 63: SourceTable("ba9876543210", 1600, SINCE, False, None),
+            "former": SourceTable("ba9876543210", 2, SINCE, False, "table former is gone"),
+        },
         alarms={
             "totesys-etl-dev-schema-drift": "ALARM",
             "totesys-etl-dev-freshness": "INSUFFICIENT_DATA",
@@ -100,7 +106,11 @@ def test_a_busy_deployment_fits_the_terminal() -> None:
         "queue       1 event that failed for good\n"
         "e-mail      team@example.com gets nothing until the mail from AWS is confirmed\n"
         "sandbox     expires in 31.2 hours\n"
-        "columns     address         0123456789ab  staff           ba9876543210"
+        "source table            columns  fingerprint   so since (UTC)\n"
+        "address                      10  0123456789ab  2025-01-29 09:15\n"
+        "design                        6  ba9876543210  2025-01-29 09:15  left out\n"
+        "xxxxxxxxxxxxxxxxxxxxx…     1600  ba9876543210  2025-01-29 09:15  not carried\n"
+        "former                        2  ba9876543210  2025-01-29 09:15  gone"
     )
     assert max(len(line) for line in shown.splitlines()) <= 80
 
