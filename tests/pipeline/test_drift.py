@@ -8,9 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from functions.common.totesys import TABLES
 from local.connection import connect
 from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import current, expected
+
+GRANT_COLUMNS = (
+    "GRANT SELECT (design_id, design_name, file_location, file_name, created_at, last_updated)"
+    " ON design TO totesys_reader"
+)
 
 
 def alter(functions: Functions, *statements: str) -> None:
@@ -88,12 +94,22 @@ def test_a_widened_type_goes_through(functions: Functions) -> None:
             "table design: no right to read it: GRANT SELECT ON design to this role",
         ),
         (
+            f"REVOKE SELECT ON design FROM totesys_reader; {GRANT_COLUMNS}",
+            "GRANT SELECT ON design TO totesys_reader",
+            "table design: no right to read it: GRANT SELECT ON design to this role",
+        ),
+        (
+            "ALTER TABLE design ENABLE ROW LEVEL SECURITY",
+            "ALTER TABLE design DISABLE ROW LEVEL SECURITY",
+            "table design: row-level security hides rows of it: give this role BYPASSRLS",
+        ),
+        (
             "ALTER TABLE design RENAME TO old_design",
             "ALTER TABLE old_design RENAME TO design",
             "table design is not in schema public of the source (any more)",
         ),
     ],
-    ids=["renamed", "retyped", "right revoked", "table renamed"],
+    ids=["renamed", "retyped", "right revoked", "columns left", "rows hidden", "table renamed"],
 )
 def test_a_table_that_cannot_be_used_stops_alone_and_goes_on_once_mended(
     functions: Functions, broken: str, mended: str, message: str
@@ -120,6 +136,35 @@ def test_a_table_that_cannot_be_used_stops_alone_and_goes_on_once_mended(
     assert set(after["rows"]) == {"design"}
     assert current(functions.warehouse) == expected(functions.source)
     assert functions.run()["batch"] is None
+
+
+def test_a_right_to_the_schema_that_is_revoked_stops_all_and_loses_nothing(
+    functions: Functions,
+) -> None:
+    """Every table says which right is missing; what changed meanwhile comes once it is back."""
+    functions.run()
+    alter(
+        functions,
+        "REVOKE USAGE ON SCHEMA public FROM totesys_reader",
+        "UPDATE payment SET payment_amount = 1.23 WHERE payment_id = 1",
+        "DELETE FROM payment WHERE payment_id = 3",
+    )
+
+    during = functions.run()
+
+    assert during["stopped"] == {
+        name: f"table {name}: no right to its schema: GRANT USAGE ON SCHEMA public TO this role"
+        for name in TABLES
+    }
+    assert (during["rows"], during["deleted"]) == ({}, {})
+
+    alter(functions, "GRANT USAGE ON SCHEMA public TO totesys_reader")
+    after = functions.run()
+
+    assert (after["stopped"], after["rows"]) == ({}, {"payment": 1})
+    assert after["deleted"] == {"payment": 1}
+    loaded = [row for row in current(functions.warehouse)["fact_payment"] if row[0] != 3]
+    assert loaded == expected(functions.source)["fact_payment"]
 
 
 def test_a_dropped_column_stops_its_table_until_it_is_back(functions: Functions) -> None:
