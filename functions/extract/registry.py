@@ -78,7 +78,7 @@ def _changes(
     if was is not None and was.fingerprint != now.fingerprint:
         for text in _differences(dict(was.columns), dict(now.columns), stopped):
             yield f"table {plan.name}: {text}"
-    elif was is not None and plan.was_made_again:
+    elif was is not None and plan.was_made_again and not stopped:
         yield (
             f"table {plan.name}: it, or a part or a column of it, was made again: all of its rows "
             "are read"

@@ -75,10 +75,10 @@ def snapshot_of(connection: pg8000.native.Connection) -> Iterator[Snapshot]:
 
 
 def _begin(connection: pg8000.native.Connection) -> None:
-    """Begin the transaction with the tables locked against ALTER TABLE and TRUNCATE alone.
+    """Begin the transaction with locks that keep ALTER TABLE and TRUNCATE out, and nothing else.
 
-    A snapshot that is older than such a statement's commit sees the table as empty, so the locks
-    must come first. https://www.postgresql.org/docs/current/mvcc-caveats.html
+    A snapshot that is older than the commit of such a statement may see the table as empty, so the
+    locks come before it. https://www.postgresql.org/docs/current/mvcc-caveats.html
     """
     for attempt in range(1, LOCK_ATTEMPTS + 1):
         tables = [

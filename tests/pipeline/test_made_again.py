@@ -37,11 +37,15 @@ def test_a_table_that_was_dropped_and_made_again_is_read_whole(functions: Functi
         functions,
         "ALTER TABLE kept RENAME TO payment",
         "UPDATE payment SET payment_amount = 9.99 WHERE payment_id = 4",
-        "GRANT SELECT ON payment TO totesys_reader",
+        "UPDATE design SET file_name = 'new.json' WHERE design_id = 1",
     )
+    without_right = functions.run()
+    alter(functions, "GRANT SELECT ON payment TO totesys_reader")
 
     extracted = functions.run()
 
+    assert (without_right["rows"], without_right["drift"]) == ({"design": 1}, [])
+    assert extracted["drift"] == [MADE_AGAIN.format("payment")]
     assert (extracted["stopped"], extracted["deleted"]) == ({}, {"payment": 1})
     loaded = [row for row in current(functions.warehouse)["fact_payment"] if row[0] != 3]
     assert loaded == expected(functions.source)["fact_payment"]

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from functions.common.batchlog import BatchLog
+from functions.common.manifests import IngestionManifest
 from functions.common.totesys import TABLES
 from functions.extract import handler as extract_handler
 from local.connection import connect
@@ -172,6 +174,25 @@ def test_a_table_that_is_not_carried_is_told_once_however_often_it_is_made(
     assert told == [[REFUND_IS_NEW], [], []]
     errors = [registry(functions, batch)["refund"]["error"] for batch in (2, 3, 4)]
     assert errors == [None, "table refund is gone", None]
+
+
+def test_runs_side_by_side_tell_a_change_once(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run that claims the batch tells it; one that comes second has nothing to tell."""
+    functions.run()
+    alter(functions, REFUND)
+    claim, told = BatchLog.claim, []
+
+    def claim_late(log: BatchLog[IngestionManifest], manifest: IngestionManifest) -> bool:
+        monkeypatch.setattr(BatchLog, "claim", claim)
+        told.append(functions.extract()["drift"])
+        return log.claim(manifest)
+
+    monkeypatch.setattr(BatchLog, "claim", claim_late)
+    told.append(functions.extract()["drift"])
+
+    assert told == [[REFUND_IS_NEW], []]
 
 
 def test_a_role_without_any_right_has_its_reasons_in_the_first_batch(functions: Functions) -> None:
