@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -22,6 +23,7 @@ from deployer.packages import Layer, Package
 from deployer.pipeline import Pipeline, Run
 from deployer.receipt import Receipt
 from deployer.settings import Settings
+from deployer.status import Status, read_status
 from deployer.teardown import Teardown
 from local.business_day import place_order
 from local.connection import connect as connect_to
@@ -33,6 +35,7 @@ from tests.postgres_fixtures import SAMPLE_NOW, Source, Warehouse
 NewSandbox = Callable[[str], "Sandbox"]
 
 LAST_WEEK, THIS_WEEK, ANOTHER = "111111111111", "222222222222", "333333333333"
+DRIFTING = "444444444444"
 # The test alone makes the functions run, but for transform, which new batches wake.
 NEVER = {"EXTRACT_SCHEDULE": "rate(100 days)", "LOAD_SCHEDULE": "rate(100 days)"}
 
@@ -68,6 +71,9 @@ class Sandbox:
 
     def run(self) -> Run:
         return Pipeline(self.account, self.names, lambda _: nullcontext()).run()
+
+    def status(self) -> Status:
+        return read_status(self.account, self.names, datetime.now(UTC))
 
     def tear_down(self) -> Receipt:
         return Teardown(self.account, self.names, lambda _: None).remove()
@@ -135,6 +141,32 @@ def test_a_new_account_brings_exactly_what_changed(
     }
     assert history(warehouse, "fact_sales_order", 1)[:-1] == first
     assert this_week.run().batch is None
+
+
+def test_a_status_knows_what_extract_knows_of_the_source(
+    new_sandbox: NewSandbox, source: Source
+) -> None:
+    """A table that stops while nothing else changes is in the status at once, and a new one too."""
+    sandbox = new_sandbox(DRIFTING)
+    sandbox.deploy()
+    sandbox.run()
+    at_first = sandbox.status()
+    with connect_to(source.superuser_url) as shop:
+        shop.run("ALTER TABLE design RENAME COLUMN file_name TO file")
+        shop.run("CREATE TABLE refund (refund_id serial PRIMARY KEY, amount numeric(10,2))")
+
+    run, status = sandbox.run(), sandbox.status()
+
+    assert (run.batch, run.rows) == (2, {})
+    assert (at_first.stopped, status.stopped) == ({}, run.stopped)
+    assert list(run.stopped) == ["design"]
+    assert status.schemas.keys() - at_first.schemas.keys() == {"refund"}
+    refund, design = status.schemas["refund"], status.schemas["design"]
+    assert (refund.columns, refund.is_carried, refund.error) == (2, False, None)
+    assert (design.columns, design.is_carried) == (6, True)
+    assert design.fingerprint != at_first.schemas["design"].fingerprint
+    assert design.since > at_first.schemas["design"].since == at_first.schemas["staff"].since
+    assert status.schemas["staff"] == at_first.schemas["staff"]
 
 
 def test_the_next_run_runs_the_new_code(new_sandbox: NewSandbox, tmp_path: Path) -> None:
