@@ -1,0 +1,5 @@
+"""What the server that forks invocations imports; nothing else should import it."""
+
+from tests.pipeline.invocation import warm_up
+
+warm_up()

@@ -1,0 +1,232 @@
+"""One invocation of a function in a process of its own, which may be made to die at a chosen place.
+
+A server that has everything imported forks the processes, so each costs a few milliseconds. This
+module is what the server imports, and what the processes run.
+"""
+
+import io
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+from uuid import uuid4
+
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "tests")
+os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
+
+import boto3
+import pg8000.core
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.exceptions import ReadTimeoutError
+from botocore.httpsession import URLLib3Session
+
+import functions
+from functions.extract import handler as extract_handler
+from functions.load import handler as load_handler
+from functions.transform import handler as transform_handler
+
+HANDLERS: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
+    "extract": extract_handler.handler,
+    "transform": transform_handler.handler,
+    "load": load_handler.handler,
+}
+OUR_CODE = str(Path(functions.__file__).parent)
+
+How = Literal[
+    "die before", "die after", "InternalError", "SlowDown", "timeout", "answer lost", "hang"
+]
+ERRORS = {"InternalError": 500, "SlowDown": 503}
+
+
+@dataclass(frozen=True)
+class S3Fault:
+    """What befalls the nth to (nth + times - 1)th call of an operation, of keys that hold a text."""
+
+    operation: Literal["PutObject", "GetObject", "ListObjectsV2"]
+    text: str
+    nth: int
+    how: How
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What befalls an invocation.
+
+    It dies at a step (a call or a return of the functions' own code), at a message of COPY from
+    the database, or as `s3` says; `kill_after` are seconds until somebody else kills it.
+    """
+
+    s3: S3Fault | None = None
+    die_at_step: int | None = None
+    die_at_copy: int | None = None
+    kill_after: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an invocation ended: with a result, with an error (its class and base classes), or dead.
+
+    `suffered` tells whether the S3 fault came to pass.
+    """
+
+    result: dict[str, Any] | None = None
+    families: tuple[str, ...] = ()
+    message: str = ""
+    trace: str = ""
+    suffered: bool = False
+
+
+class Context:
+    """What Lambda tells a function about its invocation."""
+
+    function_name = "test"
+    memory_limit_in_mb = 1024
+    invoked_function_arn = "arn:aws:lambda:eu-west-2:123456789012:function:test"
+
+    def __init__(self) -> None:
+        self.aws_request_id = str(uuid4())
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 600_000
+
+
+def run(
+    function: str,
+    event: dict[str, Any],
+    environment: dict[str, str],
+    fate: Fate,
+    answer: Connection,
+    log: str,
+) -> None:
+    """Invoke a function here and now, and send its Outcome to whoever waits for it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(environment)
+    os.environ.pop("AWS_PROFILE", None)  # what there was to read has been read: see `warm_up`
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    fault = _prepare(fate)
+    try:
+        result = HANDLERS[function](event, Context())
+        json.dumps(result)  # as Lambda does
+        outcome = Outcome(result, suffered=fault.suffered)
+    except Exception as error:
+        families = tuple(kind.__name__ for kind in type(error).__mro__)
+        text = traceback.format_exc()
+        outcome = Outcome(None, families, str(error), text, fault.suffered)
+    sys.setprofile(None)
+    answer.send(outcome)
+
+
+def die() -> None:
+    """End at once, without any goodbye."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _prepare(fate: Fate) -> "_FaultyS3":
+    fault = _FaultyS3(fate.s3)
+    boto3._get_default_session().events.register("before-send.s3.*", fault)
+    if fate.die_at_copy is not None:
+        _die_at_copy(fate.die_at_copy)
+    if fate.die_at_step is not None:
+        _die_at_step(fate.die_at_step)
+    return fault
+
+
+def _die_at_step(last: int) -> None:
+    steps = iter(range(1, last))
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        ours = event in ("call", "return") and frame.f_code.co_filename.startswith(OUR_CODE)
+        if ours and next(steps, None) is None:
+            die()
+
+    threading.setprofile(count)
+    sys.setprofile(count)
+
+
+def _die_at_copy(last: int) -> None:
+    messages = iter(range(1, last))
+    pass_on = pg8000.core.CoreConnection.handle_COPY_DATA
+
+    def count(connection: Any, data: bytes, context: Any) -> None:
+        if next(messages, None) is None:
+            die()
+        pass_on(connection, data, context)
+
+    pg8000.core.CoreConnection.handle_COPY_DATA = count
+
+
+class _FaultyS3:
+    """S3 on a bad day: a hook in botocore, below its retries.
+
+    It also insists that nothing is ever asked of S3 that could change or remove an object.
+    """
+
+    def __init__(self, fault: S3Fault | None) -> None:
+        self._fault = fault
+        self._calls = 0
+        self.suffered = False
+
+    def __call__(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> Any:
+        if request.method == "PUT" and request.headers.get("If-None-Match") not in ("*", b"*"):
+            raise AssertionError(f"{request.url} is written whether or not it is there")
+        if request.method not in ("GET", "PUT"):
+            raise AssertionError(f"{request.method} {request.url}")
+        fault = self._fault
+        if fault is None or not event_name.endswith(fault.operation):
+            return None
+        if fault.text not in str(request.url):
+            return None
+        self._calls += 1
+        if not fault.nth <= self._calls < fault.nth + fault.times:
+            return None
+        self.suffered = True
+        return self._befall(request, fault.how)
+
+    def _befall(self, request: AWSPreparedRequest, how: How) -> Any:
+        if how in ERRORS:
+            body = f"<Error><Code>{how}</Code><Message>injected</Message></Error>"
+            return AWSResponse(str(request.url), ERRORS[how], {}, _Body(body.encode()))
+        if how == "hang":
+            time.sleep(1.5)
+            return None
+        if how in ("die after", "answer lost"):
+            URLLib3Session().send(request)
+        if how in ("die before", "die after"):
+            die()
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+
+class _Body(io.BytesIO):
+    """The body of an answer, as urllib3 gives it."""
+
+    def stream(self, *_: object, **__: object) -> Any:
+        yield self.read()
+
+
+def warm_up() -> None:
+    """Read what boto3 reads for a first client, so that the processes find it read.
+
+    Nothing of a user's own configuration is wanted here.
+    """
+    os.environ.update({"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull})
+    os.environ.pop("AWS_PROFILE", None)
+    for service in ("s3", "secretsmanager"):
+        boto3.client(
+            service,
+            region_name="eu-west-2",
+            aws_access_key_id="none",
+            aws_secret_access_key="none",
+        )

@@ -1,0 +1,378 @@
+"""What a random shop does: weighted tables of single actions on the source.
+
+Everything that is hard on a pipeline is in here: updates without a trace, back-dated and equal
+stamps, deletes and ids that come back, text made to break out, and rows that no warehouse can hold.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from random import Random
+from threading import Lock
+
+import pg8000.native
+
+HOSTILE_TEXT = [
+    *("plain", "O'Hara & Sons", "", " ", "  leading and trailing \t", "08841", "NULL", "\\N", "\\."),
+    *('"', '""', '"quoted, with comma"', "comma, comma", "'; DROP TABLE staff; --", "$1 :name %s"),
+    *("two\nlines", "two\r\nlines", "carriage\rreturn", "\n", "\r", "\t", "tab\there", "\\", "\\n"),
+    *("back\\slash", "\\.\n", "\n\\.\n", "emoji 🙂👩‍👧", "ñandú", "e\u0301", "\ufeffbom", "\u202e"),
+    *("{1,2}", '{"json": null}', "''", "nan", "-", "=1+1", "\x01\x1f\x7f", "long " * 4000),
+]
+DAYS = ["2023-01-02", "2024-02-29", "2024-11-20", "2024-12-31", "2026-07-04", "2027-01-01"]
+IMPOSSIBLE_DAYS = ["2024-02-30", "tomorrow", "", "20240101", "2024-1-1", "31/12/2024", "infinity"]
+EQUAL_STAMPS = ["2022-11-03 14:20:51.563", "2023-01-01 00:00:00", "2026-05-05 23:59:59.999"]
+IMPOSSIBLE_STAMPS = ["infinity", "-infinity", "0044-03-15 12:00:00 BC", "19999-01-01"]
+
+TEXT_COLUMNS = [
+    *(("design", name) for name in ("design_name", "file_location", "file_name")),
+    *(("address", name) for name in ("address_line_1", "city", "postal_code", "country", "phone")),
+    *(("staff", name) for name in ("first_name", "last_name", "email_address")),
+    *(("department", name) for name in ("department_name", "location")),
+    ("counterparty", "counterparty_legal_name"),
+    ("purchase_order", "item_code"),
+]
+NULLABLE = [("address", "address_line_2"), ("address", "district"), ("department", "manager")]
+PARENT_COLUMNS = [
+    ("sales_order", "design_id", 5),
+    ("sales_order", "staff_id", 20),
+    ("purchase_order", "staff_id", 20),
+    ("sales_order", "agreed_delivery_location_id", 30),
+    ("purchase_order", "agreed_delivery_location_id", 30),
+    ("payment", "currency_id", 3),
+    ("staff", "department_id", 8),
+    ("counterparty", "legal_address_id", 30),
+]
+MONEY = {
+    "sales_order": "unit_price",
+    "purchase_order": "item_unit_price",
+    "payment": "payment_amount",
+}
+DAY_COLUMNS = [
+    ("sales_order", "agreed_delivery_date"),
+    ("sales_order", "agreed_payment_date"),
+    ("purchase_order", "agreed_delivery_date"),
+    ("purchase_order", "agreed_payment_date"),
+    ("payment", "payment_date"),
+]
+FACTS = [*MONEY]
+UNUSED = {
+    "design": "NOT EXISTS (SELECT FROM sales_order AS o WHERE o.design_id = design.design_id)",
+    "staff": "NOT EXISTS (SELECT FROM sales_order AS o WHERE o.staff_id = staff.staff_id)"
+    " AND NOT EXISTS (SELECT FROM purchase_order AS o WHERE o.staff_id = staff.staff_id)",
+}
+
+Order = tuple[str, int, int, int]  # its table, and its id, its transaction's and its payment's
+
+
+@dataclass
+class Shelf:
+    """What all writers know: about how high ids are, and the last orders that were deleted."""
+
+    highest: dict[str, int] = field(default_factory=dict)
+    deleted: list[Order] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)
+
+    def note(self, table: str, number: int) -> None:
+        with self.lock:
+            self.highest[table] = max(self.highest.get(table, 0), number)
+
+    def throw_away(self, order: Order) -> None:
+        with self.lock:
+            self.deleted.append(order)
+            del self.deleted[:-50]
+
+    def take_out(self, random: Random) -> Order | None:
+        with self.lock:
+            return self.deleted.pop(random.randrange(len(self.deleted))) if self.deleted else None
+
+
+@dataclass
+class Hand:
+    """One writer at work: its connection, its dice, and what all writers know.
+
+    Each statement is run within a `passage`.
+    """
+
+    connection: pg8000.native.Connection
+    random: Random
+    shelf: Shelf
+    passage: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def run(self, sql: str, **values: object) -> list[list[int]]:
+        with self.passage():
+            return list(self.connection.run(sql, **values) or [])
+
+    def insert(self, table: str, **columns: object) -> int:
+        """Insert a row, with its key or the next one, and return the key."""
+        names, values = ", ".join(columns), ", ".join(f":{name}" for name in columns)
+        [[key]] = self.run(
+            f"INSERT INTO {table} ({names}) VALUES ({values}) RETURNING {table}_id", **columns
+        )
+        self.shelf.note(table, key)
+        return key
+
+    def one_of(self, table: str) -> str:
+        """Return the SQL condition for one row; every third time one that others want as well."""
+        hot = self.random.random() < 0.3
+        first = self.random.randint(1, 8 if hot else self.shelf.highest.get(table, 20))
+        key = f"{table}_id"
+        return f"{key} = (SELECT {key} FROM {table} WHERE {key} >= {first} ORDER BY 1 LIMIT 1)"
+
+    def set(self, table: str, column: str, value: object) -> None:
+        """Update a column of one row, and leave its stamps alone."""
+        self.run(f"UPDATE {table} SET {column} = :value WHERE {self.one_of(table)}", value=value)
+
+    def text(self) -> str:
+        return self.random.choice(HOSTILE_TEXT)
+
+    def money(self) -> str:
+        return f"{self.random.randrange(10**10) / 100:.2f}"
+
+    def stamps(self) -> dict[str, str]:
+        """Return the stamps of a new row: back-dated, equal to others', or now."""
+        now = f"2026-01-0{self.random.randint(1, 9)} 09:00:00.{self.random.randrange(1000):03}"
+        stamp = self.random.choice([*EQUAL_STAMPS, now, now, now])
+        return {"created_at": stamp, "last_updated": stamp}
+
+
+Action = Callable[[Hand], None]
+
+
+def place_order(hand: Hand, table: str = "", ids: tuple[int, ...] = ()) -> None:
+    """Insert an order, its transaction and its payment; `ids` brings back one that was deleted."""
+    table = table or hand.random.choice(["sales_order", "purchase_order"])
+    sells = table == "sales_order"
+    order_id, transaction_id, payment_id = (
+        {f"{of}_id": key} for of, key in zip((table, "transaction", "payment"), ids, strict=True)
+    ) if ids else ({}, {}, {})
+    random, stamps, day = hand.random, hand.stamps(), hand.random.choice(DAYS)
+    party, currency, money = random.randint(1, 20), random.randint(1, 3), hand.money()
+    of_its_kind: dict[str, object] = (
+        {"design_id": random.randint(1, 5), "units_sold": random.randint(1, 9), "unit_price": money}
+        if sells
+        else {"item_code": hand.text(), "item_quantity": 7, "item_unit_price": money}
+    )
+    order = hand.insert(
+        table,
+        **order_id,
+        **stamps,
+        **of_its_kind,
+        staff_id=random.randint(1, 20),
+        counterparty_id=party,
+        currency_id=currency,
+        agreed_delivery_date=day,
+        agreed_payment_date=day,
+        agreed_delivery_location_id=random.randint(1, 30),
+    )
+    kind: dict[str, object] = {"transaction_type": "SALE" if sells else "PURCHASE", table + "_id": order}
+    transaction = hand.insert("transaction", **transaction_id, **stamps, **kind)
+    hand.insert(
+        "payment",
+        **payment_id,
+        **stamps,
+        transaction_id=transaction,
+        counterparty_id=party,
+        payment_amount=money,
+        currency_id=currency,
+        payment_type_id=1 if sells else 3,
+        paid=False,
+        payment_date=day,
+        company_ac_number=1,
+        counterparty_ac_number=2,
+    )
+
+
+def bring_back_order(hand: Hand) -> None:
+    """Insert an order again under the ids that it had."""
+    if (order := hand.shelf.take_out(hand.random)) is not None:
+        place_order(hand, order[0], order[1:])
+
+
+def delete_order(hand: Hand) -> None:
+    """Delete an order with its payment and its transaction."""
+    table = hand.random.choice(["sales_order", "purchase_order"])
+    for transaction, payment, order in hand.run(
+        f"SELECT transaction_id, payment_id, {table}_id FROM transaction JOIN payment"
+        f" USING (transaction_id) WHERE {table}_id = (SELECT o.{table}_id FROM {table} AS o"
+        f" WHERE {hand.one_of(table)})"
+    ):
+        hand.run("DELETE FROM payment WHERE payment_id = :id", id=payment)
+        hand.run("DELETE FROM transaction WHERE transaction_id = :id", id=transaction)
+        hand.run(f"DELETE FROM {table} WHERE {table}_id = :id", id=order)
+        hand.shelf.throw_away((table, order, transaction, payment))
+
+
+def delete_order_only(hand: Hand) -> None:
+    """Delete an order; its transaction forgets it, and the payment stays."""
+    hand.run(f"DELETE FROM sales_order WHERE {hand.one_of('sales_order')}")
+
+
+def delete_payment(hand: Hand) -> None:
+    """Delete a payment, and not what it was for."""
+    hand.run(f"DELETE FROM payment WHERE {hand.one_of('payment')}")
+
+
+def update_without_trace(hand: Hand) -> None:
+    """Point a row at another parent."""
+    table, column, parents = hand.random.choice(PARENT_COLUMNS)
+    hand.set(table, column, hand.random.randint(1, parents))
+
+
+def update_with_trace(hand: Hand) -> None:
+    """Change a payment as the shop does, `last_updated` and all."""
+    hand.run(
+        "UPDATE payment SET paid = NOT paid, last_updated = localtimestamp"
+        f" WHERE {hand.one_of('payment')}"
+    )
+
+
+def update_many(hand: Hand) -> None:
+    """Change some neighbouring orders with one statement."""
+    first = hand.random.randint(1, hand.shelf.highest.get("sales_order", 20))
+    hand.run(
+        "UPDATE sales_order SET units_sold = units_sold + 1"
+        f" WHERE sales_order_id BETWEEN {first} AND {first + 15}"
+    )
+
+
+def touch_nothing(hand: Hand) -> None:
+    """Write a new version of a row that says what the old one said."""
+    hand.run(f"UPDATE purchase_order SET item_code = item_code WHERE {hand.one_of('purchase_order')}")
+
+
+def change_money(hand: Hand) -> None:
+    """Change what an order or a payment is about."""
+    table = hand.random.choice(FACTS)
+    hand.set(table, MONEY[table], hand.money())
+
+
+def change_day(hand: Hand) -> None:
+    """Agree on another day."""
+    table, column = hand.random.choice(DAY_COLUMNS)
+    hand.set(table, column, hand.random.choice(DAYS))
+
+
+def back_date(hand: Hand) -> None:
+    """Give a row the stamps of long ago, or of the future."""
+    table = hand.random.choice(FACTS)
+    stamp = hand.random.choice(EQUAL_STAMPS)
+    hand.run(
+        f"UPDATE {table} SET created_at = :at, last_updated = :at WHERE {hand.one_of(table)}",
+        at=stamp,
+    )
+
+
+def write_hostile_text(hand: Hand) -> None:
+    """Put text that is hard to carry into a row."""
+    table, column = hand.random.choice(TEXT_COLUMNS)
+    hand.set(table, column, hand.text())
+
+
+def write_null_or_text(hand: Hand) -> None:
+    """Switch between NULL, the empty string and text."""
+    table, column = hand.random.choice(NULLABLE)
+    hand.set(table, column, hand.random.choice([None, "", hand.text()]))
+
+
+def add_design(hand: Hand) -> None:
+    """Insert a design."""
+    text = {name: hand.text() for name in ("design_name", "file_location", "file_name")}
+    hand.insert("design", **hand.stamps(), **text)
+
+
+def add_staff(hand: Hand) -> None:
+    """Insert a member of staff."""
+    text = {name: hand.text() for name in ("first_name", "last_name", "email_address")}
+    hand.insert("staff", department_id=hand.random.randint(1, 8), **hand.stamps(), **text)
+
+
+def delete_unused(hand: Hand) -> None:
+    """Delete a parent that nothing refers to."""
+    table = hand.random.choice([*UNUSED])
+    hand.run(f"DELETE FROM {table} WHERE {hand.one_of(table)} AND {UNUSED[table]}")
+
+
+def spoil_day(hand: Hand) -> None:
+    """Write a date that is none."""
+    table, column = hand.random.choice(DAY_COLUMNS)
+    hand.set(table, column, hand.random.choice(IMPOSSIBLE_DAYS))
+
+
+def spoil_money(hand: Hand) -> None:
+    """Write an amount that is no number."""
+    table = hand.random.choice(FACTS)
+    hand.set(table, MONEY[table], "NaN")
+
+
+def spoil_stamp(hand: Hand) -> None:
+    """Write a moment that no calendar has."""
+    column = hand.random.choice(["created_at", "last_updated"])
+    hand.set(hand.random.choice(FACTS), column, hand.random.choice(IMPOSSIBLE_STAMPS))
+
+
+def spoil_parent(hand: Hand) -> None:
+    """Make a parent unfit, so that its facts have to wait."""
+    if hand.random.random() < 0.3:
+        hand.run("UPDATE currency SET currency_code = 'ZZZ' WHERE currency_id = 3")
+    else:
+        hand.set("department", "location", None)
+
+
+MEND = [
+    *(
+        f"UPDATE {table} SET {column} = '2024-11-29' WHERE {column} !~ '^\\d{{4}}-\\d\\d-\\d\\d$'"
+        f" OR {column} = '2024-02-30'"
+        for table, column in DAY_COLUMNS
+    ),
+    *(f"UPDATE {table} SET {column} = 1.50 WHERE {column} = 'NaN'" for table, column in MONEY.items()),
+    *(
+        f"UPDATE {table} SET {column} = '2024-11-01 10:00' WHERE {column} < '1000-01-01'"
+        f" OR {column} > '9999-01-01'"
+        for table in FACTS
+        for column in ("created_at", "last_updated")
+    ),
+    "UPDATE currency SET currency_code = 'EUR' WHERE currency_code = 'ZZZ'",
+    "UPDATE department SET location = 'mended' WHERE location IS NULL",
+]
+"""Statements that make every row fit for the warehouse again."""
+
+PARENTS_MENDED = MEND[-2:]
+
+
+def mend_something(hand: Hand) -> None:
+    """Mend all rows of one kind, parents most of the time: what waits for them is much."""
+    hand.run(hand.random.choice([*MEND, *PARENTS_MENDED * 6]))
+
+
+ACTIONS: list[tuple[int, Action]] = [
+    (16, place_order),
+    (9, delete_order),
+    (5, bring_back_order),
+    (1, delete_order_only),
+    (2, delete_payment),
+    (16, update_without_trace),
+    (6, update_with_trace),
+    (2, update_many),
+    (2, touch_nothing),
+    (10, change_money),
+    (5, change_day),
+    (5, back_date),
+    (7, write_hostile_text),
+    (3, write_null_or_text),
+    (2, add_design),
+    (1, add_staff),
+    (1, delete_unused),
+    (1, spoil_day),
+    (1, spoil_money),
+    (1, spoil_stamp),
+    (1, spoil_parent),
+    (3, mend_something),
+]
+
+
+def random_action(random: Random) -> Action:
+    """Draw an action by its weight."""
+    weights, actions = zip(*ACTIONS, strict=True)
+    chosen: Action = random.choices(actions, weights)[0]
+    return chosen
