@@ -117,6 +117,10 @@ class Workload:
             self._failed.append(error)
             self._stop.set()
 
+    def wait(self, seconds: float) -> None:
+        """Let time go by, or less if the work is over before."""
+        self._stop.wait(seconds)
+
     def _wait(self, seconds: float) -> None:
         self._stop.wait(min(seconds, self._longest))
 

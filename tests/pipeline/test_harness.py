@@ -1,0 +1,233 @@
+"""A random shop against the functions: nothing lost, nothing twice, and the history as it was.
+
+The seed is in every message; HARNESS_SEED plays it again.
+"""
+
+import os
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+from threading import Event, Thread
+
+import pg8000.native
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from functions.common.errors import BatchContended
+from local.connection import connect
+from tests.pipeline.conftest import Functions
+from tests.pipeline.recorded import (
+    States,
+    distinct_neighbours,
+    fit_now,
+    record,
+    warehouse_history,
+)
+from tests.pipeline.shop_actions import Hand, Shelf, random_action
+from tests.pipeline.verdict import Lake, compare
+from tests.pipeline.workload import Workload, mend_all
+from tests.postgres_fixtures import Source, Warehouse
+
+SECONDS = 15.0
+
+SetUp = Callable[[Source, Warehouse], Functions]
+
+
+@pytest.fixture
+def seed() -> int:
+    """The seed of a random run, printed, and chosen by HARNESS_SEED if that is set."""
+    chosen = int(os.environ.get("HARNESS_SEED") or random.randrange(10**6))
+    print(f"HARNESS_SEED={chosen}")
+    return chosen
+
+
+def lake_of(functions: Functions) -> Lake:
+    return Lake(functions.s3, functions.ingestion, functions.processed)
+
+
+def settle(functions: Functions) -> None:
+    """Mend every row, run once more, and see that there is nothing new after that."""
+    mend_all(functions.source.superuser_url)
+    functions.run()
+    assert functions.run()["batch"] is None
+
+
+def test_a_shop_at_work_beside_the_functions_arrives_as_it_is(
+    functions: Functions, seed: int
+) -> None:
+    """Whatever is written while functions run side by side, the warehouse then equals the source."""
+    record(functions.source)
+    lake = lake_of(functions)
+    shop = Workload(functions.source.superuser_url, seed, writers=5)
+    over, failed = Event(), []
+
+    def repeat(function: Callable[[], object]) -> None:
+        while not over.is_set():
+            try:
+                with suppress(BatchContended):
+                    function()
+            except Exception as error:
+                failed.append(error)
+                over.set()
+
+    stages = [functions.extract, functions.extract, functions.transform, functions.load] * 2
+    workers = [Thread(target=repeat, args=(stage,)) for stage in stages[:-1]]
+    with shop.running():
+        for worker in workers:
+            worker.start()
+        over.wait(SECONDS)
+        lake.look()
+        over.set()
+        for worker in workers:
+            worker.join()
+    settle(functions)
+    verdict = compare(functions.source, functions.warehouse)
+    batches = lake.judge(verdict)
+
+    print(f"{shop.done}, {batches} batches, {verdict.compared} rows and records")
+    assert failed == []
+    assert batches > 3
+    assert shop.committed > 100
+    assert not verdict.wrong, f"HARNESS_SEED={seed}\n{verdict}"
+
+
+def test_the_history_is_exactly_what_the_extracts_saw(functions: Functions, seed: int) -> None:
+    """With the shop held still at each extract, open transactions and all, records are its states.
+
+    A row in quarantine at an extract has no state then, and one that comes back unchanged is none.
+    """
+    record(functions.source)
+    shop = Workload(functions.source.superuser_url, seed, writers=5, longest=1.0)
+    seen: States = {}
+
+    def extract_in_silence() -> None:
+        with shop.gate.closed():
+            functions.extract()
+            for key, states in held_back(functions, fit_now(functions.source)).items():
+                seen.setdefault(key, []).extend(states)
+
+    with shop.running():
+        for _ in range(8):
+            extract_in_silence()
+            functions.transform()
+            functions.load()
+            shop.wait(0.7)
+    mend_all(functions.source.superuser_url)
+    extract_in_silence()
+    functions.transform()
+    functions.load()
+
+    wanted = {key: distinct_neighbours(states) for key, states in seen.items()}
+    found = warehouse_history(functions.warehouse)
+    wrong = [key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)]
+    assert shop.committed > 50
+    assert not wrong, f"HARNESS_SEED={seed}: {[(k, wanted.get(k), found.get(k)) for k in wrong[:5]]}"
+    assert not compare(functions.source, functions.warehouse).wrong
+
+
+def held_back(functions: Functions, states: States) -> States:
+    """Return states without those of facts that wait for a parent that cannot be loaded.
+
+    A currency that ISO 4217 does not know, and staff of a department that is nowhere.
+    """
+    with connect(functions.source.superuser_url) as connection:
+        waiting = {
+            (f"fact_{table}", row[0])
+            for table in ("sales_order", "purchase_order", "payment")
+            for row in connection.run(
+                f"SELECT {table}_id FROM {table} WHERE currency_id IN"
+                " (SELECT currency_id FROM currency WHERE currency_code = 'ZZZ')"
+                + (
+                    ""
+                    if table == "payment"
+                    else " OR staff_id IN (SELECT staff_id FROM staff JOIN department"
+                    " USING (department_id) WHERE location IS NULL)"
+                )
+            )
+        }
+    return {key: found for key, found in states.items() if key not in waiting}
+
+
+SESSIONS = 3
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.sampled_from(["act"] * 4 + ["begin", "commit", "roll back", "save", "back to save"]),
+            st.integers(0, SESSIONS - 1),
+            st.integers(0, 10**6),
+        ),
+        st.tuples(st.sampled_from(["extract", "transform", "load"]), st.just(0), st.just(0)),
+    ),
+    min_size=15,
+    max_size=60,
+)
+
+
+class Sessions:
+    """Sessions that take their steps in turn; a step that fails, or makes no sense, costs little."""
+
+    def __init__(self, url: str) -> None:
+        self._hands = []
+        self._open = [False] * SESSIONS
+        shelf = Shelf()
+        for number in range(SESSIONS):
+            connection = connect(url)
+            connection.run("SET lock_timeout = '20ms'")
+            self._hands.append(Hand(connection, Random(number), shelf))
+
+    def take(self, step: str, session: int, dice: int) -> None:
+        hand, is_open = self._hands[session], self._open[session]
+        if (step == "begin") == is_open and step != "act":
+            return
+        try:
+            match step:
+                case "act":
+                    hand.random.seed(dice)
+                    random_action(hand.random)(hand)
+                case "save" | "back to save":
+                    hand.run("SAVEPOINT s" if step == "save" else "ROLLBACK TO s")
+                case _:
+                    hand.run({"begin": "BEGIN", "commit": "COMMIT"}.get(step, "ROLLBACK"))
+                    self._open[session] = step == "begin"
+        except pg8000.native.DatabaseError:
+            if is_open:
+                hand.run("ROLLBACK")
+            self._open[session] = False
+
+    def close(self) -> None:
+        for hand in self._hands:
+            hand.connection.close()
+
+
+@settings(
+    max_examples=5,
+    phases=[Phase.generate],
+    suppress_health_check=[*HealthCheck],
+    print_blob=True,
+)
+@given(steps=STEPS)
+def test_any_order_of_small_steps_ends_in_the_same_warehouse(
+    steps: list[tuple[str, int, int]],
+    functions_on: SetUp,
+    new_source: Callable[[], Source],
+    new_warehouse: Callable[[], Warehouse],
+) -> None:
+    """However transactions, savepoints and runs of the functions interleave, nothing is lost."""
+    functions = functions_on(new_source(), new_warehouse())
+    record(functions.source)
+    sessions = Sessions(functions.source.superuser_url)
+    stages = {
+        "extract": functions.extract,
+        "transform": functions.transform,
+        "load": functions.load,
+    }
+    for step, session, dice in steps:
+        if step in stages:
+            stages[step]()
+        else:
+            sessions.take(step, session, dice)
+    sessions.close()
+    settle(functions)
+    assert not (verdict := compare(functions.source, functions.warehouse)).wrong, str(verdict)
