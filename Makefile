@@ -7,13 +7,17 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 IN_VENV := .venv/bin/python
 SOURCES := deploy.py teardown.py deployer functions local
 
-.PHONY: demo test check setup lock clean
+.PHONY: demo test soak check setup lock clean
 
 demo: setup  ## the whole pipeline on this machine, from the live database to the warehouse
 	@$(IN_VENV) deploy.py local --once
 
 test: setup  ## all tests, with coverage
 	@$(IN_VENV) -m pytest --cov --cov-report=term --cov-fail-under=90
+
+MINUTES ?= 30
+soak: setup  ## a random shop, functions killed and hindered, and the comparison; MINUTES=30
+	@$(IN_VENV) -m tests.pipeline.soak --minutes $(MINUTES)
 
 check: setup  ## style, types, security
 	@$(IN_VENV) -m ruff format --check $(SOURCES) tests

@@ -1,4 +1,4 @@
-"""A place to fight in: a fresh source and warehouse behind faulty links, with buckets of their own."""
+"""A place to fight in: a fresh source and warehouse behind a faulty link, and buckets."""
 
 import json
 from collections.abc import Iterator

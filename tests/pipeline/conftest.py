@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -155,3 +156,23 @@ def functions(
 ) -> Functions:
     """The functions between a small shop and an empty warehouse."""
     return functions_on(new_source(), new_warehouse())
+
+
+@pytest.fixture
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Return a function that writes a line among the results, whatever is captured."""
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+
+    def write(text: str) -> None:
+        if reporter is not None:
+            reporter.write_line(f"\n{request.node.name}: {text}")
+
+    return write
+
+
+@pytest.fixture
+def seed(say: Callable[[str], None]) -> int:
+    """Return the seed of a random run, and show it; HARNESS_SEED chooses one."""
+    chosen = int(os.environ.get("HARNESS_SEED") or random.randrange(10**6))
+    say(f"HARNESS_SEED={chosen}")
+    return chosen

@@ -82,7 +82,10 @@ class FaultyLink:
         peace = ("", -1)
         if self._random.random() >= self.faulty:
             return peace, peace
-        fate = (self._random.choice(["cut", "cut", "hang"]), int(10 ** self._random.uniform(0, 5.3)))
+        fate = (
+            self._random.choice(["cut", "cut", "hang"]),
+            int(10 ** self._random.uniform(0, 5.3)),
+        )
         return (fate, peace) if self._random.random() < 0.6 else (peace, fate)
 
     async def _pass_on(

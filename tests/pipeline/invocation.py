@@ -25,7 +25,7 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
 
 import boto3
 import pg8000.core
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
@@ -49,7 +49,7 @@ ERRORS = {"InternalError": 500, "SlowDown": 503}
 
 @dataclass(frozen=True)
 class S3Fault:
-    """What befalls the nth to (nth + times - 1)th call of an operation, of keys that hold a text."""
+    """What befalls `times` calls of an operation from the nth on, of keys that hold a text."""
 
     operation: Literal["PutObject", "GetObject", "ListObjectsV2"]
     text: str
@@ -103,6 +103,7 @@ class Context:
 def run(
     function: str,
     event: dict[str, Any],
+    *,
     environment: dict[str, str],
     fate: Fate,
     answer: Connection,
@@ -198,7 +199,7 @@ class _FaultyS3:
     def _befall(self, request: AWSPreparedRequest, how: How) -> Any:
         if how in ERRORS:
             body = f"<Error><Code>{how}</Code><Message>injected</Message></Error>"
-            return AWSResponse(str(request.url), ERRORS[how], {}, _Body(body.encode()))
+            return AWSResponse(str(request.url), ERRORS[how], HTTPHeaders(), _Body(body.encode()))
         if how == "hang":
             time.sleep(1.5)
             return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from local.emulator import Emulator
 from local.postgres import PostgresServer
-from tests.pipeline.arena import Arena, arena
+from tests.pipeline.arena import arena
 from tests.pipeline.storm import Storm
 from tests.pipeline.verdict import Verdict, compare
 from tests.pipeline.workload import Workload, mend_all
@@ -60,6 +60,7 @@ def play(
     aws: Emulator,
     seed: int,
     size: Size,
+    *,
     log: Path,
     tick: Callable[[Figures], bool] = lambda _: False,
 ) -> Figures:
@@ -70,7 +71,20 @@ def play(
         shop = Workload(place.source.superuser_url, seed, size.writers, size.think)
 
         def figures(verdict: Verdict) -> Figures:
-            return _figures(seed, time.monotonic() - started, shop, storm, place, verdict)
+            return Figures(
+                seeds=[seed],
+                seconds=time.monotonic() - started,
+                transactions=shop.committed,
+                batches=storm.batches,
+                invocations=storm.tally["invocations"],
+                kills=storm.kills,
+                compared=verdict.compared,
+                lost=len(verdict.lost),
+                twice=len(verdict.twice),
+                different=len(verdict.different),
+                events=storm.tally + place.link.faults,
+                wrong=[f"seed {seed}: {what}" for what in verdict.wrong + storm.wrong],
+            )
 
         deadline = started + size.seconds
         with shop.running():
@@ -87,22 +101,3 @@ def play(
         total = figures(verdict)
         total.batches = batches
         return total
-
-
-def _figures(
-    seed: int, seconds: float, shop: Workload, storm: Storm, place: Arena, verdict: Verdict
-) -> Figures:
-    return Figures(
-        seeds=[seed],
-        seconds=seconds,
-        transactions=shop.committed,
-        batches=storm.batches,
-        invocations=storm.tally["invocations"],
-        kills=storm.kills,
-        compared=verdict.compared,
-        lost=len(verdict.lost),
-        twice=len(verdict.twice),
-        different=len(verdict.different),
-        events=storm.tally + place.link.faults,
-        wrong=[f"seed {seed}: {what}" for what in verdict.wrong + storm.wrong],
-    )

@@ -12,55 +12,22 @@ from threading import Lock
 
 import pg8000.native
 
-HOSTILE_TEXT = [
-    *("plain", "O'Hara & Sons", "", " ", "  leading and trailing \t", "08841", "NULL", "\\N", "\\."),
-    *('"', '""', '"quoted, with comma"', "comma, comma", "'; DROP TABLE staff; --", "$1 :name %s"),
-    *("two\nlines", "two\r\nlines", "carriage\rreturn", "\n", "\r", "\t", "tab\there", "\\", "\\n"),
-    *("back\\slash", "\\.\n", "\n\\.\n", "emoji 🙂👩‍👧", "ñandú", "e\u0301", "\ufeffbom", "\u202e"),
-    *("{1,2}", '{"json": null}', "''", "nan", "-", "=1+1", "\x01\x1f\x7f", "long " * 4000),
-]
-DAYS = ["2023-01-02", "2024-02-29", "2024-11-20", "2024-12-31", "2026-07-04", "2027-01-01"]
-IMPOSSIBLE_DAYS = ["2024-02-30", "tomorrow", "", "20240101", "2024-1-1", "31/12/2024", "infinity"]
-EQUAL_STAMPS = ["2022-11-03 14:20:51.563", "2023-01-01 00:00:00", "2026-05-05 23:59:59.999"]
-IMPOSSIBLE_STAMPS = ["infinity", "-infinity", "0044-03-15 12:00:00 BC", "19999-01-01"]
-
-TEXT_COLUMNS = [
-    *(("design", name) for name in ("design_name", "file_location", "file_name")),
-    *(("address", name) for name in ("address_line_1", "city", "postal_code", "country", "phone")),
-    *(("staff", name) for name in ("first_name", "last_name", "email_address")),
-    *(("department", name) for name in ("department_name", "location")),
-    ("counterparty", "counterparty_legal_name"),
-    ("purchase_order", "item_code"),
-]
-NULLABLE = [("address", "address_line_2"), ("address", "district"), ("department", "manager")]
-PARENT_COLUMNS = [
-    ("sales_order", "design_id", 5),
-    ("sales_order", "staff_id", 20),
-    ("purchase_order", "staff_id", 20),
-    ("sales_order", "agreed_delivery_location_id", 30),
-    ("purchase_order", "agreed_delivery_location_id", 30),
-    ("payment", "currency_id", 3),
-    ("staff", "department_id", 8),
-    ("counterparty", "legal_address_id", 30),
-]
-MONEY = {
-    "sales_order": "unit_price",
-    "purchase_order": "item_unit_price",
-    "payment": "payment_amount",
-}
-DAY_COLUMNS = [
-    ("sales_order", "agreed_delivery_date"),
-    ("sales_order", "agreed_payment_date"),
-    ("purchase_order", "agreed_delivery_date"),
-    ("purchase_order", "agreed_payment_date"),
-    ("payment", "payment_date"),
-]
-FACTS = [*MONEY]
-UNUSED = {
-    "design": "NOT EXISTS (SELECT FROM sales_order AS o WHERE o.design_id = design.design_id)",
-    "staff": "NOT EXISTS (SELECT FROM sales_order AS o WHERE o.staff_id = staff.staff_id)"
-    " AND NOT EXISTS (SELECT FROM purchase_order AS o WHERE o.staff_id = staff.staff_id)",
-}
+from tests.pipeline.shop_values import (
+    DAY_COLUMNS,
+    DAYS,
+    EQUAL_STAMPS,
+    FACTS,
+    HOSTILE_TEXT,
+    IMPOSSIBLE_DAYS,
+    IMPOSSIBLE_STAMPS,
+    MEND,
+    MONEY,
+    NULLABLE,
+    PARENT_COLUMNS,
+    PARENTS_MENDED,
+    TEXT_COLUMNS,
+    UNUSED,
+)
 
 Order = tuple[str, int, int, int]  # its table, and its id, its transaction's and its payment's
 
@@ -144,8 +111,10 @@ def place_order(hand: Hand, table: str = "", ids: tuple[int, ...] = ()) -> None:
     table = table or hand.random.choice(["sales_order", "purchase_order"])
     sells = table == "sales_order"
     order_id, transaction_id, payment_id = (
-        {f"{of}_id": key} for of, key in zip((table, "transaction", "payment"), ids, strict=True)
-    ) if ids else ({}, {}, {})
+        ({f"{of}_id": key} for of, key in zip((table, "transaction", "payment"), ids, strict=True))
+        if ids
+        else ({}, {}, {})
+    )
     random, stamps, day = hand.random, hand.stamps(), hand.random.choice(DAYS)
     party, currency, money = random.randint(1, 20), random.randint(1, 3), hand.money()
     of_its_kind: dict[str, object] = (
@@ -165,7 +134,10 @@ def place_order(hand: Hand, table: str = "", ids: tuple[int, ...] = ()) -> None:
         agreed_payment_date=day,
         agreed_delivery_location_id=random.randint(1, 30),
     )
-    kind: dict[str, object] = {"transaction_type": "SALE" if sells else "PURCHASE", table + "_id": order}
+    kind: dict[str, object] = {
+        "transaction_type": "SALE" if sells else "PURCHASE",
+        table + "_id": order,
+    }
     transaction = hand.insert("transaction", **transaction_id, **stamps, **kind)
     hand.insert(
         "payment",
@@ -238,7 +210,9 @@ def update_many(hand: Hand) -> None:
 
 def touch_nothing(hand: Hand) -> None:
     """Write a new version of a row that says what the old one said."""
-    hand.run(f"UPDATE purchase_order SET item_code = item_code WHERE {hand.one_of('purchase_order')}")
+    hand.run(
+        f"UPDATE purchase_order SET item_code = item_code WHERE {hand.one_of('purchase_order')}"
+    )
 
 
 def change_money(hand: Hand) -> None:
@@ -317,27 +291,6 @@ def spoil_parent(hand: Hand) -> None:
         hand.run("UPDATE currency SET currency_code = 'ZZZ' WHERE currency_id = 3")
     else:
         hand.set("department", "location", None)
-
-
-MEND = [
-    *(
-        f"UPDATE {table} SET {column} = '2024-11-29' WHERE {column} !~ '^\\d{{4}}-\\d\\d-\\d\\d$'"
-        f" OR {column} = '2024-02-30'"
-        for table, column in DAY_COLUMNS
-    ),
-    *(f"UPDATE {table} SET {column} = 1.50 WHERE {column} = 'NaN'" for table, column in MONEY.items()),
-    *(
-        f"UPDATE {table} SET {column} = '2024-11-01 10:00' WHERE {column} < '1000-01-01'"
-        f" OR {column} > '9999-01-01'"
-        for table in FACTS
-        for column in ("created_at", "last_updated")
-    ),
-    "UPDATE currency SET currency_code = 'EUR' WHERE currency_code = 'ZZZ'",
-    "UPDATE department SET location = 'mended' WHERE location IS NULL",
-]
-"""Statements that make every row fit for the warehouse again."""
-
-PARENTS_MENDED = MEND[-2:]
 
 
 def mend_something(hand: Hand) -> None:

@@ -1,7 +1,7 @@
 """Play rounds for as long as wanted: `make soak`, or `python -m tests.pipeline.soak --minutes 30`.
 
 Each round is a random shop, the functions side by side, kills and faults, then silence and the
-comparison with the source. A round that goes wrong is named by its seed, which `--seed` plays first.
+comparison with the source. A round that goes wrong is named by its seed, which `--seed` plays.
 """
 
 import argparse
@@ -47,16 +47,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _play_rounds(
-    options: argparse.Namespace, directory: Path, total: Figures, log: "_Log"
-) -> None:
+def _play_rounds(options: argparse.Namespace, directory: Path, total: Figures, log: "_Log") -> None:
     end = time.monotonic() + 60 * options.minutes
     seed = random.randrange(10**6) if options.seed is None else options.seed
     with PostgresServer(directory / "postgres") as server, Emulator(directory / "aws") as aws:
         while (left := end - time.monotonic()) > 0:
             size = Size(min(left, ROUND_SECONDS), options.writers, PAUSE, workers=4)
             log.line(f"seed {seed}")
-            total.add(play(server, aws, seed, size, directory / "functions.log", log.tick(total)))
+            figures = play(
+                server, aws, seed, size, log=directory / "functions.log", tick=log.tick(total)
+            )
+            total.add(figures)
             (directory / "functions.log").unlink(missing_ok=True)
             if total.wrong:
                 return
@@ -73,7 +74,11 @@ def report(total: Figures) -> str:
         ("invocations, up to 9 at once", f"{total.invocations:,}"),
         ("killed", f"{total.kills:,}"),
         ("faults of S3 and of database links", f"{total.faults:,}"),
-        *((f"  {what}", f"{times:,}") for what, times in sorted(total.events.items()) if " " in what),
+        *(
+            (f"  {what}", f"{times:,}")
+            for what, times in sorted(total.events.items())
+            if " " in what
+        ),
         ("rows and records compared", f"{total.compared:,}"),
         ("rows lost", f"{total.lost:,}"),
         ("rows twice", f"{total.twice:,}"),

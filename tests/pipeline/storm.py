@@ -73,14 +73,18 @@ class Storm:
     @property
     def wrong(self) -> list[str]:
         """Errors that nobody ordered, and batches that two invocations claimed."""
-        twice = [f"{name} {batch}" for (name, batch), times in list(self.claimed.items()) if times > 1]
+        twice = [
+            f"{name} {batch}" for (name, batch), times in list(self.claimed.items()) if times > 1
+        ]
         return self.defects + [f"claimed twice: {which}" for which in twice]
 
     @contextmanager
     def raging(self, workers: int) -> Iterator[None]:
         """Invoke functions from several threads while the context lasts."""
         threads = [
-            threading.Thread(target=self._rage, args=(Random(f"{self.seed} {n}"),), name=f"storm {n}")
+            threading.Thread(
+                target=self._rage, args=(Random(f"{self.seed} {n}"),), name=f"storm {n}"
+            )
             for n in range(workers)
         ]
         for thread in threads:
@@ -118,8 +122,17 @@ class Storm:
     def invoke(self, function: str, event: dict[str, Any], fate: Fate) -> Outcome | None:
         """Invoke a function in a process; return how it ended, None if it was killed before."""
         receiving, sending = FORKS.Pipe(duplex=False)
-        arguments = (function, event, dict(self.environment), fate, sending, str(self.log))
-        process = FORKS.Process(target=run, args=arguments, daemon=True)
+        process = FORKS.Process(
+            target=run,
+            args=(function, event),
+            kwargs={
+                "environment": dict(self.environment),
+                "fate": fate,
+                "answer": sending,
+                "log": str(self.log),
+            },
+            daemon=True,
+        )
         process.start()
         sending.close()
         process.join(fate.kill_after or STUCK_SECONDS)

@@ -3,15 +3,12 @@
 The seed is in every message; HARNESS_SEED plays it again.
 """
 
-import os
-import random
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 from threading import Event, Thread
 
 import pg8000.native
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -35,14 +32,6 @@ SECONDS = 15.0
 SetUp = Callable[[Source, Warehouse], Functions]
 
 
-@pytest.fixture
-def seed() -> int:
-    """The seed of a random run, printed, and chosen by HARNESS_SEED if that is set."""
-    chosen = int(os.environ.get("HARNESS_SEED") or random.randrange(10**6))
-    print(f"HARNESS_SEED={chosen}")
-    return chosen
-
-
 def lake_of(functions: Functions) -> Lake:
     return Lake(functions.s3, functions.ingestion, functions.processed)
 
@@ -55,9 +44,9 @@ def settle(functions: Functions) -> None:
 
 
 def test_a_shop_at_work_beside_the_functions_arrives_as_it_is(
-    functions: Functions, seed: int
+    functions: Functions, seed: int, say: Callable[[str], None]
 ) -> None:
-    """Whatever is written while functions run side by side, the warehouse then equals the source."""
+    """Whatever is written while functions run, the warehouse then equals the source."""
     record(functions.source)
     lake = lake_of(functions)
     shop = Workload(functions.source.superuser_url, seed, writers=5)
@@ -86,7 +75,7 @@ def test_a_shop_at_work_beside_the_functions_arrives_as_it_is(
     verdict = compare(functions.source, functions.warehouse)
     batches = lake.judge(verdict)
 
-    print(f"{shop.done}, {batches} batches, {verdict.compared} rows and records")
+    say(f"{shop.done}, {batches} batches, {verdict.compared} rows and records")
     assert failed == []
     assert batches > 3
     assert shop.committed > 100
@@ -123,7 +112,9 @@ def test_the_history_is_exactly_what_the_extracts_saw(functions: Functions, seed
     found = warehouse_history(functions.warehouse)
     wrong = [key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)]
     assert shop.committed > 50
-    assert not wrong, f"HARNESS_SEED={seed}: {[(k, wanted.get(k), found.get(k)) for k in wrong[:5]]}"
+    assert not wrong, (
+        f"HARNESS_SEED={seed}: {[(k, wanted.get(k), found.get(k)) for k in wrong[:5]]}"
+    )
     assert not compare(functions.source, functions.warehouse).wrong
 
 
@@ -166,7 +157,7 @@ STEPS = st.lists(
 
 
 class Sessions:
-    """Sessions that take their steps in turn; a step that fails, or makes no sense, costs little."""
+    """Sessions that take steps in turn; a step that fails, or makes no sense, does no harm."""
 
     def __init__(self, url: str) -> None:
         self._hands = []

@@ -1,4 +1,4 @@
-"""The verdict on a run that is over: warehouse against source, key by key, and the lake against itself.
+"""The verdict on a run that is over: warehouse against source, and the lake against itself.
 
 Nothing in here raises on a difference: all of them are found, counted and named by their keys.
 """

@@ -13,7 +13,8 @@ from threading import Condition, Event, Thread
 import pg8000.native
 
 from local.connection import connect
-from tests.pipeline.shop_actions import MEND, Hand, Shelf, random_action
+from tests.pipeline.shop_actions import Hand, Shelf, random_action
+from tests.pipeline.shop_values import MEND
 
 LOCK_TIMEOUT = "300ms"  # a writer that waits for longer rolls back: no deadlock, and no standstill
 DATA_ERRORS = ("23", "40", "55P03")  # constraints, deadlocks, lock timeouts: the shop's daily bread
