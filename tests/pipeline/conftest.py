@@ -4,6 +4,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -161,11 +162,13 @@ def functions(
 @pytest.fixture
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Return a function that writes a line among the results, whatever is captured."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    plugins = request.config.pluginmanager
+    reporter, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
 
     def write(text: str) -> None:
-        if reporter is not None:
-            reporter.write_line(f"\n{request.node.name}: {text}")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            if reporter is not None:
+                reporter.write_line(f"\n{request.node.name}: {text}")
 
     return write
 

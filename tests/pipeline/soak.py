@@ -71,14 +71,12 @@ def report(total: Figures) -> str:
         ("seeds", _ranges(total.seeds)),
         ("source transactions committed", f"{total.transactions:,}"),
         ("batches", f"{total.batches:,}"),
-        ("invocations, up to 9 at once", f"{total.invocations:,}"),
+        ("invocations, up to 4 at once", f"{total.invocations:,}"),
+        *_by_kind(total, "ended with"),
         ("killed", f"{total.kills:,}"),
+        *_by_kind(total, "killed"),
         ("faults of S3 and of database links", f"{total.faults:,}"),
-        *(
-            (f"  {what}", f"{times:,}")
-            for what, times in sorted(total.events.items())
-            if " " in what
-        ),
+        *_by_kind(total, "S3", "database"),
         ("rows and records compared", f"{total.compared:,}"),
         ("rows lost", f"{total.lost:,}"),
         ("rows twice", f"{total.twice:,}"),
@@ -89,6 +87,11 @@ def report(total: Figures) -> str:
         [f"| {'':{width}} | {'':>16} |", f"|{'-' * (width + 2)}|{'-' * 17}:|"]
         + [f"| {name:{width}} | {value:>16} |" for name, value in rows]
     )
+
+
+def _by_kind(total: Figures, *kinds: str) -> list[tuple[str, str]]:
+    events = sorted(total.events.items())
+    return [(f"  {what}", f"{times:,}") for what, times in events if what.startswith(kinds)]
 
 
 def _ranges(seeds: list[int]) -> str:
