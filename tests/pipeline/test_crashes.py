@@ -194,12 +194,14 @@ def test_links_that_are_cut_anywhere_cost_a_run_and_nothing_else(
     link, cuts = field.place.link, field.place.link.faults["database link: cut"]
     link.faulty = 1.0
     try:
-        for _ in range(6):
+        for _ in range(40):
             field.storm.invoke(function, {}, Fate())
+            if link.faults["database link: cut"] >= cuts + 3:
+                break
     finally:
         link.faulty = 0.0
 
-    assert link.faults["database link: cut"] > cuts
+    assert link.faults["database link: cut"] >= cuts + 3
 
 
 def test_loaders_side_by_side_load_each_batch_once(field: Field) -> None:
