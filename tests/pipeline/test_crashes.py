@@ -257,3 +257,21 @@ def test_a_quiet_source_writes_nothing_behind_a_transaction_that_stays_open(fiel
         long.run("COMMIT")
 
     assert field.storm.calm("extract")["rows"] == {"purchase_order": 1, "payment": 1}
+
+
+def test_a_batch_that_is_fed_through_again_adds_nothing(field: Field) -> None:
+    """A replay, killed at first, brings back no former state of an order and repeats none."""
+    for _ in range(2):
+        field.trade()
+        field.storm.settle()
+    before = warehouse_history(field.place.warehouse)
+    again = {"replay": max(batch for _, batch in field.storm.claimed) - 1}
+    at_manifest = Fate(S3Fault("PutObject", "/batches/", 1, "die before"))
+
+    assert field.storm.invoke("extract", again, at_manifest) is None
+    outcome = field.storm.invoke("extract", again, Fate())
+    field.storm.settle()
+
+    assert outcome is not None
+    assert (outcome.result or {})["batch"] == again["replay"] + 2
+    assert warehouse_history(field.place.warehouse) == before

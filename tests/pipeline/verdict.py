@@ -145,14 +145,14 @@ class Lake:
         return newest
 
     def _judge_files(self, verdict: Verdict, bucket: str, log: dict[int, dict[str, Any]]) -> None:
+        """Each object is of one batch; a replay may name what the batch that it replays did."""
+        named = {number: _files(manifest) for number, manifest in log.items()}
         owners: dict[str, int] = {}
-        for number, manifest in log.items():
-            for table in manifest["tables"].values():
-                for file in table["files"] + table["tombstones"]:
-                    if owners.setdefault(file["key"], number) != number or (
-                        f"/{number:010d}-" not in file["key"]
-                    ):
-                        verdict.broken.append(f"{file['key']} is also in batch {number}")
+        for number, keys in sorted(named.items()):
+            borrowed = named.get(log[number].get("replay_of") or 0, set())
+            for key in keys - borrowed:
+                if owners.setdefault(key, number) != number or f"/{number:010d}-" not in key:
+                    verdict.broken.append(f"{key} is also in batch {number}")
         verdict.broken += [
             f"{key} is not there" for key in owners if (bucket, key) not in self.seen
         ]
@@ -164,3 +164,8 @@ class Lake:
                 body = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
                 found[int(key.removeprefix(prefix).removesuffix(".json"))] = json.loads(body)
         return found
+
+
+def _files(manifest: dict[str, Any]) -> set[str]:
+    tables = manifest["tables"].values()
+    return {file["key"] for table in tables for file in table["files"] + table["tombstones"]}
