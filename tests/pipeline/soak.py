@@ -43,7 +43,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, help="of the first round; the next ones follow it")
-    parser.add_argument("--writers", type=int, default=8)
+    parser.add_argument("--writers", type=int, default=12)
     return parser.parse_args(arguments)
 
 
