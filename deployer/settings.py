@@ -20,6 +20,7 @@ RUNTIMES = ("python3.11", "python3.12", "python3.13")
 ARCHITECTURES = ("arm64", "x86_64")
 # Of what an e-mail tells beside the alarms, which tell of failures in any case.
 NOTICES = ("failures", "daily", "every-batch")
+SWITCH = ("false", "true")
 
 # Stands in for an address with a problem, so that the settings after it are checked too.
 UNREADABLE = DatabaseAddress("", "", "", "")
@@ -38,6 +39,7 @@ class Settings:
     source: DatabaseAddress
     warehouse: DatabaseAddress
     warehouse_schema: str = "public"
+    warehouse_managed: bool = False
     alert_email: str | None = None
     notify: str = "failures"
     project: str = "totesys-etl"
@@ -62,6 +64,7 @@ class Settings:
             source=reader.database("SOURCE_DATABASE_URL"),
             warehouse=reader.database("WAREHOUSE_DATABASE_URL"),
             warehouse_schema=reader.matching("WAREHOUSE_SCHEMA", IDENTIFIER, "public"),
+            warehouse_managed=reader.switch("WAREHOUSE_MANAGED", cls.warehouse_managed),
             alert_email=reader.matching("ALERT_EMAIL", EMAIL, "", "team@example.com") or None,
             notify=reader.choice("NOTIFY", NOTICES, cls.notify),
             project=reader.matching("PROJECT", NAME, cls.project),
@@ -118,6 +121,9 @@ class _Reader:
         if value not in choices:
             self._complain(name, f"must be one of {', '.join(choices)}", default)
         return value
+
+    def switch(self, name: str, default: bool) -> bool:
+        return self.choice(name, SWITCH, SWITCH[default]) == "true"
 
     def schedule(self, name: str, default: str) -> str:
         value = self._environment.get(name) or default

@@ -66,6 +66,7 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
             "WAREHOUSE_SECRET_ID": names.secret("warehouse"),
             "PROCESSED_BUCKET": names.bucket("processed"),
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,
+            "WAREHOUSE_MANAGED": str(settings.warehouse_managed).lower(),
         },
         "reconcile": {
             "SOURCE_SECRET_ID": names.secret("source"),

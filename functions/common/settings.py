@@ -17,3 +17,17 @@ def required(environment: Mapping[str, str], name: str) -> str:
             f"environment variable {name} of this function is not set: run deploy.py again"
         )
     return value
+
+
+def switched_on(environment: Mapping[str, str], name: str) -> bool:
+    """Return whether the variable `name` is `true`; one that is not set is `false`.
+
+    Raises SettingsError for anything else.
+    """
+    value = environment.get(name, "").strip() or "false"
+    if value not in ("true", "false"):
+        raise SettingsError(
+            f"environment variable {name} of this function is neither true nor false: "
+            "run deploy.py again"
+        )
+    return value == "true"

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from deployer.databases import SSL_MODES, DatabaseAddress
 from deployer.errors import SettingsError
+from deployer.names import Names
 from deployer.settings import Settings, load_dotenv
+from deployer.specs import FUNCTIONS, function_environment
 
 REQUIRED = {
     "SOURCE_DATABASE_URL": "postgresql://reader:s3cret@localhost/totesys",
@@ -47,6 +49,7 @@ def test_only_the_databases_are_required() -> None:
             ca=None,
         ),
         warehouse_schema="public",
+        warehouse_managed=False,
         alert_email=None,
         notify="failures",
         project="totesys-etl",
@@ -65,6 +68,7 @@ def test_everything_can_be_set() -> None:
         {
             **REQUIRED,
             "WAREHOUSE_SCHEMA": "Team 7",
+            "WAREHOUSE_MANAGED": "true",
             "ALERT_EMAIL": "team@example.com",
             "NOTIFY": "every-batch",
             "PROJECT": "shop",
@@ -81,6 +85,7 @@ def test_everything_can_be_set() -> None:
         source=settings.source,
         warehouse=settings.warehouse,
         warehouse_schema="Team 7",
+        warehouse_managed=True,
         alert_email="team@example.com",
         notify="every-batch",
         project="shop",
@@ -96,6 +101,28 @@ def test_everything_can_be_set() -> None:
 def test_an_empty_variable_is_not_set() -> None:
     """`STAGE=` in a .env file means the default, as if the line were not there."""
     assert Settings.read({**REQUIRED, "STAGE": "", "ALERT_EMAIL": ""}) == Settings.read(REQUIRED)
+
+
+@pytest.mark.parametrize("value", ["True", "yes", "1", " true", "off"])
+def test_a_switch_is_true_or_false(value: str) -> None:
+    """Nobody has to guess how anything else is read: it is refused."""
+    assert problems(WAREHOUSE_MANAGED=value) == [
+        "WAREHOUSE_MANAGED must be one of false, true. Example: WAREHOUSE_MANAGED=false"
+    ]
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_the_load_is_told_whether_the_warehouse_is_ours(value: str) -> None:
+    """The setting goes to load, which makes what is missing, and to no other function."""
+    settings = Settings.read({**REQUIRED, "WAREHOUSE_MANAGED": value})
+    names = Names(settings.project, settings.stage, "123456789012", "eu-west-2")
+
+    told = {
+        spec.use: function_environment(spec.use, names, settings).get("WAREHOUSE_MANAGED")
+        for spec in FUNCTIONS
+    }
+
+    assert told == {"extract": None, "transform": None, "load": value, "reconcile": None}
 
 
 def test_all_problems_are_told_at_once() -> None:
