@@ -13,6 +13,7 @@ from pathlib import Path
 import pg8000.native
 from pg8000.native import identifier
 
+from functions.load.ddl import star_ddl
 from local.connection import connect, transaction
 from local.dimensions import Row
 from local.postgres import PostgresServer
@@ -74,10 +75,28 @@ def create_warehouse(
         if not _has_table(connection, schema, "fact_payment"):
             with transaction(connection):
                 connection.run(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
-                connection.run(f"SET LOCAL search_path = {identifier(schema)}")
-                connection.run((_SQL / "warehouse.sql").read_text())
+                for statement in star_ddl(schema).values():
+                    connection.run(statement)
                 _allow(connection, database, schema, LOADER, "SELECT, INSERT, UPDATE")
                 connection.run(f"GRANT TEMPORARY ON DATABASE {identifier(database)} TO {LOADER}")
+    return server.url(LOADER, server.password(LOADER), database)
+
+
+def create_managed_warehouse(
+    server: PostgresServer, schema: str = "public", *, database: str = "warehouse"
+) -> str:
+    """Make a warehouse whose loader owns `schema`, empty for load to shape; return its URL.
+
+    A prepared warehouse that is there already stays as it is, and load adds what it lacks.
+    """
+    _create_role(server, LOADER)
+    _create_database(server, database)
+    home, role = identifier(schema), identifier(LOADER)
+    with connect(server.superuser_url(database)) as connection, transaction(connection):
+        connection.run(f"CREATE SCHEMA IF NOT EXISTS {home}")
+        connection.run(f"ALTER SCHEMA {home} OWNER TO {role}")
+        connection.run(f"REVOKE ALL ON SCHEMA {home} FROM PUBLIC")
+        connection.run(f"GRANT CONNECT, TEMPORARY ON DATABASE {identifier(database)} TO {role}")
     return server.url(LOADER, server.password(LOADER), database)
 
 

@@ -15,4 +15,5 @@ pytest_plugins = [
     "tests.postgres_fixtures",
     "tests.aws.transform_pipeline",
     "tests.pipeline.local_process",
+    "tests.pipeline.managed_warehouse",
 ]

@@ -20,7 +20,7 @@ from functions.common.errors import LogCorrupted
 from functions.common.manifests import Loaded, LoadedMarker, ProcessedManifest
 from functions.common.notices import give_notice
 from functions.common.parquet import read_parts, read_rows
-from functions.common.settings import required
+from functions.common.settings import required, switched_on
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.load.apply import (
@@ -30,9 +30,12 @@ from functions.load.apply import (
     upsert_dimension,
 )
 from functions.load.calendar import Calendar
+from functions.load.ddl import make_missing_tables
+from functions.load.deletions import Deletions, deletions_of, make_deletions
 from functions.load.markers import marker_log
 from functions.load.notices import notice
 from functions.load.star import DIMENSIONS, FACTS, Star, inspect_star
+from functions.load.views import make_views
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -42,11 +45,15 @@ SPARE_MILLISECONDS = 60_000  # a batch is not begun with less time than this lef
 
 @dataclass(frozen=True)
 class Lake:
-    """The processed bucket and its log, kept between invocations of a warm function."""
+    """The processed bucket and its log, kept between invocations of a warm function.
+
+    `managed` says that the warehouse's schema is ours to shape.
+    """
 
     secrets: "SecretsManagerClient"
     secret_id: str
     schema: str
+    managed: bool
     bucket: Bucket
     log: BatchLog[ProcessedManifest]
 
@@ -60,6 +67,7 @@ def _lake() -> Lake:
         boto3.client("secretsmanager", config=CLIENT_CONFIG),
         required(os.environ, "WAREHOUSE_SECRET_ID"),
         required(os.environ, "WAREHOUSE_SCHEMA"),
+        switched_on(os.environ, "WAREHOUSE_MANAGED"),
         bucket,
         BatchLog(bucket, "batches/", ProcessedManifest),
     )
@@ -108,11 +116,16 @@ def _only_loader(opened: pg8000.native.Connection, lake: Lake) -> Iterator[bool]
 def _load_pending(
     opened: pg8000.native.Connection, lake: Lake, context: LambdaContext
 ) -> Iterator[LoadedMarker]:
+    if lake.managed:
+        make_missing_tables(opened, lake.schema)
     star = inspect_star(opened, lake.schema)
     markers = marker_log(lake.bucket, star.identity)
+    if lake.managed:
+        make_views(opened, star, make_deletions(opened, lake.schema, lake.log, markers.newest()))
+    deletions = deletions_of(opened, lake.schema)
     for batch in range(markers.newest() + 1, lake.log.newest() + 1):
         manifest = lake.log.read(batch)
-        rows = _apply(opened, lake.bucket, star, manifest)
+        rows = _apply(opened, lake.bucket, star, deletions, manifest)
         now = datetime.now(UTC)
         marker = LoadedMarker(
             batch=batch,
@@ -131,7 +144,11 @@ def _load_pending(
 
 
 def _apply(
-    opened: pg8000.native.Connection, bucket: Bucket, star: Star, manifest: ProcessedManifest
+    opened: pg8000.native.Connection,
+    bucket: Bucket,
+    star: Star,
+    deletions: Deletions | None,
+    manifest: ProcessedManifest,
 ) -> dict[str, Loaded]:
     """Bring one batch into the warehouse, in one transaction; return the rows by star table."""
     rows = {}
@@ -144,6 +161,8 @@ def _apply(
         parts = read_parts(bucket, manifest.tables[name].files)
         rows[name] = insert_fact(opened, stage_of(star, name), parts, calendar)
     rows[calendar.table.name] = Loaded(calendar.added, calendar.added, 0)
+    if deletions:
+        deletions.tell(bucket, [manifest])
     opened.run("COMMIT")
     return {name: table for name, table in rows.items() if table.staged}
 

@@ -1,11 +1,11 @@
 """The star tables as the load knows them, under the names that this installation gave them.
 
-The warehouse is prepared by others and never changed here: names that differ are followed, and a
-table or column that is not there stops the load with a word on what to ask for.
+Nothing is changed here: names that differ are followed, and a table or column that is not there
+stops the load with a word on what to ask for.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ FACTS = {
     "fact_payment": "payment_id",
 }
 CALENDAR = "dim_date"
+STAR_TABLES = (*DIMENSIONS, CALENDAR, *FACTS)
 
 # Names that differ between installations, the usual one first.
 TABLE_NAMES = {"fact_purchase_order": ("fact_purchase_order", "fact_purchase_orders")}
@@ -75,17 +76,19 @@ class Star:
 
 def inspect_star(connection: pg8000.native.Connection, schema: str) -> Star:
     """Look at the star tables of a schema; raise WarehouseMismatch for what is missing."""
-    there = _tables(connection, schema)
+    there = tables_of(connection, schema)
     tables, oids = {}, []
-    for name in (*DIMENSIONS, CALENDAR, *FACTS):
-        actual = next((n for n in TABLE_NAMES.get(name, (name,)) if n in there), None)
+    for name in STAR_TABLES:
+        actual = actual_name(name, there)
         if actual is None:
             raise WarehouseMismatch(
                 f"table {name} is not in schema {schema} of the warehouse, or this role may not "
-                "use the schema: ask for it to be prepared, or set WAREHOUSE_SCHEMA"
+                "use the schema: ask for it to be prepared, set WAREHOUSE_SCHEMA, or, where the "
+                "schema is this role's own, set WAREHOUSE_MANAGED=true"
             )
         found = there[actual]
-        _check_rights(name, f"{schema}.{actual}", found)
+        needed = {"SELECT", "INSERT"} | ({"UPDATE"} if name in DIMENSIONS else set())
+        check_rights(f"{schema}.{actual}", found, needed)
         record_id = _record_id(name, f"{schema}.{actual}", found) if name in FACTS else None
         types = dict(zip(found["columns"], found["types"], strict=True))
         tables[name] = StarTable(name, schema, actual, types, record_id)
@@ -93,8 +96,17 @@ def inspect_star(connection: pg8000.native.Connection, schema: str) -> Star:
     return Star(_identity(connection, schema, oids), tables)
 
 
-def _tables(connection: pg8000.native.Connection, schema: str) -> dict[str, dict[str, Any]]:
-    """Return, by name, oid, columns, their types, numbered ones and rights of a schema's tables."""
+def actual_name(name: str, there: Container[str]) -> str | None:
+    """Return what this installation calls a star table, None if it has none."""
+    return next((n for n in TABLE_NAMES.get(name, (name,)) if n in there), None)
+
+
+def tables_of(connection: pg8000.native.Connection, schema: str) -> dict[str, dict[str, Any]]:
+    """Return, by name, what there is to know of all tables of a schema.
+
+    Each has its `oid`, its `columns` and their `types`, those of the columns that are `numbered`
+    by the warehouse, and the rights that this role is `refused`.
+    """
     rows = connection.run(
         "SELECT c.relname::text, c.oid, array_agg(a.attname::text ORDER BY a.attnum),"
         " array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum),"
@@ -114,8 +126,8 @@ def _tables(connection: pg8000.native.Connection, schema: str) -> dict[str, dict
     return {name: dict(zip(fields, rest, strict=True)) for name, *rest in rows}
 
 
-def _check_rights(name: str, actual: str, found: dict[str, Any]) -> None:
-    needed = {"SELECT", "INSERT"} | ({"UPDATE"} if name in DIMENSIONS else set())
+def check_rights(actual: str, found: dict[str, Any], needed: set[str]) -> None:
+    """Raise WarehouseMismatch if a table of `tables_of` refuses a right that is needed."""
     if lacking := sorted(needed & set(found["refused"])):
         rights = ", ".join(lacking)
         raise WarehouseMismatch(f"no right to {rights} on {actual} of the warehouse: ask for it")

@@ -197,7 +197,8 @@ def explained(monkeypatch: pytest.MonkeyPatch, containing: str) -> list[str]:
 
     def explain_and_run(connection: Any, sql: str, **parameters: Any) -> Any:
         if containing in sql:
-            plans.append("\n".join(line for (line,) in run(connection, f"EXPLAIN {sql}")))
+            lines = run(connection, f"EXPLAIN {sql}", **parameters)
+            plans.append("\n".join(line for (line,) in lines))
         return run(connection, sql, **parameters)
 
     monkeypatch.setattr(pg8000.native.Connection, "run", explain_and_run)

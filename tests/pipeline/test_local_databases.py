@@ -11,7 +11,12 @@ from pg8000.native import DatabaseError
 
 from local.business_day import trade
 from local.connection import connect, transaction
-from local.databases import DEFAULT_SEED, create_source, create_warehouse
+from local.databases import (
+    DEFAULT_SEED,
+    create_managed_warehouse,
+    create_source,
+    create_warehouse,
+)
 from local.orders import SalesOrder
 from local.postgres import PostgresServer
 from local.totesys import sample
@@ -79,6 +84,19 @@ def test_the_loader_may_load(new_warehouse: Callable[..., Warehouse]) -> None:
         "SELECT nextval('project_team_1.fact_payment_payment_record_id_seq')",
     )
     assert [refusal(warehouse.loader_url, each) for each in statements] == ["allowed"] * 4
+
+
+def test_the_loader_of_a_managed_warehouse_may_shape_its_schema_alone(
+    postgres: PostgresServer, new_warehouse: Callable[..., Warehouse]
+) -> None:
+    """Its schema is its own, with whatever was prepared there, and no other can be made."""
+    warehouse = new_warehouse()
+    url = create_managed_warehouse(postgres, database=warehouse.database)
+
+    assert url == warehouse.loader_url
+    assert refusal(url, "CREATE TABLE mine (); DROP TABLE mine") == "allowed"
+    assert refusal(url, "INSERT INTO dim_currency VALUES (1, 'GBP', 'Pound')") == "allowed"
+    assert refusal(url, "CREATE SCHEMA mine") == REFUSED
 
 
 def test_roles_cannot_enter_other_databases(

@@ -1,5 +1,5 @@
--- The prepared warehouse: three stars that share their dimensions.
--- Run with the search path on an empty schema.
+-- The warehouse: three stars that share their dimensions. It is read table by table, and the schema
+-- put before the names that follow CREATE TABLE and REFERENCES.
 
 CREATE TABLE dim_date (
     date_id     date    PRIMARY KEY,

@@ -1,0 +1,97 @@
+"""Keep the views of the current state: of each fact the newest record, without deleted rows.
+
+A view says in its comment from which definition it was made, so that it is made anew when that
+changes: with a new column, or a table that was made anew.
+"""
+
+import hashlib
+
+import pg8000.native
+from pg8000.native import DatabaseError, identifier, literal
+
+from functions.common.errors import WarehouseMismatch
+from functions.common.telemetry import logger
+from functions.load.ddl import check_may_create
+from functions.load.deletions import Deletions
+from functions.load.star import FACTS, Star
+
+CURRENT = {
+    "current_sales_order": "fact_sales_order",
+    "current_purchase_order": "fact_purchase_order",
+    "current_payment": "fact_payment",
+}
+MADE_BY_US = "Made by totesys-etl"
+
+_INVALID_DEFINITION = "42P16"  # columns of a view may be added at its end, and nothing else
+
+
+def make_views(connection: pg8000.native.Connection, star: Star, deletions: Deletions) -> None:
+    """Make the views that are missing or not as they should be.
+
+    Raises WarehouseMismatch when this role may not, or somebody else has the name.
+    """
+    schema = star.identity.schema
+    there = _relations(connection, schema)
+    [[oid]] = connection.run("SELECT CAST(:name AS regclass)::oid", name=deletions.target)
+    # A query names its tables; these are the tables that have the names now.
+    tables = f"{star.identity.tables} {oid}"
+    for view, fact in CURRENT.items():
+        query = current_state(star, fact, deletions)
+        digest = hashlib.sha256(f"{query} {tables}".encode()).hexdigest()[:16]
+        comment = (
+            f"{MADE_BY_US} ({digest}): the newest record of each {FACTS[fact]}, if not deleted."
+        )
+        if view not in there:
+            check_may_create(connection, schema, f"view {view}")
+        elif there[view] == comment:
+            continue
+        elif not there[view].startswith(MADE_BY_US):
+            raise WarehouseMismatch(
+                f"{view} in schema {schema} of the warehouse is not the view that load keeps "
+                "there: rename it, or set WAREHOUSE_MANAGED=false"
+            )
+        _make(connection, f"{identifier(schema)}.{view}", query, comment)
+        logger.info("view made", extra={"schema": schema, "view": view})
+
+
+def current_state(star: Star, fact: str, deletions: Deletions) -> str:
+    """Return the SQL of a fact's current state, with all columns that the fact has here."""
+    table = star.tables[fact]
+    columns = ", ".join(f"f.{identifier(column)}" for column in table.types)
+    key, record_id = identifier(table.column(FACTS[fact])), identifier(str(table.record_id))
+    return (
+        f"SELECT DISTINCT ON (f.{key}) {columns} FROM {table.target} AS f"
+        f" WHERE NOT EXISTS (SELECT FROM {deletions.target} AS d"
+        f" WHERE d.star_table = {literal(fact)} AND d.business_id = f.{key}"
+        " AND d.seen_again_at IS NULL)"
+        f" ORDER BY f.{key}, f.{record_id} DESC"
+    )
+
+
+def _relations(connection: pg8000.native.Connection, schema: str) -> dict[str, str]:
+    """Return the comments of what has a view's name; '' for what is no view or has none."""
+    rows = connection.run(
+        "SELECT c.relname::text,"
+        " CASE c.relkind WHEN 'v' THEN obj_description(c.oid, 'pg_class') END"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = :schema AND c.relname = ANY(:views)",
+        schema=schema,
+        views=list(CURRENT),
+    )
+    return {name: comment or "" for name, comment in rows}
+
+
+def _make(connection: pg8000.native.Connection, view: str, query: str, comment: str) -> None:
+    connection.run("BEGIN")
+    connection.run("SAVEPOINT before")
+    try:
+        # In place where that is possible: whoever was granted the view keeps it.
+        connection.run(f"CREATE OR REPLACE VIEW {view} AS {query}")
+    except DatabaseError as error:
+        if error.args[0].get("C") != _INVALID_DEFINITION:
+            raise
+        connection.run("ROLLBACK TO before")
+        connection.run(f"DROP VIEW {view}")
+        connection.run(f"CREATE VIEW {view} AS {query}")
+    connection.run(f"COMMENT ON VIEW {view} IS {literal(comment)}")
+    connection.run("COMMIT")
