@@ -114,6 +114,7 @@ def local(options: argparse.Namespace, terminal: Terminal) -> int:
         port=options.port,
         postgres_port=options.postgres_port,
         scale=options.scale,
+        managed=options.managed,
     )
     return run_local(chosen, os.environ, terminal, once=options.once)
 
@@ -154,6 +155,11 @@ def _add_local_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="end after the first full cycle")
     parser.add_argument("--source-url", metavar="URL", help="your own live database")
     parser.add_argument("--warehouse-url", metavar="URL", help="your own prepared warehouse")
+    parser.add_argument(
+        "--managed",
+        action="store_true",
+        help="the warehouse's schema is ours: load makes its tables and views (WAREHOUSE_MANAGED)",
+    )
     parser.add_argument(
         "--dir", type=Path, default=Path(".local"), help="where its files are kept (.local)"
     )

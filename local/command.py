@@ -10,14 +10,27 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
+from rich.table import Table
+
 from deployer import account, packages
 from deployer.account import Account
 from deployer.databases import DatabaseAddress
 from deployer.deployer import Deployer
 from deployer.names import Names
 from deployer.pipeline import Pipeline, Run
+from deployer.settings import Settings
 from deployer.terminal import Terminal
-from local.cycle import MEANING, StarRow, show, star_rows, trade_a_minute
+from local.cycle import (
+    MEANING,
+    StarRow,
+    ViewRow,
+    show,
+    show_views,
+    star_rows,
+    take_an_order_back,
+    trade_a_minute,
+    view_rows,
+)
 from local.logs import LogTail
 from local.sandbox import Options, Sandbox
 
@@ -41,7 +54,9 @@ def run_local(
         runs, committed = first_cycle(sandbox, Pipeline(aws, names, terminal.step), terminal)
         settings = sandbox.settings
         stars = star_rows(aws, names, settings.warehouse, settings.warehouse_schema, committed)
-        terminal.result(_document(sandbox, runs, stars), "", show(stars), MEANING, "")
+        views = _views(settings)
+        document = _document(sandbox, runs, stars, views)
+        terminal.result(document, "", show(stars), MEANING, "", *_shown(views))
         if not once:
             stay(sandbox, LogTail(aws, names), terminal)
     terminal.note(f"The data is kept in {options.directory}. {_how_to_go_on(once)}")
@@ -64,6 +79,9 @@ def first_cycle(
     runs = [run_once(pipeline, terminal)]
     if not sandbox.brings_source:
         return runs, None
+    if sandbox.settings.warehouse_managed:
+        with terminal.step("let the shop take an order back"):
+            take_an_order_back(sandbox.postgres.superuser_url("totesys"))
     with terminal.step("let the shop trade"):
         committed = trade_a_minute(sandbox.writer, _chance())
     return [*runs, run_once(pipeline, terminal)], committed
@@ -118,7 +136,20 @@ def _how_to_go_on(once: bool) -> str:
     return "The next start goes on from there."
 
 
-def _document(sandbox: Sandbox, runs: list[Run], stars: list[StarRow]) -> dict[str, Any]:
+def _views(settings: Settings) -> list[ViewRow]:
+    """Count the views that a managed warehouse has; a prepared one has none."""
+    if not settings.warehouse_managed:
+        return []
+    return view_rows(settings.warehouse, settings.warehouse_schema)
+
+
+def _shown(views: list[ViewRow]) -> list[Table | str]:
+    return [show_views(views), ""] if views else []
+
+
+def _document(
+    sandbox: Sandbox, runs: list[Run], stars: list[StarRow], views: list[ViewRow]
+) -> dict[str, Any]:
     return {
         "endpoint": sandbox.aws.endpoint,
         "environment": sandbox.aws.environment,
@@ -126,6 +157,7 @@ def _document(sandbox: Sandbox, runs: list[Run], stars: list[StarRow]) -> dict[s
         "warehouse": _public(sandbox.settings.warehouse),
         "runs": [asdict(run) for run in runs],
         "tables": [asdict(row) for row in stars],
+        "views": [asdict(row) for row in views],
     }
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from random import Random
 
 import pg8000.native
+from pg8000.native import identifier
 from rich.table import Table
 
 from deployer.account import Account
@@ -14,9 +15,12 @@ from deployer.names import Names
 from deployer.terminal import table
 from functions.common.manifests import LoadedMarker
 from functions.common.storage import Bucket
+from functions.load.deletions import TABLE
 from functions.load.markers import marker_log
 from functions.load.star import Star, inspect_star
+from functions.load.views import CURRENT
 from local.business_day import trade
+from local.connection import connect, transaction
 from local.session import session
 
 BATCHES_BACK = 200  # how far the newest change of a table is looked for, at 3 ms a batch
@@ -39,11 +43,30 @@ class StarRow:
     seconds: float | None
 
 
+@dataclass(frozen=True)
+class ViewRow:
+    """A view of the current state: its rows, and how many it leaves out as deleted."""
+
+    view: str
+    rows: int
+    deleted: int
+
+
 def trade_a_minute(writer: DatabaseAddress, rng: Random) -> datetime:
     """Let the shop work for a minute's worth; return when the last of it was committed."""
     with session(writer) as connection:
         trade(connection, rng, datetime.now(UTC).replace(tzinfo=None))
     return datetime.now(UTC)
+
+
+def take_an_order_back(database_url: str) -> None:
+    """Delete the newest sales order with what belongs to it; the URL is that of the superuser."""
+    newest = "SELECT max(sales_order_id) FROM sales_order"
+    its = f"SELECT transaction_id FROM transaction WHERE sales_order_id = ({newest})"
+    with connect(database_url) as connection, transaction(connection):
+        connection.run(f"DELETE FROM payment WHERE transaction_id IN ({its})")
+        connection.run(f"DELETE FROM transaction WHERE transaction_id IN ({its})")
+        connection.run(f"DELETE FROM sales_order WHERE sales_order_id = ({newest})")
 
 
 def star_rows(
@@ -62,6 +85,31 @@ def star_rows(
         counts = {name: _count(connection, found.target) for name, found in star.tables.items()}
     newest = _newest_changes(Bucket(account.clients.s3, names.bucket("processed")), star)
     return [_star_row(name, rows, newest.get(name), committed) for name, rows in counts.items()]
+
+
+def view_rows(warehouse: DatabaseAddress, schema: str) -> list[ViewRow]:
+    """Count the views of a managed warehouse, and what was deleted."""
+    with session(warehouse) as connection:
+        deleted = (
+            f"SELECT count(DISTINCT business_id) FROM {identifier(schema)}.{identifier(TABLE)}"
+            " WHERE star_table = :fact AND seen_again_at IS NULL"
+        )
+        return [
+            ViewRow(
+                view,
+                _count(connection, f"{identifier(schema)}.{identifier(view)}"),
+                int(connection.run(deleted, fact=fact)[0][0]),
+            )
+            for view, fact in CURRENT.items()
+        ]
+
+
+def show_views(rows: list[ViewRow]) -> Table:
+    """Return the views as a table for a terminal."""
+    shown = table("view", "rows", "deleted", numbers=frozenset({"rows", "deleted"}))
+    for row in rows:
+        shown.add_row(row.view, f"{row.rows:,}", f"{row.deleted:,}")
+    return shown
 
 
 def show(rows: list[StarRow]) -> Table:

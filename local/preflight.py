@@ -13,6 +13,7 @@ from deployer.errors import DeployError, SettingsError
 from deployer.settings import DATABASE_URL_EXAMPLE
 from functions.common.totesys import TABLES
 from functions.extract.columns import SCHEMA, read_columns
+from functions.load.ddl import check_may_create, missing_tables
 from functions.load.star import inspect_star
 from local.session import DatabaseProblem, session
 
@@ -73,7 +74,11 @@ def check_source(address: DatabaseAddress) -> None:
         raise DatabaseProblem("\n".join(problems))
 
 
-def check_warehouse(address: DatabaseAddress, schema: str) -> None:
-    """Raise DatabaseProblem if the star cannot be loaded into a schema."""
+def check_warehouse(address: DatabaseAddress, schema: str, managed: bool) -> None:
+    """Raise DatabaseProblem if the star cannot be loaded into a schema, nor made there."""
     with session(address) as connection:
-        inspect_star(connection, schema)
+        missing = missing_tables(connection, schema) if managed else []
+        if missing:
+            check_may_create(connection, schema, f"table {missing[0]}")
+        else:
+            inspect_star(connection, schema)

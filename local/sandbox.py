@@ -17,7 +17,12 @@ from deployer.databases import DatabaseAddress, parse_database_url
 from deployer.settings import DATABASE_URL_EXAMPLE, Settings
 from deployer.terminal import Terminal
 from local import preflight
-from local.databases import create_source, create_warehouse, source_writer_url
+from local.databases import (
+    create_managed_warehouse,
+    create_source,
+    create_warehouse,
+    source_writer_url,
+)
 from local.emulator import Emulator
 from local.passwords import write_private
 from local.postgres import SUPERUSER, PostgresServer
@@ -33,6 +38,7 @@ class Options:
     port: int | None = None
     postgres_port: int | None = None
     scale: float = 1.0
+    managed: bool = False
 
 
 class Sandbox:
@@ -80,6 +86,7 @@ class Sandbox:
             **self.aws.environment,
             "SOURCE_DATABASE_URL": self._source_url,
             "WAREHOUSE_DATABASE_URL": self._warehouse_url,
+            **({"WAREHOUSE_MANAGED": "true"} if self.options.managed else {}),
         }
 
     @property
@@ -111,7 +118,7 @@ class Sandbox:
         options = self.options
         source = preflight.read_url("--source-url", self._source_url)
         warehouse = preflight.read_url("--warehouse-url", self._warehouse_url)
-        schema = self.settings.warehouse_schema
+        settings = self.settings
         preflight.check_directory(self.directory)
         self._claim_directory()
         if options.port:
@@ -123,7 +130,9 @@ class Sandbox:
                 preflight.check_source(source)
         if not self.brings_warehouse:
             with self._terminal.step("check the warehouse"):
-                preflight.check_warehouse(warehouse, schema)
+                preflight.check_warehouse(
+                    warehouse, settings.warehouse_schema, settings.warehouse_managed
+                )
 
     def _claim_directory(self) -> None:
         """Keep a second sandbox out; the lock ends with this process, however that ends."""
@@ -148,8 +157,15 @@ class Sandbox:
                 now = datetime.now(UTC).replace(tzinfo=None)
                 self._source_url = create_source(self.postgres, now=now, scale=self.options.scale)
         if self.brings_warehouse:
+            self._make_warehouse(self.settings)
+
+    def _make_warehouse(self, settings: Settings) -> None:
+        schema = settings.warehouse_schema
+        if settings.warehouse_managed:
+            with self._terminal.step("create database warehouse, for load to shape"):
+                self._warehouse_url = create_managed_warehouse(self.postgres, schema)
+        else:
             with self._terminal.step("prepare database warehouse"):
-                schema = self.settings.warehouse_schema
                 self._warehouse_url = create_warehouse(self.postgres, schema)
 
     def _write_files(self) -> None:
@@ -175,6 +191,7 @@ class Sandbox:
             "SOURCE_DATABASE_URL": self._source_url,
             "WAREHOUSE_DATABASE_URL": self._warehouse_url,
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,
+            "WAREHOUSE_MANAGED": str(settings.warehouse_managed).lower(),
             "PROJECT": settings.project,
             "STAGE": settings.stage,
             "EXTRACT_SCHEDULE": settings.extract_schedule,

@@ -121,6 +121,24 @@ def test_a_warehouse_that_does_not_fit(
     )
 
 
+def test_a_warehouse_that_cannot_be_shaped(
+    refused: Callable[..., str],
+    new_managed_warehouse: Callable[[], Warehouse],
+) -> None:
+    """An empty warehouse needs --managed, and that the right to create; both are said at once."""
+    warehouse = new_managed_warehouse()
+    unprepared = refused("--warehouse-url", warehouse.loader_url)
+    with connect(warehouse.superuser_url) as connection:
+        connection.run("ALTER SCHEMA public OWNER TO CURRENT_USER")
+
+    assert unprepared.endswith("where the schema is this role's own, set WAREHOUSE_MANAGED=true")
+    assert refused("--managed", "--warehouse-url", warehouse.loader_url) == (
+        "table dim_counterparty is not in the warehouse, and this role may not make it: GRANT "
+        'USAGE, CREATE ON SCHEMA "public" TO "warehouse_loader", or set WAREHOUSE_MANAGED=false '
+        "and ask for the star to be prepared"
+    )
+
+
 def test_a_folder_that_cannot_be_written(
     refused: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,13 +2,19 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployer.databases import DatabaseAddress
 from functions.common.errors import SettingsError, WarehouseMismatch
+from local import command, cycle
 from local.connection import connect
+from local.cycle import ViewRow
+from local.session import session
 from tests.pipeline.conftest import Functions
+from tests.pipeline.local_process import local
 from tests.pipeline.managed_warehouse import VIEWS, change, deleted, query, source_facts, views
 from tests.pipeline.oracle import current, expected, records
 from tests.postgres_fixtures import Source, Warehouse
@@ -197,6 +203,36 @@ def test_a_table_of_another_s_is_no_matter_for_a_prepared_warehouse(functions: F
 
     assert query(functions.warehouse, "SELECT * FROM deleted_rows") == []
     assert records(functions.warehouse)["fact_payment"] > 0
+
+
+def test_the_local_sandbox_shows_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`local --managed` starts from an empty schema, and shows a deleted order in its views."""
+    settings: list[str] = []
+    ids: dict[str, int] = {}
+
+    def view_rows(warehouse: DatabaseAddress, schema: str) -> list[ViewRow]:
+        settings.extend((folder / "env").read_text().splitlines())
+        with session(warehouse) as connection:
+            for view, fact in VIEWS.items():
+                key = fact.removeprefix("fact_") + "_id"
+                [[ids[view]]] = connection.run(f"SELECT count(DISTINCT {key}) FROM {fact}")
+        return cycle.view_rows(warehouse, schema)
+
+    monkeypatch.setattr(command, "view_rows", view_rows)
+
+    status = local("--managed", "--once", "--scale=0.02", "--dir", folder)
+
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    assert "export WAREHOUSE_MANAGED=true" in settings  # another terminal deploys the same
+    shown = dict(line.split(maxsplit=1) for line in out.splitlines() if line.strip())
+    assert {view: [int(cell) for cell in shown[view].split()] for view in VIEWS} == {
+        "current_sales_order": [ids["current_sales_order"] - 1, 1],
+        "current_purchase_order": [ids["current_purchase_order"], 0],
+        "current_payment": [ids["current_payment"] - 1, 1],
+    }
 
 
 def test_a_setting_that_is_neither_true_nor_false_stops_the_load(
