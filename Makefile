@@ -41,7 +41,7 @@ LOCK := uvx uv pip compile --quiet --universal --python-version $(OLDEST) --gene
 lock:  ## new versions into requirements/, from pyproject.toml (needs uv)
 	$(LOCK) --upgrade pyproject.toml --group layer-arrow --group layer-postgres --group layer-pandas \
 		--group local-postgres --group test --group check -o requirements/dev.txt
-	for group in layer-arrow layer-postgres layer-pandas local-aws; do \
+	for group in layer-arrow layer-postgres layer-pandas local-aws bench; do \
 		$(LOCK) --upgrade --group $$group -o requirements/$$group.txt || exit 1; done
 
 clean:  ## remove what was made here: .venv, packages, the local databases and AWS

@@ -1,0 +1,78 @@
+"""One Lambda function in a process of its own: `python -m benchmarks.function_process extract`.
+
+The environment is the function's. Each line on standard input is an event; each gets a line back
+with what the function returned and what it took. The process lasts until its input ends, so that
+the first call is a cold one and the others are warm.
+"""
+
+import importlib
+import json
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from benchmarks.process import answer, cpu_seconds, measured, take_over_stdout
+
+MILLISECONDS = 3_600_000  # no measurement is to be cut short by Lambda's limit
+
+
+@dataclass(frozen=True)
+class Context:
+    """What Lambda tells a function about its invocation."""
+
+    function_name: str
+    memory_limit_in_mb: int = 1024
+    invoked_function_arn: str = "arn:aws:lambda:eu-west-2:123456789012:function:benchmark"
+    aws_request_id: str = field(default_factory=lambda: str(uuid4()))
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return how long the function may still run."""
+        return MILLISECONDS
+
+
+def main(use: str) -> None:
+    """Import the function, then answer events."""
+    answers = take_over_stdout()
+    started = time.perf_counter()
+    handler = importlib.import_module(f"functions.{use}.handler").handler
+    cold = {"import_seconds": time.perf_counter() - started, "import_cpu": cpu_seconds()}
+    if use != "transform":
+        _note_first_query(cold)
+    for line in sys.stdin:
+        answer(answers, _invoke(handler, use, json.loads(line), cold))
+
+
+def _invoke(handler: Any, use: str, event: dict[str, Any], cold: dict[str, float]) -> Any:
+    result: dict[str, Any] = {}
+
+    def work() -> int:
+        result.update(handler(event, Context(use)))
+        rows = result.get("rows", {})
+        return sum(rows.values()) if isinstance(rows, dict) else 0
+
+    try:
+        took = measured(work)
+    except Exception:
+        # It goes to whoever waits for the answer, who fails with it.
+        return {"error": traceback.format_exc(limit=-8)}
+    return took | {"result": result, "process_cpu": cpu_seconds(), **cold}
+
+
+def _note_first_query(cold: dict[str, float]) -> None:
+    """Note the CPU that the process had used when it sent its first query."""
+    native = importlib.import_module("pg8000.native")
+    run = native.Connection.run
+
+    def noting(self: Any, *arguments: Any, **options: Any) -> Any:
+        cold.setdefault("first_query_cpu", cpu_seconds())
+        native.Connection.run = run
+        return run(self, *arguments, **options)
+
+    native.Connection.run = noting
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

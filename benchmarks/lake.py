@@ -1,0 +1,171 @@
+"""The pipeline's side of a benchmark: buckets and secrets on the local AWS, functions on them."""
+
+import json
+import os
+import subprocess  # nosec B404
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Self
+
+import boto3
+
+from benchmarks.databases import Database, Databases
+from benchmarks.measuring import ROOT, BenchmarkError, Measurement
+from deployer.databases import parse_database_url
+from local.emulator import REGION, Emulator
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one invocation of a function returned and took, and what its process had used by then.
+
+    The CPU seconds of the process count from its start: after the imports, at the first query
+    (None for one that makes none) and after the call.
+    """
+
+    result: dict[str, Any]
+    measurement: Measurement
+    import_seconds: float
+    import_cpu: float
+    first_query_cpu: float | None
+    process_cpu: float
+
+
+class FunctionProcess:
+    """A function in a process of its own: the first call is cold, the others are warm."""
+
+    def __init__(self, use: str, environment: Mapping[str, str], databases: Databases) -> None:
+        self.use = use
+        self._databases = databases
+        self._process = subprocess.Popen(  # nosec B603
+            [sys.executable, "-m", "benchmarks.function_process", use],
+            env=dict(environment),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        """Nothing more: it has begun."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """End the process."""
+        self._process.communicate()
+
+    def call(self, event: Mapping[str, Any] | None = None) -> Call:
+        """Invoke the function; raise BenchmarkError with its traceback when it fails."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise BenchmarkError(f"{self.use} has no pipes")
+        before = self._databases.cpu_seconds()
+        self._process.stdin.write(json.dumps(event or {}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line or "error" in (answer := json.loads(line)):
+            raise BenchmarkError(f"{self.use} failed: {line and answer['error']}")
+        after = self._databases.cpu_seconds()
+        used = None if before is None or after is None else after - before
+        return Call(
+            answer["result"],
+            Measurement(answer["seconds"], answer["cpu"], answer["rows"], answer["peak"], used),
+            answer["import_seconds"],
+            answer["import_cpu"],
+            answer.get("first_query_cpu"),
+            answer["process_cpu"],
+        )
+
+
+class Lake:
+    """A pair of empty buckets between a source and, where one is named, a warehouse."""
+
+    def __init__(self, aws: Emulator, databases: Databases, source: Database) -> None:
+        self._number = next(_numbers)
+        self._aws = aws
+        self._databases = databases
+        self.s3: Any = boto3.client("s3")
+        self.ingestion, self.processed = self._bucket("ingestion"), self._bucket("processed")
+        self._source = self._secret("source", source)
+
+    def function(self, use: str, warehouse: Database | None = None) -> FunctionProcess:
+        """Start a function between the source and a warehouse."""
+        environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            **self._aws.environment,
+            "TZ": "UTC",
+            "POWERTOOLS_METRICS_NAMESPACE": "benchmarks",
+            "POWERTOOLS_SERVICE_NAME": use,
+            "SOURCE_SECRET_ID": self._source,
+            "INGESTION_BUCKET": self.ingestion,
+            "PROCESSED_BUCKET": self.processed,
+            "WAREHOUSE_SCHEMA": "public",
+        }
+        if warehouse is not None:
+            environment["WAREHOUSE_SECRET_ID"] = self._secret(warehouse.name, warehouse)
+        return FunctionProcess(use, environment, self._databases)
+
+    def fill(self) -> None:
+        """Extract and transform what is new, unmeasured."""
+        for use in ("extract", "transform"):
+            with self.function(use) as function:
+                function.call()
+
+    def batch_bytes(self, batch: int) -> dict[str, int]:
+        """Return how many bytes of data objects a batch has in each bucket."""
+        stage = f"{batch:010d}-"
+        return {
+            bucket: sum(size for key, size in self._objects(bucket) if stage in key)
+            for bucket in (self.ingestion, self.processed)
+        }
+
+    def star_files(self, table: str) -> Iterator[bytes]:
+        """Yield the Parquet objects of a star table in the first batch."""
+        manifest = json.loads(self._get("batches/0000000001.json"))
+        for file in manifest["tables"][table]["files"]:
+            yield self._get(file["key"])
+
+    def _get(self, key: str) -> bytes:
+        body: bytes = self.s3.get_object(Bucket=self.processed, Key=key)["Body"].read()
+        return body
+
+    def remove(self) -> None:
+        """Delete the buckets: ten million rows are half a gigabyte."""
+        for bucket in (self.ingestion, self.processed):
+            keys = [{"Key": key} for key, _ in self._objects(bucket)]
+            for start in range(0, len(keys), 1000):
+                chunk = keys[start : start + 1000]
+                self.s3.delete_objects(Bucket=bucket, Delete={"Objects": chunk})
+            self.s3.delete_bucket(Bucket=bucket)
+
+    def _objects(self, bucket: str) -> Iterator[tuple[str, int]]:
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for found in page.get("Contents", []):
+                yield found["Key"], found["Size"]
+
+    def _bucket(self, use: str) -> str:
+        name = f"benchmark-{self._number}-{use}"
+        where: Any = {"LocationConstraint": REGION}
+        self.s3.create_bucket(Bucket=name, CreateBucketConfiguration=where)
+        return name
+
+    def _secret(self, name: str, database: Database) -> str:
+        secret = f"benchmark-{self._number}/{name.replace(' ', '-')}"
+        text = json.dumps(parse_database_url(database.url).secret())
+        boto3.client("secretsmanager").create_secret(Name=secret, SecretString=text)
+        return secret
+
+
+@contextmanager
+def lake(aws: Emulator, databases: Databases, source: Database) -> Iterator[Lake]:
+    """Lend a lake, and remove it."""
+    made = Lake(aws, databases, source)
+    try:
+        yield made
+    finally:
+        made.remove()
