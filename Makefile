@@ -5,9 +5,9 @@ IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null && $$p -c '$(IS_NEW_ENOUGH)' && echo $$p && break; done)
 IN_VENV := .venv/bin/python
-SOURCES := deploy.py teardown.py deployer functions local
+SOURCES := deploy.py teardown.py deployer functions local benchmarks
 
-.PHONY: demo test soak check setup lock clean
+.PHONY: demo test soak bench check setup lock clean
 
 demo: setup  ## the whole pipeline on this machine, from the live database to the warehouse
 	@$(IN_VENV) deploy.py local --once
@@ -18,6 +18,9 @@ test: setup  ## all tests, with coverage
 MINUTES ?= 30
 soak: setup  ## a random shop, functions killed and hindered, and the comparison; MINUTES=30
 	@$(IN_VENV) -m tests.pipeline.soak --minutes $(MINUTES)
+
+bench: setup  ## side by side with raw COPY and other tools, half an hour; BENCH="--quick" for less
+	@$(IN_VENV) -m benchmarks $(BENCH)
 
 check: setup  ## style, types, security
 	@$(IN_VENV) -m ruff format --check $(SOURCES) tests

@@ -1,17 +1,18 @@
 """The databases of a benchmark: sources by size, warehouses that are copied anew for each run."""
 
 import os
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
 from pg8000.native import identifier
 
 from benchmarks import sample
-from benchmarks.measuring import BenchmarkError
+from benchmarks.measuring import BenchmarkError, Measurement
 from local.connection import connect
 from local.databases import LOADER
 from local.postgres import SUPERUSER, PostgresServer
@@ -19,6 +20,12 @@ from local.postgres import SUPERUSER, PostgresServer
 CONSTRAINED, UNCONSTRAINED = "constrained", "unconstrained"
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 SETTLE_SECONDS = 3.0
+SETTINGS = (
+    *("shared_buffers", "work_mem", "max_wal_size", "fsync", "full_page_writes", "jit"),
+    *("autovacuum", "max_parallel_workers_per_gather"),
+)
+LINUX = sys.platform == "linux"
+_PROC = Path("/proc")
 
 
 @dataclass(frozen=True)
@@ -98,11 +105,9 @@ class Databases:
 
     def settings(self) -> dict[str, str]:
         """Return the server's version and what decides about its speed."""
-        names = ("shared_buffers", "work_mem", "max_wal_size", "fsync", "full_page_writes", "jit")
-        names += ("autovacuum", "max_parallel_workers_per_gather")
         with connect(self.server.superuser_url()) as connection:
             [[version]] = connection.run("SHOW server_version")
-            shown = {name: str(connection.run(f"SHOW {name}")[0][0]) for name in names}
+            shown = {name: str(connection.run(f"SHOW {name}")[0][0]) for name in SETTINGS}
         return {"version": str(version), **shown}
 
     def reading(self, database: str) -> tuple[int, int]:
@@ -133,28 +138,44 @@ class Databases:
             "PGCLIENTENCODING": "UTF8",
         }
 
+    def charged(self, run: Callable[[], Measurement]) -> Measurement:
+        """Run a contender and add what the server's sessions used meanwhile."""
+        before = self.cpu_seconds()
+        measurement = run()
+        after = self.cpu_seconds()
+        if before is None or after is None:
+            return measurement
+        return replace(measurement, database_cpu=round(after - before, 2))
+
     def cpu_seconds(self) -> float | None:
         """Return the CPU seconds of all sessions that have ended; None where /proc is not there."""
-        stat = Path(f"/proc/{self._postmaster()}/stat")
-        if not stat.exists():
+        if not LINUX:
             return None
         self.settle()
         # After the name, which may hold anything: cutime and cstime are fields 16 and 17.
-        fields = stat.read_text().rpartition(")")[2].split()
+        fields = (_PROC / self._postmaster() / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[13]) + int(fields[14])) / TICKS_PER_SECOND
 
     def settle(self) -> None:
-        """Wait until the sessions of a contender are over: their numbers come in at their end."""
+        """Wait until the sessions of a contender are over: what they used is known at their end.
+
+        Told by the server's processes, since asking the server would be a session too.
+        """
         deadline = time.monotonic() + SETTLE_SECONDS
-        with connect(self.server.superuser_url()) as connection:
-            while time.monotonic() < deadline:
-                [[others]] = connection.run(
-                    "SELECT count(*) FROM pg_stat_activity"
-                    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-                )
-                if others == 0:
-                    return
-                time.sleep(0.02)
+        while self._sessions() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _sessions(self) -> bool:
+        postmaster = self._postmaster()
+        children = _PROC / postmaster / "task" / postmaster / "children"
+        if not children.exists():
+            return False
+        for child in children.read_text().split():
+            # It may end at any moment. The title of a session has the address of its client.
+            with suppress(OSError):
+                if b"127.0.0.1(" in (_PROC / child / "cmdline").read_bytes():
+                    return True
+        return False
 
     def _postmaster(self) -> str:
         return (self.server.home / "data" / "postmaster.pid").read_text().split()[0]

@@ -5,7 +5,6 @@ import os
 import subprocess  # nosec B404
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Self
@@ -68,10 +67,11 @@ class FunctionProcess:
         self._process.stdin.write(json.dumps(event or {}) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
-        if not line or "error" in (answer := json.loads(line)):
-            raise BenchmarkError(f"{self.use} failed: {line and answer['error']}")
+        answer: dict[str, Any] = json.loads(line) if line else {"error": "its process ended"}
+        if "error" in answer:
+            raise BenchmarkError(f"{self.use} failed: {answer['error']}")
         after = self._databases.cpu_seconds()
-        used = None if before is None or after is None else after - before
+        used = None if before is None or after is None else round(after - before, 2)
         return Call(
             answer["result"],
             Measurement(answer["seconds"], answer["cpu"], answer["rows"], answer["peak"], used),
@@ -89,6 +89,7 @@ class Lake:
         self._number = next(_numbers)
         self._aws = aws
         self._databases = databases
+        self._secrets: set[str] = set()
         self.s3: Any = boto3.client("s3")
         self.ingestion, self.processed = self._bucket("ingestion"), self._bucket("processed")
         self._source = self._secret("source", source)
@@ -155,17 +156,9 @@ class Lake:
         return name
 
     def _secret(self, name: str, database: Database) -> str:
-        secret = f"benchmark-{self._number}/{name.replace(' ', '-')}"
-        text = json.dumps(parse_database_url(database.url).secret())
-        boto3.client("secretsmanager").create_secret(Name=secret, SecretString=text)
+        secret = f"benchmark-{self._number}/{name}"
+        if secret not in self._secrets:
+            text = json.dumps(parse_database_url(database.url).secret())
+            boto3.client("secretsmanager").create_secret(Name=secret, SecretString=text)
+            self._secrets.add(secret)
         return secret
-
-
-@contextmanager
-def lake(aws: Emulator, databases: Databases, source: Database) -> Iterator[Lake]:
-    """Lend a lake, and remove it."""
-    made = Lake(aws, databases, source)
-    try:
-        yield made
-    finally:
-        made.remove()

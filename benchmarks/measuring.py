@@ -32,28 +32,31 @@ class Measurement:
     database_cpu: float | None = None
 
 
-Contender = Callable[[], Measurement]
+Contenders = Mapping[str, Callable[[], Measurement]]
+"""By name, what runs a contender once; it measures no more than the contender's own work."""
 
 
-@dataclass(frozen=True)
-class Sided:
-    """A contender, and what prepares and tidies up outside of the measured time."""
-
-    name: str
-    run: Contender
-
-
-def alternate(
-    contenders: Sequence[Sided], repeat: int, say: Callable[[str], None]
-) -> dict[str, list[Measurement]]:
+def alternate(contenders: Contenders, repeat: int) -> dict[str, list[Measurement]]:
     """Run contenders in turn, A B C A B C, so that noise of the machine meets all of them."""
-    taken: dict[str, list[Measurement]] = {one.name: [] for one in contenders}
+    taken: dict[str, list[Measurement]] = {name: [] for name in contenders}
     for turn in range(repeat):
-        for one in contenders:
-            measurement = one.run()
-            taken[one.name].append(measurement)
-            say(f"{one.name} ({turn + 1}/{repeat}): {measurement.seconds:.2f} s")
+        for name, run in contenders.items():
+            measurement = run()
+            taken[name].append(measurement)
+            say(f"{name} ({turn + 1}/{repeat}): {measurement.seconds:.2f} s")
     return taken
+
+
+def together(parts: Sequence[Measurement]) -> Measurement:
+    """Return what parts took that ran one after the other, each in a process of its own."""
+    databases = [part.database_cpu for part in parts if part.database_cpu is not None]
+    return Measurement(
+        sum(part.seconds for part in parts),
+        sum(part.cpu for part in parts),
+        parts[-1].rows,
+        max((part.peak for part in parts if part.peak is not None), default=None),
+        sum(databases) if databases else None,
+    )
 
 
 def summary(measurements: Iterable[Measurement]) -> dict[str, Any]:
@@ -77,15 +80,19 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def run_program(
-    command: Sequence[str], environment: Mapping[str, str], *, stdout: IO[bytes] | None = None
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+    stdout: IO[bytes] | int = subprocess.DEVNULL,
 ) -> Measurement:
     """Run a program to its end; raise BenchmarkError with what it said if it fails."""
     started = time.perf_counter()
     process = subprocess.Popen(  # nosec B603
         command,
         env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=stdout or subprocess.DEVNULL,
+        stdin=stdin,
+        stdout=stdout,
         stderr=subprocess.PIPE,
     )
     return finish([process], started)
@@ -127,7 +134,9 @@ def finish(processes: Sequence["subprocess.Popen[bytes]"], started: float) -> Me
     return Measurement(time.perf_counter() - started, cpu)
 
 
-def run_peer(python: Path, task: str, arguments: Mapping[str, Any], scratch: Path) -> Measurement:
+def run_peer(
+    python: Path | None, task: str, arguments: Mapping[str, Any], scratch: Path
+) -> Measurement:
     """Run a peer (`python -m benchmarks.peers <task>`) and return what it measured of itself."""
     done = subprocess.run(  # nosec B603
         [str(python), "-m", "benchmarks.peers", task],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.databases import Database, Databases
-from benchmarks.lake import Lake, lake
+from benchmarks.lake import Lake
 from local.emulator import Emulator
 from local.postgres import PostgresServer
 
@@ -27,9 +27,14 @@ class Workshop:
         with tempfile.TemporaryDirectory(dir=self.scratch) as name:
             yield Path(name)
 
-    def lake(self, source: Database) -> "Iterator[Lake]":
-        """Lend a lake on a source."""
-        return lake(self.aws, self.databases, source)
+    @contextmanager
+    def lake(self, source: Database) -> Iterator[Lake]:
+        """Lend a lake on a source, and remove it."""
+        made = Lake(self.aws, self.databases, source)
+        try:
+            yield made
+        finally:
+            made.remove()
 
 
 @contextmanager
@@ -39,14 +44,14 @@ def workshop() -> Iterator[Workshop]:
         folder = Path(name)
         folder.chmod(0o711)  # as root the server runs as nobody, who has to get in
         with PostgresServer(folder / "postgres") as server, Emulator(folder / "aws") as aws:
-            _only(aws)
+            reach_only(aws)
             scratch = folder / "scratch"
             scratch.mkdir()
             yield Workshop(Databases(server), aws, scratch)
 
 
-def _only(aws: Emulator) -> None:
-    """Let boto3 in this process reach the local AWS and nothing else."""
+def reach_only(aws: Emulator) -> None:
+    """Let boto3 in this process reach one local AWS and nothing else."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(aws.environment)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.load import CHUNK, dlt_into, write_frame
+from benchmarks.peers.load import CHUNK, LARGEST, dlt_into, write_frame
 
 Work = Callable[[], int]
 
@@ -42,7 +42,16 @@ def dlt_connectorx_parquet(source: str, warehouse: str, table: str, folder: str)
 
 
 def awswrangler(source: str, warehouse: str, table: str, folder: str) -> Work:
-    """wr.postgresql.read_sql_query in chunks, each written by to_sql."""
+    """wr.postgresql.read_sql_query in chunks, each written with the largest statements."""
+    return _awswrangler(source, warehouse, table, LARGEST)
+
+
+def awswrangler_default(source: str, warehouse: str, table: str, folder: str) -> Work:
+    """The same as it comes, with 200 rows in a statement."""
+    return _awswrangler(source, warehouse, table, 200)
+
+
+def _awswrangler(source: str, warehouse: str, table: str, size: int) -> Work:
     import awswrangler as wr
 
     from benchmarks.peers.connections import pg8000_connection
@@ -50,8 +59,9 @@ def awswrangler(source: str, warehouse: str, table: str, folder: str) -> Work:
     def work() -> int:
         moved = 0
         reader, writer = pg8000_connection(source), pg8000_connection(warehouse)
-        for rows in wr.postgresql.read_sql_query(f"SELECT * FROM {table}", reader, chunksize=CHUNK):
-            write_frame(wr, rows, writer, table)
+        query = f"SELECT * FROM {table}"
+        for rows in wr.postgresql.read_sql_query(query, reader, chunksize=CHUNK):
+            write_frame(wr, rows, writer, table, size)
             moved += len(rows)
         return moved
 

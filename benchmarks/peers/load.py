@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 CHUNK = 100_000
+# pg8000 counts a statement's parameters in a signed 16-bit number, and a row has 14.
+LARGEST = 32_767 // 14
 
 Work = Callable[[], int]
 
 
-def adbc(url: str, table: str, folder: str) -> Work:
+def adbc(url: str, table: str, folder: str, scratch: str) -> Work:
     """ADBC's bulk ingestion, which is binary COPY on the wire."""
     import pyarrow as pa
     import pyarrow.dataset as ds
@@ -31,18 +33,27 @@ def adbc(url: str, table: str, folder: str) -> Work:
     return work
 
 
-def dlt_parquet(url: str, table: str, folder: str) -> Work:
+def dlt_parquet(url: str, table: str, folder: str, scratch: str) -> Work:
     """dlt's fast loading with Parquet, through ADBC: its documentation's advice for Arrow data."""
-    return dlt_into(url, table, _arrow_tables(folder), "parquet", Path(folder).parent)
+    return dlt_into(url, table, _arrow_tables(folder), "parquet", Path(scratch))
 
 
-def dlt_csv(url: str, table: str, folder: str) -> Work:
+def dlt_csv(url: str, table: str, folder: str, scratch: str) -> Work:
     """dlt's loading with COPY of CSV files, through psycopg2."""
-    return dlt_into(url, table, _arrow_tables(folder), "csv", Path(folder).parent)
+    return dlt_into(url, table, _arrow_tables(folder), "csv", Path(scratch))
 
 
-def awswrangler(url: str, table: str, folder: str) -> Work:
+def awswrangler(url: str, table: str, folder: str, scratch: str) -> Work:
     """wr.postgresql.to_sql with the largest statements that the protocol has parameters for."""
+    return _awswrangler(url, table, folder, LARGEST)
+
+
+def awswrangler_default(url: str, table: str, folder: str, scratch: str) -> Work:
+    """wr.postgresql.to_sql as it comes, with 200 rows in a statement."""
+    return _awswrangler(url, table, folder, 200)
+
+
+def _awswrangler(url: str, table: str, folder: str, size: int) -> Work:
     import awswrangler as wr
     import pandas as pd
 
@@ -50,23 +61,21 @@ def awswrangler(url: str, table: str, folder: str) -> Work:
 
     def work() -> int:
         rows = pd.read_parquet(folder, dtype_backend="pyarrow")
-        write_frame(wr, rows, pg8000_connection(url), table)
+        write_frame(wr, rows, pg8000_connection(url), table, size)
         return len(rows)
 
     return work
 
 
-def write_frame(wr: Any, rows: Any, connection: Any, table: str) -> None:
-    """Append a data frame to a table, in statements of as many rows as they can have."""
-    # 32,767 parameters is what pg8000 can count; the default of 200 rows is slower.
-    size = 32_767 // len(rows.columns)
+def write_frame(wr: Any, rows: Any, connection: Any, table: str, size: int = LARGEST) -> None:
+    """Append a data frame to a table, with so many rows in a statement."""
     wr.postgresql.to_sql(
         rows, connection, table, "public", mode="append", use_column_names=True, chunksize=size
     )
 
 
 def dlt_into(
-    url: str, table: str, rows: Any, file_format: Any, scratch: Path, schema: str = "public"
+    url: str, table: str, rows: Any, file_format: Any, scratch: Path, *, schema: str = "public"
 ) -> Work:
     """Append Arrow tables, or a dlt resource, to a table that is there already, or is made."""
     import dlt

@@ -1,0 +1,92 @@
+"""Growth of the log: what an idle minute costs when there have been 100,000 batches.
+
+The manifests of a real run are multiplied on the disk of the local AWS while that is down, as links
+to one file: of a log, only the newest manifest is ever read. What the local AWS needs to list so
+many keys is not ours, so CPU seconds tell more here than seconds.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmarks.databases import CONSTRAINED, Database
+from benchmarks.lake import Call, Lake
+from benchmarks.measuring import say
+from benchmarks.plan import Plan
+from benchmarks.results import Record, record
+from benchmarks.workshop import Workshop, reach_only
+from local.emulator import ACCOUNT, Emulator
+
+SIZES = (1_000, 10_000, 100_000)
+ROWS = 10_000
+FUNCTIONS = ("extract", "transform", "load")
+COLD, WARM = "log, cold", "log, warm"
+WARM_CALLS = 3
+LINKS = 30_000  # a file may have 65,000 names on ext4
+
+Calls = Mapping[str, list[Call]]
+
+
+def measure(workshop: Workshop, plan: Plan) -> Iterator[Record]:
+    """Yield a record for each idle function at each length of the log; `rows` are batches."""
+    source = workshop.databases.source(ROWS)
+    template = workshop.databases.template(CONSTRAINED)
+    with (
+        tempfile.TemporaryDirectory(dir=workshop.scratch) as name,
+        workshop.databases.warehouse(template) as warehouse,
+    ):
+        aws = Emulator(Path(name))
+        with aws:
+            reach_only(aws)
+            lake = Lake(aws, workshop.databases, source)
+            _call_all(lake, warehouse)
+        for length in plan.rows or (SIZES[:1] if plan.quick else SIZES):
+            for bucket, prefix in _logs(lake):
+                _lengthen(Path(name) / "s3" / ACCOUNT / bucket / prefix, length)
+            with aws:
+                yield from _records(length, _call_all(lake, warehouse))
+        reach_only(workshop.aws)
+
+
+def _logs(lake: Lake) -> list[tuple[str, str]]:
+    return [
+        (lake.ingestion, "batches"),
+        (lake.processed, "batches"),
+        (lake.processed, "loaded"),
+    ]
+
+
+def _call_all(lake: Lake, warehouse: Database) -> Calls:
+    """Call each function in a new process, and then again while it is warm."""
+    calls = {}
+    for use in FUNCTIONS:
+        with lake.function(use, warehouse) as function:
+            calls[use] = [function.call() for _ in range(1 + WARM_CALLS)]
+    return calls
+
+
+def _lengthen(log: Path, length: int) -> None:
+    """Bring a log on the disk to so many manifests, the last of which knows its number."""
+    first = log / f"{1:010d}.json"
+    manifest = json.loads(first.read_bytes())
+    model = first
+    for number in range(2, length):
+        path = log / f"{number:010d}.json"
+        if number % LINKS == 0:
+            path.unlink(missing_ok=True)
+            path.write_bytes(first.read_bytes())
+            model = path
+        elif not path.exists():
+            os.link(model, path)
+    last = log / f"{length:010d}.json"
+    last.unlink(missing_ok=True)
+    last.write_text(json.dumps(manifest | {"batch": length}))
+
+
+def _records(length: int, calls: Calls) -> Iterator[Record]:
+    for use, (first, *others) in calls.items():
+        say(f"growth: {length:,} batches, {use}: {first.measurement.seconds:.2f} s cold")
+        yield record(COLD, length, use, [first.measurement])
+        yield record(WARM, length, use, [call.measurement for call in others])

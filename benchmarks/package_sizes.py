@@ -1,0 +1,81 @@
+"""Packages: how large what a function loads is, and how long it takes to build."""
+
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+from benchmarks.measuring import ROOT, say, spread
+from benchmarks.plan import Plan
+from benchmarks.results import Record
+from deployer.packages import Layer, build_function_zip, build_layer
+from deployer.settings import Settings
+from deployer.specs import FUNCTIONS, LAYERS
+
+SIZE, BUILD = "size", "build"
+SCRATCH, UNCHANGED = "everything, from scratch", "everything, nothing changed"
+UNCHANGED_BUILDS = 5
+
+Zips = dict[str, bytes]
+
+
+def measure(plan: Plan) -> Iterator[Record]:
+    """Yield sizes in bytes and seconds of building, for the runtime that is deployed by default.
+
+    The folder is a new one, so that from scratch means that wheels are downloaded, or taken from
+    pip's cache.
+    """
+    with tempfile.TemporaryDirectory(prefix="benchmark packages ") as name:
+        root = Path(name)
+        shutil.copytree(ROOT / "requirements", root / "requirements")
+        shutil.copytree(ROOT / "functions", root / "functions")
+        seconds = []
+        for _ in range(1 + UNCHANGED_BUILDS):
+            started = time.perf_counter()
+            layers, zips = _build(root)
+            seconds.append(time.perf_counter() - started)
+            say(f"packages: built in {seconds[-1]:.2f} s")
+    yield _took(SCRATCH, seconds[:1])
+    yield _took(UNCHANGED, seconds[1:])
+    yield from _sizes(layers, zips)
+
+
+def _build(root: Path) -> tuple[dict[str, Layer], Zips]:
+    """Build what a deployment uploads."""
+    python, architecture = Settings.runtime.removeprefix("python"), Settings.architecture
+    layers = {name: build_layer(name, python, architecture, False, root) for name in LAYERS}
+    return layers, {spec.use: build_function_zip(spec.use, root).data for spec in FUNCTIONS}
+
+
+def _sizes(layers: dict[str, Layer], zips: Zips) -> Iterator[Record]:
+    for name, layer in layers.items():
+        yield _size(f"layer {name}", layer.size, layer.unzipped, layer.compiled)
+    for spec in FUNCTIONS:
+        used, zipped = [layers[name] for name in spec.layers], zips[spec.use]
+        with zipfile.ZipFile(BytesIO(zipped)) as archive:
+            unzipped = sum(member.file_size for member in archive.infolist())
+        compiled = all(layer.compiled for layer in used)
+        yield _size(f"zip of {spec.use}", len(zipped), unzipped, False)
+        yield _size(
+            whole(spec.use),
+            len(zipped) + sum(layer.size for layer in used),
+            unzipped + sum(layer.unzipped for layer in used),
+            compiled,
+        )
+
+
+def whole(use: str) -> str:
+    """Return what a function with its layers is called."""
+    return f"{use}, zip and layers"
+
+
+def _size(what: str, zipped: int, unzipped: int, compiled: bool) -> Record:
+    sizes = {"zipped": zipped, "unzipped": unzipped, "compiled": compiled}
+    return {"case": SIZE, "rows": 0, "contender": what, **sizes}
+
+
+def _took(what: str, seconds: list[float]) -> Record:
+    return {"case": BUILD, "rows": 0, "contender": what, "seconds": spread(seconds)}

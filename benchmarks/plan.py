@@ -1,0 +1,39 @@
+"""What a subject is asked to measure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.measuring import Contenders, Measurement
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes in rows (none: the subject's own), repetitions (None: by size), and who takes part.
+
+    `only` are parts of contenders' names, none of them means all. `peers` is the Python of the
+    other tools, None to leave them out. `quick` is for trying whether it works at all.
+    """
+
+    rows: tuple[int, ...] = ()
+    repeat: int | None = None
+    only: tuple[str, ...] = ()
+    peers: Path | None = None
+    quick: bool = False
+
+    def sizes(self, usual: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the sizes to measure, the smallest first."""
+        return tuple(sorted(self.rows or ((10_000,) if self.quick else usual)))
+
+    def repetitions(self, rows: int) -> int:
+        """Return how often each contender runs; large ones vary less."""
+        if self.repeat or self.quick:
+            return self.repeat or 1
+        return 5 if rows <= 200_000 else 3 if rows <= 2_000_000 else 2
+
+    def chosen(self, contenders: Mapping[str, Callable[[], Measurement]]) -> Contenders:
+        """Return those contenders that take part."""
+        return {name: run for name, run in contenders.items() if self._wanted(name)}
+
+    def _wanted(self, name: str) -> bool:
+        return not self.only or any(part in name for part in self.only)

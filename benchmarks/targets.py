@@ -1,0 +1,146 @@
+"""What the figures are to be, and what they are."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from benchmarks import end_to_end, extract, fillings, growth, load, package_sizes, usual_minute
+from benchmarks.databases import CONSTRAINED, UNCONSTRAINED
+from benchmarks.results import Record, Results, median
+
+MEBIBYTE, MEGABYTE = 2**20, 10**6
+LARGEST, SECOND = 10_000_000, 2_000_000
+IDLE, FIFTY = 0, 50
+PIPELINE = ("extract", "transform", "load")
+
+Values = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A limit, and the values that it is for, by size or by name; none was measured if empty."""
+
+    text: str
+    limit: float
+    values: Values
+    unit: str = "×"
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool | None:
+        """Whether all values keep the limit; None when there are none."""
+        if not self.values:
+            return None
+        if self.at_least:
+            return min(self.values.values()) >= self.limit
+        return max(self.values.values()) <= self.limit
+
+
+def targets(results: Results) -> list[Target]:
+    """Return every target with what was measured."""
+    return [*_speed(results), *_memory(results), *_minute(results), *_packages(results)]
+
+
+def _speed(results: Results) -> Iterable[Target]:
+    raw, ours = _is(extract.RAW), _is(extract.OURS)
+    yield Target("extract, times raw COPY out", 1.5, ratios(results, "extract", ours, raw))
+    dlt = ratios(results, "extract", _starts(extract.DLT), ours)
+    yield Target("extract ahead of dlt, times ours", 1.0, dlt, at_least=True)
+    raw, new = _is(load.RAW), _is(load.ALL_NEW)
+    for case, limit in ((CONSTRAINED, 1.15), (UNCONSTRAINED, 2.0)):
+        found = ratios(results, "load", new, raw, case)
+        yield Target(f"load, all new, {case}, times raw COPY in", limit, found)
+    for name in (fillings.NOW, fillings.NEVER, fillings.WHEN_EMPTY):
+        found = ratios(results, "load", _is(name), raw, CONSTRAINED)
+        yield Target(f"load, {name.removeprefix('ours, ')}, times raw COPY in", 0.1, found)
+    raw, ours = _is(end_to_end.RAW), _is(end_to_end.OURS)
+    for case, limit in ((CONSTRAINED, 1.15), (UNCONSTRAINED, 2.0)):
+        found = ratios(results, "end-to-end", ours, raw, case)
+        yield Target(f"end to end, {case}, times COPY \\| COPY", limit, found)
+    for peer, limit in (("dlt", 1.5), ("awswrangler", 20.0)):
+        found = ratios(results, "end-to-end", _starts(peer), ours, UNCONSTRAINED)
+        text = f"end to end, {UNCONSTRAINED}, {peer}'s fastest way, times ours"
+        yield Target(text, limit, found, at_least=True)
+
+
+def _memory(results: Results) -> Iterable[Target]:
+    peaks = {
+        (one["contender"], one["rows"]): one["peak"]["max"]
+        for one in results.find("growth", case=growth.ROWS)
+        if one["peak"]
+    }
+    large = {use: peak for (use, rows), peak in peaks.items() if rows == LARGEST}
+    all_large = {use: large[use] / MEBIBYTE for use in PIPELINE if use in large}
+    yield Target(f"peak memory at {LARGEST:,} rows", 512, all_large, " MB")
+    grown = {
+        use: large[use] / peaks[use, SECOND]
+        for use in PIPELINE
+        if use in large and (use, SECOND) in peaks
+    }
+    yield Target(f"peak memory at {LARGEST:,} rows, times that at {SECOND:,}", 1.15, grown)
+    one = {use: peak / MEBIBYTE for use, peak in large.items() if use == "reconcile"}
+    yield Target(f"peak memory of reconcile at {LARGEST:,} rows", 1024, one, " MB")
+
+
+def _minute(results: Results) -> Iterable[Target]:
+    def warm(changes: int, contender: str, quantity: str) -> Values:
+        wanted = {"case": usual_minute.WARM, "rows": changes, "contender": contender}
+        return _medians(results.find("usual-minute", **wanted), quantity)
+
+    yield Target("idle extract, warm, CPU", 0.15, warm(IDLE, "extract", "cpu"), " s")
+    together = warm(FIFTY, usual_minute.ALL, "seconds")
+    yield Target("50 changed rows, all three functions, warm", 2.0, together, " s")
+    cold = results.find("usual-minute", case=usual_minute.COLD)
+    queries = _medians(cold, "first_query_cpu")
+    yield Target("cold start to the first query, CPU", 1.0, queries, " s")
+    calls = _medians([one for one in cold if one["contender"] == "transform"], "first_call_cpu")
+    yield Target("cold start and first call, CPU", 2.0, calls, " s")
+
+
+def _packages(results: Results) -> Iterable[Target]:
+    sizes = {one["contender"]: one for one in results.find("packages", case=package_sizes.SIZE)}
+    for uses, unzipped, zipped in ((("extract", "load"), 110, 36), (("transform",), 185, 60)):
+        for kind, limit in (("unzipped", unzipped), ("zipped", zipped)):
+            found = {
+                use: one[kind] / MEGABYTE
+                for use in uses
+                if (one := sizes.get(package_sizes.whole(use)))
+            }
+            yield Target(f"{' and '.join(uses)}, zip and layers, {kind}", limit, found, " MB")
+    built = results.find("packages", case=package_sizes.BUILD, contender=package_sizes.UNCHANGED)
+    yield Target("rebuild with nothing changed", 1.0, _medians(built, "seconds"), " s")
+
+
+def ratios(
+    results: Results,
+    subject: str,
+    upper: Callable[[str], bool],
+    lower: Callable[[str], bool],
+    case: str | None = None,
+) -> Values:
+    """Return by size how much longer the fastest of some contenders took than that of others."""
+    found = {}
+    for one, rows in results.cases(subject):
+        if case is None or one == case:
+            records = results.find(subject, case=one, rows=rows)
+            times = [_fastest(records, chosen) for chosen in (upper, lower)]
+            if times[0] and times[1]:
+                found[f"{rows:,}"] = times[0] / times[1]
+    return found
+
+
+def _fastest(records: Iterable[Record], chosen: Callable[[str], bool]) -> float | None:
+    times = [median(one, "seconds") for one in records if chosen(one["contender"])]
+    return min((time for time in times if time is not None), default=None)
+
+
+def _medians(records: Iterable[Record], quantity: str) -> Values:
+    values = {one["contender"]: median(one, quantity) for one in records}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _is(wanted: str) -> Callable[[str], bool]:
+    return lambda name: name == wanted
+
+
+def _starts(wanted: str) -> Callable[[str], bool]:
+    return lambda name: name.startswith(wanted)
