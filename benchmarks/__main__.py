@@ -39,13 +39,17 @@ SUBJECTS: dict[str, Subject] = {
     "growth": growth.measure,
     "packages": lambda _, plan: package_sizes.measure(plan),
 }
+ROWS_HELP = "sizes of one subject (changed rows for usual-minute, batches for growth-of-log)"
 REPORT, ALL = "report", "all"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is asked for and write the report; return the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     subjects = list(SUBJECTS) if ALL in options.subject else options.subject
+    if options.rows and len(subjects) > 1:
+        parser.error("--rows means something else for each subject: name one")
     try:
         peers = None if options.no_peers else peers_python()
         if subjects != [REPORT]:
@@ -84,9 +88,7 @@ def _report(path: Path, peers: Path | None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("subject", nargs="*", choices=[*SUBJECTS, REPORT, ALL], default=ALL)
-    parser.add_argument(
-        "--rows", type=int, nargs="+", default=[], help="sizes, in place of a subject's own"
-    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[], help=ROWS_HELP)
     parser.add_argument("--repeat", type=int, help="how often each contender runs")
     parser.add_argument(
         "--only", nargs="+", default=[], help="contenders whose names have one of these in them"

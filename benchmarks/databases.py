@@ -24,6 +24,8 @@ SETTINGS = (
     *("shared_buffers", "work_mem", "max_wal_size", "fsync", "full_page_writes", "jit"),
     *("autovacuum", "max_parallel_workers_per_gather"),
 )
+# The titles of the server's own processes; those of sessions have the address of a client.
+LASTING = (b"checkpointer", b"background writer", b"walwriter", b"launcher", b"io worker")
 LINUX = sys.platform == "linux"
 _PROC = Path("/proc")
 
@@ -171,9 +173,10 @@ class Databases:
         if not children.exists():
             return False
         for child in children.read_text().split():
-            # It may end at any moment. The title of a session has the address of its client.
+            # It may end at any moment. One that has ended and is not counted yet has no title.
             with suppress(OSError):
-                if b"127.0.0.1(" in (_PROC / child / "cmdline").read_bytes():
+                title = (_PROC / child / "cmdline").read_bytes()
+                if not any(lasting in title for lasting in LASTING):
                     return True
         return False
 

@@ -36,7 +36,9 @@ class Results:
 
     def merge(self, subject: str, records: Iterable[Record], run: Mapping[str, Any]) -> None:
         """Put new records in the place of all earlier ones of the same subject, case and rows."""
-        number = str(max((int(known) for known in self.runs), default=0) + 1)
+        numbers = {json.dumps(about, sort_keys=True): known for known, about in self.runs.items()}
+        next_number = str(max((int(known) for known in self.runs), default=0) + 1)
+        number = numbers.get(json.dumps(run, sort_keys=True), next_number)
         new = [{**one, "run": number} for one in records]
         replaced = {(one["case"], one["rows"]) for one in new}
         kept = [

@@ -75,17 +75,15 @@ def _warm(
     source, warehouse = databases
     reads = {"extract": source.name, "load": warehouse.name}
     read: dict[str, tuple[int, int]] = {}
-    with connect(source.superuser_url) as shop:
-        for _ in range(repeat):
+    for _ in range(repeat):
+        with connect(source.superuser_url) as shop:
             change(shop, changes)
-            for use, function in functions.items():
-                if use not in reads:
-                    calls[use].append(function.call())
-                    continue
+        for use, function in functions.items():
+            before = {name: workshop.databases.reading(name) for name in reads.values()}
+            calls[use].append(function.call())
+            if use in reads:
                 rows, size = workshop.databases.reading(reads[use])
-                calls[use].append(function.call())
-                rows_after, size_after = workshop.databases.reading(reads[use])
-                read[use] = rows_after - rows, size_after - size
+                read[use] = rows - before[reads[use]][0], size - before[reads[use]][1]
     say(f"usual minute: {changes} changes")
     batch = calls["extract"][-1].result["batch"]
     moved = lake.batch_bytes(batch) if batch else {}
