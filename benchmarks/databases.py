@@ -89,6 +89,23 @@ class Databases:
         finally:
             self.drop(made.name)
 
+    def into(self, template: str, rows: int, run: Callable[[Database], Measurement]) -> Measurement:
+        """Run a contender on a copy of a warehouse, and see that the fact has so many rows then.
+
+        Raises BenchmarkError when it has not: what does less is faster.
+        """
+        with self.warehouse(template) as warehouse:
+            measurement = run(warehouse)
+            with connect(warehouse.superuser_url) as connection:
+                schemas = "SELECT table_schema FROM information_schema.tables WHERE table_name = :t"
+                counts = [
+                    connection.run(f"SELECT count(*) FROM {schema}.{sample.FACT}")[0][0]
+                    for [schema] in connection.run(schemas, t=sample.FACT)
+                ]
+        if sum(counts) != rows:
+            raise BenchmarkError(f"{sample.FACT} was to have {rows} rows and has {counts}")
+        return measurement
+
     def copy(self, template: str) -> Database:
         """Return a copy of a warehouse, with the rights that do not come along."""
         name = f"warehouse_{next(self._numbers)}"

@@ -9,28 +9,19 @@ from functools import partial
 
 from benchmarks.databases import CONSTRAINED, UNCONSTRAINED, Database
 from benchmarks.measuring import Measurement, alternate, run_peer, run_pipe, say, together
-from benchmarks.plan import Plan
+from benchmarks.plan import Peer, Plan
 from benchmarks.results import Record, record
 from benchmarks.sample import FACT, FACT_COLUMNS
 from benchmarks.workshop import Workshop
 
 SIZES = (100_000, 1_000_000)
 OURS, RAW = "ours, three functions", "psql COPY | psql COPY"
-# By name: the task, and the most rows.
-PREPARED: dict[str, tuple[str, int | None]] = {
-    "dlt, connectorx, CSV": ("end_to_end.dlt_connectorx_csv", 100_000),
-    "dlt, pyarrow, CSV": ("end_to_end.dlt_pyarrow_csv", 100_000),
-    "awswrangler, largest statements": ("end_to_end.awswrangler", 100_000),
-    "awswrangler, as by default": ("end_to_end.awswrangler_default", 100_000),
-}
-PEERS: dict[str, dict[str, tuple[str, int | None]]] = {
-    CONSTRAINED: PREPARED,
-    UNCONSTRAINED: {
-        **PREPARED,
-        "dlt, connectorx, CSV": ("end_to_end.dlt_connectorx_csv", None),
-        "dlt, pyarrow, CSV": ("end_to_end.dlt_pyarrow_csv", None),
-        "dlt, connectorx, Parquet, table of its own": ("end_to_end.dlt_connectorx_parquet", None),
-    },
+PEERS = {
+    "dlt, connectorx, CSV": Peer("end_to_end.dlt_connectorx_csv"),
+    "dlt, pyarrow, CSV": Peer("end_to_end.dlt_pyarrow_csv"),
+    "dlt, connectorx, Parquet, table of its own": Peer("end_to_end.dlt_connectorx_parquet", 0),
+    "awswrangler, largest statements": Peer("end_to_end.awswrangler", unconstrained=100_000),
+    "awswrangler, as by default": Peer("end_to_end.awswrangler_default", 0, 100_000),
 }
 
 
@@ -49,33 +40,29 @@ def measure(workshop: Workshop, plan: Plan) -> Iterator[Record]:
 def _contenders(
     workshop: Workshop, plan: Plan, source: Database, case: str, rows: int
 ) -> dict[str, Callable[[], Measurement]]:
-    template = workshop.databases.template(case)
+    into = partial(workshop.databases.into, workshop.databases.template(case), rows)
     contenders: dict[str, Callable[[], Measurement]] = {
-        RAW: partial(_raw, workshop, source, template),
-        OURS: partial(_ours, workshop, source, template),
+        RAW: partial(into, partial(_raw, workshop, source)),
+        OURS: partial(into, partial(_ours, workshop, source)),
     }
-    for name, (task, most) in PEERS[case].items():
-        if plan.peers and (most is None or rows <= most):
-            contenders[name] = partial(_peer, workshop, plan, source, template, task)
+    for name, peer in PEERS.items():
+        if plan.peers and peer.takes(case, rows):
+            contenders[name] = partial(into, partial(_peer, workshop, plan, source, peer.task))
     return contenders
 
 
-def _raw(workshop: Workshop, source: Database, template: str) -> Measurement:
+def _raw(workshop: Workshop, source: Database, warehouse: Database) -> Measurement:
     databases = workshop.databases
     psql = [databases.psql(), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c"]
     sending = [*psql, f"COPY (SELECT * FROM {FACT}) TO STDOUT"]
     receiving = [*psql, f"COPY {FACT} ({FACT_COLUMNS}) FROM STDIN"]
-    with databases.warehouse(template) as warehouse:
-        ends = [databases.psql_environment(name) for name in (source.name, warehouse.name)]
-        return databases.charged(lambda: run_pipe(sending, receiving, *ends))
+    ends = [databases.psql_environment(database.name) for database in (source, warehouse)]
+    return databases.charged(lambda: run_pipe(sending, receiving, *ends))
 
 
-def _ours(workshop: Workshop, source: Database, template: str) -> Measurement:
+def _ours(workshop: Workshop, source: Database, warehouse: Database) -> Measurement:
     parts = []
-    with (
-        workshop.databases.warehouse(template) as warehouse,
-        workshop.lake(source) as lake,
-    ):
+    with workshop.lake(source) as lake:
         for use in ("extract", "transform", "load"):
             with lake.function(use, warehouse) as function:
                 parts.append(function.call().measurement)
@@ -83,9 +70,9 @@ def _ours(workshop: Workshop, source: Database, template: str) -> Measurement:
 
 
 def _peer(
-    workshop: Workshop, plan: Plan, source: Database, template: str, task: str
+    workshop: Workshop, plan: Plan, source: Database, task: str, warehouse: Database
 ) -> Measurement:
-    with workshop.databases.warehouse(template) as warehouse, workshop.folder() as folder:
+    with workshop.folder() as folder:
         arguments = {
             "source": source.superuser_url,
             "warehouse": warehouse.superuser_url,

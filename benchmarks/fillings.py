@@ -3,6 +3,8 @@
 Nobody but the owner of a table can ANALYZE it, so a loader meets whatever is there.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.databases import CONSTRAINED, Database, Databases
@@ -25,8 +27,9 @@ def write_text(databases: Databases, source: Database, path: Path) -> None:
         run_program(command, databases.psql_environment(source.name), stdout=file)
 
 
-def make(databases: Databases, lake: Lake, text: Path) -> dict[str, str]:
-    """Return the names of databases, by what a load of the same rows into a copy of each shows."""
+@contextmanager
+def full(databases: Databases, lake: Lake, text: Path) -> Iterator[dict[str, str]]:
+    """Lend databases to be copied: their names, by what a load of the same rows into them shows."""
     made = {name: databases.copy(databases.template(CONSTRAINED)) for name in NAMES}
     _run(databases, made[WHEN_EMPTY], f"ANALYZE {FACT}")
     for database in made.values():
@@ -38,7 +41,9 @@ def make(databases: Databases, lake: Lake, text: Path) -> dict[str, str]:
     changed = f"UPDATE {FACT} SET units_sold = units_sold + 1 WHERE sales_order_id % 100 = 0"
     _run(databases, made[CHANGED], changed)
     _run(databases, made[CHANGED], "VACUUM ANALYZE")
-    return {name: database.name for name, database in made.items()}
+    yield {name: database.name for name, database in made.items()}
+    for database in made.values():
+        databases.drop(database.name)
 
 
 def fill(databases: Databases, database: Database, text: Path) -> None:

@@ -3,17 +3,17 @@
 All of it into copies of one warehouse, so that each run begins from the same files on the disk.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from benchmarks import fillings
-from benchmarks.databases import CONSTRAINED, UNCONSTRAINED
+from benchmarks.databases import CONSTRAINED, UNCONSTRAINED, Database
 from benchmarks.lake import Lake
 from benchmarks.measuring import Measurement, alternate, run_peer, run_program, say
-from benchmarks.plan import Plan
+from benchmarks.plan import Peer, Plan
 from benchmarks.results import Record, record
 from benchmarks.sample import FACT, FACT_COLUMNS
 from benchmarks.workshop import Workshop
@@ -21,21 +21,20 @@ from benchmarks.workshop import Workshop
 SIZES = (100_000, 1_000_000)
 ALL_NEW = "ours, all new"
 RAW = "psql COPY"
-# By name: the task, and the most rows, since with foreign keys a million take a minute each.
 PEERS = {
-    "adbc": ("load.adbc", 100_000),
-    "dlt, Parquet": ("load.dlt_parquet", 100_000),
-    "dlt, CSV": ("load.dlt_csv", 100_000),
-    "awswrangler, largest statements": ("load.awswrangler", 100_000),
-    "awswrangler, as by default": ("load.awswrangler_default", 100_000),
+    "adbc": Peer("load.adbc"),
+    "dlt, Parquet": Peer("load.dlt_parquet"),
+    "dlt, CSV": Peer("load.dlt_csv", unconstrained=100_000),
+    "awswrangler, largest statements": Peer("load.awswrangler", unconstrained=100_000),
+    "awswrangler, as by default": Peer("load.awswrangler_default", 0, unconstrained=100_000),
 }
-UNCONSTRAINED_PEERS = {**PEERS, **{name: (PEERS[name][0], None) for name in list(PEERS)[:3]}}
 
 
 @dataclass(frozen=True)
 class Rows:
     """The rows to load: in the lake, as Parquet files in `parquet`, and as COPY's own text."""
 
+    count: int
     lake: Lake
     parquet: Path
     text: Path
@@ -45,18 +44,20 @@ def measure(workshop: Workshop, plan: Plan) -> Iterator[Record]:
     """Yield a record for each contender at each size, with and without foreign keys."""
     for rows in plan.sizes(SIZES):
         with _rows(workshop, rows) as material:
-            for case in (UNCONSTRAINED, CONSTRAINED):
-                say(f"load: {rows:,} rows, {case}")
-                contenders = _appending(workshop, plan, material, case, rows)
-                full = _full(workshop, material) if case == CONSTRAINED else {}
-                contenders |= {
-                    name: partial(_ours, workshop, material, full[name]) for name in full
-                }
-                runs = alternate(plan.chosen(contenders), plan.repetitions(rows))
-                for name, measurements in runs.items():
-                    yield record(case, rows, name, measurements)
-                for name in full.values():
-                    workshop.databases.drop(name)
+            yield from _measure(workshop, plan, material, UNCONSTRAINED, {})
+            with fillings.full(workshop.databases, material.lake, material.text) as full:
+                yield from _measure(workshop, plan, material, CONSTRAINED, full)
+
+
+def _measure(
+    workshop: Workshop, plan: Plan, material: Rows, case: str, full: Mapping[str, str]
+) -> Iterator[Record]:
+    """Measure one size; `full` are warehouses that have the rows already."""
+    say(f"load: {material.count:,} rows, {case}")
+    contenders = _appending(workshop, plan, material, case)
+    contenders |= _again(workshop, material, full)
+    for name, runs in alternate(plan.chosen(contenders), plan.repetitions(material.count)).items():
+        yield record(case, material.count, name, runs)
 
 
 @contextmanager
@@ -71,48 +72,55 @@ def _rows(workshop: Workshop, rows: int) -> Iterator[Rows]:
         for number, body in enumerate(lake.star_files(FACT)):
             (parquet / f"{number}.parquet").write_bytes(body)
         fillings.write_text(databases, source, text)
-        yield Rows(lake, parquet, text)
+        yield Rows(rows, lake, parquet, text)
 
 
 def _appending(
-    workshop: Workshop, plan: Plan, material: Rows, case: str, rows: int
+    workshop: Workshop, plan: Plan, material: Rows, case: str
 ) -> dict[str, Callable[[], Measurement]]:
     """Return those who append all rows to an empty table."""
     template = workshop.databases.template(case)
+    into = partial(workshop.databases.into, template, material.count)
     contenders: dict[str, Callable[[], Measurement]] = {
-        RAW: partial(_raw, workshop, material, template),
-        ALL_NEW: partial(_ours, workshop, material, template),
+        RAW: partial(into, partial(_raw, workshop, material)),
+        ALL_NEW: partial(into, partial(_ours, material)),
     }
-    for name, (task, most) in (PEERS if case == CONSTRAINED else UNCONSTRAINED_PEERS).items():
-        if plan.peers and (most is None or rows <= most):
-            contenders[name] = partial(_peer, workshop, plan, material, template, task)
+    for name, peer in PEERS.items():
+        if plan.peers and peer.takes(case, material.count):
+            contenders[name] = partial(into, partial(_peer, workshop, plan, material, peer.task))
     return contenders
 
 
-def _full(workshop: Workshop, material: Rows) -> dict[str, str]:
-    """Return warehouses that have the rows already, by the name of our load into them."""
-    return fillings.make(workshop.databases, material.lake, material.text)
+def _again(
+    workshop: Workshop, material: Rows, full: Mapping[str, str]
+) -> dict[str, Callable[[], Measurement]]:
+    """Return our loads into warehouses that have the rows already."""
+    rows = material.count
+    after = {name: rows + (rows // 100 if name == fillings.CHANGED else 0) for name in full}
+    return {
+        name: partial(workshop.databases.into, full[name], after[name], partial(_ours, material))
+        for name in full
+    }
 
 
-def _raw(workshop: Workshop, material: Rows, template: str) -> Measurement:
+def _raw(workshop: Workshop, material: Rows, warehouse: Database) -> Measurement:
     databases = workshop.databases
     query = f"COPY {FACT} ({FACT_COLUMNS}) FROM STDIN"
     command = [databases.psql(), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", query]
-    with databases.warehouse(template) as warehouse, material.text.open("rb") as file:
+    with material.text.open("rb") as file:
         environment = databases.psql_environment(warehouse.name)
         return databases.charged(lambda: run_program(command, environment, stdin=file))
 
 
-def _ours(workshop: Workshop, material: Rows, template: str) -> Measurement:
-    with (
-        workshop.databases.warehouse(template) as warehouse,
-        material.lake.function("load", warehouse) as function,
-    ):
+def _ours(material: Rows, warehouse: Database) -> Measurement:
+    with material.lake.function("load", warehouse) as function:
         return function.call().measurement
 
 
-def _peer(workshop: Workshop, plan: Plan, material: Rows, template: str, task: str) -> Measurement:
-    with workshop.databases.warehouse(template) as warehouse, workshop.folder() as folder:
+def _peer(
+    workshop: Workshop, plan: Plan, material: Rows, task: str, warehouse: Database
+) -> Measurement:
+    with workshop.folder() as folder:
         arguments = {
             "url": warehouse.superuser_url,
             "table": FACT,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+LONG_SECONDS = 20.0
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -37,10 +38,15 @@ Contenders = Mapping[str, Callable[[], Measurement]]
 
 
 def alternate(contenders: Contenders, repeat: int) -> dict[str, list[Measurement]]:
-    """Run contenders in turn, A B C A B C, so that noise of the machine meets all of them."""
+    """Run contenders in turn, A B C A B C, so that noise of the machine meets all of them.
+
+    A long run varies less: one of over `LONG_SECONDS` has two turns at most.
+    """
     taken: dict[str, list[Measurement]] = {name: [] for name in contenders}
     for turn in range(repeat):
         for name, run in contenders.items():
+            if turn >= 2 and taken[name][0].seconds > LONG_SECONDS:
+                continue
             measurement = run()
             taken[name].append(measurement)
             say(f"{name} ({turn + 1}/{repeat}): {measurement.seconds:.2f} s")

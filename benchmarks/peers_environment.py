@@ -6,7 +6,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-from benchmarks.measuring import ROOT
+from benchmarks.measuring import ROOT, say
 from deployer.installer import install
 
 
@@ -19,6 +19,7 @@ def peers_python(root: Path = ROOT) -> Path:
     facts = f"{sys.version} {sys.base_prefix} {requirements.read_text()}"
     home = root / ".build" / f"bench-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
     if not home.exists():
+        say("setting up the other tools (a minute, once)")
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
             draft = Path(scratch) / home.name

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.databases import CONSTRAINED
 from benchmarks.measuring import Contenders, Measurement
 
 
@@ -37,3 +38,19 @@ class Plan:
 
     def _wanted(self, name: str) -> bool:
         return not self.only or any(part in name for part in self.only)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What loads, and the most rows that it is asked for: none of them is to take minutes.
+
+    With foreign keys everybody waits for the same checks, a minute for a million rows.
+    """
+
+    task: str
+    constrained: int = 100_000
+    unconstrained: int = 10_000_000
+
+    def takes(self, case: str, rows: int) -> bool:
+        """Tell whether it is asked for so many rows, with or without foreign keys."""
+        return rows <= (self.constrained if case == CONSTRAINED else self.unconstrained)

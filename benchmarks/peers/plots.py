@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,18 @@ REPLAYS = ("ours, none new", "ours, 1 %")
 GIGABYTE = 1e9
 
 
+@dataclass(frozen=True)
+class Plot:
+    """What one plot shows of a subject's records: a line for each contender."""
+
+    title: str
+    subject: str
+    case: str | None
+    value: Callable[[Record], float | None]
+    across: str = "rows"
+    scale: str = "linear"
+
+
 def draw(path: str) -> Callable[[], int]:
     """Draw every plot for which there are results, beside their file; the work returns how many."""
     import matplotlib as mpl
@@ -23,96 +36,48 @@ def draw(path: str) -> Callable[[], int]:
 
     def work() -> int:
         records: dict[str, list[Record]] = json.loads(file.read_text())["records"]
-        plots = {
-            "extract": _lines(_case(records, "extract"), "extract: rows a second", _speed),
-            "load-constrained": _lines(
-                _case(records, "load", "constrained"),
-                "load with foreign keys: rows a second",
-                _speed,
-            ),
-            "load-unconstrained": _lines(
-                _case(records, "load", "unconstrained"),
-                "load without foreign keys: rows a second",
-                _speed,
-            ),
-            "end-to-end": _lines(
-                _case(records, "end-to-end", "unconstrained"),
-                "end to end without foreign keys: rows a second",
-                _speed,
-            ),
-            "memory": _lines(_case(records, "growth", "rows"), "peak memory (GB)", _peak),
-            "seconds": _lines(_case(records, "growth", "rows"), "seconds", _seconds, log=True),
-            "history": _lines(
-                _case(records, "growth", "history"),
-                "seconds, by records of each order",
-                _seconds,
-                across="records of each order",
-            ),
-            "log": _lines(
-                _case(records, "growth-of-log", "log, warm"),
-                "CPU seconds of an idle call",
-                _cpu,
-                across="batches in the log",
-            ),
-        }
-        drawn = {name: plot for name, plot in plots.items() if plot is not None}
-        for name, figure in drawn.items():
-            figure.savefig(file.with_name(f"{file.stem}-{name}.png"), dpi=110)
-        return len(drawn)
+        drawn = 0
+        for name, plot in PLOTS.items():
+            if shown := _shown(plot, records.get(plot.subject, [])):
+                _lines(plot, shown).savefig(file.with_name(f"{file.stem}-{name}.png"), dpi=110)
+                drawn += 1
+        return drawn
 
     return work
 
 
-def _lines(
-    records: list[Record],
-    title: str,
-    value: Callable[[Record], float | None],
-    *,
-    across: str = "rows",
-    log: bool = False,
-) -> Any:
-    """Return a figure with a line for each contender; None when there is nothing to show."""
+def _shown(plot: Plot, records: list[Record]) -> list[Record]:
+    of_case = [one for one in records if plot.case is None or one["case"] == plot.case]
+    return [one for one in of_case if not one["contender"].startswith(REPLAYS)]
+
+
+def _lines(plot: Plot, records: list[Record]) -> Any:
+    """Return a figure with a line for each contender; the first of ours stands out."""
     import matplotlib.pyplot as plt
 
-    if not records:
-        return None
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     colours = iter(OTHERS * 3)
     for name in dict.fromkeys(record["contender"] for record in records):
-        points = [
-            (record["rows"], shown)
-            for record in records
-            if record["contender"] == name and (shown := value(record)) is not None
-        ]
         ours = name.startswith("ours")
         axes.plot(
-            *zip(*sorted(points), strict=True),
+            *zip(*_points(plot, records, name), strict=True),
             marker="o",
             linewidth=2.5 if ours else 1.2,
-            color=OURS
-            if name in ("ours", "ours, all new", "ours, three functions")
-            else next(colours),
+            color=OURS if ours else next(colours),
             label=name,
         )
-    axes.set_xscale("log")
-    if log:
-        axes.set_yscale("log")
-    else:
+    axes.set(title=plot.title, xlabel=plot.across, xscale="log", yscale=plot.scale)
+    if plot.scale == "linear":
         axes.set_ylim(bottom=0)
-    axes.set_xlabel(across)
-    axes.set_title(title)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     return figure
 
 
-def _case(records: dict[str, list[Record]], subject: str, case: str | None = None) -> list[Record]:
-    found = records.get(subject, [])
-    return [
-        record
-        for record in found
-        if case is None or (record["case"] == case and not record["contender"].startswith(REPLAYS))
-    ]
+def _points(plot: Plot, records: list[Record], contender: str) -> list[tuple[int, float]]:
+    mine = [record for record in records if record["contender"] == contender]
+    pairs = [(record["rows"], plot.value(record)) for record in mine]
+    return sorted((rows, value) for rows, value in pairs if value is not None)
 
 
 def _speed(record: Record) -> float | None:
@@ -129,3 +94,27 @@ def _cpu(record: Record) -> float | None:
 
 def _peak(record: Record) -> float | None:
     return record["peak"]["max"] / GIGABYTE if record["peak"] else None
+
+
+PLOTS = {
+    "extract": Plot("extract: rows a second", "extract", None, _speed),
+    "load-constrained": Plot(
+        "load with foreign keys: rows a second", "load", "constrained", _speed
+    ),
+    "load-unconstrained": Plot(
+        "load without foreign keys: rows a second", "load", "unconstrained", _speed
+    ),
+    "end-to-end": Plot(
+        "end to end without foreign keys: rows a second", "end-to-end", "unconstrained", _speed
+    ),
+    "memory": Plot("peak memory of each function, GB", "growth", "rows", _peak),
+    "seconds": Plot(
+        "seconds of each function, no foreign keys", "growth", "rows", _seconds, scale="log"
+    ),
+    "history": Plot(
+        "load: seconds against history", "growth", "history", _seconds, "records of each order"
+    ),
+    "log": Plot(
+        "an idle call, warm: CPU seconds", "growth-of-log", "log, warm", _cpu, "batches in the log"
+    ),
+}
