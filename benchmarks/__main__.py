@@ -94,7 +94,9 @@ def _parser() -> argparse.ArgumentParser:
         "--only", nargs="+", default=[], help="contenders whose names have one of these in them"
     )
     parser.add_argument("--no-peers", action="store_true", help="ours and raw COPY alone")
-    parser.add_argument("--quick", action="store_true", help="whether it works, in two minutes")
+    parser.add_argument(
+        "--quick", action="store_true", help="try whether it works, with small sizes"
+    )
     parser.add_argument(
         "--results", type=Path, default=RESULTS, help="the JSON file; report and plots go beside it"
     )

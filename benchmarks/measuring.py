@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-LONG_SECONDS = 20.0
+LONG_SECONDS = 10.0
 ROOT = Path(__file__).resolve().parent.parent
 
 

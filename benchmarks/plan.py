@@ -30,7 +30,7 @@ class Plan:
         """Return how often each contender runs; large ones vary less."""
         if self.repeat or self.quick:
             return self.repeat or 1
-        return 5 if rows <= 200_000 else 3 if rows <= 2_000_000 else 2
+        return 3 if rows <= 2_000_000 else 2
 
     def chosen(self, contenders: Mapping[str, Callable[[], Measurement]]) -> Contenders:
         """Return those contenders that take part."""

@@ -38,6 +38,9 @@ def render(results: Results, plots: Iterable[Path]) -> str:
 
 def table(heads: Sequence[str], rows: Iterable[Cells]) -> str:
     """Return a Markdown table; all columns but the first are aligned to the right."""
+    rows = list(rows)
+    if not rows:
+        return "Not measured."
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
