@@ -35,6 +35,7 @@ setup: .venv/ready  ## .venv with everything in it
 .venv/ready: requirements/dev.txt
 	@test -n "$(PYTHON)" || { \
 		echo "Python $(OLDEST) or later is needed and was not found: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@test ! -L .venv || { echo ".venv is a link: set it up where it leads to" >&2; exit 1; }
 	@echo "Setting up .venv (about a minute, once)"
 	@"$(PYTHON)" -m venv --clear .venv
 	@$(IN_VENV) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
