@@ -92,7 +92,7 @@ class Columns:
         """Return the SQL that selects the row as `schema` has it."""
         unfit = {name: test for name, kind in self.types if (test := _unfit_test(name, kind))}
         items = [
-            f"CASE WHEN NOT ({unfit[name]}) THEN {identifier(name)} END"
+            f"CASE WHEN NOT {unfit[name]} THEN {identifier(name)} END"
             if name in unfit
             else f"{identifier(name)}"
             for name, _ in self.types
@@ -177,10 +177,10 @@ def _unfit_test(column: str, sql_type: str) -> str | None:
     """Return the SQL that is true for values that the column's Arrow type cannot hold."""
     name, arrow = identifier(column), arrow_type(sql_type)
     if pa.types.is_decimal(arrow):
-        return f"coalesce({name} = 'NaN', false)"
+        return f"({name} = 'NaN')"
     if pa.types.is_timestamp(arrow):
         # Also keeps to the years that a date of the warehouse and of Python can have.
-        return f"coalesce({name} < '0001-01-01' OR {name} >= '10000-01-01', false)"
+        return f"({name} < '0001-01-01' OR {name} >= '10000-01-01')"
     return None
 
 

@@ -20,13 +20,15 @@ class TablePlan:
     """How one table is read: from where on, or why not at all.
 
     `since` is None for a table that is read whole; `error` says why a table is left out; `before`
-    is where it stood, None if that means nothing here.
+    is where it stood, None if that means nothing here; `recent_xid` is the SQL of a row's
+    transaction, if that is at or above the new horizon.
     """
 
     columns: Columns
     since: Since | None
     error: str | None
     before: TableCapture | None
+    recent_xid: str
 
     @property
     def name(self) -> str:
@@ -61,7 +63,7 @@ class TablePlan:
     def rows(self, condition: str) -> str:
         """Return the query for the rows, as `columns.schema` has them, and their `_xid`."""
         return (
-            f"SELECT {self.columns.select_list()}, {changes.recent_xid()}"
+            f"SELECT {self.columns.select_list()}, {self.recent_xid}"
             f" FROM {self.source} WHERE {condition}"
         )
 
@@ -78,11 +80,11 @@ def plan_tables(
     connection: pg8000.native.Connection, snapshot: Snapshot, before: IngestionManifest | None
 ) -> dict[str, TablePlan]:
     """Return the plan of every table, and give the transaction what their conditions need."""
-    plans = {}
+    plans, recent_xid = {}, changes.recent_xid(snapshot)
     for name, columns in read_columns(connection, TABLES).items():
         capture = changes.standing(snapshot, before, name)
         position = changes.since(capture, columns.fingerprint, columns.incarnation)
-        plans[name] = TablePlan(columns, position, columns.drift(), capture)
+        plans[name] = TablePlan(columns, position, columns.drift(), capture, recent_xid)
     positions = {name: plan.since for name, plan in plans.items() if plan.since is not None}
     changes.give_values(connection, snapshot, positions)
     return plans
