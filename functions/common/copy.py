@@ -19,8 +19,14 @@ from functions.common.errors import DatabaseFailed
 BLOCK_BYTES = 8 << 20  # parsed at a time; no row may be longer
 PIPE_BYTES = 1 << 20
 
-SESSION = {"client_encoding": "UTF8", "DateStyle": "ISO, YMD", "TimeZone": "UTC"}
-"""What a connection must be opened with for the CSV to be read right."""
+SESSION = {
+    "client_encoding": "UTF8",
+    "DateStyle": "ISO, YMD",
+    "TimeZone": "UTC",
+    # A database may switch it off; a backslash in a name would then end the name's literal.
+    "standard_conforming_strings": "on",
+}
+"""What a connection must be opened with for the CSV to be read right, and no name to break out."""
 
 
 def set_values(connection: pg8000.native.Connection, values: Mapping[str, str]) -> None:

@@ -19,6 +19,9 @@ from functions.common.totesys import Family, Table
 SCHEMA = "public"
 Types = tuple[tuple[str, str], ...]
 
+# What rows get on their way to the star and to the quarantine.
+OWN_COLUMNS = ("_unfit", "_xid", "_batch", "_reason")
+
 _FAMILIES: dict[Family, re.Pattern[str]] = {
     "integer": re.compile(r"smallint|integer|bigint"),
     "numeric": re.compile(r"numeric(\(\d+,-?\d+\))?"),
@@ -67,7 +70,7 @@ class Columns:
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema of the table's rows, `_unfit` last."""
-        fields = [(name, arrow_type(sql_type)) for name, sql_type in self.types]
+        fields = [(carried_name(name), arrow_type(sql_type)) for name, sql_type in self.types]
         return pa.schema([*fields, ("_unfit", pa.string())])
 
     def drift(self) -> str | None:
@@ -153,6 +156,16 @@ def _columns(table: Table, attributes: list[list[Any]]) -> Columns:
 
 def _types(attributes: list[list[Any]]) -> Types:
     return tuple((name, sql_type) for name, sql_type, *_ in attributes)
+
+
+def carried_name(column: str) -> str:
+    """Return the name under which a column is carried: its own, unless we use that ourselves.
+
+    The other name has over 63 bytes, which no name of PostgreSQL has, so it clashes with none.
+    """
+    if column not in OWN_COLUMNS:
+        return column
+    return f"{column} (of the source; the plain name is a column of the pipeline itself)"
 
 
 def arrow_type(sql_type: str) -> pa.DataType:

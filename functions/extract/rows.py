@@ -120,9 +120,9 @@ class BatchRows:
         set_values(self._connection, {"buckets": array(buckets)})
         key = identifier(plan.key)
         query = (
-            f"SELECT t.{key} FROM unnest({value('buckets', 'bigint[]')}) AS bucket"
-            f" JOIN {plan.source} AS t ON t.{key} BETWEEN bucket << {keysets.SHIFT}"
-            f" AND (bucket << {keysets.SHIFT}) + {keysets.SIZE - 1}"
+            f"SELECT t.{key} FROM unnest({value('buckets', 'bigint[]')}) AS b (number)"
+            f" JOIN {plan.source} AS t ON t.{key} BETWEEN b.number << {keysets.SHIFT}"
+            f" AND (b.number << {keysets.SHIFT}) + {keysets.SIZE - 1}"
         )
         found: dict[int, int] = {}
         for rows in copy_out(self._connection, query, pa.schema([("key", pa.int64())])):
