@@ -6,6 +6,7 @@ next step. The password goes from Secrets Manager into the driver and nowhere el
 
 import socket
 import ssl
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
@@ -58,18 +59,26 @@ class Database(msgspec.Struct, frozen=True):
 def database_from_secret(client: "SecretsManagerClient", secret_id: str) -> Database:
     """Return the database that a secret names; raise SettingsError if it cannot be read."""
     try:
-        text = client.get_secret_value(SecretId=secret_id).get("SecretString", "")
+        database = _decoded(client.get_secret_value(SecretId=secret_id).get("SecretString", ""))
     except ClientError as error:
         raise SettingsError(
             f"secret {secret_id} cannot be read ({error_code(error)}): run deploy.py again"
         ) from error
+    if database is None:
+        raise SettingsError(f"secret {secret_id} is not a database's: run deploy.py again")
+    return database
+
+
+def _decoded(secret: str) -> Database | None:
+    """Return the database that a secret's text is, None if it is not one.
+
+    Not an error, which would keep the decoder's message and the variables here: both hold a piece
+    of the secret.
+    """
     try:
-        return msgspec.json.decode(text, type=Database)
-    except msgspec.DecodeError:
-        # Not chained: the decoder's message may hold a piece of the secret.
-        raise SettingsError(
-            f"secret {secret_id} is not a database's: run deploy.py again"
-        ) from None
+        return msgspec.json.decode(secret, type=Database)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 @contextmanager
@@ -110,11 +119,19 @@ def _connect(database: Database, parameters: dict[str, str]) -> pg8000.native.Co
             application_name="totesys-etl",
             startup_params=parameters,
         )
-    except BaseException:
+    except BaseException as error:
         peer.close()
+        _forget_variables(error)
         raise
     opened._usock.settimeout(None)  # the limit is for connecting, not for statements
     return opened
+
+
+def _forget_variables(error: BaseException | None) -> None:
+    """Empty the driver's frames: a trace that shows variables would show the password there."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _tls(database: Database) -> ssl.SSLContext | Literal[False]:
