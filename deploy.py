@@ -6,6 +6,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or settings, 3 (plan) changes are p
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -126,7 +127,9 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        raise SettingsError([f"{message}. `python {self.prog} --help` says what there is."])
+        # What is not understood is quoted, and may be the URL of a database.
+        said = re.sub(r"\S*://.*", "(a URL)", message, flags=re.DOTALL)
+        raise SettingsError([f"{said}. `python {self.prog} --help` says what there is."])
 
 
 def _parser() -> argparse.ArgumentParser:

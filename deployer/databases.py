@@ -14,6 +14,8 @@ SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 # https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
 MAX_CA_BYTES = 50_000
 
+MALFORMED = "is malformed (percent-encode special characters in a password: @ is %40)"
+
 
 class AddressError(ValueError):
     """A database URL is not what it should be; the message never quotes user or password."""
@@ -86,10 +88,12 @@ def parse_database_url(url: str) -> DatabaseAddress:
 def _split(url: str) -> tuple[SplitResult, int | None]:
     try:
         split = urlsplit(url)
-        return split, split.port
+        # urlsplit drops what is at the ends and these three, wherever they are: passwords too.
+        if url == url.strip() and not any(dropped in url for dropped in "\t\r\n"):
+            return split, split.port
     except ValueError:
         pass  # Raised below: an error that is raised here would keep this one, and its text.
-    raise AddressError("is malformed (percent-encode special characters in a password: @ is %40)")
+    raise AddressError(MALFORMED)
 
 
 def _problem(split: SplitResult) -> str | None:
@@ -98,7 +102,8 @@ def _problem(split: SplitResult) -> str | None:
     if split.fragment:
         return "contains a # (percent-encode it: %23)"
     if not split.username:
-        return "has no user"
+        # A / or ? of the password has ended the host.
+        return MALFORMED if "@" in split.path + split.query else "has no user"
     if not split.hostname:
         return "has no host"
     if not split.path[1:] or "/" in split.path[1:]:
