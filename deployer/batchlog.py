@@ -8,6 +8,8 @@ import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from deployer.errors import PipelineFailed
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -42,9 +44,16 @@ class BatchLog:
         return max(self._numbers_after(low, PAGE), default=low)
 
     def read(self, batch: int) -> dict[str, Any]:
-        """Return the document of a batch."""
-        answer = self._s3.get_object(Bucket=self._bucket, Key=self._key(batch))
-        document: dict[str, Any] = json.loads(answer["Body"].read())
+        """Return the document of a batch; raise PipelineFailed if it is none."""
+        key = self._key(batch)
+        answer = self._s3.get_object(Bucket=self._bucket, Key=key)
+        try:
+            document: dict[str, Any] = json.loads(answer["Body"].read())
+        except (ValueError, RecursionError) as error:
+            raise PipelineFailed(
+                f"s3://{self._bucket}/{key} is not a manifest: restore its first version, which "
+                "S3 keeps."
+            ) from error
         return document
 
     def newest_document(self) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ is the watermark. A number is claimed with a conditional write, so two runs can 
 """
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
@@ -36,11 +37,21 @@ Manifest = TypeVar("Manifest", bound=Numbered)
 
 
 class BatchLog(Generic[Manifest]):
-    """The manifests of type `manifest` under `prefix` (such as `batches/`) of a bucket."""
+    """The manifests of type `manifest` under `prefix` (such as `batches/`) of a bucket.
 
-    def __init__(self, bucket: Bucket, prefix: str, manifest: type[Manifest]) -> None:
+    `tables` are those that each of them has to speak of; None asks for none.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        prefix: str,
+        manifest: type[Manifest],
+        tables: Collection[str] | None = None,
+    ) -> None:
         self.bucket = bucket
         self.prefix = prefix
+        self._tables = tables
         self._decoder = msgspec.json.Decoder(manifest)
         self._number = re.compile(re.escape(prefix) + r"(\d{10})\.json")
         self._newest = 0
@@ -94,10 +105,14 @@ class BatchLog(Generic[Manifest]):
         where = f"s3://{self.bucket.name}/{self.key(batch)}"
         try:
             manifest = self._decoder.decode(body)
-        except msgspec.DecodeError as error:
-            raise LogCorrupted(f"{where} is not a manifest: {error}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise LogCorrupted(
+                f"{where} is not a manifest: {error}. Restore its first version, which S3 keeps"
+            ) from error
         if manifest.batch != batch:
             raise LogCorrupted(f"{where} says that it is batch {manifest.batch}")
+        if self._tables is not None:
+            _require_tables(where, getattr(manifest, "tables", {}), self._tables)
         return manifest
 
     def claim(self, manifest: Manifest) -> bool:
@@ -110,3 +125,13 @@ class BatchLog(Generic[Manifest]):
         if self.bucket.put_new(self.key(manifest.batch), body):
             return True
         return self.read(manifest.batch).run == manifest.run
+
+
+def _require_tables(where: str, found: Collection[str], wanted: Collection[str]) -> None:
+    """Raise LogCorrupted unless a manifest speaks of all tables, and of no others."""
+    if lacking := sorted(set(wanted) - set(found)):
+        raise LogCorrupted(f"{where} says nothing of {', '.join(lacking)}: who wrote it?")
+    if unknown := set(found) - set(wanted):
+        raise LogCorrupted(
+            f"{where} has {len(unknown)} tables that are not known here: deploy all functions again"
+        )

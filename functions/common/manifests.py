@@ -1,19 +1,34 @@
 """The documents of the batch log, as they are in S3: JSON on the outside, checked types inside.
 
 A manifest is written last, after everything it names, and never changed. What it does not name
-does not exist, whatever else lies in the bucket.
+does not exist, whatever else lies in the bucket. What it says is checked as it is read: one that
+was damaged or written by hand is an error, and never a lookup elsewhere or a loss of rows.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+Count = Annotated[int, Meta(ge=0)]
+BatchNumber = Annotated[int, Meta(ge=1)]
+TransactionId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Moment = Annotated[datetime, Meta(tz=True)]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+DataKey = Annotated[
+    str, Meta(pattern=r"^[a-z_]+(/[a-z_]+)?/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{10}-[0-9]+\.parquet\Z")
+]
+KeysKey = Annotated[str, Meta(pattern=r"^keys/[0-9-]+\.parquet\Z")]
+QuarantineKey = Annotated[str, Meta(pattern=r"^quarantine/[a-z_]+/[0-9-]+\.parquet\Z")]
 
 
 class DataFile(Struct, frozen=True):
-    """A Parquet object and how many rows it holds."""
+    """A Parquet object, how many rows it holds, and its digest (None: none was noted)."""
 
-    key: str
-    rows: int
+    key: DataKey
+    rows: Annotated[int, Meta(ge=1)]
+    sha256: Sha256 | None = None
 
 
 class Source(Struct, frozen=True):
@@ -22,7 +37,7 @@ class Source(Struct, frozen=True):
     system_identifier: str
     timeline: int
     database: str
-    snapshot_at: datetime
+    snapshot_at: Moment
 
 
 class TableCapture(Struct, frozen=True):
@@ -39,12 +54,12 @@ class TableCapture(Struct, frozen=True):
     key: str
     columns: list[tuple[str, str]]
     fingerprint: str
-    horizon: int | None
-    seen: list[tuple[int, int]]
-    changed: int = 0
-    companions: int = 0
+    horizon: TransactionId | None
+    seen: list[tuple[TransactionId, TransactionId]]
+    changed: Count = 0
+    companions: Count = 0
     files: list[DataFile] = []
-    deleted: int = 0
+    deleted: Count = 0
     tombstones: list[DataFile] = []
     error: str | None = None
     incarnation: str = ""
@@ -60,7 +75,7 @@ class TableSchema(Struct, frozen=True):
 
     columns: list[tuple[str, str]]
     fingerprint: str
-    since: datetime
+    since: Moment
     carried: bool
     error: str | None = None
 
@@ -69,29 +84,35 @@ class IngestionManifest(Struct, frozen=True):
     """A batch in the ingestion bucket: rows of all tables that were true together.
 
     `missing` are parents, by table, that rows of this batch name and the source does not have.
-    `keys` is the object with the keys that each table had. `replay_of` is the batch whose rows come
-    again in this one. `schemas` is the registry of the source's tables as this batch's snapshot
-    shows them, `drift` says in words how they have changed since the last batch's.
+    `keys` is the object with the keys that each table had, `keys_sha256` its digest. `replay_of` is
+    the batch whose rows come again in this one. `schemas` is the registry of the source's tables as
+    this batch's snapshot shows them, `drift` says in words how they have changed since the last
+    batch's.
     """
 
-    batch: int
-    written_at: datetime
+    batch: BatchNumber
+    written_at: Moment
     run: str
     source: Source
     tables: dict[str, TableCapture]
     missing: dict[str, list[int]]
-    keys: str
-    replay_of: int | None = None
+    keys: KeysKey
+    replay_of: BatchNumber | None = None
+    keys_sha256: Sha256 | None = None
     schemas: dict[str, TableSchema] = {}
     drift: list[str] = []
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when a table names files that are not its own."""
+        _require_own_files(self.tables)
 
 
 class StarTable(Struct, frozen=True):
     """What a batch holds of one star table."""
 
-    rows: int
+    rows: Count
     files: list[DataFile]
-    deleted: int = 0
+    deleted: Count = 0
     tombstones: list[DataFile] = []
 
 
@@ -101,17 +122,18 @@ class Balance(Struct, frozen=True):
     `taken` came with the batch, `released` had waited in quarantine for a parent that has come.
     """
 
-    taken: int
-    released: int
-    out: int
-    quarantined: int
+    taken: Count
+    released: Count
+    out: Count
+    quarantined: Count
 
 
 class Quarantine(Struct, frozen=True):
     """The rows of one source table that are in quarantine after a batch, all in one object."""
 
-    file: str
-    rows: int
+    file: QuarantineKey
+    rows: Annotated[int, Meta(ge=1)]
+    sha256: Sha256 | None = None
 
 
 class ProcessedManifest(Struct, frozen=True):
@@ -121,14 +143,20 @@ class ProcessedManifest(Struct, frozen=True):
     source table, that cannot be in the warehouse yet, so that facts which name them must wait.
     """
 
-    batch: int
-    written_at: datetime
+    batch: BatchNumber
+    written_at: Moment
     run: str
     source: Source
     tables: dict[str, StarTable]
     balance: dict[str, Balance]
     quarantine: dict[str, Quarantine]
     absent: dict[str, list[int]]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when a table names files that are not its own."""
+        _require_own_files(self.tables)
+        for name, entry in self.quarantine.items():
+            _require_under(f"quarantine/{name}/", [entry.file])
 
 
 class Warehouse(Struct, frozen=True):
@@ -147,18 +175,35 @@ class Warehouse(Struct, frozen=True):
 class Loaded(Struct, frozen=True):
     """How a batch changed one star table."""
 
-    staged: int
-    inserted: int
-    updated: int
+    staged: Count
+    inserted: Count
+    updated: Count
 
 
 class LoadedMarker(Struct, frozen=True):
     """Proof that a batch is in the warehouse. `age_seconds` is from source snapshot to commit."""
 
-    batch: int
-    written_at: datetime
+    batch: BatchNumber
+    written_at: Moment
     run: str
     source: Source
     warehouse: Warehouse
     rows: dict[str, Loaded]
     age_seconds: float
+
+
+def _require_own_files(tables: Mapping[str, TableCapture] | Mapping[str, StarTable]) -> None:
+    for name, table in tables.items():
+        _require_under(f"{name}/", [file.key for file in table.files])
+        _require_under(f"tombstones/{name}/", [file.key for file in table.tombstones])
+
+
+def _require_under(prefix: str, keys: Iterable[str]) -> None:
+    """Raise ValueError for a key outside a prefix, and for one that is named twice."""
+    named = set()
+    for key in keys:
+        if not key.startswith(prefix):
+            raise ValueError(f"{key} is not under {prefix}")
+        if key in named:
+            raise ValueError(f"{key} is named twice")
+        named.add(key)

@@ -1,11 +1,17 @@
-"""Parquet objects of a batch: written in parts of bounded size, read a slice at a time."""
+"""Parquet objects of a batch: written in parts of bounded size, read a slice at a time.
 
+What is read is what was written, or an error: a manifest knows the digest of each object.
+"""
+
+import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from functions.common.errors import LogCorrupted
 from functions.common.manifests import DataFile
 from functions.common.storage import Bucket
 
@@ -54,7 +60,8 @@ class PartWriter:
         return self._files
 
     def _finish_part(self, part: "_Part") -> None:
-        self._files.append(DataFile(self._put(part.finish()), part.rows))
+        body = part.finish()
+        self._files.append(DataFile(self._put(body), part.rows, digest(body)))
         self._part = None
 
     def _put(self, body: bytes) -> str:
@@ -88,15 +95,60 @@ class _Part:
 
 
 def read_rows(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of Parquet objects, a slice at a time; one object is in memory at a time."""
+    """Yield the rows of Parquet objects, a slice at a time; one object is in memory at a time.
+
+    Raises LogCorrupted for an object that is missing, damaged or not the one that was written, at
+    the latest after its last row: whoever stops before that has not read it.
+    """
     for file in files:
-        source = pq.ParquetFile(pa.BufferReader(bucket.get(file.key)))
+        rows = 0
+        for batch in read_object(bucket, file.key, file.sha256):
+            rows += batch.num_rows
+            yield batch
+        require_rows(bucket, file.key, file.rows, rows)
+
+
+def read_object(bucket: Bucket, key: str, sha256: str | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of one Parquet object, of whatever number; raise LogCorrupted."""
+    with opened(bucket, key, sha256) as source:
         yield from source.iter_batches(batch_size=ROWS_PER_GROUP)
 
 
 def read_parts(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.Table]:
     """Yield the rows of Parquet objects, an object at a time: about `ROWS_PER_PART` rows."""
     for file in files:
-        rows = pa.Table.from_batches(read_rows(bucket, [file]))
-        if rows.num_rows:
-            yield rows.combine_chunks()
+        if batches := list(read_rows(bucket, [file])):
+            yield pa.Table.from_batches(batches).combine_chunks()
+
+
+@contextmanager
+def opened(bucket: Bucket, key: str, sha256: str | None) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet object, to be read within the context; raise LogCorrupted.
+
+    `sha256` is None where no digest was noted: then only Arrow can tell that it is damaged.
+    """
+    body = bucket.get(key)
+    if sha256 is not None and digest(body) != sha256:
+        raise _damaged(bucket, key, "it is not what was written there")
+    try:
+        yield pq.ParquetFile(pa.BufferReader(body))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        # Arrow's own words may quote what it read, and no value is to be in a log.
+        raise _damaged(bucket, key, "it cannot be read as Parquet") from error
+
+
+def require_rows(bucket: Bucket, key: str, expected: int, actual: int) -> None:
+    """Raise LogCorrupted when an object has not as many rows as its manifest says."""
+    if actual != expected:
+        raise _damaged(bucket, key, f"it has {actual} rows, and its manifest says {expected}")
+
+
+def digest(body: bytes) -> str:
+    """Return the digest by which a manifest knows an object."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def _damaged(bucket: Bucket, key: str, what: str) -> LogCorrupted:
+    return LogCorrupted(
+        f"s3://{bucket.name}/{key} is damaged: {what}. Restore its first version, which S3 keeps"
+    )

@@ -53,7 +53,7 @@ def capture(
     """
     newest = log.newest()
     before = log.read(newest) if newest else None
-    known = keysets.fetch(bucket, before.keys) if before else {}
+    known = keysets.fetch(bucket, before.keys, before.keys_sha256) if before else {}
     with snapshot_of(connection) as snapshot:
         plans = plan_tables(connection, snapshot, before)
         stopped = {plan.name: plan.error for plan in plans.values() if plan.error is not None}
@@ -77,6 +77,7 @@ def capture(
     }
     if not (registry.is_news or any(each.changed or each.deleted for each in tables.values())):
         return Captured(None, stopped)
+    keys_object, keys_sha256 = _store_keys(bucket, newest + 1, keys)
     manifest = IngestionManifest(
         batch=newest + 1,
         written_at=now(),
@@ -84,9 +85,10 @@ def capture(
         source=snapshot.source,
         tables=tables,
         missing=rows.missing.by_table(),
-        keys=_store_keys(bucket, newest + 1, keys),
+        keys=keys_object,
         schemas=registry.schemas,
         drift=registry.drift,
+        keys_sha256=keys_sha256,
     )
     if not log.claim(manifest):
         raise BatchContended(f"batch {manifest.batch} was claimed by another run")
@@ -133,11 +135,11 @@ def _stopped(plan: TablePlan) -> TableCapture:
     )
 
 
-def _store_keys(bucket: Bucket, batch: int, sets: dict[str, KeySet]) -> str:
-    """Write the key sets under the first name that no run has taken, and return it."""
+def _store_keys(bucket: Bucket, batch: int, sets: dict[str, KeySet]) -> tuple[str, str]:
+    """Write the key sets under the first name that no run has taken; return it and its digest."""
     attempt = 0
     while True:
         attempt += 1
         key = f"keys/{batch:010d}-{attempt:04d}.parquet"
-        if keysets.store(bucket, key, sets):
-            return key
+        if sha256 := keysets.store(bucket, key, sets):
+            return key, sha256

@@ -16,6 +16,9 @@ from functions.common.copy import array, set_values, value
 from functions.common.manifests import IngestionManifest, TableCapture
 from functions.extract.snapshot import XIDS, Snapshot
 
+# As many as a function can hold. Reading a table whole is always right, and so the way out.
+SEEN_AT_MOST = 1 << 23
+
 
 @dataclass(frozen=True)
 class Since:
@@ -40,6 +43,8 @@ def since(capture: TableCapture | None, fingerprint: str, incarnation: str) -> S
     if capture is None or capture.horizon is None:
         return None
     if (capture.fingerprint, capture.incarnation) != (fingerprint, incarnation):
+        return None
+    if sum(high - low + 1 for low, high in capture.seen) > SEEN_AT_MOST:
         return None
     return Since(capture.horizon, frozenset(_expand(capture.seen)))
 

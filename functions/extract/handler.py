@@ -14,11 +14,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.common.batchlog import BatchLog
 from functions.common.database import connection, database_from_secret
-from functions.common.errors import BatchContended
+from functions.common.errors import BatchContended, NoSuchBatch
 from functions.common.manifests import IngestionManifest
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
+from functions.common.totesys import TABLES
 from functions.extract.capture import Captured, capture
 from functions.extract.replay import replay
 from functions.extract.snapshot import SESSION_PARAMETERS
@@ -48,7 +49,7 @@ def _lake() -> Lake:
         boto3.client("secretsmanager", config=CLIENT_CONFIG),
         required(os.environ, "SOURCE_SECRET_ID"),
         bucket,
-        BatchLog(bucket, "batches/", IngestionManifest),
+        BatchLog(bucket, "batches/", IngestionManifest, TABLES),
     )
 
 
@@ -57,14 +58,15 @@ def _lake() -> Lake:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Copy what changed in the source into the ingestion bucket, as one batch.
 
-    An event {"replay": n} asks for the rows of batch n once more instead.
+    An event {"replay": n} asks for the rows of batch n once more instead; what else an event says
+    does not matter.
 
     Returns `batch` (None when nothing had changed), `rows` and `deleted` by source table,
     `stopped`: why a table could not be read, and `drift`: how the source's tables have changed.
     """
     started = time.monotonic()
-    batch = event.get("replay")
-    captured = _capture(_lake()) if batch is None else _replay(_lake(), int(batch))
+    batch = _asked_for(event)
+    captured = _capture(_lake()) if batch is None else _replay(_lake(), batch)
     result = _summary(captured) | {"seconds": round(time.monotonic() - started, 3)}
     metrics.add_metric("TablesStopped", MetricUnit.Count, len(captured.stopped))
     metrics.add_metric("SchemaChanges", MetricUnit.Count, len(captured.drift))
@@ -75,6 +77,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.warning(message)
     logger.info("batch extracted" if result["batch"] else "nothing new", extra=result)
     return result
+
+
+def _asked_for(event: object) -> int | None:
+    """Return the batch that an event asks to replay, None if it asks for none."""
+    if not isinstance(event, dict) or "replay" not in event:
+        return None
+    batch = event["replay"]
+    if type(batch) is not int:  # True is an int to Python, and 1.5 becomes one
+        raise NoSuchBatch(
+            f"the event asks to replay a {type(batch).__name__}: give the number of a batch, as in "
+            '{"replay": 7}'
+        )
+    return batch
 
 
 def _capture(lake: Lake) -> Captured:

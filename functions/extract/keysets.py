@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 from pg8000.native import identifier
 
+from functions.common.errors import LogCorrupted
+from functions.common.parquet import digest, opened
 from functions.common.storage import Bucket
 
 SHIFT = 12
@@ -115,8 +117,11 @@ def not_in(keys: KeySet, values: pa.Array) -> list[int]:
     return list(asked.filter(pc.invert(found)).to_pylist())
 
 
-def store(bucket: Bucket, key: str, sets: dict[str, KeySet]) -> bool:
-    """Write the key sets of all tables as one object; return False if the name is taken."""
+def store(bucket: Bucket, key: str, sets: dict[str, KeySet]) -> str | None:
+    """Write the key sets of all tables as one object, and return its digest.
+
+    Returns None if the name is taken.
+    """
     rows: list[dict[str, Any]] = [
         {
             "table": table,
@@ -130,13 +135,21 @@ def store(bucket: Bucket, key: str, sets: dict[str, KeySet]) -> bool:
     ]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, schema=_STORED), sink, compression="zstd")
-    return bucket.put_new(key, sink.getvalue().to_pybytes())
+    body = sink.getvalue().to_pybytes()
+    return digest(body) if bucket.put_new(key, body) else None
 
 
-def fetch(bucket: Bucket, key: str) -> dict[str, KeySet]:
-    """Read the key sets of all tables from the object that `store` wrote."""
+def fetch(bucket: Bucket, key: str, sha256: str | None = None) -> dict[str, KeySet]:
+    """Read the key sets of all tables from the object that `store` wrote.
+
+    `sha256` is its digest, None if that was not noted. Raises LogCorrupted.
+    """
+    with opened(bucket, key, sha256) as source:
+        rows = source.read()
+    if rows.schema != _STORED or any(column.null_count for column in rows.columns):
+        raise LogCorrupted(f"s3://{bucket.name}/{key} does not hold the keys of tables")
     sets: dict[str, KeySet] = {}
-    for row in pq.read_table(pa.BufferReader(bucket.get(key))).to_pylist():
+    for row in rows.to_pylist():
         entry = KeyBucket(Digest(row["rows"], row["digest"]), int.from_bytes(row["bits"], "little"))
         sets.setdefault(row["table"], {})[row["bucket"]] = entry
     return sets

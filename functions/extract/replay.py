@@ -53,6 +53,7 @@ def replay(
         tables=captures,
         missing=again.missing,
         keys=last.keys,
+        keys_sha256=last.keys_sha256,
         replay_of=batch,
         schemas=last.schemas,
     )

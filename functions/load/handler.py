@@ -69,7 +69,7 @@ def _lake() -> Lake:
         required(os.environ, "WAREHOUSE_SCHEMA"),
         switched_on(os.environ, "WAREHOUSE_MANAGED"),
         bucket,
-        BatchLog(bucket, "batches/", ProcessedManifest),
+        BatchLog(bucket, "batches/", ProcessedManifest, DIMENSIONS | FACTS),
     )
 
 

@@ -15,9 +15,8 @@ import pg8000.native
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.common.database import connection, database_from_secret
-from functions.common.manifests import DataFile
 from functions.common.notices import give_notice
-from functions.common.parquet import read_rows
+from functions.common.parquet import read_object
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
@@ -123,7 +122,8 @@ def _deleted_keys(processed: Bucket, mapping: StarMapping) -> list[int]:
     prefix = f"tombstones/{mapping.table}/"
     keys, deleted = processed.keys_after(prefix, prefix, 1000), []
     while keys:
-        for rows in read_rows(processed, [DataFile(key, 0) for key in keys]):
-            deleted += rows[mapping.key].to_pylist()
+        for key in keys:
+            for rows in read_object(processed, key):
+                deleted += rows[mapping.key].to_pylist()
         keys = processed.keys_after(prefix, keys[-1], 1000)
     return deleted

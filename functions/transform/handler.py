@@ -24,7 +24,9 @@ from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
+from functions.common.totesys import TABLES
 from functions.transform.batch import remodel_batch
+from functions.transform.star import STAR
 
 SPARE_MILLISECONDS = 60_000  # no batch is begun with less of the function's time left
 
@@ -36,16 +38,21 @@ class Logs:
     ingested: BatchLog[IngestionManifest]
     processed: BatchLog[ProcessedManifest]
 
+    @classmethod
+    def of(cls, lake: Bucket, stars: Bucket) -> "Logs":
+        """Return the logs of the ingestion bucket and of the processed one."""
+        return cls(
+            BatchLog(lake, "batches/", IngestionManifest, TABLES),
+            BatchLog(stars, "batches/", ProcessedManifest, [mapping.table for mapping in STAR]),
+        )
+
 
 @cache
 def _logs() -> Logs:
     client = boto3.client("s3", config=CLIENT_CONFIG)
     lake = Bucket(client, required(os.environ, "INGESTION_BUCKET"))
     stars = Bucket(client, required(os.environ, "PROCESSED_BUCKET"))
-    return Logs(
-        BatchLog(lake, "batches/", IngestionManifest),
-        BatchLog(stars, "batches/", ProcessedManifest),
-    )
+    return Logs.of(lake, stars)
 
 
 @logger.inject_lambda_context(clear_state=True)

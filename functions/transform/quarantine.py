@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from functions.common.manifests import Quarantine
+from functions.common.parquet import digest, opened, require_rows
 from functions.common.storage import Bucket
 
 
@@ -19,7 +20,10 @@ def read(bucket: Bucket, entry: Quarantine | None) -> pa.Table:
     """Return the open rows that an entry of a manifest names, none at all for None."""
     if entry is None:
         return pa.table({})
-    return pq.read_table(pa.BufferReader(bucket.get(entry.file)))
+    with opened(bucket, entry.file, entry.sha256) as source:
+        rows: pa.Table = source.read()
+    require_rows(bucket, entry.file, entry.rows, rows.num_rows)
+    return rows
 
 
 def store(bucket: Bucket, source: str, batch: int, rows: pa.Table) -> Quarantine:
@@ -31,7 +35,7 @@ def store(bucket: Bucket, source: str, batch: int, rows: pa.Table) -> Quarantine
         suffix = "" if attempt == 1 else f"-{attempt}"
         key = f"quarantine/{source}/{batch:010d}{suffix}.parquet"
         if bucket.put_new(key, body):
-            return Quarantine(key, rows.num_rows)
+            return Quarantine(key, rows.num_rows, digest(body))
     raise AssertionError("unreachable")
 
 

@@ -3,7 +3,7 @@
 Rows pass in slices; only the partners of a join and the rows in quarantine are held.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas import DataFrame
 
-from functions.common.errors import BatchUnbalanced
+from functions.common.errors import BatchUnbalanced, LogCorrupted
 from functions.common.manifests import (
     Balance,
     DataFile,
@@ -22,10 +22,19 @@ from functions.common.manifests import (
 )
 from functions.common.parquet import PartWriter, read_rows
 from functions.common.storage import Bucket
-from functions.common.totesys import TABLES, Table
+from functions.common.totesys import TABLES, Family, Table
 from functions.transform import checks, quarantine
 from functions.transform.star import StarMapping
 from functions.transform.values import integers
+
+_IS: dict[Family, Callable[[pa.DataType], bool]] = {
+    "integer": pa.types.is_integer,
+    "numeric": lambda kind: pa.types.is_decimal(kind) or pa.types.is_string(kind),
+    "text": pa.types.is_string,
+    "boolean": pa.types.is_boolean,
+    "timestamp": pa.types.is_timestamp,
+}
+"""How extract writes the families of types."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +185,21 @@ def _partners(batch: Batch, name: str) -> checks.Partners:
 
 
 def _frame(rows: pa.RecordBatch | pa.Table, table: Table) -> DataFrame:
-    """Return the columns that the star needs, each in its exact Arrow type."""
-    return _pandas(rows.select([*table.columns, "_unfit"]))
+    """Return the columns that the star needs, each in its exact Arrow type.
+
+    Raises LogCorrupted for rows that extract would not have written.
+    """
+    families: dict[str, Family] = {**table.columns, "_unfit": "text"}
+    for column, family in families.items():
+        place = rows.schema.get_field_index(column)
+        if place < 0 or not _IS[family](rows.schema.field(place).type):
+            raise LogCorrupted(
+                f"rows of {table.name} in the ingestion bucket have no column {column} of type "
+                f"{family}: which version of extract wrote them?"
+            )
+    if rows[table.key].null_count:
+        raise LogCorrupted(f"rows of {table.name} in the ingestion bucket have no {table.key}")
+    return _pandas(rows.select(list(families)))
 
 
 def _pandas(rows: pa.RecordBatch | pa.Table) -> DataFrame:

@@ -2,10 +2,7 @@
 
 import pyarrow as pa
 
-from functions.common.manifests import (
-    Balance,
-    Quarantine,
-)
+from functions.common.manifests import Balance
 from tests.aws.transform_pipeline import Pipeline, one_of_each
 from tests.source_rows import source_rows
 
@@ -19,7 +16,7 @@ def test_a_bad_row_is_held_and_the_others_go_on(pipeline: Pipeline) -> None:
     assert [row["sales_order_id"] for row in pipeline.rows(done, "fact_sales_order")] == [1, 3]
     assert done.balance["sales_order"] == Balance(taken=3, released=0, out=2, quarantined=1)
     entry = done.quarantine["sales_order"]
-    assert entry == Quarantine("quarantine/sales_order/0000000001.parquet", 1)
+    assert (entry.file, entry.rows) == ("quarantine/sales_order/0000000001.parquet", 1)
     [original] = source_rows("sales_order", bad).to_pylist()
     reason = "agreed_delivery_date '2023-02-30' is not a date"
     assert pipeline.stored(entry.file) == [original | {"_batch": 1, "_reason": reason}]

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
 
-from functions.common.batchlog import BatchLog
 from functions.common.manifests import (
     IngestionManifest,
     ProcessedManifest,
@@ -57,7 +56,7 @@ class Pipeline:
         for name, error in (errors or {}).items():
             captures[name] = msgspec.structs.replace(captures[name], error=error)
         manifest = IngestionManifest(
-            number, NOW, "extract", SOURCE, captures, missing or {}, "keys/0000000001.json"
+            number, NOW, "extract", SOURCE, captures, missing or {}, "keys/0000000001-0001.parquet"
         )
         assert self.logs.ingested.claim(manifest)
 
@@ -125,12 +124,7 @@ def new_pipeline(moto_s3: Any) -> Callable[[str], Pipeline]:
                 CreateBucketConfiguration={"LocationConstraint": "eu-west-2"},
             )
         lake, stars = Bucket(moto_s3, f"{name}-ingestion"), Bucket(moto_s3, f"{name}-processed")
-        return Pipeline(
-            transform.Logs(
-                BatchLog(lake, "batches/", IngestionManifest),
-                BatchLog(stars, "batches/", ProcessedManifest),
-            )
-        )
+        return Pipeline(transform.Logs.of(lake, stars))
 
     return make
 

@@ -78,15 +78,15 @@ def test_key_sets_are_fetched_as_they_were_stored(tables: dict[str, set[int]]) -
     bucket = FakeBucket()
     sets = {table: key_set(keys) for table, keys in tables.items()}
 
-    assert store(bucket, "keys/1.parquet", sets) is True
-    assert fetch(bucket, "keys/1.parquet") == sets
+    sha256 = store(bucket, "keys/1.parquet", sets)
+    assert fetch(bucket, "keys/1.parquet", sha256) == sets
 
 
 def test_key_sets_are_stored_under_a_free_name_only() -> None:
     """The keys of a run that died are not overwritten."""
     bucket = FakeBucket({"keys/1.parquet": b"taken"})
 
-    assert store(bucket, "keys/1.parquet", {}) is False
+    assert store(bucket, "keys/1.parquet", {}) is None
     assert bucket.objects == {"keys/1.parquet": b"taken"}
 
 

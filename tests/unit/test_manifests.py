@@ -52,7 +52,14 @@ PROCESSED = ProcessedManifest(
     written_at=NOW,
     run="run",
     source=SOURCE,
-    tables={"fact_payment": StarTable(2, [FILE], 1, [FILE])},
+    tables={
+        "fact_payment": StarTable(
+            2,
+            [DataFile("fact_payment/2024-11-16/0000000007-0001.parquet", 2, "0a" * 32)],
+            1,
+            [DataFile("tombstones/fact_payment/2024-11-16/0000000007-0001.parquet", 1)],
+        )
+    },
     balance={"payment": Balance(taken=3, released=1, out=2, quarantined=2)},
     quarantine={"payment": Quarantine("quarantine/payment/0000000007.parquet", 2)},
     absent={"staff": [5]},

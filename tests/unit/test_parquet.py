@@ -28,6 +28,10 @@ def key(part: int) -> str:
     return f"sales_order/2024-11-16/0000000007-{part:04d}.parquet"
 
 
+def named(files: list[DataFile]) -> list[tuple[str, int]]:
+    return [(file.key, file.rows) for file in files]
+
+
 def contents(bucket: FakeBucket, files: list[DataFile]) -> list[dict[str, Any]]:
     return [row for batch in read_rows(bucket, files) for row in batch.to_pylist()]
 
@@ -41,7 +45,7 @@ def test_rows_are_read_as_they_were_written() -> None:
         parts.write(batch)
     files = parts.close()
 
-    assert files == [DataFile(key(1), 7)]
+    assert named(files) == [(key(1), 7)]
     assert contents(bucket, files) == [row for batch in written for row in batch.to_pylist()]
     assert pq.read_schema(pa.BufferReader(bucket.objects[key(1)])) == written[0].schema
 
@@ -56,7 +60,7 @@ def test_parts_are_of_bounded_size() -> None:
                    for body in bucket.objects.values()) == (first + 4) // 12 * 12  # fmt: skip
     files = parts.close()
 
-    assert files == [DataFile(key(1), 12), DataFile(key(2), 12), DataFile(key(3), 8)]
+    assert named(files) == [(key(1), 12), (key(2), 12), (key(3), 8)]
     assert [row["id"] for row in contents(bucket, files)] == list(range(32))
 
 
@@ -88,7 +92,7 @@ def test_a_part_that_is_there_already_is_passed_over() -> None:
     parts.write(rows(10, 1))
     files = parts.close()
 
-    assert files == [DataFile(key(3), 10), DataFile(key(4), 1)]
+    assert named(files) == [(key(3), 10), (key(4), 1)]
     assert {name: bucket.objects[name] for name in left} == left
     assert [row["id"] for row in contents(bucket, files)] == list(range(11))
 
