@@ -59,16 +59,16 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """Say something on the way; what is copied from here is never broken into lines."""
-        self._progress.print(text, markup=False, soft_wrap=True)
+        self._progress.print(printable(text), markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Say what went wrong where the rest goes on."""
-        self._progress.print(Text(text, "red"))
+        self._progress.print(Text(printable(text), "red"))
 
     def log(self, line: str) -> None:
         """Show a line of a log, cut to the width of the terminal."""
         if self._progress.is_terminal:
-            self._progress.print(Text(line), no_wrap=True, overflow="ellipsis")
+            self._progress.print(Text(printable(line)), no_wrap=True, overflow="ellipsis")
         else:
             self.note(line)
 
@@ -108,7 +108,7 @@ class Terminal:
         if self.json_only and not self._answered:
             self.result({"error": message})
         for line in message.splitlines():
-            self._progress.print(Text.assemble(("error: ", "bold red"), line))
+            self._progress.print(Text.assemble(("error: ", "bold red"), printable(line)))
 
     def _state(self, what: str, seconds: float) -> str:
         """Say how far a step is; of what is at work side by side, the longest at it is named."""
@@ -143,6 +143,17 @@ class Terminal:
         finally:
             over.set()
             pulse.join()
+
+
+def printable(text: str) -> str:
+    """Return a text in which control characters are shown and not obeyed.
+
+    What a function says may quote a row or a name of the source: a terminal must not be told by it
+    to clear the screen, nor a reader be misled by text that runs from right to left.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def table(*columns: str, numbers: frozenset[str] = frozenset()) -> Table:

@@ -120,3 +120,13 @@ def test_an_expired_sandbox_is_said_to_be_expired() -> None:
     status = Status(**{**vars(EMPTY), "hours_left": -0.5})
 
     assert printed(status).splitlines()[-1] == "sandbox    has expired"
+
+
+def test_a_reason_that_quotes_a_hostile_value_stays_in_its_line() -> None:
+    """What a row of the source holds does not steer the terminal of whoever asks for the status."""
+    reason = "payment_date '\x1b[2J\nalarms' is not a date"
+    held = {"payment": Quarantined(1, {reason: 1})}
+
+    shown = printed(Status(**{**vars(EMPTY), "quarantine": held})).splitlines()[-1]
+
+    assert shown == "              1 x payment_date '\\x1b[2J\\nalarms' is not a date"

@@ -214,3 +214,19 @@ def test_what_is_copied_is_not_broken_into_lines(capsys: pytest.CaptureFixture[s
     Terminal().note(command)
 
     assert capsys.readouterr().err == f"{command}\n"
+
+
+def test_control_characters_of_others_are_shown_and_not_obeyed(
+    plain: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A value of a row that a function quotes can neither clear the screen nor fake a line."""
+    hostile = "'\x1b[2J\x1b]0;title\x07\u202e\r\nerror: none' [red]日本語[/red]"
+    shown = "'\\x1b[2J\\x1b]0;title\\x07\\u202e\\r\\nerror: none' [red]日本語[/red]"
+    terminal = Terminal()
+
+    for say in (terminal.note, terminal.warn, terminal.log):
+        say(hostile)
+    terminal.error(hostile.replace("\r\n", ""))
+
+    one_line = shown.replace("\\r\\n", "")
+    assert capsys.readouterr().err.splitlines() == [shown] * 3 + [f"error: {one_line}"]
