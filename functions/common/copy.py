@@ -25,6 +25,11 @@ SESSION = {
     "TimeZone": "UTC",
     # A database may switch it off; a backslash in a name would then end the name's literal.
     "standard_conforming_strings": "on",
+    # No function of somebody who may create one is called in place of PostgreSQL's own.
+    # https://wiki.postgresql.org/wiki/A_Guide_to_CVE-2018-1058
+    "search_path": "pg_catalog",
+    # Else types and defaults read from the catalogue look different: "text" in place of text.
+    "quote_all_identifiers": "off",
 }
 """What a connection must be opened with for the CSV to be read right, and no name to break out."""
 

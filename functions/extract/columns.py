@@ -37,8 +37,8 @@ _REFUSALS = {
 _REFUSED = """CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema'
     WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'table'
     WHEN row_security_active(c.oid) THEN 'rows' END"""
-_SQL_TYPE = """CASE t.typtype WHEN 'e' THEN 'enum ' ELSE '' END
-    || format_type(a.atttypid, a.atttypmod)
+_SQL_TYPE = """CASE t.typtype WHEN 'e' THEN 'enum ' || quote_ident(t.typname)
+        ELSE format_type(a.atttypid, a.atttypmod) END
     || coalesce((SELECT ' (' || string_agg(enumlabel, ', ' ORDER BY enumsortorder) || ')'
                  FROM pg_enum WHERE enumtypid = t.oid), '')"""
 # A partition, or a table that inherits, brings its rows with it.
@@ -201,9 +201,13 @@ def _unfit_object(unfit: dict[str, str]) -> str:
     """Return the SQL of a JSON object {column: text} with the unfit values, NULL without any."""
     if not unfit:
         return "NULL::text"
-    pairs = ", ".join(
-        f"{literal(name)}, CASE WHEN {test} THEN {identifier(name)}::text END"
-        for name, test in unfit.items()
+    names = ", ".join(literal(name) for name in unfit)
+    texts = ", ".join(
+        f"CASE WHEN {test} THEN {identifier(name)}::text END" for name, test in unfit.items()
     )
     either = " OR ".join(unfit.values())
-    return f"CASE WHEN {either} THEN jsonb_strip_nulls(jsonb_build_object({pairs}))::text END"
+    # Arrays, since a function takes no more than 100 arguments.
+    return (
+        f"CASE WHEN {either} THEN"
+        f" jsonb_strip_nulls(jsonb_object(ARRAY[{names}], ARRAY[{texts}]))::text END"
+    )

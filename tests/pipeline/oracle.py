@@ -3,6 +3,7 @@
 from typing import Any
 
 import pg8000.native
+from pg8000.native import identifier
 
 from local.connection import connect
 from tests.postgres_fixtures import Source, Warehouse
@@ -89,7 +90,7 @@ def expected(source: Source) -> dict[str, Rows]:
 def current(warehouse: Warehouse) -> dict[str, Rows]:
     """Return the star as the warehouse has it: of a fact, the newest record of each id."""
     with connect(warehouse.superuser_url) as connection:
-        connection.run(f'SET search_path = "{warehouse.schema}"')
+        connection.run(f"SET search_path = {identifier(warehouse.schema)}")
         star = {
             table: _rows(connection, f"SELECT * FROM {table} ORDER BY 1")
             for table in (*EXPECTED, "dim_date")
@@ -107,7 +108,7 @@ def history(warehouse: Warehouse, fact: str, business_id: int) -> Rows:
         key = f"{fact.removeprefix('fact_')}_id"
         records = _rows(
             connection,
-            f'SELECT * FROM "{warehouse.schema}".{fact} WHERE {key} = {business_id}'
+            f"SELECT * FROM {identifier(warehouse.schema)}.{fact} WHERE {key} = {business_id}"
             f" ORDER BY {RECORD_IDS[fact]}",
         )
     return [row[1:] for row in records]
@@ -115,9 +116,10 @@ def history(warehouse: Warehouse, fact: str, business_id: int) -> Rows:
 
 def records(warehouse: Warehouse) -> dict[str, int]:
     """Return how many records each fact table has in all."""
+    schema = identifier(warehouse.schema)
     with connect(warehouse.superuser_url) as connection:
         return {
-            fact: _rows(connection, f'SELECT count(*) FROM "{warehouse.schema}".{fact}')[0][0]
+            fact: _rows(connection, f"SELECT count(*) FROM {schema}.{fact}")[0][0]
             for fact in RECORD_IDS
         }
 

@@ -172,8 +172,8 @@ def test_names_are_quoted_whatever_they_are() -> None:
         '"a""b; DROP TABLE x --", '
         "CASE WHEN NOT (coalesce(\"it's :n\" = 'NaN', false)) THEN \"it's :n\" END, "
         "CASE WHEN coalesce(\"it's :n\" = 'NaN', false) THEN jsonb_strip_nulls("
-        "jsonb_build_object('it''s :n', CASE WHEN coalesce(\"it's :n\" = 'NaN', false)"
-        ' THEN "it\'s :n"::text END))::text END'
+        "jsonb_object(ARRAY['it''s :n'], ARRAY[CASE WHEN coalesce(\"it's :n\" = 'NaN', false)"
+        ' THEN "it\'s :n"::text END]))::text END'
     )
 
 
