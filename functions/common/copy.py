@@ -5,6 +5,7 @@ COPY takes no bind parameters, so values reach a query as settings of the transa
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
@@ -56,7 +57,8 @@ def copy_out(
     """Yield the rows of a query, typed as `schema` says, while they come in.
 
     The server sends through a pipe from a thread of its own, so memory holds a few blocks only.
-    Raises what the driver raises, and DatabaseFailed for a value that is not of its column's type.
+    Raises what the driver raises, and DatabaseFailed for a value that is not of its column's type
+    and for a row that is too long.
     """
     readable, writable = os.pipe()
     with ThreadPoolExecutor(1) as pool, os.fdopen(readable, "rb", buffering=PIPE_BYTES) as stream:
@@ -65,9 +67,18 @@ def copy_out(
             yield from _parse(stream, schema)
         except pa.ArrowInvalid as error:
             sending.result()  # what the server says comes first
-            where = str(error).partition(": invalid value")[0]  # no value is to be in a log
-            raise DatabaseFailed(f"a value does not fit its column's type: {where}") from None
+            raise DatabaseFailed(_in_our_words(str(error), schema)) from None
         sending.result()
+
+
+def _in_our_words(error: str, schema: pa.Schema) -> str:
+    """Say what Arrow found wrong without the value that it quotes: none is to be in a log."""
+    if "straddling" in error:
+        return f"a row has over {BLOCK_BYTES >> 20} MB, more than is read at a time: shorten it"
+    if column := re.match(r"In CSV column #(\d+)", error):
+        field = schema.field(int(column[1]))
+        return f"a value does not fit its column's type: {field.name} is read as {field.type}"
+    return "a value does not fit its column's type"
 
 
 def _send(connection: pg8000.native.Connection, query: str, writable: int) -> None:

@@ -188,8 +188,26 @@ def test_a_value_of_another_type_is_told(opened: pg8000.native.Connection) -> No
     """A value that is not what its column says is an error of ours, not a guess."""
     query = f"SELECT n, 'x' FROM generate_series(1, {MANY}) AS n UNION ALL SELECT 1e30, 'x'"
 
-    with pytest.raises(DatabaseFailed, match="a value does not fit its column's type"):
+    with pytest.raises(DatabaseFailed) as failure:
         list(copy_out(opened, query, NUMBERED))
+    assert str(failure.value) == "a value does not fit its column's type: n is read as int64"
+    assert opened.run("SELECT 1") == [[1]]
+
+
+def test_a_value_that_does_not_fit_is_not_shown(opened: pg8000.native.Connection) -> None:
+    """Arrow quotes amounts that are too long for their column; our message does not."""
+    schema = pa.schema([("amount", pa.decimal128(5, 2))])
+
+    with pytest.raises(DatabaseFailed) as failure:
+        list(copy_out(opened, "SELECT 123456789.25", schema))
+    message = "a value does not fit its column's type: amount is read as decimal128(5, 2)"
+    assert str(failure.value) == message
+
+
+def test_a_row_that_is_too_long_is_told(opened: pg8000.native.Connection) -> None:
+    """A row of more than is read at a time is an error that says so, not a hang or a part of it."""
+    with pytest.raises(DatabaseFailed, match="a row has over 8 MB, more than is read at a time"):
+        list(copy_out(opened, "SELECT 1, repeat('x', 17 << 20)", NUMBERED))
     assert opened.run("SELECT 1") == [[1]]
 
 
