@@ -131,7 +131,7 @@ def _require_tables(where: str, found: Collection[str], wanted: Collection[str])
     """Raise LogCorrupted unless a manifest speaks of all tables, and of no others."""
     if lacking := sorted(set(wanted) - set(found)):
         raise LogCorrupted(f"{where} says nothing of {', '.join(lacking)}: who wrote it?")
-    if unknown := set(found) - set(wanted):
+    if set(found) - set(wanted):
         raise LogCorrupted(
-            f"{where} has {len(unknown)} tables that are not known here: deploy all functions again"
+            f"{where} has a table that is not known here: deploy all functions again"
         )
