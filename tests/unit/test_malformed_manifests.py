@@ -51,7 +51,7 @@ def refusal(body: bytes, document: type[Document]) -> str:
 
 
 def is_read_or_refused(body: bytes, document: type[Document]) -> bool:
-    """Read a body as a manifest of its type, or be told that it is none; anything else is raised."""
+    """Tell whether a body is one of these two; any other error is raised."""
     try:
         return isinstance(read(body, document), document)
     except LogCorrupted as error:

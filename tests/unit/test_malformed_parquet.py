@@ -1,0 +1,171 @@
+"""Damaged objects: with a digest no byte is believed, without one no error is a bare one."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.common.errors import LogCorrupted
+from functions.common.manifests import DataFile, Quarantine
+from functions.common.parquet import PartWriter, digest, read_rows
+from functions.extract.keysets import Digest, KeyBucket, bits_by_bucket, fetch, store
+from functions.transform import quarantine
+from tests.unit.fake_bucket import FakeBucket
+
+KEYS = "keys/0000000001-0001.parquet"
+SECRET = "a value of somebody's row"
+
+
+def rows(count: int) -> pa.RecordBatch:
+    return pa.record_batch(
+        {
+            "payment_id": pa.array(range(count), pa.int32()),
+            "payment_date": pa.array([SECRET, None, "2024-01-01"] * (count // 3), pa.string()),
+            "payment_amount": pa.array([Decimal("1.25")] * count, pa.decimal128(10, 2)),
+            "created_at": pa.array([datetime(2024, 3, 1)] * count, pa.timestamp("ms")),
+            "paid": pa.array([True] * count, pa.bool_()),
+        }
+    )
+
+
+def written(count: int = 30) -> tuple[DataFile, bytes]:
+    bucket = FakeBucket()
+    writer = PartWriter(bucket, "payment", 1, date(2024, 3, 1))
+    writer.write(rows(count))
+    [file] = writer.close()
+    return file, bucket.objects[file.key]
+
+
+FILE, BODY = written()
+
+
+def read(body: bytes, file: DataFile) -> pa.Table:
+    return pa.Table.from_batches(read_rows(FakeBucket({file.key: body}), [file]))
+
+
+def refusal(body: bytes, file: DataFile) -> LogCorrupted:
+    with pytest.raises(LogCorrupted) as failure:
+        read(body, file)
+    assert str(failure.value).startswith(f"s3://lake/{file.key} is damaged: ")
+    assert SECRET not in str(failure.value)
+    return failure.value
+
+
+def is_read_or_refused(body: bytes) -> bool:
+    """Tell whether rows are one of these two, where there is no digest; other errors are raised."""
+    try:
+        return bool(read(body, DataFile(FILE.key, FILE.rows)).num_rows == FILE.rows)
+    except LogCorrupted as error:
+        return FILE.key in str(error) and SECRET not in str(error)
+
+
+def flipped(body: bytes, place: int, flip: int) -> bytes:
+    return body[:place] + bytes([body[place] ^ flip]) + body[place + 1 :]
+
+
+def test_rows_are_read_back() -> None:
+    """What the tests below spoil is good to begin with, with a digest or without."""
+    assert read(BODY, FILE).to_pylist() == rows(30).to_pylist()
+    assert read(BODY, DataFile(FILE.key, FILE.rows)).to_pylist() == rows(30).to_pylist()
+
+
+def test_no_flipped_byte_is_believed() -> None:
+    """Whatever byte of an object is not as it was written, the object is refused."""
+    for place in range(len(BODY)):
+        message = str(refusal(flipped(BODY, place, 0x55), FILE))
+        assert "it is not what was written there" in message
+
+
+def test_a_flipped_byte_without_a_digest_is_no_bare_error() -> None:
+    """Footer, headers and pages may hold anything: it is read, or told with the object's name."""
+    for place in range(len(BODY)):
+        for flip in (0x01, 0x80, 0xFF):
+            assert is_read_or_refused(flipped(BODY, place, flip))
+
+
+def test_an_object_that_was_cut_is_refused() -> None:
+    """No part of an object is taken for all of it."""
+    for length in range(0, len(BODY), 7):
+        refusal(BODY[:length], DataFile(FILE.key, FILE.rows))
+
+
+@given(st.binary())
+def test_random_bytes_are_refused(body: bytes) -> None:
+    """Bytes that are no Parquet are told as that, between its magic numbers too."""
+    for damaged in (body, b"PAR1" + body + b"PAR1"):
+        refusal(damaged, DataFile(FILE.key, FILE.rows))
+
+
+@pytest.mark.parametrize("said", [1, 29, 31, 10**18])
+def test_rows_that_are_missing_or_too_many_are_told(said: int) -> None:
+    """A reader that has read to the end has all rows, and no others."""
+    error = refusal(BODY, DataFile(FILE.key, said, FILE.sha256))
+
+    assert f"it has 30 rows, and its manifest says {said}" in str(error)
+
+
+def test_a_name_or_text_that_is_no_text_is_refused_or_read() -> None:
+    """Other encodings in the footer are no bare error either."""
+    for old, new in ((b"payment_date", b"payment\xff\xfedat"), (SECRET.encode(), b"\xff" * 25)):
+        assert is_read_or_refused(BODY.replace(old, new))
+
+
+def stored_keys() -> tuple[bytes, str]:
+    bucket = FakeBucket()
+    sets = {"payment": {0: KeyBucket(Digest(3, "123"), bits_by_bucket([1, 2, 3])[0])}}
+    sha256 = store(bucket, KEYS, sets)
+    assert sha256 is not None
+    return bucket.objects[KEYS], sha256
+
+
+def test_no_damaged_key_set_is_believed() -> None:
+    """Keys that are misread would be rows that are told to be deleted."""
+    body, sha256 = stored_keys()
+
+    for place in range(len(body)):
+        bucket = FakeBucket({KEYS: flipped(body, place, 0x55)})
+        with pytest.raises(LogCorrupted, match=f"{KEYS} is damaged: it is not what was written"):
+            fetch(bucket, KEYS, sha256)
+    for length in range(0, len(body), 7):
+        with pytest.raises(LogCorrupted, match=f"{KEYS} is damaged: it cannot be read"):
+            fetch(FakeBucket({KEYS: body[:length]}), KEYS)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pa.table({"table": ["payment"]}),
+        pa.table(
+            {"table": ["payment"], "bucket": [0], "rows": [1], "digest": ["1"], "bits": [b""]}
+        ),
+        rows(3),
+    ],
+)
+def test_an_object_that_holds_no_keys_is_told(other: pa.Table) -> None:
+    """Another object in the place of the keys, or keys of nothing, are refused."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(other), sink)
+    bucket = FakeBucket({KEYS: sink.getvalue().to_pybytes()})
+
+    with pytest.raises(LogCorrupted, match=f"{KEYS} does not hold the keys of tables"):
+        fetch(bucket, KEYS)
+
+
+def test_no_damaged_quarantine_is_believed() -> None:
+    """Rows that wait are neither lost nor changed with the object that holds them."""
+    bucket = FakeBucket()
+    entry = quarantine.store(bucket, "payment", 1, pa.table(rows(30)))
+    body = bucket.objects[entry.file]
+    assert entry == Quarantine(entry.file, 30, digest(body))
+    assert quarantine.read(bucket, entry).num_rows == 30
+
+    for place in range(len(body)):
+        with pytest.raises(LogCorrupted, match="it is not what was written there"):
+            quarantine.read(FakeBucket({entry.file: flipped(body, place, 0x55)}), entry)
+    with pytest.raises(LogCorrupted, match="it has 30 rows, and its manifest says 29"):
+        quarantine.read(bucket, msgspec.structs.replace(entry, rows=29))
