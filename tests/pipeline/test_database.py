@@ -1,5 +1,6 @@
 """Connections to a real PostgreSQL: every way to be turned away is told in one clear line."""
 
+import json
 import socket
 import ssl
 import string
@@ -7,12 +8,16 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from errno import ECONNREFUSED
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
 import trustme
 from pg8000.native import literal
 
+from deployer.databases import parse_database_url
 from functions.common.database import Database, connection
 from functions.common.errors import (
     DatabaseFailed,
@@ -275,3 +280,45 @@ def test_the_server_itself_says_that_it_has_no_tls(access: Access) -> None:
 
     with pytest.raises(DatabaseRefused, match="it does not speak TLS"):
         who_am_i(database)
+
+
+ELSEWHERE = "db.example.com"
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a name that is not this machine's lead to this machine."""
+    look_up = socket.getaddrinfo
+
+    def look_up_here(host: str, *rest: Any, **more: Any) -> Any:
+        return look_up("127.0.0.1" if host == ELSEWHERE else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_here)
+
+
+def by_url(port: int, query: str = "") -> Database:
+    """Return what a function gets of a URL: through the settings and the secret."""
+    user = f"{ROLE}:{quote(PASSWORD)}"
+    address = parse_database_url(f"postgresql://{user}@{ELSEWHERE}:{port}/postgres{query}")
+    return msgspec.json.decode(json.dumps(address.secret()), type=Database)
+
+
+@pytest.mark.usefixtures("access", "elsewhere")
+def test_a_url_that_says_nothing_of_tls_means_checked_tls(
+    authority: trustme.CA, tls: Callable[..., TlsPeer], tmp_path: Path
+) -> None:
+    """From the URL to the wire: a server elsewhere is who it says it is, or gets no password."""
+    certified = tls(authority.issue_cert(ELSEWHERE)).port
+    misnamed = tls(authority.issue_cert("other.example.com")).port
+    bare = tls(None).port
+    pem_file = tmp_path / "authority.pem"
+    pem_file.write_text(pem(authority))
+    trusting = f"?sslrootcert={pem_file}"
+
+    assert who_am_i(by_url(certified, trusting)) == ROLE
+    for port, query in ((certified, ""), (misnamed, ""), (misnamed, trusting)):
+        with pytest.raises(DatabaseRefused, match="its certificate is not trusted"):
+            who_am_i(by_url(port, query))
+    for query in ("", "?sslmode=prefer", "?sslmode=allow", "?sslmode=verify-ca"):
+        with pytest.raises(DatabaseRefused, match="it does not speak TLS"):
+            who_am_i(by_url(bare, query))

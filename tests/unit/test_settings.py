@@ -317,3 +317,25 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     load_dotenv(tmp_path / ".env", environment)
 
     assert environment == {"STAGE": "shell", "AWS_REGION": "eu-west-2"}
+
+
+@pytest.mark.parametrize("char", [chr(code) for code in range(128)] + list("äß\u00a0\u2100日😀"))
+def test_a_password_that_is_not_encoded_is_used_as_it_is_or_refused(char: str) -> None:
+    """No character of a password changes what the URL means: it stays, or the URL is malformed."""
+    for password in (f"s3cret{char}tail", f"{char}s3cret", f"12{char}s3cret", f"s3cret{char}"):
+        url = f"postgresql://reader:{password}@db.example.com/totesys"
+        found = read_or_problem(url)
+        if isinstance(found, str):
+            assert "s3cret" not in found
+            assert "percent-encode" in found
+        else:
+            assert (found.username, found.password) == ("reader", password)
+            assert (found.host, found.dbname) == ("db.example.com", "totesys")
+
+
+def read_or_problem(url: str) -> DatabaseAddress | str:
+    """Return the address that a URL names, or what is said of it."""
+    try:
+        return Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source
+    except SettingsError as error:
+        return str(error)
