@@ -104,7 +104,9 @@ def _registry(status: Status) -> Table:
     for name, each in status.schemas.items():
         short = name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 1]}…"
         since = _minute(each.since)
-        shown.add_row(Text(printable(short)), str(each.columns), each.fingerprint, since, _carried(each))
+        shown.add_row(
+            Text(printable(short)), str(each.columns), each.fingerprint, since, _carried(each)
+        )
     return shown
 
 
