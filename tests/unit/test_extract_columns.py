@@ -170,9 +170,9 @@ def test_names_are_quoted_whatever_they_are() -> None:
 
     assert columns.select_list() == (
         '"a""b; DROP TABLE x --", '
-        "CASE WHEN NOT (coalesce(\"it's :n\" = 'NaN', false)) THEN \"it's :n\" END, "
-        "CASE WHEN coalesce(\"it's :n\" = 'NaN', false) THEN jsonb_strip_nulls("
-        "jsonb_object(ARRAY['it''s :n'], ARRAY[CASE WHEN coalesce(\"it's :n\" = 'NaN', false)"
+        "CASE WHEN NOT (\"it's :n\" = 'NaN') THEN \"it's :n\" END, "
+        "CASE WHEN (\"it's :n\" = 'NaN') THEN jsonb_strip_nulls("
+        "jsonb_object(ARRAY['it''s :n'], ARRAY[CASE WHEN (\"it's :n\" = 'NaN')"
         ' THEN "it\'s :n"::text END]))::text END'
     )
 

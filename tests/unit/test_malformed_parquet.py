@@ -117,7 +117,7 @@ def test_a_name_or_text_that_is_no_text_is_refused_or_read() -> None:
 
 def stored_keys() -> tuple[bytes, str]:
     bucket = FakeBucket()
-    sets = {"payment": {0: KeyBucket(Digest(3, "123"), bits_by_bucket([1, 2, 3])[0])}}
+    sets = {"payment": {0: KeyBucket(Digest(3, "123"), bits_by_bucket(pa.array([1, 2, 3]))[0])}}
     sha256 = store(bucket, KEYS, sets)
     assert sha256 is not None
     return bucket.objects[KEYS], sha256
