@@ -64,7 +64,7 @@ def _ours(workshop: Workshop, source: Database, warehouse: Database) -> Measurem
     parts = []
     with workshop.lake(source) as lake:
         for use in ("extract", "transform", "load"):
-            with lake.function(use, warehouse) as function:
+            with lake.function(use, warehouse, ready=True) as function:
                 parts.append(function.call().measurement)
     return together(parts)
 

@@ -63,7 +63,7 @@ def _raw(workshop: Workshop, source: Database, *, to_file: bool) -> Measurement:
 
 
 def _ours(workshop: Workshop, source: Database) -> Measurement:
-    with workshop.lake(source) as lake, lake.function("extract") as function:
+    with workshop.lake(source) as lake, lake.function("extract", ready=True) as function:
         return function.call().measurement
 
 

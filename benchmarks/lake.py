@@ -36,13 +36,24 @@ class Call:
 
 
 class FunctionProcess:
-    """A function in a process of its own: the first call is cold, the others are warm."""
+    """A function in a process of its own: the first call is cold, the others are warm.
 
-    def __init__(self, use: str, environment: Mapping[str, str], databases: Databases) -> None:
+    One that is `ready` has its clients of AWS before the first call.
+    """
+
+    def __init__(
+        self, use: str, environment: Mapping[str, str], databases: Databases, *, ready: bool
+    ) -> None:
         self.use = use
         self._databases = databases
         self._process = subprocess.Popen(  # nosec B603
-            [sys.executable, "-m", "benchmarks.function_process", use],
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.function_process",
+                use,
+                *(["ready"] if ready else []),
+            ],
             env=dict(environment),
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -94,7 +105,9 @@ class Lake:
         self.ingestion, self.processed = self._bucket("ingestion"), self._bucket("processed")
         self._source = self._secret("source", source)
 
-    def function(self, use: str, warehouse: Database | None = None) -> FunctionProcess:
+    def function(
+        self, use: str, warehouse: Database | None = None, *, ready: bool = False
+    ) -> FunctionProcess:
         """Start a function between the source and a warehouse."""
         environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
@@ -109,7 +122,7 @@ class Lake:
         }
         if warehouse is not None:
             environment["WAREHOUSE_SECRET_ID"] = self._secret(warehouse.name, warehouse)
-        return FunctionProcess(use, environment, self._databases)
+        return FunctionProcess(use, environment, self._databases, ready=ready)
 
     def fill(self) -> None:
         """Extract and transform what is new, unmeasured."""

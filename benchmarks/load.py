@@ -113,7 +113,7 @@ def _raw(workshop: Workshop, material: Rows, warehouse: Database) -> Measurement
 
 
 def _ours(material: Rows, warehouse: Database) -> Measurement:
-    with material.lake.function("load", warehouse) as function:
+    with material.lake.function("load", warehouse, ready=True) as function:
         return function.call().measurement
 
 
