@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from multiprocessing.connection import wait
 from pathlib import Path
 from random import Random
 from signal import SIGKILL
@@ -21,6 +22,8 @@ AT_ONCE = 3  # of each function
 STUCK_SECONDS = 180.0
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.pipeline.forked"])
+# A process that starts also looks after those that have ended, and a status can be read only once.
+_REAPING = threading.Lock()
 
 EXPECTED_ERRORS = {
     "DatabaseUnavailable": "",
@@ -133,17 +136,19 @@ class Storm:
             },
             daemon=True,
         )
-        process.start()
+        with _REAPING:
+            process.start()
         sending.close()
-        process.join(fate.kill_after or STUCK_SECONDS)
-        if process.is_alive():
+        if not wait([process.sentinel], fate.kill_after or STUCK_SECONDS):
             process.kill()
-            process.join()
+            wait([process.sentinel])
             if fate.kill_after is None:
                 self._note_defect(f"{function} did not end within {STUCK_SECONDS:.0f} s: {fate}")
         outcome = _received(receiving)
-        self._note(function, fate, outcome, int(process.exitcode or 0))
-        process.close()
+        with _REAPING:
+            status = int(process.exitcode or 0)
+            process.close()
+        self._note(function, fate, outcome, status)
         return outcome
 
     def _note(self, function: str, fate: Fate, outcome: Outcome | None, status: int) -> None:
