@@ -20,7 +20,7 @@ PEERS = {
     "dlt, connectorx, CSV": Peer("end_to_end.dlt_connectorx_csv"),
     "dlt, pyarrow, CSV": Peer("end_to_end.dlt_pyarrow_csv"),
     "dlt, connectorx, Parquet, table of its own": Peer("end_to_end.dlt_connectorx_parquet", 0),
-    "awswrangler, largest statements": Peer("end_to_end.awswrangler", unconstrained=100_000),
+    "awswrangler, largest statements": Peer("end_to_end.awswrangler", unconstrained=1_000_000),
     "awswrangler, as by default": Peer("end_to_end.awswrangler_default", 0, 100_000),
 }
 

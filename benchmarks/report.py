@@ -16,6 +16,7 @@ each contender in a process of its own. Figures are medians, with the least and 
 them; compare ratios, not seconds. Seconds are those of the work itself, without starting Python
 and importing, which has a table of its own. Ours includes the local AWS's S3, over HTTP on the same
 cores, and all eleven tables; the peers and `psql` move one table and keep their files locally.
+Targets of speed are for a million rows and more.
 `CPU` is the contender's own processes', `database CPU` that of its sessions in PostgreSQL."""
 
 COSTS = ("CPU s", "database CPU s", "peak MB")
