@@ -118,6 +118,7 @@ def ratios(
     upper: Callable[[str], bool],
     lower: Callable[[str], bool],
     case: str | None = None,
+    *,
     least: int = MANY,
 ) -> Values:
     """Return how much longer the fastest of some contenders took than that of others.
