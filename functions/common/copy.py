@@ -4,11 +4,10 @@ CSV in which only an unquoted empty field is NULL keeps NULL and '' apart, and d
 COPY takes no bind parameters, so values reach a query as settings of the transaction.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO
+from queue import Queue
 
 import pg8000.native
 import pyarrow as pa
@@ -17,8 +16,8 @@ from pyarrow import csv
 
 from functions.common.errors import DatabaseFailed
 
-BLOCK_BYTES = 8 << 20  # parsed at a time; no row may be longer
-PIPE_BYTES = 1 << 20
+BLOCK_BYTES = 4 << 20  # parsed at a time
+BLOCKS_AHEAD = 2
 
 SESSION = {
     "client_encoding": "UTF8",
@@ -56,56 +55,65 @@ def copy_out(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a query, typed as `schema` says, while they come in.
 
-    The server sends through a pipe from a thread of its own, so memory holds a few blocks only.
-    Raises what the driver raises, and DatabaseFailed for a value that is not of its column's type
-    and for a row that is too long.
+    They are received by a thread of its own, a few blocks ahead, so memory holds no more than that.
+    Raises what the driver raises, and DatabaseFailed for a value that is not of its column's type.
     """
-    readable, writable = os.pipe()
-    with ThreadPoolExecutor(1) as pool, os.fdopen(readable, "rb", buffering=PIPE_BYTES) as stream:
-        sending = pool.submit(_send, connection, query, writable)
+    blocks: Queue[bytes] = Queue(BLOCKS_AHEAD)
+    with ThreadPoolExecutor(1) as pool:
+        receiving = pool.submit(_receive, connection, query, blocks)
         try:
-            yield from _parse(stream, schema)
-        except pa.ArrowInvalid as error:
-            sending.result()  # what the server says comes first
+            while block := blocks.get():
+                yield from _parse(block, schema)
+        except BaseException as error:
+            # A connection in the middle of COPY can do nothing else, not even roll back.
+            while blocks.get():
+                pass
+            if not isinstance(error, pa.ArrowInvalid):
+                raise
+            receiving.result()  # what the server says comes first
             raise DatabaseFailed(_in_our_words(str(error), schema)) from None
-        sending.result()
+        receiving.result()
 
 
 def _in_our_words(error: str, schema: pa.Schema) -> str:
     """Say what Arrow found wrong without the value that it quotes: none is to be in a log."""
-    if "straddling" in error:
-        return f"a row has over {BLOCK_BYTES >> 20} MB, more than is read at a time: shorten it"
     if column := re.match(r"In CSV column #(\d+)", error):
         field = schema.field(int(column[1]))
         return f"a value does not fit its column's type: {field.name} is read as {field.type}"
     return "a value does not fit its column's type"
 
 
-def _send(connection: pg8000.native.Connection, query: str, writable: int) -> None:
-    with os.fdopen(writable, "wb", buffering=PIPE_BYTES) as stream:
-        rows = _Rows(connection, stream)
+def _receive(connection: pg8000.native.Connection, query: str, blocks: Queue[bytes]) -> None:
+    """Put the rows of a query into `blocks` as CSV, and in the end an empty one."""
+    rows = _Rows(connection, blocks)
+    try:
         connection.run(f"COPY ({query}) TO STDOUT (FORMAT csv)", stream=rows)
+        rows.flush()
+    finally:
+        blocks.put(b"")
 
 
 class _Rows:
-    """Where the driver writes a row; takes along those that wait in the driver's buffer.
+    """Where the driver writes a row: makes blocks of whole rows, of `BLOCK_BYTES` and little more.
 
     The server sends a message for each row: `d`, four bytes of length, a line of CSV. The driver
-    handles them one by one, which costs four times as much CPU as all of them at once.
-    https://www.postgresql.org/docs/current/protocol-message-formats.html
+    handles them one by one, which costs four times as much CPU as taking all that wait in its
+    buffer at once. https://www.postgresql.org/docs/current/protocol-message-formats.html
     """
 
     # How a message of less than 64 kB begins. Text in UTF-8 holds no NUL, and every other message
     # does: this splits what was received into rows if no NUL is left in them.
     _HEAD = b"d\0\0"
 
-    def __init__(self, connection: pg8000.native.Connection, stream: IO[bytes]) -> None:
+    def __init__(self, connection: pg8000.native.Connection, blocks: Queue[bytes]) -> None:
         self._received = connection._sock
-        self._stream = stream
+        self._blocks = blocks
+        self._rows: list[bytes] = []
+        self._bytes = 0
 
     def write(self, row: bytes) -> None:
-        """Write a row, and the rows of all messages that are in the buffer as a whole."""
-        self._stream.write(row)
+        """Take a row, and the rows of all messages that are in the driver's buffer as a whole."""
+        self._add(row)
         received = self._received.peek()[: 1 << 16]  # no longer message can be whole in so little
         if not received.startswith(self._HEAD):
             return
@@ -119,25 +127,29 @@ class _Rows:
         rows = b"".join([message[2:] for message in messages])
         if b"\0" not in rows:
             self._received.read(taken)
-            self._stream.write(rows)
+            self._add(rows)
+
+    def _add(self, rows: bytes) -> None:
+        self._rows.append(rows)
+        self._bytes += len(rows)
+        if self._bytes >= BLOCK_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Pass on the rows that make no whole block."""
+        if self._bytes:
+            self._blocks.put(b"".join(self._rows))
+            self._rows, self._bytes = [], 0
 
 
-def _parse(stream: IO[bytes], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    try:
-        # A BufferedReader; Arrow refuses a stream without any rows.
-        if stream.peek(1):  # type: ignore[attr-defined]
-            yield from csv.open_csv(
-                stream,
-                csv.ReadOptions(
-                    column_names=schema.names, block_size=BLOCK_BYTES, use_threads=False
-                ),
-                csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-                _exact(schema),
-            )
-    finally:
-        # A connection in the middle of COPY can do nothing else, not even roll back.
-        while stream.read(PIPE_BYTES):
-            pass
+def _parse(block: bytes, schema: pa.Schema) -> list[pa.RecordBatch]:
+    rows: pa.Table = csv.read_csv(
+        pa.BufferReader(block),
+        csv.ReadOptions(column_names=schema.names, block_size=len(block) + 1, use_threads=False),
+        csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        _exact(schema),
+    )
+    return list(rows.to_batches())
 
 
 def _exact(schema: pa.Schema) -> csv.ConvertOptions:

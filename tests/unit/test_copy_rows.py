@@ -2,6 +2,7 @@
 
 import io
 import random
+from queue import Queue
 from types import SimpleNamespace
 
 from hypothesis import given
@@ -50,9 +51,10 @@ def test_every_row_comes_out_once_and_nothing_else_is_touched(
         if position in others:
             sent += message(*others[position])
     received = io.BufferedReader(Trickle(sent + message(b"c", b""), seed), 8192)
-    out, rest = io.BytesIO(), []
+    blocks: Queue[bytes] = Queue()
+    rest = []
 
-    taken = _Rows(SimpleNamespace(_sock=received), out)
+    taken = _Rows(SimpleNamespace(_sock=received), blocks)
     while (code := received.read(1)) != b"c":  # as the driver does it
         body = received.read(int.from_bytes(received.read(4), "big") - 4)
         if code == b"d":
@@ -60,5 +62,10 @@ def test_every_row_comes_out_once_and_nothing_else_is_touched(
         else:
             rest.append((code, body))
 
-    assert out.getvalue() == b"".join(rows)
+    taken.flush()
+    out = [blocks.get() for _ in range(blocks.qsize())]
+
+    assert b"".join(out) == b"".join(rows)
+    assert all(block.endswith(b"\n") for block in out)
+    assert len(out) == (sum(map(len, rows)) > 0)
     assert rest == [other for position, other in sorted(others.items()) if position < len(rows)]
