@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pg8000.native import identifier
 
 from functions.common.copy import array, copy_out, set_values, value
+from functions.common.errors import LogCorrupted
 from functions.load.star import StarTable
 
 # Types of the warehouse whose every value the Arrow type of our rows can hold.
@@ -45,8 +46,10 @@ def sort_out(
 ) -> SortedOut:
     """Compare rows (one at least) with the newest records of their business ids, the column `key`.
 
-    Each column of `rows` is one chunk.
+    Each column of `rows` is one chunk. Raises LogCorrupted for rows that transform would not have
+    written.
     """
+    _require_keys(table, key, rows)
     places = _Places(rows[key].chunk(0))
     if not places.are_unique:
         return SortedOut(rows.slice(0, 0), rows)  # one may be the newest record of another
@@ -94,6 +97,16 @@ class _Places:
 
     def _distance(self, keys: pa.Array) -> pa.Array:
         return pc.subtract(keys.cast(pa.int64()), self.lowest)
+
+
+def _require_keys(table: StarTable, key: str, rows: pa.Table) -> None:
+    names = rows.column_names
+    is_table = len(set(names)) == len(names) and key in names
+    if not (is_table and pa.types.is_integer(rows[key].type) and rows[key].null_count == 0):
+        raise LogCorrupted(
+            f"rows of {table.name} in the processed bucket have no {key} of their own: which "
+            "version of transform wrote them?"
+        )
 
 
 def _readable(table: StarTable, schema: pa.Schema) -> bool:
