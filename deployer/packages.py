@@ -31,7 +31,7 @@ PLATFORMS = ("manylinux_2_28", "manylinux2014")
 BORROWED = {
     "reconcile": (
         *("extract/__init__.py", "extract/columns.py", "extract/snapshot.py"),
-        *("load/__init__.py", "load/apply.py", "load/star.py"),
+        *("load/__init__.py", "load/stage.py", "load/star.py"),
         *("transform/__init__.py", "transform/checks.py", "transform/star.py"),
         "transform/values.py",
     )

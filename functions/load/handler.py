@@ -23,17 +23,13 @@ from functions.common.parquet import read_parts, read_rows
 from functions.common.settings import required, switched_on
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
-from functions.load.apply import (
-    SESSION_PARAMETERS,
-    insert_fact,
-    stage_of,
-    upsert_dimension,
-)
+from functions.load.apply import insert_fact, upsert_dimension
 from functions.load.calendar import Calendar
 from functions.load.ddl import make_missing_tables
 from functions.load.deletions import Deletions, deletions_of, make_deletions
 from functions.load.markers import marker_log
 from functions.load.notices import notice
+from functions.load.stage import SESSION_PARAMETERS, stage_of
 from functions.load.star import DIMENSIONS, FACTS, Star, inspect_star
 from functions.load.views import make_views
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from pg8000.native import identifier
 
 from functions.common.copy import copy_in
-from functions.load.apply import Stage
+from functions.load.stage import Stage
 
 EXAMPLES = 5  # keys that are shown of each kind
 

@@ -24,8 +24,8 @@ from functions.common.totesys import TABLES
 from functions.extract.columns import Columns, read_columns
 from functions.extract.snapshot import SESSION_PARAMETERS as SOURCE_PARAMETERS
 from functions.extract.snapshot import snapshot_of
-from functions.load.apply import SESSION_PARAMETERS as WAREHOUSE_PARAMETERS
-from functions.load.apply import stage_of
+from functions.load.stage import SESSION_PARAMETERS as WAREHOUSE_PARAMETERS
+from functions.load.stage import stage_of
 from functions.load.star import Star, inspect_star
 from functions.reconcile.compare import Comparison, compare
 from functions.reconcile.expect import Expected

@@ -288,3 +288,23 @@ def test_symbol_tables_are_cut_from_libraries() -> None:
 def test_other_files_are_not_cut() -> None:
     """Libraries of macOS, and scripts of a linker, stay as they are."""
     assert without_symbols(b"\xcf\xfa\xed\xfe and so on") == b"\xcf\xfa\xed\xfe and so on"
+
+
+@pytest.mark.parametrize("function", ["extract", "transform", "load", "reconcile"])
+def test_a_function_zip_holds_all_modules_of_ours_that_it_imports(
+    function: str, tmp_path: Path
+) -> None:
+    """A module that is borrowed from another function is not forgotten."""
+    with zipfile.ZipFile(io.BytesIO(packages.build_function_zip(function).data)) as archive:
+        archive.extractall(tmp_path)
+    path = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"{path}; import functions.{function}.handler"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
