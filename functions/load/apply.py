@@ -12,7 +12,7 @@ from pg8000.native import identifier
 from functions.common.copy import copy_in
 from functions.common.manifests import Loaded
 from functions.load.calendar import Calendar
-from functions.load.newest import sort_out
+from functions.load.newest import Extent, sort_out
 from functions.load.stage import Stage
 from functions.load.star import DIMENSIONS, FACTS
 
@@ -52,13 +52,16 @@ def insert_fact(
     calendar: Calendar,
 ) -> Loaded:
     """Add the rows that differ from the newest record of their business id, or have none."""
-    table, rows, new = stage.table, 0, 0
+    table, key, extent = stage.table, (DIMENSIONS | FACTS)[stage.table.name], None
+    rows = new = 0
     # There is no index on the business id, and no statistics that can be relied on: a nested loop
     # over the history is never right, and at times what the planner would guess.
     connection.run("SET LOCAL enable_nestloop = off")
     for part in parts:
         calendar.cover(part)
-        found = sort_out(connection, table, (DIMENSIONS | FACTS)[table.name], part)
+        if rows and extent is None:
+            extent = Extent(connection, table, key)
+        found = sort_out(connection, table, key, part, extent)
         columns = [table.column(name) for name in part.column_names]
         if found.new.num_rows:
             copy_in(connection, table.target, columns, found.new.to_batches(ROWS_AT_A_TIME))

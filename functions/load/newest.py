@@ -41,16 +41,45 @@ class SortedOut:
     doubtful: pa.Table
 
 
+class Extent:
+    """The business ids of a fact table, from the lowest to the highest.
+
+    A batch of many parts brings serial ids mostly in their order: those beyond are new, and no
+    part looks through what the parts before it have brought.
+    """
+
+    def __init__(self, connection: pg8000.native.Connection, table: StarTable, key: str) -> None:
+        business_id = identifier(table.column(key))
+        [[self._lowest, self._highest]] = connection.run(
+            f"SELECT min({business_id}), max({business_id}) FROM {table.target}"
+        )
+
+    def is_beyond(self, lowest: int, highest: int) -> bool:
+        """Tell whether ids are outside, and count them in from now on."""
+        if self._lowest is None:
+            self._lowest, self._highest = lowest, highest
+            return True
+        beyond = lowest > self._highest or highest < self._lowest
+        self._lowest, self._highest = min(self._lowest, lowest), max(self._highest, highest)
+        return bool(beyond)
+
+
 def sort_out(
-    connection: pg8000.native.Connection, table: StarTable, key: str, rows: pa.Table
+    connection: pg8000.native.Connection,
+    table: StarTable,
+    key: str,
+    rows: pa.Table,
+    extent: Extent | None = None,
 ) -> SortedOut:
     """Compare rows (one at least) with the newest records of their business ids, the column `key`.
 
-    Each column of `rows` is one chunk. Raises LogCorrupted for rows that transform would not have
-    written.
+    Each column of `rows` is one chunk; rows beyond `extent`, if it is known, are new without a
+    look. Raises LogCorrupted for rows that transform would not have written.
     """
     _require_keys(table, key, rows)
     places = _Places(rows[key].chunk(0))
+    if extent and extent.is_beyond(places.lowest, places.highest) and places.are_unique:
+        return SortedOut(rows, rows.slice(0, 0))
     if not places.are_unique:
         return SortedOut(rows.slice(0, 0), rows)  # one may be the newest record of another
     compared = rows.select(rows.column_names if _readable(table, rows.schema) else [key])

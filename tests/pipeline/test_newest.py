@@ -2,6 +2,8 @@
 
 import pytest
 
+from functions.common import parquet
+from functions.common.parquet import PartWriter
 from local.connection import connect
 from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import current, expected, history, records
@@ -67,3 +69,29 @@ def test_a_state_that_comes_back_is_a_new_record(functions: Functions) -> None:
     told = history(functions.warehouse, "fact_sales_order", 5)
     assert len(told) == 3
     assert told[0] == told[2] == first
+
+
+def test_a_batch_of_many_parts_is_loaded_as_one(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the parts before have brought, and what was there before them, is known to each part."""
+    monkeypatch.setattr(PartWriter.__init__, "__defaults__", (20,))
+    monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 20)
+    functions.run()
+    parts = [key for key in functions.keys(functions.processed) if key.startswith("fact_payment/")]
+    assert len(parts) > 10
+    assert current(functions.warehouse) == expected(functions.source)
+
+    before = records(functions.warehouse)
+    replay(functions, 1)
+    assert records(functions.warehouse) == before
+
+    # In the order of the table the ids now go up, down and up again.
+    shift(functions, "UPDATE payment SET paid = NOT paid WHERE payment_id % 3 = 0")
+    shift(functions, "UPDATE payment SET paid = NOT paid WHERE payment_id % 3 = 1")
+    functions.run()
+    replay(functions, 2)
+    assert current(functions.warehouse) == expected(functions.source)
+    third = before["fact_payment"] // 3
+    added = records(functions.warehouse)["fact_payment"] - before["fact_payment"]
+    assert 2 * third <= added <= 2 * third + 2
