@@ -6,6 +6,7 @@ and the plots from it.
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -79,7 +80,8 @@ def _report(path: Path, peers: Path | None) -> None:
     results = Results.read(path)
     page = path.with_suffix(".md")
     if peers:
-        drawn = run_peer(peers, "plots.draw", {"path": str(path)}, path.parent)
+        with tempfile.TemporaryDirectory() as scratch:
+            drawn = run_peer(peers, "plots.draw", {"path": str(path)}, Path(scratch))
         say(f"{drawn.rows} plots in {path.parent}")
     page.write_text(report.render(results, sorted(path.parent.glob(f"{path.stem}-*.png"))))
     say(f"report in {page}")
