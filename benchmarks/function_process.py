@@ -10,7 +10,6 @@ import importlib
 import json
 import sys
 import time
-import traceback
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -62,12 +61,7 @@ def _invoke(handler: Any, use: str, event: dict[str, Any], cold: dict[str, float
         rows = result.get("rows", {})
         return sum(rows.values()) if isinstance(rows, dict) else 0
 
-    try:
-        took = measured(work)
-    except Exception:
-        # It goes to whoever waits for the answer, who fails with it.
-        return {"error": traceback.format_exc(limit=-8)}
-    return took | {"result": result, "process_cpu": cpu_seconds(), **cold}
+    return measured(work) | {"result": result, "process_cpu": cpu_seconds(), **cold}
 
 
 def _make_clients(module: ModuleType) -> None:

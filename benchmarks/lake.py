@@ -4,6 +4,7 @@ import json
 import os
 import subprocess  # nosec B404
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -46,6 +47,7 @@ class FunctionProcess:
     ) -> None:
         self.use = use
         self._databases = databases
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed when it exits
         self._process = subprocess.Popen(  # nosec B603
             [
                 sys.executable,
@@ -58,7 +60,7 @@ class FunctionProcess:
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
         )
 
@@ -69,6 +71,7 @@ class FunctionProcess:
     def __exit__(self, *exception: object) -> None:
         """End the process."""
         self._process.communicate()
+        self._errors.close()
 
     def call(self, event: Mapping[str, Any] | None = None) -> Call:
         """Invoke the function; raise BenchmarkError with its traceback when it fails."""
@@ -78,9 +81,11 @@ class FunctionProcess:
         self._process.stdin.write(json.dumps(event or {}) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
-        answer: dict[str, Any] = json.loads(line) if line else {"error": "its process ended"}
-        if "error" in answer:
-            raise BenchmarkError(f"{self.use} failed: {answer['error']}")
+        if not line:
+            self._process.wait()
+            self._errors.seek(0)
+            raise BenchmarkError(f"{self.use} failed: {self._errors.read()[-3000:]}")
+        answer: dict[str, Any] = json.loads(line)
         after = self._databases.cpu_seconds()
         used = None if before is None or after is None else round(after - before, 2)
         return Call(

@@ -2,8 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,39 +10,16 @@ import pytest
 
 import deploy
 from deployer.changes import Change
-from deployer.costs import monthly_cost
 from deployer.pipeline import Run
-from deployer.settings import Settings
-from deployer.status import Status
-
-SETTINGS = {
-    "SOURCE_DATABASE_URL": "postgresql://reader:s3cret@db.example.com/totesys",
-    "WAREHOUSE_DATABASE_URL": "postgresql://loader:s3cret@db.example.com/warehouse",
-}
-COSTS = monthly_cost(Settings.read(SETTINGS))
-ACCOUNT = SimpleNamespace(id="123456789012", region="eu-west-2", endpoint=None)
-WHO = "account 123456789012, region eu-west-2, stage dev"
-IN_NO_TIME = "       0.0 s"
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    """Return a function that runs a command in an empty folder: exit status, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "environ", {})
-    monkeypatch.setattr("deploy.account.connect", lambda *_, **__: ACCOUNT)
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = deploy.main(arguments)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
+from tests.unit.conftest import (
+    ACCOUNT,
+    COSTS,
+    IN_NO_TIME,
+    SETTINGS,
+    WHO,
+    Command,
+    running,
+)
 
 
 def deploying(monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
@@ -60,12 +35,6 @@ def deploying(monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
 
     monkeypatch.setattr(deploy, "Deployer", deployer)
     monkeypatch.setattr("deploy.sns.unconfirmed", lambda *_: [])
-
-
-def running(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    """Let a run of the pipeline bring this."""
-    again = SimpleNamespace(run=lambda: run, replay=lambda batch: replace(run, batch=batch + 1))
-    monkeypatch.setattr(deploy, "Pipeline", lambda *_: again)
 
 
 CREATED = Change("bucket", "totesys-etl-dev-code", "created", {"tags": (None, {"project": "p"})})
@@ -168,60 +137,6 @@ def test_plan_as_json(command: Command, monkeypatch: pytest.MonkeyPatch) -> None
         assert (status, json.loads(out)) == (3, document)
 
 
-def test_run_tells_what_it_brought(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run needs the account alone, no database URL, and tells rows by table."""
-    brought = Run(
-        batch=7,
-        rows={"sales_order": 1200},
-        quarantined={"sales_order": 1},
-        loaded={"fact_sales_order": 1199},
-    )
-    running(monkeypatch, brought)
-
-    assert command("run") == (
-        0,
-        (
-            "batch 7                                             rows\n"
-            "sales_order       changed in the source            1,200\n"
-            "sales_order       in quarantine                        1\n"
-            "fact_sales_order  new or updated in the warehouse  1,199\n"
-        ),
-        f"{WHO}\n",
-    )
-
-
-def test_run_without_news(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that found nothing says so; as JSON the batch is null."""
-    running(monkeypatch, Run(seconds={"extract": 0.1}))
-
-    assert command("run")[:2] == (0, "nothing new in the source\n")
-    status, out, _ = command("run", "--json")
-    assert (status, json.loads(out)) == (
-        0,
-        {
-            "batch": None,
-            "rows": {},
-            "loaded": {},
-            "quarantined": {},
-            "stopped": {},
-            "seconds": {"extract": 0.1},
-        },
-    )
-
-
-def test_a_run_that_left_a_table_out_fails(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A table that could not be read is named, and the exit status is not 0."""
-    running(monkeypatch, Run(stopped={"staff": "table staff is not in schema public"}))
-
-    assert command("run") == (
-        1,
-        "nothing new in the source\n",
-        f"{WHO}\nleft out: table staff is not in schema public\n",
-    )
-
-
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -315,71 +230,3 @@ def test_an_unconfirmed_address_is_pointed_out(
     assert command()[2].splitlines()[-1] == (
         "no alarm reaches team@example.com before the link in the e-mail from AWS is opened"
     )
-
-
-def test_replay_names_the_new_batch(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rows of batch 6 come again as the next one."""
-    running(monkeypatch, Run(batch=6, rows={"sales_order": 2}, loaded={"fact_sales_order": 1}))
-
-    assert command("replay", "6") == (
-        0,
-        (
-            "batch 7                                            rows\n"
-            "sales_order       changed in the source               2\n"
-            "fact_sales_order  new or updated in the warehouse     1\n"
-        ),
-        f"{WHO}\n",
-    )
-
-
-@pytest.mark.parametrize("agrees", [True, False])
-def test_reconcile_shows_each_table(
-    command: Command, monkeypatch: pytest.MonkeyPatch, agrees: bool
-) -> None:
-    """The exit status is 0 only if all agree, and keys say where to look."""
-    apart = 0 if agrees else 2
-    table = {
-        "source": 20,
-        "warehouse": 20,
-        "missing": 0,
-        "different": apart,
-        "extra": 0,
-        "examples": {} if agrees else {"different": [3, 5]},
-        "error": None,
-    }
-    found = {"agrees": agrees, "tables": {"dim_staff": table}, "seconds": 1.0}
-    reconciling = SimpleNamespace(reconcile=lambda: found)
-    monkeypatch.setattr(deploy, "Pipeline", lambda *_: reconciling)
-
-    status, out, _ = command("reconcile")
-
-    assert status == (0 if agrees else 1)
-    assert [line.split() for line in out.splitlines()] == [
-        ["star", "table", "source", "warehouse", "missing", "different", "extra", "such", "as"],
-        ["dim_staff", "20", "20", "0", str(apart), "0", *([] if agrees else ["3,", "5"])],
-    ]
-    assert json.loads(command("reconcile", "--json")[1]) == found
-
-
-def test_a_status_of_nothing_deployed_fails(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Asking how a pipeline is that is not there is told so, in the exit status too."""
-    nothing = Status(
-        is_deployed=False,
-        functions={},
-        batches={},
-        source_to_warehouse=None,
-        snapshot_age=None,
-        quarantine={},
-        stopped={},
-        schemas={},
-        alarms={},
-        failed_events=None,
-        unconfirmed=[],
-        hours_left=None,
-    )
-    monkeypatch.setattr(deploy, "read_status", lambda *_: nothing)
-
-    assert command("status")[0] == 1
-    assert json.loads(command("status", "--json")[1])["is_deployed"] is False
