@@ -5,6 +5,7 @@ What is read is what was written, or an error: a manifest knows the digest of ea
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 
@@ -25,7 +26,8 @@ class PartWriter:
     """Write the rows of one table of a batch as one or more Parquet objects.
 
     Nothing is written when there are no rows. A part number that is taken, by a run that died or
-    by one that runs now, is passed over: an object is never written twice.
+    by one that runs now, is passed over: an object is never written twice. A thread of its own
+    puts a part into the bucket while the next one is made.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class PartWriter:
         self._rows_per_part = rows_per_part
         self._number = 0
         self._part: _Part | None = None
+        self._thread = ThreadPoolExecutor(1)
+        self._on_its_way: Future[DataFile] | None = None
         self._files: list[DataFile] = []
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
@@ -51,26 +55,35 @@ class PartWriter:
             self._part = _Part(rows.schema)
         self._part.write(rows)
         if self._part.rows >= self._rows_per_part:
-            self._finish_part(self._part)
+            self.flush()
+
+    def flush(self) -> None:
+        """Begin to put what there is into the bucket, and do not wait for it."""
+        if self._part is not None:
+            self._arrive()  # no more than one at a time, so that memory holds no more
+            self._on_its_way = self._thread.submit(self._put, self._part)
+            self._part = None
 
     def close(self) -> list[DataFile]:
         """Write what is left and return the objects, in order."""
-        if self._part is not None:
-            self._finish_part(self._part)
+        self.flush()
+        self._arrive()
+        self._thread.shutdown()
         return self._files
 
-    def _finish_part(self, part: "_Part") -> None:
-        body = part.finish()
-        self._files.append(DataFile(self._put(body), part.rows, digest(body)))
-        self._part = None
+    def _arrive(self) -> None:
+        if self._on_its_way is not None:
+            self._files.append(self._on_its_way.result())
+            self._on_its_way = None
 
-    def _put(self, body: bytes) -> str:
+    def _put(self, part: "_Part") -> DataFile:
         table, day, batch = self._name
+        body = part.finish()
         while True:
             self._number += 1
             key = KEY_FORM.format(table=table, day=day, batch=batch, part=self._number)
             if self._bucket.put_new(key, body):
-                return key
+                return DataFile(key, part.rows, digest(body))
 
 
 class _Part:
@@ -80,7 +93,15 @@ class _Part:
         self.rows = 0
         self._sink = pa.BufferOutputStream()
         self._writer = pq.ParquetWriter(
-            self._sink, schema, compression="zstd", use_dictionary=False
+            self._sink,
+            schema,
+            compression="zstd",
+            use_dictionary=False,
+            # Keys, stamps and prices as differences: less to compress, and quicker to read.
+            store_decimal_as_integer=True,
+            column_encoding={
+                field.name: "DELTA_BINARY_PACKED" for field in schema if _is_number(field.type)
+            },
         )
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
@@ -92,6 +113,13 @@ class _Part:
         self._writer.close()
         body: bytes = self._sink.getvalue().to_pybytes()
         return body
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    """Tell whether Parquet stores a type as an integer of 32 or 64 bits."""
+    if pa.types.is_decimal(kind):
+        return int(kind.precision) <= 18
+    return bool(pa.types.is_integer(kind) or pa.types.is_temporal(kind))
 
 
 def read_rows(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.RecordBatch]:

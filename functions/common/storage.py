@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CLIENT_CONFIG = Config(
-    connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 6}
+    connect_timeout=5,
+    read_timeout=60,
+    retries={"mode": "standard", "total_max_attempts": 6},
+    max_pool_connections=16,  # all tables of a batch may be on their way at once
 )
 
 # S3 answers 409 when two conditional writes of one key overlap, and asks for another try.

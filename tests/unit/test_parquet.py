@@ -1,11 +1,13 @@
 """The Parquet objects of a batch: bounded parts, never written twice, none without rows."""
 
+import threading
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from functions.common.manifests import DataFile
 from functions.common.parquet import ROWS_PER_GROUP, PartWriter, read_rows
@@ -18,6 +20,13 @@ def rows(first: int, count: int) -> pa.RecordBatch:
     numbers = list(range(first, first + count))
     amounts = pa.array([Decimal(number) for number in numbers], pa.decimal128(10, 2))
     return pa.record_batch({"id": pa.array(numbers, pa.int32()), "amount": amounts})
+
+
+class BrokenBucket(FakeBucket):
+    """A bucket that is out of reach."""
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        raise ConnectionError("no bucket")
 
 
 def writer(bucket: FakeBucket, rows_per_part: int = 10) -> PartWriter:
@@ -51,17 +60,40 @@ def test_rows_are_read_as_they_were_written() -> None:
 
 
 def test_parts_are_of_bounded_size() -> None:
-    """A part is closed as soon as it has its rows, so memory never holds more than one."""
+    """A part goes as soon as it has its rows, so memory holds one in the making and one going."""
     bucket = FakeBucket()
     parts = writer(bucket, rows_per_part=10)
     for first in range(0, 32, 4):
         parts.write(rows(first, 4))
-        assert sum(pq.read_metadata(pa.BufferReader(body)).num_rows
-                   for body in bucket.objects.values()) == (first + 4) // 12 * 12  # fmt: skip
+        there = sum(
+            pq.read_metadata(pa.BufferReader(body)).num_rows for body in [*bucket.objects.values()]
+        )
+        made = (first + 4) // 12 * 12
+        assert made - 12 <= there <= made
     files = parts.close()
 
     assert named(files) == [(key(1), 12), (key(2), 12), (key(3), 8)]
     assert [row["id"] for row in contents(bucket, files)] == list(range(32))
+
+
+def test_an_object_that_cannot_be_put_is_an_error_of_whoever_writes() -> None:
+    """It happens in a thread, and is raised here, at the latest at the end."""
+    parts = writer(BrokenBucket())
+    parts.write(rows(0, 4))
+    parts.flush()
+
+    with pytest.raises(ConnectionError, match="no bucket"):
+        parts.close()
+
+
+def test_no_thread_is_left() -> None:
+    """A warm function has after a batch what it had before."""
+    before = threading.active_count()
+    parts = writer(FakeBucket())
+    parts.write(rows(0, 4))
+    parts.close()
+
+    assert threading.active_count() == before
 
 
 def test_a_whole_table_is_written_too() -> None:
