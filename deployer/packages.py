@@ -30,7 +30,7 @@ PLATFORMS = ("manylinux_2_28", "manylinux2014")
 # all use is in `common`.
 BORROWED = {
     "reconcile": (
-        *("extract/__init__.py", "extract/columns.py", "extract/snapshot.py"),
+        *("extract/__init__.py", "extract/columns.py", "extract/snapshot.py", "extract/unfit.py"),
         *("load/__init__.py", "load/stage.py", "load/star.py"),
         *("transform/__init__.py", "transform/checks.py", "transform/star.py"),
         "transform/values.py",

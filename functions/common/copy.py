@@ -5,7 +5,7 @@ COPY takes no bind parameters, so values reach a query as settings of the transa
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from queue import Queue
 
@@ -50,8 +50,34 @@ def array(numbers: Iterable[int]) -> str:
     return "{" + ",".join(map(str, numbers)) + "}"
 
 
+def read_csv(block: bytes, schema: pa.Schema) -> list[pa.RecordBatch]:
+    """Parse whole rows of PostgreSQL's CSV; raise pa.ArrowInvalid for a value of another type."""
+    rows: pa.Table = csv.read_csv(
+        pa.BufferReader(block),
+        csv.ReadOptions(column_names=schema.names, block_size=len(block) + 1, use_threads=False),
+        csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        _exact(schema),
+    )
+    return list(rows.to_batches())
+
+
+def _exact(schema: pa.Schema) -> csv.ConvertOptions:
+    """Return the options that read PostgreSQL's CSV as `schema`, NULL and '' apart."""
+    return csv.ConvertOptions(
+        column_types=schema,
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        true_values=["t"],
+        false_values=["f"],
+    )
+
+
 def copy_out(
-    connection: pg8000.native.Connection, query: str, schema: pa.Schema
+    connection: pg8000.native.Connection,
+    query: str,
+    schema: pa.Schema,
+    parse: Callable[[bytes, pa.Schema], list[pa.RecordBatch]] = read_csv,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a query, typed as `schema` says, while they come in.
 
@@ -63,7 +89,7 @@ def copy_out(
         receiving = pool.submit(_receive, connection, query, blocks)
         try:
             while block := blocks.get():
-                yield from _parse(block, schema)
+                yield from parse(block, schema)
         except BaseException as error:
             # A connection in the middle of COPY can do nothing else, not even roll back.
             while blocks.get():
@@ -101,9 +127,9 @@ class _Rows:
     buffer at once. https://www.postgresql.org/docs/current/protocol-message-formats.html
     """
 
-    # How a message of less than 64 kB begins. Text in UTF-8 holds no NUL, and every other message
+    # The head of a message of less than 64 kB. Text in UTF-8 holds no NUL, and every other message
     # does: this splits what was received into rows if no NUL is left in them.
-    _HEAD = b"d\0\0"
+    _HEAD = re.compile(rb"d\0\0..", re.DOTALL)
 
     def __init__(self, connection: pg8000.native.Connection, blocks: Queue[bytes]) -> None:
         self._received = connection._sock
@@ -115,19 +141,20 @@ class _Rows:
         """Take a row, and the rows of all messages that are in the driver's buffer as a whole."""
         self._add(row)
         received = self._received.peek()[: 1 << 16]  # no longer message can be whole in so little
-        if not received.startswith(self._HEAD):
+        if not self._HEAD.match(received):
             return
-        _, *messages = received.split(self._HEAD)
-        last = messages.pop()
-        taken = len(received) - len(self._HEAD) - len(last)
-        length = int.from_bytes(last[:2], "big") - 2  # of what follows the head, without its 4
-        if 2 <= length <= len(last):
-            messages.append(last[:length])
-            taken += len(self._HEAD) + length
-        rows = b"".join([message[2:] for message in messages])
-        if b"\0" not in rows:
+        _, *rows, last = self._HEAD.split(received)
+        taken = len(received) - len(last)
+        length = int.from_bytes(received[taken - 2 : taken], "big") - 4
+        if length <= len(last):
+            rows.append(last[:length])
+            taken += length
+        else:
+            taken -= 5  # its head stays with it
+        whole = b"".join(rows)
+        if b"\0" not in whole:
             self._received.read(taken)
-            self._add(rows)
+            self._add(whole)
 
     def _add(self, rows: bytes) -> None:
         self._rows.append(rows)
@@ -140,28 +167,6 @@ class _Rows:
         if self._bytes:
             self._blocks.put(b"".join(self._rows))
             self._rows, self._bytes = [], 0
-
-
-def _parse(block: bytes, schema: pa.Schema) -> list[pa.RecordBatch]:
-    rows: pa.Table = csv.read_csv(
-        pa.BufferReader(block),
-        csv.ReadOptions(column_names=schema.names, block_size=len(block) + 1, use_threads=False),
-        csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-        _exact(schema),
-    )
-    return list(rows.to_batches())
-
-
-def _exact(schema: pa.Schema) -> csv.ConvertOptions:
-    """Return the options that read PostgreSQL's CSV as `schema`, NULL and '' apart."""
-    return csv.ConvertOptions(
-        column_types=schema,
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-        true_values=["t"],
-        false_values=["f"],
-    )
 
 
 def copy_in(

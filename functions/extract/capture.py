@@ -58,17 +58,20 @@ def capture(
         plans = plan_tables(connection, snapshot, before)
         stopped = {plan.name: plan.error for plan in plans.values() if plan.error is not None}
         registry = register(connection, plans, before, snapshot.source.snapshot_at)
-        found = survey(connection, plans.values())
-        if not (registry.is_news or _anything_new(found, known)):
+        readable = [plan for plan in plans.values() if plan.error is None]
+        found = survey(connection, [plan for plan in readable if not plan.is_whole])
+        if not (registry.is_news or _anything_new(readable, found, known)):
             return Captured(None, stopped)
         rows = BatchRows(connection, plans, bucket, newest + 1, snapshot.source.snapshot_at.date())
         keys = dict(known)
-        for name, seen in found.items():  # parents come before the facts that name them
-            if seen.changed:
-                rows.copy_changed(plans[name], keys)
-            keys[name] = rows.keys_now(plans[name], seen, known.get(name, {}))
+        for plan in readable:  # parents come before the facts that name them
+            seen = found.get(plan.name)
+            if seen is None or seen.changed:
+                rows.copy_changed(plan, keys)
+            keys[plan.name] = rows.keys_now(plan, seen, known.get(plan.name, {}))
         for join in JOINS:
             rows.copy_companions(join)
+        rows.flush()
     tables = {
         name: _stopped(plan)
         if plan.error
@@ -95,8 +98,10 @@ def capture(
     return Captured(manifest, stopped)
 
 
-def _anything_new(found: dict[str, Survey], known: dict[str, KeySet]) -> bool:
-    return any(
+def _anything_new(
+    plans: list[TablePlan], found: dict[str, Survey], known: dict[str, KeySet]
+) -> bool:
+    return any(plan.is_whole for plan in plans) or any(
         seen.changed or keysets.changed_buckets(known.get(name, {}), seen.digests)
         for name, seen in found.items()
     )

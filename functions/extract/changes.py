@@ -71,10 +71,13 @@ def changed(table: str, position: Since | None) -> str:
     return condition
 
 
-def recent_xid(snapshot: Snapshot) -> str:
-    """Return the SQL for a row's xmin where it is at or above the new horizon, NULL elsewhere."""
+def recent_xid(snapshot: Snapshot) -> str | None:
+    """Return the SQL for a row's xmin where it is at or above the new horizon, NULL elsewhere.
+
+    Returns None when nothing was under way, and so nothing is above.
+    """
     if snapshot.horizon == snapshot.end:
-        return "NULL::bigint"  # nothing was under way, so nothing is above
+        return None
     recent = f"age(xmin) BETWEEN 0 AND age({value('horizon', 'xid')})"
     return f"CASE WHEN {recent} THEN xmin::text::bigint END"
 

@@ -1,7 +1,6 @@
 """The columns of the source tables: what they are today, how Arrow holds them, and drift.
 
-Every column of a table is carried, also one that the star does not know. Values that Arrow cannot
-hold (NaN, infinity) travel as text in `_unfit`, so that no row stops a batch.
+Every column of a table is carried, also one that the star does not know.
 """
 
 import hashlib
@@ -12,15 +11,16 @@ from typing import Any
 
 import pg8000.native
 import pyarrow as pa
-from pg8000.native import identifier, literal
+from pg8000.native import identifier
 
 from functions.common.totesys import Family, Table
+from functions.extract.unfit import UNFIT
 
 SCHEMA = "public"
 Types = tuple[tuple[str, str], ...]
 
 # What rows get on their way to the star and to the quarantine.
-OWN_COLUMNS = ("_unfit", "_xid", "_batch", "_reason")
+OWN_COLUMNS = (UNFIT, "_xid", "_batch", "_reason")
 
 _FAMILIES: dict[Family, re.Pattern[str]] = {
     "integer": re.compile(r"smallint|integer|bigint"),
@@ -69,9 +69,9 @@ class Columns:
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of the table's rows, `_unfit` last."""
+        """The Arrow schema of the table's rows, and `_unfit` for values that it cannot hold."""
         fields = [(carried_name(name), arrow_type(sql_type)) for name, sql_type in self.types]
-        return pa.schema([*fields, ("_unfit", pa.string())])
+        return pa.schema([*fields, (UNFIT, pa.string())])
 
     def drift(self) -> str | None:
         """Say why the star cannot be made from this table, or return None when it can."""
@@ -92,15 +92,8 @@ class Columns:
         return None
 
     def select_list(self) -> str:
-        """Return the SQL that selects the row as `schema` has it."""
-        unfit = {name: test for name, kind in self.types if (test := _unfit_test(name, kind))}
-        items = [
-            f"CASE WHEN NOT {unfit[name]} THEN {identifier(name)} END"
-            if name in unfit
-            else f"{identifier(name)}"
-            for name, _ in self.types
-        ]
-        return ", ".join([*items, _unfit_object(unfit)])
+        """Return the SQL that selects the row as `schema` has it, without `_unfit`."""
+        return ", ".join(identifier(name) for name, _ in self.types)
 
 
 def read_columns(
@@ -184,30 +177,3 @@ def arrow_type(sql_type: str) -> pa.DataType:
     if stamp := re.fullmatch(r"timestamp(?:\((\d)\))? without time zone", sql_type):
         return pa.timestamp("ms" if stamp[1] and int(stamp[1]) <= 3 else "us")
     return pa.string()
-
-
-def _unfit_test(column: str, sql_type: str) -> str | None:
-    """Return the SQL that is true for values that the column's Arrow type cannot hold."""
-    name, arrow = identifier(column), arrow_type(sql_type)
-    if pa.types.is_decimal(arrow):
-        return f"({name} = 'NaN')"
-    if pa.types.is_timestamp(arrow):
-        # Also keeps to the years that a date of the warehouse and of Python can have.
-        return f"({name} < '0001-01-01' OR {name} >= '10000-01-01')"
-    return None
-
-
-def _unfit_object(unfit: dict[str, str]) -> str:
-    """Return the SQL of a JSON object {column: text} with the unfit values, NULL without any."""
-    if not unfit:
-        return "NULL::text"
-    names = ", ".join(literal(name) for name in unfit)
-    texts = ", ".join(
-        f"CASE WHEN {test} THEN {identifier(name)}::text END" for name, test in unfit.items()
-    )
-    either = " OR ".join(unfit.values())
-    # Arrays, since a function takes no more than 100 arguments.
-    return (
-        f"CASE WHEN {either} THEN"
-        f" jsonb_strip_nulls(jsonb_object(ARRAY[{names}], ARRAY[{texts}]))::text END"
-    )

@@ -5,6 +5,7 @@ computes in one scan: only buckets whose digest has changed are looked at key by
 serial keys take 1.3 MB.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from pg8000.native import identifier
 from functions.common.errors import LogCorrupted
 from functions.common.parquet import digest, opened
 from functions.common.storage import Bucket
+from functions.extract.keyhash import hash_halves
 
 SHIFT = 12
 SIZE = 1 << SHIFT
@@ -53,6 +55,36 @@ def digest_columns(key: str) -> str:
     """Return the SQL of a bucket's number, rows and sum, for a query grouped by the first."""
     name = identifier(key)
     return f"{name} >> {SHIFT}, count(*), sum(hashint8extended({name}, 0))::text"
+
+
+class KeySetBuilder:
+    """The key set of a table that is read whole, made from the keys as they come."""
+
+    def __init__(self) -> None:
+        self._bits: dict[int, int] = {}
+        self._rows: Counter[int] = Counter()
+        self._sums: Counter[int] = Counter()
+
+    def add(self, keys: pa.Array) -> None:
+        """Add keys (integers)."""
+        keys = keys.cast(pa.int64())
+        for number, bits in bits_by_bucket(keys).items():
+            self._bits[number] = self._bits.get(number, 0) | bits
+        upper, lower = hash_halves(keys)
+        hashes = {"bucket": pc.shift_right(keys, SHIFT), "upper": upper, "lower": lower}
+        by_bucket = pa.table(hashes).group_by("bucket", use_threads=False)
+        for row in by_bucket.aggregate(
+            [([], "count_all"), ("upper", "sum"), ("lower", "sum")]
+        ).to_pylist():
+            self._rows[row["bucket"]] += row["count_all"]
+            self._sums[row["bucket"]] += (row["upper_sum"] << 32) + row["lower_sum"]
+
+    def key_set(self) -> KeySet:
+        """Return the set, with the digests that `digest_columns` gives."""
+        return {
+            number: KeyBucket(Digest(self._rows[number], str(self._sums[number])), bits)
+            for number, bits in self._bits.items()
+        }
 
 
 def bits_by_bucket(keys: pa.Array) -> dict[int, int]:

@@ -1,9 +1,9 @@
 """Decide how each table of the source is read in this batch, before any row is."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pg8000.native
+import pyarrow as pa
 from pg8000.native import identifier, literal
 
 from functions.common.manifests import IngestionManifest, TableCapture
@@ -21,14 +21,14 @@ class TablePlan:
 
     `since` is None for a table that is read whole; `error` says why a table is left out; `before`
     is where it stood, None if that means nothing here; `recent_xid` is the SQL of a row's
-    transaction, if that is at or above the new horizon.
+    transaction, if that is at or above the new horizon, and None when none can be.
     """
 
     columns: Columns
     since: Since | None
     error: str | None
     before: TableCapture | None
-    recent_xid: str
+    recent_xid: str | None
 
     @property
     def name(self) -> str:
@@ -56,16 +56,27 @@ class TablePlan:
         )
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all rows are read: there is no telling which have changed."""
+        return self.since is None
+
+    @property
     def changed(self) -> str:
         """The SQL condition that is true for the rows that changed."""
         return changes.changed(self.name, self.since)
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of `rows`: that of the columns, and `_xid` unless none is recent."""
+        schema = self.columns.schema
+        return schema if self.recent_xid is None else schema.append(pa.field("_xid", pa.int64()))
+
     def rows(self, condition: str) -> str:
-        """Return the query for the rows, as `columns.schema` has them, and their `_xid`."""
-        return (
-            f"SELECT {self.columns.select_list()}, {self.recent_xid}"
-            f" FROM {self.source} WHERE {condition}"
-        )
+        """Return the query for the rows for which a condition holds, to be parsed as `schema`."""
+        columns = [self.columns.select_list()]
+        if self.recent_xid is not None:
+            columns.append(self.recent_xid)
+        return f"SELECT {', '.join(columns)} FROM {self.source} WHERE {condition}"
 
 
 @dataclass(frozen=True)
@@ -90,9 +101,8 @@ def plan_tables(
     return plans
 
 
-def survey(connection: pg8000.native.Connection, plans: Iterable[TablePlan]) -> dict[str, Survey]:
-    """Scan every table that is not left out, once, in one statement."""
-    plans = [plan for plan in plans if plan.error is None]
+def survey(connection: pg8000.native.Connection, plans: list[TablePlan]) -> dict[str, Survey]:
+    """Scan tables, each once, in one statement."""
     scans = [
         f"SELECT {literal(plan.name)}, {keysets.digest_columns(plan.key)},"
         f" count(*) FILTER (WHERE {plan.changed}) FROM {plan.source} GROUP BY 2"

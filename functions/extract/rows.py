@@ -18,8 +18,8 @@ from functions.common.manifests import DataFile
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.common.totesys import JOINS, Join
-from functions.extract import keysets
-from functions.extract.keysets import KeyBucket, KeySet
+from functions.extract import keysets, unfit
+from functions.extract.keysets import KeyBucket, KeySet, KeySetBuilder
 from functions.extract.parents import MissingParents
 from functions.extract.plan import Survey, TablePlan
 
@@ -34,7 +34,7 @@ class TableRows:
     """What a batch holds of one table so far.
 
     `xids` are the recent transactions whose rows it shows; `links` the values of the columns that
-    join this table to another; `bits` the keys, when the whole table is read.
+    join this table to another; `keys` those of a table that is read whole.
     """
 
     writer: PartWriter
@@ -42,7 +42,7 @@ class TableRows:
     companions: int = 0
     xids: set[int] = field(default_factory=set)
     links: dict[str, set[int]] = field(default_factory=dict)
-    bits: dict[int, int] = field(default_factory=dict)
+    keys: KeySetBuilder = field(default_factory=KeySetBuilder)
 
 
 class BatchRows:
@@ -66,7 +66,10 @@ class BatchRows:
 
     def copy_changed(self, plan: TablePlan, keys: Mapping[str, KeySet]) -> None:
         """Copy the rows of a table that changed; note parents that are not among `keys`."""
-        self.tables[plan.name].changed += self._copy(plan, plan.changed, keys)
+        table = self.tables[plan.name]
+        table.changed += self._copy(plan, plan.changed, keys)
+        if plan.name not in _LINKS:
+            table.writer.flush()  # that is all of it: no companions will come
 
     def copy_companions(self, join: Join) -> None:
         """Copy the unchanged rows that share a star row with a changed one, on either side."""
@@ -91,27 +94,26 @@ class BatchRows:
     ) -> int:
         """Copy the rows for which a condition holds; return how many."""
         table, copied = self.tables[plan.name], 0
-        schema = plan.columns.schema
-        with_xid = schema.append(pa.field("_xid", pa.int64()))
-        for rows in copy_out(self._connection, plan.rows(condition), with_xid):
-            table.writer.write(rows.select(schema.names))
-            table.xids.update(_distinct(rows["_xid"]))
+        carried = plan.columns.schema.names
+        for rows in copy_out(self._connection, plan.rows(condition), plan.schema, unfit.parse):
+            table.writer.write(rows.select(carried))
+            if plan.recent_xid is not None:
+                table.xids.update(_distinct(rows["_xid"]))
             if keys is not None:
                 self.missing.look(plan.columns.table, rows, keys)
             for column in _LINKS.get(plan.name, ()):
                 table.links.setdefault(column, set()).update(_distinct(rows[column]))
-            if plan.since is None:
-                for bucket, bits in keysets.bits_by_bucket(rows[plan.key]).items():
-                    table.bits[bucket] = table.bits.get(bucket, 0) | bits
+            if plan.is_whole:
+                table.keys.add(rows[plan.key])
             copied += rows.num_rows
         return copied
 
-    def keys_now(self, plan: TablePlan, found: Survey, before: KeySet) -> KeySet:
+    def keys_now(self, plan: TablePlan, found: Survey | None, before: KeySet) -> KeySet:
         """Return a table's keys: those of a whole read, or the known ones brought up to date."""
+        if found is None:
+            return self.tables[plan.name].keys.key_set()
         bits = {number: entry.bits for number, entry in before.items()}
-        if plan.since is None and found.changed:
-            bits = self.tables[plan.name].bits
-        elif stale := keysets.changed_buckets(before, found.digests):
+        if stale := keysets.changed_buckets(before, found.digests):
             bits |= self._keys_in(plan, stale)
         return {number: KeyBucket(digest, bits[number]) for number, digest in found.digests.items()}
 
@@ -129,6 +131,11 @@ class BatchRows:
             for bucket, bits in keysets.bits_by_bucket(rows["key"]).items():
                 found[bucket] = found.get(bucket, 0) | bits
         return found
+
+    def flush(self) -> None:
+        """Begin to put all rows into the bucket, those of all tables side by side."""
+        for table in self.tables.values():
+            table.writer.flush()
 
     def write_tombstones(self, plan: TablePlan, keys: list[int]) -> list[DataFile]:
         """Write the keys of deleted rows, in a column of the table's key."""

@@ -15,6 +15,7 @@ from pg8000.native import identifier
 
 from functions.common.copy import copy_out
 from functions.common.totesys import TABLES, Table
+from functions.extract import unfit
 from functions.extract.columns import SCHEMA, Columns
 from functions.transform import checks
 from functions.transform.star import StarMapping
@@ -65,7 +66,7 @@ class Expected:
     def _frames(self, name: str) -> Iterator[DataFrame]:
         columns, table = self._columns[name], TABLES[name]
         query = f"SELECT {columns.select_list()} FROM {identifier(SCHEMA)}.{identifier(name)}"
-        for rows in copy_out(self._source, query, columns.schema):
+        for rows in copy_out(self._source, query, columns.schema, unfit.parse):
             yield _frame(table, rows)
 
 

@@ -153,13 +153,12 @@ def test_values_of_hostile_columns_are_in_the_lake_under_their_names(functions: 
 
     [row] = [row for row in carried(functions, 1, "department") if row["department_id"] == 1]
     ours = " (of the source; the plain name is a column of the pipeline itself)"
+    values = {name + (ours if name.startswith("_") else ""): value for name, _, value in COLUMNS}
+    unfit = {name: value for name, value in values.items() if value in ("NaN", "infinity")}
     expected_row = {
-        name + (ours if name.startswith("_") else ""): {"true": True}.get(value, value)
-        if value not in ("NaN", "infinity")
-        else None
-        for name, _, value in COLUMNS
+        name: None if name in unfit else {"true": True}.get(value, value)
+        for name, value in values.items()
     }
-    unfit = {name: value for name, _, value in COLUMNS if value in ("NaN", "infinity")}
     assert {name: row[name] for name in expected_row} == expected_row
     assert row["_unfit"] is not None
     assert json.loads(row["_unfit"]) == unfit
@@ -219,7 +218,7 @@ def test_a_table_may_have_more_columns_than_a_function_has_arguments(functions: 
 
     assert functions.run()["stopped"] == {}
     [row] = [row for row in carried(functions, 1, "design") if row["design_id"] == 1]
-    assert (row["_unfit"], str(row["amount 299"])) == ('{"amount 7": "NaN"}', "1.50")
+    assert (row["_unfit"], str(row["amount 299"])) == ('{"amount 7":"NaN"}', "1.50")
 
 
 def test_settings_of_the_databases_change_nothing(functions: Functions) -> None:

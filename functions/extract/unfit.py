@@ -1,0 +1,65 @@
+"""Values that Arrow cannot hold: NaN, infinity, and years that no date of the warehouse can have.
+
+They travel as text in `_unfit`, a JSON object {column: text}, so that no row stops a batch. As they
+are rare, rows are parsed as if there were none, and a block that turns out to have some again.
+"""
+
+from functools import reduce
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from functions.common.copy import read_csv
+
+UNFIT = "_unfit"
+
+# As PostgreSQL writes numbers that are none, and stamps that are not of the years 1 to 9999.
+_UNFIT_TEXT = r"^NaN$|^-?infinity$| BC$|^\d{5,}-"
+
+
+def parse(block: bytes, schema: pa.Schema) -> list[pa.RecordBatch]:
+    """Parse whole rows of PostgreSQL's CSV as `schema`, whose column `_unfit` is not among them.
+
+    Raises pa.ArrowInvalid for a value that is of another type.
+    """
+    place = schema.get_field_index(UNFIT)
+    carried = schema.remove(place)
+    try:
+        parsed = [(rows, pa.nulls(rows.num_rows, pa.string())) for rows in read_csv(block, carried)]
+    except pa.ArrowInvalid:
+        parsed = [_sort_out(rows, carried) for rows in read_csv(block, _with_texts(carried))]
+    return [rows.add_column(place, UNFIT, unfit) for rows, unfit in parsed]
+
+
+def _is_doubtful(kind: pa.DataType) -> bool:
+    """Tell whether PostgreSQL has values that an Arrow type cannot hold."""
+    return bool(pa.types.is_decimal(kind) or pa.types.is_timestamp(kind))
+
+
+def _with_texts(schema: pa.Schema) -> pa.Schema:
+    return pa.schema(
+        [field.with_type(pa.string()) if _is_doubtful(field.type) else field for field in schema]
+    )
+
+
+def _sort_out(rows: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, pa.Array]:
+    """Return rows as `schema` has them, NULL for unfit values, and the objects of these."""
+    columns, unfit = [], {}
+    for field, column in zip(schema, rows.columns, strict=True):
+        if _is_doubtful(field.type):
+            is_unfit = pc.match_substring_regex(column, _UNFIT_TEXT)
+            unfit[field.name] = pc.if_else(is_unfit, column, None)
+            columns.append(pc.if_else(is_unfit, None, column).cast(field.type))
+        else:
+            columns.append(column)
+    return pa.record_batch(columns, schema=schema), _objects(unfit)
+
+
+def _objects(unfit: dict[str, pa.Array]) -> pa.Array:
+    """Return, by row, the JSON object of its values; NULL for a row that has none."""
+    has_any = reduce(pc.or_, [column.is_valid() for column in unfit.values()])
+    found = pa.record_batch(unfit).filter(has_any).to_pylist()
+    texts = [msgspec.json.encode({k: v for k, v in row.items() if v is not None}) for row in found]
+    objects = pa.array([text.decode() for text in texts], pa.string())
+    return pc.replace_with_mask(pa.nulls(len(has_any), pa.string()), has_any, objects)
