@@ -143,10 +143,25 @@ def read_object(bucket: Bucket, key: str, sha256: str | None = None) -> Iterator
 
 
 def read_parts(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.Table]:
-    """Yield the rows of Parquet objects, an object at a time: about `ROWS_PER_PART` rows."""
-    for file in files:
-        if batches := list(read_rows(bucket, [file])):
-            yield pa.Table.from_batches(batches).combine_chunks()
+    """Yield the rows of Parquet objects, an object at a time: about `ROWS_PER_PART` rows.
+
+    Each column is one chunk. While the caller works on one object a thread reads the next, so two
+    are in memory. Raises LogCorrupted as `read_rows` does, before any row of a damaged object.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        parts = (pool.submit(_read_part, bucket, file) for file in files)
+        reading = next(parts, None)
+        while reading:
+            part, reading = reading.result(), next(parts, None)
+            if part.num_rows:
+                yield part
+
+
+def _read_part(bucket: Bucket, file: DataFile) -> pa.Table:
+    with opened(bucket, file.key, file.sha256) as source:
+        rows = source.read().combine_chunks()  # a long column of text comes in more than one
+    require_rows(bucket, file.key, file.rows, rows.num_rows)
+    return rows
 
 
 @contextmanager

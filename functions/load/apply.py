@@ -11,12 +11,14 @@ from pg8000.native import identifier
 
 from functions.common.copy import copy_in
 from functions.common.manifests import Loaded
+from functions.load.binary import copy_in_binary, is_exact
 from functions.load.calendar import Calendar
 from functions.load.newest import Extent, sort_out
 from functions.load.stage import Stage
-from functions.load.star import DIMENSIONS, FACTS
+from functions.load.star import DIMENSIONS, FACTS, StarTable
 
 ROWS_AT_A_TIME = 65_536
+ROWS_IN_BINARY = 8_192  # about a megabyte, which is filled while it is in the processor's cache
 
 
 def upsert_dimension(
@@ -62,14 +64,22 @@ def insert_fact(
         if rows and extent is None:
             extent = Extent(connection, table, key)
         found = sort_out(connection, table, key, part, extent)
-        columns = [table.column(name) for name in part.column_names]
         if found.new.num_rows:
-            copy_in(connection, table.target, columns, found.new.to_batches(ROWS_AT_A_TIME))
+            _append(connection, table, found.new)
         stage.fill(connection, found.doubtful.to_batches(ROWS_AT_A_TIME))
         rows, new = rows + part.num_rows, new + found.new.num_rows
     changed = _insert_changed(connection, stage) if stage.rows else 0
     connection.run("SET LOCAL enable_nestloop = on")
     return Loaded(rows, new + changed, 0)
+
+
+def _append(connection: pg8000.native.Connection, table: StarTable, rows: pa.Table) -> None:
+    """Copy rows straight in, in the binary format where that makes no difference but in time."""
+    columns = [table.column(name) for name in rows.column_names]
+    if is_exact(rows, [table.types[column] for column in columns]):
+        copy_in_binary(connection, table.target, columns, rows.to_batches(ROWS_IN_BINARY))
+    else:
+        copy_in(connection, table.target, columns, rows.to_batches(ROWS_AT_A_TIME))
 
 
 def _insert_changed(connection: pg8000.native.Connection, stage: Stage) -> int:

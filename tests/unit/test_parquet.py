@@ -1,6 +1,7 @@
 """The Parquet objects of a batch: bounded parts, never written twice, none without rows."""
 
 import threading
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -9,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from functions.common.errors import LogCorrupted
 from functions.common.manifests import DataFile
-from functions.common.parquet import ROWS_PER_GROUP, PartWriter, read_rows
+from functions.common.parquet import ROWS_PER_GROUP, PartWriter, read_parts, read_rows
 from tests.unit.fake_bucket import FakeBucket
 
 DAY = date(2024, 11, 16)
@@ -137,3 +139,70 @@ def test_a_reader_holds_a_slice_at_a_time() -> None:
     sizes = [batch.num_rows for batch in read_rows(bucket, parts.close())]
 
     assert sizes == [ROWS_PER_GROUP, ROWS_PER_GROUP, 5]
+
+
+class WatchedBucket(FakeBucket):
+    """Tells that an object is asked for."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        super().__init__(objects)
+        self.asked = {key: threading.Event() for key in objects}
+
+    def get(self, key: str) -> bytes:
+        self.asked[key].set()
+        return super().get(key)
+
+
+def three_parts() -> tuple[WatchedBucket, list[DataFile]]:
+    bucket = FakeBucket()
+    parts = writer(bucket)
+    for first in (0, 10, 20):
+        parts.write(rows(first, 10))
+    return WatchedBucket(bucket.objects), parts.close()
+
+
+def test_a_part_is_one_chunk_with_all_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts come whole and in order, however many slices each was written in."""
+    monkeypatch.setattr("functions.common.parquet.ROWS_PER_GROUP", 4)
+    bucket, files = three_parts()
+    parts = list(read_parts(bucket, files))
+
+    assert [part["id"].to_pylist() for part in parts] == [
+        list(range(first, first + 10)) for first in (0, 10, 20)
+    ]
+    assert {column.num_chunks for part in parts for column in part.columns} == {1}
+    assert list(read_parts(bucket, [])) == []
+
+
+def test_the_next_part_is_read_meanwhile_and_no_other() -> None:
+    """Reading takes no time of its own while the database is at work, and memory is bounded."""
+    bucket, files = three_parts()
+    parts = read_parts(bucket, files)
+    next(parts)
+
+    assert bucket.asked[key(2)].wait(10)
+    assert not bucket.asked[key(3)].is_set()
+    next(parts)
+    assert bucket.asked[key(3)].wait(10)
+
+
+def test_a_damaged_part_is_told_when_its_turn_comes() -> None:
+    """The parts before it are whole, and no row of it is taken for good."""
+    bucket, files = three_parts()
+    bucket.objects[key(2)] = b"something else"
+    parts = read_parts(bucket, files)
+
+    assert next(parts).num_rows == 10
+    with pytest.raises(LogCorrupted, match=r"0002\.parquet is damaged"):
+        next(parts)
+
+
+def test_a_caller_that_stops_early_leaves_no_thread() -> None:
+    """Whoever fails over a part can go on, and nothing is read behind its back."""
+    threads = threading.active_count()
+    bucket, files = three_parts()
+    with closing(read_parts(bucket, files)) as parts:  # type: ignore[type-var]
+        next(parts)
+
+    assert threading.active_count() == threads
+    assert not bucket.asked[key(3)].is_set()
