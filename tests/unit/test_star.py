@@ -4,11 +4,12 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 
+from functions.common.totesys import TABLES
 from functions.transform.star import STAR
+from functions.transform.values import convert
 from tests.source_rows import source_rows
 
 SPLIT_STAMPS = {
@@ -26,14 +27,12 @@ SPLIT_TYPES = {
 INT, TEXT = pa.int32(), pa.string()
 
 
-def frame(rows: pa.Table) -> pd.DataFrame:
-    made: pd.DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype)
-    return made
-
-
 def remodelled(table: str, rows: pa.Table, partners: pa.Table | None = None) -> pa.Table:
     [mapping] = [mapping for mapping in STAR if mapping.table == table]
-    return mapping.remodel(frame(rows), frame(partners) if partners else None)
+    converted = convert(TABLES[mapping.source], rows)
+    if partners is None or mapping.partner is None:
+        return mapping.remodel(converted, None)
+    return mapping.remodel(converted, convert(TABLES[mapping.partner], partners))
 
 
 def assert_is(made: pa.Table, *expected: dict[str, Any]) -> None:

@@ -4,21 +4,16 @@ import json
 from decimal import Decimal
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 
 from functions.common.totesys import TABLES
 from functions.transform import checks
+from functions.transform.values import convert
 from tests.source_rows import COLUMNS, source_rows
 
 BIG = 3_000_000_000  # more than an integer of PostgreSQL holds
 TEXT = pa.string()
-
-
-def frame(rows: pa.Table) -> pd.DataFrame:
-    made: pd.DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype)
-    return made
 
 
 def reasons(
@@ -27,9 +22,9 @@ def reasons(
     types: dict[str, pa.DataType] | None = None,
     absent: dict[str, set[int]] | None = None,
 ) -> dict[int, str]:
-    return checks.reasons(
-        TABLES[table], frame(source_rows(table, *rows, types=types)), None, absent or {}
-    )
+    source = source_rows(table, *rows, types=types)
+    converted = convert(TABLES[table], source)
+    return checks.reasons(TABLES[table], source, converted, None, absent or {})
 
 
 @pytest.mark.parametrize("table", list(COLUMNS))
@@ -153,8 +148,10 @@ def test_a_fact_waits_for_its_absent_parents() -> None:
 
 
 def joined(child: str, rows: list[dict[str, Any]], parent: str, *parents: dict[str, Any]) -> Any:
-    partners = checks.partners(parent, frame(source_rows(parent, *parents)))
-    return checks.reasons(TABLES[child], frame(source_rows(child, *rows)), partners, {})
+    partners = checks.partners(TABLES[parent], source_rows(parent, *parents))
+    source = source_rows(child, *rows)
+    converted = convert(TABLES[child], source)
+    return checks.reasons(TABLES[child], source, converted, partners, {})
 
 
 def test_staff_need_a_department_that_is_fit() -> None:
