@@ -107,11 +107,11 @@ def currency_name(code: str) -> str | None:
 
 
 def _by_distinct_value(
-    values: pa.ChunkedArray, convert: Callable[[Any], object], to: pa.DataType
+    values: pa.ChunkedArray, exact: Callable[[Any], object], to: pa.DataType
 ) -> pa.Array:
     """Convert each distinct value once: a slice of 65,536 orders has a few hundred dates."""
     encoded = values.combine_chunks().dictionary_encode()
-    converted = pa.array([convert(value) for value in encoded.dictionary.to_pylist()], to)
+    converted = pa.array([exact(value) for value in encoded.dictionary.to_pylist()], to)
     return converted.take(encoded.indices)
 
 

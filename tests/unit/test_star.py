@@ -200,6 +200,14 @@ def test_sales_order_becomes_a_fact() -> None:
     assert types == dict.fromkeys(types, INT) | SPLIT_TYPES | money_and_dates
 
 
+def test_unfit_rows_are_left_out() -> None:
+    """The rows that are unfit have no row in the star, and the others keep their order."""
+    orders = source_rows("sales_order", *({"sales_order_id": number} for number in range(1, 6)))
+    [mapping] = [mapping for mapping in STAR if mapping.table == "fact_sales_order"]
+    made = mapping.remodel(convert(TABLES["sales_order"], orders), None, unfit=[0, 3])
+    assert made["sales_order_id"].to_pylist() == [2, 3, 5]
+
+
 def test_purchase_order_becomes_a_fact() -> None:
     """A purchase order has split stamps, real dates, exact money and the warehouse's order."""
     made = remodelled("fact_purchase_order", source_rows("purchase_order", {}))

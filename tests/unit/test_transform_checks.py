@@ -174,3 +174,31 @@ def test_counterparties_need_an_address() -> None:
     """A counterparty without its address says so."""
     rows = [{"legal_address_id": 4}]
     assert joined("counterparty", rows, "address") == {0: "address 4 is missing"}
+
+
+def test_a_partner_s_key_of_any_size_is_found() -> None:
+    """An address whose key does not fit is there and unfit: nobody is sent to look for it."""
+    addresses = source_rows("address", {"address_id": BIG}, types={"address_id": pa.int64()})
+    counterparties = source_rows(
+        "counterparty", {"legal_address_id": BIG}, types={"legal_address_id": pa.int64()}
+    )
+    table = TABLES["counterparty"]
+    found = checks.reasons(
+        table,
+        counterparties,
+        convert(table, counterparties),
+        checks.partners(TABLES["address"], addresses),
+        {},
+    )
+    assert found == {0: f"address {BIG} address_id {BIG} does not fit integer"}
+
+
+def test_staff_of_a_department_of_any_size_are_fit() -> None:
+    """The key of a department is not in the warehouse, so it may be larger than an integer."""
+    staff = source_rows("staff", {"department_id": BIG}, types={"department_id": pa.int64()})
+    departments = source_rows(
+        "department", {"department_id": BIG}, types={"department_id": pa.int64()}
+    )
+    table = TABLES["staff"]
+    partners = checks.partners(TABLES["department"], departments)
+    assert checks.reasons(table, staff, convert(table, staff), partners, {}) == {}
