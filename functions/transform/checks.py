@@ -1,7 +1,7 @@
 """Say in words why a row of the source cannot be a row of the warehouse.
 
-Pure, and it changes nothing: what becomes of a row is decided by whoever asks. Work is done by
-column; only rows that are wrong cost a line of Python each.
+It changes nothing: what becomes of a row is decided by whoever asks. Work is done by column; only
+rows that are wrong cost a line of Python each.
 """
 
 from collections import defaultdict
@@ -10,11 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import pandas as pd
-from pandas import DataFrame
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from functions.common.totesys import JOINS, TABLES, Family, Table
-from functions.transform.values import amounts, currency_names, dates, integers, prices
+from functions.common.totesys import JOINS, Family, Table
+from functions.transform.values import (
+    Convert,
+    amounts,
+    conversion,
+    convert,
+    currency_codes,
+    dates,
+    integers,
+    prices,
+)
 
 NULLABLE = {
     "address": {"address_line_2", "district"},
@@ -22,28 +31,30 @@ NULLABLE = {
 }
 """The only columns, by source table, that may be NULL in the warehouse."""
 
-Convert = Callable[["pd.Series[Any]"], "pd.Series[Any]"]
-
-# What turns a column into the warehouse's, and what to say of a value that it makes NULL.
-CONVERSIONS: dict[str, tuple[Convert, str]] = {
-    "agreed_delivery_date": (dates, "agreed_delivery_date '{}' is not a date"),
-    "agreed_payment_date": (dates, "agreed_payment_date '{}' is not a date"),
-    "payment_date": (dates, "payment_date '{}' is not a date"),
-    "currency_code": (currency_names, "currency_code '{}' is not in ISO 4217"),
-    "unit_price": (prices, "unit_price {} does not fit numeric(10,2)"),
-    "item_unit_price": (amounts, "item_unit_price {} is not a number"),
-    "payment_amount": (amounts, "payment_amount {} is not a number"),
+INEXACT: dict[Convert, str] = {
+    dates: "{} '{}' is not a date",
+    currency_codes: "{} '{}' is not in ISO 4217",
+    prices: "{} {} does not fit numeric(10,2)",
+    amounts: "{} {} is not a number",
+    integers: "{} {} does not fit integer",
 }
+"""What to say of a column and a value in it that its conversion makes NULL."""
+
 UNFIT: dict[Family, str] = {"numeric": "is not a number", "timestamp": "is out of range"}
-JOIN_COLUMNS = {join.column for join in JOINS}  # not in the star, so of any size
+
+Say = Callable[[int, Any], str]
 
 
 @dataclass(frozen=True)
 class Partners:
-    """The rows of the table that joins in, and, by key, what is wrong with some of them."""
+    """The rows of the table that joins in, converted, and, by key, what is wrong with some of them.
+
+    `keys` are those that they have in the source, in 64 bits.
+    """
 
     table: Table
-    rows: DataFrame
+    rows: pa.Table
+    keys: pa.ChunkedArray
     wrong: Mapping[int, str]
 
 
@@ -53,88 +64,101 @@ class _Findings:
     def __init__(self) -> None:
         self._found: defaultdict[int, list[str]] = defaultdict(list)
 
-    def add(self, wrong: "pd.Series[Any]", say: Callable[[Any], str]) -> None:
-        for position, value in wrong.items():
-            self.add_one(position, say(value))
-
-    def add_one(self, position: Any, reason: str) -> None:
-        self._found[position].append(reason)
+    def add(self, values: pa.ChunkedArray, wrong: pa.ChunkedArray, say: Say) -> None:
+        """Note what there is to say of the position and the value, wherever `wrong` is true."""
+        positions = pc.indices_nonzero(wrong)
+        found = zip(positions.to_pylist(), values.take(positions).to_pylist(), strict=True)
+        for position, value in found:
+            self._found[position].append(say(position, value))
 
     def reasons(self) -> dict[int, str]:
         return {position: "; ".join(found) for position, found in sorted(self._found.items())}
 
 
-def partners(table: str, rows: DataFrame) -> Partners:
-    """Return the rows of a table that joins in, checked."""
-    keys = rows[TABLES[table].key]
-    wrong = reasons(TABLES[table], rows, None, {})
-    return Partners(TABLES[table], rows, {keys[position]: why for position, why in wrong.items()})
+def partners(table: Table, rows: pa.Table) -> Partners:
+    """Return the rows of a table that joins in, converted and checked."""
+    converted = convert(table, rows)
+    keys = rows[table.key].cast(pa.int64())
+    wrong = reasons(table, rows, converted, None, {})
+    return Partners(
+        table, converted, keys, {keys[position].as_py(): why for position, why in wrong.items()}
+    )
 
 
 def reasons(
     table: Table,
-    rows: DataFrame,
+    rows: pa.Table,
+    converted: pa.Table,
     joined: Partners | None,
     absent: Mapping[str, Collection[int]],
 ) -> dict[int, str]:
     """Return, by position in order, why rows cannot be in the warehouse; the others are fit.
 
     `rows` have the columns that the star needs and `_unfit`, the values that Arrow cannot hold;
-    `absent` are keys, by table, that the warehouse cannot have yet.
+    `converted` are the same rows as `values.convert` returns them; `absent` are keys, by table,
+    that the warehouse cannot have yet.
     """
     findings = _Findings()
-    unfit = _unfit_values(rows)
+    unfit = _unfit_values(rows["_unfit"])
     for column, family in table.columns.items():
-        if column not in NULLABLE.get(table.name, ()):
-            _check_presence(findings, rows[column], family, unfit)
-        _check_conversion(findings, rows[column], family)
+        if converted[column].null_count:
+            nullable = column in NULLABLE.get(table.name, ())
+            wrong = _without_value(rows[column], converted[column], nullable=nullable)
+            findings.add(rows[column], wrong, _say_what_is_wrong(column, family, unfit))
     if joined is not None:
         _check_partner(findings, rows, table, joined)
     for column, parent in table.parents.items():
-        waits = rows[column].isin(list(absent.get(parent, ())))
-        findings.add(rows[column][waits], f"waits for {parent} {{}}".format)
+        _check_parent(findings, rows[column], parent, absent.get(parent, ()))
     return findings.reasons()
 
 
-def _unfit_values(rows: DataFrame) -> dict[Any, dict[str, str]]:
-    texts = rows["_unfit"].dropna()
-    return {
-        position: msgspec.json.decode(text, type=dict[str, str]) for position, text in texts.items()
-    }
+def _unfit_values(texts: pa.ChunkedArray) -> dict[int, dict[str, str]]:
+    positions = pc.indices_nonzero(texts.is_valid())
+    found = zip(positions.to_pylist(), texts.take(positions).to_pylist(), strict=True)
+    return {position: msgspec.json.decode(text, type=dict[str, str]) for position, text in found}
 
 
-def _check_presence(
-    findings: _Findings,
-    values: "pd.Series[Any]",
-    family: Family,
-    unfit: Mapping[Any, Mapping[str, str]],
-) -> None:
-    column = str(values.name)
-    for position in values.index[values.isna()]:
-        if (text := unfit.get(position, {}).get(column)) is None:
-            findings.add_one(position, f"has no {column}")
-        else:
-            findings.add_one(position, f"{column} {text} {UNFIT[family]}")
+def _without_value(
+    values: pa.ChunkedArray, converted: pa.ChunkedArray, *, nullable: bool
+) -> pa.ChunkedArray:
+    """Return where the warehouse has no value; if `nullable`, only where the source has one."""
+    missing = converted.is_null()
+    return pc.and_(missing, values.is_valid()) if nullable else missing
 
 
-def _check_conversion(findings: _Findings, values: "pd.Series[Any]", family: Family) -> None:
-    column = str(values.name)
-    if column in CONVERSIONS:
-        convert, sentence = CONVERSIONS[column]
-    elif family == "integer" and column not in JOIN_COLUMNS:
-        convert, sentence = integers, f"{column} {{}} does not fit integer"
-    else:
-        return
-    findings.add(values[values.notna() & convert(values).isna()], sentence.format)
+def _say_what_is_wrong(column: str, family: Family, unfit: Mapping[int, Mapping[str, str]]) -> Say:
+    inexact = INEXACT.get(conversion(column, family), "")
+
+    def say(position: int, value: Any) -> str:
+        if value is not None:
+            return inexact.format(column, value)
+        if (text := unfit.get(position, {}).get(column)) is not None:
+            return f"{column} {text} {UNFIT[family]}"
+        return f"has no {column}"
+
+    return say
 
 
-def _check_partner(findings: _Findings, rows: DataFrame, table: Table, joined: Partners) -> None:
+def _check_partner(findings: _Findings, rows: pa.Table, table: Table, joined: Partners) -> None:
     parent = joined.table.name
     column = next(
         join.column for join in JOINS if (join.child, join.parent) == (table.name, parent)
     )
     keys = rows[column]
-    missing = keys.notna() & ~keys.isin(joined.rows[joined.table.key])
-    findings.add(keys[missing], f"{parent} {{}} is missing".format)
-    wrong = keys.isin(list(joined.wrong))
-    findings.add(keys[wrong], lambda key: f"{parent} {key} {joined.wrong[key]}")
+    missing = pc.and_not(keys.is_valid(), _is_in(keys, joined.keys))
+    findings.add(keys, missing, lambda _, key: f"{parent} {key} is missing")
+    wrong = _is_in(keys, pa.array(list(joined.wrong), pa.int64()))
+    findings.add(keys, wrong, lambda _, key: f"{parent} {key} {joined.wrong[key]}")
+
+
+def _check_parent(
+    findings: _Findings, keys: pa.ChunkedArray, parent: str, absent: Collection[int]
+) -> None:
+    if absent:
+        waits = _is_in(keys, pa.array(list(absent), pa.int64()))
+        findings.add(keys, waits, lambda _, key: f"waits for {parent} {key}")
+
+
+def _is_in(keys: pa.ChunkedArray, some: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return where keys, of whatever integer type, are among some in 64 bits; NULL never is."""
+    return pc.is_in(keys.cast(pa.int64()), some)

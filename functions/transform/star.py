@@ -1,10 +1,11 @@
 """The star: how each table of the warehouse is made from the tables of the source.
 
 Pure functions from rows to rows, one for each star table, columns in the warehouse's order. They
-are given only rows that `checks` found nothing wrong with; `dim_date` is made by load.
+are given values that are the warehouse's already, and only rows that `checks` found nothing wrong
+with; `dim_date` is made by load.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ import pyarrow as pa
 from pandas import DataFrame
 
 from functions.common.totesys import JOINS, TABLES
-from functions.transform.values import amounts, arrow_type, currency_names, dates, integers, prices
+from functions.transform.values import currency_name
+
+DATE, TIME = pd.ArrowDtype(pa.date32()), pd.ArrowDtype(pa.time64("us"))
 
 LOCATION = ["address_line_1", "address_line_2", "district", "city", "postal_code", "country"]
 
@@ -35,11 +38,12 @@ def dim_counterparty(counterparties: DataFrame, addresses: DataFrame) -> DataFra
 
 def dim_currency(currencies: DataFrame) -> DataFrame:
     """Return currencies with their names, which are those of ISO 4217."""
+    codes = currencies["currency_code"]
     return DataFrame(
         {
             "currency_id": currencies["currency_id"],
-            "currency_code": currencies["currency_code"],
-            "currency_name": currency_names(currencies["currency_code"]),
+            "currency_code": codes,
+            "currency_name": codes.map(currency_name).astype(codes.dtype),
         }
     )
 
@@ -76,11 +80,11 @@ def fact_sales_order(orders: DataFrame) -> DataFrame:
             "sales_staff_id": orders["staff_id"],
             "counterparty_id": orders["counterparty_id"],
             "units_sold": orders["units_sold"],
-            "unit_price": prices(orders["unit_price"]),
+            "unit_price": orders["unit_price"],
             "currency_id": orders["currency_id"],
             "design_id": orders["design_id"],
-            "agreed_payment_date": dates(orders["agreed_payment_date"]),
-            "agreed_delivery_date": dates(orders["agreed_delivery_date"]),
+            "agreed_payment_date": orders["agreed_payment_date"],
+            "agreed_delivery_date": orders["agreed_delivery_date"],
             "agreed_delivery_location_id": orders["agreed_delivery_location_id"],
         }
     )
@@ -96,10 +100,10 @@ def fact_purchase_order(orders: DataFrame) -> DataFrame:
             "counterparty_id": orders["counterparty_id"],
             "item_code": orders["item_code"],
             "item_quantity": orders["item_quantity"],
-            "item_unit_price": amounts(orders["item_unit_price"]),
+            "item_unit_price": orders["item_unit_price"],
             "currency_id": orders["currency_id"],
-            "agreed_delivery_date": dates(orders["agreed_delivery_date"]),
-            "agreed_payment_date": dates(orders["agreed_payment_date"]),
+            "agreed_delivery_date": orders["agreed_delivery_date"],
+            "agreed_payment_date": orders["agreed_payment_date"],
             "agreed_delivery_location_id": orders["agreed_delivery_location_id"],
         }
     )
@@ -113,21 +117,21 @@ def fact_payment(payments: DataFrame) -> DataFrame:
             **_dates_and_times(payments),
             "transaction_id": payments["transaction_id"],
             "counterparty_id": payments["counterparty_id"],
-            "payment_amount": amounts(payments["payment_amount"]),
+            "payment_amount": payments["payment_amount"],
             "currency_id": payments["currency_id"],
             "payment_type_id": payments["payment_type_id"],
             "paid": payments["paid"],
-            "payment_date": dates(payments["payment_date"]),
+            "payment_date": payments["payment_date"],
         }
     )
 
 
 def _dates_and_times(rows: DataFrame) -> "dict[str, pd.Series[Any]]":
     return {
-        "created_date": rows["created_at"].dt.date,
-        "created_time": rows["created_at"].dt.time,
-        "last_updated_date": rows["last_updated"].dt.date,
-        "last_updated_time": rows["last_updated"].dt.time,
+        "created_date": rows["created_at"].astype(DATE),
+        "created_time": rows["created_at"].astype(TIME),
+        "last_updated_date": rows["last_updated"].astype(DATE),
+        "last_updated_time": rows["last_updated"].astype(TIME),
     }
 
 
@@ -141,20 +145,22 @@ class StarMapping:
     partner: str | None
     make: Callable[..., DataFrame]
 
-    def remodel(self, rows: DataFrame, partners: DataFrame | None) -> pa.Table:
-        """Return source rows as rows of this table; `partners` are those of the joined table."""
-        made = self.make(rows) if partners is None else self.make(rows, partners)
-        columns = {name: _in_warehouse_type(made[name]) for name in made.columns}
-        return pa.table({name: pa.chunked_array(column) for name, column in columns.items()})
+    def remodel(
+        self, rows: pa.Table, partners: pa.Table | None, unfit: Collection[int] = ()
+    ) -> pa.Table:
+        """Return converted rows, but for those at the positions `unfit`, as rows of this table.
+
+        `partners` are those of the table that joins in, converted too.
+        """
+        frame = _frame(rows)
+        fit = frame.drop(index=list(unfit)) if unfit else frame
+        made = self.make(fit) if partners is None else self.make(fit, _frame(partners))
+        return pa.table(dict(made.items()))
 
 
-def _in_warehouse_type(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return integers in 32 bits and times in microseconds, as PostgreSQL has them."""
-    if pa.types.is_integer(arrow_type(column)):
-        return integers(column)
-    if pa.types.is_time(arrow_type(column)):
-        return column.astype(pd.ArrowDtype(pa.time64("us")))
-    return column
+def _frame(rows: pa.Table) -> DataFrame:
+    frame: DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame
 
 
 def _mapping(source: str, make: Callable[..., DataFrame], key: str | None = None) -> StarMapping:

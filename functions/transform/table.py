@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pandas import DataFrame
 
 from functions.common.errors import BatchUnbalanced, LogCorrupted
 from functions.common.manifests import (
@@ -25,7 +23,7 @@ from functions.common.storage import Bucket
 from functions.common.totesys import TABLES, Family, Table
 from functions.transform import checks, quarantine
 from functions.transform.star import StarMapping
-from functions.transform.values import integers
+from functions.transform.values import convert, integers
 
 _IS: dict[Family, Callable[[pa.DataType], bool]] = {
     "integer": pa.types.is_integer,
@@ -134,23 +132,25 @@ class _TableOfBatch:
         for part in read_rows(self._batch.lake, self.capture.files):
             rows = pa.Table.from_batches([part])
             reasons = self._remodel(rows, writer)
-            self._note_absent(rows[self._source.key].to_pylist(), reasons)
-            unfit.append(quarantine.arrived(rows, number, reasons))
+            self._note_absent(rows[self._source.key], reasons)
+            if reasons:
+                unfit.append(quarantine.arrived(rows, number, reasons))
         return writer.close(), unfit
 
     def _remodel(self, rows: pa.Table, writer: PartWriter) -> dict[int, str]:
         """Write the rows that are fit for the warehouse; return why the others are not."""
-        frame = _frame(rows, self._source)
-        reasons = checks.reasons(self._source, frame, self._partners, self._batch.absent)
-        fit = frame.drop(index=list(reasons))
-        if len(fit):
+        _require_columns(rows, self._source)
+        converted = convert(self._source, rows)
+        reasons = checks.reasons(self._source, rows, converted, self._partners, self._batch.absent)
+        if len(reasons) < rows.num_rows:
             partners = self._partners.rows if self._partners else None
-            writer.write(self._mapping.remodel(fit, partners))
+            writer.write(self._mapping.remodel(converted, partners, reasons))
         return reasons
 
-    def _note_absent(self, keys: list[int], reasons: Mapping[int, str]) -> None:
+    def _note_absent(self, column: pa.ChunkedArray, reasons: Mapping[int, str]) -> None:
         """Let facts wait for the unfit rows of a dimension, and no more for the fit ones."""
         if (absent := self._batch.absent.get(self._source.name)) is not None:
+            keys = column.to_pylist()
             absent.difference_update(keys)
             absent.update(keys[position] for position in reasons)
 
@@ -158,8 +158,8 @@ class _TableOfBatch:
         """Write the keys of deleted rows, without those that the warehouse cannot have."""
         writer = self._batch.writer(f"tombstones/{self._mapping.table}")
         for part in read_rows(self._batch.lake, self.capture.tombstones):
-            keys = integers(_pandas(part)[self._source.key]).dropna()
-            writer.write(pa.table({self._mapping.key: pa.chunked_array(keys)}))
+            keys = integers(pa.chunked_array([part[self._source.key]])).drop_null()
+            writer.write(pa.table({self._mapping.key: keys}))
         return writer.close()
 
     def keep(self, tables: list[pa.Table], before: pa.Table) -> Quarantine | None:
@@ -175,20 +175,16 @@ class _TableOfBatch:
 
 def _partners(batch: Batch, name: str) -> checks.Partners:
     """Return the rows of the table that joins in: a batch has all that its children need."""
-    frames = [
-        _frame(part, TABLES[name])
-        for part in read_rows(batch.lake, batch.manifest.tables[name].files)
-    ]
-    columns = [*TABLES[name].columns, "_unfit"]
-    rows = pd.concat(frames, ignore_index=True) if frames else DataFrame(columns=columns)
-    return checks.partners(name, rows)
+    table, files = TABLES[name], batch.manifest.tables[name].files
+    none = pa.table({column: pa.nulls(0) for column in [*table.columns, "_unfit"]})
+    parts = [pa.Table.from_batches([part]) for part in read_rows(batch.lake, files)]
+    for part in parts:
+        _require_columns(part, table)
+    return checks.partners(table, pa.concat_tables([none, *parts], promote_options="permissive"))
 
 
-def _frame(rows: pa.RecordBatch | pa.Table, table: Table) -> DataFrame:
-    """Return the columns that the star needs, each in its exact Arrow type.
-
-    Raises LogCorrupted for rows that extract would not have written.
-    """
+def _require_columns(rows: pa.Table, table: Table) -> None:
+    """Raise LogCorrupted for rows that extract would not have written."""
     families: dict[str, Family] = {**table.columns, "_unfit": "text"}
     for column, family in families.items():
         place = rows.schema.get_field_index(column)
@@ -199,9 +195,3 @@ def _frame(rows: pa.RecordBatch | pa.Table, table: Table) -> DataFrame:
             )
     if rows[table.key].null_count:
         raise LogCorrupted(f"rows of {table.name} in the ingestion bucket have no {table.key}")
-    return _pandas(rows.select(list(families)))
-
-
-def _pandas(rows: pa.RecordBatch | pa.Table) -> DataFrame:
-    frame: DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype)
-    return frame

@@ -1,4 +1,4 @@
-"""Turn single values of the source into values of the warehouse, exactly or not at all.
+"""Turn columns of the source into columns of the warehouse, exactly or not at all.
 
 What has no exact warehouse value becomes NULL here; saying so to a person is the business of
 `checks`. Dates are Arrow's, not pandas' timestamps, which end in 2262.
@@ -10,65 +10,109 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from iso4217 import Currency
+
+from functions.common.totesys import JOINS, Family, Table
 
 INT32 = pa.int32()
 NUMERIC_10_2 = pa.decimal128(10, 2)
 _NUMERIC_10_2_LIMIT = 10**8
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_JOIN_COLUMNS = {join.column for join in JOINS}  # not in the star, so of any size
+
+Convert = Callable[[pa.ChunkedArray], pa.Array | pa.ChunkedArray]
 
 
-def dates(texts: "pd.Series[Any]") -> "pd.Series[Any]":
+def convert(table: Table, rows: pa.Table) -> pa.Table:
+    """Return the columns that the star needs, in the order of `table`, as the warehouse has them.
+
+    The rows are as many and in the same order; a value that cannot be exact is NULL.
+    """
+    return pa.table(
+        {
+            column: conversion(column, family)(rows[column])
+            for column, family in table.columns.items()
+        }
+    )
+
+
+def conversion(column: str, family: Family) -> Convert:
+    """Return what turns a column of the source into the warehouse's."""
+    if family == "integer" and column not in _JOIN_COLUMNS:
+        return integers
+    return _CONVERSIONS.get(column, as_they_are)
+
+
+def as_they_are(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return values that the warehouse holds as the source does."""
+    return values
+
+
+def dates(texts: pa.ChunkedArray) -> pa.Array:
     """Return the dates that texts of the form yyyy-mm-dd name, NULL for any other text."""
     return _by_distinct_value(texts, _iso_date, pa.date32())
 
 
-def prices(numbers: "pd.Series[Any]") -> "pd.Series[Any]":
+def prices(numbers: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return decimals or their texts as numeric(10,2), NULL where that would round or overflow."""
-    if numbers.dtype == pd.ArrowDtype(NUMERIC_10_2):
+    if numbers.type == NUMERIC_10_2:
         return numbers
     return _by_distinct_value(numbers, _numeric_10_2, NUMERIC_10_2)
 
 
-def amounts(numbers: "pd.Series[Any]") -> "pd.Series[Any]":
+def amounts(numbers: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return decimals, or the texts of finite ones, as they are, NULL for NaN and infinity.
 
     A column without a fixed scale comes as text and stays text: no Arrow type holds every numeric
     of PostgreSQL, and its text does so exactly, without zeros that the source does not show.
     """
-    if pa.types.is_decimal(arrow_type(numbers)):
+    if pa.types.is_decimal(numbers.type):
         return numbers
     return _by_distinct_value(numbers, _finite, pa.string())
 
 
-def currency_names(codes: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return the names that ISO 4217 gives to its codes, NULL for a code it does not have."""
-    return _by_distinct_value(codes, _currency_name, pa.string())
+def currency_codes(codes: pa.ChunkedArray) -> pa.Array:
+    """Return the codes that ISO 4217 has a name for, NULL for any other."""
+    return _by_distinct_value(codes, lambda code: currency_name(code) and code, pa.string())
 
 
-def integers(numbers: "pd.Series[Any]") -> "pd.Series[Any]":
+def integers(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return whole numbers as PostgreSQL's integer has them, NULL where they overflow it."""
-    if numbers.dtype == pd.ArrowDtype(INT32):
+    if numbers.type == INT32:
         return numbers
-    fitting = numbers.where(numbers.between(-(2**31), 2**31 - 1))
-    return fitting.astype(pd.ArrowDtype(INT32))
+    fits = pc.and_(pc.greater_equal(numbers, -(2**31)), pc.less(numbers, 2**31))
+    return pc.if_else(fits, numbers, None).cast(INT32)
 
 
-def arrow_type(values: "pd.Series[Any]") -> pa.DataType:
-    """Return the Arrow type that values are held in."""
-    return pa.chunked_array(values).type
+_CONVERSIONS: dict[str, Convert] = {
+    "agreed_delivery_date": dates,
+    "agreed_payment_date": dates,
+    "payment_date": dates,
+    "currency_code": currency_codes,
+    "unit_price": prices,
+    "item_unit_price": amounts,
+    "payment_amount": amounts,
+}
+
+
+def currency_name(code: str) -> str | None:
+    """Return the name that ISO 4217 gives to a code, None for a code it does not have."""
+    try:
+        return str(Currency(code).currency_name)
+    except ValueError:
+        return None
 
 
 def _by_distinct_value(
-    values: "pd.Series[Any]", convert: Callable[[Any], object], to: pa.DataType
-) -> "pd.Series[Any]":
+    values: pa.ChunkedArray, exact: Callable[[Any], object], to: pa.DataType
+) -> pa.Array:
     """Convert each distinct value once: a slice of 65,536 orders has a few hundred dates."""
-    codes, distinct = values.factorize()
-    converted = pd.Series([convert(value) for value in distinct], dtype=pd.ArrowDtype(to)).array
-    return pd.Series(converted.take(codes, allow_fill=True), index=values.index)
+    encoded = values.combine_chunks().dictionary_encode()
+    converted = pa.array([exact(value) for value in encoded.dictionary.to_pylist()], to)
+    return converted.take(encoded.indices)
 
 
 def _iso_date(text: str) -> date | None:
@@ -95,10 +139,3 @@ def _finite(text: str) -> str | None:
 def _decimal(number: Decimal | str) -> Decimal | None:
     exact = Decimal(number)
     return exact if exact.is_finite() else None
-
-
-def _currency_name(code: str) -> str | None:
-    try:
-        return str(Currency(code).currency_name)
-    except ValueError:
-        return None

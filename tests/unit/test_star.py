@@ -4,11 +4,12 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 
+from functions.common.totesys import TABLES
 from functions.transform.star import STAR
+from functions.transform.values import convert
 from tests.source_rows import source_rows
 
 SPLIT_STAMPS = {
@@ -26,14 +27,12 @@ SPLIT_TYPES = {
 INT, TEXT = pa.int32(), pa.string()
 
 
-def frame(rows: pa.Table) -> pd.DataFrame:
-    made: pd.DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype)
-    return made
-
-
 def remodelled(table: str, rows: pa.Table, partners: pa.Table | None = None) -> pa.Table:
     [mapping] = [mapping for mapping in STAR if mapping.table == table]
-    return mapping.remodel(frame(rows), frame(partners) if partners else None)
+    converted = convert(TABLES[mapping.source], rows)
+    if partners is None or mapping.partner is None:
+        return mapping.remodel(converted, None)
+    return mapping.remodel(converted, convert(TABLES[mapping.partner], partners))
 
 
 def assert_is(made: pa.Table, *expected: dict[str, Any]) -> None:
@@ -199,6 +198,14 @@ def test_sales_order_becomes_a_fact() -> None:
         "agreed_delivery_date": pa.date32(),
     }
     assert types == dict.fromkeys(types, INT) | SPLIT_TYPES | money_and_dates
+
+
+def test_unfit_rows_are_left_out() -> None:
+    """The rows that are unfit have no row in the star, and the others keep their order."""
+    orders = source_rows("sales_order", *({"sales_order_id": number} for number in range(1, 6)))
+    [mapping] = [mapping for mapping in STAR if mapping.table == "fact_sales_order"]
+    made = mapping.remodel(convert(TABLES["sales_order"], orders), None, unfit=[0, 3])
+    assert made["sales_order_id"].to_pylist() == [2, 3, 5]
 
 
 def test_purchase_order_becomes_a_fact() -> None:

@@ -4,21 +4,16 @@ import json
 from decimal import Decimal
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 
 from functions.common.totesys import TABLES
 from functions.transform import checks
+from functions.transform.values import convert
 from tests.source_rows import COLUMNS, source_rows
 
 BIG = 3_000_000_000  # more than an integer of PostgreSQL holds
 TEXT = pa.string()
-
-
-def frame(rows: pa.Table) -> pd.DataFrame:
-    made: pd.DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype)
-    return made
 
 
 def reasons(
@@ -27,9 +22,9 @@ def reasons(
     types: dict[str, pa.DataType] | None = None,
     absent: dict[str, set[int]] | None = None,
 ) -> dict[int, str]:
-    return checks.reasons(
-        TABLES[table], frame(source_rows(table, *rows, types=types)), None, absent or {}
-    )
+    source = source_rows(table, *rows, types=types)
+    converted = convert(TABLES[table], source)
+    return checks.reasons(TABLES[table], source, converted, None, absent or {})
 
 
 @pytest.mark.parametrize("table", list(COLUMNS))
@@ -153,8 +148,10 @@ def test_a_fact_waits_for_its_absent_parents() -> None:
 
 
 def joined(child: str, rows: list[dict[str, Any]], parent: str, *parents: dict[str, Any]) -> Any:
-    partners = checks.partners(parent, frame(source_rows(parent, *parents)))
-    return checks.reasons(TABLES[child], frame(source_rows(child, *rows)), partners, {})
+    partners = checks.partners(TABLES[parent], source_rows(parent, *parents))
+    source = source_rows(child, *rows)
+    converted = convert(TABLES[child], source)
+    return checks.reasons(TABLES[child], source, converted, partners, {})
 
 
 def test_staff_need_a_department_that_is_fit() -> None:
@@ -177,3 +174,31 @@ def test_counterparties_need_an_address() -> None:
     """A counterparty without its address says so."""
     rows = [{"legal_address_id": 4}]
     assert joined("counterparty", rows, "address") == {0: "address 4 is missing"}
+
+
+def test_a_partner_s_key_of_any_size_is_found() -> None:
+    """An address whose key does not fit is there and unfit: nobody is sent to look for it."""
+    addresses = source_rows("address", {"address_id": BIG}, types={"address_id": pa.int64()})
+    counterparties = source_rows(
+        "counterparty", {"legal_address_id": BIG}, types={"legal_address_id": pa.int64()}
+    )
+    table = TABLES["counterparty"]
+    found = checks.reasons(
+        table,
+        counterparties,
+        convert(table, counterparties),
+        checks.partners(TABLES["address"], addresses),
+        {},
+    )
+    assert found == {0: f"address {BIG} address_id {BIG} does not fit integer"}
+
+
+def test_staff_of_a_department_of_any_size_are_fit() -> None:
+    """The key of a department is not in the warehouse, so it may be larger than an integer."""
+    staff = source_rows("staff", {"department_id": BIG}, types={"department_id": pa.int64()})
+    departments = source_rows(
+        "department", {"department_id": BIG}, types={"department_id": pa.int64()}
+    )
+    table = TABLES["staff"]
+    partners = checks.partners(TABLES["department"], departments)
+    assert checks.reasons(table, staff, convert(table, staff), partners, {}) == {}
