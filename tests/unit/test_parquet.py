@@ -158,7 +158,8 @@ def three_parts() -> tuple[WatchedBucket, list[DataFile]]:
     parts = writer(bucket)
     for first in (0, 10, 20):
         parts.write(rows(first, 10))
-    return WatchedBucket(bucket.objects), parts.close()
+    files = parts.close()
+    return WatchedBucket(bucket.objects), files
 
 
 def test_a_part_is_one_chunk_with_all_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
