@@ -26,7 +26,8 @@ Cells = Sequence[object]
 
 def render(results: Results, plots: Iterable[Path]) -> str:
     """Return the whole page; `plots` are files beside it."""
-    parts = ["# Benchmarks", INTRODUCTION, "## Targets", _targets(targets(results))]
+    aims = list(targets(results))
+    parts = ["# Benchmarks", INTRODUCTION, "## Targets", _targets(aims), *_reasons(aims)]
     for subject, baseline in BASELINES.items():
         parts += [f"## {subject}", *_compared(results, subject, baseline)]
     parts += ["## usual-minute", *_minute(results)]
@@ -57,6 +58,12 @@ def _targets(found: Iterable[Target]) -> str:
         limit = f"{sign} {target.limit:g}{target.unit}"
         rows.append((target.text, limit, values, verdicts[target.met]))
     return table(("target", "limit", "measured", "met"), rows)
+
+
+def _reasons(found: Iterable[Target]) -> Iterator[str]:
+    for target in found:
+        if target.met is False and target.why:
+            yield f"Not met: {target.text}.\n{target.why}"
 
 
 def _compared(results: Results, subject: str, baseline: str) -> Iterator[str]:

@@ -14,18 +14,30 @@ MANY = 1_000_000
 IDLE, FIFTY = 0, 50
 PIPELINE = ("extract", "transform", "load")
 
+OWN_TABLE_IS_FASTER = """\
+dlt's fastest way makes a table of its own, without key, serial number and history, and remodels
+nothing; the prepared one refuses the integers of its Parquet. To be half as fast again as that,
+ours would have little more time than PostgreSQL's sessions alone need of CPU to read the rows and
+to write them into a table with a key (`database CPU` below), and the rest is not idle: less CPU in
+all than dlt's (`CPU`), but one function after the other. The next step would be to remodel and load
+a part while the next is extracted, which one manifest for a whole batch rules out today."""
+
 Values = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Target:
-    """A limit, and the values that it is for, by size or by name; none was measured if empty."""
+    """A limit, and the values that it is for, by size or by name; none was measured if empty.
+
+    `why` says what keeps the values from it, for as long as it is not met.
+    """
 
     text: str
     limit: float
     values: Values
     unit: str = "×"
     at_least: bool = False
+    why: str = ""
 
     @property
     def met(self) -> bool | None:
@@ -58,10 +70,14 @@ def _speed(results: Results) -> Iterable[Target]:
     for case, limit in ((CONSTRAINED, 1.15), (UNCONSTRAINED, 2.0)):
         found = ratios(results, "end-to-end", ours, raw, case)
         yield Target(f"end to end, {case}, times COPY \\| COPY", limit, found)
-    for peer, limit in (("dlt", 1.5), ("awswrangler", 20.0)):
-        found = ratios(results, "end-to-end", _starts(peer), ours, UNCONSTRAINED)
-        text = f"end to end, {UNCONSTRAINED}, {peer}'s fastest way, times ours"
-        yield Target(text, limit, found, at_least=True)
+    for peer, chosen, limit, why in (
+        ("dlt's fastest way into the prepared table", _into_the_prepared_table, 1.5, ""),
+        ("dlt's fastest way, into any table", _starts("dlt"), 1.5, OWN_TABLE_IS_FASTER),
+        ("awswrangler's fastest way", _starts("awswrangler"), 20.0, ""),
+    ):
+        found = ratios(results, "end-to-end", chosen, ours, UNCONSTRAINED)
+        text = f"end to end, {UNCONSTRAINED}, {peer}, times ours"
+        yield Target(text, limit, found, at_least=True, why=why)
 
 
 def _memory(results: Results) -> Iterable[Target]:
@@ -143,6 +159,10 @@ def _fastest(records: Iterable[Record], chosen: Callable[[str], bool]) -> float 
 def _medians(records: Iterable[Record], quantity: str) -> Values:
     values = {one["contender"]: median(one, quantity) for one in records}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _into_the_prepared_table(name: str) -> bool:
+    return name.startswith("dlt") and end_to_end.OWN_TABLE not in name
 
 
 def _is(wanted: str) -> Callable[[str], bool]:

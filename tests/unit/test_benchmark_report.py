@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks import extract
+from benchmarks import end_to_end, extract
+from benchmarks.databases import UNCONSTRAINED
 from benchmarks.measuring import Measurement
 from benchmarks.report import render
 from benchmarks.results import Record, Results, record
@@ -103,6 +104,31 @@ def test_the_report_shows_targets_figures_and_the_machine() -> None:
     ]
     assert lines_with(page, "a processor") == ["| cpu | a processor |"]
     assert lines_with(page, "png") == ["![benchmarks-extract](benchmarks-extract.png)"]
+
+
+def test_the_report_says_why_a_target_is_not_met() -> None:
+    """A peer that fills another table than the prepared one is compared, and told apart."""
+    way = "dlt, connectorx"
+    cases = {
+        f"{way}, {end_to_end.OWN_TABLE}": 3.0,
+        f"{way}, CSV": 9.0,
+        end_to_end.OURS: 3.0,
+    }
+    made = Results()
+    seconds = [[Measurement(one, 1.0, MANY, None, 0.25)] for one in cases.values()]
+    records = [
+        record(UNCONSTRAINED, MANY, name, runs) for name, runs in zip(cases, seconds, strict=True)
+    ]
+    made.merge("end-to-end", records, RUN)
+
+    page = render(made, [])
+
+    assert [line.rsplit("|", 2)[1] for line in lines_with(page, "| end to end, unconstrained, dlt")
+            ] == [" yes ", " **no** "]  # fmt: skip
+    assert (
+        len(lines_with(page, "Not met: end to end, unconstrained, dlt's fastest way, into any"))
+        == 1
+    )
 
 
 def lines_with(page: str, text: str) -> list[Any]:
