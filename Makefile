@@ -19,7 +19,7 @@ MINUTES ?= 30
 soak: setup  ## a random shop, functions killed and hindered, and the comparison; MINUTES=30
 	@$(IN_VENV) -m tests.pipeline.soak --minutes $(MINUTES)
 
-bench: setup  ## side by side with raw COPY and other tools, half an hour; BENCH="--quick" for less
+bench: setup  ## side by side with raw COPY and other tools, 40 minutes; BENCH="--quick" for less
 	@$(IN_VENV) -m benchmarks $(BENCH)
 
 check: setup  ## style, types, security
