@@ -54,13 +54,14 @@ class Columns:
     `refused` says what keeps us from the rows: a right on the schema, on the table, or to all of
     its rows; None when nothing does. `incarnation` changes when the table, a partition or a column
     is made again or replaced, under whatever name: its rows may then be others although no
-    transaction has touched them since.
+    transaction has touched them since. `key_may_be_null` when a primary key has been dropped.
     """
 
     table: Table
     types: Types
     refused: str | None = None
     incarnation: str = ""
+    key_may_be_null: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -101,7 +102,10 @@ def read_columns(
 ) -> dict[str, Columns]:
     """Return today's columns of each table, none for a table that is not there."""
     known = _attributes(
-        connection, f"a.attnum, {_REFUSED}, {_PARTS}", "c.relname = ANY(:names)", tables
+        connection,
+        f"a.attnum, a.attnotnull, {_REFUSED}, {_PARTS}",
+        "c.relname = ANY(:names)",
+        tables,
     )
     return {name: _columns(table, known.get(name, [])) for name, table in tables.items()}
 
@@ -144,7 +148,8 @@ def _columns(table: Table, attributes: list[list[Any]]) -> Columns:
         return Columns(table, ())
     [[*_, refused, parts], *_] = attributes
     incarnation = fingerprint((parts, [number for _, _, number, *_ in attributes]))
-    return Columns(table, _types(attributes), refused, incarnation)
+    optional = {name for name, _, _, not_null, *_ in attributes if not not_null}
+    return Columns(table, _types(attributes), refused, incarnation, table.key in optional)
 
 
 def _types(attributes: list[list[Any]]) -> Types:

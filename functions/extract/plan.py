@@ -95,10 +95,23 @@ def plan_tables(
     for name, columns in read_columns(connection, TABLES).items():
         capture = changes.standing(snapshot, before, name)
         position = changes.since(capture, columns.fingerprint, columns.incarnation)
-        plans[name] = TablePlan(columns, position, columns.drift(), capture, recent_xid)
+        error = columns.drift() or _rows_without_key(connection, columns)
+        plans[name] = TablePlan(columns, position, error, capture, recent_xid)
     positions = {name: plan.since for name, plan in plans.items() if plan.since is not None}
     changes.give_values(connection, snapshot, positions)
     return plans
+
+
+def _rows_without_key(connection: pg8000.native.Connection, columns: Columns) -> str | None:
+    """Say that a table has rows without a key, which nothing could tell apart."""
+    if not columns.key_may_be_null:
+        return None
+    name, key = columns.table.name, columns.table.key
+    [[found]] = connection.run(
+        f"SELECT EXISTS (SELECT FROM {identifier(SCHEMA)}.{identifier(name)}"
+        f" WHERE {identifier(key)} IS NULL)"
+    )
+    return f"table {name}: a row has no {key}: give it one, or delete it" if found else None
 
 
 def survey(connection: pg8000.native.Connection, plans: list[TablePlan]) -> dict[str, Survey]:

@@ -13,6 +13,12 @@ from local.connection import connect
 from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import current, expected
 
+LOSE_A_KEY = (
+    "ALTER TABLE design DROP CONSTRAINT design_pkey CASCADE; "
+    "ALTER TABLE design ALTER design_id DROP NOT NULL; "
+    "INSERT INTO design SELECT NULL, created_at, 'x', '/x', 'x', last_updated FROM design"
+    " WHERE design_id = 3"
+)
 GRANT_COLUMNS = (
     "GRANT SELECT (design_id, design_name, file_location, file_name, created_at, last_updated)"
     " ON design TO totesys_reader"
@@ -108,8 +114,21 @@ def test_a_widened_type_goes_through(functions: Functions) -> None:
             "ALTER TABLE old_design RENAME TO design",
             "table design is not in schema public of the source (any more)",
         ),
+        (
+            LOSE_A_KEY,
+            "DELETE FROM design WHERE design_id IS NULL",
+            "table design: a row has no design_id: give it one, or delete it",
+        ),
     ],
-    ids=["renamed", "retyped", "right revoked", "columns left", "rows hidden", "table renamed"],
+    ids=[
+        "renamed",
+        "retyped",
+        "right revoked",
+        "columns left",
+        "rows hidden",
+        "table renamed",
+        "key gone",
+    ],
 )
 def test_a_table_that_cannot_be_used_stops_alone_and_goes_on_once_mended(
     functions: Functions, broken: str, mended: str, message: str
