@@ -16,7 +16,7 @@ from functions.common.errors import LogCorrupted
 from functions.common.manifests import DataFile
 from functions.common.storage import Bucket
 
-ROWS_PER_PART = 500_000  # about 15 MB of orders, which a function can hold several times over
+ROWS_PER_PART = 500_000  # about 40 MB of orders in memory, which a function can hold a few times
 ROWS_PER_GROUP = 65_536  # what a reader holds at a time
 
 KEY_FORM = "{table}/{day:%Y-%m-%d}/{batch:010d}-{part:04d}.parquet"

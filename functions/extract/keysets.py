@@ -73,9 +73,8 @@ class KeySetBuilder:
         upper, lower = hash_halves(keys)
         hashes = {"bucket": pc.shift_right(keys, SHIFT), "upper": upper, "lower": lower}
         by_bucket = pa.table(hashes).group_by("bucket", use_threads=False)
-        for row in by_bucket.aggregate(
-            [([], "count_all"), ("upper", "sum"), ("lower", "sum")]
-        ).to_pylist():
+        totals = by_bucket.aggregate([([], "count_all"), ("upper", "sum"), ("lower", "sum")])
+        for row in totals.to_pylist():
             self._rows[row["bucket"]] += row["count_all"]
             self._sums[row["bucket"]] += (row["upper_sum"] << 32) + row["lower_sum"]
 
