@@ -26,22 +26,27 @@ class BatchLog:
         self._number = re.compile(re.escape(prefix) + r"(\d{10})\.json")
 
     def newest(self) -> int:
-        """Return the highest number in the log, 0 when it is empty.
+        """Return the last number before the first gap, 0 when the log is empty.
 
         Doubles its step until it is past the end and then halves its way back, in about
         2 log2(n / 1,000) requests.
         """
         low, step = 0, PAGE
-        while self._numbers_after(low + step, 1):
+        while self._has(low + step):
             low, step = low + step, 2 * step
-        high = low + step  # nothing comes after it
+        high = low + step  # not in the log
         while high - low > PAGE:
             middle = (low + high) // 2
-            if self._numbers_after(middle, 1):
+            if self._has(middle):
                 low = middle
             else:
                 high = middle
-        return max(self._numbers_after(low, PAGE), default=low)
+        found = enumerate(self._numbers_after(low, PAGE), low + 1)
+        return low + sum(number == expected for expected, number in found)
+
+    def _has(self, batch: int) -> bool:
+        """Tell whether a number is in the log; a single object far ahead of it is not."""
+        return self._numbers_after(batch - 2, 2) == [batch - 1, batch]
 
     def read(self, batch: int) -> dict[str, Any]:
         """Return the document of a batch; raise PipelineFailed if it is none."""

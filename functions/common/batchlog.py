@@ -13,6 +13,7 @@ import msgspec
 
 from functions.common.errors import LogCorrupted
 from functions.common.storage import Bucket
+from functions.common.telemetry import logger
 
 PAGE = 1000  # the most keys that S3 lists in one call
 
@@ -61,30 +62,55 @@ class BatchLog(Generic[Manifest]):
         return f"{self.prefix}{batch:010d}.json"
 
     def newest(self) -> int:
-        """Return the highest batch number in the log, 0 when it is empty.
+        """Return the last number of the log, which has no gaps; 0 when it is empty.
 
         A log that this object has looked into before takes one request; a cold start takes about
         2 log2(n / 1,000) small ones: it doubles its step past the end, then halves its way back.
+        An object under a number far ahead is not one of the log: it is reported and ignored.
+
+        Raises:
+            LogCorrupted: a manifest is missing, and one of the next 1,000 numbers is there.
         """
-        found = self._numbers_after(self._newest, PAGE)
-        if len(found) >= PAGE:
-            found = self._search(found[-1])
-        self._newest = max([self._newest, *found])
+        low, found = self._newest, self._numbers_after(self._newest, PAGE)
+        if len(found) == PAGE == found[-1] - low:
+            low = self._search(found[-1])
+            found = self._numbers_after(low, PAGE)
+        in_a_row = sum(number == low + place for place, number in enumerate(found, 1))
+        self._newest = low + in_a_row
+        if ahead := found[in_a_row:]:
+            self._report_gap(ahead[0])
         return self._newest
 
-    def _search(self, low: int) -> list[int]:
-        """Return the last numbers of a log that has more than `low`."""
+    def _search(self, low: int) -> int:
+        """Return a number of the log that is at most 1,000 before its last; `low` is in it."""
         step = PAGE
-        while self._numbers_after(low + step, 1):
+        while self._has(low + step):
             low, step = low + step, 2 * step
-        high = low + step  # there is nothing after high
+        high = low + step  # not in the log
         while high - low > PAGE:
             middle = (low + high) // 2
-            if self._numbers_after(middle, 1):
+            if self._has(middle):
                 low = middle
             else:
                 high = middle
-        return self._numbers_after(low, PAGE) or [low]
+        return low
+
+    def _has(self, batch: int) -> bool:
+        """Tell whether a number is in the log; a single object far ahead of it is not."""
+        return self._numbers_after(batch - 2, 2) == [batch - 1, batch]
+
+    def _report_gap(self, ahead: int) -> None:
+        """Raise LogCorrupted, or log a warning if the number `ahead` is too far to be a batch."""
+        missing, found = (
+            f"s3://{self.bucket.name}/{self.key(batch)}" for batch in (self._newest + 1, ahead)
+        )
+        if ahead - self._newest > PAGE:
+            logger.warning(f"{found} is ignored: the newest batch is {self._newest}. Remove it")
+            return
+        raise LogCorrupted(
+            f"{missing} is missing, and {found} is there. Restore the former if it was deleted, "
+            "which S3 keeps, or remove the latter"
+        )
 
     def _numbers_after(self, batch: int, limit: int) -> list[int]:
         """Return the next numbers, `limit` or all that are left; other keys are passed over."""

@@ -61,21 +61,41 @@ def test_a_warm_log_sees_what_others_have_added() -> None:
     assert log.newest() == 4000
 
 
-@pytest.mark.parametrize(
-    "batches",
-    [
-        (2, 3, 9),
-        (5000,),
-        (*range(1, 1001), 90_000),
-        (*range(1, 1200), *range(70_000, 71_500)),
-        tuple(range(1, LOTS, 7)),
-    ],
-    ids=["first is gone", "one far out", "one beyond", "a hole", "holes all over"],
-)
-def test_gaps_in_the_numbers_hide_nothing(batches: tuple[int, ...]) -> None:
-    """Manifests that were removed by hand do not hide the newest one."""
-    _, log = log_of(*batches)
+@pytest.mark.parametrize("last", [0, 1, 7, 999, 1000, 1001, 3500, LOTS])
+@pytest.mark.parametrize("distance", [1001, 3000, 4501, 150_000, 9_999_899_999])
+def test_an_object_far_ahead_is_no_batch(
+    last: int, distance: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The pipeline goes on although somebody put an object under a number of the far future."""
+    _, log = log_of(*range(1, last + 1), last + distance)
 
+    assert [log.newest(), log.newest()] == [last, last]
+    assert f"s3://lake/{key(last + distance)} is ignored" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("batches", "missing", "found"),
+    [
+        ((2, 3), 1, 2),
+        ((1, 2, 4), 3, 4),
+        ((*range(1, 1001), 1500), 1001, 1500),
+        ((*range(1, 3500), *range(3501, 4200)), 3500, 3501),
+    ],
+)
+def test_a_gap_is_refused_until_it_is_gone(
+    batches: tuple[int, ...], missing: int, found: int
+) -> None:
+    """A manifest that was removed by hand is named, and the log is read again once it is back."""
+    bucket, log = log_of(*batches)
+
+    with pytest.raises(LogCorrupted) as refused:
+        log.newest()
+    assert f"s3://lake/{key(missing)} is missing, and s3://lake/{key(found)} is there" in str(
+        refused.value
+    )
+
+    for batch in range(missing, found):
+        bucket.put_new(key(batch), b"")
     assert log.newest() == batches[-1]
 
 

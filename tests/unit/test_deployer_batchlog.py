@@ -53,3 +53,12 @@ def test_other_keys_are_no_batches() -> None:
     )
 
     assert log_of(s3).newest() == 3
+
+
+@pytest.mark.parametrize("newest", [0, 1, 1000, 7200])
+@pytest.mark.parametrize("ahead", [9500, 33_001, 9_999_999_999])
+def test_an_object_far_ahead_is_no_batch(newest: int, ahead: int) -> None:
+    """`status` shows the newest batch although somebody put an object far ahead of it."""
+    s3 = ListedKeys([f"batches/{batch:010d}.json" for batch in (*range(1, newest + 1), ahead)])
+
+    assert log_of(s3).newest() == newest
