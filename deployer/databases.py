@@ -47,8 +47,11 @@ class DatabaseAddress:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether `host` names this machine, without asking a name server."""
-    if host == "localhost" or host.endswith(".localhost"):
+    """Say whether `host` is this machine: a loopback address, or `localhost` itself.
+
+    A name under `localhost` is not: name servers may lead it anywhere.
+    """
+    if host == "localhost":
         return True
     try:
         return ip_address(host).is_loopback
@@ -80,7 +83,7 @@ def parse_database_url(url: str) -> DatabaseAddress:
         username=unquote(split.username or ""),
         password=unquote(split.password or ""),
         dbname=unquote(split.path[1:]),
-        sslmode=_sslmode(options.get("sslmode"), host),
+        sslmode=_sslmode(options.get("sslmode"), may_be_bare=is_loopback(host) and not certificate),
         ca=_read_certificate(certificate) if certificate else None,
     )
 
@@ -119,13 +122,14 @@ def _problem_with_options(options: dict[str, str]) -> str | None:
     return None
 
 
-def _sslmode(asked: str | None, host: str) -> str:
+def _sslmode(asked: str | None, *, may_be_bare: bool) -> str:
+    """Return our mode for one of libpq, or for none."""
     match asked:
         case None:
-            return "disable" if is_loopback(host) else "verify-full"
+            return "disable" if may_be_bare else "verify-full"
         case "allow" | "prefer":
-            # They go on unencrypted where the server has no TLS; only this machine may have none.
-            return "disable" if is_loopback(host) else "require"
+            # They go on unencrypted where the server has no TLS.
+            return "disable" if may_be_bare else "require"
         case "verify-ca":
             return "verify-full"
     return asked

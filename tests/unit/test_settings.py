@@ -234,6 +234,8 @@ def test_any_user_and_password_survive_percent_encoding(password: str, username:
         ("localhost", "disable"),
         ("127.0.0.1", "disable"),
         ("[::1]", "disable"),
+        ("db.localhost", "verify-full"),
+        ("localhost.example.com", "verify-full"),
         ("10.0.0.1", "verify-full"),
         ("db.example.com", "verify-full"),
     ],
@@ -259,6 +261,25 @@ def test_tls_is_assumed_except_on_this_machine(host: str, sslmode: str) -> None:
 def test_a_mode_of_libpq_becomes_one_that_is_no_weaker(host: str, asked: str, sslmode: str) -> None:
     """A URL that works elsewhere works here, and never sends a password over the network bare."""
     url = f"postgresql://u:p@{host}/db?sslmode={asked}"
+
+    assert Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source.sslmode == sslmode
+
+
+@pytest.mark.parametrize(
+    ("query", "sslmode"),
+    [
+        ("", "verify-full"),
+        ("&sslmode=prefer", "require"),
+        ("&sslmode=require", "require"),
+        ("&sslmode=verify-ca", "verify-full"),
+        ("&sslmode=disable", "disable"),
+    ],
+)
+def test_an_authority_is_never_left_unused(tmp_path: Path, query: str, sslmode: str) -> None:
+    """Who names an authority wants a certificate to be checked, on this machine too."""
+    path = tmp_path / "ca.pem"
+    path.write_text("-----BEGIN CERTIFICATE-----\n")
+    url = f"postgresql://u:p@localhost/db?sslrootcert={path}{query}"
 
     assert Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source.sslmode == sslmode
 
