@@ -3,9 +3,18 @@
 A message says where, what, and the next step; it never holds a password.
 """
 
+from functions.common.text import printable
+
 
 class PipelineError(Exception):
-    """Be the root of every error that a function raises on purpose."""
+    """Be the root of every error that a function raises on purpose.
+
+    Its message is one line of printable text, whatever the names in it: it ends in logs, in a
+    terminal and in the answer of a function.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class SettingsError(PipelineError):
