@@ -6,9 +6,10 @@ next step. The password goes from Secrets Manager into the driver and nowhere el
 
 import socket
 import ssl
+import struct
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -23,6 +24,7 @@ from functions.common.errors import (
     PipelineError,
     SettingsError,
 )
+from functions.common.login import GuardedConnection
 from functions.common.storage import error_code
 
 if TYPE_CHECKING:
@@ -33,13 +35,35 @@ CONNECT_SECONDS = 10.0
 # A dead peer is noticed within a minute, while a long statement may be silent for as long as it
 # needs: keepalive probes are answered by the peer's kernel.
 KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+# The server does the same, so that a killed function's transaction and locks end with it.
+SESSION_PARAMETERS = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "lock_timeout": "60s",
+}
+
+LONGEST_SECONDS = 900.0  # that a function may run: Lambda's own limit
+SPARE_SECONDS = 10.0  # for the error to come back, and to be reported
+
+# What the driver raises for messages that are none of PostgreSQL's.
+NOT_POSTGRESQL = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 class Database(msgspec.Struct, frozen=True):
     """Where a database is and who we are there: the form of its secret.
 
-    `sslmode` is `disable`, `require` (encrypted, any certificate) or `verify-full`; `ca` is the
-    PEM text of the authorities to trust in place of the system's.
+    `sslmode` is `disable`, `require` (encrypted; with a `ca` the certificate has to be one of
+    these authorities, for whatever name) or `verify-full` (certificate and name). `ca` is the PEM
+    text of the authorities to trust instead of the system's.
     """
 
     host: str
@@ -82,49 +106,86 @@ def _decoded(secret: str) -> Database | None:
 
 
 @contextmanager
-def connection(database: Database, **parameters: str) -> Iterator[pg8000.native.Connection]:
+def connection(
+    database: Database, seconds: float = LONGEST_SECONDS, /, **parameters: str
+) -> Iterator[pg8000.native.Connection]:
     """Open a connection, close it at the end, and put every driver error into our words.
 
+    `seconds` is how long the caller may still run: the server ends a statement, an idle session
+    and an open transaction that last longer, and a server that is silent for so long is given up.
     `parameters` are run-time parameters of the session, such as `datestyle`.
     """
     with translated_errors(database):
-        opened = _connect(database, parameters)
+        opened = _connect(database, _limits(seconds) | SESSION_PARAMETERS | parameters)
         try:
+            _set_newer_limits(opened, seconds)
+            # Longer than the server's own limit, whose error says more.
+            opened._usock.settimeout(seconds - _spare(seconds) / 2)
             yield opened
         finally:
-            _close(opened)
+            opened.close()
 
 
-def _connect(database: Database, parameters: dict[str, str]) -> pg8000.native.Connection:
+def _spare(seconds: float) -> float:
+    return min(SPARE_SECONDS, seconds / 2)
+
+
+def _limits(seconds: float) -> dict[str, str]:
+    """Return the session's limits, which hold whatever is set for the role or the database."""
+    limit = str(round(1000 * max(1.0, seconds - _spare(seconds))))
+    return {"statement_timeout": limit, "idle_in_transaction_session_timeout": limit}
+
+
+def _set_newer_limits(opened: pg8000.native.Connection, seconds: float) -> None:
+    """Set the limits that PostgreSQL 14 and 17 brought; at login an older one would refuse them.
+
+    They are the longest, since they end the whole session.
+    """
+    opened.run(
+        f"SELECT pg_catalog.set_config(name, '{round(1000 * max(2.0, seconds))}', false)"
+        " FROM pg_catalog.unnest('{idle_session_timeout,transaction_timeout}'::text[]) AS name"
+        " WHERE pg_catalog.current_setting(name, true) IS NOT NULL"
+    )
+
+
+def _connect(database: Database, parameters: dict[str, str]) -> GuardedConnection:
     try:
         peer = socket.create_connection((database.host, database.port), CONNECT_SECONDS)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no DNS name
         raise DatabaseUnavailable(
             f"{database}: cannot be reached ({error}): is the server up, and is the address right?"
         ) from error
-    for option, value in KEEPALIVE.items():
-        if hasattr(socket, option):
-            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # COPY FROM STDIN ends in two small packets: with Nagle's algorithm each waits 40 ms.
-    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        opened = pg8000.native.Connection(
+        _set_options(peer)
+        return GuardedConnection(
+            str(database),
+            peer,
+            _tls(database),
+            is_verified=database.sslmode == "verify-full",
             user=database.username,
             password=database.password,
             database=database.dbname,
             host=database.host,
-            sock=peer,
-            ssl_context=_tls(database),
             application_name="totesys-etl",
             startup_params=parameters,
         )
     except BaseException as error:
         peer.close()
         _forget_variables(error)
+        if isinstance(error, NOT_POSTGRESQL) and not isinstance(error, OSError):
+            raise DatabaseUnavailable(
+                f"{database}: what answers is not PostgreSQL: is the address right?"
+            ) from error
         raise
-    opened._usock.settimeout(None)  # the limit is for connecting, not for statements
-    return opened
+
+
+def _set_options(peer: socket.socket) -> None:
+    for option, value in KEEPALIVE.items():
+        if hasattr(socket, option):
+            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # COPY FROM STDIN ends in two small packets: with Nagle's algorithm each waits 40 ms.
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _forget_variables(error: BaseException | None) -> None:
@@ -138,16 +199,12 @@ def _tls(database: Database) -> ssl.SSLContext | Literal[False]:
     if database.sslmode == "disable":
         return False
     context = ssl.create_default_context(cadata=database.ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if database.sslmode == "require":
         context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+        # As libpq: who names an authority wants it to have signed.
+        context.verify_mode = ssl.CERT_REQUIRED if database.ca else ssl.CERT_NONE
     return context
-
-
-def _close(opened: pg8000.native.Connection) -> None:
-    # If it is broken already, why is in the error that is on its way up.
-    with suppress(pg8000.native.InterfaceError, OSError):
-        opened.close()
 
 
 @contextmanager
@@ -159,9 +216,8 @@ def translated_errors(database: Database) -> Iterator[None]:
         raise _from_server(database, error.args[0]) from error
     except ssl.SSLCertVerificationError as error:
         raise DatabaseRefused(
-            f"{database}: its certificate is not trusted ({error.verify_message}): add "
-            "?sslrootcert=<the authority's PEM file> to the URL, or ?sslmode=require to encrypt "
-            "without checking who answers"
+            f"{database}: its certificate is not trusted ({error.verify_message}): "
+            f"{_next_step(database)} to encrypt without checking who answers"
         ) from error
     except ScramException as error:
         raise DatabaseRefused(
@@ -174,6 +230,12 @@ def translated_errors(database: Database) -> Iterator[None]:
                 "network between is your own"
             ) from error
         raise DatabaseUnavailable(f"{database}: the connection broke ({error})") from error
+
+
+def _next_step(database: Database) -> str:
+    if database.sslmode == "require":
+        return "correct the file of ?sslrootcert= in the URL, or leave it out"
+    return "add ?sslrootcert=<the authority's PEM file> to the URL, or ?sslmode=require"
 
 
 def _from_server(database: Database, fields: dict[str, str]) -> PipelineError:

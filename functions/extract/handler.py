@@ -66,7 +66,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     started = time.monotonic()
     batch = _asked_for(event)
-    captured = _capture(_lake()) if batch is None else _replay(_lake(), batch)
+    captured = _capture(_lake(), context) if batch is None else _replay(_lake(), batch)
     result = _summary(captured) | {"seconds": round(time.monotonic() - started, 3)}
     metrics.add_metric("TablesStopped", MetricUnit.Count, len(captured.stopped))
     metrics.add_metric("SchemaChanges", MetricUnit.Count, len(captured.drift))
@@ -92,9 +92,10 @@ def _asked_for(event: object) -> int | None:
     return batch
 
 
-def _capture(lake: Lake) -> Captured:
+def _capture(lake: Lake, context: LambdaContext) -> Captured:
     source = database_from_secret(lake.secrets, lake.secret_id)
-    with connection(source, **SESSION_PARAMETERS) as opened:
+    seconds = context.get_remaining_time_in_millis() / 1000
+    with connection(source, seconds, **SESSION_PARAMETERS) as opened:
         return _claiming(lambda run: capture(opened, lake.bucket, lake.log, run, _utc_now))
 
 

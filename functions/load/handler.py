@@ -81,7 +81,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     lake = _lake()
     warehouse = database_from_secret(lake.secrets, lake.secret_id)
     loaded: list[LoadedMarker] = []
-    with connection(warehouse, **SESSION_PARAMETERS) as opened, _only_loader(opened, lake) as alone:
+    seconds = context.get_remaining_time_in_millis() / 1000
+    with (
+        connection(warehouse, seconds, **SESSION_PARAMETERS) as opened,
+        _only_loader(opened, lake) as alone,
+    ):
         if alone:
             for marker in _load_pending(opened, lake, context):
                 loaded.append(marker)

@@ -15,10 +15,6 @@ from functions.load.star import DIMENSIONS, FACTS, Star, StarTable
 SESSION_PARAMETERS = {
     **SESSION,
     "jit": "off",
-    # The lock of a loader that was killed is free again once the server notices, within a minute.
-    "tcp_keepalives_idle": "30",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "3",
 }
 
 

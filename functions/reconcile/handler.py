@@ -67,7 +67,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     and quarantined rows, and keys of each kind as examples.
     """
     started = time.monotonic()
-    tables = _compare_all(_sides())
+    tables = _compare_all(_sides(), context.get_remaining_time_in_millis() / 1000)
     apart = {name: table for name, table in tables.items() if not table.agrees}
     metrics.add_metric("TablesApart", MetricUnit.Count, len(apart))
     for name, table in apart.items():
@@ -81,12 +81,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     }
 
 
-def _compare_all(sides: Sides) -> dict[str, Comparison]:
+def _compare_all(sides: Sides, seconds: float) -> dict[str, Comparison]:
     source = database_from_secret(sides.secrets, sides.source_secret_id)
     warehouse = database_from_secret(sides.secrets, sides.warehouse_secret_id)
     with (
-        connection(source, **SOURCE_PARAMETERS) as there,
-        connection(warehouse, **WAREHOUSE_PARAMETERS) as here,
+        connection(source, seconds, **SOURCE_PARAMETERS) as there,
+        connection(warehouse, seconds, **WAREHOUSE_PARAMETERS) as here,
         snapshot_of(there),
     ):
         columns = read_columns(there, TABLES)

@@ -1,0 +1,105 @@
+"""Log in to PostgreSQL without giving the password away to whoever answers.
+
+The driver does what a server asks for: it sends the password itself, or its MD5 digest, which is as
+good. SCRAM alone gives nothing away, and has the server prove that it knows the password; with TLS
+it is bound to the certificate wherever the server offers that, so nobody can sit in between. All
+that depends on the driver's inner workings for this is here.
+https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP
+"""
+
+import socket
+import ssl
+from contextlib import suppress
+from enum import IntEnum
+from typing import Any, Literal
+
+import pg8000.native
+from scramp import ScramException  # type: ignore[import-untyped]  # the login part of pg8000
+
+from functions.common.errors import DatabaseRefused
+
+# As libpq: others may be offered by a server that is not PostgreSQL.
+MECHANISMS = (b"SCRAM-SHA-256-PLUS", b"SCRAM-SHA-256")
+
+
+class Request(IntEnum):
+    """What a server may ask for: the codes of the message `Authentication…`."""
+
+    CLEARTEXT = 3
+    MD5 = 5
+    SASL = 10
+    SASL_CONTINUE = 11
+    SASL_FINAL = 12
+
+
+class GuardedConnection(pg8000.native.Connection):  # type: ignore[misc]  # it has no types
+    """A connection that is open only if it was safe to log in.
+
+    `where` names the database in errors. A server that `is_verified`, by certificate and name, may
+    ask for the password as it likes. Any other has to use SCRAM, and to prove in it that it knows
+    the password; only without a password there is nothing to prove.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        peer: socket.socket,
+        tls: ssl.SSLContext | Literal[False],
+        *,
+        is_verified: bool,
+        password: str,
+        **options: Any,
+    ) -> None:
+        # First, since the driver logs in while it is made.
+        self._where = where
+        self._is_verified = is_verified
+        self._is_proven = is_verified or not password
+        super().__init__(password=password, sock=peer, ssl_context=tls, **options)
+        if not self._is_proven:
+            self.close()
+            raise DatabaseRefused(
+                f"{where}: the server lets us in without asking for the password, so it may be "
+                "anybody's: have it ask by SCRAM (scram-sha-256 in its pg_hba.conf), leave the "
+                "password out of the URL if it trusts its callers, or use ?sslmode=verify-full"
+            )
+
+    def handle_AUTHENTICATION_REQUEST(self, data: bytes, context: Any) -> None:  # noqa: N802
+        """Answer what the server asks for, or refuse to."""
+        code = int.from_bytes(data[:4], "big")
+        if code in (Request.CLEARTEXT, Request.MD5) and not self._is_verified:
+            raise DatabaseRefused(
+                f"{self._where}: the server asks for the password by {Request(code).name.lower()}, "
+                "and it is not verified whose it is: have it ask by SCRAM (scram-sha-256 in its "
+                "pg_hba.conf, and the password set again), or use ?sslmode=verify-full"
+            )
+        if code == Request.SASL:
+            data = data[:4] + self._known_mechanisms(data[4:])
+        elif code and code not in list(Request):
+            raise DatabaseRefused(
+                f"{self._where}: the server asks for another login than by password (method "
+                f"{code}): have it ask by SCRAM (scram-sha-256 in its pg_hba.conf)"
+            )
+        try:
+            super().handle_AUTHENTICATION_REQUEST(data, context)
+        except ScramException as error:
+            if code == Request.SASL:
+                raise  # of the password's own form
+            raise DatabaseRefused(
+                f"{self._where}: the server does not prove that it knows the password ({error}): "
+                "is it the right server?"
+            ) from error
+        if code == Request.SASL_FINAL:
+            self._is_proven = True
+
+    def _known_mechanisms(self, offered: bytes) -> bytes:
+        known = [name for name in offered.split(b"\0") if name in MECHANISMS]
+        if not known:
+            raise DatabaseRefused(
+                f"{self._where}: the server offers no SCRAM-SHA-256: is it PostgreSQL?"
+            )
+        return b"".join(name + b"\0" for name in known) + b"\0"
+
+    def close(self) -> None:
+        """Close the connection; if it is broken, why is in an error that is on its way up."""
+        with suppress(pg8000.native.InterfaceError, OSError, ValueError):
+            super().close()
