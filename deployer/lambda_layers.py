@@ -1,7 +1,8 @@
 """Layers: published once for each content, found again by it, removed when no longer used.
 
 AWS numbers the versions of a layer and lists no hash of what is in them, so the hash stands in
-the description.
+the description. A description can say anything, and so can an object in the code bucket: a version
+is used only when AWS's own hash of its code is that of the zip that was built here.
 """
 
 import base64
@@ -9,12 +10,16 @@ from typing import TYPE_CHECKING
 
 from deployer.account import Account
 from deployer.changes import Change, Resource, Update, converge
+from deployer.errors import ConflictError
 from deployer.packages import Layer
 from deployer.removal import remove
 from deployer.s3 import upload
 
 if TYPE_CHECKING:
-    from mypy_boto3_lambda.type_defs import LayerVersionsListItemTypeDef
+    from mypy_boto3_lambda.type_defs import (
+        LayerVersionContentInputTypeDef,
+        LayerVersionsListItemTypeDef,
+    )
 
 
 def ensure_layer(
@@ -25,17 +30,29 @@ def ensure_layer(
     `platform` is what it is built for, such as "python3.13 arm64".
 
     Returns the change and the ARN of that version, which in a plan may be yet unknown.
+
+    Raises:
+        ConflictError: AWS published other code than was uploaded.
     """
     content = f"{platform} sha256:{layer.sha256}"
     versions = _versions(account, name)
-    matching = [v["LayerVersionArn"] for v in versions if v.get("Description") == content]
+    described = [version for version in versions if version.get("Description") == content]
+    codes = {v["LayerVersionArn"]: _code_sha256(account, name, v["Version"]) for v in described}
+    matching = [arn for arn, code in codes.items() if code == layer.sha256]
 
     def publish() -> None:
         key = f"layers/{layer.name}-{base64.b64decode(layer.sha256).hex()}.zip"
-        upload(account, bucket, key, layer.path)
-        matching.append(_publish(account, name, content, bucket, key))
+        version = upload(account, bucket, key, layer.path, layer.sha256)
+        stored: LayerVersionContentInputTypeDef = {
+            "S3Bucket": bucket,
+            "S3Key": key,
+            "S3ObjectVersion": version,
+        }
+        matching.append(_publish(account, name, content, stored, layer.sha256))
 
     latest = versions[0].get("Description", "") if versions else None
+    if latest == content:
+        latest = f"{content}, but its code is another"
     change = converge(
         account,
         Resource(
@@ -86,8 +103,30 @@ def _versions(account: Account, name: str) -> list["LayerVersionsListItemTypeDef
     return sorted(versions, key=lambda version: version["Version"], reverse=True)
 
 
-def _publish(account: Account, name: str, content: str, bucket: str, key: str) -> str:
+def _code_sha256(account: Account, name: str, version: int) -> str | None:
+    """Return AWS's own hash of the code of a layer version."""
+    found = account.clients.lambda_.get_layer_version(LayerName=name, VersionNumber=version)
+    return found["Content"].get("CodeSha256")
+
+
+def _publish(
+    account: Account,
+    name: str,
+    content: str,
+    stored: "LayerVersionContentInputTypeDef",
+    sha256: str,
+) -> str:
+    """Publish an object as a layer version, and return its ARN if its code is what was built."""
     published = account.clients.lambda_.publish_layer_version(
-        LayerName=name, Description=content, Content={"S3Bucket": bucket, "S3Key": key}
+        LayerName=name, Description=content, Content=stored
     )
+    if (code := published["Content"].get("CodeSha256")) != sha256:
+        account.clients.lambda_.delete_layer_version(
+            LayerName=name, VersionNumber=published["Version"]
+        )
+        raise ConflictError(
+            f"layer {name}: AWS published code with the hash {code}, and {sha256} was uploaded to "
+            f"{stored['S3Bucket']}/{stored['S3Key']}. The version was removed again. Find out who "
+            "writes to that bucket before you run this again."
+        )
     return published["LayerVersionArn"]

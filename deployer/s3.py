@@ -45,16 +45,21 @@ def ensure_bucket(account: Account, name: str, tags: Mapping[str, str]) -> Chang
     return converge(account, _Bucket(account, name, tags).resource())
 
 
-def upload(account: Account, bucket: str, key: str, path: Path) -> None:
-    """Put a file into a bucket, unless the key, which names its content, is there already.
+def upload(account: Account, bucket: str, key: str, path: Path, sha256: str) -> str:
+    """Put a file into a versioned bucket, and return the id of the version that it became.
 
-    To be called as part of a write.
+    Whatever is there under the key already is left behind: it may be somebody else's. S3 compares
+    what arrives with `sha256` (base64). To be called as part of a write.
     """
-    s3 = account.clients.s3
-    ours: Any = {"Bucket": bucket, "Key": key, "ExpectedBucketOwner": account.id}
-    if found(lambda: s3.head_object(**ours), "404") is None:
-        with path.open("rb") as body:
-            s3.put_object(**ours, Body=body)
+    with path.open("rb") as body:
+        stored = account.clients.s3.put_object(
+            Bucket=bucket,
+            Key=key,
+            Body=body,
+            ChecksumSHA256=sha256,
+            ExpectedBucketOwner=account.id,
+        )
+    return stored["VersionId"]
 
 
 class _Bucket:

@@ -5,7 +5,6 @@ moto never answers late, so the answers are put in before or after its own.
 
 import pytest
 
-from deployer import specs
 from deployer.changes import Change
 from deployer.errors import AwsError
 from deployer.waiting import Waited
@@ -220,20 +219,6 @@ def test_a_failure_half_way_can_be_continued(sandbox: Sandbox) -> None:
 
     left = {(change.kind, change.name) for change in continued if change.action == "left"}
     assert left == {(change.kind, change.name) for change in reported}
-    assert pending(sandbox.plan()) == []
-
-
-def test_an_uploaded_layer_is_not_uploaded_again(sandbox: Sandbox) -> None:
-    """A layer that was uploaded, but not published, is published from where it is."""
-    full = {"PublishLayerVersion": ("CodeStorageExceededException", "Code storage limit exceeded.")}
-    Faults(full).inject(sandbox, "before-call")
-    with pytest.raises(AwsError):
-        sandbox.deploy()
-
-    sandbox.deploy()
-
-    uploads = [write for write in sandbox.writes if write == "PutObject"]
-    assert len(uploads) == len(specs.LAYERS)
     assert pending(sandbox.plan()) == []
 
 
