@@ -113,7 +113,9 @@ class Deployer:
     def create_bucket(self, use: BucketUse) -> Change:
         """Create a private, encrypted, versioned bucket."""
         name = self.names.bucket(use)
-        return self._steps.take("bucket", name, s3.ensure_bucket, name, self.tags)
+        # An emulator that speaks plain http would refuse every call under such a policy.
+        policy = policies.bucket_policy(use, self.names) if self.account.speaks_tls else None
+        return self._steps.take("bucket", name, s3.ensure_bucket, name, policy, self.tags)
 
     def create_secret(self, use: SecretUse) -> Change:
         """Keep the address of a database as a secret."""
@@ -162,7 +164,7 @@ class Deployer:
         name = self.names.role(use)
         writes_notices = specs.NOTICE_WRITERS.get(self.settings.notify) == use
         policy = policies.function_policy(use, self.names, writes_notices=writes_notices)
-        trust = policies.trust_policy()
+        trust = policies.trust_policy(self.names)
         return self._steps.take("role", name, iam.ensure_role, name, trust, policy, self.tags)
 
     def build_zip(self, use: FunctionUse) -> Package:

@@ -39,29 +39,57 @@ STAR_TABLES = (
 )
 
 
-def trust_policy() -> Policy:
-    """Let Lambda, and nobody else, act in a role."""
+def trust_policy(names: Names) -> Policy:
+    """Let Lambda act in a role, for this account alone.
+
+    Not aws:SourceArn: Lambda has to assume the role before the function is there.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    """
     return _policy(
         {
             "Effect": "Allow",
             "Principal": {"Service": "lambda.amazonaws.com"},
             "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
         }
     )
 
 
-def tls_only(bucket_arn: str) -> Policy:
-    """Refuse every call to a bucket that is not encrypted on its way."""
-    return _policy(
+def bucket_policy(use: BucketUse, names: Names) -> Policy:
+    """Refuse what is not encrypted on its way and, where functions write, what overwrites."""
+    arn = names.bucket_arn(use)
+    statements = [
         {
             "Sid": "TlsOnly",
             "Effect": "Deny",
             "Principal": "*",
             "Action": "s3:*",
-            "Resource": [bucket_arn, f"{bucket_arn}/*"],
+            "Resource": [arn, f"{arn}/*"],
             "Condition": {"Bool": {"aws:SecureTransport": "false"}},
         }
-    )
+    ]
+    if use != "code":
+        statements.append(_written_once(arn))
+    return _policy(*statements)
+
+
+def _written_once(bucket_arn: str) -> dict[str, Any]:
+    """Refuse uploads that do not ask S3 to fail if the key is taken, whoever sends them.
+
+    Parts of an upload carry no condition, the call that completes it does.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+    """
+    return {
+        "Sid": "WrittenOnce",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"{bucket_arn}/*",
+        "Condition": {
+            "Null": {"s3:if-none-match": "true"},
+            "Bool": {"s3:ObjectCreationOperation": "true"},
+        },
+    }
 
 
 def alarms_only(names: Names) -> Policy:

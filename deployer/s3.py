@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from deployer.account import Account
 from deployer.changes import Change, Resource, Update, converge, one_each
 from deployer.errors import ConflictError
-from deployer.policies import tls_only
+from deployer.policies import Policy
 from deployer.reading import error_code, found
 
 OLD_VERSIONS_DAYS = 7
@@ -36,13 +36,15 @@ LIFECYCLE = [
 ]
 
 
-def ensure_bucket(account: Account, name: str, tags: Mapping[str, str]) -> Change:
+def ensure_bucket(
+    account: Account, name: str, policy: Policy | None, tags: Mapping[str, str]
+) -> Change:
     """Make a bucket as wanted. Tags of others stay; lifecycle rules and policies of others do not.
 
     Raises:
         ConflictError: the name belongs to another account.
     """
-    return converge(account, _Bucket(account, name, tags).resource())
+    return converge(account, _Bucket(account, name, policy, tags).resource())
 
 
 def upload(account: Account, bucket: str, key: str, path: Path, sha256: str) -> str:
@@ -65,10 +67,13 @@ def upload(account: Account, bucket: str, key: str, path: Path, sha256: str) -> 
 class _Bucket:
     """The calls that read and write one bucket; each names its owner, so never another's."""
 
-    def __init__(self, account: Account, name: str, tags: Mapping[str, str]) -> None:
+    def __init__(
+        self, account: Account, name: str, policy: Policy | None, tags: Mapping[str, str]
+    ) -> None:
         self._account = account
         self._s3 = account.clients.s3
         self._name = name
+        self._policy = policy
         self._tags = tags
         self._ours: Any = {"Bucket": name, "ExpectedBucketOwner": account.id}
 
@@ -85,13 +90,11 @@ class _Bucket:
         )
 
     def _wanted(self, tags: Mapping[str, str]) -> dict[str, Any]:
-        # An emulator that speaks plain http would refuse every call under a TLS-only policy.
-        policy = tls_only(f"arn:aws:s3:::{self._name}") if self._account.speaks_tls else None
         return {
             "public access block": BLOCK_PUBLIC_ACCESS,
             "encryption": ENCRYPTION,
             "versioning": "Enabled",
-            "policy": policy,
+            "policy": self._policy,
             "lifecycle": LIFECYCLE,
             "tags": {**tags, **self._tags},
         }
@@ -112,7 +115,7 @@ class _Bucket:
             "public access block": self._public_access_block(),
             "encryption": self._encryption(),
             "versioning": self._s3.get_bucket_versioning(**self._ours).get("Status"),
-            "policy": self._policy(),
+            "policy": self._read_policy(),
             "lifecycle": self._lifecycle(),
             "tags": self._bucket_tags(),
         }
@@ -134,7 +137,7 @@ class _Bucket:
         rule = answer["ServerSideEncryptionConfiguration"]["Rules"][0]
         return rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
 
-    def _policy(self) -> object:
+    def _read_policy(self) -> object:
         answer = found(lambda: self._s3.get_bucket_policy(**self._ours), "NoSuchBucketPolicy")
         return answer and json.loads(answer["Policy"])
 
@@ -188,7 +191,7 @@ class _Bucket:
         }
         return one_each(calls)
 
-    def _write_policy(self, policy: Mapping[str, Any] | None) -> None:
+    def _write_policy(self, policy: Policy | None) -> None:
         if policy is None:
             self._s3.delete_bucket_policy(**self._ours)
         else:

@@ -30,6 +30,9 @@ FUNCTION = lambda_functions.Function(
     layers=(),
     environment={},
     code=Package(b"zip", "c2hh"),
+    concurrency=None,
+    retries=0,
+    event_age=60,
     failed_events_arn="arn:aws:sqs:eu-west-2:123456789012:failed",
     tags=TAGS,
 )
@@ -45,7 +48,7 @@ def test_a_bucket_name_of_somebody_else_stops(
         if create:
             stubber.add_client_error("create_bucket", create)
         with pytest.raises(ConflictError) as caught:
-            s3.ensure_bucket(account, "taken", TAGS)
+            s3.ensure_bucket(account, "taken", None, TAGS)
 
     assert str(caught.value) == (
         "bucket taken: the name belongs to somebody else. Choose another PROJECT or STAGE, or ask "
@@ -58,7 +61,7 @@ def test_an_unexpected_answer_is_not_taken_for_an_absence(account: Account) -> N
     with stubbed(account.clients.s3) as stubber:
         stubber.add_client_error("head_bucket", "400", http_status_code=400)
         with pytest.raises(ClientError, match="400"):
-            s3.ensure_bucket(account, "ours", TAGS)
+            s3.ensure_bucket(account, "ours", None, TAGS)
     with stubbed(account.clients.events) as stubber:
         stubber.add_client_error("describe_rule", "InternalException")
         with pytest.raises(ClientError, match="InternalException"):
@@ -203,11 +206,11 @@ def test_an_overlapping_notification_is_named(account: Account, prefix: str) -> 
     )
 
 
-def test_plain_http_needs_no_tls_only_policy(account: Account) -> None:
+def test_plain_http_needs_no_tls_only_policy(sandbox: Sandbox) -> None:
     """An emulator without TLS gets buckets that can be used; everything else is the same."""
-    local = replace(account, endpoint="http://127.0.0.1:4566")
+    sandbox.account = replace(sandbox.account, endpoint="http://127.0.0.1:4566")
 
-    change = s3.ensure_bucket(local, "local", TAGS)
+    change = sandbox.deployer().create_bucket("ingestion")
 
     assert sorted(change.differences) == [
         "encryption",
@@ -218,15 +221,15 @@ def test_plain_http_needs_no_tls_only_policy(account: Account) -> None:
     ]
 
 
-def test_a_tls_only_policy_goes_when_it_cannot_be_met(account: Account) -> None:
+def test_a_tls_only_policy_goes_when_it_cannot_be_met(sandbox: Sandbox) -> None:
     """A bucket of an emulator that once spoke TLS is usable without it after a deployment."""
-    s3.ensure_bucket(account, "local", TAGS)
-    local = replace(account, endpoint="http://127.0.0.1:4566")
+    sandbox.deployer().create_bucket("ingestion")
+    sandbox.account = replace(sandbox.account, endpoint="http://127.0.0.1:4566")
 
-    change = s3.ensure_bucket(local, "local", TAGS)
+    change = sandbox.deployer().create_bucket("ingestion")
 
     assert (change.action, list(change.differences)) == ("updated", ["policy"])
-    assert s3.ensure_bucket(local, "local", TAGS).action == "left"
+    assert sandbox.deployer().create_bucket("ingestion").action == "left"
 
 
 def test_an_emulator_gets_functions_for_this_machine(sandbox: Sandbox) -> None:

@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
-from deployer.names import FunctionUse, Names
-from deployer.policies import alarms_only, function_policy, trust_policy
+from deployer.names import BucketUse, FunctionUse, Names
+from deployer.policies import alarms_only, bucket_policy, function_policy, trust_policy
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
 USES: tuple[FunctionUse, ...] = get_args(FunctionUse)
@@ -101,8 +101,43 @@ def test_only_our_alarms_publish_by_themselves() -> None:
 
 
 def test_only_lambda_acts_in_a_role() -> None:
-    """A role is for the function, and for nobody else."""
-    (statement,) = trust_policy()["Statement"]
+    """A role is for Lambda on behalf of this account, and for nobody else."""
+    (statement,) = trust_policy(NAMES)["Statement"]
 
-    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
-    assert statement["Action"] == "sts:AssumeRole"
+    assert statement == {
+        "Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}},
+    }
+
+
+@pytest.mark.parametrize("use", ["ingestion", "processed"])
+def test_no_object_of_the_functions_is_ever_overwritten(use: BucketUse) -> None:
+    """A role that may write manifests may not replace one: S3 refuses what is not conditional."""
+    tls, once = bucket_policy(use, NAMES)["Statement"]
+    arn = NAMES.bucket_arn(use)
+
+    assert once == {
+        "Sid": "WrittenOnce",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"{arn}/*",
+        "Condition": {
+            "Null": {"s3:if-none-match": "true"},
+            "Bool": {"s3:ObjectCreationOperation": "true"},
+        },
+    }
+    assert tls["Sid"] == "TlsOnly"
+
+
+@pytest.mark.parametrize("use", get_args(BucketUse))
+def test_every_bucket_refuses_what_is_not_encrypted(use: BucketUse) -> None:
+    """Neither the bucket nor an object in it is reached without TLS."""
+    tls = bucket_policy(use, NAMES)["Statement"][0]
+    arn = NAMES.bucket_arn(use)
+
+    assert (tls["Effect"], tls["Principal"], tls["Action"]) == ("Deny", "*", "s3:*")
+    assert tls["Resource"] == [arn, f"{arn}/*"]
+    assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
