@@ -52,8 +52,9 @@ def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
     settings = Settings.read(os.environ)
     aws = _connect(terminal)
     with terminal.step("deploy the pipeline"):
-        changes = Deployer(aws, settings, packages, terminal.event).deploy()
-    costs = monthly_cost(settings)
+        deployer = Deployer(aws, settings, packages, terminal.event)
+        changes = deployer.deploy()
+    costs = monthly_cost(settings, one_at_a_time=deployer.one_run_at_a_time)
     document = {**reports.changes_document(changes), "monthly_cost_usd": costs.total}
     terminal.result(document, reports.counts(changes), costs.text())
     for email in sns.unconfirmed(aws, _names(aws).topic_arn):

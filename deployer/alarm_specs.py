@@ -23,7 +23,6 @@ def alarms(names: Names) -> tuple[Alarm, ...]:
     uses = [spec.use for spec in specs.FUNCTIONS]
     return (
         *(_errors(use, names) for use in uses),
-        *(_throttles(use, names) for use in uses),
         *(_silence(use, metric, names) for use, metric in SIGNS_OF_LIFE.items()),
         _failed_events(names),
         _quarantine(names),
@@ -42,20 +41,6 @@ def _errors(use: FunctionUse, names: Names) -> Alarm:
         "The next run tries again by itself.",
         namespace="AWS/Lambda",
         metric="Errors",
-        dimension=("FunctionName", names.function(use)),
-        statistic="Sum",
-    )
-
-
-def _throttles(use: FunctionUse, names: Names) -> Alarm:
-    return Alarm(
-        name=names.alarm(f"{use}-throttles"),
-        arn=names.alarm_arn(f"{use}-throttles"),
-        description=f"AWS did not let {use} run: as many functions as the account allows were "
-        "running. Look for what else runs in it, or ask for more concurrent executions (Service "
-        "Quotas).",
-        namespace="AWS/Lambda",
-        metric="Throttles",
         dimension=("FunctionName", names.function(use)),
         statistic="Sum",
     )

@@ -72,9 +72,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Costs:
-    """An estimate of a month."""
+    """An estimate of a month.
+
+    `worst` is the sum if every run took until its function's timeout, as when a database hangs.
+    """
 
     items: tuple[Item, ...]
+    worst: float
+    one_at_a_time: bool
 
     @property
     def total(self) -> float:
@@ -85,17 +90,25 @@ class Costs:
         """Return it for a person: the sum, a line for each item, and what is assumed."""
         working = f"with {BATCHES_A_DAY} batches a working day"
         lines = (f"{item.usd:>8.2f}  {item.what:<20}{item.basis}" for item in self.items)
+        overlap = "one at a time" if self.one_at_a_time else "side by side"
         return "\n".join(
             (
                 f"About {self.total:.2f} USD a month at list prices, {working}:",
                 *lines,
                 "The free tier is not counted, and neither is data transfer out of AWS.",
+                (
+                    f"At most {self.worst:.2f} USD if a database hung all month and every run took "
+                    f"until its timeout, {overlap}."
+                ),
             )
         )
 
 
-def monthly_cost(settings: Settings) -> Costs:
-    """Estimate what a deployment with these settings costs a month."""
+def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
+    """Estimate what a deployment with these settings costs a month.
+
+    `one_at_a_time` says that no function runs twice at once.
+    """
     schedules: dict[FunctionUse, str] = {
         "extract": settings.extract_schedule,
         "transform": specs.SWEEP_SCHEDULE,
@@ -105,14 +118,18 @@ def monthly_cost(settings: Settings) -> Costs:
     runs = {use: runs_a_month(schedule) for use, schedule in schedules.items()}
     batches = min(runs["extract"], BATCHES_A_DAY * WORKING_DAYS)
     runs["transform"] += batches  # each wakes it
+    functions = [_function(spec, runs[spec.use], batches, settings) for spec in specs.FUNCTIONS]
+    others = [
+        _s3(runs, batches),
+        _secrets(runs),
+        *_cloudwatch(settings, runs),
+        _notices(settings, batches),
+    ]
+    hanging = [_hanging(spec, runs[spec.use], settings, one_at_a_time) for spec in specs.FUNCTIONS]
     return Costs(
-        (
-            *(_function(spec, runs[spec.use], batches, settings) for spec in specs.FUNCTIONS),
-            _s3(runs, batches),
-            _secrets(runs),
-            *_cloudwatch(settings, runs),
-            _notices(settings, batches),
-        )
+        items=(*functions, *others),
+        worst=round(sum(hanging) + sum(item.usd for item in others), 2),
+        one_at_a_time=one_at_a_time,
     )
 
 
@@ -152,6 +169,15 @@ def _function(spec: specs.FunctionSpec, runs: int, batches: int, settings: Setti
         runs * REQUEST + gb_seconds * GB_SECOND[settings.architecture],
         f"{runs:,} runs, {gb_seconds:,.0f} GB-seconds ({settings.architecture})",
     )
+
+
+def _hanging(spec: specs.FunctionSpec, runs: int, settings: Settings, one_at_a_time: bool) -> float:
+    """Return the US dollars of a month in which every run of a function takes all of its time."""
+    seconds = runs * spec.timeout
+    if one_at_a_time:
+        seconds = min(seconds, DAYS * 86_400)
+    gb_seconds = seconds * spec.memory / 1024
+    return runs * REQUEST + gb_seconds * GB_SECOND[settings.architecture]
 
 
 def _s3(runs: Mapping[FunctionUse, int], batches: int) -> Item:

@@ -35,6 +35,8 @@ from deployer.progress import Report
 from deployer.settings import Settings
 from deployer.steps import Step, Steps, side_by_side
 
+RUNS_AT_A_TIME = 1  # of each function: whatever hangs, cost and load do not pile up
+
 
 class Packages(Protocol):
     """What makes the zips; the module `deployer.packages` does."""
@@ -65,6 +67,7 @@ class Deployer:
         self._steps = Steps(account, report)
         self._runtime, self._architecture = _runtime(account, settings)
         self._layer_arns: dict[str, str] = {}
+        self.one_run_at_a_time = False
 
     def deploy(self) -> list[Change]:
         """Bring the pipeline to how it should be; return what was done, in the order of the story.
@@ -95,6 +98,7 @@ class Deployer:
             *([partial(self.create_log_group, spec.use)] for spec in specs.FUNCTIONS),
             *([partial(self.create_iam_role, spec.use)] for spec in specs.FUNCTIONS),
         )
+        self.one_run_at_a_time = self._can_reserve_runs()
         changes += side_by_side(
             *([partial(self.create_lambda_function, spec)] for spec in specs.FUNCTIONS),
         )
@@ -234,6 +238,10 @@ class Deployer:
             self._report(change)
         return changes
 
+    def _can_reserve_runs(self) -> bool:
+        with explaining("concurrency of the account"):
+            return lambda_functions.can_reserve(self.account, RUNS_AT_A_TIME * len(specs.FUNCTIONS))
+
     def _scheduled(self, use: RuleUse, function: FunctionUse, schedule: str) -> list[Step]:
         """Return the steps by which a function is invoked by schedule."""
         return [
@@ -281,7 +289,10 @@ class Deployer:
             layers=tuple(self._layer_arns[layer] for layer in spec.layers),
             environment=specs.function_environment(spec.use, self.names, self.settings),
             code=self.build_zip(spec.use),
-            failed_events_arn=self.names.queue_arn,
+            concurrency=RUNS_AT_A_TIME if self.one_run_at_a_time else None,
+            retries=spec.events.retries,
+            event_age=spec.events.age,
+            failed_events_arn=self.names.queue_arn if spec.events.keeps_failed else None,
             tags=self.tags,
         )
 

@@ -7,25 +7,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from deployer.account import Account
 from deployer.changes import Change, Resource, Update, converge
 from deployer.errors import AwsError
 from deployer.packages import Package
-from deployer.reading import found
+from deployer.reading import error_code, found
 from deployer.removal import remove
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import FunctionConfigurationTypeDef
 
 SETTLE_SECONDS = 300
-# Events are hints: the next one does as well as an hour-old one.
-RETRIES = {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 3600}
 ABSENT = "ResourceNotFoundException"
+KEPT_UNRESERVED = 100
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function as it should be; memory in MB, timeout in seconds, layers by version ARN."""
+    """A function as it should be; memory in MB, timeout in seconds, layers by version ARN.
+
+    `concurrency` is how many runs at a time are reserved for it and the most that it may have; None
+    leaves that as it is. Events that fail for good go to `failed_events_arn`, None drops them.
+    """
 
     name: str
     description: str
@@ -38,7 +43,10 @@ class Function:
     layers: tuple[str, ...]
     environment: Mapping[str, str]
     code: Package
-    failed_events_arn: str
+    concurrency: int | None
+    retries: int
+    event_age: int
+    failed_events_arn: str | None
     tags: Mapping[str, str]
 
     @property
@@ -58,8 +66,12 @@ class Function:
     @property
     def failures(self) -> dict[str, Any]:
         """Return what becomes of an event that the function fails at."""
-        destination = {"OnFailure": {"Destination": self.failed_events_arn}}
-        return {**RETRIES, "DestinationConfig": destination}
+        keeper = self.failed_events_arn
+        return {
+            "MaximumRetryAttempts": self.retries,
+            "MaximumEventAgeInSeconds": self.event_age,
+            "DestinationConfig": {"OnFailure": {"Destination": keeper}} if keeper else {},
+        }
 
 
 def ensure_function(account: Account, arn: str, function: Function) -> Change:
@@ -78,6 +90,7 @@ def ensure_function(account: Account, arn: str, function: Function) -> Change:
             name=function.name,
             wanted={
                 **_attributes(function),
+                "concurrency": function.concurrency or (actual or {}).get("concurrency"),
                 "tags": {**(actual or {}).get("tags", {}), **function.tags},
             },
             actual=actual,
@@ -94,12 +107,36 @@ def ensure_function(account: Account, arn: str, function: Function) -> Change:
                     ),
                 ),
                 Update(
+                    frozenset({"concurrency"}),
+                    lambda: account.clients.lambda_.put_function_concurrency(
+                        FunctionName=function.name,
+                        ReservedConcurrentExecutions=function.concurrency or 0,
+                    ),
+                ),
+                Update(
                     frozenset({"tags"}),
                     lambda: account.clients.lambda_.tag_resource(Resource=arn, Tags=function.tags),
                 ),
             ],
         ),
     )
+
+
+def can_reserve(account: Account, runs: int) -> bool:
+    """Tell whether so many concurrent runs can be reserved for functions of this account.
+
+    AWS keeps 100 for the functions that reserve none, and gives a new account as few as 10 in all.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+    """
+    if account.is_local:
+        return False  # it does not know the limits of an account
+    try:
+        limits = account.clients.lambda_.get_account_settings()["AccountLimit"]
+    except ClientError as error:
+        if error_code(error) in ("AccessDenied", "AccessDeniedException"):
+            return False
+        raise
+    return limits.get("UnreservedConcurrentExecutions", 0) - runs >= KEPT_UNRESERVED
 
 
 def remove_function(account: Account, name: str) -> bool:
@@ -162,6 +199,7 @@ def _read(account: Account, name: str) -> dict[str, Any] | None:
     return {
         **_read_configuration(answer["Configuration"]),
         **_read_failures(failures or {}),
+        "concurrency": answer.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
         "tags": answer.get("Tags", {}),
     }
 

@@ -18,7 +18,7 @@ from deployer.waiting import Waited
 # A policy that was written seconds ago may not hold yet where the function runs.
 NEW_POLICY_SECONDS = 180.0
 NEW_POLICY_PAUSE = 10.0
-# Another loader works for as long as Lambda lets it; the lock of a dead one goes in a minute.
+# Another run works for as long as Lambda lets it; the lock of a dead loader goes in a minute.
 BUSY_SECONDS = 960.0
 BUSY_PAUSE = 1.0
 CHANGED = ("inserted", "updated")  # what a load's marker tells of each star table
@@ -150,16 +150,26 @@ class Pipeline:
         return answer
 
     def _call(self, use: FunctionUse, event: Answer) -> tuple[Answer, bool]:
-        """Invoke a function; return what it answered, and whether that is an error."""
+        """Invoke a function; return what it answered, and whether that is an error.
+
+        One run at a time is reserved for each function: waits while it runs for somebody else.
+        """
         invoking, name = self.account.clients.invoking, self.names.function(use)
+        began = self._clock()
         with explaining(f"function {name}"):
-            try:
-                response = invoking.invoke(FunctionName=name, Payload=json.dumps(event))
-            except invoking.exceptions.ResourceNotFoundException as error:
-                raise PipelineFailed(
-                    f"function {name} is not there: deploy it first, with `python deploy.py`."
-                ) from error
-            return json.loads(response["Payload"].read()), "FunctionError" in response
+            while True:
+                try:
+                    response = invoking.invoke(FunctionName=name, Payload=json.dumps(event))
+                except invoking.exceptions.ResourceNotFoundException as error:
+                    raise PipelineFailed(
+                        f"function {name} is not there: deploy it first, with `python deploy.py`."
+                    ) from error
+                except invoking.exceptions.TooManyRequestsException:
+                    if self._clock() - began > BUSY_SECONDS:
+                        raise
+                    self._sleep(BUSY_PAUSE)
+                else:
+                    return json.loads(response["Payload"].read()), "FunctionError" in response
 
     def _counts(
         self, use: BucketUse, log: str, batch: int, part: str, counts: Sequence[str]

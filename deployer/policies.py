@@ -7,6 +7,7 @@ prefix; a call that a function does not make is not allowed.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from deployer import specs
 from deployer.names import BucketUse, FunctionUse, Names, SecretUse
 
 Policy = Mapping[str, Any]
@@ -163,10 +164,8 @@ def _reconcile(names: Names) -> list[Policy]:
 def _common(use: FunctionUse, names: Names) -> list[Policy]:
     """Let a function write its log, and Lambda hand on what failed for good in its name."""
     streams = f"{names.log_group_arn(use)}:*"
-    return [
-        _allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams),
-        _allow("sqs:SendMessage", names.queue_arn),
-    ]
+    keeper = [_allow("sqs:SendMessage", names.queue_arn)] if use in specs.KEEPS_FAILED else []
+    return [_allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams), *keeper]
 
 
 def _read_secret(use: SecretUse, names: Names) -> Policy:

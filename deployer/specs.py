@@ -17,14 +17,37 @@ BATCH_LOG = "batches/"
 
 
 @dataclass(frozen=True)
+class Asynchronous:
+    """What becomes of an event for a function that cannot take it now, or fails at it.
+
+    `retries` of a failed event, `age` in seconds after which one is dropped, and whether one that
+    failed for good goes to the queue of failed events.
+    """
+
+    retries: int
+    age: int
+    keeps_failed: bool
+
+
+# The next event of a schedule does as well: one that is retried, or waits, only piles up on a
+# database that is slow already. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
+BY_SCHEDULE = Asynchronous(retries=0, age=60, keeps_failed=False)
+BY_EVENT = Asynchronous(retries=2, age=3600, keeps_failed=True)
+
+
+@dataclass(frozen=True)
 class FunctionSpec:
-    """The size of a function: memory in MB (it buys CPU too), timeout in seconds."""
+    """The size of a function: memory in MB (it buys CPU too), timeout in seconds.
+
+    One run of each at a time, where the account's limit allows to reserve that.
+    """
 
     use: FunctionUse
     description: str
     memory: int
     timeout: int
     layers: tuple[str, ...]
+    events: Asynchronous = BY_SCHEDULE
 
     @property
     def handler(self) -> str:
@@ -34,12 +57,17 @@ class FunctionSpec:
 
 # 1,769 MB is one whole CPU: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 FUNCTIONS = (
-    FunctionSpec("extract", "Copies what changed in the source", 1024, 300, ("arrow", "postgres")),
-    FunctionSpec("transform", "Remodels batches into stars", 1769, 600, ("arrow", "pandas")),
+    FunctionSpec("extract", "Copies what changed in the source", 1024, 900, ("arrow", "postgres")),
+    FunctionSpec(
+        "transform", "Remodels batches into stars", 1769, 600, ("arrow", "pandas"), BY_EVENT
+    ),
     FunctionSpec("load", "Applies batches to the warehouse", 1024, 900, ("arrow", "postgres")),
     FunctionSpec("reconcile", "Compares source and warehouse", 1769, 900, LAYERS),
 )
 
+
+# Whose failed events are kept, in the name of its role.
+KEEPS_FAILED = frozenset(spec.use for spec in FUNCTIONS if spec.events.keeps_failed)
 
 # Which function writes the notices that a user may choose by NOTIFY.
 NOTICE_WRITERS: Mapping[str, FunctionUse] = {"every-batch": "load", "daily": "reconcile"}

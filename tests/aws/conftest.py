@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from moto import mock_aws
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
@@ -12,6 +15,8 @@ from deployer.account import Account, connect
 from deployer.settings import Settings
 from deployer.waiting import Waited
 from tests.aws.sandbox import Sandbox, TinyPackages
+
+HTTP_OK = AWSResponse("", 200, HTTPHeaders(), None)
 
 
 @pytest.fixture
@@ -49,16 +54,33 @@ def waits() -> list[Waited]:
 
 
 @pytest.fixture
-def new_account(aws: None, sleeps: list[float], waits: list[Waited]) -> Callable[[str], Account]:
+def limits() -> dict[str, dict[str, int]]:
+    """What AWS says of the account's concurrency; a test may change it."""
+    return {"AccountLimit": {"UnreservedConcurrentExecutions": 1000}}
+
+
+@pytest.fixture
+def new_account(
+    aws: None,
+    sleeps: list[float],
+    waits: list[Waited],
+    limits: dict[str, dict[str, int]],
+) -> Callable[[str], Account]:
     def connected(region: str) -> Account:
         environment = {
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_REGION": region,
         }
-        return connect(
+        account = connect(
             environment, report=waits.append, clock=lambda: sum(sleeps), sleep=sleeps.append
         )
+        # moto does not know the limits of an account.
+        answer: Any = lambda **_: (HTTP_OK, dict(limits))  # noqa: E731
+        account.clients.lambda_.meta.events.register(
+            "before-call.lambda.GetAccountSettings", answer
+        )
+        return account
 
     return connected
 

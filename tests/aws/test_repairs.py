@@ -147,7 +147,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Clients], object], tuple[str, str, list[st
         (
             "function",
             "updated",
-            ["DestinationConfig", "MaximumEventAgeInSeconds", "MaximumRetryAttempts"],
+            ["MaximumEventAgeInSeconds", "MaximumRetryAttempts"],
         ),
     ),
     "function permission": (

@@ -23,9 +23,9 @@ def counted_by(use: str) -> set[str]:
 
 
 def test_every_trouble_has_its_alarm() -> None:
-    """Failures, throttles, silence, lost events, quarantine, drift and stale data each ring."""
+    """Failures, silence, lost events, quarantine, drift and stale data each ring."""
     assert set(ALARMS) == {
-        *(f"{spec.use}-{what}" for spec in specs.FUNCTIONS for what in ("errors", "throttles")),
+        *(f"{spec.use}-errors" for spec in specs.FUNCTIONS),
         *(f"{use}-silence" for use in SIGNS_OF_LIFE),
         "failed-events",
         "rows-quarantined",

@@ -32,12 +32,18 @@ class NotThere(Exception):
     """What botocore raises for a function, or an object, that does not exist."""
 
 
+class Throttled(Exception):
+    """What botocore raises when a function runs as often as it may."""
+
+
 class Lambda:
     """Functions that give their answers in turn; an answer that is a text is an error."""
 
-    exceptions = SimpleNamespace(ResourceNotFoundException=NotThere)
+    exceptions = SimpleNamespace(
+        ResourceNotFoundException=NotThere, TooManyRequestsException=Throttled
+    )
 
-    def __init__(self, **answers: list[dict[str, Any] | str]) -> None:
+    def __init__(self, **answers: list[dict[str, Any] | str | Throttled]) -> None:
         self.answers = answers
         self.invoked: list[str] = []
         self.events: list[dict[str, Any]] = []
@@ -49,6 +55,8 @@ class Lambda:
         self.invoked.append(use)
         self.events.append(json.loads(Payload))
         answer = self.answers[use].pop(0)
+        if isinstance(answer, Throttled):
+            raise answer
         if isinstance(answer, str):
             said = {"errorMessage": answer, "errorType": "Runtime.HandlerError"}
             return {"Payload": io.BytesIO(json.dumps(said).encode()), "FunctionError": "Unhandled"}
@@ -194,6 +202,29 @@ def test_a_loader_that_never_ends_is_named() -> None:
         "load: for 16 minutes another loader has been at work. "
         "Look for the session that holds an advisory lock in the warehouse."
     )
+
+
+def test_a_run_of_the_schedule_is_waited_for() -> None:
+    """One run of a function at a time is reserved: ours comes when the other one has ended."""
+    functions = Lambda(
+        extract=[Throttled(), Throttled(), extracted(None)],
+        transform=[Throttled(), REMODELLED],
+        load=[NOTHING],
+    )
+    sandbox = Sandbox(functions)
+
+    assert sandbox.pipeline.run().batch is None
+    assert sandbox.sleeps == [1.0, 1.0, 1.0]
+
+
+def test_a_run_of_the_schedule_that_never_ends_is_an_error() -> None:
+    """No run outlives Lambda's 15 minutes, so that waiting longer is of no use."""
+    sandbox = Sandbox(Lambda(extract=[Throttled() for _ in range(1000)]))
+
+    with pytest.raises(Throttled):
+        sandbox.pipeline.run()
+
+    assert 900 < len(sandbox.sleeps) < 1000
 
 
 def test_a_table_that_is_left_out_is_told() -> None:

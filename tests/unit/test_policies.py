@@ -44,12 +44,12 @@ def test_a_function_writes_its_own_log_and_makes_no_group(use: FunctionUse) -> N
 
 def test_each_function_has_the_actions_it_needs_and_no_other() -> None:
     """Only extract and load read a secret, and each one its own; nobody deletes anything."""
-    common = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
+    common = {"logs:CreateLogStream", "logs:PutLogEvents"}
     objects = {"s3:GetObject", "s3:PutObject", "s3:ListBucket"}
     secret = "secretsmanager:GetSecretValue"
 
     assert {action for action, _ in grants("extract")} == {*common, *objects, secret}
-    assert {action for action, _ in grants("transform")} == {*common, *objects}
+    assert {action for action, _ in grants("transform")} == {*common, *objects, "sqs:SendMessage"}
     assert {action for action, _ in grants("load")} == {*common, *objects, secret}
     assert {arn for action, arn in grants("extract") if action == secret} == {
         NAMES.secret_arn("source")
