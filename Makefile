@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 IN_VENV := .venv/bin/python
 SOURCES := deploy.py teardown.py deployer functions local benchmarks
 
-.PHONY: demo test soak bench check setup lock clean
+.PHONY: demo test soak bench check setup setup-deploy lock clean
 
 demo: setup  ## the whole pipeline on this machine, from the live database to the warehouse
 	@$(IN_VENV) deploy.py local --once
@@ -39,19 +39,27 @@ FIND_SECRETS := scan --quiet --no-validate --no-update-check --no-rule-cache --r
 
 setup: .venv/ready  ## .venv with everything in it
 
+setup-deploy: .venv/ready-to-deploy  ## .venv with what deploy.py and teardown.py need, and no more
+
+# Wheels alone: a source package would run code of its own while it is built, and fetch what it is
+# built with by no lock, beside whatever credentials are there.
+INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 .venv/ready: requirements/dev.txt
+.venv/ready-to-deploy: requirements/deploy.txt
+.venv/ready .venv/ready-to-deploy:
 	@test -n "$(PYTHON)" || { \
 		echo "Python $(OLDEST) or later is needed and was not found: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@test ! -L .venv || { echo ".venv is a link: set it up where it leads to" >&2; exit 1; }
 	@echo "Setting up .venv (about a minute, once)"
 	@"$(PYTHON)" -m venv --clear .venv
-	@$(IN_VENV) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@touch .venv/ready
+	@$(IN_VENV) $(INSTALL) -r $<
+	@touch $@
 
 LOCK := uvx uv pip compile --quiet --universal --python-version $(OLDEST) --generate-hashes --no-header
 lock:  ## new versions into requirements/, from pyproject.toml (needs uv)
 	$(LOCK) --upgrade pyproject.toml --group layer-arrow --group layer-postgres --group layer-pandas \
 		--group local-postgres --group test --group check -o requirements/dev.txt
+	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/deploy.txt
 	for group in layer-arrow layer-postgres layer-pandas local-aws bench; do \
 		$(LOCK) --upgrade --group $$group -o requirements/$$group.txt || exit 1; done
 
