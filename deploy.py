@@ -98,9 +98,9 @@ def replay(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def reconcile(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Compare source and warehouse row by row."""
-    found = _pipeline(terminal).reconcile()
-    terminal.result(found, reports.compared(found["tables"]))
+    """Compare source and warehouse row by row, as of the newest loaded batch."""
+    found = _pipeline(terminal).reconcile(repair=options.repair)
+    terminal.result(found, reports.compared(found["tables"]), *reports.remarks(found))
     return 0 if found["agrees"] else 1
 
 
@@ -150,6 +150,12 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         if command is replay:
             added.add_argument("batch", type=int, metavar="N", help="the number of the batch")
+        if command is reconcile:
+            added.add_argument(
+                "--repair",
+                action="store_true",
+                help="read the tables that disagree again from the source, then compare again",
+            )
         if command is local:
             _add_local_options(added)
     return parser

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from deployer.account import Account
@@ -81,14 +81,27 @@ class Pipeline:
         """
         return self._follow({"replay": batch})
 
-    def reconcile(self) -> Answer:
+    def reconcile(self, *, repair: bool = False) -> Answer:
         """Compare source and warehouse row by row; return what the function found.
 
+        With `repair`, the tables that disagree are read again from the source, and what is returned
+        is a second comparison, and under `repaired` what the run before it loaded.
+
         Raises:
-            PipelineFailed: the function is not deployed, or failed; the message is what it said.
+            PipelineFailed: a function is not deployed, or failed; the message is what it said.
         """
+        found, event = self._compare()
+        if not (repair and event):
+            return found
+        run = self._follow(event)
+        found, _ = self._compare()
+        return {**found, "repaired": asdict(run)}
+
+    def _compare(self) -> tuple[Answer, Answer]:
+        """Return what reconcile found, and the event with which extract repairs it, if any."""
         with self._step("reconcile"):
-            return self._invoke("reconcile", {})
+            found = self._invoke("reconcile", {})
+        return found, found.pop("repair", {})
 
     def _follow(self, event: Answer) -> Run:
         """Invoke extract with an event, and what comes after it until nothing is left to do."""

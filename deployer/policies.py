@@ -156,8 +156,12 @@ def _reconcile(names: Names) -> list[Policy]:
     return [
         _read_secret("source", names),
         _read_secret("warehouse", names),
-        _objects("s3:GetObject", "processed", ("tombstones",), names),
-        _list("processed", ("tombstones",), names),
+        _objects("s3:GetObject", "ingestion", ("batches", "keys"), names),
+        _list("ingestion", ("batches",), names),
+        _objects(
+            "s3:GetObject", "processed", ("batches", "loaded", "quarantine", "tombstones"), names
+        ),
+        _list("processed", ("loaded", "tombstones"), names),
     ]
 
 

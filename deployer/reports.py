@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from deployer.changes import Action, Change
 from deployer.pipeline import Run
-from deployer.terminal import table
+from deployer.terminal import printable, table
 
 SAID: dict[Action, str] = {
     "created": "created",
@@ -55,13 +56,26 @@ def _value(value: object) -> str:
 
 def compared(tables: Mapping[str, Mapping[str, Any]]) -> Table:
     """Show how each star table agrees with the source, with the keys of what does not."""
-    kinds = ("source", "warehouse", "missing", "different", "extra")
+    kinds = ("source", "warehouse", "missing", "different", "extra", "pending")
     shown = table("star table", *kinds, "such as", numbers=frozenset(kinds))
     for name, found in tables.items():
         examples = [key for keys in found["examples"].values() for key in keys]
-        such_as = found["error"] or ", ".join(map(str, examples[:5]))
+        such_as = "not compared" if found["error"] else ", ".join(map(str, examples[:5]))
         shown.add_row(name, *(f"{found[kind]:,}" for kind in kinds), such_as)
     return shown
+
+
+def remarks(found: Mapping[str, Any]) -> Iterator[Text]:
+    """Say, of a comparison, what its numbers do not: errors, notes, and what a repair loaded."""
+    for name, compared in found["tables"].items():
+        for text in (compared["error"], compared["note"]):
+            if text is not None:
+                yield Text(printable(f"{name}: {text}"))
+    if repaired := found.get("repaired"):
+        loaded = sum(repaired["loaded"].values())
+        yield Text(f"repair: batch {repaired['batch']}, {loaded:,} rows new or updated")
+        for text in repaired["stopped"].values():
+            yield Text(printable(f"left out: {text}"))
 
 
 def brought(run: Run) -> Table | str:

@@ -99,6 +99,7 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
         "reconcile": {
             "SOURCE_SECRET_ID": names.secret("source"),
             "WAREHOUSE_SECRET_ID": names.secret("warehouse"),
+            "INGESTION_BUCKET": names.bucket("ingestion"),
             "PROCESSED_BUCKET": names.bucket("processed"),
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,
         },

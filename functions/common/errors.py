@@ -45,6 +45,10 @@ class NoSuchBatch(PipelineError):
     """Say that a batch that was asked for is not in the log: ask for one that is."""
 
 
+class RepairRefused(PipelineError):
+    """Say that an event does not name tables and keys as reconcile does: correct the event."""
+
+
 class BatchContended(PipelineError):
     """Say that other runs kept claiming the batch number first: the next run tries again."""
 

@@ -19,6 +19,7 @@ from functions.extract.changes import next_seen
 from functions.extract.keysets import KeySet, deleted_keys
 from functions.extract.plan import Survey, TablePlan, plan_tables, survey
 from functions.extract.registry import register
+from functions.extract.repair import NO_REPAIR, Repair
 from functions.extract.rows import BatchRows
 from functions.extract.snapshot import Snapshot, snapshot_of
 
@@ -45,8 +46,10 @@ def capture(
     log: BatchLog[IngestionManifest],
     run: str,
     now: Callable[[], datetime],
+    *,
+    repair: Repair = NO_REPAIR,
 ) -> Captured:
-    """Write what changed since the newest batch as the next batch.
+    """Write what changed since the newest batch, and what a repair asks for, as the next batch.
 
     Raises BatchContended when another run has claimed the batch's number in the meantime; what
     this one wrote then counts for nothing.
@@ -55,7 +58,7 @@ def capture(
     before = log.read(newest) if newest else None
     known = keysets.fetch(bucket, before.keys, before.keys_sha256) if before else {}
     with snapshot_of(connection) as snapshot:
-        plans = plan_tables(connection, snapshot, before)
+        plans = plan_tables(connection, snapshot, before, repair.tables)
         stopped = {plan.name: plan.error for plan in plans.values() if plan.error is not None}
         registry = register(connection, plans, before, snapshot.source.snapshot_at)
         readable = [plan for plan in plans.values() if plan.error is None]
@@ -72,10 +75,12 @@ def capture(
         for join in JOINS:
             rows.copy_companions(join)
         rows.flush()
+    gone = {
+        name: sorted({*deleted_keys(known.get(name, {}), there), *repair.absent_from(name, there)})
+        for name, there in keys.items()
+    }
     tables = {
-        name: _stopped(plan)
-        if plan.error
-        else _captured(plan, snapshot, rows, deleted_keys(known.get(name, {}), keys[name]))
+        name: _stopped(plan) if plan.error else _captured(plan, snapshot, rows, gone[name])
         for name, plan in plans.items()
     }
     if not (registry.is_news or any(each.changed or each.deleted for each in tables.values())):

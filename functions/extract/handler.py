@@ -21,6 +21,7 @@ from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.common.totesys import TABLES
 from functions.extract.capture import Captured, capture
+from functions.extract.repair import Repair, asked_for
 from functions.extract.replay import replay
 from functions.extract.snapshot import SESSION_PARAMETERS
 
@@ -58,15 +59,20 @@ def _lake() -> Lake:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Copy what changed in the source into the ingestion bucket, as one batch.
 
-    An event {"replay": n} asks for the rows of batch n once more instead; what else an event says
-    does not matter.
+    An event {"replay": n} asks for the rows of batch n once more instead. One that names tables to
+    `read`, as reconcile's answer does, has these read whole. What else an event says does not
+    matter.
 
     Returns `batch` (None when nothing had changed), `rows` and `deleted` by source table,
     `stopped`: why a table could not be read, and `drift`: how the source's tables have changed.
     """
     started = time.monotonic()
     batch = _asked_for(event)
-    captured = _capture(_lake(), context) if batch is None else _replay(_lake(), batch)
+    captured = (
+        _capture(_lake(), asked_for(event), context.get_remaining_time_in_millis() / 1000)
+        if batch is None
+        else _replay(_lake(), batch)
+    )
     result = _summary(captured) | {"seconds": round(time.monotonic() - started, 3)}
     metrics.add_metric("TablesStopped", MetricUnit.Count, len(captured.stopped))
     metrics.add_metric("SchemaChanges", MetricUnit.Count, len(captured.drift))
@@ -92,11 +98,12 @@ def _asked_for(event: object) -> int | None:
     return batch
 
 
-def _capture(lake: Lake, context: LambdaContext) -> Captured:
+def _capture(lake: Lake, repair: Repair, seconds: float) -> Captured:
     source = database_from_secret(lake.secrets, lake.secret_id)
-    seconds = context.get_remaining_time_in_millis() / 1000
     with connection(source, seconds, **SESSION_PARAMETERS) as opened:
-        return _claiming(lambda run: capture(opened, lake.bucket, lake.log, run, _utc_now))
+        return _claiming(
+            lambda run: capture(opened, lake.bucket, lake.log, run, _utc_now, repair=repair)
+        )
 
 
 def _replay(lake: Lake, batch: int) -> Captured:

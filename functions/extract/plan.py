@@ -1,5 +1,6 @@
 """Decide how each table of the source is read in this batch, before any row is."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pg8000.native
@@ -88,13 +89,21 @@ class Survey:
 
 
 def plan_tables(
-    connection: pg8000.native.Connection, snapshot: Snapshot, before: IngestionManifest | None
+    connection: pg8000.native.Connection,
+    snapshot: Snapshot,
+    before: IngestionManifest | None,
+    whole: Collection[str] = (),
 ) -> dict[str, TablePlan]:
-    """Return the plan of every table, and give the transaction what their conditions need."""
+    """Return the plan of every table, and give the transaction what their conditions need.
+
+    The tables in `whole` are read whole, wherever they stand.
+    """
     plans, recent_xid = {}, changes.recent_xid(snapshot)
     for name, columns in read_columns(connection, TABLES).items():
         capture = changes.standing(snapshot, before, name)
         position = changes.since(capture, columns.fingerprint, columns.incarnation)
+        if name in whole:
+            position = None
         error = columns.drift() or _rows_without_key(connection, columns)
         plans[name] = TablePlan(columns, position, error, capture, recent_xid)
     positions = {name: plan.since for name, plan in plans.items() if plan.since is not None}

@@ -1,11 +1,13 @@
 """The Lambda function `reconcile`: woken once a day, and by hand, to compare source and warehouse.
 
-It looks at one snapshot of the source and one of the warehouse. What changed in the source within
-the last minutes may still be on its way, and then shows as missing or different.
+It compares as of the newest batch that the warehouse has: what the source changed after it is
+pending, and no disagreement.
 """
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -16,21 +18,20 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.common.database import connection, database_from_secret
 from functions.common.notices import give_notice
-from functions.common.parquet import read_object
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
-from functions.common.totesys import TABLES
-from functions.extract.columns import Columns, read_columns
+from functions.extract.plan import plan_tables
 from functions.extract.snapshot import SESSION_PARAMETERS as SOURCE_PARAMETERS
 from functions.extract.snapshot import snapshot_of
+from functions.load.markers import marker_log
 from functions.load.stage import SESSION_PARAMETERS as WAREHOUSE_PARAMETERS
-from functions.load.stage import stage_of
-from functions.load.star import Star, inspect_star
-from functions.reconcile.compare import Comparison, compare
-from functions.reconcile.expect import Expected
+from functions.load.star import inspect_star
+from functions.reconcile.as_of import AsOf, Lake
+from functions.reconcile.compare import Comparison
 from functions.reconcile.notices import notice
-from functions.transform.star import STAR, StarMapping
+from functions.reconcile.table import Run, compare_table
+from functions.transform.star import STAR
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -38,23 +39,50 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sides:
-    """Where the two databases are, and where the deletions are kept."""
+    """Where the two databases are, and the buckets between them."""
 
     secrets: "SecretsManagerClient"
     source_secret_id: str
     warehouse_secret_id: str
     schema: str
+    ingestion: Bucket
     processed: Bucket
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a comparison found: the batch that the warehouse was at, and how each table agrees.
+
+    `extra` are keys, by source table, that are in the warehouse only and that nothing explains.
+    """
+
+    batch: int
+    tables: dict[str, Comparison]
+    extra: dict[str, list[int]]
+
+    @property
+    def apart(self) -> dict[str, Comparison]:
+        """The tables that disagree."""
+        return {name: table for name, table in self.tables.items() if not table.agrees}
+
+    @property
+    def repair(self) -> dict[str, Any]:
+        """The event that has extract read again what disagrees; empty if nothing can be."""
+        apart = {name for name, table in self.apart.items() if table.error is None}
+        read = [mapping.source for mapping in STAR if mapping.table in apart]
+        return {"read": read, "absent": self.extra} if read else {}
 
 
 @cache
 def _sides() -> Sides:
+    s3 = boto3.client("s3", config=CLIENT_CONFIG)
     return Sides(
         boto3.client("secretsmanager", config=CLIENT_CONFIG),
         required(os.environ, "SOURCE_SECRET_ID"),
         required(os.environ, "WAREHOUSE_SECRET_ID"),
         required(os.environ, "WAREHOUSE_SCHEMA"),
-        Bucket(boto3.client("s3", config=CLIENT_CONFIG), required(os.environ, "PROCESSED_BUCKET")),
+        Bucket(s3, required(os.environ, "INGESTION_BUCKET")),
+        Bucket(s3, required(os.environ, "PROCESSED_BUCKET")),
     )
 
 
@@ -63,67 +91,55 @@ def _sides() -> Sides:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Compare every star table with the source; `agrees` says whether all do.
 
-    Returns `tables`: for each its counts of source, warehouse, missing, different, extra, deleted
-    and quarantined rows, and keys of each kind as examples.
+    Returns `batch`, the newest one in the warehouse (None when there is none); `tables`: for each
+    its counts of source, warehouse, missing, different, extra, pending, deleted and quarantined
+    rows, and keys as examples; and `repair`, the event with which extract reads again what
+    disagrees.
     """
     started = time.monotonic()
-    tables = _compare_all(_sides(), context.get_remaining_time_in_millis() / 1000)
-    apart = {name: table for name, table in tables.items() if not table.agrees}
-    metrics.add_metric("TablesApart", MetricUnit.Count, len(apart))
-    for name, table in apart.items():
+    found = _compare_all(_sides(), context.get_remaining_time_in_millis() / 1000)
+    metrics.add_metric("TablesApart", MetricUnit.Count, len(found.apart))
+    for name, table in found.apart.items():
         logger.error(f"{name} disagrees with the source", extra=asdict(table))
-    subject = "Source and warehouse disagree" if apart else "Source and warehouse agree"
-    give_notice("daily", subject, notice(tables))
+    subject = "Source and warehouse disagree" if found.apart else "Source and warehouse agree"
+    give_notice("daily", subject, notice(found.tables))
     return {
-        "agrees": not apart,
-        "tables": {name: asdict(table) for name, table in tables.items()},
+        "agrees": not found.apart,
+        "batch": found.batch or None,
+        "tables": {name: asdict(table) for name, table in found.tables.items()},
+        "repair": found.repair,
         "seconds": round(time.monotonic() - started, 3),
     }
 
 
-def _compare_all(sides: Sides, seconds: float) -> dict[str, Comparison]:
+def _compare_all(sides: Sides, seconds: float) -> Found:
+    """Take both snapshots, the warehouse's first: what it has, the source has or had."""
     source = database_from_secret(sides.secrets, sides.source_secret_id)
     warehouse = database_from_secret(sides.secrets, sides.warehouse_secret_id)
+    lake = Lake.of(sides.ingestion, sides.processed)
     with (
         connection(source, seconds, **SOURCE_PARAMETERS) as there,
         connection(warehouse, seconds, **WAREHOUSE_PARAMETERS) as here,
-        snapshot_of(there),
     ):
-        columns = read_columns(there, TABLES)
         star = inspect_star(here, sides.schema)
-        here.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        compared = {
-            mapping.table: _compare_one((there, columns), (here, star), mapping, sides.processed)
-            for mapping in STAR
-        }
-        here.run("ROLLBACK")
-    return compared
+        markers = marker_log(sides.processed, star.identity)
+        batch = markers.newest()
+        with _snapshot(here):
+            as_of = AsOf(lake, batch, markers.newest())
+            with snapshot_of(there) as snapshot:
+                plans = plan_tables(there, snapshot, as_of.manifest)
+                run = Run(there, here, star, plans, lake, as_of)
+                tables = {mapping.table: compare_table(run, mapping) for mapping in STAR}
+    return Found(batch, tables, run.extra)
 
 
-def _compare_one(
-    source: tuple[pg8000.native.Connection, dict[str, Columns]],
-    warehouse: tuple[pg8000.native.Connection, Star],
-    mapping: StarMapping,
-    processed: Bucket,
-) -> Comparison:
-    (there, columns), (here, star) = source, warehouse
-    needed = [mapping.source, *([mapping.partner] if mapping.partner else [])]
-    if drift := next((why for name in needed if (why := columns[name].drift())), None):
-        return Comparison(error=drift)
-    expected = Expected(there, columns, mapping)
-    stage = stage_of(star, mapping.table)
-    stage.fill(here, expected.slices())
-    deleted = _deleted_keys(processed, mapping)
-    return compare(here, stage, expected.rows, expected.unfit, deleted)
-
-
-def _deleted_keys(processed: Bucket, mapping: StarMapping) -> list[int]:
-    """Return the keys that the source was seen to have deleted, at any time."""
-    prefix = f"tombstones/{mapping.table}/"
-    keys, deleted = processed.keys_after(prefix, prefix, 1000), []
-    while keys:
-        for key in keys:
-            for rows in read_object(processed, key):
-                deleted += rows[mapping.key].to_pylist()
-        keys = processed.keys_after(prefix, keys[-1], 1000)
-    return deleted
+@contextmanager
+def _snapshot(connection: pg8000.native.Connection) -> Iterator[None]:
+    """Hold one snapshot of the warehouse, with temporary tables, and leave nothing behind."""
+    connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    try:
+        connection.run("SELECT FROM pg_class LIMIT 0")  # the first query takes the snapshot
+        yield
+    finally:
+        if connection._transaction_status != b"I":
+            connection.run("ROLLBACK")

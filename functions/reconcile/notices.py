@@ -17,8 +17,10 @@ def _verdict(found: Comparison) -> str:
         "missing": found.missing,
         "different": found.different,
         "extra": found.extra,
+        "pending": found.pending,
         "deleted in the source": found.deleted,
         "in quarantine": found.quarantined,
     }
     apart = [f"{rows:,} {what}" for what, rows in counts.items() if rows]
-    return ", ".join([f"{found.warehouse:,} rows", *apart])
+    verdict = ", ".join([f"{found.warehouse:,} rows", *apart])
+    return f"{verdict} ({found.note})" if found.note else verdict

@@ -165,7 +165,14 @@ ALLOWED: dict[FunctionUse, list[Call]] = {
     "reconcile": [
         secret(NAMES.secret("source")),
         secret(NAMES.secret("warehouse")),
+        get(INGESTION, "batches/0000000001.json"),
+        get(INGESTION, "keys/0000000001-0001.parquet"),
+        listing(INGESTION, "batches/"),
+        get(PROCESSED, "batches/0000000001.json"),
+        get(PROCESSED, "loaded/0000000001.json"),
+        get(PROCESSED, "quarantine/sales_order/0000000001.parquet"),
         get(PROCESSED, "tombstones/dim_staff/2025-01-31/0000000001-0001.parquet"),
+        listing(PROCESSED, "loaded/"),
         listing(PROCESSED, "tombstones/dim_staff/"),
     ],
 }
@@ -203,9 +210,11 @@ REFUSED: dict[FunctionUse, list[Call]] = {
     ],
     "reconcile": [
         put(PROCESSED, "loaded/0000000009.json"),
-        get(PROCESSED, "batches/0000000001.json"),
-        get(INGESTION, "batches/0000000001.json"),
+        put(INGESTION, "batches/0000000009.json"),
+        get(PROCESSED, "fact_payment/2025-01-31/0000000001-0001.parquet"),
+        get(INGESTION, "payment/2025-01-31/0000000001-0001.parquet"),
         listing(PROCESSED, "batches/"),
+        listing(INGESTION, "payment/"),
         publish(NAMES.topic_arn),
     ],
 }

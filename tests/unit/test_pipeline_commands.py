@@ -92,21 +92,55 @@ def test_reconcile_shows_each_table(
         "missing": 0,
         "different": apart,
         "extra": 0,
+        "pending": 4,
         "examples": {} if agrees else {"different": [3, 5]},
         "error": None,
+        "note": None,
     }
     found = {"agrees": agrees, "tables": {"dim_staff": table}, "seconds": 1.0}
-    reconciling = SimpleNamespace(reconcile=lambda: found)
+    reconciling = SimpleNamespace(reconcile=lambda repair: found)
     monkeypatch.setattr(deploy, "Pipeline", lambda *_: reconciling)
 
     status, out, _ = command("reconcile")
 
     assert status == (0 if agrees else 1)
-    assert [line.split() for line in out.splitlines()] == [
-        ["star", "table", "source", "warehouse", "missing", "different", "extra", "such", "as"],
-        ["dim_staff", "20", "20", "0", str(apart), "0", *([] if agrees else ["3,", "5"])],
+    heads = "star table source warehouse missing different extra pending such as"
+    assert [" ".join(line.split()) for line in out.splitlines()] == [
+        heads,
+        f"dim_staff 20 20 0 {apart} 0 4" + ("" if agrees else " 3, 5"),
     ]
     assert json.loads(command("reconcile", "--json")[1]) == found
+
+
+HOSTILE = 'table staff: column x is now enum "[/x]\x1b[2J" (a)'
+
+
+def test_a_hostile_name_neither_ends_reconcile_nor_reaches_the_terminal(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Markup and escapes in the name of a type are shown as they are, in errors and notes."""
+    kinds = ("source", "warehouse", "missing", "different", "extra", "pending")
+    numbers = dict.fromkeys(kinds, 0)
+    table: dict[str, object] = {**numbers, "examples": {}, "error": HOSTILE, "note": None}
+    repaired = {"batch": 8, "loaded": {"dim_staff": 1_200}, "stopped": {"staff": HOSTILE}}
+    found = {"agrees": False, "tables": {"dim_staff": table}, "repaired": repaired}
+    asked: list[bool] = []
+
+    def reconcile(repair: bool) -> dict[str, object]:
+        asked.append(repair)
+        return found
+
+    monkeypatch.setattr(deploy, "Pipeline", lambda *_: SimpleNamespace(reconcile=reconcile))
+
+    status, out, _ = command("reconcile", "--repair")
+
+    visible = HOSTILE.replace("\x1b", "\\x1b")
+    assert (status, asked) == (1, [True])
+    assert out.splitlines()[2:] == [
+        f"dim_staff: {visible}",
+        "repair: batch 8, 1,200 rows new or updated",
+        f"left out: {visible}",
+    ]
 
 
 def test_a_status_of_nothing_deployed_fails(

@@ -309,7 +309,43 @@ def test_a_replay_asks_extract_for_the_batch() -> None:
 def test_reconcile_returns_what_the_function_found() -> None:
     """One invocation, and its answer as it is."""
     found = {"agrees": True, "tables": {}, "seconds": 1.0}
-    sandbox = Sandbox(Lambda(reconcile=[found]))
+    sandbox = Sandbox(Lambda(reconcile=[found | {"repair": EVENT}]))
 
     assert sandbox.pipeline.reconcile() == found
     assert sandbox.steps == ["reconcile"]
+
+
+EVENT = {"read": ["staff"], "absent": {"staff": [99]}}
+
+
+def test_a_repair_reads_again_what_disagrees_and_compares_again() -> None:
+    """Extract gets the event of the comparison; the second one is the answer."""
+    apart = {"agrees": False, "tables": {}, "seconds": 1.0, "repair": EVENT}
+    agreeing = {"agrees": True, "tables": {}, "seconds": 1.0, "repair": {}}
+    sandbox = Sandbox(
+        Lambda(
+            reconcile=[apart, agreeing],
+            extract=[extracted(7)],
+            transform=[REMODELLED],
+            load=[loaded(7, dim_staff=1), NOTHING],
+        ),
+        **lake(7, {"staff": 20}, {}),
+    )
+
+    found = sandbox.pipeline.reconcile(repair=True)
+
+    assert sandbox.functions.invoked == [
+        *("reconcile", "extract", "transform", "load", "load", "reconcile")
+    ]
+    assert sandbox.functions.events[1] == EVENT
+    assert (found["agrees"], found["repaired"]["batch"]) == (True, 7)
+    assert found["repaired"]["loaded"] == {"dim_staff": 1}
+
+
+def test_a_repair_of_what_agrees_reads_nothing() -> None:
+    """Where nothing can be repaired, the first comparison is the answer."""
+    agreeing = {"agrees": True, "tables": {}, "seconds": 1.0}
+    sandbox = Sandbox(Lambda(reconcile=[agreeing | {"repair": {}}]))
+
+    assert sandbox.pipeline.reconcile(repair=True) == agreeing
+    assert sandbox.functions.invoked == ["reconcile"]

@@ -74,6 +74,19 @@ def test_functions_write_where_the_next_one_reads() -> None:
     assert not written["transform"] & {f"{processed}/loaded/*", f"{ingestion}/batches/*"}
 
 
+def test_reconcile_reads_the_logs_and_no_row_of_a_batch() -> None:
+    """It reads manifests, keys, the quarantine and tombstones, and writes no object."""
+    ingestion, processed = NAMES.bucket_arn("ingestion"), NAMES.bucket_arn("processed")
+    objects = {grant for grant in grants("reconcile") if grant[0].startswith("s3:")}
+
+    assert objects == {
+        *(("s3:ListBucket", bucket) for bucket in (ingestion, processed)),
+        *(("s3:GetObject", f"{ingestion}/{kept}/*") for kept in ("batches", "keys")),
+        *(("s3:GetObject", f"{processed}/{kept}/*") for kept in ("batches", "loaded")),
+        *(("s3:GetObject", f"{processed}/{kept}/*") for kept in ("quarantine", "tombstones")),
+    }
+
+
 @pytest.mark.parametrize("use", USES)
 def test_who_writes_notices_may_publish_to_our_topic_alone(use: FunctionUse) -> None:
     """The right to publish comes with the notices, and is for the one topic."""

@@ -1,0 +1,81 @@
+"""What the batch logs say about the newest batch in the warehouse: the moment that is compared.
+
+Rows that the source changed after that batch are on their way, and no difference. The logs say
+where change capture stood, which keys each table had, and which rows were put aside.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from functions.common.batchlog import BatchLog
+from functions.common.manifests import IngestionManifest, ProcessedManifest, Quarantine
+from functions.common.parquet import opened, require_rows
+from functions.common.storage import Bucket
+from functions.common.totesys import TABLES
+from functions.extract import keysets
+from functions.extract.keysets import KeySet
+from functions.transform.star import STAR
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The two buckets and their batch logs."""
+
+    ingested: BatchLog[IngestionManifest]
+    processed: BatchLog[ProcessedManifest]
+
+    @classmethod
+    def of(cls, ingestion: Bucket, processed: Bucket) -> "Lake":
+        """Return the logs of the ingestion bucket and of the processed one."""
+        return cls(
+            BatchLog(ingestion, "batches/", IngestionManifest, TABLES),
+            BatchLog(processed, "batches/", ProcessedManifest, [each.table for each in STAR]),
+        )
+
+
+class AsOf:
+    """The newest batch that the warehouse has; `manifest` is None when it has none.
+
+    `batch` was loaded before the snapshot of the warehouse, and the snapshot holds nothing later
+    than the batch after `latest`: the newest one that was marked as loaded after the snapshot.
+    """
+
+    def __init__(self, lake: Lake, batch: int, latest: int) -> None:
+        self._lake = lake
+        self.batch = batch
+        self.latest = latest
+        self.manifest = lake.ingested.read(batch) if batch else None
+        self._put_aside = lake.processed.read(batch).quarantine if batch else {}
+        self._keys = list(self._key_sets()) if batch else []
+
+    def _key_sets(self) -> Iterator[dict[str, KeySet]]:
+        """Yield the keys of all tables, after each batch that the warehouse may hold."""
+        ingested = self._lake.ingested
+        for batch in range(self.batch, min(self.latest + 1, ingested.newest()) + 1):
+            manifest = ingested.read(batch)
+            yield keysets.fetch(ingested.bucket, manifest.keys, manifest.keys_sha256)
+
+    def had(self, table: str, keys: pa.Array) -> pa.Array:
+        """Return the distinct keys that a source table had after one of the batches."""
+        left = pc.unique(keys.drop_null()).cast(pa.int64())
+        found = [pa.nulls(0, pa.int64())]
+        for sets in self._keys:
+            if not len(left):
+                break
+            unknown = pa.array(keysets.not_in(sets.get(table, {}), left), pa.int64())
+            found.append(left.filter(pc.invert(pc.is_in(left, unknown))))
+            left = unknown
+        return pa.concat_arrays(found)
+
+    def put_aside(self, table: str, columns: Iterable[str]) -> pa.Table:
+        """Return columns of the rows of a source table that the batch left in quarantine."""
+        entry: Quarantine | None = self._put_aside.get(table)
+        if entry is None:
+            return pa.table({column: pa.nulls(0, pa.int64()) for column in columns})
+        with opened(self._lake.processed.bucket, entry.file, entry.sha256) as source:
+            rows: pa.Table = source.read(columns=list(columns), use_threads=False)
+        require_rows(self._lake.processed.bucket, entry.file, entry.rows, rows.num_rows)
+        return rows

@@ -1,0 +1,104 @@
+"""Compare one star table: what disagrees, and what the batch logs explain of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import pg8000.native
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from functions.common.totesys import TABLES, Table
+from functions.extract.plan import TablePlan
+from functions.load.stage import stage_of
+from functions.load.star import Star
+from functions.reconcile.as_of import AsOf, Lake
+from functions.reconcile.compare import Comparison, Disagreements
+from functions.reconcile.expect import Expected
+from functions.reconcile.tombstones import deleted_keys
+from functions.transform.star import StarMapping
+
+REPAIRED_AT_ONCE = 10_000  # keys of a table, about 100 kB of an event
+
+
+@dataclass
+class Run:
+    """One comparison of all tables: both snapshots, and what is known of the batches before.
+
+    `changed` are the keys, by source table, that changed since the batch; those of a dimension are
+    there before its facts are compared. `extra` are the keys, by source table, that nothing
+    explains, up to as many as one repair takes.
+    """
+
+    source: pg8000.native.Connection
+    warehouse: pg8000.native.Connection
+    star: Star
+    plans: Mapping[str, TablePlan]
+    lake: Lake
+    as_of: AsOf
+    changed: dict[str, pa.Array] = field(default_factory=dict)
+    extra: dict[str, list[int]] = field(default_factory=dict)
+
+
+def compare_table(run: Run, mapping: StarMapping) -> Comparison:
+    """Compare a star table with the rows that the source makes of it."""
+    expected = Expected(run.source, run.plans, mapping, run.as_of)
+    if expected.error is not None:
+        return Comparison(error=expected.error)
+    stage = stage_of(run.star, mapping.table)
+    stage.fill(run.warehouse, expected.slices())
+    with Disagreements(run.warehouse, stage, expected.unfit) as found:
+        table = TABLES[mapping.source]
+        aside = run.as_of.put_aside(table.name, [table.key, *table.parents])
+        pending, unexplained = [], 0
+        for keys in found.in_warehouse_only():
+            gone = run.as_of.had(table.name, keys) if expected.is_known else keys[:0]
+            pending.append(gone)
+            unexplained += len(keys) - len(gone)
+        if expected.is_known:
+            pending += _changed(run, table, expected, aside)
+        deleted = _deleted(run, mapping) if unexplained else iter(())
+        found.explain(pending, deleted, [_keys(aside, table.key)])
+        compared = found.counted()
+        if compared.extra:
+            run.extra[table.name] = found.unexplained(REPAIRED_AT_ONCE)
+    note = _note(run.as_of.batch, compared, is_known=expected.is_known)
+    return replace(compared, note=note)
+
+
+def _changed(run: Run, table: Table, expected: Expected, aside: pa.Table) -> list[pa.Array]:
+    """Return the keys of rows that are on their way: they, or what they waited for, changed."""
+    run.changed[table.name] = pa.concat_arrays([pa.nulls(0, pa.int64()), *expected.changed])
+    changed = [run.changed[table.name]]
+    for column, parent in table.parents.items():
+        has_come = pc.is_in(_keys(aside, column), run.changed.get(parent, pa.nulls(0, pa.int64())))
+        changed.append(_keys(aside, table.key).filter(has_come))
+    return changed
+
+
+def _keys(rows: pa.Table, column: str) -> pa.Array:
+    return rows[column].cast(pa.int64()).combine_chunks()
+
+
+def _deleted(run: Run, mapping: StarMapping) -> Iterator[pa.Array]:
+    for rows in deleted_keys(run.lake.processed, mapping.table, run.as_of.latest):
+        yield rows[mapping.key].cast(pa.int64())
+
+
+def _note(batch: int, compared: Comparison, *, is_known: bool) -> str | None:
+    """Say what a reader could not tell from the numbers of a table that disagrees."""
+    notes = []
+    if not compared.agrees and not batch:
+        notes.append("no batch is in this warehouse yet: load fills it")
+    elif not compared.agrees and not is_known:
+        notes.append(
+            f"what has changed since batch {batch} is not known (the source was restarted, restored"
+            " or altered), so rows on their way count too: compare again after the next batch"
+        )
+    if compared.quarantined:
+        notes.append(
+            f"{compared.quarantined:,} rows are in quarantine: no repair helps, correct them in the"
+            " source"
+        )
+    if compared.extra > REPAIRED_AT_ONCE:
+        notes.append(f"a repair takes {REPAIRED_AT_ONCE:,} extra rows: repeat it")
+    return "; ".join(notes) or None

@@ -1,0 +1,45 @@
+"""The keys that the source was seen to have deleted, as far as manifests name them.
+
+An object under `tombstones/` proves nothing by itself: its name only says whose manifest to ask.
+So a log of 100,000 batches costs a listing and the manifests of the batches with deletions.
+"""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+
+from functions.common.batchlog import PAGE, BatchLog
+from functions.common.manifests import ProcessedManifest
+from functions.common.parquet import read_rows
+
+READERS = 8  # manifests that are fetched at a time; the client has more connections
+AHEAD = 200
+
+_NUMBER = re.compile(r".*/(\d{10})-\d+\.parquet")
+
+
+def deleted_keys(
+    log: BatchLog[ProcessedManifest], table: str, latest: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield the tombstones of a star table in the batches up to `latest`, a slice at a time.
+
+    Raises LogCorrupted for an object that is not what its manifest says.
+    """
+    batches = sorted(number for number in _batches(log, table) if 1 <= number <= latest)
+    with ThreadPoolExecutor(READERS) as pool:
+        for first in range(0, len(batches), AHEAD):
+            for manifest in pool.map(log.read, batches[first : first + AHEAD]):
+                yield from read_rows(log.bucket, manifest.tables[table].tombstones)
+
+
+def _batches(log: BatchLog[ProcessedManifest], table: str) -> set[int]:
+    """Return the numbers of the batches that may have deleted rows of a star table."""
+    prefix = f"tombstones/{table}/"
+    numbers: set[int] = set()
+    keys = log.bucket.keys_after(prefix, prefix, PAGE)
+    while keys:
+        numbers |= {int(match[1]) for key in keys if (match := _NUMBER.fullmatch(key))}
+        keys = log.bucket.keys_after(prefix, keys[-1], PAGE)
+    return numbers
