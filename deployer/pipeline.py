@@ -106,7 +106,7 @@ class Pipeline:
     def _follow(self, event: Answer) -> Run:
         """Invoke extract with an event, and what comes after it until nothing is left to do."""
         run = Run()
-        [extracted] = self._stage("extract", run, event)
+        extracted = self._stage("extract", run, event)[-1]
         self._stage("transform", run)
         loaded = self._stage("load", run)
         run.stopped = extracted["stopped"]
@@ -127,22 +127,27 @@ class Pipeline:
         return run
 
     def _stage(self, use: FunctionUse, run: Run, event: Answer | None = None) -> list[Answer]:
-        """Invoke a function until it has nothing left to do; extract does all it has at once."""
+        """Invoke a function until it has nothing left to do."""
         began = self._clock()
         with self._step(use):
             answers = [self._invoke(use, event or {})]
-            while use != "extract" and (answers[-1]["batches"] or answers[-1].get("busy")):
-                if answers[-1].get("busy"):
-                    self._wait_for_other_loader(self._clock() - began)
-                answers.append(self._invoke(use, {}))
+            while _has_more(use, answers[-1]):
+                self._wait_for_others(answers[-1], self._clock() - began)
+                answers.append(self._invoke(use, event or {}))
         run.seconds[use] = round(self._clock() - began, 3)
         return answers
 
-    def _wait_for_other_loader(self, waited: float) -> None:
+    def _wait_for_others(self, answer: Answer, waited: float) -> None:
+        """Wait a moment if a function did nothing because of others; raise if they never end."""
+        if not (answer.get("busy") or answer.get("postponed")):
+            return
         if waited > BUSY_SECONDS:
             raise PipelineFailed(
                 f"load: for {waited / 60:.0f} minutes another loader has been at work. "
                 "Look for the session that holds an advisory lock in the warehouse."
+                if answer.get("busy")
+                else f"extract: for {waited / 60:.0f} minutes nothing was read: "
+                f"{answer['postponed']}. Look at its log, then run again."
             )
         self._sleep(BUSY_PAUSE)
 
@@ -201,6 +206,13 @@ class Pipeline:
         return {
             name: sum(table[count] for count in counts) for name, table in manifest[part].items()
         }
+
+
+def _has_more(use: FunctionUse, answer: Answer) -> bool:
+    """Tell whether a function is to be invoked again; extract reads all that there is at once."""
+    if use == "extract":
+        return bool(answer.get("postponed"))
+    return bool(answer["batches"] or answer.get("busy"))
 
 
 def _add(total: dict[str, int], more: Mapping[str, int]) -> None:

@@ -62,10 +62,10 @@ class AsOf:
         """Return the distinct keys that a source table had after one of the batches."""
         left = pc.unique(keys.drop_null()).cast(pa.int64())
         found = [pa.nulls(0, pa.int64())]
-        for sets in self._keys:
+        for keys_of_table in (sets[table] for sets in self._keys if table in sets):
             if not len(left):
                 break
-            unknown = pa.array(keysets.not_in(sets.get(table, {}), left), pa.int64())
+            unknown = pa.array(keysets.not_in(keys_of_table, left), pa.int64())
             found.append(left.filter(pc.invert(pc.is_in(left, unknown))))
             left = unknown
         return pa.concat_arrays(found)

@@ -1,8 +1,5 @@
 """Reconcile compares as of the newest loaded batch: what is newer in the source is pending."""
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 
 from functions.reconcile import handler as reconcile_handler
@@ -121,8 +118,7 @@ def test_a_batch_that_is_loaded_and_not_marked_leaves_nothing_extra(
     in_source(functions, "INSERT INTO currency VALUES (7, 'JPY', now(), now())")
     functions.run()
     in_source(functions, "DELETE FROM currency WHERE currency_id = 7")
-    behind: Any = SimpleNamespace(newest=lambda: 1)
-    monkeypatch.setattr(reconcile_handler, "marker_log", lambda *_: behind)
+    monkeypatch.setattr(reconcile_handler, "_newest_loaded", lambda *_: 1)
 
     report = reconcile()
 

@@ -342,6 +342,32 @@ def test_a_repair_reads_again_what_disagrees_and_compares_again() -> None:
     assert found["repaired"]["loaded"] == {"dim_staff": 1}
 
 
+def test_an_extract_that_was_postponed_is_asked_again() -> None:
+    """While another extract reads, or a replica lags, the same event is tried again."""
+    postponed = extracted(None) | {"postponed": "another extract is at work"}
+    sandbox = Sandbox(
+        Lambda(
+            reconcile=[{"repair": EVENT}, {"agrees": True}],
+            extract=[postponed, extracted(None) | {"postponed": None}],
+            transform=[REMODELLED],
+            load=[NOTHING],
+        )
+    )
+
+    assert sandbox.pipeline.reconcile(repair=True)["agrees"] is True
+    assert sandbox.functions.events[1:3] == [EVENT, EVENT]
+    assert sandbox.sleeps == [1.0]
+
+
+def test_an_extract_that_is_postponed_for_ever_is_a_failure() -> None:
+    """After a quarter of an hour the run ends with the reason."""
+    postponed = extracted(None) | {"postponed": "the replica has not caught up"}
+    sandbox = Sandbox(Lambda(extract=[postponed] * 1000))
+
+    with pytest.raises(PipelineFailed, match="16 minutes nothing was read: the replica has not"):
+        sandbox.pipeline.run()
+
+
 def test_a_repair_of_what_agrees_reads_nothing() -> None:
     """Where nothing can be repaired, the first comparison is the answer."""
     agreeing = {"agrees": True, "tables": {}, "seconds": 1.0}
