@@ -1,11 +1,13 @@
-"""The logs of the functions as they come in: what CloudWatch Logs has, one line for each entry."""
+"""The logs of the functions as they come in: what CloudWatch Logs has, one line for each entry.
+
+Whatever a function prints ends up here: no line of it may end the command or control the terminal.
+"""
 
 import json
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -13,11 +15,14 @@ from botocore.exceptions import ClientError
 from deployer.account import Account
 from deployer.errors import explaining
 from deployer.names import FunctionUse, Names
+from deployer.terminal import printable
 
 FUNCTIONS: tuple[FunctionUse, ...] = ("extract", "transform", "load", "reconcile")
 # The last line of a traceback; a function that fails leaves one among its lines.
 EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*: (?P<message>.+)")
 END = "END RequestId"
+LONGEST = 2_000  # characters of one line; a terminal shows fewer
+DAY = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,10 @@ def readable(use: FunctionUse, events: Iterable[tuple[int, str]]) -> Iterator[Lo
     for milliseconds, message in events:
         at = milliseconds / 1000
         if message.startswith("{"):
-            entry = json.loads(message)
-            if "message" in entry:
+            entry = _entry(message)
+            if entry is None or not isinstance(entry.get("message", ""), str):
+                yield _line(use, at, message, failed=False)
+            elif "message" in entry:
                 yield _line(use, at, _text(entry), entry.get("level") == "ERROR")
         elif found := EXCEPTION.match(message):
             exception = found["message"].strip()
@@ -92,20 +99,38 @@ def readable(use: FunctionUse, events: Iterable[tuple[int, str]]) -> Iterator[Lo
             exception = None
 
 
+def _entry(message: str) -> dict[str, Any] | None:
+    """Return the JSON object that a message is, None if it only looks like one."""
+    try:
+        entry: dict[str, Any] = json.loads(message)
+    except (ValueError, RecursionError):  # also a number of thousands of digits
+        return None
+    return entry
+
+
 def _line(use: FunctionUse, at: float, text: str, failed: bool) -> LogLine:
-    clock = datetime.fromtimestamp(at, UTC)
-    return LogLine(at, f"{clock:%H:%M:%S}  {use:<9}  {text}", failed)
+    clock = time.strftime("%H:%M:%S", time.gmtime(at % DAY))  # whatever the stamp's day is
+    shown = printable(text[:LONGEST]) + ("…" if len(text) > LONGEST else "")
+    return LogLine(at, f"{clock}  {use:<9}  {shown}", failed)
 
 
 def _text(entry: Mapping[str, Any]) -> str:
     """Return a structured entry in short: what happened, to which batch, to how many rows."""
-    text = str(entry["message"])
-    if batch := entry.get("batch"):
+    text: str = entry["message"]
+    batch = entry.get("batch")
+    if batch and isinstance(batch, int):
         text = f"batch {batch} {text.removeprefix('batch ')}"
     for what in ("rows", "deleted", "quarantined"):
-        if by_table := entry.get(what):
-            text += f", {_counted(what, by_table)}"
+        if counts := _counts(entry.get(what)):
+            text += f", {_counted(what, counts)}"
     return text
+
+
+def _counts(by_table: object) -> dict[str, int]:
+    """Return the counts of an entry, none where they are not what we log."""
+    if not isinstance(by_table, dict):
+        return {}
+    return {name: rows for name, rows in by_table.items() if isinstance(rows, int)}
 
 
 def _counted(what: str, by_table: Mapping[str, int]) -> str:

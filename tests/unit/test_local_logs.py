@@ -6,6 +6,8 @@ from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deployer.account import Account
 from deployer.errors import AwsError
@@ -71,6 +73,60 @@ def test_of_a_failed_invocation_its_last_exception_remains() -> None:
     assert list(readable("load", [(NOON, event) for event in events])) == [
         LogLine(NOON / 1000, "12:00:00  load       database warehouse: no password", failed=True)
     ]
+
+
+DEEP = "{" + '"a":{' * 100_000
+HOSTILE = [
+    "{not JSON",
+    '{"message": ["a", "list"]}',
+    '{"message": 7}',
+    '{"message": null}',
+    '{"message": NaN, "rows": NaN}',
+    '{"message": ' + "9" * 5_000 + "}",
+    DEEP,
+    '{"message": ' + '{"a":' * 900 + "1" + "}" * 901,
+    '{"message": "\\ud800 \\u001b[2J\\u202e"}',
+    "{\x1b]0;title\x07\x9b31m",
+    entry("batch", batch="seven", rows=["staff"], deleted=3, quarantined={"staff": "many"}),
+    entry("batch", batch={"a": 1}, rows={"staff": None}, deleted={"staff": [1]}),
+    entry("x" * 1_000_000),
+]
+
+
+@pytest.mark.parametrize("message", HOSTILE)
+def test_a_line_that_is_not_what_it_looks_like_is_shown_as_text(message: str) -> None:
+    """Whatever a function prints, `deploy.py local` goes on, and the terminal obeys none of it."""
+    [line] = readable("extract", [(NOON, message)])
+
+    assert line.text.startswith("12:00:00  extract    ")
+    assert line.text.isprintable()
+    assert len(line.text) < 15_000
+
+
+@given(st.text() | st.text().map(lambda text: "{" + text), st.integers(0, 2**62))
+def test_no_line_of_a_log_ends_the_command(message: str, milliseconds: int) -> None:
+    """No text and no time of an entry makes the reader fail or print what is not printable."""
+    for line in readable("load", [(milliseconds, message), (milliseconds, "END RequestId: 1")]):
+        assert line.text.isprintable()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"message": JSON},
+        optional={"level": JSON, "batch": JSON, "rows": JSON, "deleted": JSON},
+    )
+)
+def test_no_field_of_an_entry_ends_the_command(fields: dict[str, Any]) -> None:
+    """Whatever types the fields of an entry have, it is one printable line."""
+    [line] = readable("load", [(NOON, json.dumps(fields))])
+
+    assert line.text.isprintable()
 
 
 def test_metrics_are_not_shown() -> None:
