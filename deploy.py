@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(given)
         command: Callable[[argparse.Namespace, Terminal], int] = options.command
-        load_dotenv(Path(".env"), os.environ)
+        load_dotenv(Path(".env"), os.environ, terminal.warn)
         return command(options, terminal)
     except DeployError as error:
         terminal.error(str(error))

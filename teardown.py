@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Remove the deployment and return the exit status."""
     options = _parser().parse_args(arguments)
     terminal = Terminal(json_only=options.json)
-    load_dotenv(Path(".env"), os.environ)
+    load_dotenv(Path(".env"), os.environ, terminal.warn)
     try:
         return tear_down(options, terminal)
     except DeployError as error:

@@ -4,7 +4,9 @@ Nothing here talks to AWS or to a database, and no message or repr holds a passw
 """
 
 import re
-from collections.abc import Mapping, MutableMapping
+import shlex
+import stat
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,11 +96,25 @@ def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
     return project, stage
 
 
-def load_dotenv(path: Path, environment: MutableMapping[str, str]) -> None:
-    """Add the variables of a `.env` file to `environment`; those already there win."""
-    for name, value in dotenv_values(path).items():
+def load_dotenv(
+    path: Path, environment: MutableMapping[str, str], warn: Callable[[str], None]
+) -> None:
+    """Add the variables of a `.env` file to `environment`; those already there win.
+
+    Values are taken as they are written: a `${` in a password stays. Warns if others may read it.
+    """
+    warn_if_exposed(path, warn)
+    for name, value in dotenv_values(path, interpolate=False).items():
         if value is not None:
             environment.setdefault(name, value)
+
+
+def warn_if_exposed(path: Path, warn: Callable[[str], None]) -> None:
+    """Warn, in one line, if other users of this machine may read a file with passwords."""
+    if path.exists() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        warn(
+            f"other users of this machine may read {path}: run `chmod 600 {shlex.quote(str(path))}`"
+        )
 
 
 class _Reader:

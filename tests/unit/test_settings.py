@@ -335,9 +335,41 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("STAGE=file\nAWS_REGION=eu-west-2\nPROJECT\n")
     environment = {"STAGE": "shell"}
 
-    load_dotenv(tmp_path / ".env", environment)
+    load_dotenv(tmp_path / ".env", environment, ignore)
 
     assert environment == {"STAGE": "shell", "AWS_REGION": "eu-west-2"}
+
+
+def ignore(_: str) -> None:
+    """Take a warning, and do nothing."""
+
+
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+def test_a_password_of_the_file_is_taken_as_it_is_written(tmp_path: Path, quote: str) -> None:
+    """A password with `${HOME}` in it stays that password."""
+    url = "postgresql://reader:a${HOME}b$c${d:-e}@db.example.com/totesys"
+    (tmp_path / ".env").write_text(f"SOURCE_DATABASE_URL={quote}{url}{quote}\n")
+    environment: dict[str, str] = {"HOME": "/root"}
+
+    load_dotenv(tmp_path / ".env", environment, ignore)
+
+    assert environment["SOURCE_DATABASE_URL"] == url
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_a_file_that_others_may_read_is_named(tmp_path: Path, mode: int, warned: bool) -> None:
+    """A `.env` that other users may read costs one line of warning, and is used all the same."""
+    path = tmp_path / ".env"
+    path.write_text("STAGE=file\n")
+    path.chmod(mode)
+    environment: dict[str, str] = {}
+    warnings: list[str] = []
+
+    load_dotenv(path, environment, warnings.append)
+
+    expected = f"other users of this machine may read {path}: run `chmod 600 {path}`"
+    assert warnings == ([expected] if warned else [])
+    assert environment == {"STAGE": "file"}
 
 
 @pytest.mark.parametrize("char", [chr(code) for code in range(128)] + list("äß\u00a0\u2100日😀"))
