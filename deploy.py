@@ -106,13 +106,18 @@ def reconcile(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def local(options: argparse.Namespace, terminal: Terminal) -> int:
     """Run all of it on this machine."""
+    from local.addresses import read_address  # noqa: PLC0415
     from local.command import run_local  # noqa: PLC0415  a deployment needs no PostgreSQL
     from local.sandbox import Options  # noqa: PLC0415
 
     chosen = Options(
         directory=options.dir,
-        source_url=options.source_url,
-        warehouse_url=options.warehouse_url,
+        source_url=read_address(
+            "--source-url", options.source_url, "SOURCE_DATABASE_URL", os.environ, terminal
+        ),
+        warehouse_url=read_address(
+            "--warehouse-url", options.warehouse_url, "WAREHOUSE_DATABASE_URL", os.environ, terminal
+        ),
         port=options.port,
         postgres_port=options.postgres_port,
         scale=options.scale,
@@ -163,8 +168,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_local_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="end after the first full cycle")
-    parser.add_argument("--source-url", metavar="URL", help="your own live database")
-    parser.add_argument("--warehouse-url", metavar="URL", help="your own prepared warehouse")
+    parser.add_argument(
+        "--source-url",
+        metavar="WHERE",
+        help="your own live database: env (its URL is in SOURCE_DATABASE_URL, also of .env), "
+        "@FILE (in a file), - (asked for, or on standard input), or the URL itself, whose "
+        "password other users of this machine can then read",
+    )
+    parser.add_argument(
+        "--warehouse-url",
+        metavar="WHERE",
+        help="your own prepared warehouse, likewise: env (WAREHOUSE_DATABASE_URL), @FILE, -, URL",
+    )
     parser.add_argument(
         "--managed",
         action="store_true",

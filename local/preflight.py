@@ -30,7 +30,7 @@ def read_url(option: str, url: str) -> DatabaseAddress:
         return parse_database_url(url)
     except AddressError as error:
         raise SettingsError(
-            [f"{option} {error}. Example: {option} {DATABASE_URL_EXAMPLE}"]
+            [f"{option} {error}. Example: {DATABASE_URL_EXAMPLE}"]
         ) from None
 
 

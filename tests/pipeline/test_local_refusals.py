@@ -55,7 +55,7 @@ def test_a_malformed_url_is_named(refused: Callable[..., str], option: str) -> N
     """The option is named and a right one shown; nothing of the wrong one is."""
     assert refused(option, "mysql://u:s3cret@host/db", status=2) == (
         f"{option} does not begin with postgresql://. "
-        f"Example: {option} postgresql://user:password@host:5432/database"
+        "Example: postgresql://user:password@host:5432/database"
     )
 
 
