@@ -103,11 +103,11 @@ def connect(
     if not session.region_name:
         raise SettingsError(["AWS_REGION is not set. Example: AWS_REGION=eu-west-2"])
     endpoint = environment.get("AWS_ENDPOINT_URL") or None
-    config = _config(endpoint)
+    config = _config(endpoint).merge(_application_id(environment))
     with explaining("AWS account"):
         sts = session.client("sts", endpoint_url=endpoint, config=config)
         identity = sts.get_caller_identity()
-        clients = _clients(session, endpoint, config)
+        clients = _clients(session, endpoint, config, INVOKING.merge(_application_id(environment)))
     return Account(
         id=identity["Account"],
         region=session.region_name,
@@ -155,12 +155,20 @@ def _config(endpoint: str | None) -> Config:
     )
 
 
-def _clients(session: boto3.Session, endpoint: str | None, config: Config) -> Clients:
+def _application_id(environment: Mapping[str, str]) -> Config:
+    """Return what every request says in its `User-Agent`; the local AWS knows its owner by it."""
+    name = environment.get("AWS_SDK_UA_APP_ID") or None
+    return Config(user_agent_appid=name)  # type: ignore[call-arg]  # not in the stubs
+
+
+def _clients(
+    session: boto3.Session, endpoint: str | None, config: Config, invoking: Config
+) -> Clients:
     return Clients(
         s3=session.client("s3", endpoint_url=endpoint, config=config),
         iam=session.client("iam", endpoint_url=endpoint, config=config),
         lambda_=session.client("lambda", endpoint_url=endpoint, config=config),
-        invoking=session.client("lambda", endpoint_url=endpoint, config=INVOKING),
+        invoking=session.client("lambda", endpoint_url=endpoint, config=invoking),
         logs=session.client("logs", endpoint_url=endpoint, config=config),
         events=session.client("events", endpoint_url=endpoint, config=config),
         secrets=session.client("secretsmanager", endpoint_url=endpoint, config=config),

@@ -152,7 +152,7 @@ def _document(
 ) -> dict[str, Any]:
     return {
         "endpoint": sandbox.aws.endpoint,
-        "environment": sandbox.aws.environment,
+        "environment": str(sandbox.directory / "env"),
         "source": _public(sandbox.settings.source),
         "warehouse": _public(sandbox.settings.warehouse),
         "runs": [asdict(run) for run in runs],

@@ -1,34 +1,35 @@
 """The AWS that runs on this machine: ministack, in a Python environment of its own.
 
-It serves 127.0.0.1 only, enforces IAM, and keeps all that it writes in one directory. Nothing of
-the user's own AWS configuration reaches it or the functions that it runs.
+It serves 127.0.0.1 only and there only who has the token of this start (`local.guard`), never runs
+as root, enforces IAM, and keeps all that it writes in one directory. Nothing of the user's own AWS
+configuration reaches it or the functions that it runs.
 """
 
 import contextlib
 import fcntl
-import hashlib
+import hmac
 import http.client
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess  # nosec B404
-import sys
-import tempfile
 import time
-import venv
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
 from deployer.errors import DeployError
-from deployer.installer import install
+from local import guard
+from local.ministack import install_ministack, reachable_python
+from local.private_files import make_private_folder, open_private, write_private
+from local.system_account import SystemAccount, reachable_home, server_account
 
-ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 REGION = "eu-west-2"
 # An access key of twelve digits is the root user of the account of that number, and is not
-# checked further: whoever reaches the port may do everything. The functions get roles.
+# checked further: whoever has the token may do everything. The functions get roles.
 ACCOUNT = "123456789012"
 UNCHECKED = "local"
 NONE = ""
@@ -37,6 +38,8 @@ STOP_SECONDS = 30.0  # to write the state; the layers alone are 100 MB of it
 # One whose starter was killed needs a moment to write its state before its directory is free again.
 FREE_SECONDS = 5.0
 POLL_SECONDS = 0.05
+TOKEN_BYTES = 24  # 48 digits: an application id has 50 characters at most
+BACKLOG = 100  # as hypercorn's own
 
 # Sees the end of our process, however it comes, as the end of its input. Then it does what `stop`
 # would have done: let the state be written, then end the functions that still run.
@@ -57,9 +60,15 @@ class Emulator:
     """An AWS account on this machine, whose state outlasts a clean stop."""
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
-        """Take the directory for state, logs and temporary files, and a port (None: a free one)."""
+        """Take the directory for state, logs and temporary files, and a port (None: a free one).
+
+        As root, state and temporary files are in `home`, which is another folder where the
+        account that runs functions cannot reach `directory`.
+        """
         self.directory = directory.resolve()
+        self.home = self.directory
         self.port = port or 0
+        self.token = NONE
         self.log = self.directory / "ministack.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
@@ -77,6 +86,7 @@ class Emulator:
         """
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
+            guard.TOKEN: self.token,
             "AWS_ACCESS_KEY_ID": ACCOUNT,
             "AWS_SECRET_ACCESS_KEY": UNCHECKED,
             "AWS_SESSION_TOKEN": NONE,
@@ -93,17 +103,21 @@ class Emulator:
     def start(self) -> None:
         """Start, and return when requests are answered.
 
-        Raises EmulatorError when the port is taken, the directory is in use, or ministack ends;
-        InstallError when it cannot be installed.
+        Each start has a new token. Raises EmulatorError when the port is taken, the directory is
+        in use, or ministack ends; InstallError when it cannot be installed; AccountError when no
+        account may run it.
         """
-        python = install_ministack()
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # the state holds secrets
-        (self.directory / "aws-config").write_text("[default]\n")
-        self.port = _free_port(self.port)
-        with (self.directory / "lock").open("a+") as lock:
+        python, account = install_ministack(), server_account()
+        make_private_folder(self.directory, account.passage)
+        with _listen(self.port) as listener, open_private(self.directory / "lock") as lock:
             self._claim(lock)
-            self._clean()
-            self._process = self._spawn(python, lock.fileno())
+            self.port = listener.getsockname()[1]
+            self.token = secrets.token_hex(TOKEN_BYTES)
+            self.home = reachable_home(self.directory, account)
+            self._prepare(account)
+            self._process = self._spawn(
+                reachable_python(python, self.home, account), account, listener, lock
+            )
             self._watcher = self._watch(self._process.pid)
             lock.truncate(0)
             lock.write(str(self._process.pid))
@@ -145,17 +159,29 @@ class Emulator:
         """Stop, whatever happened."""
         self.stop()
 
-    def _spawn(self, python: Path, lock: int) -> subprocess.Popen[bytes]:
-        with self.log.open("wb") as log:
+    def _prepare(self, account: SystemAccount) -> None:
+        write_private(self.directory / "aws-config", "[default]\n")
+        self._clean()
+        for name in ("data", "tmp"):
+            account.make_folder(self.home / name)
+
+    def _spawn(
+        self, python: Path, account: SystemAccount, listener: socket.socket, lock: TextIO
+    ) -> subprocess.Popen[bytes]:
+        self.log.unlink(missing_ok=True)
+        # Its account need not be able to read our files: it has the program as its input.
+        with open_private(self.log) as log, Path(guard.__file__).open("rb") as program:
             return subprocess.Popen(  # nosec B603
-                [str(python), "-I", "-m", "ministack"],
-                cwd=self.directory,
-                env=self._settings(),
-                stdin=subprocess.DEVNULL,
+                [str(python), "-I", "-", str(listener.fileno())],
+                cwd=self.home,
+                env=self._settings(python),
+                stdin=program,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for us, who stop it in order
-                pass_fds=(lock,),  # the lock lasts as long as the process
+                pass_fds=(listener.fileno(), lock.fileno()),  # the lock lasts as long as it
+                umask=0o077,
+                **account.identity,
             )
 
     def _watch(self, pid: int) -> subprocess.Popen[bytes]:
@@ -167,11 +193,13 @@ class Emulator:
             start_new_session=True,
         )
 
-    def _settings(self) -> dict[str, str]:
+    def _settings(self, python: Path) -> dict[str, str]:
         """The whole environment of ministack; the functions inherit it."""
-        folder = self.directory
+        folder = self.home
         return {
             "PATH": os.defpath,
+            # For a copied Python whose program says where its library was.
+            "LD_LIBRARY_PATH": str(python.parent.parent / "lib"),
             "HOME": str(folder),
             "TMPDIR": str(folder / "tmp"),
             "LANG": "C.UTF-8",
@@ -180,6 +208,7 @@ class Emulator:
             "MINISTACK_HOST": HOST,
             "GATEWAY_PORT": str(self.port),
             "AUTH": "true",
+            guard.TOKEN: self.token,
             "AWS_ACCESS_KEY_ID": ACCOUNT,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -187,9 +216,9 @@ class Emulator:
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
             "MINISTACK_REGION": REGION,
             "PERSIST_STATE": "1",
-            "STATE_DIR": str(folder / "state"),
+            "STATE_DIR": str(folder / "data" / "state"),
             "S3_PERSIST": "1",
-            "S3_DATA_DIR": str(folder / "s3"),
+            "S3_DATA_DIR": str(folder / "data" / "s3"),
             # Listeners that are not wanted, one of them on all addresses; and at its start
             # ministack would remove containers of others from a Docker that it can reach.
             "IOT_MTLS_ENABLED": "0",
@@ -210,41 +239,30 @@ class Emulator:
 
     def _clean(self) -> None:
         """Remove the unpacked functions, about 250 MB for each."""
-        shutil.rmtree(self.directory / "tmp", ignore_errors=True)
-        (self.directory / "tmp").mkdir()
+        shutil.rmtree(self.home / "tmp", ignore_errors=True)
 
     def _wait_until_ready(self, deadline: float) -> None:
-        while not _answers(self.port):
+        while not self._answers():
             ended = self._process is None or self._process.poll() is not None
             if ended or time.monotonic() > deadline:
                 state = "ended" if ended else f"did not answer within {START_SECONDS:.0f} s"
                 raise EmulatorError(f"The local AWS {state}. Its log says why: {self.log}")
             time.sleep(POLL_SECONDS)
 
-
-def install_ministack(root: Path = ROOT) -> Path:
-    """Return the Python of ministack's own environment, made on first use below `.build/`.
-
-    It has this Python's version, since that is the one packages are built for. It takes its name
-    only when complete, so one that was left half-made is never used. Raises InstallError.
-    """
-    requirements = root / "requirements" / "local-aws.txt"
-    facts = f"{sys.version} {sys.base_prefix} {requirements.read_text()}"
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    name = f"local-aws-py{version}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
-    home = root / ".build" / name
-    if not home.exists():
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
-            draft = Path(scratch) / name
-            venv.create(draft, symlinks=True)
-            install(requirements, python=draft / "bin" / "python")
-            try:
-                draft.rename(home)
-            except OSError:
-                if not home.exists():  # else somebody has finished first, and theirs is as good
-                    raise
-    return home / "bin" / "python"
+    def _answers(self) -> bool:
+        """Tell whether who answers on the port has the token: then it is ours, and ready."""
+        nonce = secrets.token_hex(TOKEN_BYTES)
+        expected = guard.proof(self.token, nonce)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=1)
+        try:
+            agent = {"User-Agent": f"app/{self.token}"}
+            connection.request("GET", f"{guard.READY_PATH}{nonce}", headers=agent)
+            answer = connection.getresponse().read(len(expected) + 1)
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        return hmac.compare_digest(answer, expected.encode())
 
 
 def _locked(lock: TextIO) -> bool:
@@ -255,25 +273,19 @@ def _locked(lock: TextIO) -> bool:
     return True
 
 
-def _free_port(port: int) -> int:
-    """Return the port if nobody has it, or for 0 one that is free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise EmulatorError(
-                f"Port {port} is taken ({error.strerror}). Stop what uses it, or choose another."
-            ) from error
-        return int(probe.getsockname()[1])
+def _listen(port: int) -> socket.socket:
+    """Return a socket that listens on the port, or for 0 on one that is free.
 
-
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=1)
+    Listening now leaves nobody a moment to take the port before ministack has started.
+    """
+    listener = socket.socket()
     try:
-        connection.request("GET", "/_ministack/ready")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise EmulatorError(
+            f"Port {port} is taken ({error.strerror}). Stop what uses it, or choose another."
+        ) from error
+    return listener

@@ -5,6 +5,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.private_files import write_private
+
 
 @dataclass(frozen=True)
 class PasswordFile:
@@ -21,10 +23,3 @@ class PasswordFile:
             write_private(renewed, json.dumps(passwords, indent=2))
             renewed.replace(self.path)
         return passwords[role]
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write `text` to a new file with mode 0600 at `path`, in place of any that is there."""
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600, exist_ok=False)
-    path.write_text(text)

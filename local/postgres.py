@@ -13,21 +13,16 @@ import subprocess  # nosec B404
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Self
+from typing import Self, TextIO
 from urllib.parse import quote
 
 import pg8000.native
 
 from local.connection import connect
-from local.installation import (
-    Account,
-    PostgresError,
-    installed_postgres,
-    reachable_binaries,
-    reachable_home,
-    server_account,
-)
-from local.passwords import PasswordFile, write_private
+from local.installation import PostgresError, installed_postgres, reachable_binaries
+from local.passwords import PasswordFile
+from local.private_files import make_private_folder, open_private, write_private
+from local.system_account import SystemAccount, reachable_home, server_account
 
 SUPERUSER = "postgres"
 
@@ -72,7 +67,7 @@ class PostgresServer:
         self.home = self.directory
         self.port = port or 0
         self._any_port = port is None
-        self._log: IO[bytes] | None = None
+        self._log: TextIO | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
 
@@ -102,12 +97,12 @@ class PostgresServer:
         Raises PostgresError when the port is taken, another process has the folder, or the server
         does not come up (with the end of its log).
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
+        account = server_account()
+        make_private_folder(self.directory, account.passage)
         with ExitStack() as undo:
             undo.callback(self.stop)
             self._log = self._claim_folder()
             self._choose_port()
-            account = server_account()
             self.home = reachable_home(self.directory, account)
             binaries = reachable_binaries(installed_postgres(), self.home, account) / "bin"
             self._initialise(binaries, account)
@@ -146,13 +141,13 @@ class PostgresServer:
         """Return the password of `role`, a random one that is made at first and kept from then."""
         return PasswordFile(self.directory / "passwords.json").get(role)
 
-    def _claim_folder(self) -> IO[bytes]:
+    def _claim_folder(self) -> TextIO:
         """Return the emptied log, locked for as long as a process of the server has it open.
 
         All of them inherit it as their standard output. So the lock also tells whether a server of
         a process that was killed is still there, with no process id to go stale.
         """
-        log = self.log_path.open("ab")
+        log = open_private(self.log_path)
         deadline = time.monotonic() + FREE_SECONDS
         while True:
             try:
@@ -187,14 +182,13 @@ class PostgresServer:
                 ) from error
             self.port = probe.getsockname()[1]
 
-    def _initialise(self, binaries: Path, account: Account) -> None:
+    def _initialise(self, binaries: Path, account: SystemAccount) -> None:
         data = self.home / "data"
         if data.exists():
             return
         unfinished = self.home / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(mode=0o700)
-        account.own(unfinished)
+        account.make_folder(unfinished)
         password_file = self.home / "superuser-password"
         write_private(password_file, self.password(SUPERUSER))
         account.own(password_file)
@@ -213,7 +207,7 @@ class PostgresServer:
             password_file.unlink()
         unfinished.rename(data)
 
-    def _launch(self, binaries: Path, account: Account) -> None:
+    def _launch(self, binaries: Path, account: SystemAccount) -> None:
         command = (str(binaries / "postgres"), "-D", str(self.home / "data"), "-p", str(self.port))
         settings = (f"--{name}={value}" for name, value in _SERVER_SETTINGS.items())
         self._server = self._spawn(account, *command, *settings)
@@ -221,7 +215,7 @@ class PostgresServer:
         self._watcher = self._spawn(account, *shell, str(self._server.pid), stdin=subprocess.PIPE)
 
     def _spawn(
-        self, account: Account, *command: str, stdin: int = subprocess.DEVNULL
+        self, account: SystemAccount, *command: str, stdin: int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # nosec B603
             command,
@@ -233,9 +227,7 @@ class PostgresServer:
             env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C"},
             # Ctrl-C in our terminal is ours to handle: the server ends last, in order.
             start_new_session=True,
-            user=account.uid,
-            group=account.gid,
-            extra_groups=None if account.uid is None else [],
+            **account.identity,
         )
 
     def _wait_until_ready(self) -> None:

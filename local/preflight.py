@@ -5,6 +5,7 @@ half of it is deployed.
 """
 
 import socket
+import stat
 import tempfile
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from functions.common.totesys import TABLES
 from functions.extract.columns import SCHEMA, read_columns
 from functions.load.ddl import check_may_create, missing_tables
 from functions.load.star import inspect_star
+from local.private_files import make_private_folder
 from local.session import DatabaseProblem, session
+from local.system_account import server_account
 
 HOST = "127.0.0.1"
 
@@ -29,15 +32,22 @@ def read_url(option: str, url: str) -> DatabaseAddress:
     try:
         return parse_database_url(url)
     except AddressError as error:
-        raise SettingsError(
-            [f"{option} {error}. Example: {DATABASE_URL_EXAMPLE}"]
-        ) from None
+        raise SettingsError([f"{option} {error}. Example: {DATABASE_URL_EXAMPLE}"]) from None
 
 
 def check_directory(directory: Path) -> None:
-    """Make the folder if there is none; raise PreflightError if nothing can be written in it."""
+    """Make the folder if there is none.
+
+    Raises PreflightError if nothing can be written in it, or if every user of this machine may.
+    """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        if not directory.exists():
+            make_private_folder(directory, server_account().passage)
+        if directory.stat().st_mode & stat.S_IWOTH:
+            raise PreflightError(
+                f"{directory} can be written to by every user of this machine: choose another "
+                "folder (--dir)"
+            )
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:

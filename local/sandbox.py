@@ -24,8 +24,8 @@ from local.databases import (
     source_writer_url,
 )
 from local.emulator import Emulator
-from local.passwords import write_private
 from local.postgres import SUPERUSER, PostgresServer
+from local.private_files import open_private, write_private
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Sandbox:
 
     def _claim_directory(self) -> None:
         """Keep a second sandbox out; the lock ends with this process, however that ends."""
-        lock = self._undo.enter_context((self.directory / "lock").open("a+"))
+        lock = self._undo.enter_context(open_private(self.directory / "lock"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -175,13 +175,12 @@ class Sandbox:
             server = self.postgres
             entry = f"{server.host}:{server.port}:*:{SUPERUSER}:{server.password(SUPERUSER)}\n"
             self._leave("pgpass", entry)
-            self._leave("psql", self._psql()).chmod(0o700)
+            self._leave("psql", self._psql(), 0o700)
 
-    def _leave(self, name: str, text: str) -> Path:
+    def _leave(self, name: str, text: str, mode: int = 0o600) -> None:
         path = self.directory / name
         self._undo.callback(path.unlink, missing_ok=True)
-        write_private(path, text)
-        return path
+        write_private(path, text, mode)
 
     def _exports(self) -> str:
         """Return the settings as a shell reads them; the file is for its owner's eyes only."""
@@ -208,6 +207,7 @@ class Sandbox:
             "#!/bin/sh\n"
             "# psql [DATABASE] [OPTION...]\n"
             f"case ${{1--}} in -*) database={default} ;; *) database=$1; shift ;; esac\n"
-            f"PGPASSFILE={passwords} exec {program} -h {self.postgres.host} "
-            f'-p {self.postgres.port} -U {SUPERUSER} -d "$database" "$@"\n'
+            # Our server asks by SCRAM, which does not show the password to one that is not ours.
+            f"PGPASSFILE={passwords} PGREQUIREAUTH=scram-sha-256 exec {program} "
+            f'-h {self.postgres.host} -p {self.postgres.port} -U {SUPERUSER} -d "$database" "$@"\n'
         )

@@ -18,6 +18,7 @@ from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
 from functions.transform import handler as transform_handler
 from local.emulator import Emulator
+from tests.pipeline.local_process import somebodys_folder
 from tests.postgres_fixtures import Source, Warehouse
 
 MINUTE = 60_000
@@ -89,9 +90,9 @@ class Functions:
 
 
 @pytest.fixture(scope="session")
-def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def local_aws() -> Iterator[Emulator]:
     """Run one local AWS for the session."""
-    with Emulator(tmp_path_factory.mktemp("local aws")) as aws:
+    with somebodys_folder() as folder, Emulator(folder / "aws") as aws:
         yield aws
 
 

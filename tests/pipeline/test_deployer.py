@@ -13,6 +13,7 @@ from deployer.policies import function_policy
 from deployer.settings import Settings
 from local.emulator import ACCOUNT, REGION, Emulator
 from tests.aws.sandbox import Sandbox, TinyPackages, pending
+from tests.pipeline.local_process import somebodys_folder
 
 NAMES = Names("totesys-etl", "dev", ACCOUNT, REGION)
 INGESTION, PROCESSED = NAMES.bucket("ingestion"), NAMES.bucket("processed")
@@ -45,8 +46,8 @@ Call = tuple[str, str, dict[str, object]]
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with Emulator(tmp_path_factory.mktemp("local aws")) as emulator:
+def account() -> Iterator[Account]:
+    with somebodys_folder() as folder, Emulator(folder / "aws") as emulator:
         yield connect(emulator.environment)
 
 

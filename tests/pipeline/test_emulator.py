@@ -1,58 +1,28 @@
-"""The local AWS: closed to the network, strict about rights, and gone when it is stopped."""
+"""The local AWS: closed to everybody else, strict about rights, and gone when it is stopped."""
 
-import io
 import json
 import socket
 import subprocess
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from deployer.installer import InstallError
 from local import emulator as emulators
-from local.emulator import ACCOUNT, HOST, REGION, Emulator, EmulatorError, install_ministack
-
-BUCKET = "a-bucket"
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "lambda.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
-MAY_WRITE = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{BUCKET}/own/*"}
-    ],
-}
-HANDLER = """
-import os, time
-import boto3
-from botocore.exceptions import ClientError
-
-def handler(event, context):
-    s3 = boto3.client("s3")
-    try:
-        s3.put_object(Bucket=event["bucket"], Key=event["key"], Body=str(os.getpid()))
-    except ClientError as error:
-        return error.response["Error"]["Code"]
-    time.sleep(event.get("seconds", 0))
-    return dict(os.environ)
-"""
+from local import ministack
+from local.emulator import ACCOUNT, HOST, Emulator, EmulatorError
+from local.ministack import install_ministack
+from tests.pipeline.local_function import BUCKET, client, function, invoke
+from tests.pipeline.local_process import somebodys_folder
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("with space") / "aws"
+def directory() -> Iterator[Path]:
+    with somebodys_folder() as folder:
+        yield folder / "aws"
 
 
 @pytest.fixture
@@ -65,42 +35,6 @@ def aws(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
         for name, value in emulator.environment.items():
             monkeypatch.setenv(name, value)
         yield emulator
-
-
-def client(service: Any) -> Any:
-    return boto3.session.Session().client(service)
-
-
-def function(bucket: str = BUCKET) -> str:
-    """Return the name of a function that may write below `own/` in the bucket, made if needed."""
-    if "a-function" in [f["FunctionName"] for f in client("lambda").list_functions()["Functions"]]:
-        return "a-function"
-    client("s3").create_bucket(
-        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
-    )
-    iam = client("iam")
-    role = iam.create_role(RoleName="a-role", AssumeRolePolicyDocument=json.dumps(TRUST))
-    iam.put_role_policy(RoleName="a-role", PolicyName="own", PolicyDocument=json.dumps(MAY_WRITE))
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as archive:
-        archive.writestr("code.py", HANDLER)
-    client("lambda").create_function(
-        FunctionName="a-function",
-        Runtime="python3.13",
-        Role=role["Role"]["Arn"],
-        Handler="code.handler",
-        Code={"ZipFile": code.getvalue()},
-        Timeout=60,
-    )
-    client("lambda").get_waiter("function_active_v2").wait(
-        FunctionName="a-function", WaiterConfig={"Delay": 1}
-    )
-    return "a-function"
-
-
-def invoke(**event: Any) -> Any:
-    answer = client("lambda").invoke(FunctionName=function(), Payload=json.dumps(event))
-    return json.loads(answer["Payload"].read())
 
 
 def wait_for(what: Callable[[], Any]) -> Any:
@@ -164,7 +98,7 @@ def test_a_stop_ends_functions_that_are_still_running(
         worker = s3.get_object(Bucket=BUCKET, Key=event["key"])["Body"].read().decode()
         assert state_of(worker) in ("S", "R")
     assert wait_for(lambda: state_of(worker) in ("", "Z"))
-    assert list((directory / "tmp").iterdir()) == []
+    assert not (directory / "tmp").exists()
 
 
 def state_of(pid: str) -> str:
@@ -198,14 +132,14 @@ def test_one_directory_serves_one_emulator(aws: Emulator, directory: Path) -> No
 
 
 def test_an_emulator_that_ends_at_once_points_to_its_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When ministack itself fails, the message says where its reason is written."""
-    broken = tmp_path / "python"
+    broken = folder / "python"
     broken.write_text("#!/bin/sh\necho out of luck\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr(emulators, "install_ministack", lambda: broken)
-    emulator = Emulator(tmp_path / "aws")
+    emulator = Emulator(folder / "aws")
     with pytest.raises(EmulatorError) as error:
         emulator.start()
     assert str(error.value) == f"The local AWS ended. Its log says why: {emulator.log}"
@@ -222,9 +156,9 @@ def test_a_half_made_environment_is_never_used(
     def broken(*_: object, **__: object) -> None:
         raise InstallError("no network")
 
-    monkeypatch.setattr(emulators, "install", broken)
+    monkeypatch.setattr(ministack, "install", broken)
     with pytest.raises(InstallError, match="no network"):
         install_ministack(tmp_path)
     assert list((tmp_path / ".build").iterdir()) == []
-    monkeypatch.setattr(emulators, "install", lambda *_, **__: None)
+    monkeypatch.setattr(ministack, "install", lambda *_, **__: None)
     assert install_ministack(tmp_path).exists()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import stat
@@ -103,11 +104,28 @@ def test_a_first_start_fills_the_warehouse(up: Started) -> None:
 
 
 def test_no_password_is_printed(up: Started) -> None:
-    """Nothing on the screen, nor in the document, opens a database."""
-    passwords = json.loads((up.directory / "postgres" / "passwords.json").read_text())
+    """Nothing on the screen, nor in the document, opens a database or the local AWS."""
+    secrets = json.loads((up.directory / "postgres" / "passwords.json").read_text())
+    [secrets["AWS"]] = re.findall(r"AWS_SDK_UA_APP_ID=(\w+)", (up.directory / "env").read_text())
     shown = up.out.read_text() + up.err.read_text()
 
-    assert [role for role, password in passwords.items() if password in shown] == []
+    assert [name for name, secret in secrets.items() if secret in shown] == []
+
+
+def test_the_folder_is_closed_to_others(up: Started) -> None:
+    """Others can see nothing of the sandbox; as root, `nobody` may pass through."""
+    mode = stat.S_IMODE(up.directory.stat().st_mode)
+
+    assert mode == (0o711 if os.geteuid() == 0 else 0o700)
+
+
+def test_without_the_settings_another_terminal_is_refused(up: Started) -> None:
+    """Who has not read the private `env` does not get in, and reads what to do."""
+    refused = up.shell("unset AWS_SDK_UA_APP_ID; deploy status")
+
+    assert refused.returncode == 1
+    assert "AccessDenied" in refused.stderr
+    assert "set the variables of its env file first" in refused.stderr
 
 
 def test_what_other_terminals_need_is_private(up: Started) -> None:
@@ -239,9 +257,13 @@ def test_databases_of_the_users_own(
     """Two databases of the user's are kept equal, with nothing of ours in them."""
     source, warehouse = new_source(), new_warehouse("stars")
     monkeypatch.setenv("WAREHOUSE_SCHEMA", "stars")
+    monkeypatch.setenv("SOURCE_DATABASE_URL", source.reader_url)
+    private = tmp_path / "warehouse-url"
+    private.touch(mode=0o600)
+    private.write_text(warehouse.loader_url)
 
-    status = local("--once", "--json", "--dir", tmp_path, "--source-url", source.reader_url,
-                   "--warehouse-url", warehouse.loader_url)  # fmt: skip
+    status = local("--once", "--json", "--dir", tmp_path / "sandbox", "--source-url", "env",
+                   "--warehouse-url", f"@{private}")  # fmt: skip
 
     out, err = capsys.readouterr()
     document = json.loads(out)

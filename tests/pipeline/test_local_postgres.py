@@ -16,8 +16,9 @@ from pg8000.native import DatabaseError
 
 import local.postgres
 from local.connection import connect
-from local.installation import Account, PostgresError, reachable_binaries, reachable_home
+from local.installation import PostgresError, reachable_binaries
 from local.postgres import PostgresServer
+from local.system_account import SystemAccount, reachable_home, server_account
 from tests.postgres_fixtures import Source
 
 SERVE_UNTIL_KILLED = """
@@ -118,6 +119,20 @@ def test_a_taken_port_is_named(folder: Path) -> None:
     )
 
 
+def test_only_its_account_can_read_its_files(folder: Path) -> None:
+    """Data, passwords and log are closed to others, whatever the umask is."""
+    before = os.umask(0)
+    try:
+        with PostgresServer(folder / "postgres") as server:
+            inside = list(server.directory.iterdir())
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in inside}
+    finally:
+        os.umask(before)
+    assert modes == {"data": 0o700, "passwords.json": 0o600, "postgres.log": 0o600}
+    # As root, others may pass through, since nobody has to.
+    assert stat.S_IMODE(server.directory.stat().st_mode) == server_account().passage
+
+
 def test_a_given_port_is_used(folder: Path) -> None:
     """A person can choose the port, and have it again at once after a stop."""
     with PostgresServer(folder) as server:
@@ -186,7 +201,7 @@ def test_it_runs_below_a_folder_that_only_we_may_enter(folder: Path) -> None:
     shutil.rmtree(home)
 
 
-class Stranger(Account):
+class Stranger(SystemAccount):
     """A user who can reach nothing but the temporary folder's own children."""
 
     def can_reach(self, path: Path) -> bool:

@@ -151,6 +151,17 @@ def test_a_folder_that_cannot_be_written(
     )
 
 
+def test_a_folder_of_everybody(refused: Callable[..., str], tmp_path: Path) -> None:
+    """In a folder where others may write, they could put files under our names."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+
+    assert refused("--dir", shared) == (
+        f"{shared} can be written to by every user of this machine: choose another folder (--dir)"
+    )
+
+
 def test_without_a_network_everything_stops_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,118 @@
+"""The door of the local AWS: ministack, behind a check that every request has to pass.
+
+Whoever reaches ministack can run code as its user, and it answers every process of this machine
+and every web page that is open in its browser. A request is let through only if it has
+
+* the token of this start, as the application id in its `User-Agent`: SDKs put it there by
+  themselves when AWS_SDK_UA_APP_ID is set (https://docs.aws.amazon.com/sdkref/latest/guide/feature-appid.html);
+* exactly one `Host`, which is ours: a page that reaches us under a name of its own (DNS
+  rebinding) sends that name;
+* no `Origin`: a browser sends one with everything that can change something.
+
+The Python of ministack's own environment runs this file, so it imports nothing else of ours.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import os
+import re
+import resource
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+TOKEN = "AWS_SDK_UA_APP_ID"  # noqa: S105  # nosec B105  the name of the variable
+READY_PATH = "/_guard/ready/"
+POLICY_VIOLATION = 1008  # https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+# The form in which SDKs of every protocol find code and message.
+REFUSAL = (
+    b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>This local AWS takes requests only "
+    b"from who started it: set the variables of its env file first.</Message></Error>"
+    b"</ErrorResponse>"
+)
+_APPLICATION_ID = re.compile(rb" ?(?<!\S)app/(\S+)")
+
+
+def proof(token: str, nonce: str) -> str:
+    """Return what only a holder of `token` can answer to `nonce`."""
+    return hmac.new(token.encode(), nonce.encode(), "sha256").hexdigest()
+
+
+class Guard:
+    """An ASGI application that lets through what passes the check, and answers 403 to the rest."""
+
+    def __init__(self, app: App, token: str, hosts: frozenset[bytes]) -> None:
+        """Guard `app`; `hosts` are the values that `Host` may have."""
+        self._app = app
+        self._token = token
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection; the events of the server's own life pass."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif not self._admits(scope["headers"]):
+            await _refuse(scope["type"], send)
+        elif scope["path"].startswith(READY_PATH):
+            nonce = scope["path"].removeprefix(READY_PATH)
+            await _answer(send, 200, b"text/plain", proof(self._token, nonce).encode())
+        else:
+            # What ministack logs, records or hands to a function holds no token.
+            await self._app({**scope, "headers": _without_token(scope["headers"])}, receive, send)
+
+    def _admits(self, headers: Headers) -> bool:
+        hosts = [value for name, value in headers if name.lower() == b"host"]
+        origins = [value for name, value in headers if name.lower() == b"origin"]
+        agents = [value for name, value in headers if name.lower() == b"user-agent"]
+        given = _APPLICATION_ID.search(b" ".join(agents))
+        authentic = given is not None and hmac.compare_digest(given[1], self._token.encode())
+        return authentic and not origins and len(hosts) == 1 and hosts[0] in self._hosts
+
+
+def _without_token(headers: Headers) -> Headers:
+    return [
+        (name, _APPLICATION_ID.sub(b"", value) if name.lower() == b"user-agent" else value)
+        for name, value in headers
+    ]
+
+
+async def _refuse(kind: str, send: Send) -> None:
+    if kind == "websocket":
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+    else:
+        await _answer(send, 403, b"text/xml", REFUSAL)
+
+
+async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def main(listener: int) -> None:
+    """Serve ministack on the listening socket `listener`, a file descriptor, until SIGTERM."""
+    from hypercorn.asyncio import serve  # noqa: PLC0415  ministack's environment alone has them
+    from hypercorn.config import Config  # noqa: PLC0415
+    from ministack.app import app  # noqa: PLC0415
+
+    # As ministack's own start does: each connection and each function needs some descriptors.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS has a lower limit than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    config = Config()
+    config.bind = [f"fd://{listener}"]
+    config.keep_alive_timeout = 75
+    port = os.environ["GATEWAY_PORT"]
+    hosts = frozenset(f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost"))
+    asyncio.run(serve(Guard(app, os.environ[TOKEN], hosts), config))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,81 @@
+"""The Python environment of ministack, made on first use, where the account that runs it can."""
+
+import hashlib
+import shutil
+import sys
+import sysconfig
+import tempfile
+import venv
+from pathlib import Path
+
+from deployer.installer import install
+from local.system_account import SystemAccount, copy_readable
+
+ROOT = Path(__file__).resolve().parent.parent
+# Packages that are not ministack's, and what nothing needs at run time.
+_UNUSED = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip", "*.a")
+
+
+def install_ministack(root: Path = ROOT) -> Path:
+    """Return the Python of ministack's own environment, made on first use below `.build/`.
+
+    It has this Python's version, since that is the one packages are built for. It takes its name
+    only when complete, so one that was left half-made is never used. Raises InstallError.
+    """
+    requirements = root / "requirements" / "local-aws.txt"
+    facts = f"{sys.version} {sys.base_prefix} {requirements.read_text()}"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    name = f"local-aws-py{version}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+    home = root / ".build" / name
+    if not home.exists():
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
+            draft = Path(scratch) / name
+            venv.create(draft, symlinks=True)
+            install(requirements, python=draft / "bin" / "python")
+            _take_name(draft, home)
+    return home / "bin" / "python"
+
+
+def reachable_python(python: Path, home: Path, account: SystemAccount) -> Path:
+    """Return `python`, or one with the same packages that `account` can run.
+
+    Root's own Python may be below root's home, closed to everybody else. A copy of it, beside the
+    environment or else in `home`, is made once; a half-made one is never used.
+    """
+    if account.can_reach(python):
+        return python
+    environment = python.parent.parent
+    place = environment.parent if account.can_reach(environment.parent) else home
+    copy = place / f"{environment.name}-copy"
+    if not copy.exists():
+        with tempfile.TemporaryDirectory(dir=place) as scratch:
+            draft = Path(scratch) / copy.name
+            _copy_python(python, draft)
+            _take_name(draft, copy)
+    return copy / "bin" / "python"
+
+
+def _copy_python(python: Path, copy: Path) -> None:
+    """Copy the interpreter behind `python`, its library and the environment's packages.
+
+    A Python finds its library by where its program is, so a copy works anywhere.
+    """
+    library = Path(sysconfig.get_path("stdlib"))
+    packages = Path("lib", library.name, "site-packages")
+    (copy / "bin").mkdir(parents=True)
+    shutil.copy2(python.resolve(), copy / "bin" / "python")
+    copy_readable(library, copy / "lib" / library.name, _UNUSED)
+    copy_readable(python.parent.parent / packages, copy / packages, ())
+    for shared in Path(sys.base_prefix, "lib").glob("libpython*.[sd]*"):
+        shutil.copy2(shared, copy / "lib" / shared.name, follow_symlinks=False)
+    for folder in (copy, copy / "bin"):
+        folder.chmod(0o755)
+
+
+def _take_name(draft: Path, home: Path) -> None:
+    try:
+        draft.rename(home)
+    except OSError:
+        if not home.exists():  # else somebody has finished first, and theirs is as good
+            raise
