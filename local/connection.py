@@ -7,11 +7,14 @@ from urllib.parse import unquote, urlsplit
 
 import pg8000.native
 
+from functions.common.login import GuardedConnection
+
 
 def connect(url: str) -> pg8000.native.Connection:
     """Open a connection to `postgresql://user:password@host:port/database`, percent-decoded.
 
-    Raises OSError when nothing answers, pg8000's DatabaseError when we are turned away.
+    Raises OSError when nothing answers, pg8000's DatabaseError when we are turned away, and
+    DatabaseRefused when the server cannot prove that it knows the password, which it is not sent.
     """
     parts = urlsplit(url)
     link = socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 5432))
@@ -20,11 +23,14 @@ def connect(url: str) -> pg8000.native.Connection:
         # pg8000 leaves Nagle's algorithm on: each COPY ... FROM STDIN then waits 40 ms for an
         # acknowledgement that the server holds back, where 0.2 ms would do.
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = pg8000.native.Connection(
-            unquote(parts.username or ""),
+        connection = GuardedConnection(
+            f"the server at {parts.hostname}:{parts.port}",
+            link,
+            False,
+            is_verified=False,
+            user=unquote(parts.username or ""),
             password=unquote(parts.password or ""),
             database=unquote(parts.path.removeprefix("/")),
-            sock=link,
         )
         undo.pop_all()
     return connection

@@ -43,6 +43,9 @@ _SERVER_SETTINGS = {
     "log_min_error_statement": "panic",
 }
 
+# Lines of postmaster.pid, from 0.
+_PID_LINE, _PORT_LINE, _ADDRESS_LINE, _STATUS_LINE = 0, 3, 5, 7
+
 # Sees the end of our process, however it comes, as the end of its input, and then asks the server
 # for a fast shutdown: more than once, since one that is still starting does not listen.
 _STOP_WHEN_PARENT_IS_GONE = """
@@ -232,13 +235,30 @@ class PostgresServer:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        while not self._answers():
+        # Who has the port is settled before anything is sent there: it might be another's server.
+        while not (self._has_port() and self._answers()):
             ended = self._server is None or self._server.poll() is not None
             if ended or time.monotonic() > deadline:
                 raise PostgresError(
                     f"PostgreSQL did not come up, see {self.log_path}: {self._tail()}"
                 )
             time.sleep(0.05)
+
+    def _has_port(self) -> bool:
+        """Tell whether our server listens on the port, by the file that it alone can write.
+
+        The server writes its address when it listens there, and ends when it cannot.
+        https://www.postgresql.org/docs/18/storage-file-layout.html
+        """
+        try:
+            lines = (self.home / "data" / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        if self._server is None or len(lines) <= _STATUS_LINE:
+            return False
+        written = (lines[_PID_LINE], lines[_PORT_LINE], lines[_ADDRESS_LINE])
+        expected = (str(self._server.pid), str(self.port), self.host)
+        return written == expected and lines[_STATUS_LINE].strip() == "ready"
 
     def _answers(self) -> bool:
         try:

@@ -9,12 +9,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from pg8000.native import DatabaseError
 
 import local.postgres
+from functions.common.errors import DatabaseRefused
 from local.connection import connect
 from local.installation import PostgresError, reachable_binaries
 from local.postgres import PostgresServer
@@ -117,6 +120,56 @@ def test_a_taken_port_is_named(folder: Path) -> None:
         f"Port {port} on 127.0.0.1 cannot be had (Address already in use): "
         "stop what uses it, or choose another port."
     )
+
+
+ASK_FOR_THE_PASSWORD = b"R\0\0\0\x08\0\0\0\x03"  # AuthenticationCleartextPassword
+
+
+@contextmanager
+def another_server() -> Iterator[tuple[int, list[bytes]]]:
+    """Yield the port of a server that asks everybody for the password, and what it was sent."""
+    received: list[bytes] = []
+
+    def take_what_comes(squatter: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                peer, _ = squatter.accept()
+                with peer:
+                    received.append(peer.recv(4096))
+                    peer.sendall(ASK_FOR_THE_PASSWORD)
+                    received.append(peer.recv(4096))
+
+    with socket.create_server(("127.0.0.1", 0)) as squatter:
+        thread = Thread(target=take_what_comes, args=(squatter,), daemon=True)
+        thread.start()
+        yield squatter.getsockname()[1], received
+        # Linux needs the first to wake the thread, macOS refuses it and needs the second.
+        with suppress(OSError):
+            squatter.shutdown(socket.SHUT_RDWR)
+        squatter.close()
+        thread.join(5)
+
+
+def test_another_server_on_the_port_is_given_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who takes the port before our server does is never sent a password, nor anything else."""
+    with another_server() as (port, received):
+
+        def too_late(self: PostgresServer) -> None:
+            self.port = port
+
+        monkeypatch.setattr(PostgresServer, "_choose_port", too_late)
+        with pytest.raises(PostgresError, match="could not create any TCP/IP"):
+            PostgresServer(folder).start()
+    assert received == []
+
+
+def test_another_server_is_not_sent_the_password() -> None:
+    """Who takes the port after our server has ended asks for the password in vain."""
+    with another_server() as (port, received), pytest.raises(DatabaseRefused, match="by SCRAM"):
+        connect(f"postgresql://postgres:s3cret@127.0.0.1:{port}/postgres")
+    assert b"s3cret" not in b"".join(received)
 
 
 def test_only_its_account_can_read_its_files(folder: Path) -> None:
