@@ -96,8 +96,7 @@ def _note(batch: int, compared: Comparison, *, is_known: bool) -> str | None:
         )
     if compared.quarantined:
         notes.append(
-            f"{compared.quarantined:,} rows are in quarantine: no repair helps, correct them in the"
-            " source"
+            f"in quarantine: {compared.quarantined:,} (no repair helps: correct them in the source)"
         )
     if compared.extra > REPAIRED_AT_ONCE:
         notes.append(f"a repair takes {REPAIRED_AT_ONCE:,} extra rows: repeat it")

@@ -136,5 +136,5 @@ def test_what_no_repair_can_help_is_said(functions: Functions) -> None:
     repair(functions)
 
     assert counts(reconcile()["tables"]["fact_payment"])["note"] == (
-        "1 rows are in quarantine: no repair helps, correct them in the source"
+        "in quarantine: 1 (no repair helps: correct them in the source)"
     )
