@@ -31,7 +31,7 @@ def deploying(monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
                 report(change)
             return list(changes)
 
-        return SimpleNamespace(deploy=deploy)
+        return SimpleNamespace(deploy=deploy, one_run_at_a_time=True)
 
     monkeypatch.setattr(deploy, "Deployer", deployer)
     monkeypatch.setattr("deploy.sns.unconfirmed", lambda *_: [])
