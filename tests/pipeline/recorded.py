@@ -6,6 +6,7 @@ its place in the index of keys, lets no two transactions write it in another ord
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from itertools import groupby
 
 from local.connection import connect
@@ -27,6 +28,7 @@ _MONEY = {
 
 Row = tuple[object, ...]
 States = dict[tuple[str, int], list[Row]]  # by fact and business id, oldest first
+NOTHING: Mapping[str, int] = {}
 
 
 def fit(table: str) -> str:
@@ -63,10 +65,46 @@ def record(source: Source) -> None:
             )
 
 
-def committed_versions(source: Source) -> States:
+class RecordedHistory:
+    """What was committed in a source, also in histories of it that ended.
+
+    A restore or a crash takes a source back to an earlier state, and its recorded history with it.
+    What was committed since was seen all the same: it comes first, then the state that the source
+    went back to, then what follows.
+    """
+
+    def __init__(self, source: Source) -> None:
+        """Let the source record its history."""
+        record(source)
+        self._source = source
+        self._ended: States = {}
+        self._restored: dict[str, int] = {}
+
+    def end(self) -> None:
+        """Keep the present history; nobody may write until it has ended and the next one begins."""
+        self._ended = self.versions()
+
+    def begin(self) -> None:
+        """Begin a history with the present state of the source."""
+        with connect(self._source.superuser_url) as connection:
+            self._restored = {
+                table: connection.run(f"SELECT coalesce(max(seq), 0) FROM audit.{table}")[0][0]
+                for table in FACTS.values()
+            }
+
+    def versions(self) -> States:
+        """Return the committed versions of every fact in all histories, in order."""
+        now = committed_versions(self._source, self._restored)
+        return {
+            key: self._ended.get(key, []) + now.get(key, []) for key in self._ended.keys() | now
+        }
+
+
+def committed_versions(source: Source, restored: Mapping[str, int] = NOTHING) -> States:
     """Return the versions of every fact that anybody could have seen and a warehouse can hold.
 
-    Of those that one transaction made of a row, the last is the only one that others saw.
+    Of those that one transaction made of a row, the last is the only one that others saw. Of those
+    up to the sequence number in `restored`, by table, the last is the one that was restored.
     """
     states: States = {}
     with connect(source.superuser_url) as connection:
@@ -80,6 +118,8 @@ def committed_versions(source: Source) -> States:
             for (key, _), made in groupby(order, key=lambda version: (version[0], version[1])):
                 *_, (_, _, seq, gone) = made
                 versions = states.setdefault((fact, key), [])
+                if seq <= restored.get(table, 0):
+                    versions.clear()
                 if seq in rows and not gone:
                     versions.append(rows[seq])
     return states

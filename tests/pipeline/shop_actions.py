@@ -49,6 +49,11 @@ class Shelf:
             self.deleted.append(order)
             del self.deleted[:-50]
 
+    def clear(self) -> None:
+        with self.lock:
+            self.highest.clear()
+            self.deleted.clear()
+
     def take_out(self, random: Random) -> Order | None:
         with self.lock:
             return self.deleted.pop(random.randrange(len(self.deleted))) if self.deleted else None

@@ -6,7 +6,7 @@ up to the machine.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from random import Random
 from threading import Condition, Event, Thread
 
@@ -18,6 +18,9 @@ from tests.pipeline.shop_values import MEND
 
 LOCK_TIMEOUT = "300ms"  # a writer that waits for longer rolls back: no deadlock, and no standstill
 DATA_ERRORS = ("23", "40", "55P03")  # constraints, deadlocks, lock timeouts: the shop's daily bread
+RECONNECT_SECONDS = 0.1
+# Commits that wait for no disk: when the server crashes, those of the last seconds are gone.
+SESSION = f"SET lock_timeout = '{LOCK_TIMEOUT}'; SET synchronous_commit = off"
 
 SHAPES = [
     (60, "one action"),
@@ -106,17 +109,33 @@ class Workload:
         if self._failed:
             raise self._failed[0]
 
+    def forget(self) -> None:
+        """Forget what was written: the source went back to an earlier state."""
+        self._shelf.clear()
+
     def _work(self, random: Random) -> None:
         try:
-            with connect(self._url) as connection:
-                connection.run(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
-                hand = Hand(connection, random, self._shelf, self.gate.passage)
-                while not self._stop.is_set():
-                    self.done[transact(hand, self._wait)] += 1
-                    self._stop.wait(random.expovariate(1 / self._think) if self._think else 0)
+            while not self._stop.is_set():
+                try:
+                    self._work_on_one_connection(random)
+                except (pg8000.native.Error, OSError) as error:
+                    if not _is_lost_connection(error):
+                        raise
+                    self.done["connection lost"] += 1
+                    self._stop.wait(RECONNECT_SECONDS)
         except BaseException as error:
             self._failed.append(error)
             self._stop.set()
+
+    def _work_on_one_connection(self, random: Random) -> None:
+        with self.gate.passage():
+            connection = connect(self._url)
+        with closing(connection):
+            hand = Hand(connection, random, self._shelf, self.gate.passage)
+            hand.run(SESSION)
+            while not self._stop.is_set():
+                self.done[transact(hand, self._wait)] += 1
+                self._stop.wait(random.expovariate(1 / self._think) if self._think else 0)
 
     def wait(self, seconds: float) -> None:
         """Let time go by, or less if the work is over before."""
@@ -141,9 +160,9 @@ def transact(hand: Hand, wait: Callable[[float], None]) -> str:
             random_action(hand.random)(hand)
         hand.run("ROLLBACK" if shape == "rolled back" else "COMMIT")
     except pg8000.native.DatabaseError as error:
-        hand.run("ROLLBACK")
         if not error.args[0]["C"].startswith(DATA_ERRORS):
             raise
+        hand.run("ROLLBACK")
         return "refused"
     return "rolled back" if shape == "rolled back" else "committed"
 
@@ -159,6 +178,13 @@ def _save_and_roll_back(hand: Hand) -> None:
         else:
             ends = ["ROLLBACK TO s{}", "RELEASE s{}", "SELECT {}"]
             hand.run(hand.random.choice(ends).format(number))
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    """Tell whether a server that ends, starts or is gone explains an error."""
+    if isinstance(error, pg8000.native.DatabaseError):
+        return str(error.args[0].get("C", "")).startswith(("57P", "3D"))
+    return isinstance(error, (pg8000.native.InterfaceError, OSError))
 
 
 def mend_all(url: str) -> None:
