@@ -1,4 +1,4 @@
-"""A place to fight in: a fresh source and warehouse behind a faulty link, and buckets."""
+"""A place to fight in: a fresh source and warehouse behind faulty links, and buckets."""
 
 import json
 from collections.abc import Iterator
@@ -14,40 +14,66 @@ from local.connection import connect
 from local.databases import create_source, create_warehouse, source_writer_url
 from local.emulator import ACCOUNT, REGION, UNCHECKED, Emulator
 from local.postgres import PostgresServer
-from tests.pipeline.faulty_link import FaultyLink
-from tests.pipeline.recorded import record
+from tests.pipeline.faulty_link import FaultyLink, FaultyLinks
+from tests.pipeline.recorded import RecordedHistory
 from tests.pipeline.verdict import Lake
 from tests.postgres_fixtures import SAMPLE_NOW, SAMPLE_SCALE, Source, Warehouse
 
 
+@dataclass(frozen=True)
+class Servers:
+    """The servers of the two databases; one may be both unless a disruption stops one of them."""
+
+    source: PostgresServer
+    warehouse: PostgresServer
+
+
 @dataclass
 class Arena:
-    """Two databases, the link that the functions reach them by, and the functions' settings."""
+    """Two databases, the links that the functions reach them by, and the functions' settings.
 
+    `name` begins the names of everything that belongs to it.
+    """
+
+    name: str
+    servers: Servers
     source: Source
     warehouse: Warehouse
-    link: FaultyLink
+    history: RecordedHistory
+    link: FaultyLinks
     lake: Lake
     environment: dict[str, str]
+    secrets: Any
+    ports: dict[str, int]
+
+    def move_warehouse(self, warehouse: Warehouse) -> None:
+        """Point the functions at a warehouse on the same server, as a new deployment does."""
+        self.warehouse = warehouse
+        self.environment["WAREHOUSE_SCHEMA"] = warehouse.schema
+        self.keep_secret("warehouse", warehouse.loader_url, self.ports["warehouse"])
+
+    def keep_secret(self, of: str, url: str, port: int) -> str:
+        """Store a database's address, behind a link's port, and return the secret's name."""
+        name, text = f"{self.name}/{of}", json.dumps(_secret(url, port))
+        if of in self.ports:
+            self.secrets.put_secret_value(SecretId=name, SecretString=text)
+        else:
+            self.secrets.create_secret(Name=name, SecretString=text)
+        self.ports[of] = port
+        return name
 
 
 @contextmanager
-def arena(server: PostgresServer, aws: Emulator, name: str, seed: int) -> Iterator[Arena]:
+def arena(servers: Servers, aws: Emulator, name: str, seed: int) -> Iterator[Arena]:
     """Make everything, the source recording its history, and remove it at the end."""
     s3, secrets = _client(aws, "s3"), _client(aws, "secretsmanager")
     with ExitStack() as undo:
-        source, warehouse = _databases(server, name)
-        undo.callback(_drop, server, source.database, warehouse.database)
-        record(source)
-        link = undo.enter_context(FaultyLink(server.port, f"link {seed}").open())
+        source, warehouse = _databases(servers, name)
         lake = Lake(s3, f"{name}-ingestion", f"{name}-processed")
         for bucket in (lake.ingestion, lake.processed):
             where = {"LocationConstraint": REGION}
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
-            undo.callback(_empty_and_remove, s3, bucket)
-        for of, url in (("source", source.reader_url), ("warehouse", warehouse.loader_url)):
-            text = json.dumps(parse_database_url(url).secret() | {"port": link.port})
-            secrets.create_secret(Name=f"{name}/{of}", SecretString=text)
+            undo.callback(_remove, lake, bucket)
         settings = {
             "SOURCE_SECRET_ID": f"{name}/source",
             "WAREHOUSE_SECRET_ID": f"{name}/warehouse",
@@ -55,7 +81,30 @@ def arena(server: PostgresServer, aws: Emulator, name: str, seed: int) -> Iterat
             "INGESTION_BUCKET": lake.ingestion,
             "PROCESSED_BUCKET": lake.processed,
         }
-        yield Arena(source, warehouse, link, lake, aws.environment | settings)
+        links = [
+            undo.enter_context(FaultyLink(server.port, f"link {seed} {of}").open())
+            for of, server in vars(servers).items()
+        ]
+        place = Arena(
+            name,
+            servers,
+            source,
+            warehouse,
+            RecordedHistory(source),
+            FaultyLinks(*links),
+            lake,
+            aws.environment | settings,
+            secrets,
+            ports={},
+        )
+        undo.callback(_drop_databases, place)
+        place.keep_secret("source", source.reader_url, links[0].port)
+        place.keep_secret("warehouse", warehouse.loader_url, links[1].port)
+        yield place
+
+
+def _secret(url: str, port: int) -> dict[str, Any]:
+    return dict(parse_database_url(url).secret()) | {"port": port}
 
 
 def _client(aws: Emulator, service: Any) -> Any:
@@ -71,24 +120,32 @@ def _client(aws: Emulator, service: Any) -> Any:
     )
 
 
-def _databases(server: PostgresServer, name: str) -> tuple[Source, Warehouse]:
+def _databases(servers: Servers, name: str) -> tuple[Source, Warehouse]:
     shop, stars = f"{name} totesys", f"{name} warehouse"
-    reader = create_source(server, now=SAMPLE_NOW, scale=SAMPLE_SCALE, database=shop)
-    loader = create_warehouse(server, database=stars)
+    reader = create_source(servers.source, now=SAMPLE_NOW, scale=SAMPLE_SCALE, database=shop)
+    loader = create_warehouse(servers.warehouse, database=stars)
     return (
-        Source(shop, reader, source_writer_url(server, shop), server.superuser_url(shop)),
-        Warehouse(stars, "public", loader, server.superuser_url(stars)),
+        Source(
+            shop,
+            reader,
+            source_writer_url(servers.source, shop),
+            servers.source.superuser_url(shop),
+        ),
+        Warehouse(stars, "public", loader, servers.warehouse.superuser_url(stars)),
     )
 
 
-def _drop(server: PostgresServer, *databases: str) -> None:
-    with connect(server.superuser_url()) as connection:
-        for database in databases:
-            connection.run(f"DROP DATABASE {identifier(database)} WITH (FORCE)")
+def _drop_databases(place: Arena) -> None:
+    """Drop what an arena's name begins the names of; it may have been copied or moved."""
+    for server in {place.servers.source, place.servers.warehouse}:
+        with connect(server.superuser_url()) as connection:
+            for [database] in connection.run(
+                "SELECT datname::text FROM pg_database WHERE starts_with(datname, :name)",
+                name=f"{place.name} ",
+            ):
+                connection.run(f"DROP DATABASE {identifier(database)} WITH (FORCE)")
 
 
-def _empty_and_remove(s3: Any, bucket: str) -> None:
-    while found := s3.list_objects_v2(Bucket=bucket).get("Contents"):
-        keys = [{"Key": item["Key"]} for item in found]
-        s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
-    s3.delete_bucket(Bucket=bucket)
+def _remove(lake: Lake, bucket: str) -> None:
+    lake.empty(bucket)
+    lake.s3.delete_bucket(Bucket=bucket)

@@ -106,3 +106,25 @@ class FaultyLink:
                 target.write(data)
                 await target.drain()
         return False
+
+
+class FaultyLinks:
+    """The links to several servers, as if they were one."""
+
+    def __init__(self, *links: FaultyLink) -> None:
+        self._links = links
+
+    @property
+    def faulty(self) -> float:
+        """The share of links that suffer."""
+        return self._links[0].faulty
+
+    @faulty.setter
+    def faulty(self, share: float) -> None:
+        for link in self._links:
+            link.faulty = share
+
+    @property
+    def faults(self) -> Counter[str]:
+        """What the links suffered, by kind."""
+        return sum((link.faults for link in self._links), Counter[str]())

@@ -5,15 +5,18 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 from local.emulator import Emulator
-from local.postgres import PostgresServer
-from tests.pipeline.arena import arena
+from tests.pipeline.arena import Arena, Servers, arena
+from tests.pipeline.disruptions import Disruptions
+from tests.pipeline.recorded import warehouse_history
+from tests.pipeline.scene import Scene
 from tests.pipeline.storm import Storm
 from tests.pipeline.verdict import Verdict, compare
 from tests.pipeline.workload import Workload, mend_all
 
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 1.0
 
 
 @dataclass
@@ -30,7 +33,9 @@ class Figures:
     lost: int = 0
     twice: int = 0
     different: int = 0
+    stuck: int = 0
     events: Counter[str] = field(default_factory=Counter)
+    disruptions: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
     def add(self, other: "Figures") -> None:
@@ -46,17 +51,22 @@ class Figures:
 
 @dataclass(frozen=True)
 class Size:
-    """How large a round is: its seconds, writers (and the mean of their pauses), storm threads."""
+    """How large a round is: its seconds, writers (and the mean of their pauses), storm threads.
+
+    `disruptions` are played in order, and end the round; None stands for all of them at random for
+    as long as the round lasts.
+    """
 
     seconds: float
     writers: int
     think: float
     workers: int
     faulty_links: float = 0.15
+    disruptions: tuple[str, ...] | None = ()
 
 
 def play(
-    server: PostgresServer,
+    servers: Servers,
     aws: Emulator,
     seed: int,
     size: Size,
@@ -65,39 +75,68 @@ def play(
     tick: Callable[[Figures], bool] = lambda _: False,
 ) -> Figures:
     """Play a round from a seed and return its figures; `tick` sees them grow, and may end it."""
-    started = time.monotonic()
-    with arena(server, aws, f"round-{seed}", seed) as place:
-        storm = Storm(place.environment, seed, log)
-        shop = Workload(place.source.superuser_url, seed, size.writers, size.think)
-
-        def figures(verdict: Verdict) -> Figures:
-            return Figures(
-                seeds=[seed],
-                seconds=time.monotonic() - started,
-                transactions=shop.committed,
-                batches=storm.batches,
-                invocations=storm.tally["invocations"],
-                kills=storm.kills,
-                compared=verdict.compared,
-                lost=len(verdict.lost),
-                twice=len(verdict.twice),
-                different=len(verdict.different),
-                events=storm.tally + place.link.faults,
-                wrong=[f"seed {seed}: {what}" for what in verdict.wrong + storm.wrong],
-            )
-
-        deadline = started + size.seconds
-        with shop.running():
-            place.link.faulty = size.faulty_links
-            with storm.raging(size.workers):
-                while time.monotonic() < deadline and not tick(figures(Verdict())):
-                    storm.wait(LOOK_SECONDS)
-                    place.lake.look()
-        place.link.faulty = 0.0
+    with arena(servers, aws, f"round-{seed}", seed) as place:
+        a_round = _Round(place, seed, size, log)
+        a_round.rage(tick)
         mend_all(place.source.superuser_url)
-        storm.settle()
-        verdict = compare(place.source, place.warehouse)
+        a_round.storm.settle()
+        return a_round.judge()
+
+
+class _Round:
+    """A shop at work, the functions in a storm, and what disrupts them."""
+
+    def __init__(self, place: Arena, seed: int, size: Size, log: Path) -> None:
+        self._started = time.monotonic()
+        self._place, self._seed, self._size = place, seed, size
+        self.storm = Storm(place.environment, seed, log, loads_again=size.disruptions != ())
+        self._shop = Workload(place.source.superuser_url, seed, size.writers, size.think)
+        self._scene = Scene(place, self._shop, self.storm, Random(f"disruptions {seed}"))
+        self._disruptions = Disruptions(self._scene, size.disruptions)
+
+    def rage(self, tick: Callable[[Figures], bool]) -> None:
+        """Let all of them go on until the time is over; then end what is under way."""
+        with self._shop.running():
+            self._place.link.faulty = self._size.faulty_links
+            with self.storm.raging(self._size.workers):
+                while not (self._is_over() or tick(self._figures(Verdict()))):
+                    self.storm.wait(LOOK_SECONDS)
+                    self._place.lake.look()
+                    self._disruptions.step()
+            self._disruptions.finish()
+        self._place.link.faulty = 0.0
+
+    def _is_over(self) -> bool:
+        if self._size.disruptions:
+            return self._disruptions.are_over
+        return time.monotonic() > self._started + self._size.seconds
+
+    def judge(self) -> Figures:
+        """Compare everything, and return the figures of the round."""
+        place = self._place
+        verdict = compare(place.source, place.warehouse, place.history.versions())
+        records = warehouse_history(place.warehouse)
+        place.lake.judge_history(verdict, records, is_complete=not self._scene.refused)
         batches = place.lake.judge(verdict)
-        total = figures(verdict)
+        total = self._figures(verdict)
         total.batches = batches
         return total
+
+    def _figures(self, verdict: Verdict) -> Figures:
+        storm, wrong = self.storm, verdict.wrong + self.storm.wrong + self.storm.stuck
+        return Figures(
+            seeds=[self._seed],
+            seconds=time.monotonic() - self._started,
+            transactions=self._shop.committed,
+            batches=storm.batches,
+            invocations=storm.tally["invocations"],
+            kills=storm.kills,
+            compared=verdict.compared,
+            lost=len(verdict.lost),
+            twice=len(verdict.twice),
+            different=len(verdict.different),
+            stuck=len(storm.stuck) + len(verdict.stuck),
+            events=storm.tally + self._place.link.faults,
+            disruptions=self._disruptions.done.copy(),
+            wrong=[f"seed {self._seed}: {what}" for what in wrong],
+        )

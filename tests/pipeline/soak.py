@@ -1,7 +1,8 @@
 """Play rounds for as long as wanted: `make soak`, or `python -m tests.pipeline.soak --minutes 30`.
 
-Each round is a random shop, the functions side by side, kills and faults, then silence and the
-comparison with the source. A round that goes wrong is named by its seed, which `--seed` plays.
+Each round is a random shop, the functions side by side, kills and faults, and databases that are
+restored, forked, crashed and moved; then silence and the comparison with the source. A round that
+goes wrong is named by its seed, which `--seed` plays.
 """
 
 import argparse
@@ -10,11 +11,12 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from local.emulator import Emulator
-from local.postgres import PostgresServer
+from tests.pipeline.arena import Servers
+from tests.pipeline.ground import own_server
 from tests.pipeline.rounds import Figures, Size, play
 
 ROUND_SECONDS = 75.0
@@ -50,13 +52,22 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _play_rounds(options: argparse.Namespace, directory: Path, total: Figures, log: "_Log") -> None:
     end = time.monotonic() + 60 * options.minutes
     seed = random.randrange(10**6) if options.seed is None else options.seed
-    with PostgresServer(directory / "postgres") as server, Emulator(directory / "aws") as aws:
+    with Emulator(directory / "aws") as aws:
         while (left := end - time.monotonic()) > 0:
-            size = Size(min(left, ROUND_SECONDS), options.writers, PAUSE, workers=4)
-            log.line(f"seed {seed}")
-            figures = play(
-                server, aws, seed, size, log=directory / "functions.log", tick=log.tick(total)
+            size = Size(
+                min(left, ROUND_SECONDS), options.writers, PAUSE, workers=4, disruptions=None
             )
+            log.line(f"seed {seed}")
+            # A round may leave a server in another epoch, so each seed has servers to itself.
+            with own_server() as source, own_server() as warehouse:
+                figures = play(
+                    Servers(source, warehouse),
+                    aws,
+                    seed,
+                    size,
+                    log=directory / "functions.log",
+                    tick=log.tick(total),
+                )
             total.add(figures)
             (directory / "functions.log").unlink(missing_ok=True)
             if total.wrong:
@@ -77,10 +88,13 @@ def report(total: Figures) -> str:
         *_by_kind(total, "killed"),
         ("faults of S3 and of database links", f"{total.faults:,}"),
         *_by_kind(total, "S3", "database"),
+        ("disruptions of databases and buckets", f"{sum(total.disruptions.values()):,}"),
+        *_rows_of(total.disruptions),
         ("rows and records compared", f"{total.compared:,}"),
         ("rows lost", f"{total.lost:,}"),
         ("rows twice", f"{total.twice:,}"),
         ("rows different", f"{total.different:,}"),
+        ("stuck", f"{total.stuck:,}"),
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(
@@ -90,8 +104,12 @@ def report(total: Figures) -> str:
 
 
 def _by_kind(total: Figures, *kinds: str) -> list[tuple[str, str]]:
-    events = sorted(total.events.items())
-    return [(f"  {what}", f"{times:,}") for what, times in events if what.startswith(kinds)]
+    events = total.events.items()
+    return _rows_of({what: times for what, times in events if what.startswith(kinds)})
+
+
+def _rows_of(counts: Mapping[str, int]) -> list[tuple[str, str]]:
+    return [(f"  {what}", f"{times:,}") for what, times in sorted(counts.items())]
 
 
 def _ranges(seeds: list[int]) -> str:

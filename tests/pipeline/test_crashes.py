@@ -14,7 +14,7 @@ import pytest
 from local.connection import connect
 from local.emulator import Emulator
 from local.postgres import PostgresServer
-from tests.pipeline.arena import Arena, arena
+from tests.pipeline.arena import Arena, Servers, arena
 from tests.pipeline.invocation import Fate, How, S3Fault
 from tests.pipeline.recorded import warehouse_history
 from tests.pipeline.rounds import Figures, Size, play
@@ -45,7 +45,14 @@ def test_a_storm_leaves_no_trace(
     def enough(figures: Figures) -> bool:
         return bool(figures.wrong) or (figures.kills >= KILLS and figures.faults >= 5)
 
-    total = play(postgres, local_aws, seed, size, log=tmp_path / "functions.log", tick=enough)
+    total = play(
+        Servers(postgres, postgres),
+        local_aws,
+        seed,
+        size,
+        log=tmp_path / "functions.log",
+        tick=enough,
+    )
 
     say(
         f"{total.transactions} transactions, {total.batches} batches, {total.invocations}"
@@ -91,7 +98,7 @@ class Field:
         self.storm.settle()
         verdict = compare(self.place.source, self.place.warehouse)
         self.place.lake.judge(verdict)
-        assert verdict.wrong + self.storm.wrong == []
+        assert verdict.wrong + self.storm.wrong + self.storm.stuck == []
 
     def close(self) -> None:
         self._orders.connection.close()
@@ -99,7 +106,7 @@ class Field:
 
 @contextmanager
 def open_field(server: PostgresServer, aws: Emulator, name: str, log: Path) -> Iterator[Field]:
-    with arena(server, aws, name, seed=0) as place:
+    with arena(Servers(server, server), aws, name, seed=0) as place:
         field = Field(place, log)
         try:
             yield field

@@ -3,22 +3,32 @@
 Nothing in here raises on a difference: all of them are found, counted and named by their keys.
 """
 
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tests.pipeline.oracle import EXPECTED, current, expected
 from tests.pipeline.recorded import (
+    FACTS,
+    Row,
     States,
     committed_versions,
+    distinct_neighbours,
     is_subsequence,
     warehouse_history,
 )
 from tests.postgres_fixtures import Source, Warehouse
+
+AMOUNTS = {"item_unit_price", "payment_amount"}
 
 
 @dataclass
@@ -29,12 +39,13 @@ class Verdict:
     lost: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
     different: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
     @property
     def wrong(self) -> list[str]:
         """All that is wrong."""
-        return self.lost + self.twice + self.different + self.broken
+        return self.lost + self.twice + self.different + self.stuck + self.broken
 
     def __str__(self) -> str:
         parts = {name: found for name, found in vars(self).items() if name != "compared" and found}
@@ -43,17 +54,19 @@ class Verdict:
         )
 
 
-def compare(source: Source, warehouse: Warehouse) -> Verdict:
+def compare(source: Source, warehouse: Warehouse, versions: States | None = None) -> Verdict:
     """Compare the warehouse with the source, which is quiet, and with its recorded history.
 
     A row that was deleted in the source stays in the warehouse, in its last state that was seen.
+    `versions` are those of a source that had more than one history.
     """
     verdict = Verdict()
     there, here = expected(source), current(warehouse)
     for table in EXPECTED:
         _compare_current(verdict, table, there[table], here[table])
     _compare_calendar(verdict, there["dim_date"], here["dim_date"])
-    _compare_history(verdict, committed_versions(source), warehouse_history(warehouse))
+    versions = committed_versions(source) if versions is None else versions
+    _compare_history(verdict, versions, warehouse_history(warehouse))
     return verdict
 
 
@@ -92,13 +105,18 @@ def _compare_history(verdict: Verdict, versions: States, records: States) -> Non
 
 @dataclass
 class Lake:
-    """The two buckets of a pipeline, watched: what was seen in them must stay as it was."""
+    """The two buckets of a pipeline, watched: what was seen in them must stay as it was.
+
+    `before` is the history that the warehouse had when the buckets were emptied last.
+    """
 
     s3: Any
     ingestion: str
     processed: str
     seen: dict[tuple[str, str], str] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
+    before: States = field(default_factory=dict)
+    batches_before: int = 0
     looks: int = 0
 
     def look(self) -> None:
@@ -119,30 +137,81 @@ class Lake:
                     written = f"{item['ETag']} {item['LastModified']} {item['Size']}"
                     yield (bucket, item["Key"]), written
 
+    def empty(self, bucket: str) -> None:
+        """Remove all objects of a bucket."""
+        while found := self.s3.list_objects_v2(Bucket=bucket).get("Contents"):
+            keys = [{"Key": item["Key"]} for item in found]
+            self.s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+
+    def start_over(self, warehouse: Warehouse) -> None:
+        """Empty both buckets while no function runs; what the warehouse has by then stays."""
+        verdict, records = Verdict(), warehouse_history(warehouse)
+        self.judge_history(verdict, records, is_complete=False)
+        self.changed += verdict.wrong
+        self.batches_before += len(self._log(self.ingestion, "batches/"))
+        self.before, self.seen = records, {}
+        for bucket in (self.ingestion, self.processed):
+            self.empty(bucket)
+
+    def judge_history(self, verdict: Verdict, records: States, *, is_complete: bool) -> None:
+        """Add where the history of a fact is not what the batches showed, one after the other.
+
+        Of one that is not complete, records may be missing: they were not loaded, or refused.
+        """
+        self.look()
+        shown = self._shown()
+        for fact, key in records.keys() | shown:
+            found = records.get((fact, key), [])
+            wanted = distinct_neighbours(
+                self.before.get((fact, key), []) + shown.get((fact, key), [])
+            )
+            if not is_subsequence(found, wanted):
+                verdict.twice.append(f"{fact} {key}: {found}, but the batches showed {wanted}")
+            elif is_complete and found != wanted:
+                verdict.lost.append(f"{fact} {key}: {found}, but the batches showed {wanted}")
+
+    def _shown(self) -> States:
+        """Return the states of every fact in the batches, in order."""
+        states: States = {}
+        for _, manifest in sorted(self._log(self.processed, "batches/").items()):
+            for fact in FACTS:
+                for file in manifest["tables"][fact]["files"]:
+                    body = self.s3.get_object(Bucket=self.processed, Key=file["key"])["Body"]
+                    for row in rows_as_loaded(pq.read_table(io.BytesIO(body.read()))):
+                        states.setdefault((fact, cast("int", row[0])), []).append(row)
+        return states
+
     def judge(self, verdict: Verdict) -> int:
         """Add what is wrong with the logs and the objects to a verdict; return how many batches.
 
-        The three logs have the same numbers without a gap and tell of the same moments, each data
-        object belongs to one batch, and what is named is there.
+        The logs have no gap and tell of the same moments, each batch was loaded, each data object
+        belongs to one batch, what is named is there, and nothing is left in quarantine.
         """
         self.look()
         verdict.broken += self.changed
-        logs = [
-            self._log(self.ingestion, "batches/"),
-            self._log(self.processed, "batches/"),
-            self._log(self.processed, "loaded/"),
-        ]
-        newest = max(len(log) for log in logs)
-        for log in logs:
-            if sorted(log) != list(range(1, newest + 1)):
-                verdict.broken.append(f"a log of {newest} batches has {sorted(log)}")
-        for number in range(1, newest + 1):
-            sources = [log[number]["source"] for log in logs if number in log]
-            if any(source != sources[0] for source in sources):
-                verdict.broken.append(f"batch {number} has two contents: {sources}")
-        for bucket, log in zip((self.ingestion, self.processed), logs, strict=False):
+        ingested = self._log(self.ingestion, "batches/")
+        processed = self._log(self.processed, "batches/")
+        markers = self._log(self.processed, "loaded/")
+        for log in (ingested, processed, markers):
+            if sorted(log) != list(range(1, len(log) + 1)):
+                verdict.broken.append(f"a log of {len(log)} has {sorted(log)}")
+        loaded = {marker["batch"] for marker in markers.values()}
+        if not ingested.keys() == processed.keys() == loaded:
+            verdict.broken.append(
+                f"{len(ingested)} batches, {len(processed)} remodelled, {len(loaded)} loaded"
+            )
+        for document in (*processed.values(), *markers.values()):
+            batch = ingested.get(document["batch"])
+            if batch is None or document["source"] != batch["source"]:
+                verdict.broken.append(f"batch {document['batch']} has two contents")
+        for bucket, log in ((self.ingestion, ingested), (self.processed, processed)):
             self._judge_files(verdict, bucket, log)
-        return newest
+        newest = processed[max(processed)] if processed else {"quarantine": {}}
+        verdict.stuck += [
+            f"{kept['rows']} rows of {table} are still in quarantine"
+            for table, kept in newest["quarantine"].items()
+        ]
+        return self.batches_before + len(ingested)
 
     def _judge_files(self, verdict: Verdict, bucket: str, log: dict[int, dict[str, Any]]) -> None:
         """Each object is of one batch; a replay may name what the batch that it replays did."""
@@ -160,10 +229,17 @@ class Lake:
     def _log(self, bucket: str, prefix: str) -> dict[int, dict[str, Any]]:
         found = {}
         for where, key in self.seen:
-            if where == bucket and key.startswith(prefix):
+            number = key.removeprefix(prefix).removesuffix(".json")
+            if where == bucket and number.isdigit():
                 body = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-                found[int(key.removeprefix(prefix).removesuffix(".json"))] = json.loads(body)
+                found[int(number)] = json.loads(body)
         return found
+
+
+def rows_as_loaded(rows: pa.Table) -> Iterator[Row]:
+    """Yield rows of a batch as the warehouse shows them: a text may stand for a number."""
+    for row in rows.to_pylist():
+        yield tuple(Decimal(value) if name in AMOUNTS else value for name, value in row.items())
 
 
 def _files(manifest: dict[str, Any]) -> set[str]:

@@ -22,7 +22,10 @@ def test_the_report_adds_rounds_up_and_fits_a_page() -> None:
     total = Figures()
     for seed in (7, 8):
         events = Counter({"S3: timeout": 3, "database link: cut": 2, "killed in COPY": 100})
-        total.add(Figures(seeds=[seed], **ROUND, events=events))  # type: ignore[arg-type]
+        disruptions = Counter({"source forked": 2, "buckets emptied": 1})
+        total.add(
+            Figures(seeds=[seed], **ROUND, events=events, disruptions=disruptions)  # type: ignore[arg-type]
+        )
 
     lines = [line.strip("| ").split("|") for line in soak.report(total).splitlines()[2:]]
     assert {name.strip(): value.strip() for name, value in lines} == {
@@ -36,10 +39,14 @@ def test_the_report_adds_rounds_up_and_fits_a_page() -> None:
         "faults of S3 and of database links": "10",
         "S3: timeout": "6",
         "database link: cut": "4",
+        "disruptions of databases and buckets": "6",
+        "buckets emptied": "2",
+        "source forked": "4",
         "rows and records compared": "24,000",
         "rows lost": "0",
         "rows twice": "0",
         "rows different": "0",
+        "stuck": "0",
     }
     assert max(map(len, soak.report(total).splitlines())) <= 80
 

@@ -1,0 +1,79 @@
+"""A pipeline at work whose ground is about to move, and how a disruption of it is written down.
+
+A disruption is a generator: it takes a step, and yields the condition for the next one. What it
+begins it also ends, so a pipeline that notices everything converges afterwards.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+
+from pg8000.native import identifier
+
+from local.connection import connect
+from local.postgres import PostgresServer
+from tests.pipeline.arena import Arena
+from tests.pipeline.storm import Storm
+from tests.pipeline.workload import Workload
+
+Condition = Callable[[], bool]
+
+
+@dataclass
+class Scene:
+    """A shop and the functions at work, and the dice of whoever disrupts them.
+
+    `refused` says that the warehouse has refused rows, which newer ones may have replaced since.
+    """
+
+    place: Arena
+    shop: Workload
+    storm: Storm
+    random: Random
+    refused: bool = False
+
+    def after(self, **functions: int) -> Condition:
+        """Return the condition that functions have reported so many more batches each."""
+        goals = {name: self.storm.written[name] + more for name, more in functions.items()}
+        return lambda: all(self.storm.written[name] >= goal for name, goal in goals.items())
+
+    @contextmanager
+    def another_history(self) -> Iterator[None]:
+        """Hold the shop still while its source goes back to an earlier state."""
+        with self.shop.gate.closed():
+            self.place.history.end()
+            yield
+            self.place.history.begin()
+            self.shop.forget()
+
+
+Disruption = Callable[[Scene], Iterator[Condition]]
+
+
+@contextmanager
+def closed_database(server: PostgresServer, database: str) -> Iterator[None]:
+    """End all sessions in a database, and let no ordinary role open another one meanwhile."""
+    name = identifier(database)
+    with connect(server.superuser_url()) as connection:
+        connection.run(f"ALTER DATABASE {name} CONNECTION LIMIT 0")
+        connection.run(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = :name",
+            name=database,
+        )
+        yield
+        if connection.run("SELECT FROM pg_database WHERE datname = :name", name=database):
+            connection.run(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
+
+
+def copy_database(server: PostgresServer, database: str, copy: str) -> None:
+    """Make a copy of a database, as it is now, on the same server."""
+    with closed_database(server, database), connect(server.superuser_url()) as connection:
+        connection.run(f"CREATE DATABASE {identifier(copy)} TEMPLATE {identifier(database)}")
+
+
+def replace_database(server: PostgresServer, database: str, copy: str) -> None:
+    """Drop a database, and give its name to a copy of it."""
+    with connect(server.superuser_url()) as connection:
+        connection.run(f"DROP DATABASE {identifier(database)} WITH (FORCE)")
+        connection.run(f"ALTER DATABASE {identifier(copy)} RENAME TO {identifier(database)}")
