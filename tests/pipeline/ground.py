@@ -19,8 +19,9 @@ import pg8000.native
 
 from local.connection import connect
 from local.databases import create_source, source_writer_url
-from local.installation import installed_postgres, reachable_binaries, server_account
+from local.installation import installed_postgres, reachable_binaries
 from local.postgres import SUPERUSER, PostgresServer
+from local.system_account import server_account
 from tests.postgres_fixtures import SAMPLE_NOW, SAMPLE_SCALE, Source
 
 PATIENCE_SECONDS = 30.0
@@ -230,12 +231,10 @@ def _run_program(server: PostgresServer, name: str, *arguments: str) -> None:
     binaries = reachable_binaries(installed_postgres(), server.home, account) / "bin"
     done = subprocess.run(
         [binaries / name, *arguments],
-        user=account.uid,
-        group=account.gid,
-        extra_groups=None if account.uid is None else [],
         cwd="/",
         capture_output=True,
         text=True,
         check=False,
+        **account.identity,
     )
     assert done.returncode == 0, f"{name}: {done.stderr}"
