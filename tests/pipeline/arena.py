@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import botocore.session
+from botocore.config import Config
 from pg8000.native import identifier
 
 from deployer.databases import parse_database_url
@@ -117,6 +118,7 @@ def _client(aws: Emulator, service: Any) -> Any:
         endpoint_url=aws.endpoint,
         aws_access_key_id=ACCOUNT,
         aws_secret_access_key=UNCHECKED,
+        config=Config(user_agent_appid=aws.token),  # type: ignore[call-arg]
     )
 
 
