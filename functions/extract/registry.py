@@ -1,8 +1,9 @@
 """The registry of the source's tables: which there are, with which columns, and since when.
 
-It is part of each batch's manifest, so it says what the batch was made from and never falls behind:
-what is new in it is reason enough for a batch, even one without rows. Each change is told once, by
-the run that registers it.
+It is part of each batch's manifest, so it says what the batch was made from. What is new about a
+carried table is reason enough for a batch, even one without rows. Each change is reported once, by
+the run that registers it. A table that is not carried is reported with the first batch that is
+written while it exists, and forgotten with the first one after it was dropped.
 """
 
 from collections.abc import Iterable, Iterator
@@ -46,15 +47,15 @@ def register(
     found = {name: _carried(plan, known.get(name), at) for name, plan in plans.items()}
     for name, types in read_others(connection, [*TABLES, IGNORED]).items():
         found[name] = TableSchema(list(types), fingerprint(types), at, carried=False)
-    for name in known.keys() - found.keys():
-        found[name] = replace(known[name], since=at, error=f"table {name} is gone")
     schemas = {name: _standing(now, known.get(name)) for name, now in sorted(found.items())}
     drift = [text for plan in plans.values() for text in _changes(plan, schemas, known)]
     drift += [
         f"table {name} is new and not carried: adapt the pipeline if the warehouse needs it"
         for name in sorted(schemas.keys() - known.keys() - plans.keys() if known else ())
     ]
-    is_news = schemas != known if before else any(plan.error for plan in plans.values())
+    is_news = any(
+        schemas[name] != known.get(name) if before else plan.error for name, plan in plans.items()
+    )
     return Registry(schemas, drift, is_news)
 
 
