@@ -123,3 +123,6 @@ JOINS = (
     Join("staff", "department_id", "department"),
     Join("counterparty", "legal_address_id", "address"),
 )
+
+JOINED = frozenset(name for join in JOINS for name in (join.child, join.parent))
+"""The tables that share a star table with another one."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pg8000.native import identifier, literal
 
 from functions.common.manifests import IngestionManifest, TableCapture
-from functions.common.totesys import TABLES
+from functions.common.totesys import JOINED, TABLES
 from functions.extract import changes, keysets
 from functions.extract.changes import Since
 from functions.extract.columns import SCHEMA, Columns, read_columns
@@ -102,7 +102,9 @@ def plan_tables(
     for name, columns in read_columns(connection, TABLES).items():
         capture = changes.standing(snapshot, before, name)
         position = changes.since(capture, columns.fingerprint, columns.incarnation)
-        if name in whole:
+        # While it was stopped its partner may have changed, with no row of this one beside it.
+        resumes = name in JOINED and capture is not None and capture.error is not None
+        if name in whole or resumes:
             position = None
         error = columns.drift() or _rows_without_key(connection, columns)
         plans[name] = TablePlan(columns, position, error, capture, recent_xid)
