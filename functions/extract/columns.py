@@ -44,7 +44,18 @@ _SQL_TYPE = """CASE t.typtype WHEN 'e' THEN 'enum ' || quote_ident(t.typname)
 # A partition, or a table that inherits, brings its rows with it.
 _PARTS = """(WITH RECURSIVE tree (part) AS (
     SELECT c.oid UNION SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = part)
-    SELECT string_agg(part::text, ',' ORDER BY part) FROM tree)"""
+# The value of a generated column may follow its expression without any row being written.
+_GENERATED = """(SELECT string_agg(format(' %s %s %s', g.attnum, g.attgenerated,
+                                  pg_get_expr(d.adbin, d.adrelid)), '' ORDER BY g.attnum)
+    FROM pg_attribute g JOIN pg_attrdef d ON d.adrelid = g.attrelid AND d.adnum = g.attnum
+    WHERE g.attrelid = part AND g.attgenerated <> '')"""
+    SELECT string_agg(part::text || coalesce({_GENERATED}, ''), ',' ORDER BY part) FROM tree)"""
+
+
+# An index does not cover the rows of tables that inherit, unless they are partitions.
+_UNIQUE = """(c.relkind = 'p' OR NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid))
+    AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
+        AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum AND i.indpred IS NULL)"""
 
 
 @dataclass(frozen=True)
