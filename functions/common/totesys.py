@@ -1,9 +1,14 @@
 """The source as the pipeline knows it: its tables, their keys, and who refers to whom."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
-Family = Literal["integer", "numeric", "text", "boolean", "timestamp"]
+Family = Literal["integer", "numeric", "text", "boolean", "timestamp", "date"]
+"""A kind of SQL types. `date` is a day, also where it is kept as text or as its midnight."""
+
+CALENDAR = (date(1900, 1, 1), date(2100, 12, 31))
+"""The first and the last day that `dim_date` may have: it has all days between any two of its."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,20 @@ class Table:
     columns: dict[str, Family]
     parents: dict[str, str]
 
+    @property
+    def calendar_columns(self) -> list[str]:
+        """The columns whose days the calendar must have: the dates and stamps of a fact."""
+        kinds = ("date", "timestamp")
+        return [name for name, family in self.columns.items() if self.parents and family in kinds]
+
 
 STAMPS: dict[str, Family] = {"created_at": "timestamp", "last_updated": "timestamp"}
 ORDER: dict[str, Family] = {
     "staff_id": "integer",
     "counterparty_id": "integer",
     "currency_id": "integer",
-    "agreed_delivery_date": "text",
-    "agreed_payment_date": "text",
+    "agreed_delivery_date": "date",
+    "agreed_payment_date": "date",
     "agreed_delivery_location_id": "integer",
     **STAMPS,
 }
@@ -106,7 +117,7 @@ TABLES: dict[str, Table] = {
                 "currency_id": "integer",
                 "payment_type_id": "integer",
                 "paid": "boolean",
-                "payment_date": "text",
+                "payment_date": "date",
                 **STAMPS,
             },
             {

@@ -28,6 +28,9 @@ _FAMILIES: dict[Family, re.Pattern[str]] = {
     "text": re.compile(r"text|character( varying)?(\(\d+\))?|enum .*", re.DOTALL),
     "boolean": re.compile(r"boolean"),
     "timestamp": re.compile(r"timestamp(\(\d\))? without time zone"),
+    "date": re.compile(
+        r"date|text|character( varying)?(\(\d+\))?|timestamp(\(\d\))? without time zone"
+    ),
 }
 _REFUSALS = {
     "schema": "no right to its schema: GRANT USAGE ON SCHEMA {schema} TO this role",

@@ -13,7 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.common.totesys import JOINS, Family, Table
+from functions.common.totesys import CALENDAR, JOINS, Family, Table
 from functions.transform.values import (
     Convert,
     amounts,
@@ -40,7 +40,15 @@ INEXACT: dict[Convert, str] = {
 }
 """What to say of a column and a value in it that its conversion makes NULL."""
 
-UNFIT: dict[Family, str] = {"numeric": "is not a number", "timestamp": "is out of range"}
+UNFIT: dict[Family, str] = {
+    "numeric": "is not a number",
+    "timestamp": "is out of range",
+    "date": "is not a date",
+    "text": "is not valid UTF-8",
+}
+"""What to say of a column and a value in it that its type in Parquet cannot hold."""
+
+OUTSIDE = f"is outside the calendar, {CALENDAR[0]} to {CALENDAR[1]}"
 
 Say = Callable[[int, Any], str]
 
@@ -103,8 +111,12 @@ def reasons(
     for column, family in table.columns.items():
         if converted[column].null_count:
             nullable = column in NULLABLE.get(table.name, ())
-            wrong = _without_value(rows[column], converted[column], nullable=nullable)
+            noted = [position for position, texts in unfit.items() if column in texts]
+            wrong = _without_value(rows[column], converted[column], noted, nullable=nullable)
             findings.add(rows[column], wrong, _say_what_is_wrong(column, family, unfit))
+    for column in table.calendar_columns:
+        outside = _outside_calendar(converted[column])
+        findings.add(rows[column], outside, lambda *_, name=column: f"{name} {OUTSIDE}")
     if joined is not None:
         _check_partner(findings, rows, table, joined)
     for column, parent in table.parents.items():
@@ -119,11 +131,26 @@ def _unfit_values(texts: pa.ChunkedArray) -> dict[int, dict[str, str]]:
 
 
 def _without_value(
-    values: pa.ChunkedArray, converted: pa.ChunkedArray, *, nullable: bool
+    values: pa.ChunkedArray, converted: pa.ChunkedArray, noted: list[int], *, nullable: bool
 ) -> pa.ChunkedArray:
-    """Return where the warehouse has no value; if `nullable`, only where the source has one."""
+    """Return where the warehouse has no value; if `nullable`, only where the source has one.
+
+    `noted` are the positions of values that the source has and that could not be carried.
+    """
     missing = converted.is_null()
-    return pc.and_(missing, values.is_valid()) if nullable else missing
+    if not nullable:
+        return missing
+    given = values.is_valid()
+    if noted:
+        given = pc.or_(given, pc.is_in(pa.array(range(len(values))), pa.array(noted, pa.int64())))
+    return pc.and_(missing, given)
+
+
+def _outside_calendar(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return where dates or stamps are of a day that the calendar cannot have."""
+    first, last = CALENDAR
+    days = values.cast(pa.date32())
+    return pc.or_(pc.less(days, first), pc.greater(days, last))
 
 
 def _say_what_is_wrong(column: str, family: Family, unfit: Mapping[int, Mapping[str, str]]) -> Say:

@@ -31,6 +31,7 @@ _IS: dict[Family, Callable[[pa.DataType], bool]] = {
     "text": pa.types.is_string,
     "boolean": pa.types.is_boolean,
     "timestamp": pa.types.is_timestamp,
+    "date": lambda kind: pa.types.is_string(kind) or pa.types.is_timestamp(kind),
 }
 """How extract writes the families of types."""
 

@@ -41,6 +41,8 @@ def convert(table: Table, rows: pa.Table) -> pa.Table:
 
 def conversion(column: str, family: Family) -> Convert:
     """Return what turns a column of the source into the warehouse's."""
+    if family == "date":
+        return dates
     if family == "integer" and column not in _JOIN_COLUMNS:
         return integers
     return _CONVERSIONS.get(column, as_they_are)
@@ -51,9 +53,12 @@ def as_they_are(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values
 
 
-def dates(texts: pa.ChunkedArray) -> pa.Array:
-    """Return the dates that texts of the form yyyy-mm-dd name, NULL for any other text."""
-    return _by_distinct_value(texts, _iso_date, pa.date32())
+def dates(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return the dates that texts of the form yyyy-mm-dd or stamps at midnight are, else NULL."""
+    if pa.types.is_timestamp(values.type):
+        days = values.cast(pa.date32())
+        return pc.if_else(pc.equal(days.cast(values.type), values), days, None)
+    return _by_distinct_value(values, _iso_date, pa.date32())
 
 
 def prices(numbers: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -88,9 +93,6 @@ def integers(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 _CONVERSIONS: dict[str, Convert] = {
-    "agreed_delivery_date": dates,
-    "agreed_payment_date": dates,
-    "payment_date": dates,
     "currency_code": currency_codes,
     "unit_price": prices,
     "item_unit_price": amounts,

@@ -11,8 +11,15 @@ import pytest
 from functions.common.totesys import TABLES
 from local.connection import connect
 from tests.pipeline.conftest import Functions
-from tests.pipeline.oracle import current, expected
+from tests.pipeline.oracle import current, expected, records
+from tests.pipeline.test_quarantine import quarantined
 
+LOSE_THE_INDEX = "ALTER TABLE design DROP CONSTRAINT design_pkey CASCADE"
+KEEP_ONE = (
+    "DELETE FROM design AS a USING design AS b WHERE a.design_id = b.design_id AND a.ctid > b.ctid"
+)
+SOME_DESIGNS = "SELECT * FROM design WHERE design_id IN (3, 4)"
+EQUAL_KEYS = "table design: 2 rows have design_id 3: leave only one of them"
 LOSE_A_KEY = (
     "ALTER TABLE design DROP CONSTRAINT design_pkey CASCADE; "
     "ALTER TABLE design ALTER design_id DROP NOT NULL; "
@@ -79,6 +86,47 @@ def test_a_widened_type_goes_through(functions: Functions) -> None:
 
     assert extracted["stopped"] == {}
     assert current(functions.warehouse) == expected(functions.source)
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamp(3)", "varchar(40)"])
+def test_dates_that_were_text_and_get_a_type_go_through(functions: Functions, kind: str) -> None:
+    """A shop that keeps its dates better than before does not stop its orders."""
+    functions.run()
+    alter(
+        functions,
+        *(
+            f"ALTER TABLE sales_order ALTER COLUMN {column} TYPE {kind} USING {column}::{kind}"
+            for column in ("agreed_delivery_date", "agreed_payment_date")
+        ),
+        "UPDATE sales_order SET agreed_delivery_date = '2024-11-29' WHERE sales_order_id = 1",
+    )
+
+    extracted = functions.run()
+
+    assert extracted["stopped"] == {}
+    assert current(functions.warehouse) == expected(functions.source)
+    assert records(functions.warehouse)["fact_sales_order"] == 1 + len(
+        expected(functions.source)["fact_sales_order"]
+    )
+
+
+def test_a_stamp_that_is_no_day_waits(functions: Functions) -> None:
+    """Where a date is expected no time of day is cut off: the row says what is wrong."""
+    functions.run()
+    column = "agreed_payment_date"
+    alter(
+        functions,
+        f"ALTER TABLE sales_order ALTER COLUMN {column} TYPE timestamp USING {column}::timestamp",
+        f"UPDATE sales_order SET {column} = '2024-11-29 10:00' WHERE sales_order_id = 1",
+        f"UPDATE sales_order SET {column} = 'infinity' WHERE sales_order_id = 2",
+    )
+
+    functions.run()
+
+    assert quarantined(functions, "sales_order", 2) == {
+        1: "agreed_payment_date '2024-11-29 10:00:00' is not a date",
+        2: "agreed_payment_date infinity is not a date",
+    }
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_extreme_values_arrive_as_they_are(functions: Functions) -> None:
         source.run("UPDATE sales_order SET units_sold = 2147483647 WHERE sales_order_id = 3")
         source.run("UPDATE payment SET created_at = '2023-01-01 00:00:00' WHERE payment_id = 1")
         source.run("UPDATE payment SET created_at = '2023-01-01 23:59:59.999' WHERE payment_id = 2")
-        source.run("UPDATE payment SET payment_date = '2299-12-31' WHERE payment_id = 3")
+        source.run("UPDATE payment SET payment_date = '2100-12-31' WHERE payment_id = 3")
 
     functions.run()
 

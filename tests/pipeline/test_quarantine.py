@@ -1,6 +1,7 @@
 """A row that cannot be in the warehouse waits in quarantine, and harms no other."""
 
 import io
+from datetime import date
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -153,6 +154,100 @@ def test_a_quarantined_row_that_is_deleted_leaves_the_quarantine(functions: Func
         functions.run()
 
     assert open_rows(functions, 2) == {}
+
+
+def test_facts_do_not_wait_for_a_dimension_that_changed_for_the_worse(
+    functions: Functions,
+) -> None:
+    """A currency that the warehouse has stays good enough when its code is spoiled in the shop."""
+    functions.run()
+    with connect(functions.source.superuser_url) as source:
+        source.run("UPDATE currency SET currency_code = 'gbp' WHERE currency_id = 1")
+        source.run("UPDATE sales_order SET currency_id = 1, units_sold = 77")
+        source.run("INSERT INTO currency VALUES (9, 'XYZ', now(), now())")
+        source.run("UPDATE payment SET currency_id = 9 WHERE payment_id = 1")
+        functions.run()
+
+        assert open_rows(functions, 2) == {"currency": 2, "payment": 1}
+        orders = current(functions.warehouse)["fact_sales_order"]
+        assert orders == expected(functions.source)["fact_sales_order"]
+
+        source.run("UPDATE currency SET currency_code = 'zzz' WHERE currency_id = 9")
+        source.run("UPDATE payment SET currency_id = 1 WHERE payment_id = 2")
+        functions.run()
+        assert open_rows(functions, 3) == {"currency": 2, "payment": 1}
+
+        source.run("UPDATE currency SET currency_code = 'GBP' WHERE currency_id = 1")
+        source.run("UPDATE currency SET currency_code = 'EUR' WHERE currency_id = 9")
+        functions.run()
+
+    assert current(functions.warehouse) == expected(functions.source)
+    assert open_rows(functions, 4) == {}
+
+
+def test_facts_do_not_wait_for_staff_whose_department_changed_for_the_worse(
+    functions: Functions,
+) -> None:
+    """Orders of staff that the warehouse has go on; those of somebody new there wait."""
+    functions.run()
+    with connect(functions.source.superuser_url) as source:
+        source.run("UPDATE department SET location = NULL")
+        source.run(
+            "INSERT INTO staff SELECT 99, 'New', 'One', department_id, 'new@example.com', now(),"
+            " now() FROM staff WHERE staff_id = 1"
+        )
+        source.run("UPDATE sales_order SET units_sold = 77 WHERE sales_order_id > 1")
+        source.run("UPDATE sales_order SET staff_id = 99 WHERE sales_order_id = 1")
+        functions.run()
+
+        assert open_rows(functions, 2)["sales_order"] == 1
+        assert quarantined(functions, "sales_order", 2) == {1: "waits for staff 99"}
+
+        source.run("UPDATE department SET location = 'Leeds'")
+        functions.run()
+
+    assert current(functions.warehouse) == expected(functions.source)
+    assert open_rows(functions, 3) == {}
+
+
+def test_a_key_that_was_deleted_and_comes_back_unfit_blocks_no_load(functions: Functions) -> None:
+    """Facts on it wait, whatever the warehouse still has, and arrive when the row is corrected."""
+    functions.run()
+    with connect(functions.source.superuser_url) as source:
+        source.run("SET session_replication_role = replica")
+        source.run("DELETE FROM currency WHERE currency_id = 3")
+        functions.run()
+        source.run("INSERT INTO currency VALUES (3, 'XYZ', now(), now())")
+        source.run("UPDATE payment SET currency_id = 3 WHERE payment_id = 1")
+        functions.run()
+        source.run("UPDATE currency SET currency_code = 'EUR' WHERE currency_id = 3")
+        functions.run()
+
+    assert current(functions.warehouse) == expected(functions.source)
+
+
+def test_days_far_outside_the_calendar_wait_and_make_no_calendar(functions: Functions) -> None:
+    """One date of the year 9999 does not make millions of rows in dim_date."""
+    star = expected(functions.source)
+    with connect(functions.source.superuser_url) as source:
+        for column, order in (("agreed_delivery_date", 1), ("agreed_payment_date", 2)):
+            source.run(
+                f"UPDATE sales_order SET {column} = :day WHERE sales_order_id = {order}",
+                day="9999-12-31" if order == 1 else "1899-12-31",
+            )
+        source.run("UPDATE payment SET created_at = '2101-01-01' WHERE payment_id = 1")
+        source.run("UPDATE payment SET payment_date = '2100-12-31' WHERE payment_id = 2")
+    functions.run()
+
+    outside = "is outside the calendar, 1900-01-01 to 2100-12-31"
+    assert quarantined(functions, "sales_order", 1) == {
+        1: f"agreed_delivery_date {outside}",
+        2: f"agreed_payment_date {outside}",
+    }
+    assert quarantined(functions, "payment", 1) == {1: f"created_at {outside}"}
+    days = [row[0] for row in current(functions.warehouse)["dim_date"]]
+    assert days[-1] == date(2100, 12, 31)
+    assert days[0] >= star["dim_date"][0][0]
 
 
 def test_an_order_whose_parent_does_not_exist_waits_for_it(functions: Functions) -> None:

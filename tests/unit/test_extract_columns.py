@@ -88,6 +88,10 @@ def test_drift_is_told_with_table_column_and_next_step(columns: Columns, message
         ("item_unit_price", ["numeric(12,4)", "numeric", "numeric(10,-2)"]),
         ("item_code", ["character varying(40)", "character varying", "character(9)", "enum x"]),
         ("created_at", ["timestamp without time zone", "timestamp(6) without time zone"]),
+        (
+            "agreed_payment_date",
+            ["date", "text", "character varying(10)", "timestamp(3) without time zone"],
+        ),
     ],
 )
 def test_a_wider_type_of_the_same_family_is_accepted(column: str, types: list[str]) -> None:
@@ -104,6 +108,7 @@ def test_a_wider_type_of_the_same_family_is_accepted(column: str, types: list[st
         ("item_unit_price", ["money", "double precision", "integer", "numeric(10,2)[]"]),
         ("item_code", ["integer", "json", "text[]", "citext"]),
         ("created_at", ["timestamp(3) with time zone", "date", "text"]),
+        ("agreed_payment_date", ["timestamp(3) with time zone", "integer", "enum x"]),
     ],
 )
 def test_another_family_of_types_is_drift(column: str, types: list[str]) -> None:

@@ -1,6 +1,7 @@
 """What is said of rows that cannot be in the warehouse."""
 
 import json
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -55,6 +56,21 @@ def test_a_usual_row_is_fit(table: str) -> None:
         ("payment", {"payment_date": ""}, "payment_date '' is not a date"),
         ("payment", {"payment_date": "{} %s"}, "payment_date '{} %s' is not a date"),
         ("currency", {"currency_code": "XXQ"}, "currency_code 'XXQ' is not in ISO 4217"),
+        (
+            "payment",
+            {"payment_date": "2101-01-01"},
+            "payment_date is outside the calendar, 1900-01-01 to 2100-12-31",
+        ),
+        (
+            "sales_order",
+            {"last_updated": datetime(1899, 12, 31, 23, 59)},
+            "last_updated is outside the calendar, 1900-01-01 to 2100-12-31",
+        ),
+        (
+            "address",
+            {"district": None, "_unfit": json.dumps({"district": "caf\\xe9"})},
+            "district caf\\xe9 is not valid UTF-8",
+        ),
         (
             "payment",
             {"payment_amount": None, "_unfit": json.dumps({"payment_amount": "NaN"})},
@@ -112,6 +128,22 @@ def test_a_value_of_a_wider_type_that_does_not_fit_is_said(
     usual = COLUMNS[table][column][1]
     as_usual = {column: str(usual) if kind == TEXT else usual}
     assert reasons(table, as_usual, row, types={column: kind}) == {1: reason}
+
+
+@pytest.mark.parametrize("day", ["1900-01-01", "2100-12-31"])
+def test_the_calendar_s_first_and_last_day_are_fit(day: str) -> None:
+    """The range that is declared is inclusive, for dates as for stamps."""
+    stamp = datetime.fromisoformat(f"{day} 23:59:59.999")
+    assert reasons("payment", {"payment_date": day, "created_at": stamp}) == {}
+
+
+def test_a_stamp_at_midnight_is_a_date() -> None:
+    """Where the shop keeps a date as a stamp, only one with a time of day is wrong."""
+    stamps = [datetime(2024, 3, 5), datetime(2024, 3, 5, 0, 0, 0, 1000)]
+    orders = [{"agreed_payment_date": stamp} for stamp in stamps]
+    assert reasons("sales_order", *orders, types={"agreed_payment_date": pa.timestamp("ms")}) == {
+        1: "agreed_payment_date '2024-03-05 00:00:00.001000' is not a date"
+    }
 
 
 def test_all_reasons_of_a_row_are_said() -> None:
