@@ -130,6 +130,9 @@ TABLES: dict[str, Table] = {
     )
 }
 
+PARENTS = frozenset(parent for table in TABLES.values() for parent in table.parents.values())
+"""The tables whose rows facts wait for."""
+
 JOINS = (
     Join("staff", "department_id", "department"),
     Join("counterparty", "legal_address_id", "address"),

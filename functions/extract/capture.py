@@ -65,7 +65,8 @@ def capture(
         found = survey(connection, [plan for plan in readable if not plan.is_whole])
         if not (registry.is_news or _anything_new(readable, found, known)):
             return Captured(None, stopped)
-        rows = BatchRows(connection, plans, bucket, newest + 1, snapshot.source.snapshot_at.date())
+        day = snapshot.source.snapshot_at.date()
+        rows = BatchRows(connection, plans, bucket, newest + 1, day, known=known)
         keys = dict(known)
         for plan in readable:  # parents come before the facts that name them
             seen = found.get(plan.name)

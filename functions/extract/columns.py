@@ -13,14 +13,14 @@ import pg8000.native
 import pyarrow as pa
 from pg8000.native import identifier
 
+from functions.common.carried import KNOWN, UNFIT
 from functions.common.totesys import Family, Table
-from functions.extract.unfit import UNFIT
 
 SCHEMA = "public"
 Types = tuple[tuple[str, str], ...]
 
 # What rows get on their way to the star and to the quarantine.
-OWN_COLUMNS = (UNFIT, "_xid", "_batch", "_reason")
+OWN_COLUMNS = (UNFIT, KNOWN, "_xid", "_batch", "_reason")
 
 _FAMILIES: dict[Family, re.Pattern[str]] = {
     "integer": re.compile(r"smallint|integer|bigint"),

@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pg8000.native import identifier
 
+from functions.common.carried import KNOWN
 from functions.common.copy import array, copy_out, set_values, value
 from functions.common.manifests import DataFile
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
-from functions.common.totesys import JOINS, Join
+from functions.common.totesys import JOINS, PARENTS, Join
 from functions.extract import keysets, unfit
 from functions.extract.keysets import KeyBucket, KeySet, KeySetBuilder
 from functions.extract.parents import MissingParents
@@ -55,9 +56,13 @@ class BatchRows:
         bucket: Bucket,
         batch: int,
         day: date,
+        *,
+        known: Mapping[str, KeySet],
     ) -> None:
+        """Begin a batch; `known` are the keys that each table had at the batch before."""
         self._connection = connection
         self._plans = plans
+        self._known = known
         self._bucket = bucket
         self._batch = batch
         self._day = day
@@ -94,9 +99,9 @@ class BatchRows:
     ) -> int:
         """Copy the rows for which a condition holds; return how many."""
         table, copied = self.tables[plan.name], 0
-        carried = plan.columns.schema.names
+        carried = plan.columns.schema.names + ([KNOWN] if plan.name in PARENTS else [])
         for rows in copy_out(self._connection, plan.rows(condition), plan.schema, unfit.parse):
-            table.writer.write(rows.select(carried))
+            table.writer.write(self._marked(plan, rows).select(carried))
             if plan.recent_xid is not None:
                 table.xids.update(_distinct(rows["_xid"]))
             if keys is not None:
@@ -107,6 +112,15 @@ class BatchRows:
                 table.keys.add(rows[plan.key])
             copied += rows.num_rows
         return copied
+
+    def _marked(self, plan: TablePlan, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Return rows with `_known`, if others may refer to them."""
+        if plan.name not in PARENTS:
+            return rows
+        keys = rows[plan.key].cast(pa.int64())
+        new = keysets.not_in(self._known.get(plan.name, {}), keys)
+        is_known = pc.invert(pc.is_in(keys, pa.array(new, pa.int64())))
+        return rows.append_column(KNOWN, is_known)
 
     def keys_now(self, plan: TablePlan, found: Survey | None, before: KeySet) -> KeySet:
         """Return a table's keys: those of a whole read, or the known ones brought up to date."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.common.copy import read_csv
+from functions.common.carried import UNFIT
 
 UNFIT = "_unfit"
 

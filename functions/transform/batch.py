@@ -8,11 +8,9 @@ from datetime import datetime
 
 from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.storage import Bucket
-from functions.common.totesys import TABLES
+from functions.common.totesys import PARENTS
 from functions.transform.star import STAR
 from functions.transform.table import Batch, remodel_table
-
-PARENTS = sorted({parent for table in TABLES.values() for parent in table.parents.values()})
 
 
 def remodel_batch(
@@ -47,8 +45,9 @@ def remodel_batch(
 
 
 def _absent(ingested: IngestionManifest, before: ProcessedManifest | None) -> dict[str, set[int]]:
-    """Return the parents that may not be in the warehouse; only a fit row of theirs ends that."""
+    """Return the parents that are not in the warehouse; only a fit row of theirs ends that."""
     known = before.absent if before else {}
     return {
-        parent: {*known.get(parent, ()), *ingested.missing.get(parent, ())} for parent in PARENTS
+        parent: {*known.get(parent, ()), *ingested.missing.get(parent, ())}
+        for parent in sorted(PARENTS)
     }

@@ -3,13 +3,14 @@
 Rows pass in slices; only the partners of a join and the rows in quarantine are held.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from functions.common.carried import KNOWN, UNFIT, lacking
 from functions.common.errors import BatchUnbalanced, LogCorrupted
 from functions.common.manifests import (
     Balance,
@@ -20,20 +21,10 @@ from functions.common.manifests import (
 )
 from functions.common.parquet import PartWriter, read_rows
 from functions.common.storage import Bucket
-from functions.common.totesys import TABLES, Family, Table
+from functions.common.totesys import TABLES, Table
 from functions.transform import checks, quarantine
 from functions.transform.star import StarMapping
 from functions.transform.values import convert, integers
-
-_IS: dict[Family, Callable[[pa.DataType], bool]] = {
-    "integer": pa.types.is_integer,
-    "numeric": lambda kind: pa.types.is_decimal(kind) or pa.types.is_string(kind),
-    "text": pa.types.is_string,
-    "boolean": pa.types.is_boolean,
-    "timestamp": pa.types.is_timestamp,
-    "date": lambda kind: pa.types.is_string(kind) or pa.types.is_timestamp(kind),
-}
-"""How extract writes the families of types."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +124,7 @@ class _TableOfBatch:
         for part in read_rows(self._batch.lake, self.capture.files):
             rows = pa.Table.from_batches([part])
             reasons = self._remodel(rows, writer)
-            self._note_absent(rows[self._source.key], reasons)
+            self._note_absent(rows, reasons)
             if reasons:
                 unfit.append(quarantine.arrived(rows, number, reasons))
         return writer.close(), unfit
@@ -148,12 +139,20 @@ class _TableOfBatch:
             writer.write(self._mapping.remodel(converted, partners, reasons))
         return reasons
 
-    def _note_absent(self, column: pa.ChunkedArray, reasons: Mapping[int, str]) -> None:
-        """Let facts wait for the unfit rows of a dimension, and no more for the fit ones."""
-        if (absent := self._batch.absent.get(self._source.name)) is not None:
-            keys = column.to_pylist()
-            absent.difference_update(keys)
-            absent.update(keys[position] for position in reasons)
+    def _note_absent(self, rows: pa.Table, reasons: Mapping[int, str]) -> None:
+        """Let facts wait for the new rows of a dimension that are unfit, and no more for fit ones.
+
+        A row that the batch before had has been fit once, or is among the absent ones already. So
+        has every row of a replay, which brings none that is new.
+        """
+        absent = self._batch.absent.get(self._source.name)
+        if absent is None:
+            return
+        keys = rows[self._source.key].to_pylist()
+        absent.difference_update(key for at, key in enumerate(keys) if at not in reasons)
+        if self._batch.manifest.replay_of is None:
+            is_known = rows[KNOWN].to_pylist()
+            absent.update(keys[at] for at in reasons if not is_known[at])
 
     def tombstones(self) -> list[DataFile]:
         """Write the keys of deleted rows, without those that the warehouse cannot have."""
@@ -177,7 +176,7 @@ class _TableOfBatch:
 def _partners(batch: Batch, name: str) -> checks.Partners:
     """Return the rows of the table that joins in: a batch has all that its children need."""
     table, files = TABLES[name], batch.manifest.tables[name].files
-    none = pa.table({column: pa.nulls(0) for column in [*table.columns, "_unfit"]})
+    none = pa.table({column: pa.nulls(0) for column in [*table.columns, UNFIT, KNOWN]})
     parts = [pa.Table.from_batches([part]) for part in read_rows(batch.lake, files)]
     for part in parts:
         _require_columns(part, table)
@@ -186,13 +185,10 @@ def _partners(batch: Batch, name: str) -> checks.Partners:
 
 def _require_columns(rows: pa.Table, table: Table) -> None:
     """Raise LogCorrupted for rows that extract would not have written."""
-    families: dict[str, Family] = {**table.columns, "_unfit": "text"}
-    for column, family in families.items():
-        place = rows.schema.get_field_index(column)
-        if place < 0 or not _IS[family](rows.schema.field(place).type):
-            raise LogCorrupted(
-                f"rows of {table.name} in the ingestion bucket have no column {column} of type "
-                f"{family}: which version of extract wrote them?"
-            )
+    if column := lacking(rows.schema, table):
+        raise LogCorrupted(
+            f"rows of {table.name} in the ingestion bucket have no column {column}: which version "
+            "of extract wrote them?"
+        )
     if rows[table.key].null_count:
         raise LogCorrupted(f"rows of {table.name} in the ingestion bucket have no {table.key}")

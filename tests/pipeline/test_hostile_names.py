@@ -46,7 +46,7 @@ NAMES = [
     # What our own statements call things.
     *("t", "b", "bucket", "number", "key", "keys", "child", "xid", "rows", "row", "fit", "kind"),
     # What our own columns are called.
-    *("_unfit", "_xid", "_batch", "_reason"),
+    *("_unfit", "_xid", "_batch", "_reason", "_known"),
 ]
 TYPES = ["text", "numeric(6,2)", "timestamp(3)", "boolean"]
 VALUES = ["'; DROP TABLE payment; --", "NaN", "infinity", "true"]
