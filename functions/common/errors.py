@@ -49,6 +49,10 @@ class RepairRefused(PipelineError):
     """Say that an event does not name tables and keys as reconcile does: correct the event."""
 
 
+class BatchOutdated(PipelineError):
+    """Say that a batch has not the columns that today's star needs: ask for a later one."""
+
+
 class BatchContended(PipelineError):
     """Say that other runs kept claiming the batch number first: the next run tries again."""
 

@@ -48,9 +48,11 @@ class PartWriter:
         self._files: list[DataFile] = []
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
-        """Append rows; all calls have the same schema."""
+        """Append rows; those of another schema than the last ones begin another object."""
         if rows.num_rows == 0:
             return
+        if self._part is not None and self._part.schema != rows.schema:
+            self.flush()
         if self._part is None:
             self._part = _Part(rows.schema)
         self._part.write(rows)
@@ -91,6 +93,7 @@ class _Part:
 
     def __init__(self, schema: pa.Schema) -> None:
         self.rows = 0
+        self.schema = schema
         self._sink = pa.BufferOutputStream()
         self._writer = pq.ParquetWriter(
             self._sink,

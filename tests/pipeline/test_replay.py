@@ -1,10 +1,14 @@
 """A batch can be fed through transform and load again, and history never runs backwards."""
 
+import io
+from dataclasses import replace
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
-from functions.common.errors import NoSuchBatch
+from functions.common.errors import BatchOutdated, NoSuchBatch
+from functions.common.totesys import TABLES
 from functions.extract import handler as extract_handler
 from local.connection import connect
 from tests.pipeline.conftest import Context, Functions
@@ -18,6 +22,13 @@ def replay(functions: Functions, batch: int) -> dict[str, Any]:
     functions.transform()
     functions.load()
     return said
+
+
+def column(functions: Functions, files: list[dict[str, Any]], name: str) -> set[int]:
+    """Return the values of a column in data objects of the ingestion bucket."""
+    bodies = [functions.body(functions.ingestion, file["key"]) for file in files]
+    tables = [pq.read_table(io.BytesIO(body), columns=[name]) for body in bodies]
+    return {value for table in tables for value in table[name].to_pylist()}
 
 
 def spoil(functions: Functions, sql: str) -> None:
@@ -72,6 +83,120 @@ def test_a_state_that_was_superseded_does_not_come_back(functions: Functions) ->
 
         source.run("UPDATE sales_order SET units_sold = 2 WHERE sales_order_id = 1")
         assert functions.run()["rows"] == {"sales_order": 1}
+
+
+def test_a_parent_that_came_later_is_not_waited_for_again(functions: Functions) -> None:
+    """Facts on a design that the warehouse has by now go through, then and afterwards."""
+    functions.run()
+    with connect(functions.source.superuser_url) as source:
+        source.run("SET session_replication_role = replica")
+        source.run("UPDATE sales_order SET design_id = 999 WHERE sales_order_id = 1")
+        functions.run()
+        source.run("INSERT INTO design VALUES (999, now(), 'Late', '/usr', 'late.json', now())")
+        functions.run()
+
+        replay(functions, 2)
+        source.run("UPDATE sales_order SET design_id = 999 WHERE sales_order_id = 2")
+        functions.run()
+
+    assert current(functions.warehouse) == expected(functions.source)
+    for batch in (4, 5):
+        manifest = functions.document(functions.processed, f"batches/{batch:010d}.json")
+        assert (manifest["quarantine"], manifest["absent"]) == ({}, {})
+
+
+def test_a_deleted_parent_of_a_current_child_does_not_come_back(functions: Functions) -> None:
+    """An address that was deleted stays deleted, also where a counterparty still names it."""
+    functions.run()
+    with connect(functions.source.superuser_url) as source:
+        source.run("SET session_replication_role = replica")
+        source.run("DELETE FROM address WHERE address_id = 2")
+        source.run("UPDATE counterparty SET legal_address_id = 3 WHERE legal_address_id = 2")
+        source.run("UPDATE counterparty SET legal_address_id = 2 WHERE counterparty_id = 1")
+        functions.run()
+
+        assert replay(functions, 2)["rows"]["counterparty"] >= 1
+        replay(functions, 1)
+
+    for batch in (3, 4):
+        manifest = functions.document(functions.ingestion, f"batches/{batch:010d}.json")
+        keys = column(functions, manifest["tables"]["address"]["files"], "address_id")
+        assert 2 not in keys
+
+
+def test_a_parent_comes_with_its_child_as_it_is_now(functions: Functions) -> None:
+    """An address that moved while its counterparties were closed to us does not move back."""
+    functions.run()
+    with connect(functions.source.superuser_url) as source:
+        source.run("REVOKE SELECT ON counterparty FROM totesys_reader")
+        source.run("UPDATE address SET city = 'Moved'")
+        functions.run()
+
+        replay(functions, 1)
+
+        assert (
+            current(functions.warehouse)["dim_location"]
+            == expected(functions.source)["dim_location"]
+        )
+        assert {row[5] for row in current(functions.warehouse)["dim_counterparty"]} == {"Moved"}
+
+
+def test_a_batch_may_be_replayed_twice_and_so_may_its_replay(functions: Functions) -> None:
+    """A second fix of the code is brought to the warehouse just as the first was."""
+    functions.run()
+    orders = {replay(functions, batch)["rows"]["sales_order"] for batch in (1, 1, 2)}
+
+    assert len(orders) == 1
+    spoil(functions, "UPDATE dim_staff SET department_name = 'nonsense'")
+    spoil(functions, "UPDATE fact_payment SET paid = NOT paid")
+    replay(functions, 1)
+    assert current(functions.warehouse) == expected(functions.source)
+
+
+def test_a_batch_of_tables_that_have_changed_since_comes_again(functions: Functions) -> None:
+    """Types that were widened, a table that stopped and one that is gone harm no replay."""
+    functions.run()
+    with connect(functions.source.superuser_url) as source:
+        source.run("UPDATE address SET city = 'Moved' WHERE address_id = 2")
+        functions.run()
+        source.run("REVOKE SELECT ON counterparty FROM totesys_reader")
+        source.run("ALTER TABLE address ALTER COLUMN address_id TYPE bigint")
+        source.run("UPDATE address SET city = 'Further' WHERE address_id = 2")
+        source.run("ALTER TABLE payment ALTER COLUMN payment_amount TYPE numeric(14,4)")
+        source.run("ALTER TABLE design RENAME TO put_away")
+        functions.run()
+        functions.run()
+        source.run("GRANT SELECT ON counterparty TO totesys_reader")
+        before = current(functions.warehouse)
+
+        replay(functions, 1)
+        star = current(functions.warehouse)
+        assert {name: rows for name, rows in star.items() if name != "dim_counterparty"} == {
+            name: rows for name, rows in before.items() if name != "dim_counterparty"
+        }
+
+        source.run("ALTER TABLE put_away RENAME TO design")
+        functions.run()
+
+    assert current(functions.warehouse) == expected(functions.source)
+
+
+def test_a_batch_without_what_the_star_needs_is_refused(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of an earlier star are named at once, and never stop transform."""
+    functions.run()
+    objects = functions.objects()
+    design = TABLES["design"]
+    needs_more = replace(design, columns={**design.columns, "weight": "numeric"})
+    monkeypatch.setitem(TABLES, "design", needs_more)
+
+    message = "batch 1 cannot be replayed: its rows of design have no column weight of type numeric"
+    with pytest.raises(BatchOutdated, match=message):
+        replay(functions, 1)
+    assert [key for key in functions.objects() if "batches/" in key] == [
+        key for key in objects if "batches/" in key
+    ]
 
 
 @pytest.mark.parametrize("batch", [0, 2, -1])

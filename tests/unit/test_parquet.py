@@ -47,6 +47,21 @@ def contents(bucket: FakeBucket, files: list[DataFile]) -> list[dict[str, Any]]:
     return [row for batch in read_rows(bucket, files) for row in batch.to_pylist()]
 
 
+def test_rows_of_another_schema_begin_another_object() -> None:
+    """Rows that were written before and after a column changed are kept as they are."""
+    bucket = FakeBucket()
+    parts = writer(bucket)
+    before, after = rows(0, 2), pa.record_batch({"id": pa.array([2], pa.int64())})
+    for batch in (before, after, after):
+        parts.write(batch)
+    files = parts.close()
+
+    assert named(files) == [(key(1), 2), (key(2), 2)]
+    assert contents(bucket, files) == [
+        row for each in (before, after, after) for row in each.to_pylist()
+    ]
+
+
 def test_rows_are_read_as_they_were_written() -> None:
     """Order, values and types come back from the objects."""
     bucket = FakeBucket()
