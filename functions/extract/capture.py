@@ -22,6 +22,7 @@ from functions.extract.registry import register
 from functions.extract.repair import NO_REPAIR, Repair
 from functions.extract.rows import BatchRows
 from functions.extract.snapshot import Snapshot, snapshot_of
+from functions.extract.uniqueness import stop_at_equal_keys
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,11 @@ def capture(
     known = keysets.fetch(bucket, before.keys, before.keys_sha256) if before else {}
     with snapshot_of(connection) as snapshot:
         plans = plan_tables(connection, snapshot, before, repair.tables)
+        found = survey(connection, [plan for plan in _readable(plans) if not plan.is_whole])
+        plans = stop_at_equal_keys(connection, plans, found, known)
         stopped = {plan.name: plan.error for plan in plans.values() if plan.error is not None}
         registry = register(connection, plans, before, snapshot.source.snapshot_at)
-        readable = [plan for plan in plans.values() if plan.error is None]
-        found = survey(connection, [plan for plan in readable if not plan.is_whole])
+        readable = _readable(plans)
         if not (registry.is_news or _anything_new(readable, found, known)):
             return Captured(None, stopped)
         day = snapshot.source.snapshot_at.date()
@@ -104,12 +106,18 @@ def capture(
     return Captured(manifest, stopped)
 
 
+def _readable(plans: dict[str, TablePlan]) -> list[TablePlan]:
+    return [plan for plan in plans.values() if plan.error is None]
+
+
 def _anything_new(
     plans: list[TablePlan], found: dict[str, Survey], known: dict[str, KeySet]
 ) -> bool:
-    return any(plan.is_whole for plan in plans) or any(
-        seen.changed or keysets.changed_buckets(known.get(name, {}), seen.digests)
-        for name, seen in found.items()
+    return any(
+        plan.is_whole
+        or found[plan.name].changed
+        or keysets.changed_buckets(known.get(plan.name, {}), found[plan.name].digests)
+        for plan in plans
     )
 
 

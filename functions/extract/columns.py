@@ -44,14 +44,14 @@ _SQL_TYPE = """CASE t.typtype WHEN 'e' THEN 'enum ' || quote_ident(t.typname)
         ELSE format_type(a.atttypid, a.atttypmod) END
     || coalesce((SELECT ' (' || string_agg(enumlabel, ', ' ORDER BY enumsortorder) || ')'
                  FROM pg_enum WHERE enumtypid = t.oid), '')"""
-# A partition, or a table that inherits, brings its rows with it.
-_PARTS = """(WITH RECURSIVE tree (part) AS (
-    SELECT c.oid UNION SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = part)
 # The value of a generated column may follow its expression without any row being written.
 _GENERATED = """(SELECT string_agg(format(' %s %s %s', g.attnum, g.attgenerated,
                                   pg_get_expr(d.adbin, d.adrelid)), '' ORDER BY g.attnum)
     FROM pg_attribute g JOIN pg_attrdef d ON d.adrelid = g.attrelid AND d.adnum = g.attnum
     WHERE g.attrelid = part AND g.attgenerated <> '')"""
+# A partition, or a table that inherits, brings its rows with it.
+_PARTS = f"""(WITH RECURSIVE tree (part) AS (
+    SELECT c.oid UNION SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = part)
     SELECT string_agg(part::text || coalesce({_GENERATED}, ''), ',' ORDER BY part) FROM tree)"""
 
 
@@ -67,8 +67,10 @@ class Columns:
 
     `refused` says what keeps us from the rows: a right on the schema, on the table, or to all of
     its rows; None when nothing does. `incarnation` changes when the table, a partition or a column
-    is made again or replaced, under whatever name: its rows may then be others although no
-    transaction has touched them since. `key_may_be_null` when a primary key has been dropped.
+    is made again or replaced, under whatever name, and when a generated column gets another
+    expression: the rows may then be others although no transaction has touched them since.
+    `key_may_be_null` when a primary key has been dropped. `key_is_unique` when an index makes sure
+    that no two rows have the same key.
     """
 
     table: Table
@@ -76,6 +78,7 @@ class Columns:
     refused: str | None = None
     incarnation: str = ""
     key_may_be_null: bool = False
+    key_is_unique: bool = True
 
     @property
     def fingerprint(self) -> str:
@@ -117,7 +120,7 @@ def read_columns(
     """Return today's columns of each table, none for a table that is not there."""
     known = _attributes(
         connection,
-        f"a.attnum, a.attnotnull, {_REFUSED}, {_PARTS}",
+        f"a.attnum, a.attnotnull, {_UNIQUE}, {_REFUSED}, {_PARTS}",
         "c.relname = ANY(:names)",
         tables,
     )
@@ -163,7 +166,15 @@ def _columns(table: Table, attributes: list[list[Any]]) -> Columns:
     [[*_, refused, parts], *_] = attributes
     incarnation = fingerprint((parts, [number for _, _, number, *_ in attributes]))
     optional = {name for name, _, _, not_null, *_ in attributes if not not_null}
-    return Columns(table, _types(attributes), refused, incarnation, table.key in optional)
+    unique = {name for name, _, _, _, is_unique, *_ in attributes if is_unique}
+    return Columns(
+        table,
+        _types(attributes),
+        refused,
+        incarnation,
+        key_may_be_null=table.key in optional,
+        key_is_unique=table.key in unique,
+    )
 
 
 def _types(attributes: list[list[Any]]) -> Types:

@@ -163,6 +163,16 @@ def test_a_stamp_that_is_no_day_waits(functions: Functions) -> None:
             "table design is not in schema public of the source (any more)",
         ),
         (
+            f"CREATE TABLE more () INHERITS (design); INSERT INTO more {SOME_DESIGNS}",
+            "DROP TABLE more",
+            EQUAL_KEYS,
+        ),
+        (
+            f"{LOSE_THE_INDEX}; INSERT INTO design {SOME_DESIGNS}",
+            KEEP_ONE,
+            EQUAL_KEYS,
+        ),
+        (
             LOSE_A_KEY,
             "DELETE FROM design WHERE design_id IS NULL",
             "table design: a row has no design_id: give it one, or delete it",
@@ -175,6 +185,8 @@ def test_a_stamp_that_is_no_day_waits(functions: Functions) -> None:
         "columns left",
         "rows hidden",
         "table renamed",
+        "key inherited twice",
+        "key twice",
         "key gone",
     ],
 )

@@ -1,0 +1,52 @@
+"""Stop tables in which a key stands twice, before any row of them is read.
+
+A unique index rules that out, and then nothing is looked at. Without one (a primary key was
+dropped, a table inherits from this one, or a partitioned table has a longer key) a table is
+searched whenever its keys have changed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pg8000.native
+from pg8000.native import identifier
+
+from functions.extract import keysets
+from functions.extract.keysets import KeySet
+from functions.extract.plan import Survey, TablePlan
+
+
+def stop_at_equal_keys(
+    connection: pg8000.native.Connection,
+    plans: Mapping[str, TablePlan],
+    found: Mapping[str, Survey],
+    known: Mapping[str, KeySet],
+) -> dict[str, TablePlan]:
+    """Return the plans, those of tables in which a key stands twice with an error.
+
+    `found` are the surveys of the tables that are not read whole, `known` the keys that each table
+    had when it was last read: these are distinct.
+    """
+    return {
+        name: replace(plan, error=_equal_keys(connection, plan))
+        if _may_have_equal_keys(plan, found.get(name), known.get(name, {}))
+        else plan
+        for name, plan in plans.items()
+    }
+
+
+def _may_have_equal_keys(plan: TablePlan, found: Survey | None, known: KeySet) -> bool:
+    if plan.error is not None or plan.columns.key_is_unique:
+        return False
+    return found is None or bool(keysets.changed_buckets(known, found.digests))
+
+
+def _equal_keys(connection: pg8000.native.Connection, plan: TablePlan) -> str | None:
+    key = identifier(plan.key)
+    rows = connection.run(
+        f"SELECT {key}, count(*) FROM {plan.source} GROUP BY {key} HAVING count(*) > 1"
+        f" ORDER BY {key} LIMIT 1"
+    )
+    for value, times in rows:
+        return f"table {plan.name}: {times} rows have {plan.key} {value}: leave only one of them"
+    return None
