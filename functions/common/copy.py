@@ -113,10 +113,20 @@ def _receive(connection: pg8000.native.Connection, query: str, blocks: Queue[byt
     """Put the rows of a query into `blocks` as CSV, and in the end an empty one."""
     rows = _Rows(connection, blocks)
     try:
-        connection.run(f"COPY ({query}) TO STDOUT (FORMAT csv)", stream=rows)
+        connection.run(f"COPY ({query}) TO STDOUT (FORMAT csv{_encoding(connection)})", stream=rows)
         rows.flush()
     finally:
         blocks.put(b"")
+
+
+def _encoding(connection: pg8000.native.Connection) -> str:
+    """Return the option that asks for bytes as they are, where the server does not know what.
+
+    A SQL_ASCII database holds any bytes and would refuse all rows for one that is not UTF-8.
+    https://www.postgresql.org/docs/current/multibyte.html#MULTIBYTE-CHARSET-SUPPORTED
+    """
+    is_unknown = connection.parameter_statuses.get("server_encoding") == "SQL_ASCII"
+    return ", ENCODING 'SQL_ASCII'" if is_unknown else ""
 
 
 class _Rows:

@@ -1,4 +1,5 @@
-"""Values that Arrow cannot hold: NaN, infinity, and years that no date of the warehouse can have.
+"""Values that Arrow cannot hold: NaN, infinity, years that no date of the warehouse can have, and
+text that is not UTF-8, which a SQL_ASCII database may have.
 
 They travel as text in `_unfit`, a JSON object {column: text}, so that no row stops a batch. As they
 are rare, rows are parsed as if there were none, and a block that turns out to have some again.
@@ -10,10 +11,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.common.copy import read_csv
 from functions.common.carried import UNFIT
-
-UNFIT = "_unfit"
+from functions.common.copy import read_csv
 
 # As PostgreSQL writes numbers that are none, and stamps that are not of the years 1 to 9999.
 _UNFIT_TEXT = r"^NaN$|^-?infinity$| BC$|^\d{5,}-"
@@ -29,18 +28,20 @@ def parse(block: bytes, schema: pa.Schema) -> list[pa.RecordBatch]:
     try:
         parsed = [(rows, pa.nulls(rows.num_rows, pa.string())) for rows in read_csv(block, carried)]
     except pa.ArrowInvalid:
-        parsed = [_sort_out(rows, carried) for rows in read_csv(block, _with_texts(carried))]
+        parsed = [_sort_out(rows, carried) for rows in read_csv(block, _with_bytes(carried))]
     return [rows.add_column(place, UNFIT, unfit) for rows, unfit in parsed]
 
 
 def _is_doubtful(kind: pa.DataType) -> bool:
     """Tell whether PostgreSQL has values that an Arrow type cannot hold."""
-    return bool(pa.types.is_decimal(kind) or pa.types.is_timestamp(kind))
+    return bool(
+        pa.types.is_decimal(kind) or pa.types.is_timestamp(kind) or pa.types.is_string(kind)
+    )
 
 
-def _with_texts(schema: pa.Schema) -> pa.Schema:
+def _with_bytes(schema: pa.Schema) -> pa.Schema:
     return pa.schema(
-        [field.with_type(pa.string()) if _is_doubtful(field.type) else field for field in schema]
+        [field.with_type(pa.binary()) if _is_doubtful(field.type) else field for field in schema]
     )
 
 
@@ -48,13 +49,37 @@ def _sort_out(rows: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, 
     """Return rows as `schema` has them, NULL for unfit values, and the objects of these."""
     columns, unfit = [], {}
     for field, column in zip(schema, rows.columns, strict=True):
-        if _is_doubtful(field.type):
-            is_unfit = pc.match_substring_regex(column, _UNFIT_TEXT)
-            unfit[field.name] = pc.if_else(is_unfit, column, None)
-            columns.append(pc.if_else(is_unfit, None, column).cast(field.type))
+        if pa.types.is_string(field.type):
+            fit, unfit[field.name] = _texts(column)
+            columns.append(fit)
+        elif _is_doubtful(field.type):
+            texts = column.cast(pa.string())
+            is_unfit = pc.match_substring_regex(texts, _UNFIT_TEXT)
+            unfit[field.name] = pc.if_else(is_unfit, texts, None)
+            columns.append(pc.if_else(is_unfit, None, texts).cast(field.type))
         else:
             columns.append(column)
     return pa.record_batch(columns, schema=schema), _objects(unfit)
+
+
+def _texts(column: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Return a column of bytes as text, and what is not UTF-8 in readable form."""
+    try:
+        return column.cast(pa.string()), pa.nulls(len(column), pa.string())
+    except pa.ArrowInvalid:
+        fit, unfit = zip(*map(_fit_and_unfit, column.to_pylist()), strict=True)
+        return pa.array(fit, pa.string()), pa.array(unfit, pa.string())
+
+
+def _fit_and_unfit(text: bytes | None) -> tuple[str | None, str | None]:
+    """Return text, or its bytes in readable form: `\\xe9` for one that is not UTF-8."""
+    if text is None:
+        return None, None
+    try:
+        return text.decode(), None
+    except UnicodeDecodeError:
+        # A backslash of its own is doubled, so that the bytes can be told from the text.
+        return None, text.replace(b"\\", b"\\\\").decode(errors="backslashreplace")
 
 
 def _objects(unfit: dict[str, pa.Array]) -> pa.Array:

@@ -75,6 +75,18 @@ def test_all_values_of_a_row_that_fit_no_type_are_kept() -> None:
     assert rows[1]["name"] == "NaN"
 
 
+def test_text_that_is_not_utf_8_travels_in_readable_form() -> None:
+    """Its bytes can be told from a backslash that was there, and other rows keep their text."""
+    rows = parsed(b'1,,,caf\xe9 \\xe9,\n2,NaN,,"caf\xc3\xa9",\n3,1.50,,"",\n')
+
+    assert [row["name"] for row in rows] == [None, "caf\u00e9", ""]
+    assert [row["_unfit"] and json.loads(str(row["_unfit"])) for row in rows] == [
+        {"name": "caf\\xe9 \\\\xe9"},
+        {"price": "NaN"},
+        None,
+    ]
+
+
 @given(st.lists(st.tuples(PRICES, STAMPS), min_size=1, max_size=20))
 def test_fit_values_are_the_same_beside_unfit_ones(values: list[tuple[str, str]]) -> None:
     """A block is looked at in two ways, which agree."""
