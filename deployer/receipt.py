@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from deployer.terminal import printable
+
 # "lapses" is what AWS removes by itself, "kept" what was asked to be left.
 Outcome = Literal["removed", "already gone", "kept", "lapses", "stays"]
 
@@ -48,9 +50,9 @@ class Receipt:
 
     def _lines(self) -> Iterator[str]:
         for entry in self.entries:
-            yield f"{entry.outcome:<13}{entry.kind:<14}{entry.name}"
+            yield f"{entry.outcome:<13}{entry.kind:<14}{printable(entry.name)}"
             if entry.why:
-                yield f"             {entry.why}"
+                yield f"             {printable(entry.why)}"
 
     def _counts(self) -> Counter[Outcome]:
         return Counter(entry.outcome for entry in self.entries)

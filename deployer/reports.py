@@ -51,7 +51,7 @@ def _pending(change: Change) -> Iterator[str]:
 
 
 def _value(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    return printable(value if isinstance(value, str) else json.dumps(value, default=str))
 
 
 def compared(tables: Mapping[str, Mapping[str, Any]]) -> Table:

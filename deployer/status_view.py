@@ -56,11 +56,11 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
     """Yield what there is to say, each with its label; what somebody must act on is red."""
     yield "freshness", _freshness(status)
     for name, why in status.stopped.items():
-        yield "left out", _red(printable(f"{name}: {why}"))
+        yield "left out", _red(f"{name}: {why}")
     for name, held in status.quarantine.items():
         yield "quarantine", _red(f"{name}: {_counted(held.rows, 'row')}")
         for reason, rows in held.reasons.items():
-            yield "quarantine", Text(printable(f"  {rows:,} x {reason}"))
+            yield "quarantine", _text(f"  {rows:,} x {reason}")
     ringing = [name for name, state in status.alarms.items() if state == "ALARM"]
     for name in ringing:
         yield "alarms", _red(name)
@@ -104,9 +104,7 @@ def _registry(status: Status) -> Table:
     for name, each in status.schemas.items():
         short = name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 1]}…"
         since = _minute(each.since)
-        shown.add_row(
-            Text(printable(short)), str(each.columns), each.fingerprint, since, _carried(each)
-        )
+        shown.add_row(_text(short), str(each.columns), each.fingerprint, since, _carried(each))
     return shown
 
 
@@ -133,4 +131,8 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _red(text: str) -> Text:
-    return Text(text, "red")
+    return _text(text, "red")
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(printable(text), style)

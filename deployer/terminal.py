@@ -3,19 +3,23 @@
 In a terminal the step at work is shown with its seconds; elsewhere there is one plain line for
 each step that is done, and one now and then for a step that is not. NO_COLOR is respected. With
 `json_only`, stdout gets one JSON document.
+
+All that is printed is text and nothing else: names from a database or from AWS can neither move
+the cursor nor add a line, and no `[markup]` is obeyed.
 """
 
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Event as Flag
 from threading import Thread
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
+from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -59,7 +63,7 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """Say something on the way; what is copied from here is never broken into lines."""
-        self._progress.print(printable(text), markup=False, soft_wrap=True)
+        self._progress.print(text, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Say what went wrong where the rest goes on."""
@@ -68,7 +72,7 @@ class Terminal:
     def log(self, line: str) -> None:
         """Show a line of a log, cut to the width of the terminal."""
         if self._progress.is_terminal:
-            self._progress.print(Text(printable(line)), no_wrap=True, overflow="ellipsis")
+            self._progress.print(line, no_wrap=True, overflow="ellipsis")
         else:
             self.note(line)
 
@@ -101,7 +105,8 @@ class Terminal:
             self._answered = True
         else:
             for part in shown:
-                self._results.print(part)
+                for line in part.split("\n") if isinstance(part, str) else [part]:
+                    self._results.print(line)
 
     def error(self, message: str) -> None:
         """Say what ended the command, one line for each problem."""
@@ -121,7 +126,7 @@ class Terminal:
         spinner = Spinner("dots")
 
         def now() -> RenderableType:
-            spinner.update(text=state()[: self._progress.width - 4])
+            spinner.update(text=Text(printable(state())[: self._progress.width - 4]))
             return spinner
 
         with Live(get_renderable=now, console=self._progress, transient=True, refresh_per_second=8):
@@ -146,10 +151,10 @@ class Terminal:
 
 
 def printable(text: str) -> str:
-    """Return a text in which control characters are shown and not obeyed.
+    """Return a text as one line in which control characters are shown and not obeyed.
 
-    What a function says may quote a row or a name of the source: a terminal must not be told by it
-    to clear the screen, nor a reader be misled by text that runs from right to left.
+    What a function says may quote a row or a name of the source: it must not make a terminal clear
+    the screen, nor mislead a reader by text that runs from right to left.
     """
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
@@ -164,8 +169,30 @@ def table(*columns: str, numbers: frozenset[str] = frozenset()) -> Table:
     return made
 
 
+class _TextConsole(Console):
+    """A console that prints strings as they are, and nothing that a terminal would obey."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a string as one line of text; it holds no markup."""
+        chosen = {
+            name: options[name] for name in ("style", "justify", "overflow") if name in options
+        }
+        return Text(printable(text), **chosen)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yield what is printed; whatever it comes from, only its style may be an escape."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                text = "\n".join(printable(line) for line in segment.text.split("\n"))
+                yield Segment(text, segment.style)
+
+
 def _console(stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False)
+    console = _TextConsole(stderr=stderr, highlight=False)
     if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH, soft_wrap=True)
+        console = _TextConsole(stderr=stderr, highlight=False, width=PLAIN_WIDTH, soft_wrap=True)
     return console

@@ -1,14 +1,22 @@
 """What is written to the terminal, compared whole."""
 
 import json
+import re
 import threading
+from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.text import Text
 
 from deployer.changes import Change
 from deployer.progress import Started
+from deployer.reports import pending_lines
+from deployer.status_view import status_view
 from deployer.terminal import Terminal, table
 from deployer.waiting import Waited
+from tests.unit.test_status_view import EMPTY
 
 
 @pytest.fixture
@@ -230,3 +238,54 @@ def test_control_characters_of_others_are_shown_and_not_obeyed(
 
     one_line = shown.replace("\\r\\n", "")
     assert capsys.readouterr().err.splitlines() == [shown] * 3 + [f"error: {one_line}"]
+
+
+@pytest.mark.usefixtures("plain")
+def test_markup_of_others_is_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name of the source that looks like markup ends nothing and colours nothing."""
+    hostile = "[/x] [red]a[/red] :smile: \x1b[2J"
+    shown = table("star table")
+    shown.add_row(hostile)
+    shown.add_row(Text(hostile))
+
+    Terminal().result({}, f"first\n{hostile}", shown)
+
+    seen = "[/x] [red]a[/red] :smile: \\x1b[2J"
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "first",
+        seen,
+        "star table",
+        seen,
+        seen,
+    ]
+
+
+SGR = re.compile(r"\x1b\[[0-9;]*m")  # a colour: what the terminal itself adds
+
+
+@pytest.mark.parametrize("where", ["plain", "in_a_terminal"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(hostile=st.text(min_size=1))
+def test_nothing_that_is_printed_is_obeyed(
+    where: str,
+    hostile: str,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever the text, and wherever it is shown, only printable characters reach the terminal."""
+    request.getfixturevalue(where)
+    terminal = Terminal()
+    shown = table("name", hostile)
+    shown.add_row(hostile, Text(hostile, "red"))
+    grid = status_view(replace(EMPTY, stopped={hostile: hostile}, unconfirmed=[hostile]))
+    changed = Change("function", hostile, "updated", {hostile: (hostile, {hostile: hostile})})
+
+    for say in (terminal.note, terminal.warn, terminal.log, terminal.error):
+        say(hostile)
+    terminal.event(Change("bucket", hostile, "created"))
+    terminal.result({}, hostile, shown, *grid, pending_lines([changed]))
+    Terminal(json_only=True).result({hostile: hostile})
+
+    out, err = capsys.readouterr()
+    for line in SGR.sub("", out + err).split("\n"):
+        assert line.isprintable(), repr(line)
