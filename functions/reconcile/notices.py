@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from functions.common.text import defanged
 from functions.reconcile.compare import Comparison
 
 
@@ -12,7 +13,7 @@ def notice(tables: Mapping[str, Comparison]) -> str:
 
 def _verdict(found: Comparison) -> str:
     if found.error is not None:
-        return found.error
+        return defanged(found.error)
     counts = {
         "missing": found.missing,
         "different": found.different,
