@@ -26,8 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Remove the deployment and return the exit status."""
     options = _parser().parse_args(arguments)
     terminal = Terminal(json_only=options.json)
-    load_dotenv(Path(".env"), os.environ, terminal.warn)
     try:
+        load_dotenv(Path(".env"), os.environ, terminal.warn)
         return tear_down(options, terminal)
     except DeployError as error:
         terminal.error(str(error))

@@ -102,9 +102,19 @@ def load_dotenv(
     """Add the variables of a `.env` file to `environment`; those already there win.
 
     Values are taken as they are written: a `${` in a password stays. Warns if others may read it.
+
+    Raises:
+        SettingsError: the file cannot be read, or is not text.
     """
     warn_if_exposed(path, warn)
-    for name, value in dotenv_values(path, interpolate=False).items():
+    try:
+        values = dotenv_values(path, interpolate=False)
+    except (OSError, UnicodeDecodeError):
+        values = None
+    # Raised here: an error that is raised above would keep a piece of the file.
+    if values is None or any("\0" in (value or "") for value in values.values()):
+        raise SettingsError([f"{path} cannot be read: make it a text file in UTF-8 that is yours"])
+    for name, value in values.items():
         if value is not None:
             environment.setdefault(name, value)
 

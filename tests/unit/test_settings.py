@@ -1,5 +1,6 @@
 """Reading the settings: what is accepted, what is assumed, and how mistakes are told."""
 
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -370,6 +371,21 @@ def test_a_file_that_others_may_read_is_named(tmp_path: Path, mode: int, warned:
     expected = f"other users of this machine may read {path}: run `chmod 600 {path}`"
     assert warnings == ([expected] if warned else [])
     assert environment == {"STAGE": "file"}
+
+
+@pytest.mark.parametrize("body", [b"ONE=s3cret\xff", b"ONE=s3cret\0x"])
+def test_a_file_that_is_not_text_is_one_clear_line(tmp_path: Path, body: bytes) -> None:
+    """A damaged .env is named, without a piece of what is in it."""
+    (tmp_path / ".env").write_bytes(body)
+
+    with pytest.raises(SettingsError) as caught:
+        load_dotenv(tmp_path / ".env", {}, ignore)
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "s3cret" not in shown
+    assert str(caught.value) == (
+        f"{tmp_path / '.env'} cannot be read: make it a text file in UTF-8 that is yours"
+    )
 
 
 @pytest.mark.parametrize("char", [chr(code) for code in range(128)] + list("äß\u00a0\u2100日😀"))
