@@ -16,8 +16,9 @@ test: setup  ## all tests, with coverage
 	@$(IN_VENV) -m pytest --cov --cov-report=term --cov-fail-under=90
 
 MINUTES ?= 30
-soak: setup  ## a random shop, functions killed and hindered, and the comparison; MINUTES=30
+soak: setup  ## a random shop, functions killed and hindered, the comparison, and fuzzing; MINUTES=30
 	@$(IN_VENV) -m tests.pipeline.soak --minutes $(MINUTES)
+	@$(IN_VENV) -m tests.fuzz --seconds 120
 
 bench: setup  ## side by side with raw COPY and other tools, 40 minutes; BENCH="--quick" for less
 	@$(IN_VENV) -m benchmarks $(BENCH)

@@ -91,8 +91,11 @@ def parse_database_url(url: str) -> DatabaseAddress:
 def _split(url: str) -> tuple[SplitResult, int | None]:
     try:
         split = urlsplit(url)
+        url.encode()  # bytes of an environment that are no UTF-8 would not reach the functions
         # urlsplit drops what is at the ends and these three, wherever they are: passwords too.
-        if url == url.strip() and not any(dropped in url for dropped in "\t\r\n"):
+        # NUL ends a text in PostgreSQL's protocol, and another parameter could follow it.
+        unfit = "\0" in unquote(url) or any(char in url for char in "\t\r\n")
+        if url == url.strip() and not unfit:
             return split, split.port
     except ValueError:
         pass  # Raised below: an error that is raised here would keep this one, and its text.

@@ -29,7 +29,8 @@ UNREADABLE = DatabaseAddress("", "", "", "")
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 IDENTIFIER = re.compile(r"[^\x00]{1,63}")
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+# No address of a database, which would be sent to a stranger and shown by `status`.
+EMAIL = re.compile(r"[^@\s:/\x00-\x1f\x7f]+@[^@\s:/]+\.[^@\s:/]+")
 RATE = re.compile(r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)")
 CRON = re.compile(r"cron\(\S+( \S+){5}\)")
 
@@ -139,7 +140,7 @@ class _Reader:
     ) -> str:
         value = self._environment.get(name) or default
         if value and not pattern.fullmatch(value):
-            self._complain(name, f"is malformed: {value!r}", example or default)
+            self._complain(name, f"is malformed: {_quoted(value)}", example or default)
         return value
 
     def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
@@ -155,7 +156,7 @@ class _Reader:
         value = self._environment.get(name) or default
         if not (RATE.fullmatch(value) or CRON.fullmatch(value)):
             self._complain(
-                name, f"is not a schedule: {value!r}", "rate(1 minute) or rate(5 minutes)"
+                name, f"is not a schedule: {_quoted(value)}", "rate(1 minute) or rate(5 minutes)"
             )
         return value
 
@@ -166,7 +167,9 @@ class _Reader:
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            self._complain(name, f"is not a date and time: {value!r}", "2025-01-31T18:00:00+00:00")
+            self._complain(
+                name, f"is not a date and time: {_quoted(value)}", "2025-01-31T18:00:00+00:00"
+            )
             return None
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -179,3 +182,8 @@ class _Reader:
 
     def _complain(self, name: str, what: str, example: str) -> None:
         self.problems.append(f"{name} {what}. Example: {name}={example}")
+
+
+def _quoted(value: str) -> str:
+    """Return a value for a message, but not the address of a database in the wrong variable."""
+    return "(a URL)" if "://" in value else repr(value)

@@ -139,6 +139,24 @@ def test_all_problems_are_told_at_once() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["WAREHOUSE_SCHEMA", "STAGE", "LOAD_SCHEDULE", "ALERT_EMAIL"])
+def test_an_address_in_the_wrong_variable_is_not_shown(name: str) -> None:
+    """Who mixes up two lines of `.env` does not find a password in the log of a build."""
+    shown = problems(**{name: f"postgresql://reader:s3cret@db.example.com/{'x' * 64}"})
+
+    assert "s3cret" not in shown[0]
+    assert "(a URL)" in shown[0]
+
+
+@pytest.mark.parametrize("user", ["%00", "reader%00database", "\udc80"])
+def test_a_user_that_postgresql_cannot_have_is_refused(user: str) -> None:
+    """NUL, and bytes that are no UTF-8, are malformed here, and nothing else to the server."""
+    url = f"postgresql://{user}:s3cret@localhost/db"
+
+    [problem] = problems(SOURCE_DATABASE_URL=url)
+    assert problem.startswith("SOURCE_DATABASE_URL is malformed (")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -216,7 +234,11 @@ def test_no_chained_error_holds_the_password() -> None:
         error = error.__cause__ or error.__context__
 
 
-@given(password=st.text(min_size=1), username=st.text(min_size=1))
+# PostgreSQL has no NUL in any text.
+WORDS = st.text(st.characters(exclude_characters="\0"), min_size=1)
+
+
+@given(password=WORDS, username=WORDS)
 def test_any_user_and_password_survive_percent_encoding(password: str, username: str) -> None:
     """Whatever characters a password has, percent-encoded it arrives as it is."""
     encoded = "".join(f"%{byte:02X}" for byte in password.encode("utf-8", "replace"))

@@ -1,0 +1,62 @@
+"""Fuzz targets for what comes from S3 and from events: manifests, and what an event asks for."""
+
+import json
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+
+from functions.common.batchlog import BatchLog
+from functions.common.errors import LogCorrupted, NoSuchBatch
+from functions.common.manifests import IngestionManifest, LoadedMarker, ProcessedManifest
+from functions.extract import handler as extract
+from tests.fuzz.mutations import JSON, damaged, rewritten
+from tests.fuzz.target import Target
+from tests.unit.fake_bucket import FakeBucket
+from tests.unit.test_manifests import INGESTION, MARKER, PROCESSED
+
+Document = IngestionManifest | ProcessedManifest | LoadedMarker
+EXAMPLES: dict[type[Document], Document] = {
+    type(document): document for document in (INGESTION, PROCESSED, MARKER)
+}
+MESSAGE_CHARACTERS = 1000
+
+
+def _bodies(example: Document) -> st.SearchStrategy[tuple[type[Document], bytes]]:
+    body = msgspec.json.encode(example)
+    changed = rewritten(json.loads(body)) | damaged(st.just(body)) | st.binary()
+    return st.tuples(st.just(type(example)), changed)
+
+
+def manifests(written: tuple[type[Document], bytes]) -> None:
+    """Whatever lies under a manifest's key is read as one, or refused in one line that names it."""
+    kind, body = written
+    log = BatchLog(FakeBucket({"batches/0000000007.json": body}), "batches/", kind)
+    try:
+        manifest = log.read(7)
+    except LogCorrupted as error:
+        message = str(error)
+        assert message.startswith("s3://lake/batches/0000000007.json ")
+        assert message.isprintable()
+        assert len(message) < MESSAGE_CHARACTERS
+        return
+    assert manifest.batch == 7
+    again = FakeBucket({"batches/0000000007.json": msgspec.json.encode(manifest)})
+    assert BatchLog(again, "batches/", kind).read(7) == manifest
+
+
+def events(event: Any) -> None:
+    """An event asks for a batch that there may be, or is refused, or asks for nothing."""
+    try:
+        asked = extract._asked_for(event)
+    except NoSuchBatch as error:
+        assert str(error).isprintable()
+        assert len(str(error)) < MESSAGE_CHARACTERS
+    else:
+        assert asked is None or type(asked) is int
+
+
+TARGETS = (
+    Target(manifests, st.one_of([_bodies(example) for example in EXAMPLES.values()])),
+    Target(events, JSON | st.fixed_dictionaries({"replay": JSON | st.integers()})),
+)

@@ -1,0 +1,7 @@
+"""All fuzz targets, by the name of what they try."""
+
+from tests.fuzz import databases, documents, rows
+
+TARGETS = {
+    target.name: target for target in (*rows.TARGETS, *documents.TARGETS, *databases.TARGETS)
+}
