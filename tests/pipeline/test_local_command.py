@@ -248,7 +248,7 @@ def test_ctrl_c_leaves_nothing_and_a_second_start_goes_on(up: Started) -> None:
 
 
 def test_databases_of_the_users_own(
-    tmp_path: Path,
+    folder: Path,
     new_source: Callable[[], Source],
     new_warehouse: Callable[[str], Warehouse],
     monkeypatch: pytest.MonkeyPatch,
@@ -258,11 +258,11 @@ def test_databases_of_the_users_own(
     source, warehouse = new_source(), new_warehouse("stars")
     monkeypatch.setenv("WAREHOUSE_SCHEMA", "stars")
     monkeypatch.setenv("SOURCE_DATABASE_URL", source.reader_url)
-    private = tmp_path / "warehouse-url"
+    private = folder / "warehouse-url"
     private.touch(mode=0o600)
     private.write_text(warehouse.loader_url)
 
-    status = local("--once", "--json", "--dir", tmp_path / "sandbox", "--source-url", "env",
+    status = local("--once", "--json", "--dir", folder / "sandbox", "--source-url", "env",
                    "--warehouse-url", f"@{private}")  # fmt: skip
 
     out, err = capsys.readouterr()
