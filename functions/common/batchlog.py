@@ -64,14 +64,18 @@ class BatchLog(Generic[Manifest]):
     def newest(self) -> int:
         """Return the last number of the log, which has no gaps; 0 when it is empty.
 
-        A log that this object has looked into before takes one request; a cold start takes about
-        2 log2(n / 1,000) small ones: it doubles its step past the end, then halves its way back.
+        A log that this object has looked into before takes one request, which begins at the last
+        number that it knows; a cold start takes about 2 log2(n / 1,000) small ones: it doubles its
+        step past the end, then halves its way back.
         An object under a number far ahead is not one of the log: it is reported and ignored.
 
         Raises:
             LogCorrupted: a manifest is missing, and one of the next 1,000 numbers is there.
         """
-        low, found = self._newest, self._numbers_after(self._newest, PAGE)
+        low = max(self._newest - 1, 0)
+        found = self._numbers_after(low, PAGE)
+        if self._newest and found[:1] != [self._newest]:  # the bucket was emptied
+            low, found = 0, self._numbers_after(0, PAGE)
         if len(found) == PAGE == found[-1] - low:
             low = self._search(found[-1])
             found = self._numbers_after(low, PAGE)

@@ -90,6 +90,8 @@ def work_off(
             f"s3://{logs.ingested.bucket.name} is {newest}: was that emptied? Empty both"
         )
     before = logs.processed.read(done) if done else None
+    if before is not None and newest > done:
+        _require_same_log(logs, before)
     for number in range(done + 1, newest + 1):
         ingested = logs.ingested.read(number)
         lake, stars = logs.ingested.bucket, logs.processed.bucket
@@ -100,6 +102,15 @@ def work_off(
             yield manifest
         if not has_time():
             return
+
+
+def _require_same_log(logs: Logs, before: ProcessedManifest) -> None:
+    """Raise LogCorrupted if the ingestion log was begun again since the newest batch."""
+    if logs.ingested.read(before.batch).source != before.source:
+        raise LogCorrupted(
+            f"batch {before.batch} of s3://{logs.processed.bucket.name} was not made from the one "
+            f"in s3://{logs.ingested.bucket.name}: was that emptied? Empty both"
+        )
 
 
 def _account_for(done: ProcessedManifest) -> dict[str, int]:

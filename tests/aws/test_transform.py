@@ -15,7 +15,7 @@ from functions.common.manifests import (
     Balance,
 )
 from functions.transform import handler as transform
-from tests.aws.transform_pipeline import NOW, SOURCE, Pipeline, now, one_of_each
+from tests.aws.transform_pipeline import NOW, SNAPSHOT, SOURCE, Pipeline, now, one_of_each
 from tests.source_rows import COLUMNS, source_rows
 
 
@@ -177,6 +177,21 @@ def test_an_emptied_ingestion_bucket_is_noticed(
     pipeline.transform()
     emptied = replace(pipeline.logs, ingested=new_pipeline("emptied").logs.ingested)
     with pytest.raises(LogCorrupted, match=r"has batch 1, but the newest of .* is 0"):
+        list(transform.work_off(emptied, "run", now, lambda: True))
+
+
+def test_an_ingestion_bucket_that_was_emptied_and_filled_again_is_noticed(
+    pipeline: Pipeline, new_pipeline: Callable[[str], Pipeline]
+) -> None:
+    """The first batches of the new log are not passed over because of the old one's numbers."""
+    pipeline.ingest(one_of_each())
+    pipeline.transform()
+    other = new_pipeline("emptied")
+    for minute in (32, 33):
+        other.ingest(one_of_each(), at=SNAPSHOT.replace(minute=minute))
+    emptied = replace(pipeline.logs, ingested=other.logs.ingested)
+
+    with pytest.raises(LogCorrupted, match=r"batch 1 of .* was not made from .* Empty both$"):
         list(transform.work_off(emptied, "run", now, lambda: True))
 
 

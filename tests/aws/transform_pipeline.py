@@ -46,6 +46,7 @@ class Pipeline:
         deleted: dict[str, list[int]] | None = None,
         missing: dict[str, list[int]] | None = None,
         errors: dict[str, str] | None = None,
+        at: datetime = SNAPSHOT,
     ) -> None:
         """Put a batch in the ingestion log."""
         number = self.logs.ingested.newest() + 1
@@ -55,8 +56,9 @@ class Pipeline:
         }
         for name, error in (errors or {}).items():
             captures[name] = msgspec.structs.replace(captures[name], error=error)
+        source = msgspec.structs.replace(SOURCE, snapshot_at=at)
         manifest = IngestionManifest(
-            number, NOW, "extract", SOURCE, captures, missing or {}, "keys/0000000001-0001.parquet"
+            number, NOW, "extract", source, captures, missing or {}, "keys/0000000001-0001.parquet"
         )
         assert self.logs.ingested.claim(manifest)
 

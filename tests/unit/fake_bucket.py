@@ -39,3 +39,8 @@ class FakeBucket(Bucket):
         assert limit <= S3_LISTS_AT_MOST
         first = bisect_right(self._keys, start_after)
         return [key for key in self._keys[first : first + limit] if key.startswith(prefix)]
+
+    def empty(self) -> None:
+        """Remove all objects, as somebody may do by hand."""
+        self.objects.clear()
+        self._keys.clear()

@@ -61,6 +61,21 @@ def test_a_warm_log_sees_what_others_have_added() -> None:
     assert log.newest() == 4000
 
 
+@pytest.mark.parametrize("left", [0, 1, 3, 4, 1000, 2500])
+def test_a_warm_log_notices_that_its_bucket_was_emptied(left: int) -> None:
+    """Whoever empties the bucket need not wait until no function is warm any more."""
+    bucket, log = log_of(*range(1, 4001))
+    log.newest()
+
+    bucket.empty()
+    for batch in range(1, left + 1):
+        bucket.put_new(key(batch), b"")
+
+    bucket.requests.clear()
+    assert log.newest() == left
+    assert bucket.requests["list"] <= 10
+
+
 @pytest.mark.parametrize("last", [0, 1, 7, 999, 1000, 1001, 3500, LOTS])
 @pytest.mark.parametrize("distance", [1001, 3000, 4501, 150_000, 9_999_899_999])
 def test_an_object_far_ahead_is_no_batch(
