@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 Count = Annotated[int, Meta(ge=0)]
 BatchNumber = Annotated[int, Meta(ge=1)]
 TransactionId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # bytes
 Moment = Annotated[datetime, Meta(tz=True)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 DataKey = Annotated[
@@ -31,13 +32,34 @@ class DataFile(Struct, frozen=True):
     sha256: Sha256 | None = None
 
 
+class Instance(Struct, frozen=True):
+    """A run of a server: while all of this stays the same, it keeps what was committed.
+
+    `stats_reset` changes when a server recovers from a crash without a new start time.
+    """
+
+    started_at: Moment
+    stats_reset: Moment | None
+    in_recovery: bool
+
+
 class Source(Struct, frozen=True):
-    """The database that a batch was read from, and the moment at which its rows were true."""
+    """The database that a batch was read from, and the moment at which its rows were true.
+
+    `end` is the first transaction id that the snapshot does not know, `position` the number of
+    bytes of the server's write-ahead log after the snapshot was taken, None where the server does
+    not say. `instances` are known to share one history; the last is the one that was read. A source
+    without them is unknown, and no later batch goes on from it.
+    """
 
     system_identifier: str
     timeline: int
     database: str
     snapshot_at: Moment
+    database_oid: int = 0
+    end: TransactionId = 0
+    position: Position | None = None
+    instances: list[Instance] = []
 
 
 class TableCapture(Struct, frozen=True):

@@ -15,13 +15,15 @@ from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.storage import Bucket
 from functions.common.totesys import JOINS
 from functions.extract import keysets
+from functions.extract.alone import is_alone
 from functions.extract.changes import next_seen
+from functions.extract.history import Snapshot
 from functions.extract.keysets import KeySet, deleted_keys
 from functions.extract.plan import Survey, TablePlan, plan_tables, survey
 from functions.extract.registry import register
 from functions.extract.repair import NO_REPAIR, Repair
 from functions.extract.rows import BatchRows
-from functions.extract.snapshot import Snapshot, snapshot_of
+from functions.extract.snapshot import snapshot_of
 from functions.extract.uniqueness import stop_at_equal_keys
 
 
@@ -29,11 +31,13 @@ from functions.extract.uniqueness import stop_at_equal_keys
 class Captured:
     """What a run found: a new batch's manifest, or None when nothing had changed.
 
-    `stopped` says, by table, why a table could not be read for the star.
+    `stopped` says, by table, why a table could not be read for the star; `postponed` why the source
+    was not read at all and the next run has to.
     """
 
     manifest: IngestionManifest | None
     stopped: dict[str, str]
+    postponed: str | None = None
 
     @property
     def drift(self) -> list[str]:
@@ -59,6 +63,8 @@ def capture(
     before = log.read(newest) if newest else None
     known = keysets.fetch(bucket, before.keys, before.keys_sha256) if before else {}
     with snapshot_of(connection) as snapshot:
+        if postponed := _reason_to_wait(connection, bucket, snapshot, before):
+            return Captured(None, {}, postponed)
         plans = plan_tables(connection, snapshot, before, repair.tables)
         found = survey(connection, [plan for plan in _readable(plans) if not plan.is_whole])
         plans = stop_at_equal_keys(connection, plans, found, known)
@@ -93,7 +99,7 @@ def capture(
         batch=newest + 1,
         written_at=now(),
         run=run,
-        source=snapshot.source,
+        source=snapshot.source_after(before.source if before else None),
         tables=tables,
         missing=rows.missing.by_table(),
         keys=keys_object,
@@ -108,6 +114,20 @@ def capture(
 
 def _readable(plans: dict[str, TablePlan]) -> list[TablePlan]:
     return [plan for plan in plans.values() if plan.error is None]
+
+
+def _reason_to_wait(
+    connection: pg8000.native.Connection,
+    bucket: Bucket,
+    snapshot: Snapshot,
+    before: IngestionManifest | None,
+) -> str | None:
+    """Say why a snapshot is not read: others read already, or it is older than the last batch."""
+    if not is_alone(connection, bucket.name):
+        return "another extract is at work"
+    if before is not None and snapshot.is_behind(before.source):
+        return f"the replica that answers has not caught up with batch {before.batch} yet"
+    return None
 
 
 def _anything_new(

@@ -14,7 +14,7 @@ import pg8000.native
 
 from functions.common.copy import array, set_values, value
 from functions.common.manifests import IngestionManifest, TableCapture
-from functions.extract.snapshot import XIDS, Snapshot
+from functions.extract.history import XIDS, Snapshot
 
 # As many as a function can hold. Reading a table whole is always right, and so the way out.
 SEEN_AT_MOST = 1 << 23
@@ -53,7 +53,8 @@ def give_values(
     connection: pg8000.native.Connection, snapshot: Snapshot, positions: dict[str, Since]
 ) -> None:
     """Give the transaction the values that the conditions below refer to."""
-    values = {"horizon": str(snapshot.horizon % XIDS)}
+    # Ids below 3 are special, and no transaction's.
+    values = {"horizon": str(snapshot.horizon % XIDS), "end": str(max(snapshot.end % XIDS, 3))}
     for table, position in positions.items():
         values[f"{table}_horizon"] = str(position.horizon % XIDS)
         values[f"{table}_seen"] = array(xid % XIDS for xid in sorted(position.seen))
@@ -64,8 +65,7 @@ def changed(table: str, position: Since | None) -> str:
     """Return the SQL condition that is true for the rows of a table that changed."""
     if position is None:
         return "true"
-    # A negative age is that of a row so old that ids have wrapped around since: frozen, not new.
-    condition = f"age(xmin) BETWEEN 0 AND age({value(f'{table}_horizon', 'xid')})"
+    condition = _made_since(f"{table}_horizon")
     if position.seen:
         condition += f" AND xmin NOT IN (SELECT unnest({value(f'{table}_seen', 'xid[]')}))"
     return condition
@@ -78,8 +78,17 @@ def recent_xid(snapshot: Snapshot) -> str | None:
     """
     if snapshot.horizon == snapshot.end:
         return None
-    recent = f"age(xmin) BETWEEN 0 AND age({value('horizon', 'xid')})"
-    return f"CASE WHEN {recent} THEN xmin::text::bigint END"
+    return f"CASE WHEN {_made_since('horizon')} THEN xmin::text::bigint END"
+
+
+def _made_since(horizon: str) -> str:
+    """Return the SQL condition that a row's transaction is in the snapshot, and not below an id.
+
+    A row that seems to be of a later transaction is so old that ids have wrapped around since. The
+    ages of both ends are looked up once for a statement.
+    """
+    youngest = f"(SELECT age({value('end', 'xid')}) + 1)"
+    return f"age(xmin) BETWEEN {youngest} AND (SELECT age({value(horizon, 'xid')}))"
 
 
 def next_seen(
@@ -90,7 +99,8 @@ def next_seen(
     `shown` are the values of `recent_xid` in the rows of this batch.
     """
     before = position.seen if position else frozenset()
-    after = {snapshot.widen(xid) for xid in shown} | before
+    widened = {snapshot.widen(xid) for xid in shown}
+    after = {xid for xid in widened if snapshot.shows_all_of(xid)} | before
     return _ranges(sorted(xid for xid in after if xid >= snapshot.horizon))
 
 

@@ -64,7 +64,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     matter.
 
     Returns `batch` (None when nothing had changed), `rows` and `deleted` by source table,
-    `stopped`: why a table could not be read, and `drift`: how the source's tables have changed.
+    `stopped`: why a table could not be read, `drift`: how the source's tables have changed, and
+    `postponed`: why the source was not read, so that the next run has to (None when it was).
     """
     started = time.monotonic()
     batch = _asked_for(event)
@@ -74,6 +75,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         else _replay(_lake(), batch)
     )
     result = _summary(captured) | {"seconds": round(time.monotonic() - started, 3)}
+    _report(captured, result)
+    return result
+
+
+def _report(captured: Captured, result: dict[str, Any]) -> None:
+    """Log and count what a run found."""
+    metrics.add_metric("ExtractsPostponed", MetricUnit.Count, int(bool(captured.postponed)))
+    if captured.postponed:
+        # No sign of life: runs that are postponed for half an hour must ring an alarm.
+        logger.warning(f"nothing was read: {captured.postponed}", extra=result)
+        return
     metrics.add_metric("TablesStopped", MetricUnit.Count, len(captured.stopped))
     metrics.add_metric("SchemaChanges", MetricUnit.Count, len(captured.drift))
     metrics.add_metric("RowsExtracted", MetricUnit.Count, sum(result["rows"].values()))
@@ -82,7 +94,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     for message in captured.drift:
         logger.warning(message)
     logger.info("batch extracted" if result["batch"] else "nothing new", extra=result)
-    return result
 
 
 def _asked_for(event: object) -> int | None:
@@ -136,4 +147,5 @@ def _summary(captured: Captured) -> dict[str, Any]:
         "deleted": {name: table.deleted for name, table in tables.items() if table.deleted},
         "stopped": captured.stopped,
         "drift": captured.drift,
+        "postponed": captured.postponed,
     }

@@ -12,8 +12,8 @@ from functions.common.totesys import JOINED, TABLES
 from functions.extract import changes, keysets
 from functions.extract.changes import Since
 from functions.extract.columns import SCHEMA, Columns, read_columns
+from functions.extract.history import Snapshot
 from functions.extract.keysets import Digest
-from functions.extract.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

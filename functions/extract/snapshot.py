@@ -3,110 +3,203 @@
 Nothing here reads a row. https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
+from typing import Any
 
 import pg8000.native
 from pg8000.native import identifier
 
 from functions.common.copy import SESSION
-from functions.common.manifests import Source
+from functions.common.errors import DatabaseRefused, DatabaseUnavailable
+from functions.common.manifests import Instance, Source
 from functions.common.totesys import TABLES
 from functions.extract.columns import SCHEMA, read_columns
+from functions.extract.history import XIDS, Probe, Snapshot
 
 SESSION_PARAMETERS = {
     **SESSION,
     # A policy that hides rows from us is an error, not a smaller table.
     "row_security": "off",
-    # ALTER TABLE in the source may hold a table for long: give up, the next run tries again.
-    "lock_timeout": "60s",
+    # Whoever waits while holding a lock can be part of a deadlock, and after `deadlock_timeout` (by
+    # default 1 s) the server may end the other's transaction. So we give up long before that.
+    "lock_timeout": "10ms",
     "jit": "off",
     # Rows come in the order of the table, and so mostly in that of their keys: load likes that.
     "synchronize_seqscans": "off",
+    # Settings of the role or database would otherwise apply to what runs outside the snapshot.
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "on",
+    "default_transaction_deferrable": "off",
 }
 
-XIDS = 1 << 32  # xmin holds the lower 32 bits of a transaction id,
-WINDOW = 1 << 31  # and age() tells older from newer within half of that.
-
-LOCK_ATTEMPTS = 3
+LOCK_PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds
+LOCKED = "55P03"  # lock_not_available
 GONE = ("42P01", "42501")  # undefined_table, insufficient_privilege
+UNSUPPORTED = "0A000"
 
+# What is looked up one by one, after the first wrap of transaction ids: at most some 0.1 s.
+RUNNING_AT_MOST = 100_000
 
-@dataclass(frozen=True)
-class Snapshot:
-    """A moment of the source. `horizon`: every transaction below it had ended; `end`: the first
-    that had not begun (64-bit transaction ids)."""
+_INSTANCE = """pg_postmaster_start_time(), (SELECT stats_reset FROM pg_stat_bgwriter),
+    pg_is_in_recovery()"""
+_POSITION = """(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+    ELSE pg_current_wal_insert_lsn() END - '0/0')::bigint"""
+_NO_POSITION = "NULL::bigint"
+# An id of a subtransaction is in no snapshot and, once released, in no lock: only its status says
+# that its transaction has not ended.
+_RUNNING = f"""CASE WHEN last > {XIDS} AND last - first <= {RUNNING_AT_MOST} THEN ARRAY(
+    SELECT xid FROM generate_series(first, last - 1) AS xid
+    WHERE txid_status(xid) = 'in progress') END"""
+# The control file has the timeline of the last checkpoint; a replica may have left it since.
+_TIMELINE = """greatest((SELECT timeline_id FROM pg_control_checkpoint()),
+    (SELECT min_recovery_end_timeline FROM pg_control_recovery()))"""
+_DROPPED = """ARRAY(SELECT name FROM unnest(:names::text[], :settings::text[]) AS s (name, setting)
+    WHERE current_setting(name) <> setting)"""
 
-    source: Source
-    horizon: int
-    end: int
-
-    def follows(self, source: Source, horizon: int) -> bool:
-        """Tell whether changes since `horizon` of `source` can be told from this snapshot.
-
-        They cannot when it is another server or database, when a restore took the server back or
-        on to another timeline, or when half the range of xmin has gone by.
-        """
-        mine = self.source
-        return (
-            (mine.system_identifier, mine.timeline, mine.database)
-            == (source.system_identifier, source.timeline, source.database)
-            and horizon <= self.horizon
-            and self.end - horizon < WINDOW
-        )
-
-    def widen(self, xid: int) -> int:
-        """Return the 64-bit id of a transaction that this snapshot sees, given its lower 32."""
-        return self.end - (self.end - xid) % XIDS
+# The log goes on after the header of a page, 24 or 40 bytes; a replica that has replayed all of it
+# stands before that header. https://www.postgresql.org/docs/current/wal-internals.html
+PAGE_BYTES = 8192
+HEADER_BYTES = 40
 
 
 @contextmanager
-def snapshot_of(connection: pg8000.native.Connection) -> Iterator[Snapshot]:
-    """Hold one snapshot of the source for as long as the context lasts."""
+def snapshot_of(
+    connection: pg8000.native.Connection, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Snapshot]:
+    """Hold one snapshot of the source for as long as the context lasts.
+
+    Raises DatabaseUnavailable when a table stays locked, and DatabaseRefused when something
+    between us and the server does not keep the settings of the session.
+    """
     try:
-        _begin(connection)
-        yield _read(connection)
+        probe = _begin(connection, sleep)
+        yield _read(connection, probe)
     finally:
         # Nothing was written; on a broken connection the server does this by itself.
         if connection._transaction_status != b"I":
             connection.run("ROLLBACK")
 
 
-def _begin(connection: pg8000.native.Connection) -> None:
+def _begin(connection: pg8000.native.Connection, sleep: Callable[[float], None]) -> Probe:
     """Begin the transaction with locks that keep ALTER TABLE and TRUNCATE out, and nothing else.
 
     A snapshot that is older than the commit of such a statement may see the table as empty, so the
     locks come before it. https://www.postgresql.org/docs/current/mvcc-caveats.html
+    None is waited for: an attempt that does not get all of them lets go of those that it has.
     """
-    for attempt in range(1, LOCK_ATTEMPTS + 1):
+    for pause in (0.0, *LOCK_PAUSES):
+        sleep(pause)
         tables = [
             f"{identifier(SCHEMA)}.{identifier(name)}"
             for name, columns in read_columns(connection, TABLES).items()
             if columns.types and columns.refused is None
         ]
+        probe = _probe(connection)
         connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         if not tables:
-            return
+            return probe
         try:
-            connection.run(f"LOCK TABLE {', '.join(tables)} IN ACCESS SHARE MODE")
-            return
+            connection.run(f"LOCK TABLE {', '.join(tables)} IN ACCESS SHARE MODE NOWAIT")
+            return probe
         except pg8000.native.DatabaseError as error:
-            # A table was renamed, dropped or closed to us while we waited for it.
-            if attempt == LOCK_ATTEMPTS or error.args[0].get("C") not in GONE:
+            # A table is being altered, or was renamed, dropped or closed to us meanwhile.
+            if error.args[0].get("C") not in (LOCKED, *GONE):
                 raise
+            last = error
             connection.run("ROLLBACK")
+    if last.args[0].get("C") != LOCKED:
+        raise last
+    raise DatabaseUnavailable(
+        f"source: {_locked_tables(connection)} locked by another session, as by ALTER TABLE: the "
+        "next run tries again"
+    ) from last
 
 
-def _read(connection: pg8000.native.Connection) -> Snapshot:
-    # The first statement takes the snapshot. txid_* also serve PostgreSQL 12.
-    [[horizon, end, at, database, system_identifier, timeline]] = connection.run(
-        "SELECT txid_snapshot_xmin(txid_current_snapshot()),"
-        " txid_snapshot_xmax(txid_current_snapshot()),"
-        " statement_timestamp(), current_database(),"
-        " (SELECT system_identifier::text FROM pg_control_system()),"
-        " (SELECT timeline_id FROM pg_control_checkpoint())"
+def _locked_tables(connection: pg8000.native.Connection) -> str:
+    """Say which tables are locked, or waited for, by somebody who shares them with nobody."""
+    rows = connection.run(
+        "SELECT DISTINCT c.relname::text FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE l.mode = 'AccessExclusiveLock' AND n.nspname = :schema AND l.database ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1",
+        schema=SCHEMA,
     )
-    source = Source(system_identifier, timeline, database, at.astimezone(UTC))
-    return Snapshot(source, horizon, end)
+    names = [name for [name] in rows]
+    return f"table {', '.join(names)} is" if names else "a table is again and again"
+
+
+def _probe(connection: pg8000.native.Connection) -> Probe:
+    """Ask what the server knows before the snapshot, in a statement of its own."""
+    query = (
+        f"SELECT {_INSTANCE}, {{}}, last, {_RUNNING} FROM"
+        " (SELECT txid_snapshot_xmin(now), txid_snapshot_xmax(now)"
+        " FROM txid_current_snapshot() AS now) AS s (first, last)"
+    )
+    try:
+        [[*instance, position, end, running]] = connection.run(query.format(_POSITION))
+    except pg8000.native.DatabaseError as error:
+        if error.args[0].get("C") != UNSUPPORTED:  # by some servers that are only like PostgreSQL
+            raise
+        [[*instance, position, end, running]] = connection.run(query.format(_NO_POSITION))
+    known = None if running is None else frozenset(running)
+    return Probe(_instance(*instance), _end_of_record(position), end, known)
+
+
+def _read(connection: pg8000.native.Connection, probe: Probe) -> Snapshot:
+    # The first statement takes the snapshot. txid_* also serve PostgreSQL 12.
+    names, settings = list(SESSION_PARAMETERS), list(SESSION_PARAMETERS.values())
+    [[horizon, end, at, position, last_commit, dropped, *who]] = connection.run(
+        "SELECT txid_snapshot_xmin(txid_current_snapshot()),"
+        " txid_snapshot_xmax(txid_current_snapshot()), statement_timestamp(),"
+        f" {_NO_POSITION if probe.position is None else _POSITION},"
+        f" {'pg_last_xact_replay_timestamp()' if probe.position is not None else 'NULL'},"
+        f" {_DROPPED}, (SELECT system_identifier::text FROM pg_control_system()), {_TIMELINE},"
+        " current_database(), (SELECT oid FROM pg_database WHERE datname = current_database()),"
+        f" {_INSTANCE}",
+        names=names,
+        settings=settings,
+    )
+    system_identifier, timeline, database, oid, *instance = who
+    _require_one_session(dropped, probe.instance == _instance(*instance))
+    source = Source(
+        system_identifier,
+        timeline,
+        database,
+        at.astimezone(UTC),
+        database_oid=oid,
+        end=end,
+        position=_end_of_record(position),
+        instances=[probe.instance],
+    )
+    return Snapshot(source, horizon, probe, last_commit)
+
+
+def _instance(started_at: datetime, stats_reset: Any, in_recovery: bool) -> Instance:
+    reset = None if stats_reset is None else stats_reset.astimezone(UTC)
+    return Instance(started_at.astimezone(UTC), reset, in_recovery)
+
+
+def _end_of_record(position: int | None) -> int | None:
+    """Return a position before the header of a page rather than after it."""
+    if position is None or position % PAGE_BYTES > HEADER_BYTES:
+        return position
+    return position - position % PAGE_BYTES
+
+
+def _require_one_session(dropped: list[str], is_same_server: bool) -> None:
+    """Raise an error when a pooler forgets our settings or changes the server between statements.
+
+    Some drop settings that they do not know, and then values look different.
+    """
+    if dropped:
+        raise DatabaseRefused(
+            f"source: {', '.join(sorted(dropped))} of our session got lost, as in a connection "
+            "pooler: give the address of the server itself"
+        )
+    if not is_same_server:
+        raise DatabaseUnavailable(
+            "source: another server answers than a moment ago: the next run tries again"
+        )

@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as replaced
 
-from functions.common.manifests import IngestionManifest, Source, TableCapture
+from functions.common.manifests import IngestionManifest, Instance, Source, TableCapture
 from functions.extract.changes import Since, changed, next_seen, since, standing
-from functions.extract.snapshot import WINDOW, XIDS, Snapshot
+from functions.extract.history import WINDOW, XIDS, Probe, Snapshot
 
-SOURCE = Source("7437", 1, "totesys", datetime(2024, 11, 16, 9, tzinfo=UTC))
-LATER = replaced(SOURCE, snapshot_at=datetime(2024, 11, 16, 10, tzinfo=UTC))
-SNAPSHOT = Snapshot(LATER, horizon=1000, end=1010)
+NINE, TEN = (datetime(2024, 11, 16, hour, tzinfo=UTC) for hour in (9, 10))
+SERVER = Instance(datetime(2024, 11, 1, tzinfo=UTC), None, in_recovery=False)
+SOURCE = Source("7437", 1, "totesys", NINE, 16384, 905, 40_000, [SERVER])
+LATER = replaced(SOURCE, snapshot_at=TEN, end=1010, position=50_000)
+PROBE = Probe(SERVER, 49_000, 1010, None)
+SNAPSHOT = Snapshot(LATER, 1000, PROBE)
 CAPTURE = TableCapture(
     key="id",
     columns=[("id", "integer")],
@@ -30,6 +33,10 @@ def after(capture: TableCapture | None, source: Source = SOURCE) -> IngestionMan
     """Return a manifest that left the table `design` like this."""
     tables = {} if capture is None else {"design": capture}
     return IngestionManifest(7, SOURCE.snapshot_at, "run", source, tables, {}, "keys")
+
+
+def ending_at(end: int) -> Snapshot:
+    return replace(SNAPSHOT, source=replaced(LATER, end=end))
 
 
 def go_on(
@@ -83,7 +90,7 @@ def test_a_table_with_other_columns_is_read_whole_and_keeps_its_position() -> No
 
 def test_positions_hold_right_up_to_their_limits() -> None:
     """A horizon that has not moved, and one that is just inside half of all ids, are good."""
-    far = replace(SNAPSHOT, horizon=2 * WINDOW, end=2 * WINDOW)
+    far = replace(ending_at(2 * WINDOW), horizon=2 * WINDOW)
 
     assert SNAPSHOT.follows(SOURCE, SNAPSHOT.horizon)
     assert far.follows(SOURCE, WINDOW + 1)
@@ -94,7 +101,7 @@ def test_positions_hold_right_up_to_their_limits() -> None:
 def test_a_short_transaction_id_is_widened_to_the_one_that_was_meant(end: int, age: int) -> None:
     """xmin holds 32 of 64 bits; which transaction it means is exact, across every 2^32 boundary."""
     xid = end - age
-    snapshot = replace(SNAPSHOT, end=end)
+    snapshot = ending_at(end)
 
     if xid > 0:
         assert snapshot.widen(xid % XIDS) == xid
@@ -102,7 +109,7 @@ def test_a_short_transaction_id_is_widened_to_the_one_that_was_meant(end: int, a
 
 def test_ids_just_before_and_after_a_boundary_are_told_apart() -> None:
     """The last ids of one epoch and the first of the next keep their order."""
-    snapshot = replace(SNAPSHOT, end=3 * XIDS + 5)
+    snapshot = ending_at(3 * XIDS + 5)
 
     assert [snapshot.widen(xid) for xid in (XIDS - 1, 3, 4)] == [
         3 * XIDS - 1,
@@ -124,9 +131,28 @@ def test_what_was_shown_is_remembered_as_long_as_it_can_come_again(
     assert all(high + 1 < low for (_, high), (low, _) in pairwise(ranges))
 
 
+def test_after_a_wrap_only_what_had_ended_before_the_snapshot_counts_as_shown() -> None:
+    """A frozen row of an earlier round may bear the id of a transaction that is still open."""
+    end = XIDS + 1010
+    wrapped = replace(
+        ending_at(end),
+        horizon=XIDS + 1000,
+        probe=replace(PROBE, end=XIDS + 1005, running=frozenset({XIDS + 1002})),
+    )
+    unknown = replace(wrapped, probe=replace(wrapped.probe, running=None))
+
+    assert next_seen(wrapped, None, range(1000, 1010)) == [
+        (XIDS + 1000, XIDS + 1001),
+        (XIDS + 1003, XIDS + 1004),
+    ]
+    assert next_seen(unknown, Since(900, frozenset({XIDS + 1001})), range(1000, 1010)) == [
+        (XIDS + 1001, XIDS + 1001)
+    ]
+
+
 def test_neighbours_are_kept_as_one_range() -> None:
     """A thousand transactions in a row take the room of two numbers."""
-    snapshot = replace(SNAPSHOT, end=3000)
+    snapshot = ending_at(3000)
 
     assert next_seen(snapshot, None, range(1000, 2000)) == [(1000, 1999)]
     assert next_seen(snapshot, None, [1005, 1000, 1001]) == [(1000, 1001), (1005, 1005)]

@@ -1,0 +1,255 @@
+"""What happens to the source over years, or in an accident: nothing is skipped, nothing goes back.
+
+The servers are real, and each batch goes into a bucket in memory.
+"""
+
+import random
+import threading
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from pg8000.native import identifier
+
+from functions.common.database import connection
+from functions.common.errors import DatabaseRefused, DatabaseUnavailable
+from functions.extract.snapshot import LOCK_PAUSES, SESSION_PARAMETERS, snapshot_of
+from local.connection import connect
+from local.postgres import PostgresServer
+from tests.pipeline import ground
+from tests.pipeline.departments import ADD, RENAME, Shop, database_of
+
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """Run a server that the tests of this module stop, crash and restore."""
+    with ground.own_server() as server:
+        yield server
+
+
+@pytest.fixture
+def shop(server: PostgresServer) -> Shop:
+    """A shop with two departments, extracted once."""
+    shop = Shop(ground.shop_on(server, f"shop {next(NUMBERS)}", scale=0))
+    shop.sql(ADD.format(1, "Sales"), ADD.format(2, "Tech"))
+    assert shop.departments() == {1: "Sales", 2: "Tech"}
+    assert shop.departments() is None
+    return shop
+
+
+def test_a_database_made_again_from_a_template_is_read_again(shop: Shop) -> None:
+    """The copy has what was written to the template, whose rows are older than the last batch."""
+    name, server_url = identifier(shop.source.database), shop.source.superuser_url.rpartition("/")
+    template = f"template {shop.source.database}"
+    postgres = f"{server_url[0]}/postgres"
+    ground.run_sql(postgres, f'CREATE DATABASE "{template}" TEMPLATE {name}')
+    ground.run_sql(f"{server_url[0]}/{template.replace(' ', '%20')}", RENAME.format(1, "Changed"))
+    shop.sql(RENAME.format(2, "Lost"))
+    assert shop.departments() == {2: "Lost"}
+    ground.run_sql(
+        postgres,
+        f"DROP DATABASE {name} WITH (FORCE)",
+        f'CREATE DATABASE {name} TEMPLATE "{template}"',
+        f"GRANT CONNECT ON DATABASE {name} TO totesys_reader",
+    )
+
+    assert shop.departments() == {1: "Changed", 2: "Tech"}
+    assert shop.departments() is None
+
+
+def test_a_restored_volume_that_has_moved_on_is_read_again(
+    server: PostgresServer, shop: Shop
+) -> None:
+    """The restored server has used the ids again, also beyond the last batch's position."""
+    with ground.volume_snapshot(server) as snapshot:
+        shop.sql(RENAME.format(2, "Lost"))
+        assert shop.departments() == {1: "Sales", 2: "Lost"}
+        ground.restore(server, snapshot)
+    shop.sql(*[RENAME.format(1, f"Again {n}") for n in range(40)])
+
+    assert shop.departments() == {1: "Again 39", 2: "Tech"}
+    assert shop.departments() is None
+
+
+def test_commits_lost_in_a_crash_are_read_again(server: PostgresServer, shop: Shop) -> None:
+    """An id that a lost transaction had belongs to another one now, on a server never restarted."""
+    ground.let_commits_be_lost(server)
+    shop.departments()
+    shop.sql("CHECKPOINT", "SET synchronous_commit = off", RENAME.format(2, "Lost"))
+    assert shop.departments() == {2: "Lost"}
+    ground.crash(server)
+    assert shop.sql("SELECT department_name FROM department WHERE department_id = 2") == [["Tech"]]
+    shop.sql(RENAME.format(1, "Kept"))
+
+    assert shop.departments() == {1: "Kept", 2: "Tech"}
+    assert shop.departments() is None
+
+
+def test_a_restart_costs_one_whole_read(server: PostgresServer, shop: Shop) -> None:
+    """Afterwards, a quiet source writes nothing and a change is one row, as before."""
+    ground.restart(server)
+
+    assert shop.departments() == {1: "Sales", 2: "Tech"}
+    assert shop.departments() is None
+    shop.sql(RENAME.format(1, "Changed"))
+    assert shop.departments() == {1: "Changed"}
+
+
+def test_an_emptied_bucket_is_filled_again(shop: Shop) -> None:
+    """A function that is still warm begins a new log with all rows, and goes on from there."""
+    shop.bucket.empty()
+
+    assert shop.departments() == {1: "Sales", 2: "Tech"}
+    assert shop.log.newest() == 1
+    assert shop.departments() is None
+
+
+def test_truncated_and_filled_again_is_a_change_of_its_rows(shop: Shop) -> None:
+    """A dump that is restored into an emptied table arrives, and what it lacks is deleted."""
+    shop.sql("TRUNCATE department CASCADE", ADD.format(1, "Sales"), ADD.format(3, "New"))
+
+    captured = shop.extract()
+
+    assert captured.manifest is not None
+    table = captured.manifest.tables["department"]
+    assert (table.changed, table.deleted) == (2, 1)
+
+
+def test_a_lagging_replica_takes_nothing_back(server: PostgresServer, shop: Shop) -> None:
+    """Behind an address with several replicas, an older state is never shown after a newer one."""
+    with ground.standby_of(server) as standby:
+        reader = standby.url(
+            "totesys_reader", standby.password("totesys_reader"), shop.source.database
+        )
+        assert shop.departments(reader) == {1: "Sales", 2: "Tech"}
+        ground.pause_replay(standby)
+        shop.sql(RENAME.format(1, "Changed"), ADD.format(3, "New"))
+        assert shop.departments() == {1: "Changed", 3: "New"}
+
+        behind = shop.extract(reader)
+        assert behind.manifest is None
+        assert behind.postponed == "the replica that answers has not caught up with batch 3 yet"
+
+        ground.resume_replay(standby)
+        ground.wait_for_replay(server, standby)
+        assert shop.departments(reader) is None
+        shop.sql(RENAME.format(2, "Later"))
+        ground.wait_for_replay(server, standby)
+        assert shop.departments(reader) == {2: "Later"}
+        assert shop.departments() is None
+
+        ground.promote(standby)
+        ground.run_sql(standby.superuser_url(shop.source.database), RENAME.format(3, "Promoted"))
+        assert shop.departments(reader) == {1: "Changed", 2: "Later", 3: "Promoted"}
+
+
+def test_extract_is_never_the_reason_for_a_deadlock(shop: Shop) -> None:
+    """A session that alters tables one after the other, in any order, is never chosen to die."""
+    extracting, failures = threading.Event(), []
+
+    def extract_again_and_again() -> None:
+        while not extracting.is_set():
+            try:
+                shop.extract()
+            except DatabaseUnavailable as error:
+                failures.append(str(error))
+
+    threads = [threading.Thread(target=extract_again_and_again)]
+    shop.sql(f'ALTER DATABASE "{shop.source.database}" SET deadlock_timeout = "50ms"')
+    for thread in threads:
+        thread.start()
+    try:
+        tables = ["department", "staff", "payment", "address", "design"]
+        chance = random.Random(1)
+        with connect(shop.source.superuser_url) as migration:
+            for _ in range(20):
+                chance.shuffle(tables)
+                migration.run("BEGIN")
+                for table in tables:
+                    migration.run(f"ALTER TABLE {table} ALTER last_updated SET STATISTICS 100")
+                    migration.run("SELECT pg_sleep(0.02)")
+                migration.run("COMMIT")
+    finally:
+        extracting.set()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+
+
+def test_a_table_that_stays_locked_is_named(shop: Shop) -> None:
+    """The run ends with what is in its way, and the next one has everything."""
+    pauses: list[float] = []
+    with connect(shop.source.superuser_url) as migration:
+        migration.run("BEGIN")
+        migration.run("ALTER TABLE staff ADD COLUMN nickname text")
+        with (
+            connection(database_of(shop.source.reader_url), **SESSION_PARAMETERS) as opened,
+            pytest.raises(DatabaseUnavailable) as failure,
+            snapshot_of(opened, pauses.append),
+        ):
+            pass
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        assert migration.run(waiting) == [[0]]
+        migration.run("COMMIT")
+
+    assert pauses == [0.0, *LOCK_PAUSES]
+    assert str(failure.value) == (
+        "source: table staff is locked by another session, as by ALTER TABLE: the next run tries "
+        "again"
+    )
+
+
+def test_of_two_extracts_one_reads(shop: Shop) -> None:
+    """Runs that overlap on a slow source do not read it twice; the one that waits says so."""
+    shop.sql(RENAME.format(1, "Changed"))
+    with (
+        connection(database_of(shop.source.reader_url), **SESSION_PARAMETERS) as first,
+        snapshot_of(first),
+    ):
+        first.run("SELECT pg_advisory_xact_lock(hashtext('totesys-etl extract'), hashtext('lake'))")
+        second = shop.extract()
+    assert (second.manifest, second.postponed) == (None, "another extract is at work")
+    assert shop.departments() == {1: "Changed"}
+
+
+def test_a_stranger_who_holds_the_lock_of_extracts_stops_none(shop: Shop) -> None:
+    """Whoever may connect may take any advisory lock; only our own sessions count."""
+    shop.sql(RENAME.format(1, "Changed"))
+    with connect(shop.source.writer_url) as stranger:
+        stranger.run("SELECT pg_advisory_lock(hashtext('totesys-etl extract'), hashtext('lake'))")
+        assert shop.departments() == {1: "Changed"}
+
+
+def test_settings_of_the_role_do_not_stop_extract(shop: Shop) -> None:
+    """Time limits and transaction modes that suit its people do not apply to the pipeline."""
+    settings = {
+        "statement_timeout": "'1ms'",
+        "idle_in_transaction_session_timeout": "'1ms'",
+        "lock_timeout": "'1h'",
+        "default_transaction_isolation": "'serializable'",
+        "default_transaction_deferrable": "on",
+        "search_path": "nowhere",
+        "row_security": "on",
+    }
+    database = identifier(shop.source.database)
+    shop.sql(
+        *(
+            f"ALTER ROLE totesys_reader IN DATABASE {database} SET {name} = {value}"
+            for name, value in settings.items()
+        ),
+        RENAME.format(1, "Changed"),
+    )
+
+    assert shop.departments() == {1: "Changed"}
+
+
+def test_a_pooler_that_drops_our_settings_is_refused(shop: Shop) -> None:
+    """Dates and policies would be read wrong silently: the message says what to do."""
+    with (
+        connection(database_of(shop.source.reader_url)) as opened,
+        pytest.raises(DatabaseRefused, match="in a connection pooler: give the address of the"),
+        snapshot_of(opened),
+    ):
+        pass
