@@ -183,7 +183,9 @@ def test_settings_come_from_a_file_too(
     command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What stands in .env counts, unless the environment says otherwise."""
-    (tmp_path / ".env").write_text("STAGE=from-the-file\nPROJECT=from-the-file\n")
+    settings = tmp_path / ".env"
+    settings.touch(0o600)
+    settings.write_text("STAGE=from-the-file\nPROJECT=from-the-file\n")
     os.environ["STAGE"] = "dev"
     running(monkeypatch, Run())
 
