@@ -113,7 +113,7 @@ def load_dotenv(
     except (OSError, UnicodeDecodeError):
         values = None
     # Raised here: an error that is raised above would keep a piece of the file.
-    if values is None or any("\0" in (value or "") for value in values.values()):
+    if values is None or any("=" in name or "\0" in f"{name}{values[name]}" for name in values):
         raise SettingsError([f"{path} cannot be read: make it a text file in UTF-8 that is yours"])
     for name, value in values.items():
         if value is not None:

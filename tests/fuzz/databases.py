@@ -132,7 +132,7 @@ def dotenv_files(body: bytes) -> None:
             load_dotenv(path, found, lambda _: None)
         except SettingsError as error:
             assert SECRET not in _shown(error)
-    assert all("\0" not in name + value for name, value in found.items())
+    assert all("\0" not in name + value and "=" not in name for name, value in found.items())
 
 
 def dotenv_values(value: str) -> None:

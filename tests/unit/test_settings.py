@@ -395,7 +395,9 @@ def test_a_file_that_others_may_read_is_named(tmp_path: Path, mode: int, warned:
     assert environment == {"STAGE": "file"}
 
 
-@pytest.mark.parametrize("body", [b"ONE=s3cret\xff", b"ONE=s3cret\0x"])
+@pytest.mark.parametrize(
+    "body", [b"ONE=s3cret\xff", b"ONE=s3cret\0x", b"\0A=s3cret", b"'A=B'=s3cret"]
+)
 def test_a_file_that_is_not_text_is_one_clear_line(tmp_path: Path, body: bytes) -> None:
     """A damaged .env is named, without a piece of what is in it."""
     (tmp_path / ".env").write_bytes(body)
