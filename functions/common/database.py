@@ -25,6 +25,7 @@ from functions.common.errors import (
     SettingsError,
 )
 from functions.common.login import GuardedConnection
+from functions.common.sqlstate import condition, may_quote, without_values
 from functions.common.storage import error_code
 
 if TYPE_CHECKING:
@@ -213,7 +214,10 @@ def translated_errors(database: Database) -> Iterator[None]:
     try:
         yield
     except pg8000.native.DatabaseError as error:
-        raise _from_server(database, error.args[0]) from error
+        fields = dict(error.args[0])
+        if may_quote(fields):
+            error.args = (without_values(fields),)  # it is in the trace of ours
+        raise _from_server(database, fields) from error
     except ssl.SSLCertVerificationError as error:
         raise DatabaseRefused(
             f"{database}: its certificate is not trusted ({error.verify_message}): "
@@ -240,7 +244,8 @@ def _next_step(database: Database) -> str:
 
 def _from_server(database: Database, fields: dict[str, str]) -> PipelineError:
     """Return our error for the server's; codes are those of appendix A of PostgreSQL's manual."""
-    code, message = fields.get("C", ""), fields.get("M", "")
+    code = fields.get("C", "")
+    message = condition(code) if may_quote(fields) else fields.get("M", "")
     match code[:2], code:
         case ("28", _):
             return DatabaseRefused(f"{database}: {message}: check user and password of the URL")
@@ -248,7 +253,13 @@ def _from_server(database: Database, fields: dict[str, str]) -> PipelineError:
             return DatabaseRefused(f"{database}: {message}: check the database name of the URL")
         case (_, "42501"):
             return DatabaseRefused(f"{database}: {message}: ask for the right to be granted")
+        case (_, "08P01") if "startup parameter" in message:
+            return DatabaseRefused(
+                f"{database}: {message}: a pooler refuses the session's settings: connect to the "
+                "server itself"
+            )
         case ("08" | "53" | "57" | "40", _) | (_, "55P03"):
             return DatabaseUnavailable(f"{database}: {message}")
-    where = ".".join(fields[part] for part in ("s", "t", "c", "n") if part in fields)
+    names = () if fields.get("R") == "exec_stmt_raise" else ("s", "t", "c", "n")
+    where = ".".join(fields[part] for part in names if part in fields)
     return DatabaseFailed(f"{database}: {message} [{code}]" + (f" at {where}" if where else ""))
