@@ -26,6 +26,7 @@ def alarms(names: Names) -> tuple[Alarm, ...]:
         *(_silence(use, metric, names) for use, metric in SIGNS_OF_LIFE.items()),
         _failed_events(names),
         _quarantine(names),
+        _refused(names),
         _drift(names),
         _schema_changes(names),
         _freshness(names),
@@ -88,6 +89,20 @@ def _quarantine(names: Names) -> Alarm:
         namespace=names.prefix,
         metric="RowsQuarantined",
         dimension=("service", "transform"),
+        statistic="Sum",
+    )
+
+
+def _refused(names: Names) -> Alarm:
+    return Alarm(
+        name=names.alarm("rows-refused"),
+        arn=names.alarm_arn("rows-refused"),
+        description="The warehouse refused a row; the others are loaded. "
+        f"{STATUS} names table and reason. Correct the row in the source or the definition of the "
+        "warehouse's table: the row then comes through by itself.",
+        namespace=names.prefix,
+        metric="RowsRefused",
+        dimension=("service", "load"),
         statistic="Sum",
     )
 

@@ -5,7 +5,6 @@ Nothing here writes, and nothing lists a whole log: that may be a hundred thousa
 
 import json
 import re
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from deployer.errors import PipelineFailed
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PAGE = 1000  # the most keys that S3 lists in one call
+MARKERS_BACK = 20  # how far a marker is looked for
 
 
 class BatchLog:
@@ -79,12 +79,20 @@ class BatchLog:
 
 
 def newest_marker(s3: "S3Client", bucket: str) -> dict[str, Any] | None:
-    """Return the newest marker of a loaded batch, of the warehouse that was loaded last.
+    """Return the marker of the batch that was loaded last, into whichever warehouse."""
+    return BatchLog(s3, bucket, "loaded/").newest_document()
 
-    The first warehouse has its markers under `loaded/`, every further one in a folder beneath.
+
+def marker_of(s3: "S3Client", bucket: str, batch: int) -> dict[str, Any] | None:
+    """Return the newest marker of a batch that was loaded of late, None if there is none.
+
+    Markers are numbered in the order in which they were written: a batch that was loaded again has
+    more than one.
     """
-    answer = s3.list_objects_v2(Bucket=bucket, Prefix="loaded/warehouse-", Delimiter="/")
-    further = [folder["Prefix"] for folder in answer.get("CommonPrefixes", [])]
-    logs = [BatchLog(s3, bucket, prefix) for prefix in ("loaded/", *further)]
-    markers = [marker for log in logs if (marker := log.newest_document())]
-    return max(markers, key=itemgetter("written_at"), default=None)
+    log = BatchLog(s3, bucket, "loaded/")
+    newest = log.newest()
+    for number in range(newest, max(0, newest - MARKERS_BACK), -1):
+        marker = log.read(number)
+        if marker["batch"] == batch:
+            return marker
+    return None

@@ -61,6 +61,7 @@ def dashboard_body(names: Names) -> Body:
     rows = [_count("RowsExtracted", "extract", names), _count("RowsLoaded", "load", names)]
     trouble = [
         _count("RowsQuarantined", "transform", names),
+        _count("RowsRefused", "load", names),
         _count("TablesStopped", "extract", names, "Maximum"),
         _count("SchemaChanges", "extract", names),
         _count("TablesApart", "reconcile", names, "Maximum"),
@@ -69,7 +70,9 @@ def dashboard_body(names: Names) -> Body:
     graphs = [
         freshness,
         _graph("Rows that changed, and rows loaded", names, rows),
-        _graph("Rows quarantined, and tables left out, changed or apart", names, trouble),
+        _graph(
+            "Rows quarantined or refused, and tables left out, changed or apart", names, trouble
+        ),
         _graph("Failed events in the queue", names, [[*queue, {"stat": "Maximum"}]]),
         _graph("Errors", names, _lambda("Errors", names, "Sum")),
         _graph("Throttles", names, _lambda("Throttles", names, "Sum")),

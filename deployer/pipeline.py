@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from deployer.account import Account
+from deployer.batchlog import marker_of
 from deployer.errors import PipelineFailed, explaining
 from deployer.names import BucketUse, FunctionUse, Names
 from deployer.waiting import Waited
@@ -32,8 +33,9 @@ class Run:
 
     `batch` is the newest batch, None when there was nothing new. `rows` are rows that changed, by
     source table; `loaded` rows inserted or updated, by star table; `quarantined` rows that could
-    not be remodelled, by source table; `stopped` says which source tables could not be read, and
-    why; `seconds` are wall-clock seconds by stage.
+    not be remodelled, by source table, and those that the warehouse refused, by star table;
+    `stopped` says which source tables could not be read, and why; `seconds` are wall-clock seconds
+    by stage.
     """
 
     batch: int | None = None
@@ -112,11 +114,12 @@ class Pipeline:
         run.stopped = extracted["stopped"]
         for answer in loaded:
             _add(run.loaded, answer["rows"])
+            _add(run.quarantined, answer.get("refused", {}))
         batches = {batch for answer in loaded for batch in answer["batches"]}
         new = extracted["batch"]
         if new is not None and new not in batches:
             batches.add(new)  # a scheduled loader was faster
-            _add(run.loaded, self._counts("processed", "loaded", new, "rows", CHANGED))
+            _add(run.loaded, self._loaded(new))
         run.batch = max(batches, default=None)
         for batch in sorted(batches):
             _add(run.rows, self._counts("ingestion", "batches", batch, "tables", ("changed",)))
@@ -192,10 +195,7 @@ class Pipeline:
     def _counts(
         self, use: BucketUse, log: str, batch: int, part: str, counts: Sequence[str]
     ) -> dict[str, int]:
-        """Return the sum of some counts of a batch's manifest, by table; none without manifest.
-
-        There is none in `loaded` when the warehouse has changed: its markers are beneath.
-        """
+        """Return the sum of some counts of a batch's manifest, by table; none without manifest."""
         s3, bucket = self.account.clients.s3, self.names.bucket(use)
         with explaining(f"bucket {bucket}"):
             try:
@@ -203,9 +203,19 @@ class Pipeline:
             except s3.exceptions.NoSuchKey:
                 return {}
             manifest = json.loads(found["Body"].read())
-        return {
-            name: sum(table[count] for count in counts) for name, table in manifest[part].items()
-        }
+        return _sums(manifest[part], counts)
+
+    def _loaded(self, batch: int) -> dict[str, int]:
+        """Return the rows that a batch changed, by star table."""
+        s3, bucket = self.account.clients.s3, self.names.bucket("processed")
+        with explaining(f"bucket {bucket}"):
+            marker = marker_of(s3, bucket, batch)
+        return _sums(marker["rows"], CHANGED) if marker else {}
+
+
+def _sums(tables: Mapping[str, Mapping[str, int]], counts: Sequence[str]) -> dict[str, int]:
+    """Return, by table, the sum of some counts."""
+    return {name: sum(table[count] for count in counts) for name, table in tables.items()}
 
 
 def _has_more(use: FunctionUse, answer: Answer) -> bool:

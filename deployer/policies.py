@@ -147,7 +147,7 @@ def _load(names: Names) -> list[Policy]:
     return [
         _read_secret("warehouse", names),
         _allow("s3:GetObject", f"{names.bucket_arn('processed')}/*"),
-        _objects("s3:PutObject", "processed", ("loaded",), names),
+        _objects("s3:PutObject", "processed", ("loaded", "refused"), names),
         _list("processed", ("batches", "loaded"), names),
     ]
 

@@ -47,7 +47,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """Open rows of one source table, and how many there are for each of the first reasons."""
+    """Open rows of a source table, or of a star table if the warehouse refuses them, by reason.
+
+    `reasons` has the most frequent ones.
+    """
 
     rows: int
     reasons: Mapping[str, int]
@@ -71,8 +74,9 @@ class SourceTable:
 class Status:
     """A deployment; what is not there is None or left out.
 
-    `functions` and `batches` are by function, `quarantine`, `stopped` (why a table is left out) and
-    `schemas` (the registry) by source table, `alarms` the state of those that are not OK.
+    `functions` and `batches` are by function, `quarantine` by source table or, for rows that the
+    warehouse refuses, star table, `stopped` (why a table is left out) and `schemas` (the registry)
+    by source table, `alarms` the state of those that are not OK.
     `source_to_warehouse` are the seconds that the newest loaded batch took, `snapshot_age` those
     since its snapshot. `unconfirmed` are e-mail addresses that get nothing until they confirm.
     """
@@ -118,7 +122,10 @@ def read_status(account: Account, names: Names, now: datetime) -> Status:
             },
             source_to_warehouse=marker["age_seconds"] if marker else None,
             snapshot_age=_seconds_since(marker["source"]["snapshot_at"], now) if marker else None,
-            quarantine=_quarantine(account, names.bucket("processed"), processed),
+            quarantine={
+                **_quarantine(account, names.bucket("processed"), processed),
+                **_refused(marker),
+            },
             stopped={
                 name: table.error
                 for name, table in schemas.items()
@@ -195,6 +202,18 @@ def _quarantine(
         for table, entry in entries.items()
         if entry["rows"]
     }
+
+
+def _refused(marker: Document | None) -> dict[str, Quarantined]:
+    """Return what the warehouse refuses, by star table."""
+    tables = marker.get("refused", {}) if marker else {}
+    held = {}
+    for name, objects in tables.items():
+        reasons: Counter[str] = Counter()
+        for each in objects:
+            reasons.update(each["reasons"])
+        held[name] = Quarantined(reasons.total(), dict(reasons.most_common(REASONS)))
+    return held
 
 
 def _reasons(account: Account, bucket: str, key: str) -> dict[str, int]:

@@ -16,7 +16,7 @@ from deployer.terminal import table
 from functions.common.manifests import LoadedMarker
 from functions.common.storage import Bucket
 from functions.load.deletions import TABLE
-from functions.load.markers import marker_log
+from functions.load.markers import MarkerLog
 from functions.load.star import Star, inspect_star
 from functions.load.views import CURRENT
 from local.business_day import trade
@@ -146,7 +146,7 @@ def _star_row(
 def _newest_changes(processed: Bucket, star: Star) -> dict[str, LoadedMarker]:
     """Return, by star table, the newest marker that tells of a change."""
     newest: dict[str, LoadedMarker] = {}
-    for marker in _markers(processed, star):
+    for marker in _markers(processed):
         for name, changed in marker.rows.items():
             if changed.inserted or changed.updated:
                 newest.setdefault(name, marker)
@@ -155,9 +155,9 @@ def _newest_changes(processed: Bucket, star: Star) -> dict[str, LoadedMarker]:
     return newest
 
 
-def _markers(processed: Bucket, star: Star) -> Iterator[LoadedMarker]:
-    """Yield what was loaded into this warehouse of late, the newest first."""
-    log = marker_log(processed, star.identity)
+def _markers(processed: Bucket) -> Iterator[LoadedMarker]:
+    """Yield what was loaded of late, the newest first."""
+    log = MarkerLog(processed)
     newest = log.newest()
-    for batch in range(newest, max(0, newest - BATCHES_BACK), -1):
-        yield log.read(batch)
+    for number in range(newest, max(0, newest - BATCHES_BACK), -1):
+        yield log.read(number)

@@ -61,6 +61,10 @@ class BatchLog(Generic[Manifest]):
         """Return the key of a batch's manifest."""
         return f"{self.prefix}{batch:010d}.json"
 
+    def number(self, manifest: Manifest) -> int:
+        """Return the number under which a manifest is in the log."""
+        return manifest.batch
+
     def newest(self) -> int:
         """Return the last number of the log, which has no gaps; 0 when it is empty.
 
@@ -139,8 +143,8 @@ class BatchLog(Generic[Manifest]):
             raise LogCorrupted(
                 f"{where} is not a manifest: {error}. Restore its first version, which S3 keeps"
             ) from error
-        if manifest.batch != batch:
-            raise LogCorrupted(f"{where} says that it is batch {manifest.batch}")
+        if self.number(manifest) != batch:
+            raise LogCorrupted(f"{where} says that it is batch {self.number(manifest)}")
         if self._tables is not None:
             _require_tables(where, getattr(manifest, "tables", {}), self._tables)
         return manifest
@@ -152,9 +156,10 @@ class BatchLog(Generic[Manifest]):
         run id, so a repeated request cannot lose its own batch.
         """
         body = msgspec.json.encode(manifest)
-        if self.bucket.put_new(self.key(manifest.batch), body):
+        number = self.number(manifest)
+        if self.bucket.put_new(self.key(number), body):
             return True
-        return self.read(manifest.batch).run == manifest.run
+        return self.read(number).run == manifest.run
 
 
 def _require_tables(where: str, found: Collection[str], wanted: Collection[str]) -> None:

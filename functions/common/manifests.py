@@ -181,37 +181,82 @@ class ProcessedManifest(Struct, frozen=True):
             _require_under(f"quarantine/{name}/", [entry.file])
 
 
-class Warehouse(Struct, frozen=True):
-    """The warehouse that a batch was loaded into; another one has not seen the batch.
+class TableFile(Struct, frozen=True):
+    """A star table as the server knows it: a table that was dropped and created has another `oid`.
 
-    `tables` is a digest of the star tables' object ids: tables that were dropped and made again
-    are empty, whatever their names.
+    `file` changes when the table is truncated or rewritten; None for a partitioned table.
+    """
+
+    oid: int
+    file: int | None
+
+
+class Warehouse(Struct, frozen=True):
+    """The warehouse that a batch was loaded into, and the instance of the server that ran it.
+
+    While all of it stays the same, the warehouse keeps what was committed.
     """
 
     system_identifier: str
     database: str
+    database_oid: int
     schema: str
-    tables: str
+    started_at: Moment
+    tables: dict[str, TableFile]
+
+
+class Evidence(Struct, frozen=True):
+    """The newest record of a fact table: a table that has it has everything up to it.
+
+    `columns` are those that the digest covers, by our names.
+    """
+
+    record: int
+    columns: list[str]
+    sha256: Sha256
 
 
 class Loaded(Struct, frozen=True):
-    """How a batch changed one star table."""
+    """How a batch changed one star table; `refused` are rows that the warehouse did not accept."""
 
     staged: Count
     inserted: Count
     updated: Count
+    refused: Count = 0
+
+
+class RefusedRows(Struct, frozen=True):
+    """Rows of one star table that the warehouse refused, in one object, counted by reason."""
+
+    file: DataFile
+    reasons: dict[str, Count]
 
 
 class LoadedMarker(Struct, frozen=True):
-    """Proof that a batch is in the warehouse. `age_seconds` is from source snapshot to commit."""
+    """Proof that a batch is in a warehouse, and the state that the warehouse was left in.
 
+    `number` is the marker's own in the log of markers: a batch that is applied again, to a restored
+    or another warehouse, has another marker. `has` says by star table up to which batch the table
+    holds everything, `evidence` by fact table how to recognise that. Since the marker `since` no
+    fact table has lost a record. `refused` are all rows, by star table, that the warehouse does not
+    accept at present; they were tried at `tried_at`, against the definitions of tables that have
+    the digest `definitions`. `age_seconds` is from source snapshot to commit.
+    """
+
+    number: BatchNumber
     batch: BatchNumber
     written_at: Moment
     run: str
     source: Source
     warehouse: Warehouse
+    since: BatchNumber
+    has: dict[str, Count]
+    evidence: dict[str, Evidence]
     rows: dict[str, Loaded]
     age_seconds: float
+    refused: dict[str, list[RefusedRows]]
+    tried_at: Moment | None
+    definitions: str
 
 
 def _require_own_files(tables: Mapping[str, TableCapture] | Mapping[str, StarTable]) -> None:

@@ -52,15 +52,20 @@ def insert_fact(
     stage: Stage,
     parts: Iterable[pa.Table],
     calendar: Calendar,
-) -> Loaded:
-    """Add the rows that differ from the newest record of their business id, or have none."""
+) -> tuple[Loaded, list[str]]:
+    """Add the rows that differ from the newest record of their business id, or have none.
+
+    Returns the rows by what became of them, and the columns that they have.
+    """
     table, key, extent = stage.table, (DIMENSIONS | FACTS)[stage.table.name], None
+    columns: list[str] = []
     rows = new = 0
     # There is no index on the business id, and no statistics that can be relied on: a nested loop
     # over the history is never right, and at times what the planner would guess.
     connection.run("SET LOCAL enable_nestloop = off")
     for part in parts:
         calendar.cover(part)
+        columns = part.column_names
         if rows and extent is None:
             extent = Extent(connection, table, key)
         found = sort_out(connection, table, key, part, extent)
@@ -70,7 +75,7 @@ def insert_fact(
         rows, new = rows + part.num_rows, new + found.new.num_rows
     changed = _insert_changed(connection, stage) if stage.rows else 0
     connection.run("SET LOCAL enable_nestloop = on")
-    return Loaded(rows, new + changed, 0)
+    return Loaded(rows, new + changed, 0), columns
 
 
 def _append(connection: pg8000.native.Connection, table: StarTable, rows: pa.Table) -> None:
@@ -84,14 +89,8 @@ def _append(connection: pg8000.native.Connection, table: StarTable, rows: pa.Tab
 
 def _insert_changed(connection: pg8000.native.Connection, stage: Stage) -> int:
     """Add the staged rows that differ from the newest record of their business id."""
-    source, target = identifier(stage.name), stage.table.target
-    key, record_id = identifier(stage.key), identifier(str(stage.table.record_id))
     connection.run(
-        f"INSERT INTO {target} ({stage.list_of()})"
-        f" SELECT {stage.list_of('s')} FROM {source} AS s"
-        f" LEFT JOIN (SELECT DISTINCT ON (f.{key}) {stage.list_of('f')}"
-        f" FROM {target} AS f JOIN {source} AS k ON k.{key} = f.{key}"
-        f" ORDER BY f.{key}, f.{record_id} DESC) AS newest ON newest.{key} = s.{key}"
-        f" WHERE newest.{key} IS NULL OR {stage.differs('newest', 's')}"
+        f"INSERT INTO {stage.table.target} ({stage.list_of()})"
+        f" SELECT {stage.list_of('s')} {stage.changed()}"
     )
     return int(connection.row_count)

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pg8000.native import identifier
 
+from functions.load.careful import insert_each
 from functions.load.star import CALENDAR, Star
 
 # The attributes of a day, as SQL over a timestamp `moment`. Without TM, to_char speaks English
@@ -26,10 +27,14 @@ _DAY = {
 class Calendar:
     """The days of a warehouse, during one transaction. `added` counts those that were missing."""
 
-    def __init__(self, connection: pg8000.native.Connection, star: Star) -> None:
+    def __init__(
+        self, connection: pg8000.native.Connection, star: Star, *, careful: bool = False
+    ) -> None:
+        """`careful` leaves out days that the warehouse refuses."""
         self.table = star.tables[CALENDAR]
         self.added = 0
         self._connection = connection
+        self._careful = careful
         self._covered: tuple[date, date] | None = None
 
     def cover(self, rows: pa.Table) -> None:
@@ -49,15 +54,23 @@ class Calendar:
     def _extend(self, first: date, last: date) -> None:
         target = self.table.target
         day = f"{target}.{identifier(self.table.column('date_id'))}"
-        columns = ", ".join(identifier(self.table.column(name)) for name in _DAY)
-        self._connection.run(
-            f"INSERT INTO {target} ({columns}) SELECT {', '.join(_DAY.values())}"
-            f" FROM (SELECT least(min({day}), :first::date) AS first,"
-            f" greatest(max({day}), :last::date) AS last FROM {target}) AS span,"
+        names = [identifier(self.table.column(name)) for name in _DAY]
+        columns = ", ".join(names)
+        values = ", ".join(
+            f"{sql} AS {name}" for sql, name in zip(_DAY.values(), names, strict=True)
+        )
+        days = (
+            f"SELECT {values}"
+            f" FROM (SELECT least(min({day}), '{first.isoformat()}'::date) AS first,"
+            f" greatest(max({day}), '{last.isoformat()}'::date) AS last FROM {target}) AS span,"
             " generate_series(span.first::timestamp, span.last::timestamp, interval '1 day')"
             " AS series(moment)"
-            f" WHERE NOT EXISTS (SELECT FROM {target} WHERE {day} = series.moment::date)",
-            first=first,
-            last=last,
+            f" WHERE NOT EXISTS (SELECT FROM {target} WHERE {day} = series.moment::date)"
         )
-        self.added += int(self._connection.row_count)
+        insert = f"INSERT INTO {target} ({columns})"
+        if self._careful:
+            accepted = ", ".join(f"_this.{name}" for name in names)
+            self.added += insert_each(self._connection, days, f"{insert} VALUES ({accepted})")
+        else:
+            self._connection.run(f"{insert} {days}")
+            self.added += int(self._connection.row_count)

@@ -1,25 +1,30 @@
-"""The log of batches that are in a warehouse: one marker a batch, under `loaded/`.
+"""The log of markers, under `loaded/`: what was applied, to which warehouse, and what that has now.
 
-The first warehouse that a lake is loaded into has its markers right there. Another one, or the
-same with its tables made anew, has not seen those batches, and gets a log of its own beneath.
+Markers are numbered in the order in which they were written, whichever warehouse they speak of. The
+newest one is the state of the load; the older ones are asked when a warehouse was restored, moved
+or exchanged.
 """
 
-import hashlib
-
-import msgspec
-
 from functions.common.batchlog import BatchLog
-from functions.common.manifests import LoadedMarker, Warehouse
+from functions.common.manifests import LoadedMarker
 from functions.common.storage import Bucket
 
 PREFIX = "loaded/"
 
 
-def marker_log(bucket: Bucket, warehouse: Warehouse) -> BatchLog[LoadedMarker]:
-    """Return the log of the batches that are in this warehouse."""
-    log = BatchLog(bucket, PREFIX, LoadedMarker)
-    if log.newest() == 0 or log.read(1).warehouse == warehouse:
-        return log
-    digest = hashlib.sha256(msgspec.json.encode(warehouse)).hexdigest()[:16]
-    # After the digits, so that looking for the newest number under PREFIX never comes across it.
-    return BatchLog(bucket, f"{PREFIX}warehouse-{digest}/", LoadedMarker)
+class MarkerLog(BatchLog[LoadedMarker]):
+    """The markers of a lake; each is read once."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        super().__init__(bucket, PREFIX, LoadedMarker)
+        self._read: dict[int, LoadedMarker] = {}
+
+    def number(self, manifest: LoadedMarker) -> int:
+        """Return the number under which a marker is in the log."""
+        return manifest.number
+
+    def read(self, batch: int) -> LoadedMarker:
+        """Return a marker by its number; raise LogCorrupted when it is missing or malformed."""
+        if batch not in self._read:
+            self._read[batch] = super().read(batch)
+        return self._read[batch]

@@ -32,19 +32,35 @@ class Stage:
         """Copy the rows in; without any, nothing is created."""
         before = self.rows
         for batch in batches:
-            if not self.columns:
-                self._create(connection, batch.schema)
+            self.open(connection, batch.schema)
             copy_in(connection, identifier(self.name), self.columns, [batch])
             self.rows += batch.num_rows
         if self.rows > before:
             # The stage is ours, and the only table of the plan that we may tell the planner about.
             connection.run(f"ANALYZE {identifier(self.name)}")
 
-    def _create(self, connection: pg8000.native.Connection, schema: pa.Schema) -> None:
+    def open(
+        self, connection: pg8000.native.Connection, schema: pa.Schema, extra: str = ""
+    ) -> None:
+        """Create the temporary table unless it is there; `extra` is SQL of a further column."""
+        if self.columns:
+            return
         self.columns = [self.table.column(field.name) for field in schema]
         connection.run(
             f"CREATE TEMPORARY TABLE {identifier(self.name)} ON COMMIT DROP AS"
-            f" SELECT {self.list_of()} FROM {self.table.target} WITH NO DATA"
+            f" SELECT {self.list_of()}{extra} FROM {self.table.target} WITH NO DATA"
+        )
+
+    def changed(self) -> str:
+        """Return SQL from FROM on: the rows `s` that differ from the newest record of their key."""
+        source, target = identifier(self.name), self.table.target
+        key, record_id = identifier(self.key), identifier(str(self.table.record_id))
+        return (
+            f"FROM {source} AS s"
+            f" LEFT JOIN (SELECT DISTINCT ON (f.{key}) {self.list_of('f')}"
+            f" FROM {target} AS f JOIN {source} AS k ON k.{key} = f.{key}"
+            f" ORDER BY f.{key}, f.{record_id} DESC) AS newest ON newest.{key} = s.{key}"
+            f" WHERE (newest.{key} IS NULL OR {self.differs('newest', 's')})"
         )
 
     def list_of(self, alias: str = "", columns: list[str] | None = None) -> str:

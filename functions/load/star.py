@@ -4,7 +4,6 @@ Nothing is changed here: names that differ are followed, and a table or column t
 stops the load with a word on what to ask for.
 """
 
-import hashlib
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ import pg8000.native
 from pg8000.native import identifier
 
 from functions.common.errors import WarehouseMismatch
-from functions.common.manifests import Warehouse
+from functions.common.manifests import TableFile, Warehouse
 
 DIMENSIONS = {
     "dim_counterparty": "counterparty_id",
@@ -77,7 +76,7 @@ class Star:
 def inspect_star(connection: pg8000.native.Connection, schema: str) -> Star:
     """Look at the star tables of a schema; raise WarehouseMismatch for what is missing."""
     there = tables_of(connection, schema)
-    tables, oids = {}, []
+    tables, files = {}, {}
     for name in STAR_TABLES:
         actual = actual_name(name, there)
         if actual is None:
@@ -92,8 +91,8 @@ def inspect_star(connection: pg8000.native.Connection, schema: str) -> Star:
         record_id = _record_id(name, f"{schema}.{actual}", found) if name in FACTS else None
         types = dict(zip(found["columns"], found["types"], strict=True))
         tables[name] = StarTable(name, schema, actual, types, record_id)
-        oids.append(str(found["oid"]))
-    return Star(_identity(connection, schema, oids), tables)
+        files[name] = TableFile(found["oid"], found["file"])
+    return Star(_identity(connection, schema, files), tables)
 
 
 def actual_name(name: str, there: Container[str]) -> str | None:
@@ -104,11 +103,12 @@ def actual_name(name: str, there: Container[str]) -> str | None:
 def tables_of(connection: pg8000.native.Connection, schema: str) -> dict[str, dict[str, Any]]:
     """Return, by name, what there is to know of all tables of a schema.
 
-    Each has its `oid`, its `columns` and their `types`, those of the columns that are `numbered`
-    by the warehouse, and the rights that this role is `refused`.
+    Each has its `oid` and `file`, its `columns` and their `types`, those of the columns that are
+    `numbered` by the warehouse, and the rights that this role is `refused`.
     """
     rows = connection.run(
-        "SELECT c.relname::text, c.oid, array_agg(a.attname::text ORDER BY a.attnum),"
+        "SELECT c.relname::text, c.oid, pg_relation_filenode(c.oid),"
+        " array_agg(a.attname::text ORDER BY a.attnum),"
         " array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum),"
         " array_remove(array_agg(CASE WHEN a.attidentity <> '' OR"
         " pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%' THEN a.attname::text END), NULL),"
@@ -122,7 +122,7 @@ def tables_of(connection: pg8000.native.Connection, schema: str) -> dict[str, di
         " GROUP BY c.relname, c.oid",
         schema=schema,
     )
-    fields = ("oid", "columns", "types", "numbered", "refused")
+    fields = ("oid", "file", "columns", "types", "numbered", "refused")
     return {name: dict(zip(fields, rest, strict=True)) for name, *rest in rows}
 
 
@@ -144,9 +144,11 @@ def _record_id(name: str, actual: str, found: dict[str, Any]) -> str:
     )
 
 
-def _identity(connection: pg8000.native.Connection, schema: str, oids: list[str]) -> Warehouse:
-    [[system_identifier, database]] = connection.run(
-        "SELECT system_identifier::text, current_database()::text FROM pg_control_system()"
+def _identity(
+    connection: pg8000.native.Connection, schema: str, tables: dict[str, TableFile]
+) -> Warehouse:
+    [[system_identifier, database, oid, started_at]] = connection.run(
+        "SELECT system_identifier::text, datname::text, oid, pg_postmaster_start_time()"
+        " FROM pg_control_system(), pg_database WHERE datname = current_database()"
     )
-    digest = hashlib.sha256(" ".join(oids).encode()).hexdigest()[:16]
-    return Warehouse(system_identifier, database, schema, digest)
+    return Warehouse(system_identifier, database, oid, schema, started_at, tables)

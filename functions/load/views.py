@@ -34,7 +34,7 @@ def make_views(connection: pg8000.native.Connection, star: Star, deletions: Dele
     there = _relations(connection, schema)
     [[oid]] = connection.run("SELECT CAST(:name AS regclass)::oid", name=deletions.target)
     # A query names its tables; these are the tables that have the names now.
-    tables = f"{star.identity.tables} {oid}"
+    tables = [*(table.oid for table in star.identity.tables.values()), oid]
     for view, fact in CURRENT.items():
         query = current_state(star, fact, deletions)
         digest = hashlib.sha256(f"{query} {tables}".encode()).hexdigest()[:16]

@@ -24,9 +24,9 @@ from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.extract.plan import plan_tables
 from functions.extract.snapshot import SESSION_PARAMETERS as SOURCE_PARAMETERS
 from functions.extract.snapshot import snapshot_of
-from functions.load.markers import marker_log
 from functions.load.stage import SESSION_PARAMETERS as WAREHOUSE_PARAMETERS
-from functions.load.star import Star, inspect_star
+from functions.load.standing import loaded_batch, newest_marked
+from functions.load.star import inspect_star
 from functions.reconcile.as_of import AsOf, Lake
 from functions.reconcile.compare import Comparison
 from functions.reconcile.notices import notice
@@ -122,19 +122,14 @@ def _compare_all(sides: Sides, seconds: float) -> Found:
         connection(warehouse, seconds, **WAREHOUSE_PARAMETERS) as here,
     ):
         star = inspect_star(here, sides.schema)
-        batch = _newest_loaded(sides.processed, star)
+        batch = loaded_batch(here, sides.processed, star)
         with _snapshot(here):
-            as_of = AsOf(lake, batch, _newest_loaded(sides.processed, star))
+            as_of = AsOf(lake, batch, max(batch, newest_marked(sides.processed)))
             with snapshot_of(there) as snapshot:
                 plans = plan_tables(there, snapshot, as_of.manifest)
                 run = Run(there, here, star, plans, lake, as_of)
                 tables = {mapping.table: compare_table(run, mapping) for mapping in STAR}
     return Found(batch, tables, run.extra)
-
-
-def _newest_loaded(processed: Bucket, star: Star) -> int:
-    """Return the newest batch that is marked as loaded in this warehouse, 0 if there is none."""
-    return marker_log(processed, star.identity).newest()
 
 
 @contextmanager

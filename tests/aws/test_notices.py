@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from msgspec.structs import replace
 
 from functions.common import notices
 from functions.common.manifests import Loaded, LoadedMarker, Source, Warehouse
@@ -16,17 +17,26 @@ from tests.aws.faults import stubbed
 TOPIC_ARN = "arn:aws:sns:eu-west-2:123456789012:totesys-etl-dev-alerts"
 SUBJECT = "Batch 7 is in the warehouse"
 MARKER = LoadedMarker(
+    number=7,
     batch=7,
     written_at=datetime(2025, 1, 30, 11, 1, tzinfo=UTC),
     run="run",
     source=Source("1", 1, "totesys", datetime(2025, 1, 30, 11, 0, 4, tzinfo=UTC)),
-    warehouse=Warehouse("2", "warehouse", "public", "tables"),
+    warehouse=Warehouse(
+        "2", "warehouse", 5, "public", datetime(2025, 1, 30, 9, tzinfo=UTC), tables={}
+    ),
+    since=1,
+    has={},
+    evidence={},
     rows={
         "fact_sales_order": Loaded(staged=1205, inserted=1200, updated=0),
         "dim_staff": Loaded(staged=3, inserted=1, updated=2),
         "dim_design": Loaded(staged=5, inserted=0, updated=0),
     },
     age_seconds=42.4,
+    refused={},
+    tried_at=None,
+    definitions="",
 )
 TEXT = """\
 It is totesys of 2025-01-30 11:00:04 UTC,
@@ -110,8 +120,6 @@ def test_a_notice_that_cannot_be_sent_is_a_warning(
 
 def test_a_batch_without_news_says_so() -> None:
     """A replayed batch that changed nothing does not come with an empty list."""
-    marker = LoadedMarker(
-        7, MARKER.written_at, "run", MARKER.source, MARKER.warehouse, {}, age_seconds=1.0
+    assert (
+        notice(replace(MARKER, rows={})).splitlines()[-1] == "The warehouse had all of it already."
     )
-
-    assert notice(marker).splitlines()[-1] == "The warehouse had all of it already."

@@ -1,16 +1,20 @@
 """The load: a record for every state and none for a repetition, alone at work, fast by any plan."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pg8000.native
 import pytest
 from pg8000.native import identifier
 
 from functions.common.batchlog import BatchLog
-from functions.common.errors import LogCorrupted
+from functions.common.errors import LogCorrupted, WarehouseMismatch
+from functions.load.lock import only_loader
+from functions.load.stage import SESSION_PARAMETERS
 from local.connection import connect
 from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import EXPECTED, RECORD_IDS, current, expected, history, records
+from tests.pipeline.pooler import pooler_before
 from tests.postgres_fixtures import Warehouse
 
 DIMENSIONS = [table for table in EXPECTED if table.startswith("dim_")]
@@ -124,10 +128,14 @@ def test_a_second_loader_does_nothing(functions: Functions) -> None:
     """While one loader is at work another one says so and leaves; then the batch is loaded once."""
     functions.extract()
     functions.transform()
-    lock = "SELECT pg_try_advisory_lock(hashtext('totesys-etl'), hashtext('public'))"
-    with connect(functions.warehouse.loader_url) as first:
-        assert first.run(lock) == [[True]]
+    with (
+        connect(functions.warehouse.loader_url) as first,
+        connect(functions.warehouse.loader_url) as second,
+        only_loader(first, "public") as lock,
+    ):
         during = functions.load()
+        with only_loader(second, "public") as none:
+            assert (lock is None, none) == (False, None)
     after = functions.load()
 
     assert (during["batches"], during["rows"], during["busy"]) == ([], {}, True)
@@ -135,15 +143,51 @@ def test_a_second_loader_does_nothing(functions: Functions) -> None:
     assert current(functions.warehouse) == expected(functions.source)
 
 
-def test_a_marker_that_appears_behind_the_loader_s_back_is_told(
+def test_a_stranger_cannot_hold_up_the_loader(functions: Functions) -> None:
+    """Whoever may connect may take advisory locks, and none of them stops the load."""
+    functions.extract()
+    functions.transform()
+    with connect(functions.warehouse.superuser_url) as warehouse:
+        [[password]] = warehouse.run("SELECT 's' || md5(random()::text)")
+        if not warehouse.run("SELECT FROM pg_roles WHERE rolname = 'stranger'"):
+            warehouse.run("CREATE ROLE stranger LOGIN")
+        warehouse.run(f"ALTER ROLE stranger PASSWORD '{password}'")
+        database = identifier(functions.warehouse.database)
+        warehouse.run(f"GRANT CONNECT ON DATABASE {database} TO stranger")
+        warehouse.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO stranger")
+    address = urlsplit(functions.warehouse.superuser_url)
+    url = address._replace(netloc=f"stranger:{password}@{address.hostname}:{address.port}")
+    with connect(url.geturl()) as other, only_loader(other, "public"):
+        other.run("SELECT pg_advisory_lock(hashtext('totesys-etl'), hashtext('public'))")
+        loaded = functions.load()
+
+    assert (loaded["batches"], loaded["busy"]) == ([1], False)
+
+
+@pytest.mark.parametrize("keeps", [1, 2])
+def test_a_pooler_that_shares_sessions_is_refused(functions: Functions, keeps: int) -> None:
+    """Where no session stays ours nobody could keep the lock: the error says what to change."""
+    url = functions.warehouse.loader_url
+    with pooler_before(url, SESSION_PARAMETERS, keeps=keeps) as port:
+        there = urlsplit(url)
+        address = there._replace(netloc=f"{there.username}@{there.hostname}:{port}")
+        with (
+            connect(address.geturl()) as pooled,
+            pytest.raises(WarehouseMismatch, match="a pooler in transaction mode stands before"),
+            only_loader(pooled, "public"),
+        ):
+            pass
+
+
+def test_a_marker_that_somebody_else_writes_is_reported(
     functions: Functions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two loaders on one warehouse cannot be; if there are, the log says so."""
+    """While we hold the lock nobody else may write a marker; if somebody does, we say so."""
     functions.extract()
     functions.transform()
     monkeypatch.setattr(BatchLog, "claim", lambda log, marker: False)
 
-    with pytest.raises(LogCorrupted, match="batch 1 was marked as loaded behind the back"):
+    with pytest.raises(LogCorrupted, match="marker 1 of batch 1 was written by somebody else"):
         functions.load()
 
 

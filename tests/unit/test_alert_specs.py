@@ -29,6 +29,7 @@ def test_every_trouble_has_its_alarm() -> None:
         *(f"{use}-silence" for use in SIGNS_OF_LIFE),
         "failed-events",
         "rows-quarantined",
+        "rows-refused",
         "schema-drift",
         "schema-changes",
         "freshness",

@@ -8,14 +8,17 @@ import pytest
 from functions.common.manifests import (
     Balance,
     DataFile,
+    Evidence,
     IngestionManifest,
     Loaded,
     LoadedMarker,
     ProcessedManifest,
     Quarantine,
+    RefusedRows,
     Source,
     StarTable,
     TableCapture,
+    TableFile,
     Warehouse,
 )
 
@@ -23,6 +26,7 @@ SNAPSHOT = datetime(2024, 11, 16, 9, 0, 0, 123000, tzinfo=UTC)
 NOW = datetime(2024, 11, 16, 9, 0, 2, tzinfo=UTC)
 SOURCE = Source("7437", 1, "totesys", SNAPSHOT)
 FILE = DataFile("payment/2024-11-16/0000000007-0001.parquet", 3)
+REFUSED = DataFile("refused/fact_payment/2024-11-16/0000000007-0001.parquet", 1)
 
 INGESTION = IngestionManifest(
     batch=7,
@@ -65,13 +69,22 @@ PROCESSED = ProcessedManifest(
     absent={"staff": [5]},
 )
 MARKER = LoadedMarker(
+    number=8,
     batch=7,
     written_at=NOW,
     run="run",
     source=SOURCE,
-    warehouse=Warehouse("7438", "warehouse", "public", "digest"),
-    rows={"fact_payment": Loaded(staged=2, inserted=1, updated=0)},
+    warehouse=Warehouse(
+        "7438", "warehouse", 16384, "public", NOW, {"fact_payment": TableFile(16390, 16395)}
+    ),
+    since=1,
+    has={"fact_payment": 7},
+    evidence={"fact_payment": Evidence(12, ["payment_id"], "0" * 64)},
+    rows={"fact_payment": Loaded(staged=2, inserted=1, updated=0, refused=1)},
     age_seconds=1.877,
+    refused={"fact_payment": [RefusedRows(REFUSED, {"too long": 1})]},
+    tried_at=NOW,
+    definitions="digest",
 )
 DOCUMENTS = pytest.mark.parametrize(
     "document", [INGESTION, PROCESSED, MARKER], ids=lambda document: type(document).__name__
@@ -103,6 +116,7 @@ def test_a_field_that_is_not_known_is_passed_over(
 def test_a_manifest_is_json_that_a_person_can_read() -> None:
     """Times have their zone, names their words: the log can be read without our code."""
     assert msgspec.to_builtins(MARKER) == {
+        "number": 8,
         "batch": 7,
         "written_at": "2024-11-16T09:00:02Z",
         "run": "run",
@@ -111,13 +125,32 @@ def test_a_manifest_is_json_that_a_person_can_read() -> None:
             "timeline": 1,
             "database": "totesys",
             "snapshot_at": "2024-11-16T09:00:00.123000Z",
+            "database_oid": 0,
+            "end": 0,
+            "position": None,
+            "instances": [],
         },
         "warehouse": {
             "system_identifier": "7438",
             "database": "warehouse",
+            "database_oid": 16384,
             "schema": "public",
-            "tables": "digest",
+            "started_at": "2024-11-16T09:00:02Z",
+            "tables": {"fact_payment": {"oid": 16390, "file": 16395}},
         },
-        "rows": {"fact_payment": {"staged": 2, "inserted": 1, "updated": 0}},
+        "since": 1,
+        "has": {"fact_payment": 7},
+        "evidence": {"fact_payment": {"record": 12, "columns": ["payment_id"], "sha256": "0" * 64}},
+        "rows": {"fact_payment": {"staged": 2, "inserted": 1, "updated": 0, "refused": 1}},
         "age_seconds": 1.877,
+        "refused": {
+            "fact_payment": [
+                {
+                    "file": {"key": REFUSED.key, "rows": 1, "sha256": None},
+                    "reasons": {"too long": 1},
+                }
+            ]
+        },
+        "tried_at": "2024-11-16T09:00:02Z",
+        "definitions": "digest",
     }

@@ -71,6 +71,14 @@ class S3:
     def __init__(self, **objects: dict[str, Any]) -> None:
         self.objects = objects
 
+    def list_objects_v2(self, **asked: Any) -> dict[str, Any]:
+        bucket = asked["Bucket"].rsplit("-", 1)[1]
+        keys = [name.removeprefix(f"{bucket}/") for name in sorted(self.objects)]
+        found = [
+            key for key in keys if key.startswith(asked["Prefix"]) and key > asked["StartAfter"]
+        ]
+        return {"Contents": [{"Key": key} for key in found[: asked["MaxKeys"]]]}
+
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         name = f"{Bucket.rsplit('-', 1)[1]}/{Key}"
         if name not in self.objects:
@@ -178,11 +186,15 @@ def test_another_loader_is_waited_for() -> None:
 
 def test_what_a_faster_loader_brought_counts() -> None:
     """When the schedule has loaded our batch before us, its rows are told all the same."""
-    marker = {"rows": {"dim_staff": {"staged": 9, "inserted": 1, "updated": 2}}}
+    marker = {"batch": 7, "rows": {"dim_staff": {"staged": 9, "inserted": 1, "updated": 2}}}
+    again = {"batch": 8, "rows": {}}
     sandbox = Sandbox(
         Lambda(extract=[extracted(7)], transform=[REMODELLED], load=[NOTHING]),
         **lake(7, {"staff": 3}, {}),
-        **{"processed/loaded/0000000007.json": cast("Any", marker)},
+        **{
+            "processed/loaded/0000000001.json": cast("Any", marker),
+            "processed/loaded/0000000002.json": cast("Any", again),
+        },
     )
 
     run = sandbox.pipeline.run()

@@ -66,7 +66,7 @@ def test_functions_write_where_the_next_one_reads() -> None:
     }
     ingestion, processed = NAMES.bucket_arn("ingestion"), NAMES.bucket_arn("processed")
 
-    assert written["load"] == {f"{processed}/loaded/*"}
+    assert written["load"] == {f"{processed}/loaded/*", f"{processed}/refused/*"}
     assert len(written["extract"]) == 14
     assert {f"{ingestion}/sales_order/*", f"{ingestion}/batches/*"} <= written["extract"]
     assert len(written["transform"]) == 13

@@ -89,9 +89,21 @@ def test_the_mail_of_a_batch_has_no_lines_or_links_of_the_source(topic: Topic) -
     """The name of the source's database adds neither a line nor a link."""
     at = datetime(2024, 11, 15, 18, tzinfo=UTC)
     marker = LoadedMarker(
-        7, at, "run", Source("1", 1, HOSTILE, at), Warehouse("1", "w", "s", "t"),
-        {"dim_staff": Loaded(1, 1, 0)}, 12.0,
-    )  # fmt: skip
+        number=7,
+        batch=7,
+        written_at=at,
+        run="run",
+        source=Source("1", 1, HOSTILE, at),
+        warehouse=Warehouse("1", "w", 5, "s", at, {}),
+        since=1,
+        has={},
+        evidence={},
+        rows={"dim_staff": Loaded(1, 1, 0)},
+        age_seconds=12.0,
+        refused={},
+        tried_at=None,
+        definitions="",
+    )
 
     assert load_notice(marker).splitlines()[0] == f"It is {HARMLESS} of 2024-11-15 18:00:00 UTC,"
 

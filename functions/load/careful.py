@@ -1,0 +1,192 @@
+"""Apply rows one at a time, so that a row that the warehouse refuses costs that row only.
+
+Slower than whole tables by far (about 50,000 rows a second), so it is used for a batch that was
+refused as a whole. Needs the language plpgsql, which PostgreSQL lets everybody use by default.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pg8000.native
+import pyarrow as pa
+from pg8000.native import identifier, literal
+
+from functions.common.copy import copy_in, copy_out
+from functions.common.manifests import Loaded
+from functions.common.sqlstate import DATA_CLASSES, condition
+from functions.load.stage import Stage
+
+_RAW, _REFUSED, _PLACE = "raw_rows", "refused_rows", "_place"
+_REFUSALS = pa.schema(
+    [(_PLACE, pa.int64()), ("code", pa.string()), ("named", pa.string()), ("column", pa.string())]
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of rows: the `places` of those that were refused, and why each was."""
+
+    loaded: Loaded
+    places: pa.Array
+    reasons: list[str]
+
+
+def begin(connection: pg8000.native.Connection) -> None:
+    """Prepare the transaction: what is refused has to be refused at once, and is noted."""
+    connection.run("SET CONSTRAINTS ALL IMMEDIATE")
+    connection.run("SET LOCAL enable_nestloop = off")  # as in `apply.insert_fact`
+    connection.run(
+        f"CREATE TEMPORARY TABLE {_REFUSED} ({_PLACE} bigint, code text, named text,"
+        ' "column" text) ON COMMIT DROP'
+    )
+
+
+def upsert_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> Outcome:
+    """Insert or update the rows of a dimension; an empty stage is filled on the way."""
+    _convert(connection, stage, rows)
+    target, key = stage.table.target, identifier(stage.key)
+    others = [column for column in stage.columns if column != stage.key]
+    assignments = ", ".join(f"{identifier(name)} = _this.{identifier(name)}" for name in others)
+    inserted, updated = _for_each(
+        connection,
+        f"SELECT s.*, d.ctid AS _at, d.tableoid AS _in FROM {identifier(stage.name)} AS s"
+        f" LEFT JOIN {target} AS d ON d.{key} = s.{key}"
+        f" WHERE d.{key} IS NULL OR {stage.differs('d', 's')} ORDER BY s.{_PLACE}",
+        f"IF _this._at IS NULL THEN {_insert(stage)} _inserted := _inserted + 1; ELSE"
+        f" UPDATE {target} AS d SET {assignments} WHERE d.ctid = _this._at"
+        " AND d.tableoid = _this._in; _updated := _updated + 1; END IF;",
+    )
+    return _outcome(connection, rows, inserted, updated)
+
+
+def append_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> Outcome:
+    """Add the rows of a fact that differ from the newest record of their business id."""
+    _convert(connection, stage, rows)
+    inserted, _ = _for_each(
+        connection,
+        f"SELECT s.* {stage.changed()} ORDER BY s.{_PLACE}",
+        f"{_insert(stage)} _inserted := _inserted + 1;",
+    )
+    return _outcome(connection, rows, inserted, 0)
+
+
+def insert_each(connection: pg8000.native.Connection, query: str, statement: str) -> int:
+    """Run an insertion for each row `_this` of a query; return for how many it was accepted.
+
+    What is refused is forgotten: whoever refers to it is refused, too.
+    """
+    inserted, _ = _for_each(
+        connection,
+        f"SELECT 0 AS {_PLACE}, made.* FROM ({query}) AS made",
+        f"{statement}; _inserted := _inserted + 1;",
+    )
+    connection.run(f"TRUNCATE {_REFUSED}")
+    return inserted
+
+
+def _insert(stage: Stage) -> str:
+    return (
+        f"INSERT INTO {stage.table.target} ({stage.list_of()}) VALUES ({stage.list_of('_this')});"
+    )
+
+
+def _convert(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> None:
+    """Fill the stage with the rows that can be values of its types, by assignment, as COPY would.
+
+    Texts come as the bytes that they are in UTF-8: the database may not have all characters.
+    """
+    stage.open(connection, rows.schema, f", 0::bigint AS {_PLACE}")
+    texts = [pa.types.is_string(field.type) for field in rows.schema]
+    kinds = ", ".join(
+        f"c{number} {'bytea' if is_text else 'text'}" for number, is_text in enumerate(texts)
+    )
+    connection.run(f"TRUNCATE {identifier(stage.name)}")
+    connection.run(f"DROP TABLE IF EXISTS {_RAW}")
+    connection.run(f"CREATE TEMPORARY TABLE {_RAW} ({_PLACE} bigint, {kinds}) ON COMMIT DROP")
+    names = [_PLACE, *(f"c{number}" for number in range(len(texts)))]
+    copy_in(connection, _RAW, names, _raw(rows, texts))
+    assignments = "".join(
+        f"_row.{identifier(column)} := "
+        + (f"convert_from(_this.c{number}, 'UTF8');" if is_text else f"_this.c{number};")
+        for number, (column, is_text) in enumerate(zip(stage.columns, texts, strict=True))
+    )
+    _for_each(
+        connection,
+        f"SELECT * FROM {_RAW} AS s ORDER BY s.{_PLACE}",
+        f"{assignments} _row.{_PLACE} := _this.{_PLACE};"
+        f" INSERT INTO {identifier(stage.name)} SELECT _row.*;",
+        declare=f"_row {identifier(stage.name)}%ROWTYPE;",
+    )
+    connection.run(f"ANALYZE {identifier(stage.name)}")
+
+
+def _raw(rows: pa.Table, texts: list[bool]) -> Iterable[pa.RecordBatch]:
+    """Yield the rows with their places, and texts as bytea writes them."""
+    place = 0
+    for batch in rows.to_batches(65_536):
+        columns = [pa.array(range(place, place + batch.num_rows), pa.int64())]
+        for column, is_text in zip(batch.columns, texts, strict=True):
+            columns.append(_bytea(column) if is_text else column)
+        yield pa.record_batch(columns, [str(number) for number in range(len(columns))])
+        place += batch.num_rows
+
+
+def _bytea(texts: pa.Array) -> pa.Array:
+    values = (None if text is None else f"\\x{text.encode().hex()}" for text in texts.to_pylist())
+    return pa.array(values, pa.string())
+
+
+def _for_each(
+    connection: pg8000.native.Connection, query: str, statements: str, declare: str = ""
+) -> tuple[int, int]:
+    """Run statements for each row `_this` of a query, and note the rows for which they are refused.
+
+    Returns the counters `_inserted` and `_updated`. An error that is not about a row ends it all.
+    """
+    classes = ", ".join(map(literal, DATA_CLASSES))
+    body = f"""
+        DECLARE
+            _this record; {declare}
+            _inserted bigint := 0; _updated bigint := 0; _code text; _named text; _column text;
+        BEGIN
+            FOR _this IN {query} LOOP
+                BEGIN
+                    {statements}
+                EXCEPTION WHEN OTHERS THEN
+                    GET STACKED DIAGNOSTICS _code = RETURNED_SQLSTATE,
+                        _named = CONSTRAINT_NAME, _column = COLUMN_NAME;
+                    IF left(_code, 2) NOT IN ({classes}) AND _code <> '42846' THEN RAISE; END IF;
+                    INSERT INTO {_REFUSED} VALUES (_this.{_PLACE}, _code, _named, _column);
+                END;
+            END LOOP;
+            PERFORM set_config('etl.counts', _inserted || ' ' || _updated, true);
+        END"""
+    connection.run(f"DO LANGUAGE plpgsql {literal(body)}")
+    [[counts]] = connection.run("SELECT current_setting('etl.counts')")
+    inserted, updated = map(int, counts.split())
+    return inserted, updated
+
+
+def _outcome(
+    connection: pg8000.native.Connection, rows: pa.Table, inserted: int, updated: int
+) -> Outcome:
+    """Return what became of rows, and forget what was noted of them."""
+    noted = pa.Table.from_batches(
+        copy_out(connection, f"SELECT * FROM {_REFUSED} ORDER BY {_PLACE}", _REFUSALS), _REFUSALS
+    )
+    connection.run(f"TRUNCATE {_REFUSED}")
+    reasons = [
+        _reason(code, named, column)
+        for code, named, column in zip(
+            *(noted[name].to_pylist() for name in _REFUSALS.names[1:]), strict=True
+        )
+    ]
+    places = noted[_PLACE].combine_chunks()
+    return Outcome(Loaded(rows.num_rows, inserted, updated, len(places)), places, reasons)
+
+
+def _reason(code: str, named: str | None, column: str | None) -> str:
+    if code.startswith("P0"):  # whoever raised it chose the names, too
+        return f"{condition(code)} [{code}]"
+    constraint = f", constraint {named}" if named else ""
+    return f"{condition(code)} [{code}]{constraint}{f', column {column}' if column else ''}"

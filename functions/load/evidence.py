@@ -1,0 +1,61 @@
+"""Recognise the state of a fact table by its newest record, which no later batch changes.
+
+A history only grows, so a table that has the record that was the newest after a batch has all
+records of that batch and of those before it.
+"""
+
+import hashlib
+import json
+from decimal import Decimal
+from typing import Any
+
+import pg8000.native
+from pg8000.native import identifier
+
+from functions.common.manifests import Evidence
+from functions.load.star import StarTable
+
+
+def newest_record(
+    connection: pg8000.native.Connection, table: StarTable, columns: list[str]
+) -> Evidence | None:
+    """Return the evidence of a fact table as it is now, None when it is empty."""
+    record_id = identifier(str(table.record_id))
+    rows = connection.run(
+        f"SELECT {record_id}, {_list(table, columns)} FROM {table.target}"
+        f" ORDER BY {record_id} DESC LIMIT 1"
+    )
+    return Evidence(rows[0][0], columns, _digest(rows[0][1:])) if rows else None
+
+
+def greatest_record(connection: pg8000.native.Connection, table: StarTable) -> int | None:
+    """Return the greatest record id of a fact table, None when it is empty."""
+    [[greatest]] = connection.run(
+        f"SELECT max({identifier(str(table.record_id))}) FROM {table.target}"
+    )
+    return None if greatest is None else int(greatest)
+
+
+def holds(connection: pg8000.native.Connection, table: StarTable, evidence: Evidence) -> bool:
+    """Tell whether a fact table has the record of an evidence, as it was then."""
+    rows = connection.run(
+        f"SELECT {_list(table, evidence.columns)} FROM {table.target}"
+        f" WHERE {identifier(str(table.record_id))} = :record",
+        record=evidence.record,
+    )
+    return any(_digest(row) == evidence.sha256 for row in rows)
+
+
+def _list(table: StarTable, columns: list[str]) -> str:
+    return ", ".join(identifier(table.column(name)) for name in columns)
+
+
+def _digest(row: list[Any]) -> str:
+    """Return a digest that stays the same when a column's type is widened."""
+    return hashlib.sha256(json.dumps([_canonical(value) for value in row]).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str | None:
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")  # 1.5 and 1.50 are one amount
+    return None if value is None else str(value)

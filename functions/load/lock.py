@@ -1,0 +1,100 @@
+"""One loader at a time, and nobody else may hold it up.
+
+Anybody who may connect can take an advisory lock, so a lock counts only if its holder may insert
+into the star. Each loader takes one under a number of its own, and then looks for others: of two
+that begin together both see each other and leave.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pg8000.native
+from pg8000.native import literal
+
+from functions.common.errors import WarehouseMismatch
+from functions.load.star import STAR_TABLES, TABLE_NAMES
+
+_NAMES = [actual for name in STAR_TABLES for actual in TABLE_NAMES.get(name, (name,))]
+
+
+@dataclass(frozen=True)
+class LoaderLock:
+    """The advisory lock of a session; a pooler may give a later transaction another session."""
+
+    connection: pg8000.native.Connection
+    key: str
+    number: int
+
+    def require(self) -> None:
+        """Raise WarehouseMismatch unless this very session holds the lock."""
+        # Without parameters: they would need two messages, between which a pooler may switch.
+        [[is_ours]] = self.connection.run(
+            f"SELECT EXISTS (SELECT FROM pg_locks WHERE {self._condition()}"
+            f" AND objid = {self.number} AND pid = pg_backend_pid())"
+        )
+        if not is_ours:
+            raise _pooled()
+
+    def is_taken(self, schema: str) -> bool:
+        """Tell whether another session has a lock that counts."""
+        # While a managed warehouse has no table yet, whoever may create one counts.
+        rights = (
+            "SELECT coalesce(bool_and(has_table_privilege(a.usesysid, c.oid, 'INSERT')),"
+            " has_database_privilege(a.usesysid, current_database(), 'CREATE') OR EXISTS"
+            " (SELECT FROM pg_namespace AS own WHERE own.nspname = :schema"
+            " AND has_schema_privilege(a.usesysid, own.oid, 'CREATE')))"
+            " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = :schema AND c.relname = ANY(:names) AND c.relkind IN ('r', 'p')"
+        )
+        [[is_taken]] = self.connection.run(
+            "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity AS a USING (pid)"
+            f" WHERE {self._condition()} AND pid <> pg_backend_pid() AND ({rights}))",
+            schema=schema,
+            names=_NAMES,
+        )
+        return bool(is_taken)
+
+    def release(self) -> None:
+        """Give the lock back, so that a pooler does not keep it; raise as `require` does."""
+        [[was_ours]] = self.connection.run(f"SELECT pg_advisory_unlock({self.key}, {self.number})")
+        if not was_ours:
+            raise _pooled()
+
+    def _condition(self) -> str:
+        return (
+            "locktype = 'advisory' AND granted AND objsubid = 2"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            f" AND classid = ({self.key}::bigint & 4294967295)::oid"
+        )
+
+
+@contextmanager
+def only_loader(connection: pg8000.native.Connection, schema: str) -> Iterator[LoaderLock | None]:
+    """Hold the lock while the context lasts; yield None if another loader is at work.
+
+    The lock goes with the session, also when that breaks. Raises WarehouseMismatch where a pooler
+    shares sessions between transactions, so that nobody can hold one.
+    """
+    key = f"hashtext({literal(f'totesys-etl {schema}')})"
+    lock = LoaderLock(connection, key, _take(connection, key))
+    lock.require()
+    yield None if lock.is_taken(schema) else lock
+    lock.release()
+
+
+def _take(connection: pg8000.native.Connection, key: str) -> int:
+    """Return the number of a lock that is ours now; any number that nobody has will do."""
+    while True:
+        number = secrets.randbits(31)
+        [[is_ours]] = connection.run(f"SELECT pg_try_advisory_lock({key}, {number})")
+        if is_ours:
+            return number
+
+
+def _pooled() -> WarehouseMismatch:
+    return WarehouseMismatch(
+        "a pooler in transaction mode stands before the warehouse, so that the loader cannot keep "
+        "its lock: connect to the server itself, or to a pool of sessions"
+    )
