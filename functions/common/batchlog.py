@@ -16,6 +16,7 @@ from functions.common.storage import Bucket
 from functions.common.telemetry import logger
 
 PAGE = 1000  # the most keys that S3 lists in one call
+MANIFEST_BYTES = 32 << 20  # as Python objects that is about 200 MB
 
 
 class Numbered(Protocol):
@@ -80,10 +81,10 @@ class BatchLog(Generic[Manifest]):
         found = self._numbers_after(low, PAGE)
         if self._newest and found[:1] != [self._newest]:  # the bucket was emptied
             low, found = 0, self._numbers_after(0, PAGE)
-        if len(found) == PAGE == found[-1] - low:
-            low = self._search(found[-1])
+        if (in_a_row := _in_a_row(low, found)) >= PAGE:
+            low = self._search(low + in_a_row)
             found = self._numbers_after(low, PAGE)
-        in_a_row = sum(number == low + place for place, number in enumerate(found, 1))
+            in_a_row = _in_a_row(low, found)
         self._newest = low + in_a_row
         if ahead := found[in_a_row:]:
             self._report_gap(ahead[0])
@@ -105,7 +106,7 @@ class BatchLog(Generic[Manifest]):
 
     def _has(self, batch: int) -> bool:
         """Tell whether a number is in the log; a single object far ahead of it is not."""
-        return self._numbers_after(batch - 2, 2) == [batch - 1, batch]
+        return self._numbers_after(batch - 2, 2)[:2] == [batch - 1, batch]
 
     def _report_gap(self, ahead: int) -> None:
         """Raise LogCorrupted, or log a warning if the number `ahead` is too far to be a batch."""
@@ -133,7 +134,7 @@ class BatchLog(Generic[Manifest]):
 
     def read(self, batch: int) -> Manifest:
         """Return the manifest of a batch; raise LogCorrupted when it is missing or malformed."""
-        return self._decode(batch, self.bucket.get(self.key(batch)))
+        return self._decode(batch, self.bucket.get(self.key(batch), MANIFEST_BYTES))
 
     def _decode(self, batch: int, body: bytes) -> Manifest:
         where = f"s3://{self.bucket.name}/{self.key(batch)}"
@@ -153,13 +154,24 @@ class BatchLog(Generic[Manifest]):
         """Write the manifest under its number; return False if another run has that number.
 
         A write that S3 carried out although its answer was lost is told from another run's by the
-        run id, so a repeated request cannot lose its own batch.
+        run id, so a repeated request cannot lose its own batch. Raises LogCorrupted for one that
+        is too large to be read again.
         """
         body = msgspec.json.encode(manifest)
         number = self.number(manifest)
+        if len(body) > MANIFEST_BYTES:
+            raise LogCorrupted(
+                f"s3://{self.bucket.name}/{self.key(number)} would have {len(body):,} bytes, and "
+                f"{MANIFEST_BYTES:,} is the most that is read: call someone"
+            )
         if self.bucket.put_new(self.key(number), body):
             return True
         return self.read(number).run == manifest.run
+
+
+def _in_a_row(low: int, numbers: list[int]) -> int:
+    """Return how many numbers follow `low` without a gap."""
+    return sum(number == expected for expected, number in enumerate(numbers, low + 1))
 
 
 def _require_tables(where: str, found: Collection[str], wanted: Collection[str]) -> None:

@@ -41,6 +41,10 @@ class LogCorrupted(PipelineError):
     """Say that an object of the batch log is missing or not what it should be: look into S3."""
 
 
+class BucketRefused(PipelineError):
+    """Say that S3 refused what this function is meant to do: deploy again, or look at its role."""
+
+
 class NoSuchBatch(PipelineError):
     """Say that a batch that was asked for is not in the log: ask for one that is."""
 

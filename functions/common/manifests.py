@@ -17,19 +17,18 @@ TransactionId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # bytes
 Moment = Annotated[datetime, Meta(tz=True)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-DataKey = Annotated[
-    str, Meta(pattern=r"^[a-z_]+(/[a-z_]+)?/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{10}-[0-9]+\.parquet\Z")
-]
-KeysKey = Annotated[str, Meta(pattern=r"^keys/[0-9-]+\.parquet\Z")]
-QuarantineKey = Annotated[str, Meta(pattern=r"^quarantine/[a-z_]+/[0-9-]+\.parquet\Z")]
+_NAME = r"/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{10}-[0-9]+\.parquet\Z"
+DataKey = Annotated[str, Meta(pattern=r"^[a-z_]+(/[a-z_]+)?" + _NAME)]
+KeysKey = Annotated[str, Meta(pattern=r"^keys" + _NAME)]
+QuarantineKey = Annotated[str, Meta(pattern=r"^quarantine/[a-z_]+" + _NAME)]
 
 
 class DataFile(Struct, frozen=True):
-    """A Parquet object, how many rows it holds, and its digest (None: none was noted)."""
+    """A Parquet object, how many rows it holds, and its digest."""
 
     key: DataKey
     rows: Annotated[int, Meta(ge=1)]
-    sha256: Sha256 | None = None
+    sha256: Sha256
 
 
 class Instance(Struct, frozen=True):
@@ -119,8 +118,8 @@ class IngestionManifest(Struct, frozen=True):
     tables: dict[str, TableCapture]
     missing: dict[str, list[int]]
     keys: KeysKey
+    keys_sha256: Sha256
     replay_of: BatchNumber | None = None
-    keys_sha256: Sha256 | None = None
     schemas: dict[str, TableSchema] = {}
     drift: list[str] = []
 
@@ -155,7 +154,7 @@ class Quarantine(Struct, frozen=True):
 
     file: QuarantineKey
     rows: Annotated[int, Meta(ge=1)]
-    sha256: Sha256 | None = None
+    sha256: Sha256
 
 
 class ProcessedManifest(Struct, frozen=True):

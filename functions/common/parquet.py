@@ -1,6 +1,7 @@
 """Parquet objects of a batch: written in parts of bounded size, read a slice at a time.
 
-What is read is what was written, or an error: a manifest knows the digest of each object.
+What is read is what was written, or an error: a manifest knows the digest of each object, and an
+object that would expand to more than a function can hold is refused before it does.
 """
 
 import hashlib
@@ -14,20 +15,22 @@ import pyarrow.parquet as pq
 
 from functions.common.errors import LogCorrupted
 from functions.common.manifests import DataFile
+from functions.common.names import ObjectNames
 from functions.common.storage import Bucket
 
 ROWS_PER_PART = 500_000  # about 40 MB of orders in memory, which a function can hold a few times
+BYTES_PER_PART = 64 << 20  # in memory; few rows may be large ones
 ROWS_PER_GROUP = 65_536  # what a reader holds at a time
 
-KEY_FORM = "{table}/{day:%Y-%m-%d}/{batch:010d}-{part:04d}.parquet"
+EXPANDED_AT_MOST = 256 << 20  # a part, the rows that came with its last one, and some room
 
 
 class PartWriter:
     """Write the rows of one table of a batch as one or more Parquet objects.
 
-    Nothing is written when there are no rows. A part number that is taken, by a run that died or
-    by one that runs now, is passed over: an object is never written twice. A thread of its own
-    puts a part into the bucket while the next one is made.
+    Nothing is written when there are no rows. The names of the objects are new ones, and no
+    object is written twice. A background thread puts a part into the bucket while the next one is
+    made.
     """
 
     def __init__(
@@ -39,9 +42,8 @@ class PartWriter:
         rows_per_part: int = ROWS_PER_PART,
     ) -> None:
         self._bucket = bucket
-        self._name = (table, day, batch)
+        self._names = ObjectNames(table, batch, day)
         self._rows_per_part = rows_per_part
-        self._number = 0
         self._part: _Part | None = None
         self._thread = ThreadPoolExecutor(1)
         self._on_its_way: Future[DataFile] | None = None
@@ -49,14 +51,16 @@ class PartWriter:
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
         """Append rows; those of another schema than the last ones begin another object."""
-        if rows.num_rows == 0:
-            return
+        for start in range(0, rows.num_rows, ROWS_PER_GROUP):
+            self._append(rows.slice(start, ROWS_PER_GROUP))
+
+    def _append(self, rows: pa.RecordBatch | pa.Table) -> None:
         if self._part is not None and self._part.schema != rows.schema:
             self.flush()
         if self._part is None:
             self._part = _Part(rows.schema)
         self._part.write(rows)
-        if self._part.rows >= self._rows_per_part:
+        if self._part.rows >= self._rows_per_part or self._part.bytes >= BYTES_PER_PART:
             self.flush()
 
     def flush(self) -> None:
@@ -79,20 +83,22 @@ class PartWriter:
             self._on_its_way = None
 
     def _put(self, part: "_Part") -> DataFile:
-        table, day, batch = self._name
         body = part.finish()
-        while True:
-            self._number += 1
-            key = KEY_FORM.format(table=table, day=day, batch=batch, part=self._number)
-            if self._bucket.put_new(key, body):
-                return DataFile(key, part.rows, digest(body))
+        return DataFile(put(self._bucket, self._names, body), part.rows, digest(body))
+
+
+def put(bucket: Bucket, names: ObjectNames, body: bytes) -> str:
+    """Write an object under a new name, and return that."""
+    while not bucket.put_new(key := names.next(), body):
+        pass
+    return key
 
 
 class _Part:
-    """One Parquet object in the making."""
+    """One Parquet object in the making; `bytes` is about what its rows take in memory."""
 
     def __init__(self, schema: pa.Schema) -> None:
-        self.rows = 0
+        self.rows = self.bytes = 0
         self.schema = schema
         self._sink = pa.BufferOutputStream()
         self._writer = pq.ParquetWriter(
@@ -111,11 +117,19 @@ class _Part:
         table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
         self._writer.write_table(table, row_group_size=ROWS_PER_GROUP)
         self.rows += rows.num_rows
+        self.bytes += rows.nbytes
 
     def finish(self) -> bytes:
         self._writer.close()
         body: bytes = self._sink.getvalue().to_pybytes()
         return body
+
+
+def packed(rows: pa.Table) -> bytes:
+    """Return rows as one Parquet object."""
+    part = _Part(rows.schema)
+    part.write(rows)
+    return part.finish()
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -129,28 +143,23 @@ def read_rows(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.RecordBatch]
     """Yield the rows of Parquet objects, a slice at a time; one object is in memory at a time.
 
     Raises LogCorrupted for an object that is missing, damaged or not the one that was written, at
-    the latest after its last row: whoever stops before that has not read it.
+    the latest after its last row.
     """
     for file in files:
         rows = 0
-        for batch in read_object(bucket, file.key, file.sha256):
-            rows += batch.num_rows
-            yield batch
+        with opened(bucket, file.key, file.sha256, file.rows) as source:
+            # Arrow's own threads would take over 50 MB, and save no time on one core or less.
+            for batch in source.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False):
+                rows += batch.num_rows
+                yield batch
         require_rows(bucket, file.key, file.rows, rows)
-
-
-def read_object(bucket: Bucket, key: str, sha256: str | None = None) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of one Parquet object, of whatever number; raise LogCorrupted."""
-    with opened(bucket, key, sha256) as source:
-        # Arrow's own threads would take over 50 MB, and save no time on one core or less.
-        yield from source.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False)
 
 
 def read_parts(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.Table]:
     """Yield the rows of Parquet objects, an object at a time: about `ROWS_PER_PART` rows.
 
     Each column is one chunk. While the caller works on one object a thread reads the next, so two
-    are in memory. Raises LogCorrupted as `read_rows` does, before any row of a damaged object.
+    are in memory. Raises LogCorrupted as `read_rows` does.
     """
     with ThreadPoolExecutor(1) as pool:
         parts = (pool.submit(_read_part, bucket, file) for file in files)
@@ -162,26 +171,62 @@ def read_parts(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.Table]:
 
 
 def _read_part(bucket: Bucket, file: DataFile) -> pa.Table:
-    with opened(bucket, file.key, file.sha256) as source:
+    with opened(bucket, file.key, file.sha256, file.rows) as source:
         rows = source.read().combine_chunks()  # a long column of text comes in more than one
     require_rows(bucket, file.key, file.rows, rows.num_rows)
     return rows
 
 
 @contextmanager
-def opened(bucket: Bucket, key: str, sha256: str | None) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet object, to be read within the context; raise LogCorrupted.
+def opened(
+    bucket: Bucket,
+    key: str,
+    sha256: str,
+    rows: int | None = None,
+    expanded: int = EXPANDED_AT_MOST,
+) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet object, to be read within the context.
 
-    `sha256` is None where no digest was noted: then only Arrow can tell that it is damaged.
+    Raises LogCorrupted, before anything is expanded, for an object that is missing, too large,
+    not the one with this digest, without this many rows (None: however many there are), or of more
+    than `expanded` bytes in memory.
     """
     body = bucket.get(key)
-    if sha256 is not None and digest(body) != sha256:
+    if digest(body) != sha256:
         raise _damaged(bucket, key, "it is not what was written there")
     try:
-        yield pq.ParquetFile(pa.BufferReader(body))
+        source = pq.ParquetFile(pa.BufferReader(body))
+        if rows is not None:
+            require_rows(bucket, key, rows, source.metadata.num_rows)
+        if wrong := _too_much(source, expanded):
+            raise _damaged(bucket, key, wrong)
+        yield source
     except (pa.ArrowException, OSError, ValueError) as error:
         # Arrow's own words may quote what it read, and no value is to be in a log.
         raise _damaged(bucket, key, "it cannot be read as Parquet") from error
+
+
+def _too_much(source: pq.ParquetFile, at_most: int) -> str | None:
+    """Say what makes an object larger than a function can hold, from its metadata alone."""
+    kinds = [field.type for field in source.schema_arrow]
+    if not all(_is_bytes(kind) or _is_flat(kind) for kind in kinds):
+        return "a column is of a type that is never written"
+    # A text takes four bytes beside its own, and each value a bit that says whether it is NULL.
+    bits = sum(33 if _is_bytes(kind) else int(kind.bit_width) + 1 for kind in kinds)
+    expanded = source.metadata.num_rows * bits // 8
+    if any(_is_bytes(kind) for kind in kinds):
+        # Of whole groups only: Arrow ends the process over a column's metadata that is damaged.
+        groups = range(source.metadata.num_row_groups)
+        expanded += sum(source.metadata.row_group(number).total_byte_size for number in groups)
+    return f"it would take {expanded:,} bytes in memory" if expanded > at_most else None
+
+
+def _is_flat(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_primitive(kind) or pa.types.is_decimal128(kind))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
 
 
 def require_rows(bucket: Bucket, key: str, expected: int, actual: int) -> None:

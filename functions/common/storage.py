@@ -1,16 +1,16 @@
 """A bucket whose objects are written once and never changed.
 
-Nothing here overwrites or deletes: every write asks S3 to refuse it if the key is taken.
+Nothing here overwrites: every write asks S3 to refuse it if the key is taken.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from functions.common.errors import LogCorrupted
+from functions.common.errors import BucketRefused, LogCorrupted
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,11 +20,18 @@ CLIENT_CONFIG = Config(
     read_timeout=60,
     retries={"mode": "standard", "total_max_attempts": 6},
     max_pool_connections=16,  # all tables of a batch may be on their way at once
+    # Whatever the environment says, S3 refuses what does not arrive as it was sent.
+    request_checksum_calculation="when_supported",
+    response_checksum_validation="when_supported",
 )
 
 # S3 answers 409 when two conditional writes of one key overlap, and asks for another try.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 CONFLICT_RETRIES = 8
+
+
+LISTED_AT_MOST = 1000  # keys that S3 lists, or removes, in one call
+OBJECT_BYTES = 128 << 20  # more than any function writes into one
 
 
 def error_code(error: ClientError) -> str:
@@ -57,14 +64,14 @@ class Bucket:
                 self._sleep(0.1 * 2**attempt)
         raise last
 
-    def get(self, key: str) -> bytes:
-        """Return the bytes at `key`; raise LogCorrupted when there is no such object.
+    def get(self, key: str, at_most: int = OBJECT_BYTES) -> bytes:
+        """Return the bytes at `key`, up to `at_most`; raise LogCorrupted if there are none or more.
 
         Whoever may list a bucket under some prefixes only is told "access denied" of a key that is
         not there. https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         """
         try:
-            return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+            found = self.client.get_object(Bucket=self.name, Key=key)
         except ClientError as error:
             if error_code(error) in ("NoSuchKey", "AccessDenied"):
                 raise LogCorrupted(
@@ -72,6 +79,13 @@ class Bucket:
                     f"({error_code(error)}): was it deleted by hand?"
                 ) from error
             raise
+        with found["Body"] as body:
+            if found["ContentLength"] > at_most:
+                raise LogCorrupted(
+                    f"s3://{self.name}/{key} has {found['ContentLength']:,} bytes, and "
+                    f"{at_most:,} is the most that is written there: who wrote it?"
+                )
+            return body.read()
 
     def keys_after(self, prefix: str, start_after: str, limit: int) -> list[str]:
         """Return up to `limit` keys under `prefix` after `start_after`; S3 lists 1,000 at most."""
@@ -79,3 +93,23 @@ class Bucket:
             Bucket=self.name, Prefix=prefix, StartAfter=start_after, MaxKeys=limit
         )
         return [found["Key"] for found in answer.get("Contents", [])]
+
+    def folders(self, prefix: str, start_after: str) -> list[str]:
+        """Return what lies under `prefix` up to the next slash, after `start_after`."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.name, Prefix=prefix, StartAfter=start_after, Delimiter="/"
+        )
+        return [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Remove objects; their last versions stay as long as the bucket keeps old ones."""
+        for start in range(0, len(keys), LISTED_AT_MOST):
+            some = keys[start : start + LISTED_AT_MOST]
+            answer = self.client.delete_objects(
+                Bucket=self.name, Delete={"Objects": [{"Key": key} for key in some], "Quiet": True}
+            )
+            if failed := answer.get("Errors"):
+                raise BucketRefused(
+                    f"s3://{self.name}/{failed[0].get('Key')} cannot be removed "
+                    f"({failed[0].get('Code')}): deploy again, to give the function its rights"
+                )

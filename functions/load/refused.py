@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.common.manifests import ProcessedManifest, RefusedRows
-from functions.common.parquet import PartWriter, read_parts, read_rows
+from functions.common.manifests import DataFile, ProcessedManifest, RefusedRows
+from functions.common.names import ObjectNames
+from functions.common.parquet import digest, packed, put, read_parts, read_rows
 from functions.common.storage import Bucket
 from functions.load.star import DIMENSIONS, FACTS
 
@@ -26,11 +27,9 @@ def store(bucket: Bucket, table: str, batch: int, rows: pa.Table) -> list[Refuse
     """Write refused rows of a star table; `rows` have the columns `_reason` and `_batch`."""
     if not rows.num_rows:
         return []
-    writer = PartWriter(
-        bucket, f"{PREFIX}/{table}", batch, datetime.now(UTC).date(), rows_per_part=rows.num_rows
-    )
-    writer.write(rows)
-    [file] = writer.close()
+    body = packed(rows)
+    key = put(bucket, ObjectNames(f"{PREFIX}/{table}", batch, datetime.now(UTC).date()), body)
+    file = DataFile(key, rows.num_rows, digest(body))
     return [RefusedRows(file, dict(Counter(rows[REASON].to_pylist())))]
 
 

@@ -6,37 +6,34 @@ about them writes none, and names the one before.
 """
 
 from collections.abc import Mapping
-from itertools import chain, count
+from datetime import date
+from itertools import chain
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from functions.common.manifests import Quarantine
-from functions.common.parquet import digest, opened, require_rows
+from functions.common.names import ObjectNames
+from functions.common.parquet import digest, opened, packed, put, require_rows
 from functions.common.storage import Bucket
+
+EXPANDED_AT_MOST = 768 << 20  # transform holds all open rows of a table at once
 
 
 def read(bucket: Bucket, entry: Quarantine | None) -> pa.Table:
     """Return the open rows that an entry of a manifest names, none at all for None."""
     if entry is None:
         return pa.table({})
-    with opened(bucket, entry.file, entry.sha256) as source:
+    with opened(bucket, entry.file, entry.sha256, entry.rows, EXPANDED_AT_MOST) as source:
         rows: pa.Table = source.read()
     require_rows(bucket, entry.file, entry.rows, rows.num_rows)
     return rows
 
 
-def store(bucket: Bucket, source: str, batch: int, rows: pa.Table) -> Quarantine:
-    """Write the rows of a source table that are open after a batch."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink, compression="zstd")
-    body: bytes = sink.getvalue().to_pybytes()
-    for attempt in count(1):  # a run that died, or that runs now, may have taken the name
-        suffix = "" if attempt == 1 else f"-{attempt}"
-        key = f"quarantine/{source}/{batch:010d}{suffix}.parquet"
-        if bucket.put_new(key, body):
-            return Quarantine(key, rows.num_rows, digest(body))
-    raise AssertionError("unreachable")
+def store(bucket: Bucket, source: str, batch: int, day: date, rows: pa.Table) -> Quarantine:
+    """Write the rows of a source table that are open after a batch of a day."""
+    body = packed(rows)
+    key = put(bucket, ObjectNames(f"quarantine/{source}", batch, day), body)
+    return Quarantine(key, rows.num_rows, digest(body))
 
 
 def arrived(rows: pa.Table, batch: int, reasons: Mapping[int, str]) -> pa.Table:

@@ -170,7 +170,8 @@ class _TableOfBatch:
             return None
         if now.equals(before):
             return self._batch.open[name]
-        return quarantine.store(self._batch.stars, name, number, now)
+        day = self._batch.manifest.source.snapshot_at.date()
+        return quarantine.store(self._batch.stars, name, number, day, now)
 
 
 def _partners(batch: Batch, name: str) -> checks.Partners:

@@ -16,7 +16,10 @@ def test_a_bad_row_is_held_and_the_others_go_on(pipeline: Pipeline) -> None:
     assert [row["sales_order_id"] for row in pipeline.rows(done, "fact_sales_order")] == [1, 3]
     assert done.balance["sales_order"] == Balance(taken=3, released=0, out=2, quarantined=1)
     entry = done.quarantine["sales_order"]
-    assert (entry.file, entry.rows) == ("quarantine/sales_order/0000000001.parquet", 1)
+    assert (entry.file, entry.rows) == (
+        "quarantine/sales_order/2024-03-01/0000000001-0000000000001.parquet",
+        1,
+    )
     [original] = source_rows("sales_order", bad).to_pylist()
     reason = "agreed_delivery_date '2023-02-30' is not a date"
     assert pipeline.stored(entry.file) == [original | {"_batch": 1, "_reason": reason}]
@@ -122,7 +125,7 @@ def test_a_quarantine_that_nothing_changes_is_carried_on(pipeline: Pipeline) -> 
     second = pipeline.transform()
     assert second.quarantine == first.quarantine
     written = [key for key in pipeline.objects() if key.startswith("quarantine/")]
-    assert written == ["quarantine/payment/0000000001.parquet"]
+    assert written == ["quarantine/payment/2024-03-01/0000000001-0000000000001.parquet"]
 
 
 def test_a_deleted_row_leaves_the_quarantine(pipeline: Pipeline) -> None:
@@ -135,7 +138,7 @@ def test_a_deleted_row_leaves_the_quarantine(pipeline: Pipeline) -> None:
     payments = done.tables["fact_payment"]
     [file] = payments.tombstones
     assert (payments.rows, payments.deleted, file.rows) == (0, 1, 1)
-    assert file.key == "tombstones/fact_payment/2024-03-01/0000000002-0001.parquet"
+    assert file.key == "tombstones/fact_payment/2024-03-01/0000000002-0000000000001.parquet"
     assert pipeline.stored(file.key) == [{"payment_id": 1}]
 
 

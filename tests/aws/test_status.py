@@ -55,8 +55,14 @@ def put_batches(account: Account) -> None:
         key = f"batches/{number:010d}.json"
         put(account, NAMES.bucket("ingestion"), key, {**common, "schemas": schemas})
         entries = {
-            "payment": {"file": "quarantine/payment/0000000001.parquet", "rows": 3},
-            "staff": {"file": "quarantine/staff/0000000001.parquet", "rows": 0},
+            "payment": {
+                "file": "quarantine/payment/2024-03-01/0000000001-0000000000001.parquet",
+                "rows": 3,
+            },
+            "staff": {
+                "file": "quarantine/staff/2024-03-01/0000000001-0000000000001.parquet",
+                "rows": 0,
+            },
         }
         put(account, NAMES.bucket("processed"), key, {**common, "quarantine": entries})
     marker = {
@@ -75,7 +81,7 @@ def put_batches(account: Account) -> None:
     put(
         account,
         NAMES.bucket("processed"),
-        "quarantine/payment/0000000001.parquet",
+        "quarantine/payment/2024-03-01/0000000001-0000000000001.parquet",
         sink.getvalue(),
     )
 
@@ -211,7 +217,8 @@ def test_a_half_removed_deployment_has_a_status(sandbox: Sandbox) -> None:
     clients.lambda_.delete_function(FunctionName=NAMES.function("extract"))
     clients.sns.delete_topic(TopicArn=NAMES.topic_arn)
     clients.s3.delete_object(
-        Bucket=NAMES.bucket("processed"), Key="quarantine/payment/0000000001.parquet"
+        Bucket=NAMES.bucket("processed"),
+        Key="quarantine/payment/2024-03-01/0000000001-0000000000001.parquet",
     )
 
     status = read_status(sandbox.account, NAMES, NOW)

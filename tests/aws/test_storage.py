@@ -9,9 +9,10 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
+from moto import mock_aws
 
 from functions.common.errors import LogCorrupted
-from functions.common.storage import CONFLICT_RETRIES, Bucket
+from functions.common.storage import CLIENT_CONFIG, CONFLICT_RETRIES, Bucket
 
 GET = {"Bucket": "lake", "Key": "a/1"}
 PUT = {"Bucket": "lake", "Key": "a/1", "Body": b"x", "IfNoneMatch": "*"}
@@ -97,9 +98,34 @@ def test_other_errors_of_a_write_are_passed_on(stub: Stubber, bucket: Bucket) ->
 def test_an_object_is_read_whole(stub: Stubber, bucket: Bucket) -> None:
     """What was written is what is read."""
     body = StreamingBody(BytesIO(b"bytes"), 5)
-    stub.add_response("get_object", {"Body": body}, GET)
+    stub.add_response("get_object", {"Body": body, "ContentLength": 5}, GET)
 
-    assert bucket.get("a/1") == b"bytes"
+    assert bucket.get("a/1", 5) == b"bytes"
+
+
+def test_an_object_that_is_too_large_is_not_read(stub: Stubber, bucket: Bucket) -> None:
+    """An object of any size takes no memory: it is named by the size that S3 says it has."""
+    raw = BytesIO(b"x" * 6)
+    stub.add_response("get_object", {"Body": StreamingBody(raw, 6), "ContentLength": 6}, GET)
+
+    with pytest.raises(LogCorrupted, match=r"s3://lake/a/1 has 6 bytes, and 5 is the most"):
+        bucket.get("a/1", 5)
+    assert raw.closed
+
+
+def test_an_upload_carries_a_checksum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 refuses an object that does not arrive as it was sent, whatever the environment says."""
+    monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+    sent: list[Any] = []
+    with mock_aws():
+        s3 = boto3.client("s3", config=CLIENT_CONFIG, region_name="us-east-1")
+        s3.create_bucket(Bucket="lake")
+        s3.meta.events.register(
+            "before-send.s3.PutObject", lambda request, **_: sent.append(request)
+        )
+        Bucket(s3, "lake").put_new("a/1", b"x")
+
+    assert sent[0].headers["x-amz-trailer"] == b"x-amz-checksum-crc32"
 
 
 @pytest.mark.parametrize(("code", "status"), [("NoSuchKey", 404), ("AccessDenied", 403)])

@@ -40,7 +40,7 @@ def test_a_batch_becomes_a_star(pipeline: Pipeline) -> None:
     )
     assert (done.source, done.quarantine, done.absent) == (SOURCE, {}, {})
     [file] = done.tables["dim_staff"].files
-    assert file.key == "dim_staff/2024-03-01/0000000001-0001.parquet"
+    assert file.key == "dim_staff/2024-03-01/0000000001-0000000000001.parquet"
     assert [row["department_name"] for row in pipeline.stored(file.key)] == ["Facilites"]
 
 
@@ -134,14 +134,17 @@ def test_what_a_dead_run_left_is_passed_over(pipeline: Pipeline) -> None:
     """Objects of a run that died before its manifest are neither overwritten nor believed."""
     stars = pipeline.logs.processed.bucket
     for key in (
-        "quarantine/payment/0000000001.parquet",
-        "fact_payment/2024-03-01/0000000001-0001.parquet",
+        "quarantine/payment/2024-03-01/0000000001-0000000000001.parquet",
+        "fact_payment/2024-03-01/0000000001-0000000000001.parquet",
     ):
         assert stars.put_new(key, b"half")
     payments = source_rows("payment", {"payment_date": "soon"}, {"payment_id": 2})
     pipeline.ingest({"payment": payments})
     done = pipeline.transform()
-    assert done.quarantine["payment"].file == "quarantine/payment/0000000001-2.parquet"
+    assert (
+        done.quarantine["payment"].file
+        == "quarantine/payment/2024-03-01/0000000001-0000000000002.parquet"
+    )
     assert [row["payment_id"] for row in pipeline.rows(done, "fact_payment")] == [2]
 
 

@@ -27,6 +27,8 @@ SNAPSHOT = datetime(2024, 3, 1, 9, 31, tzinfo=UTC)
 NOW = datetime(2024, 3, 1, 9, 32, tzinfo=UTC)
 SOURCE = Source("7000000000000000001", 1, "totesys", SNAPSHOT)
 
+KEYS = "keys/2024-03-01/0000000001-1234567890001.parquet"
+
 
 def now() -> datetime:
     return NOW
@@ -58,7 +60,7 @@ class Pipeline:
             captures[name] = msgspec.structs.replace(captures[name], error=error)
         source = msgspec.structs.replace(SOURCE, snapshot_at=at)
         manifest = IngestionManifest(
-            number, NOW, "extract", source, captures, missing or {}, "keys/0000000001-0001.parquet"
+            number, NOW, "extract", source, captures, missing or {}, KEYS, "0a" * 32
         )
         assert self.logs.ingested.claim(manifest)
 

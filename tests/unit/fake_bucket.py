@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from functions.common.errors import LogCorrupted
-from functions.common.storage import Bucket
+from functions.common.storage import OBJECT_BYTES, Bucket
 
 NO_CLIENT: Any = None
 S3_LISTS_AT_MOST = 1000
@@ -28,10 +28,12 @@ class FakeBucket(Bucket):
         insort(self._keys, key)
         return True
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, at_most: int = OBJECT_BYTES) -> bytes:
         self.requests["get"] += 1
         if key not in self.objects:
             raise LogCorrupted(f"s3://{self.name}/{key} is not there")
+        if len(self.objects[key]) > at_most:
+            raise LogCorrupted(f"s3://{self.name}/{key} is too large")
         return self.objects[key]
 
     def keys_after(self, prefix: str, start_after: str, limit: int) -> list[str]:

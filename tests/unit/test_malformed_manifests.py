@@ -32,7 +32,7 @@ NOT_JSON = [
     b'{"batch": 7, "run": "\xff"}',
     b'{"batch": 7, "unknown": ' + b"[" * 100_000,
     b'{"batch": 7, "unknown": ' + b'{"a":' * 100_000,
-    b"[" * 50_000_000,
+    b"[" * 30_000_000,
 ]
 
 
@@ -127,7 +127,7 @@ def test_any_other_json_is_refused(value: Any) -> None:
 def test_a_field_that_is_needed_is_missed(document: Document) -> None:
     """A manifest that lacks one of its fields is refused, and the message names the field."""
     fields = json.loads(msgspec.json.encode(document))
-    optional = {"replay_of", "keys_sha256", "schemas", "drift"}
+    optional = {"replay_of", "schemas", "drift"}
 
     for name in fields.keys() - optional:
         rest = {field: value for field, value in fields.items() if field != name}
@@ -183,21 +183,21 @@ def test_a_path_to_elsewhere_is_refused(document: Document, path: tuple[Any, ...
         "",
         "/",
         "..",
-        "payment/../staff/2024-11-16/0000000007-0001.parquet",
-        "../payment/2024-11-16/0000000007-0001.parquet",
-        "/payment/2024-11-16/0000000007-0001.parquet",
-        "staff/2024-11-16/0000000007-0001.parquet",
-        "dim_staff/2024-11-16/0000000007-0001.parquet",
-        "tombstones/staff/2024-11-16/0000000007-0001.parquet",
-        "tombstones/dim_staff/2024-11-16/0000000007-0001.parquet",
+        "payment/../staff/2024-11-16/0000000007-0000000000001.parquet",
+        "../payment/2024-11-16/0000000007-0000000000001.parquet",
+        "/payment/2024-11-16/0000000007-0000000000001.parquet",
+        "staff/2024-11-16/0000000007-0000000000001.parquet",
+        "dim_staff/2024-11-16/0000000007-0000000000001.parquet",
+        "tombstones/staff/2024-11-16/0000000007-0000000000001.parquet",
+        "tombstones/dim_staff/2024-11-16/0000000007-0000000000001.parquet",
         "batches/0000000007.json",
-        "quarantine/staff/0000000007.parquet",
-        "quarantine/../keys/0000000007.parquet",
+        "quarantine/staff/2024-11-16/0000000007-0000000000001.parquet",
+        "quarantine/../keys/2024-11-16/0000000007.parquet",
         "keys/../quarantine/0000000007.parquet",
-        "payment/2024-11-16/0000000007-0001.parquet\n",
-        "payment/2024-11-16/0000000007-0001.parquet\x00",
+        "payment/2024-11-16/0000000007-0000000000001.parquet\n",
+        "payment/2024-11-16/0000000007-0000000000001.parquet\x00",
         "payment/2024-11-16/" + "0" * 2000,
-        "s3://elsewhere/payment/2024-11-16/0000000007-0001.parquet",
+        "s3://elsewhere/payment/2024-11-16/0000000007-0000000000001.parquet",
     ):
         refusal(changed(document, path, key), type(document))
 

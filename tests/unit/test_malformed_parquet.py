@@ -1,7 +1,8 @@
-"""Damaged objects: with a digest no byte is believed, without one no error is a bare one."""
+"""Damaged objects: with the right digest no byte is believed, and no error is a bare one."""
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 
 from functions.common.errors import LogCorrupted
 from functions.common.manifests import DataFile, Quarantine
-from functions.common.parquet import PartWriter, digest, read_rows
-from functions.extract.keysets import Digest, KeyBucket, bits_by_bucket, fetch, store
+from functions.common.names import ObjectNames
+from functions.common.parquet import PartWriter, digest, packed, read_parts, read_rows
+from functions.extract.keysets import KeySetBuilder, fetch, store
 from functions.transform import quarantine
 from tests.unit.fake_bucket import FakeBucket
 
-KEYS = "keys/0000000001-0001.parquet"
+KEYS = "keys/2024-03-01/0000000001-0000000000001.parquet"
+DAY = date(2024, 3, 1)
 SECRET = "a value of somebody's row"
 
 
@@ -35,7 +38,7 @@ def rows(count: int) -> pa.RecordBatch:
 
 def written(count: int = 30) -> tuple[DataFile, bytes]:
     bucket = FakeBucket()
-    writer = PartWriter(bucket, "payment", 1, date(2024, 3, 1))
+    writer = PartWriter(bucket, "payment", 1, DAY)
     writer.write(rows(count))
     [file] = writer.close()
     return file, bucket.objects[file.key]
@@ -48,6 +51,11 @@ def read(body: bytes, file: DataFile) -> pa.Table:
     return pa.Table.from_batches(read_rows(FakeBucket({file.key: body}), [file]))
 
 
+def believed(body: bytes) -> DataFile:
+    """Return what a manifest would say of an object that it takes for the right one."""
+    return DataFile(FILE.key, FILE.rows, digest(body))
+
+
 def refusal(body: bytes, file: DataFile) -> LogCorrupted:
     with pytest.raises(LogCorrupted) as failure:
         read(body, file)
@@ -57,9 +65,9 @@ def refusal(body: bytes, file: DataFile) -> LogCorrupted:
 
 
 def is_read_or_refused(body: bytes) -> bool:
-    """Tell whether rows are one of these two, where there is no digest; other errors are raised."""
+    """Tell whether rows are one of these two, whatever the digest; other errors are raised."""
     try:
-        return bool(read(body, DataFile(FILE.key, FILE.rows)).num_rows == FILE.rows)
+        return bool(read(body, believed(body)).num_rows == FILE.rows)
     except LogCorrupted as error:
         return FILE.key in str(error) and SECRET not in str(error)
 
@@ -69,9 +77,8 @@ def flipped(body: bytes, place: int, flip: int) -> bytes:
 
 
 def test_rows_are_read_back() -> None:
-    """What the tests below spoil is good to begin with, with a digest or without."""
+    """What the tests below spoil is good to begin with."""
     assert read(BODY, FILE).to_pylist() == rows(30).to_pylist()
-    assert read(BODY, DataFile(FILE.key, FILE.rows)).to_pylist() == rows(30).to_pylist()
 
 
 def test_no_flipped_byte_is_believed() -> None:
@@ -81,7 +88,7 @@ def test_no_flipped_byte_is_believed() -> None:
         assert "it is not what was written there" in message
 
 
-def test_a_flipped_byte_without_a_digest_is_no_bare_error() -> None:
+def test_a_flipped_byte_with_its_digest_is_no_bare_error() -> None:
     """Footer, headers and pages may hold anything: it is read, or told with the object's name."""
     for place in range(len(BODY)):
         for flip in (0x01, 0x80, 0xFF):
@@ -91,14 +98,14 @@ def test_a_flipped_byte_without_a_digest_is_no_bare_error() -> None:
 def test_an_object_that_was_cut_is_refused() -> None:
     """No part of an object is taken for all of it."""
     for length in range(0, len(BODY), 7):
-        refusal(BODY[:length], DataFile(FILE.key, FILE.rows))
+        refusal(BODY[:length], believed(BODY[:length]))
 
 
 @given(st.binary())
 def test_random_bytes_are_refused(body: bytes) -> None:
     """Bytes that are no Parquet are told as that, between its magic numbers too."""
     for damaged in (body, b"PAR1" + body + b"PAR1"):
-        refusal(damaged, DataFile(FILE.key, FILE.rows))
+        refusal(damaged, believed(damaged))
 
 
 @pytest.mark.parametrize("said", [1, 29, 31, 10**18])
@@ -115,25 +122,19 @@ def test_a_name_or_text_that_is_no_text_is_refused_or_read() -> None:
         assert is_read_or_refused(BODY.replace(old, new))
 
 
-def stored_keys() -> tuple[bytes, str]:
-    bucket = FakeBucket()
-    sets = {"payment": {0: KeyBucket(Digest(3, "123"), bits_by_bucket(pa.array([1, 2, 3]))[0])}}
-    sha256 = store(bucket, KEYS, sets)
-    assert sha256 is not None
-    return bucket.objects[KEYS], sha256
-
-
 def test_no_damaged_key_set_is_believed() -> None:
     """Keys that are misread would be rows that are told to be deleted."""
-    body, sha256 = stored_keys()
+    bucket, builder = FakeBucket(), KeySetBuilder()
+    builder.add(pa.array([1, 2, 3]))
+    key, sha256 = store(bucket, ObjectNames("keys", 1, DAY), {"payment": builder.key_set()})
+    body = bucket.objects[key]
 
     for place in range(len(body)):
-        bucket = FakeBucket({KEYS: flipped(body, place, 0x55)})
-        with pytest.raises(LogCorrupted, match=f"{KEYS} is damaged: it is not what was written"):
-            fetch(bucket, KEYS, sha256)
+        with pytest.raises(LogCorrupted, match=f"{key} is damaged: it is not what was written"):
+            fetch(FakeBucket({key: flipped(body, place, 0x55)}), key, sha256)
     for length in range(0, len(body), 7):
-        with pytest.raises(LogCorrupted, match=f"{KEYS} is damaged: it cannot be read"):
-            fetch(FakeBucket({KEYS: body[:length]}), KEYS)
+        with pytest.raises(LogCorrupted, match=f"{key} is damaged: it cannot be read"):
+            fetch(FakeBucket({key: body[:length]}), key, digest(body[:length]))
 
 
 @pytest.mark.parametrize(
@@ -141,25 +142,30 @@ def test_no_damaged_key_set_is_believed() -> None:
     [
         pa.table({"table": ["payment"]}),
         pa.table(
-            {"table": ["payment"], "bucket": [0], "rows": [1], "digest": ["1"], "bits": [b""]}
+            {
+                "table": ["payment"],
+                "shift": [12],
+                "first": [0],
+                "last": [1],
+                "rows": [1],
+                "sum": [1],
+            }
         ),
         rows(3),
     ],
 )
 def test_an_object_that_holds_no_keys_is_told(other: pa.Table) -> None:
     """Another object in the place of the keys, or keys of nothing, are refused."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(other), sink)
-    bucket = FakeBucket({KEYS: sink.getvalue().to_pybytes()})
+    body = packed(pa.table(other))
 
     with pytest.raises(LogCorrupted, match=f"{KEYS} does not hold the keys of tables"):
-        fetch(bucket, KEYS)
+        fetch(FakeBucket({KEYS: body}), KEYS, digest(body))
 
 
 def test_no_damaged_quarantine_is_believed() -> None:
     """Rows that wait are neither lost nor changed with the object that holds them."""
     bucket = FakeBucket()
-    entry = quarantine.store(bucket, "payment", 1, pa.table(rows(30)))
+    entry = quarantine.store(bucket, "payment", 1, DAY, pa.table(rows(30)))
     body = bucket.objects[entry.file]
     assert entry == Quarantine(entry.file, 30, digest(body))
     assert quarantine.read(bucket, entry).num_rows == 30
@@ -169,3 +175,51 @@ def test_no_damaged_quarantine_is_believed() -> None:
             quarantine.read(FakeBucket({entry.file: flipped(body, place, 0x55)}), entry)
     with pytest.raises(LogCorrupted, match="it has 30 rows, and its manifest says 29"):
         quarantine.read(bucket, msgspec.structs.replace(entry, rows=29))
+
+
+def forged(rows: pa.Table, **options: Any) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, **options)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+NULLS = pa.table({f"column_{place}": pa.nulls(1_000_000, pa.int64()) for place in range(40)})
+TEXT = pa.table({"text": pa.repeat(pa.scalar("x" * 1_000_000), 500)})
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "why"),
+    [
+        (NULLS, {"use_dictionary": False}, "it would take 325,000,000 bytes in memory"),
+        (TEXT, {"use_dictionary": False}, "bytes in memory"),
+        (pa.table({"list": [[1, 2], [3]]}), {}, "a column is of a type that is never written"),
+        (pa.table({"text": pa.array(["x"]).dictionary_encode()}), {}, "a type that is never"),
+    ],
+    ids=["rows", "bytes", "nested", "dictionary type"],
+)
+def test_an_object_that_would_be_too_large_is_refused_unread(
+    rows: pa.Table, options: dict[str, Any], why: str
+) -> None:
+    """Few bytes that would become many are refused by their metadata, and take no memory."""
+    body = forged(rows, compression="zstd", **options)
+    before = pa.total_allocated_bytes()
+    pool = pa.default_memory_pool()
+    file = DataFile(FILE.key, rows.num_rows, digest(body))
+
+    for reader in (read_rows, read_parts):
+        with pytest.raises(LogCorrupted, match=f"s3://lake/{FILE.key} is damaged: .*{why}"):
+            list(reader(FakeBucket({FILE.key: body}), [file]))
+    assert pool.bytes_allocated() - before < 1_000_000
+
+
+def test_few_large_rows_make_parts_that_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts are bounded by bytes too, so that what one function writes the next can hold."""
+    monkeypatch.setattr("functions.common.parquet.BYTES_PER_PART", 1_000_000)
+    bucket = FakeBucket()
+    writer = PartWriter(bucket, "payment", 1, DAY)
+    for place in range(10):
+        writer.write(pa.record_batch({"text": [str(place) * 400_000]}))
+    files = writer.close()
+
+    assert [file.rows for file in files] == [3, 3, 3, 1]
+    assert sum(batch.num_rows for batch in read_rows(bucket, files)) == 10

@@ -25,8 +25,9 @@ from functions.common.manifests import (
 SNAPSHOT = datetime(2024, 11, 16, 9, 0, 0, 123000, tzinfo=UTC)
 NOW = datetime(2024, 11, 16, 9, 0, 2, tzinfo=UTC)
 SOURCE = Source("7437", 1, "totesys", SNAPSHOT)
-FILE = DataFile("payment/2024-11-16/0000000007-0001.parquet", 3)
-REFUSED = DataFile("refused/fact_payment/2024-11-16/0000000007-0001.parquet", 1)
+DIGEST = "0a" * 32
+FILE = DataFile("payment/2024-11-16/0000000007-0000000000001.parquet", 3, DIGEST)
+REFUSED = DataFile("refused/fact_payment/2024-11-16/0000000007-0000000000001.parquet", 1, DIGEST)
 
 INGESTION = IngestionManifest(
     batch=7,
@@ -44,12 +45,17 @@ INGESTION = IngestionManifest(
             companions=1,
             files=[FILE],
             deleted=1,
-            tombstones=[DataFile("tombstones/payment/2024-11-16/0000000007-0001.parquet", 1)],
+            tombstones=[
+                DataFile(
+                    "tombstones/payment/2024-11-16/0000000007-0000000000001.parquet", 1, DIGEST
+                )
+            ],
         ),
         "staff": TableCapture("staff_id", [], "", None, [], error="table staff: no right"),
     },
     missing={"design": [999]},
-    keys="keys/0000000007-0001.parquet",
+    keys="keys/2024-11-16/0000000007-0000000000001.parquet",
+    keys_sha256=DIGEST,
 )
 PROCESSED = ProcessedManifest(
     batch=7,
@@ -59,13 +65,21 @@ PROCESSED = ProcessedManifest(
     tables={
         "fact_payment": StarTable(
             2,
-            [DataFile("fact_payment/2024-11-16/0000000007-0001.parquet", 2, "0a" * 32)],
+            [DataFile("fact_payment/2024-11-16/0000000007-0000000000001.parquet", 2, DIGEST)],
             1,
-            [DataFile("tombstones/fact_payment/2024-11-16/0000000007-0001.parquet", 1)],
+            [
+                DataFile(
+                    "tombstones/fact_payment/2024-11-16/0000000007-0000000000001.parquet", 1, DIGEST
+                )
+            ],
         )
     },
     balance={"payment": Balance(taken=3, released=1, out=2, quarantined=2)},
-    quarantine={"payment": Quarantine("quarantine/payment/0000000007.parquet", 2)},
+    quarantine={
+        "payment": Quarantine(
+            "quarantine/payment/2024-11-16/0000000007-0000000000001.parquet", 2, DIGEST
+        )
+    },
     absent={"staff": [5]},
 )
 MARKER = LoadedMarker(
@@ -146,7 +160,7 @@ def test_a_manifest_is_json_that_a_person_can_read() -> None:
         "refused": {
             "fact_payment": [
                 {
-                    "file": {"key": REFUSED.key, "rows": 1, "sha256": None},
+                    "file": {"key": REFUSED.key, "rows": 1, "sha256": DIGEST},
                     "reasons": {"too long": 1},
                 }
             ]

@@ -13,9 +13,16 @@ import pytest
 from functions.common.errors import LogCorrupted
 from functions.common.manifests import DataFile
 from functions.common.parquet import ROWS_PER_GROUP, PartWriter, read_parts, read_rows
+from functions.common.storage import OBJECT_BYTES
 from tests.unit.fake_bucket import FakeBucket
 
 DAY = date(2024, 11, 16)
+
+
+@pytest.fixture(autouse=True)
+def first_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every writer draw the same number."""
+    monkeypatch.setattr("functions.common.names.randbelow", lambda _: 0)
 
 
 def rows(first: int, count: int) -> pa.RecordBatch:
@@ -36,7 +43,7 @@ def writer(bucket: FakeBucket, rows_per_part: int = 10) -> PartWriter:
 
 
 def key(part: int) -> str:
-    return f"sales_order/2024-11-16/0000000007-{part:04d}.parquet"
+    return f"sales_order/2024-11-16/0000000007-000000000{part:04d}.parquet"
 
 
 def named(files: list[DataFile]) -> list[tuple[str, int]]:
@@ -146,6 +153,21 @@ def test_a_part_that_is_there_already_is_passed_over() -> None:
     assert [row["id"] for row in contents(bucket, files)] == list(range(11))
 
 
+def test_a_run_after_a_dead_one_sends_each_part_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many runs died over a batch, the next has free names at once."""
+    bucket = FakeBucket()
+    for run in (17, 999_999_999):
+        monkeypatch.setattr("functions.common.names.randbelow", lambda _, run=run: run)
+        bucket.requests.clear()
+        parts = writer(bucket)
+        parts.write(rows(0, 10))
+        parts.write(rows(10, 10))
+        names = [file.key.rpartition("-")[2] for file in parts.close()]
+
+        assert names == [f"{run:09d}0001.parquet", f"{run:09d}0002.parquet"]
+        assert bucket.requests == {"put": 2}
+
+
 def test_a_reader_holds_a_slice_at_a_time() -> None:
     """However big a part is, rows come in slices that fit into a small function."""
     bucket = FakeBucket()
@@ -163,9 +185,9 @@ class WatchedBucket(FakeBucket):
         super().__init__(objects)
         self.asked = {key: threading.Event() for key in objects}
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, at_most: int = OBJECT_BYTES) -> bytes:
         self.asked[key].set()
-        return super().get(key)
+        return super().get(key, at_most)
 
 
 def three_parts() -> tuple[WatchedBucket, list[DataFile]]:
