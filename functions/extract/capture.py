@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pg8000.native
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchContended
 from functions.common.manifests import IngestionManifest, TableCapture
+from functions.common.names import ObjectNames
 from functions.common.storage import Bucket
 from functions.common.totesys import JOINS
 from functions.extract import keysets
 from functions.extract.alone import is_alone
-from functions.extract.changes import next_seen
+from functions.extract.changes import are_few, next_seen
 from functions.extract.history import Snapshot
 from functions.extract.keysets import KeySet, deleted_keys
 from functions.extract.plan import Survey, TablePlan, plan_tables, survey
@@ -66,7 +69,7 @@ def capture(
         if postponed := _reason_to_wait(connection, bucket, snapshot, before):
             return Captured(None, {}, postponed)
         plans = plan_tables(connection, snapshot, before, repair.tables)
-        found = survey(connection, [plan for plan in _readable(plans) if not plan.is_whole])
+        found = survey(connection, [plan for plan in _readable(plans) if not plan.is_whole], known)
         plans = stop_at_equal_keys(connection, plans, found, known)
         stopped = {plan.name: plan.error for plan in plans.values() if plan.error is not None}
         registry = register(connection, plans, before, snapshot.source.snapshot_at)
@@ -80,12 +83,14 @@ def capture(
             seen = found.get(plan.name)
             if seen is None or seen.changed:
                 rows.copy_changed(plan, keys)
-            keys[plan.name] = rows.keys_now(plan, seen, known.get(plan.name, {}))
+            keys[plan.name] = rows.keys_now(plan, seen, known.get(plan.name, KeySet()))
         for join in JOINS:
             rows.copy_companions(join)
         rows.flush()
     gone = {
-        name: sorted({*deleted_keys(known.get(name, {}), there), *repair.absent_from(name, there)})
+        name: _together(
+            deleted_keys(known.get(name, KeySet()), there), repair.absent_from(name, there)
+        )
         for name, there in keys.items()
     }
     tables = {
@@ -94,7 +99,7 @@ def capture(
     }
     if not (registry.is_news or any(each.changed or each.deleted for each in tables.values())):
         return Captured(None, stopped)
-    keys_object, keys_sha256 = _store_keys(bucket, newest + 1, keys)
+    keys_object, keys_sha256 = keysets.store(bucket, ObjectNames("keys", newest + 1, day), keys)
     manifest = IngestionManifest(
         batch=newest + 1,
         written_at=now(),
@@ -136,22 +141,28 @@ def _anything_new(
     return any(
         plan.is_whole
         or found[plan.name].changed
-        or keysets.changed_buckets(known.get(plan.name, {}), found[plan.name].digests)
+        or found[plan.name].differs_from(known.get(plan.name, KeySet()))
         for plan in plans
     )
 
 
+def _together(deleted: pa.Array, absent: list[int]) -> pa.Array:
+    return pc.unique(pa.concat_arrays([deleted, pa.array(absent, pa.int64())])).sort()
+
+
 def _captured(
-    plan: TablePlan, snapshot: Snapshot, rows: BatchRows, deleted: list[int]
+    plan: TablePlan, snapshot: Snapshot, rows: BatchRows, deleted: pa.Array
 ) -> TableCapture:
     table = rows.tables[plan.name]
+    seen = next_seen(snapshot, plan.since, table.xids)
+    can_go_on = are_few(seen)  # else the table is read whole the next time
     return TableCapture(
         key=plan.key,
         columns=list(plan.columns.types),
         fingerprint=plan.columns.fingerprint,
         incarnation=plan.columns.incarnation,
-        horizon=snapshot.horizon,
-        seen=next_seen(snapshot, plan.since, table.xids),
+        horizon=snapshot.horizon if can_go_on else None,
+        seen=seen if can_go_on else [],
         changed=table.changed,
         companions=table.companions,
         files=table.writer.close(),
@@ -172,13 +183,3 @@ def _stopped(plan: TablePlan) -> TableCapture:
         seen=before.seen if before else [],
         error=plan.error,
     )
-
-
-def _store_keys(bucket: Bucket, batch: int, sets: dict[str, KeySet]) -> tuple[str, str]:
-    """Write the key sets under the first name that no run has taken; return it and its digest."""
-    attempt = 0
-    while True:
-        attempt += 1
-        key = f"keys/{batch:010d}-{attempt:04d}.parquet"
-        if sha256 := keysets.store(bucket, key, sets):
-            return key, sha256

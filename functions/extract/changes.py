@@ -16,8 +16,9 @@ from functions.common.copy import array, set_values, value
 from functions.common.manifests import IngestionManifest, TableCapture
 from functions.extract.history import XIDS, Snapshot
 
-# As many as a function can hold. Reading a table whole is always right, and so the way out.
-SEEN_AT_MOST = 1 << 23
+# Of each table: 40 MB in a function, and up to 7 MB in a manifest. Reading a table whole is always
+# right, and so the way out.
+SEEN_AT_MOST = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def since(capture: TableCapture | None, fingerprint: str, incarnation: str) -> S
         return None
     if (capture.fingerprint, capture.incarnation) != (fingerprint, incarnation):
         return None
-    if sum(high - low + 1 for low, high in capture.seen) > SEEN_AT_MOST:
+    if not are_few(capture.seen):
         return None
     return Since(capture.horizon, frozenset(_expand(capture.seen)))
 
@@ -102,6 +103,11 @@ def next_seen(
     widened = {snapshot.widen(xid) for xid in shown}
     after = {xid for xid in widened if snapshot.shows_all_of(xid)} | before
     return _ranges(sorted(xid for xid in after if xid >= snapshot.horizon))
+
+
+def are_few(seen: Iterable[tuple[int, int]]) -> bool:
+    """Tell whether a function can hold so many transactions, given as inclusive ranges."""
+    return sum(high - low + 1 for low, high in seen) <= SEEN_AT_MOST
 
 
 def _expand(ranges: Iterable[tuple[int, int]]) -> Iterator[int]:

@@ -1,186 +1,231 @@
 """Which keys a table has, and so which rows were deleted since the last batch.
 
-A set of keys is kept in buckets of 4,096 neighbours, one bit a key, with a digest that the source
-computes in one scan: only buckets whose digest has changed are looked at key by key. Ten million
-serial keys take 1.3 MB.
+A set of keys is kept as runs of neighbours, so ten million serial keys take few bytes and sparse
+ones 16 bytes each. Keys are grouped into buckets, each with a digest that the source computes in
+one scan: only buckets whose digest has changed are looked at key by key.
+
+    keys 1, 2, 3, 7 -> runs (1, 3), (7, 7); with SHIFT 12 all of them are in bucket 0
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Any
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from msgspec import Struct
 from pg8000.native import identifier
 
 from functions.common.errors import LogCorrupted
-from functions.common.parquet import digest, opened
+from functions.common.names import ObjectNames
+from functions.common.parquet import digest, opened, packed, put
 from functions.common.storage import Bucket
 from functions.extract.keyhash import hash_halves
 
-SHIFT = 12
-SIZE = 1 << SHIFT
+SHIFT = 12  # a bucket holds 4,096 neighbours,
+BUCKETS_AT_MOST = 1 << 16  # or more of them, where keys are sparse: a digest takes some 100 bytes
+RUNS_AT_MOST = 1 << 20  # that a builder holds before it merges them
 
+EXPANDED_AT_MOST = 512 << 20
+
+SUM = pa.decimal128(38, 0)
+RUNS = pa.schema([("first", pa.int64()), ("last", pa.int64())])
+DIGESTS = pa.schema([("bucket", pa.int64()), ("rows", pa.int64()), ("sum", SUM)])
+# The digest of a bucket stands beside its first run.
 _STORED = pa.schema(
-    [
-        ("table", pa.string()),
-        ("bucket", pa.int64()),
-        ("rows", pa.int32()),
-        ("digest", pa.string()),
-        ("bits", pa.binary()),
-    ]
+    [("table", pa.string()), ("shift", pa.int32()), *RUNS, ("rows", pa.int64()), ("sum", SUM)]
 )
 
 
-class Digest(Struct, frozen=True):
-    """How many keys a bucket has, and a sum of their hashes (a decimal number, as text)."""
+@dataclass(frozen=True)
+class KeySet:
+    """The keys of a table: `runs` as RUNS, in order, none across buckets; `digests` as DIGESTS.
 
-    rows: int
-    sum: str
+    A key's bucket is `key >> shift`. A digest is how many keys the bucket has, and the sum of their
+    hashes.
+    """
 
-
-class KeyBucket(Struct, frozen=True):
-    """A bucket: its digest, and bit i set for key `bucket * 4096 + i`."""
-
-    digest: Digest
-    bits: int
-
-
-KeySet = dict[int, KeyBucket]
+    shift: int = SHIFT
+    digests: pa.Table = field(default_factory=DIGESTS.empty_table)
+    runs: pa.Table = field(default_factory=RUNS.empty_table)
 
 
-def digest_columns(key: str) -> str:
+def digest_columns(key: str, shift: int) -> str:
     """Return the SQL of a bucket's number, rows and sum, for a query grouped by the first."""
     name = identifier(key)
-    return f"{name} >> {SHIFT}, count(*), sum(hashint8extended({name}, 0))::text"
+    return f"{name} >> {shift}, count(*), sum(hashint8extended({name}, 0))"
 
 
 class KeySetBuilder:
     """The key set of a table that is read whole, made from the keys as they come."""
 
     def __init__(self) -> None:
-        self._bits: dict[int, int] = {}
-        self._rows: Counter[int] = Counter()
-        self._sums: Counter[int] = Counter()
+        self._shift = SHIFT
+        self._runs = RUNS.empty_table()
+        self._new: list[pa.Table] = []
+        self._sums: pa.Table | None = None
 
     def add(self, keys: pa.Array) -> None:
         """Add keys (integers)."""
         keys = keys.cast(pa.int64())
-        for number, bits in bits_by_bucket(keys).items():
-            self._bits[number] = self._bits.get(number, 0) | bits
+        self._new.append(runs_of(keys))
+        if sum(len(runs) for runs in self._new) > max(RUNS_AT_MOST, len(self._runs)):
+            self._merge()
         upper, lower = hash_halves(keys)
-        hashes = {"bucket": pc.shift_right(keys, SHIFT), "upper": upper, "lower": lower}
-        by_bucket = pa.table(hashes).group_by("bucket", use_threads=False)
-        totals = by_bucket.aggregate([([], "count_all"), ("upper", "sum"), ("lower", "sum")])
-        for row in totals.to_pylist():
-            self._rows[row["bucket"]] += row["count_all"]
-            self._sums[row["bucket"]] += (row["upper_sum"] << 32) + row["lower_sum"]
+        ones = pa.repeat(pa.scalar(1, pa.int64()), len(keys))
+        bucket = pc.shift_right(keys, self._shift)
+        hashes = pa.table({"bucket": bucket, "rows": ones, "upper": upper, "lower": lower})
+        self._sums = _added_up([*([self._sums] if self._sums else []), hashes])
+        while len(self._sums) > BUCKETS_AT_MOST:
+            self._shift, self._sums = self._shift + 1, _halved(self._sums)
+
+    def _merge(self) -> None:
+        self._runs, self._new = merged([self._runs, *self._new]), []
 
     def key_set(self) -> KeySet:
         """Return the set, with the digests that `digest_columns` gives."""
-        return {
-            number: KeyBucket(Digest(self._rows[number], str(self._sums[number])), bits)
-            for number, bits in self._bits.items()
-        }
+        self._merge()
+        if self._sums is None:
+            return KeySet()
+        halves = zip(self._sums["upper"].to_pylist(), self._sums["lower"].to_pylist(), strict=True)
+        sums = pa.array([(upper << 32) + lower for upper, lower in halves], SUM)
+        digests = self._sums.select(["bucket", "rows"]).append_column("sum", sums)
+        return KeySet(self._shift, digests.sort_by("bucket"), self._runs)
 
 
-def bits_by_bucket(keys: pa.Array) -> dict[int, int]:
-    """Sort keys (integers) into the bits of their buckets."""
-    found: dict[int, int] = {}
-    for first, last in _runs(keys):
-        for number in range(first >> SHIFT, (last >> SHIFT) + 1):
-            low = max(first, number << SHIFT)
-            high = min(last, (number << SHIFT) + SIZE - 1)
-            bits = ((1 << high - low + 1) - 1) << (low & SIZE - 1)
-            found[number] = found.get(number, 0) | bits
-    return found
+def _halved(sums: pa.Table) -> pa.Table:
+    """Return the sums of buckets of twice the size, about half as many."""
+    return _added_up([sums.set_column(0, "bucket", pc.shift_right(sums["bucket"], 1))])
 
 
-def _runs(keys: pa.Array) -> Iterable[tuple[int, int]]:
-    """Return the first and last of each run of neighbours; serial keys make few of them."""
-    if not len(keys):
-        return []
+def _added_up(tables: list[pa.Table]) -> pa.Table:
+    """Return the sums of all columns by bucket."""
+    grouped = pa.concat_tables(tables).group_by("bucket", use_threads=False)
+    names = tables[0].column_names
+    return grouped.aggregate([(name, "sum") for name in names[1:]]).rename_columns(names)
+
+
+def runs_of(keys: pa.Array) -> pa.Table:
+    """Return the runs of keys (integers, in any order)."""
     ordered = keys.cast(pa.int64()).sort()
-    gaps = pc.indices_nonzero(pc.not_equal(pc.subtract(ordered[1:], ordered[:-1]), 1))
-    firsts = [ordered[0].as_py(), *ordered.take(pc.add(gaps, 1)).to_pylist()]
-    lasts = [*ordered.take(gaps).to_pylist(), ordered[-1].as_py()]
-    return zip(firsts, lasts, strict=True)
+    return _joined(ordered, ordered)
 
 
-def keys_in(bucket: int, bits: int) -> Iterator[int]:
-    """Yield the keys of a bucket's bits, in order."""
-    while bits:
-        lowest = bits & -bits
-        yield (bucket << SHIFT) + lowest.bit_length() - 1
-        bits ^= lowest
+def merged(tables: list[pa.Table]) -> pa.Table:
+    """Return the runs of some tables as one, in order; neighbours become one within a bucket."""
+    runs = pa.concat_tables([RUNS.empty_table(), *tables]).sort_by("first").combine_chunks()
+    firsts, lasts = (column.combine_chunks() for column in runs.columns)
+    return _joined(firsts, pc.cumulative_max(lasts))
 
 
-def changed_buckets(before: KeySet, now: dict[int, Digest]) -> list[int]:
-    """Return the buckets that do not have the keys that they had."""
-    return sorted(
-        number
-        for number in before.keys() | now.keys()
-        if number not in before or number not in now or before[number].digest != now[number]
-    )
+def _joined(firsts: pa.Array, so_far: pa.Array) -> pa.Table:
+    """Return runs in order as few, given their first keys and the largest key up to their ends."""
+    after, before = firsts[1:], so_far[:-1]
+    is_next = pc.equal(pc.subtract(after, before), 1)
+    starts_bucket = pc.equal(pc.bit_wise_and(after, (1 << SHIFT) - 1), 0)
+    begins = pc.and_(pc.greater(after, before), pc.or_(pc.invert(is_next), starts_bucket))
+    places = pc.indices_nonzero(begins)  # of the runs after which another begins
+    first = pa.concat_arrays([firsts[:1], after.take(places)])
+    last = pa.concat_arrays([before.take(places), so_far[-1:]])
+    return pa.table([first, last], schema=RUNS)
 
 
-def deleted_keys(before: KeySet, now: KeySet) -> list[int]:
-    """Return the keys that were there and are not."""
-    return [
-        key
-        for number, bucket in sorted(before.items())
-        for key in keys_in(number, bucket.bits & ~(now[number].bits if number in now else 0))
-    ]
+def keys_of(runs: pa.Table) -> pa.Array:
+    """Return the keys of runs, in order."""
+    pairs = zip(runs["first"].to_pylist(), runs["last"].to_pylist(), strict=True)
+    keys = array("q", chain.from_iterable(range(first, last + 1) for first, last in pairs))
+    return pa.Array.from_buffers(pa.int64(), len(keys), [None, pa.py_buffer(keys)])
+
+
+def in_buckets(keys: KeySet, buckets: pa.Array) -> pa.Table:
+    """Return the runs of some buckets."""
+    return keys.runs.filter(_is_in(keys, buckets))
+
+
+def with_buckets(keys: KeySet, digests: pa.Table, buckets: pa.Array, found: pa.Table) -> KeySet:
+    """Return a set with the runs `found` for those of some buckets, and with these digests."""
+    others = keys.runs.filter(pc.invert(_is_in(keys, buckets)))
+    shift = keys.shift
+    while len(digests) > BUCKETS_AT_MOST:
+        shift, digests = shift + 1, _halved(digests).cast(DIGESTS).sort_by("bucket")
+    return KeySet(shift, digests, merged([others, found]))
+
+
+def _is_in(keys: KeySet, buckets: pa.Array) -> pa.ChunkedArray:
+    return pc.is_in(pc.shift_right(keys.runs["first"], keys.shift), buckets)
+
+
+def changed_buckets(before: pa.Table, now: pa.Table) -> pa.Array:
+    """Return the buckets that have not the digest that they had; both tables are DIGESTS."""
+    if before.equals(now):
+        return pa.array([], pa.int64())
+    seen = pa.concat_tables([before, now]).group_by(DIGESTS.names, use_threads=False)
+    counted = seen.aggregate([([], "count_all")])
+    once = counted.filter(pc.equal(counted["count_all"], 1))
+    return pc.unique(once["bucket"]).sort()
+
+
+def deleted_keys(before: KeySet, now: KeySet) -> pa.Array:
+    """Return the keys that were there and are not, in order."""
+    there, here = before.runs, now.runs
+    if before.shift == now.shift:
+        changed = changed_buckets(before.digests, now.digests)
+        there, here = in_buckets(before, changed), in_buckets(now, changed)
+    keys = keys_of(there)
+    return keys.filter(pc.invert(_in_runs(here, keys)))
 
 
 def not_in(keys: KeySet, values: pa.Array) -> list[int]:
     """Return the distinct values (integers, NULL is none) that are not in the set."""
     asked = pc.unique(values.drop_null()).cast(pa.int64())
-    numbers = pc.shift_right(asked, SHIFT)
-    buckets = pc.unique(numbers)
-    bits = [keys[number].bits if number in keys else 0 for number in buckets.to_pylist()]
-    flags = b"".join(bucket.to_bytes(SIZE // 8, "little") for bucket in bits)
-    held = pa.BooleanArray.from_buffers(pa.bool_(), len(bits) * SIZE, [None, pa.py_buffer(flags)])
-    index = pc.multiply(pc.index_in(numbers, buckets).cast(pa.int64()), SIZE)
-    found = held.take(pc.add(index, pc.bit_wise_and(asked, SIZE - 1)))
-    return list(asked.filter(pc.invert(found)).to_pylist())
+    return list(asked.filter(pc.invert(_in_runs(keys.runs, asked))).to_pylist())
 
 
-def store(bucket: Bucket, key: str, sets: dict[str, KeySet]) -> str | None:
-    """Write the key sets of all tables as one object, and return its digest.
+def _in_runs(runs: pa.Table, values: pa.Array) -> pa.Array:
+    """Return which values are in one of some runs: in the last that begins at or before it."""
+    if not len(runs):
+        return pa.repeat(pa.scalar(False), len(values))
+    firsts, lasts = (runs[name].combine_chunks() for name in RUNS.names)
+    after = pc.search_sorted(firsts, values, side="right").cast(pa.int64())
+    last = lasts.take(pc.max_element_wise(pc.subtract(after, 1), 0))
+    return pc.and_(pc.greater(after, 0), pc.greater_equal(last, values))
 
-    Returns None if the name is taken.
-    """
-    rows: list[dict[str, Any]] = [
-        {
-            "table": table,
-            "bucket": number,
-            "rows": entry.digest.rows,
-            "digest": entry.digest.sum,
-            "bits": entry.bits.to_bytes(SIZE // 8, "little"),
-        }
-        for table, keys in sorted(sets.items())
-        for number, entry in sorted(keys.items())
+
+def store(bucket: Bucket, names: ObjectNames, sets: dict[str, KeySet]) -> tuple[str, str]:
+    """Write the key sets of all tables as one object; return its key and its digest."""
+    rows = [_rows(table, keys) for table, keys in sorted(sets.items())]
+    body = packed(pa.concat_tables([_STORED.empty_table(), *rows]))
+    return put(bucket, names, body), digest(body)
+
+
+def _rows(table: str, keys: KeySet) -> pa.Table:
+    """Return a set as _STORED."""
+    buckets = pc.shift_right(keys.runs["first"], keys.shift).combine_chunks()
+    first = pa.array([True][: len(buckets)])
+    is_first = pa.concat_arrays([first, pc.not_equal(buckets[1:], buckets[:-1])])
+    place = pc.if_else(is_first, pc.index_in(buckets, keys.digests["bucket"]), None)
+    values = [
+        pa.repeat(pa.scalar(table), len(buckets)),
+        pa.repeat(pa.scalar(keys.shift, pa.int32()), len(buckets)),
+        *keys.runs.columns,
+        *(keys.digests[name].take(place) for name in ("rows", "sum")),
     ]
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema=_STORED), sink, compression="zstd")
-    body = sink.getvalue().to_pybytes()
-    return digest(body) if bucket.put_new(key, body) else None
+    return pa.table(values, schema=_STORED)
 
 
-def fetch(bucket: Bucket, key: str, sha256: str | None = None) -> dict[str, KeySet]:
-    """Read the key sets of all tables from the object that `store` wrote.
-
-    `sha256` is its digest, None if that was not noted. Raises LogCorrupted.
-    """
-    with opened(bucket, key, sha256) as source:
-        rows = source.read()
-    if rows.schema != _STORED or any(column.null_count for column in rows.columns):
+def fetch(bucket: Bucket, key: str, sha256: str) -> dict[str, KeySet]:
+    """Read the key sets of all tables from the object that `store` wrote; raise LogCorrupted."""
+    with opened(bucket, key, sha256, expanded=EXPANDED_AT_MOST) as source:
+        rows: pa.Table = source.read()
+    if rows.schema != _STORED or any(rows[name].null_count for name in _STORED.names[:4]):
         raise LogCorrupted(f"s3://{bucket.name}/{key} does not hold the keys of tables")
-    sets: dict[str, KeySet] = {}
-    for row in rows.to_pylist():
-        entry = KeyBucket(Digest(row["rows"], row["digest"]), int.from_bytes(row["bits"], "little"))
-        sets.setdefault(row["table"], {})[row["bucket"]] = entry
-    return sets
+    tables: Iterable[str] = pc.unique(rows["table"]).to_pylist()
+    return {table: _key_set(rows.filter(pc.equal(rows["table"], table))) for table in tables}
+
+
+def _key_set(rows: pa.Table) -> KeySet:
+    shift: int = rows["shift"][0].as_py()
+    firsts = rows.filter(rows["rows"].is_valid())
+    bucket = pc.shift_right(firsts["first"], shift)
+    digests = pa.table([bucket, firsts["rows"], firsts["sum"]], schema=DIGESTS)
+    return KeySet(shift, digests, rows.select(RUNS.names).combine_chunks())

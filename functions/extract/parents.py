@@ -25,7 +25,7 @@ class MissingParents:
         was last read.
         """
         for column, parent in table.parents.items():
-            if missing := not_in(keys.get(parent, {}), rows[column]):
+            if missing := not_in(keys.get(parent, KeySet()), rows[column]):
                 self._found.setdefault(parent, set()).update(missing)
 
     def by_table(self) -> dict[str, list[int]]:

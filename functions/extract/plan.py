@@ -1,19 +1,21 @@
 """Decide how each table of the source is read in this batch, before any row is."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import pg8000.native
 import pyarrow as pa
+import pyarrow.compute as pc
 from pg8000.native import identifier, literal
 
+from functions.common.copy import copy_out
 from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.totesys import JOINED, TABLES
 from functions.extract import changes, keysets
 from functions.extract.changes import Since
 from functions.extract.columns import SCHEMA, Columns, read_columns
 from functions.extract.history import Snapshot
-from functions.extract.keysets import Digest
+from functions.extract.keysets import KeySet
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,14 @@ class TablePlan:
 
 @dataclass(frozen=True)
 class Survey:
-    """What one scan of a table tells: its keys by bucket, and how many rows changed."""
+    """What one scan of a table tells: the digests of its keys, and how many rows changed."""
 
-    digests: dict[int, Digest]
+    digests: pa.Table
     changed: int
+
+    def differs_from(self, known: KeySet) -> bool:
+        """Tell whether the table has other keys than it had."""
+        return len(keysets.changed_buckets(known.digests, self.digests)) > 0
 
 
 def plan_tables(
@@ -125,18 +131,24 @@ def _rows_without_key(connection: pg8000.native.Connection, columns: Columns) ->
     return f"table {name}: a row has no {key}: give it one, or delete it" if found else None
 
 
-def survey(connection: pg8000.native.Connection, plans: list[TablePlan]) -> dict[str, Survey]:
-    """Scan tables, each once, in one statement."""
+def survey(
+    connection: pg8000.native.Connection, plans: list[TablePlan], known: Mapping[str, KeySet]
+) -> dict[str, Survey]:
+    """Scan tables, each once, in one statement; keys are grouped as in the `known` sets."""
+    if not plans:
+        return {}
     scans = [
-        f"SELECT {literal(plan.name)}, {keysets.digest_columns(plan.key)},"
+        f"SELECT {literal(plan.name)},"
+        f" {keysets.digest_columns(plan.key, known.get(plan.name, KeySet()).shift)},"
         f" count(*) FILTER (WHERE {plan.changed}) FROM {plan.source} GROUP BY 2"
         for plan in plans
     ]
-    digests: dict[str, dict[int, Digest]] = {plan.name: {} for plan in plans}
-    changed = dict.fromkeys(digests, 0)
-    for name, bucket, rows, total, new in (
-        connection.run(" UNION ALL ".join(scans)) if scans else []
-    ):
-        digests[name][bucket] = Digest(rows, total)
-        changed[name] += new
-    return {name: Survey(digests[name], changed[name]) for name in digests}
+    schema = pa.schema([("table", pa.string()), *keysets.DIGESTS, ("changed", pa.int64())])
+    # Not row by row: sparse keys have a digest each.
+    found = pa.Table.from_batches(copy_out(connection, " UNION ALL ".join(scans), schema), schema)
+    return {plan.name: _survey_of(plan, found) for plan in plans}
+
+
+def _survey_of(plan: TablePlan, found: pa.Table) -> Survey:
+    mine = found.filter(pc.equal(found["table"], plan.name)).sort_by("bucket")
+    return Survey(mine.select(keysets.DIGESTS.names), pc.sum(mine["changed"]).as_py() or 0)

@@ -4,7 +4,7 @@ A batch is self-contained: a row that shares a star table with a changed row com
 transform needs nothing but the batch.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -20,7 +20,8 @@ from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.common.totesys import JOINS, PARENTS, Join
 from functions.extract import keysets, unfit
-from functions.extract.keysets import KeyBucket, KeySet, KeySetBuilder
+from functions.extract.changes import SEEN_AT_MOST
+from functions.extract.keysets import KeySet, KeySetBuilder
 from functions.extract.parents import MissingParents
 from functions.extract.plan import Survey, TablePlan
 
@@ -102,7 +103,7 @@ class BatchRows:
         carried = plan.columns.schema.names + ([KNOWN] if plan.name in PARENTS else [])
         for rows in copy_out(self._connection, plan.rows(condition), plan.schema, unfit.parse):
             table.writer.write(self._marked(plan, rows).select(carried))
-            if plan.recent_xid is not None:
+            if plan.recent_xid is not None and len(table.xids) <= SEEN_AT_MOST:
                 table.xids.update(_distinct(rows["_xid"]))
             if keys is not None:
                 self.missing.look(plan.columns.table, rows, keys)
@@ -118,7 +119,7 @@ class BatchRows:
         if plan.name not in PARENTS:
             return rows
         keys = rows[plan.key].cast(pa.int64())
-        new = keysets.not_in(self._known.get(plan.name, {}), keys)
+        new = keysets.not_in(self._known.get(plan.name, KeySet()), keys)
         is_known = pc.invert(pc.is_in(keys, pa.array(new, pa.int64())))
         return rows.append_column(KNOWN, is_known)
 
@@ -126,35 +127,33 @@ class BatchRows:
         """Return a table's keys: those of a whole read, or the known ones brought up to date."""
         if found is None:
             return self.tables[plan.name].keys.key_set()
-        bits = {number: entry.bits for number, entry in before.items()}
-        if stale := keysets.changed_buckets(before, found.digests):
-            bits |= self._keys_in(plan, stale)
-        return {number: KeyBucket(digest, bits[number]) for number, digest in found.digests.items()}
+        stale = keysets.changed_buckets(before.digests, found.digests)
+        if not len(stale):
+            return before
+        runs = self._keys_in(plan, stale, before.shift)
+        return keysets.with_buckets(before, found.digests, stale, runs)
 
-    def _keys_in(self, plan: TablePlan, buckets: Iterable[int]) -> dict[int, int]:
-        """Look up the keys of some buckets in the source."""
-        set_values(self._connection, {"buckets": array(buckets)})
+    def _keys_in(self, plan: TablePlan, buckets: pa.Array, shift: int) -> pa.Table:
+        """Look up the keys of some buckets in the source, as runs."""
+        set_values(self._connection, {"buckets": array(buckets.to_pylist())})
         key = identifier(plan.key)
         query = (
             f"SELECT t.{key} FROM unnest({value('buckets', 'bigint[]')}) AS b (number)"
-            f" JOIN {plan.source} AS t ON t.{key} BETWEEN b.number << {keysets.SHIFT}"
-            f" AND (b.number << {keysets.SHIFT}) + {keysets.SIZE - 1}"
+            f" JOIN {plan.source} AS t ON t.{key} BETWEEN b.number << {shift}"
+            f" AND (b.number << {shift}) + {(1 << shift) - 1}"
         )
-        found: dict[int, int] = {}
-        for rows in copy_out(self._connection, query, pa.schema([("key", pa.int64())])):
-            for bucket, bits in keysets.bits_by_bucket(rows["key"]).items():
-                found[bucket] = found.get(bucket, 0) | bits
-        return found
+        found = copy_out(self._connection, query, pa.schema([("key", pa.int64())]))
+        return keysets.merged([keysets.runs_of(rows["key"]) for rows in found])
 
     def flush(self) -> None:
         """Begin to put all rows into the bucket, those of all tables side by side."""
         for table in self.tables.values():
             table.writer.flush()
 
-    def write_tombstones(self, plan: TablePlan, keys: list[int]) -> list[DataFile]:
+    def write_tombstones(self, plan: TablePlan, keys: pa.Array) -> list[DataFile]:
         """Write the keys of deleted rows, in a column of the table's key."""
         writer = PartWriter(self._bucket, f"tombstones/{plan.name}", self._batch, self._day)
-        writer.write(pa.table({plan.key: pa.array(keys, pa.int64())}))
+        writer.write(pa.table({plan.key: keys}))
         return writer.close()
 
 

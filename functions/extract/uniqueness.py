@@ -11,7 +11,6 @@ from dataclasses import replace
 import pg8000.native
 from pg8000.native import identifier
 
-from functions.extract import keysets
 from functions.extract.keysets import KeySet
 from functions.extract.plan import Survey, TablePlan
 
@@ -29,7 +28,7 @@ def stop_at_equal_keys(
     """
     return {
         name: replace(plan, error=_equal_keys(connection, plan))
-        if _may_have_equal_keys(plan, found.get(name), known.get(name, {}))
+        if _may_have_equal_keys(plan, found.get(name), known.get(name, KeySet()))
         else plan
         for name, plan in plans.items()
     }
@@ -38,7 +37,7 @@ def stop_at_equal_keys(
 def _may_have_equal_keys(plan: TablePlan, found: Survey | None, known: KeySet) -> bool:
     if plan.error is not None or plan.columns.key_is_unique:
         return False
-    return found is None or bool(keysets.changed_buckets(known, found.digests))
+    return found is None or found.differs_from(known)
 
 
 def _equal_keys(connection: pg8000.native.Connection, plan: TablePlan) -> str | None:

@@ -6,10 +6,12 @@ import pg8000.native
 import pyarrow as pa
 import pytest
 
-from functions.extract.keysets import SIZE, Digest, KeySetBuilder, digest_columns, keys_in
+from functions.common.copy import copy_out
+from functions.extract.keysets import DIGESTS, SHIFT, KeySetBuilder, digest_columns, keys_of
 from local.connection import connect
 from local.postgres import PostgresServer
 
+SIZE = 1 << SHIFT
 LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
 
@@ -33,16 +35,12 @@ def test_keys_that_were_read_have_the_digests_that_a_scan_gives(
     made = builder.key_set()
 
     with connect(postgres.superuser_url()) as connection:
-        assert {n: bucket.digest for n, bucket in made.items()} == scanned(
-            connection, sql_type, keys
-        )
-    assert [key for n, bucket in sorted(made.items()) for key in keys_in(n, bucket.bits)] == keys
+        assert made.digests == scanned(connection, sql_type, keys)
+    assert keys_of(made.runs).to_pylist() == keys
 
 
-def scanned(
-    connection: pg8000.native.Connection, sql_type: str, keys: list[int]
-) -> dict[int, Digest]:
+def scanned(connection: pg8000.native.Connection, sql_type: str, keys: list[int]) -> pa.Table:
     connection.run(f"CREATE TEMPORARY TABLE numbers (key {sql_type})")
     connection.run("INSERT INTO numbers SELECT unnest(:keys::bigint[])", keys=keys)
-    rows = connection.run(f"SELECT {digest_columns('key')} FROM numbers GROUP BY 1")
-    return {number: Digest(count, total) for number, count, total in rows}
+    query = f"SELECT {digest_columns('key', SHIFT)} FROM numbers GROUP BY 1"
+    return pa.Table.from_batches(copy_out(connection, query, DIGESTS), DIGESTS).sort_by("bucket")

@@ -1,56 +1,77 @@
-"""The keys of a table, kept as bits: what was deleted is told exactly."""
+"""The keys of a table, kept as runs: deletions are found exactly, in little memory."""
 
+import random
+import subprocess
+import sys
 from collections.abc import Iterable
+from datetime import date
 
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions.common.names import ObjectNames
 from functions.extract.keysets import (
-    SIZE,
-    Digest,
-    KeyBucket,
+    BUCKETS_AT_MOST,
+    SHIFT,
     KeySet,
-    bits_by_bucket,
+    KeySetBuilder,
     changed_buckets,
     deleted_keys,
     fetch,
-    keys_in,
+    in_buckets,
+    keys_of,
     not_in,
+    runs_of,
     store,
+    with_buckets,
 )
 from tests.unit.fake_bucket import FakeBucket
 
+SIZE = 1 << SHIFT
+DAY = date(2024, 11, 16)
 # Dense ones share buckets; the others are anywhere that a bigint can be.
+FEW = settings(max_examples=40, deadline=None)
 KEYS = st.sets(st.integers(-3 * SIZE, 3 * SIZE) | st.integers(-(2**63), 2**63 - 1), max_size=60)
 
 
 def key_set(keys: Iterable[int]) -> KeySet:
-    """Return a set as extract makes it, with a digest that tells different buckets apart."""
-    return {
-        number: KeyBucket(Digest(bits.bit_count(), str(bits)), bits)
-        for number, bits in bits_by_bucket(pa.array(keys, pa.int64())).items()
-    }
+    """Return a set as extract makes it."""
+    builder = KeySetBuilder()
+    builder.add(pa.array(keys, pa.int64()))
+    return builder.key_set()
 
 
-@given(KEYS)
-def test_bits_hold_exactly_the_keys(keys: set[int]) -> None:
-    """Keys of any size and sign come back from their bits, in order within a bucket."""
-    buckets = bits_by_bucket(pa.array(keys, pa.int64()))
-    found = {number: list(keys_in(number, bits)) for number, bits in buckets.items()}
-
-    assert sorted(key for kept in found.values() for key in kept) == sorted(keys)
-    assert all(kept == sorted(kept) for kept in found.values())
+def stored(bucket: FakeBucket, sets: dict[str, KeySet]) -> tuple[str, str]:
+    return store(bucket, ObjectNames("keys", 7, DAY), sets)
 
 
+@FEW
+@given(KEYS, st.integers(1, 9))
+def test_runs_hold_exactly_the_keys(keys: set[int], parts: int) -> None:
+    """Keys of any size and sign come back from their runs, in whatever parts they came."""
+    listed, builder = list(keys), KeySetBuilder()
+    for part in range(parts):
+        builder.add(pa.array(listed[part::parts], pa.int64()))
+
+    assert keys_of(builder.key_set().runs).to_pylist() == sorted(keys)
+
+
+def test_a_key_that_comes_twice_is_kept_once() -> None:
+    """A table without a primary key may have equal keys: they are one key."""
+    assert keys_of(runs_of(pa.array([5, 3, 4, 5, 3, 9]))).to_pylist() == [3, 4, 5, 9]
+
+
+@FEW
 @given(KEYS, KEYS)
 def test_deleted_keys_are_those_that_were_there_and_are_not(
     before: set[int], now: set[int]
 ) -> None:
     """No deletion is missed and none is made up."""
-    assert deleted_keys(key_set(before), key_set(now)) == sorted(before - now)
+    assert deleted_keys(key_set(before), key_set(now)).to_pylist() == sorted(before - now)
 
 
+@FEW
 @given(KEYS, KEYS)
 def test_a_set_knows_what_it_holds(keys: set[int], others: set[int]) -> None:
     """A key is in a set if and only if it was put there."""
@@ -59,40 +80,85 @@ def test_a_set_knows_what_it_holds(keys: set[int], others: set[int]) -> None:
     assert set(not_in(key_set(keys), asked)) == others - keys
 
 
+@FEW
 @given(KEYS, KEYS)
 def test_a_bucket_is_looked_at_exactly_when_its_keys_have_changed(
     before: set[int], now: set[int]
 ) -> None:
     """A quiet bucket costs nothing, and one that gained or lost a key is never passed over."""
-    digests = {number: bucket.digest for number, bucket in key_set(now).items()}
+    found = changed_buckets(key_set(before).digests, key_set(now).digests)
 
-    assert changed_buckets(key_set(before), digests) == sorted(
-        {key // SIZE for key in before ^ now}
-    )
+    assert found.to_pylist() == sorted({key // SIZE for key in before ^ now})
 
 
-@settings(deadline=None)  # the first Parquet file of a process takes its time
+@FEW
+@given(KEYS, KEYS)
+def test_a_set_is_brought_up_to_date_by_its_changed_buckets(
+    before: set[int], now: set[int]
+) -> None:
+    """The keys of quiet buckets stay, those of the others are what the source has."""
+    old, new = key_set(before), key_set(now)
+    changed = changed_buckets(old.digests, new.digests)
+
+    assert with_buckets(old, new.digests, changed, in_buckets(new, changed)) == new
+
+
+@FEW
 @given(st.dictionaries(st.text(max_size=5), KEYS.filter(bool), max_size=3))
 def test_key_sets_are_fetched_as_they_were_stored(tables: dict[str, set[int]]) -> None:
     """The sets of all tables are in one object, and come back from it."""
     bucket = FakeBucket()
     sets = {table: key_set(keys) for table, keys in tables.items()}
 
-    sha256 = store(bucket, "keys/1.parquet", sets)
-    assert fetch(bucket, "keys/1.parquet", sha256) == sets
+    assert fetch(bucket, *stored(bucket, sets)) == sets
 
 
-def test_key_sets_are_stored_under_a_free_name_only() -> None:
-    """The keys of a run that died are not overwritten."""
-    bucket = FakeBucket({"keys/1.parquet": b"taken"})
+def test_ten_million_serial_keys_take_little_room() -> None:
+    """Serial keys are a few runs, so every batch can afford them all."""
+    bucket, builder = FakeBucket(), KeySetBuilder()
+    for first in range(0, 10_000_000, 1_000_000):
+        builder.add(pa.array(range(first, first + 1_000_000), pa.int64()))
+    key, _ = stored(bucket, {"payment": builder.key_set()})
 
-    assert store(bucket, "keys/1.parquet", {}) is None
-    assert bucket.objects == {"keys/1.parquet": b"taken"}
+    assert len(bucket.objects[key]) < 140_000
 
 
-def test_a_million_keys_take_little_room() -> None:
-    """Serial keys are kept in about a bit each, so every batch can afford them all."""
-    bucket = FakeBucket()
-    store(bucket, "keys/1.parquet", {"payment": key_set(range(1, 1_000_001))})
+def test_sparse_keys_share_buckets() -> None:
+    """However far apart keys are, no table has more digests than a function can hold."""
+    draw = random.Random(4)
+    keys = {draw.randint(-(2**63), 2**63 - 1) for _ in range(BUCKETS_AT_MOST + 5_000)}
+    gone = set(draw.sample(sorted(keys), 3))
+    before, now = key_set(keys), key_set(keys - gone)
 
-    assert len(bucket.objects["keys/1.parquet"]) < 140_000
+    assert max(len(before.digests), len(now.digests)) <= BUCKETS_AT_MOST
+    assert deleted_keys(before, now).to_pylist() == sorted(gone)
+
+
+GROWS = """
+import random, resource
+import pyarrow as pa
+from datetime import date
+from functions.common.names import ObjectNames
+from functions.extract.keysets import KeySetBuilder, deleted_keys, fetch, store
+from tests.unit.fake_bucket import FakeBucket
+import pyarrow.parquet
+
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+draw, bucket, builder = random.Random(4), FakeBucket(), KeySetBuilder()
+before = peak()
+for _ in range(10):
+    builder.add(pa.array([draw.randint(-2**63, 2**63 - 1) for _ in range(30_000)], pa.int64()))
+made = builder.key_set()
+read = fetch(bucket, *store(bucket, ObjectNames("keys", 1, date(2024, 1, 1)), {"a": made}))["a"]
+deleted_keys(read, made)
+print(peak() - before)
+"""
+
+
+def test_sparse_keys_take_memory_by_their_number() -> None:
+    """300,000 keys that are far apart are made, stored and read in less than 100 MB."""
+    grown = subprocess.run(
+        [sys.executable, "-c", GROWS], check=True, capture_output=True, text=True
+    ).stdout
+
+    assert int(grown) < 100
