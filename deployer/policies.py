@@ -134,12 +134,17 @@ def _extract(names: Names) -> list[Policy]:
 
 def _transform(names: Names) -> list[Policy]:
     kept = ("batches", "quarantine")
+    # What no manifest names is listed and removed; manifests and markers never are.
+    lake = (*SOURCE_TABLES, "tombstones", "keys")
+    stars = (*STAR_TABLES, "tombstones", "quarantine")
     return [
         _allow("s3:GetObject", f"{names.bucket_arn('ingestion')}/*"),
-        _list("ingestion", ("batches",), names),
+        _list("ingestion", ("batches", *lake), names),
+        _objects("s3:DeleteObject", "ingestion", lake, names),
         _objects("s3:GetObject", "processed", kept, names),
-        _objects("s3:PutObject", "processed", (*STAR_TABLES, "tombstones", *kept), names),
-        _list("processed", ("batches",), names),
+        _objects("s3:PutObject", "processed", (*STAR_TABLES, "tombstones", "swept", *kept), names),
+        _list("processed", ("batches", "swept", *stars), names),
+        _objects("s3:DeleteObject", "processed", stars, names),
     ]
 
 

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
 from uuid import uuid4
@@ -27,8 +27,11 @@ from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.common.totesys import TABLES
 from functions.transform.batch import remodel_batch
 from functions.transform.star import STAR
+from functions.transform.sweep import sweep_all
 
 SPARE_MILLISECONDS = 60_000  # no batch is begun with less of the function's time left
+
+_swept: set[date] = set()
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         batches.append(done.batch)
         quarantined.update(_account_for(done))
     metrics.add_metric("BatchesTransformed", MetricUnit.Count, len(batches))
+    if not batches:
+        _sweep_daily(context)
     seconds = round(time.monotonic() - started, 3)
     return {"batches": batches, "quarantined": dict(quarantined), "seconds": seconds}
+
+
+def _sweep_daily(context: LambdaContext) -> None:
+    """Remove what no manifest names, at most once a day for each warm function."""
+    today = _utc_now().date()
+    if today not in _swept:
+        sweep_all(_logs().ingested, _logs().processed, today, lambda: _has_time(context))
+        _swept.add(today)
 
 
 def work_off(

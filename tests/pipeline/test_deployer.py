@@ -121,6 +121,10 @@ def listing(bucket: str, prefix: str) -> Call:
     return "s3", "list_objects_v2", {"Bucket": bucket, "Prefix": prefix}
 
 
+def remove(bucket: str, key: str) -> Call:
+    return "s3", "delete_object", {"Bucket": bucket, "Key": key}
+
+
 def publish(topic_arn: str) -> Call:
     return "sns", "publish", {"TopicArn": topic_arn, "Message": "x"}
 
@@ -132,30 +136,38 @@ def secret(name: str) -> Call:
 ALLOWED: dict[FunctionUse, list[Call]] = {
     "extract": [
         secret(NAMES.secret("source")),
-        put(INGESTION, "sales_order/2025-01-31/0000000001-0001.parquet"),
-        put(INGESTION, "tombstones/staff/2025-01-31/0000000001-0001.parquet"),
-        put(INGESTION, "keys/0000000001-0001.parquet"),
+        put(INGESTION, "sales_order/2025-01-31/0000000001-0000000000001.parquet"),
+        put(INGESTION, "tombstones/staff/2025-01-31/0000000001-0000000000001.parquet"),
+        put(INGESTION, "keys/2025-01-31/0000000001-0000000000001.parquet"),
         put(INGESTION, "batches/0000000001.json"),
-        get(INGESTION, "keys/0000000001-0001.parquet"),
+        get(INGESTION, "keys/2025-01-31/0000000001-0000000000001.parquet"),
         get(INGESTION, "batches/0000000001.json"),
-        get(INGESTION, "sales_order/2025-01-31/0000000001-0001.parquet"),
+        get(INGESTION, "sales_order/2025-01-31/0000000001-0000000000001.parquet"),
         listing(INGESTION, "batches/"),
     ],
     "transform": [
-        get(INGESTION, "sales_order/2025-01-31/0000000001-0001.parquet"),
+        get(INGESTION, "sales_order/2025-01-31/0000000001-0000000000001.parquet"),
         get(INGESTION, "batches/0000000001.json"),
         listing(INGESTION, "batches/"),
-        put(PROCESSED, "fact_sales_order/2025-01-31/0000000001-0001.parquet"),
-        put(PROCESSED, "tombstones/dim_staff/2025-01-31/0000000001-0001.parquet"),
-        put(PROCESSED, "quarantine/sales_order/0000000001.parquet"),
+        put(PROCESSED, "fact_sales_order/2025-01-31/0000000001-0000000000001.parquet"),
+        put(PROCESSED, "tombstones/dim_staff/2025-01-31/0000000001-0000000000001.parquet"),
+        put(PROCESSED, "quarantine/sales_order/2025-01-31/0000000001-0000000000001.parquet"),
         put(PROCESSED, "batches/0000000001.json"),
-        get(PROCESSED, "quarantine/sales_order/0000000001.parquet"),
+        get(PROCESSED, "quarantine/sales_order/2025-01-31/0000000001-0000000000001.parquet"),
         get(PROCESSED, "batches/0000000001.json"),
         listing(PROCESSED, "batches/"),
+        listing(INGESTION, "sales_order/"),
+        listing(INGESTION, "keys/2025-01-31/"),
+        remove(INGESTION, "sales_order/2025-01-31/0000000001-0000000000001.parquet"),
+        remove(INGESTION, "keys/2025-01-31/0000000001-0000000000001.parquet"),
+        listing(PROCESSED, "quarantine/staff/"),
+        remove(PROCESSED, "quarantine/staff/2025-01-31/0000000001-0000000000001.parquet"),
+        listing(PROCESSED, "swept/ingestion/"),
+        put(PROCESSED, "swept/ingestion/2025-01-31.json"),
     ],
     "load": [
         secret(NAMES.secret("warehouse")),
-        get(PROCESSED, "fact_sales_order/2025-01-31/0000000001-0001.parquet"),
+        get(PROCESSED, "fact_sales_order/2025-01-31/0000000001-0000000000001.parquet"),
         get(PROCESSED, "batches/0000000001.json"),
         listing(PROCESSED, "batches/"),
         put(PROCESSED, "loaded/0000000001.json"),
@@ -167,12 +179,12 @@ ALLOWED: dict[FunctionUse, list[Call]] = {
         secret(NAMES.secret("source")),
         secret(NAMES.secret("warehouse")),
         get(INGESTION, "batches/0000000001.json"),
-        get(INGESTION, "keys/0000000001-0001.parquet"),
+        get(INGESTION, "keys/2025-01-31/0000000001-0000000000001.parquet"),
         listing(INGESTION, "batches/"),
         get(PROCESSED, "batches/0000000001.json"),
         get(PROCESSED, "loaded/0000000001.json"),
-        get(PROCESSED, "quarantine/sales_order/0000000001.parquet"),
-        get(PROCESSED, "tombstones/dim_staff/2025-01-31/0000000001-0001.parquet"),
+        get(PROCESSED, "quarantine/sales_order/2025-01-31/0000000001-0000000000001.parquet"),
+        get(PROCESSED, "tombstones/dim_staff/2025-01-31/0000000001-0000000000001.parquet"),
         listing(PROCESSED, "loaded/"),
         listing(PROCESSED, "tombstones/dim_staff/"),
     ],
@@ -196,8 +208,9 @@ REFUSED: dict[FunctionUse, list[Call]] = {
         secret(NAMES.secret("warehouse")),
         put(INGESTION, "batches/0000000009.json"),
         put(PROCESSED, "loaded/0000000009.json"),
-        get(PROCESSED, "fact_sales_order/2025-01-31/0000000001-0001.parquet"),
-        listing(PROCESSED, "quarantine/"),
+        get(PROCESSED, "fact_sales_order/2025-01-31/0000000001-0000000000001.parquet"),
+        listing(PROCESSED, "loaded/"),
+        remove(INGESTION, "batches/0000000001.json"),
         ("s3", "delete_object", {"Bucket": PROCESSED, "Key": "batches/0000000001.json"}),
     ],
     "load": [
@@ -212,8 +225,8 @@ REFUSED: dict[FunctionUse, list[Call]] = {
     "reconcile": [
         put(PROCESSED, "loaded/0000000009.json"),
         put(INGESTION, "batches/0000000009.json"),
-        get(PROCESSED, "fact_payment/2025-01-31/0000000001-0001.parquet"),
-        get(INGESTION, "payment/2025-01-31/0000000001-0001.parquet"),
+        get(PROCESSED, "fact_payment/2025-01-31/0000000001-0000000000001.parquet"),
+        get(INGESTION, "payment/2025-01-31/0000000001-0000000000001.parquet"),
         listing(PROCESSED, "batches/"),
         listing(INGESTION, "payment/"),
         publish(NAMES.topic_arn),

@@ -8,6 +8,7 @@ from deployer.names import BucketUse, FunctionUse, Names
 from deployer.policies import alarms_only, bucket_policy, function_policy, trust_policy
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
+LOGS = ("batches", "loaded", "swept")
 USES: tuple[FunctionUse, ...] = get_args(FunctionUse)
 
 
@@ -43,13 +44,18 @@ def test_a_function_writes_its_own_log_and_makes_no_group(use: FunctionUse) -> N
 
 
 def test_each_function_has_the_actions_it_needs_and_no_other() -> None:
-    """Only extract and load read a secret, and each one its own; nobody deletes anything."""
+    """Extract and load read a secret, each one its own; only transform, which has none, deletes."""
     common = {"logs:CreateLogStream", "logs:PutLogEvents"}
     objects = {"s3:GetObject", "s3:PutObject", "s3:ListBucket"}
     secret = "secretsmanager:GetSecretValue"
 
     assert {action for action, _ in grants("extract")} == {*common, *objects, secret}
-    assert {action for action, _ in grants("transform")} == {*common, *objects, "sqs:SendMessage"}
+    assert {action for action, _ in grants("transform")} == {
+        *common,
+        *objects,
+        "s3:DeleteObject",
+        "sqs:SendMessage",
+    }
     assert {action for action, _ in grants("load")} == {*common, *objects, secret}
     assert {arn for action, arn in grants("extract") if action == secret} == {
         NAMES.secret_arn("source")
@@ -69,7 +75,7 @@ def test_functions_write_where_the_next_one_reads() -> None:
     assert written["load"] == {f"{processed}/loaded/*", f"{processed}/refused/*"}
     assert len(written["extract"]) == 14
     assert {f"{ingestion}/sales_order/*", f"{ingestion}/batches/*"} <= written["extract"]
-    assert len(written["transform"]) == 13
+    assert len(written["transform"]) == 14
     assert {f"{processed}/fact_sales_order/*", f"{processed}/quarantine/*"} <= written["transform"]
     assert not written["transform"] & {f"{processed}/loaded/*", f"{ingestion}/batches/*"}
 
@@ -85,6 +91,15 @@ def test_reconcile_reads_the_logs_and_no_row_of_a_batch() -> None:
         *(("s3:GetObject", f"{processed}/{kept}/*") for kept in ("batches", "loaded")),
         *(("s3:GetObject", f"{processed}/{kept}/*") for kept in ("quarantine", "tombstones")),
     }
+
+
+def test_no_function_removes_a_manifest_or_a_marker() -> None:
+    """Transform removes data that no manifest names, and never what the logs are made of."""
+    removed = {arn for action, arn in grants("transform") if action == "s3:DeleteObject"}
+    logs = {f"{NAMES.bucket_arn(use)}/{log}/*" for use in get_args(BucketUse) for log in LOGS}
+
+    assert f"{NAMES.bucket_arn('ingestion')}/keys/*" in removed
+    assert not removed & logs
 
 
 @pytest.mark.parametrize("use", USES)

@@ -1,0 +1,150 @@
+"""Remove the objects that no manifest names: what a run left that died, or lost its batch.
+
+An object is named first by the manifest of the batch in its key, which never changes. So an object
+of a batch that is in the log, and does not name it, is never needed. One of a batch that is not in
+the log may still be claimed, however late, and stays.
+
+Days are swept once each, in order, when all of their batches are in the log. A note under `swept/`
+says that a day is done; a sweep that was killed does its day again.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Generic, TypeVar
+
+from functions.common.batchlog import BatchLog
+from functions.common.errors import LogCorrupted
+from functions.common.manifests import IngestionManifest, ProcessedManifest
+from functions.common.storage import LISTED_AT_MOST, Bucket
+from functions.common.telemetry import logger
+from functions.common.totesys import TABLES
+from functions.transform.star import STAR
+
+DAYS_KEPT = 3  # so that a person can still look at what a failed run has written
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_OBJECT = re.compile(r"(\d{10})-\d+\.parquet")
+
+Manifest = TypeVar("Manifest", bound=IngestionManifest | ProcessedManifest)
+
+
+@dataclass(frozen=True)
+class Sweep(Generic[Manifest]):
+    """What to sweep: the prefixes of a log's bucket.
+
+    Under `data` lies what the manifest of its own batch names. Under `latest` only what the newest
+    one names is ever read: `named_latest` returns that. Notes are put into `notes` under `name`.
+    """
+
+    log: BatchLog[Manifest]
+    data: list[str]
+    latest: list[str]
+    named_latest: Callable[[Manifest], set[str]]
+    notes: Bucket
+    name: str
+
+    def run(self, today: date, has_time: Callable[[], bool]) -> int:
+        """Sweep the days that are due while there is time; return how many objects were removed."""
+        removed, newest = 0, self.log.newest()
+        if not newest:
+            return removed
+        manifest = self.log.read(newest)
+        # A batch of an earlier day than the newest one's cannot be claimed any more.
+        end = min(today - timedelta(days=DAYS_KEPT), manifest.source.snapshot_at.date())
+        for day in self._days_before(end.isoformat()):
+            if not has_time():
+                break
+            orphans = [*self._orphans(day, newest), *self._superseded(day, manifest)]
+            self.log.bucket.remove(orphans)
+            self.notes.put_new(f"{self._prefix}{day}.json", b"{}")
+            removed += len(orphans)
+            logger.info("day swept", extra={"bucket": self.name, "day": day, "removed": removed})
+        return removed
+
+    @property
+    def _prefix(self) -> str:
+        return f"swept/{self.name}/"
+
+    def _days_before(self, end: str) -> list[str]:
+        """Return the days that have objects and were not swept, up to `end`, in order."""
+        done = max(_keys(self.notes, self._prefix), default="")
+        last = done.removeprefix(self._prefix).removesuffix(".json")
+        folders = {
+            folder.removesuffix("/").rpartition("/")[2]
+            for prefix in (*self.data, *self.latest)
+            for folder in self.log.bucket.folders(f"{prefix}/", f"{prefix}/{last}")
+        }
+        return sorted(day for day in folders if _DAY.fullmatch(day) and last < day < end)
+
+    def _orphans(self, day: str, newest: int) -> Iterator[str]:
+        named = lru_cache(maxsize=None)(self._named)
+        for prefix in self.data:
+            for key in _keys(self.log.bucket, f"{prefix}/{day}/"):
+                batch = _batch(key)
+                if batch is not None and batch <= newest and key not in (named(batch) or {key}):
+                    yield key
+
+    def _named(self, batch: int) -> set[str] | None:
+        """Return what a batch's manifest names, or None if that cannot be read."""
+        try:
+            tables = self.log.read(batch).tables.values()
+        except LogCorrupted as error:
+            logger.warning(f"nothing of batch {batch} is removed: {error}")
+            return None
+        # Never empty: a batch that names nothing has no objects that are kept either.
+        return {"", *(file.key for each in tables for file in (*each.files, *each.tombstones))}
+
+    def _superseded(self, day: str, newest: Manifest) -> Iterator[str]:
+        named = self.named_latest(newest)
+        for prefix in self.latest:
+            for key in _keys(self.log.bucket, f"{prefix}/{day}/"):
+                batch = _batch(key)
+                if batch is not None and batch <= newest.batch and key not in named:
+                    yield key
+
+
+def _batch(key: str) -> int | None:
+    """Return the batch in a key, None for a key that is not ours."""
+    match = _OBJECT.fullmatch(key.rpartition("/")[2])
+    return int(match[1]) if match else None
+
+
+def _keys(bucket: Bucket, prefix: str) -> Iterator[str]:
+    keys = bucket.keys_after(prefix, prefix, LISTED_AT_MOST)
+    while keys:
+        yield from keys
+        keys = bucket.keys_after(prefix, keys[-1], LISTED_AT_MOST)
+
+
+def sweep_all(
+    ingested: BatchLog[IngestionManifest],
+    processed: BatchLog[ProcessedManifest],
+    today: date,
+    has_time: Callable[[], bool],
+) -> int:
+    """Sweep both buckets; return how many objects were removed."""
+    stars, notes = [mapping.table for mapping in STAR], processed.bucket
+    lake = Sweep(
+        ingested,
+        _with_tombstones(list(TABLES)),
+        ["keys"],
+        lambda newest: {newest.keys},
+        notes,
+        "ingestion",
+    )
+    star = Sweep(
+        processed,
+        _with_tombstones(stars),
+        [f"quarantine/{name}" for name in TABLES],
+        lambda newest: {entry.file for entry in newest.quarantine.values()},
+        notes,
+        "processed",
+    )
+    return lake.run(today, has_time) + star.run(today, has_time)
+
+
+def _with_tombstones(tables: list[str]) -> list[str]:
+    return [*tables, *(f"tombstones/{name}" for name in tables)]

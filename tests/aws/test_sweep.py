@@ -1,0 +1,155 @@
+"""Objects that no manifest names expire; whatever a manifest names, or may yet name, stays."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from functions.common.errors import BucketRefused
+from functions.common.storage import Bucket
+from functions.transform.sweep import DAYS_KEPT, sweep_all
+from tests.aws.transform_pipeline import SNAPSHOT, Pipeline, one_of_each
+from tests.source_rows import source_rows
+
+DAY = SNAPSHOT.date()
+DUE = DAY + timedelta(days=DAYS_KEPT + 1)
+DEAD = "9999999990001.parquet"
+ORPHANS = [
+    f"payment/{DAY}/0000000001-{DEAD}",
+    f"tombstones/staff/{DAY}/0000000001-{DEAD}",
+    f"keys/{DAY}/0000000001-{DEAD}",
+]
+STAR_ORPHANS = [
+    f"fact_payment/{DAY}/0000000001-{DEAD}",
+    f"tombstones/dim_staff/{DAY}/0000000001-{DEAD}",
+    f"quarantine/payment/{DAY}/0000000001-{DEAD}",
+]
+UNDECIDED = f"payment/{DAY}/0000000003-{DEAD}"
+NOT_OURS = [f"payment/{DAY}/notes.txt", f"payment/{DAY}/0000000001-copy.parquet", "elsewhere/x"]
+
+
+def keys(bucket: Bucket) -> set[str]:
+    return set(bucket.keys_after("", "", 1000))
+
+
+def sweep(
+    pipeline: Pipeline, today: date = DUE, has_time: Callable[[], bool] = lambda: True
+) -> int:
+    return sweep_all(pipeline.logs.ingested, pipeline.logs.processed, today, has_time)
+
+
+@pytest.fixture
+def swept(pipeline: Pipeline) -> Pipeline:
+    """Two batches, the second of the next day, and what dead runs have left of the first day."""
+    lake, stars = pipeline.logs.ingested.bucket, pipeline.logs.processed.bucket
+    pipeline.ingest(one_of_each(), deleted={"design": [5]})
+    pipeline.transform()
+    payments = source_rows("payment", {"payment_date": "soon"})
+    pipeline.ingest({"payment": payments}, at=SNAPSHOT + timedelta(days=1))
+    pipeline.transform()
+    for bucket, orphans in ((lake, [*ORPHANS, UNDECIDED, *NOT_OURS]), (stars, STAR_ORPHANS)):
+        for key in orphans:
+            bucket.put_new(key, b"left behind")
+    return pipeline
+
+
+def test_what_no_manifest_names_expires(swept: Pipeline) -> None:
+    """After some days the leftovers of dead runs are gone, and nothing else is."""
+    lake, stars = swept.logs.ingested.bucket, swept.logs.processed.bucket
+    before = keys(lake), keys(stars)
+
+    assert sweep(swept) == len(ORPHANS) + len(STAR_ORPHANS)
+    assert before[0] - keys(lake) == set(ORPHANS)
+    assert before[1] - keys(stars) == set(STAR_ORPHANS)
+    for batch in (1, 2):
+        for log in (swept.logs.ingested, swept.logs.processed):
+            for table in log.read(batch).tables.values():
+                assert {file.key for file in table.files + table.tombstones} <= keys(log.bucket)
+    assert {entry.file for entry in swept.logs.processed.read(2).quarantine.values()} <= keys(stars)
+
+
+def test_nothing_expires_early(swept: Pipeline) -> None:
+    """For some days a person can look at what a dead run has left."""
+    assert sweep(swept, today=DAY + timedelta(days=DAYS_KEPT)) == 0
+
+
+def test_a_claim_that_comes_late_finds_its_objects(pipeline: Pipeline) -> None:
+    """A run may claim its batch after any time: its objects stay until the batch is decided."""
+    pipeline.ingest(one_of_each())
+    pipeline.transform()
+    lake = pipeline.logs.ingested.bucket
+    undecided = f"payment/{DAY}/0000000002-{DEAD}"
+    lake.put_new(undecided, b"of a run that has not ended")
+
+    assert sweep(pipeline, today=DUE + timedelta(days=1000)) == 0
+    assert undecided in keys(lake)
+
+
+def test_a_day_is_looked_at_once(swept: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The manifests of a day are read by one sweep and by no later one, however long the log."""
+    sweep(swept)
+    read: list[str] = []
+    real = Bucket.get
+
+    def get(bucket: Bucket, key: str, *limit: int) -> bytes:
+        read.append(key)
+        return real(bucket, key, *limit)
+
+    monkeypatch.setattr(Bucket, "get", get)
+
+    assert sweep(swept, today=DUE + timedelta(days=1)) == 0
+    assert read == ["batches/0000000002.json"] * 2  # the newest one of each log
+
+
+@pytest.mark.parametrize("dies_at", [0, 1])
+def test_a_sweep_that_died_is_done_again(
+    swept: Pipeline, monkeypatch: pytest.MonkeyPatch, dies_at: int
+) -> None:
+    """A sweep may be killed before or after any removal: the next one ends what it began."""
+    lake, stars = swept.logs.ingested.bucket, swept.logs.processed.bucket
+    left, real = [dies_at], Bucket.remove
+
+    def remove(bucket: Bucket, some: Any) -> None:
+        real(bucket, some[: left[0]])
+        raise KeyboardInterrupt
+
+    before = keys(lake), keys(stars)
+    with monkeypatch.context() as killed:
+        killed.setattr(Bucket, "remove", remove)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(swept)
+    sweep(swept)
+
+    assert before[0] - keys(lake) == set(ORPHANS)
+    assert before[1] - keys(stars) == set(STAR_ORPHANS)
+
+
+def test_a_manifest_that_cannot_be_read_protects_its_batch(swept: Pipeline) -> None:
+    """Being unsure means keeping: nothing of a batch is removed whose manifest is damaged."""
+    lake = swept.logs.ingested.bucket
+    lake.client.put_object(Bucket=lake.name, Key=swept.logs.ingested.key(1), Body=b"{")
+    before = keys(lake)
+
+    sweep(swept)
+    assert before - keys(lake) == {f"keys/{DAY}/0000000001-{DEAD}"}
+
+
+def test_a_sweep_ends_when_its_time_is_up(swept: Pipeline) -> None:
+    """With no time left the rest is for the next run."""
+    assert sweep(swept, has_time=lambda: False) == 0
+    assert sweep(swept) == len(ORPHANS) + len(STAR_ORPHANS)
+
+
+def test_a_removal_that_is_refused_is_an_error(
+    swept: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 refuses single keys inside an answer that looks like a success: the day is not done."""
+    lake = swept.logs.ingested.bucket
+    refused = {"Errors": [{"Key": ORPHANS[0], "Code": "AccessDenied"}]}
+    with monkeypatch.context() as broken:
+        broken.setattr(lake.client, "delete_objects", lambda **_: refused)
+        with pytest.raises(BucketRefused, match=f"{ORPHANS[0]} cannot be removed"):
+            sweep(swept)
+
+    assert sweep(swept) == len(ORPHANS) + len(STAR_ORPHANS)
