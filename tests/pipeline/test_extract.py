@@ -251,7 +251,7 @@ def test_a_position_that_means_nothing_here_is_not_gone_on_from(
     functions: Functions, field: str, of: str
 ) -> None:
     """After a restore, a failover, or with a horizon in the future, all is read once more."""
-    functions.run()
+    functions.extract()
     all_rows = functions.document(functions.ingestion, "batches/0000000001.json")
     manifest: dict[str, Any] = functions.document(functions.ingestion, "batches/0000000001.json")
     if of == "source":
