@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pg8000.native
-from pg8000.native import identifier
+from pg8000.native import identifier, literal
 
 from functions.common.copy import SESSION
 from functions.common.errors import DatabaseRefused, DatabaseUnavailable
@@ -56,7 +56,8 @@ _RUNNING = f"""CASE WHEN last > {XIDS} AND last - first <= {RUNNING_AT_MOST} THE
 # The control file has the timeline of the last checkpoint; a replica may have left it since.
 _TIMELINE = """greatest((SELECT timeline_id FROM pg_control_checkpoint()),
     (SELECT min_recovery_end_timeline FROM pg_control_recovery()))"""
-_DROPPED = """ARRAY(SELECT name FROM unnest(:names::text[], :settings::text[]) AS s (name, setting)
+_SETTINGS = ", ".join(f"({literal(n)}, {literal(text)})" for n, text in SESSION_PARAMETERS.items())
+_DROPPED = f"""ARRAY(SELECT name FROM (VALUES {_SETTINGS}) AS s (name, setting)
     WHERE current_setting(name) <> setting)"""
 
 # The log goes on after the header of a page, 24 or 40 bytes; a replica that has replayed all of it
@@ -150,7 +151,6 @@ def _probe(connection: pg8000.native.Connection) -> Probe:
 
 def _read(connection: pg8000.native.Connection, probe: Probe) -> Snapshot:
     # The first statement takes the snapshot. txid_* also serve PostgreSQL 12.
-    names, settings = list(SESSION_PARAMETERS), list(SESSION_PARAMETERS.values())
     [[horizon, end, at, position, last_commit, dropped, *who]] = connection.run(
         "SELECT txid_snapshot_xmin(txid_current_snapshot()),"
         " txid_snapshot_xmax(txid_current_snapshot()), statement_timestamp(),"
@@ -158,9 +158,7 @@ def _read(connection: pg8000.native.Connection, probe: Probe) -> Snapshot:
         f" {'pg_last_xact_replay_timestamp()' if probe.position is not None else 'NULL'},"
         f" {_DROPPED}, (SELECT system_identifier::text FROM pg_control_system()), {_TIMELINE},"
         " current_database(), (SELECT oid FROM pg_database WHERE datname = current_database()),"
-        f" {_INSTANCE}",
-        names=names,
-        settings=settings,
+        f" {_INSTANCE}"
     )
     system_identifier, timeline, database, oid, *instance = who
     _require_one_session(dropped, probe.instance == _instance(*instance))
