@@ -31,8 +31,9 @@ PLATFORMS = ("manylinux_2_28", "manylinux2014")
 BORROWED = {
     "reconcile": (
         *("extract/__init__.py", "extract/changes.py", "extract/columns.py", "extract/keyhash.py"),
-        *("extract/keysets.py", "extract/plan.py", "extract/snapshot.py", "extract/unfit.py"),
-        *("load/__init__.py", "load/markers.py", "load/stage.py", "load/star.py"),
+        *("extract/history.py", "extract/keysets.py", "extract/plan.py", "extract/snapshot.py"),
+        *("extract/unfit.py", "load/__init__.py", "load/evidence.py", "load/markers.py"),
+        *("load/stage.py", "load/standing.py", "load/star.py"),
         *("transform/__init__.py", "transform/checks.py", "transform/star.py"),
         "transform/values.py",
     )
