@@ -185,7 +185,7 @@ class Lake:
         """Add what is wrong with the logs and the objects to a verdict; return how many batches.
 
         The logs have no gap and tell of the same moments, each batch was loaded, each data object
-        belongs to one batch, what is named is there, and nothing is left in quarantine.
+        belongs to one batch, what is named is there, and no row is left in quarantine or refused.
         """
         self.look()
         verdict.broken += self.changed
@@ -206,11 +206,7 @@ class Lake:
                 verdict.broken.append(f"batch {document['batch']} has two contents")
         for bucket, log in ((self.ingestion, ingested), (self.processed, processed)):
             self._judge_files(verdict, bucket, log)
-        newest = processed[max(processed)] if processed else {"quarantine": {}}
-        verdict.stuck += [
-            f"{kept['rows']} rows of {table} are still in quarantine"
-            for table, kept in newest["quarantine"].items()
-        ]
+        verdict.stuck += _left_over(processed, markers)
         return self.batches_before + len(ingested)
 
     def _judge_files(self, verdict: Verdict, bucket: str, log: dict[int, dict[str, Any]]) -> None:
@@ -234,6 +230,19 @@ class Lake:
                 body = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
                 found[int(number)] = json.loads(body)
         return found
+
+
+def _left_over(
+    processed: dict[int, dict[str, Any]], markers: dict[int, dict[str, Any]]
+) -> Iterator[str]:
+    """Yield which rows wait after the last batch, for transform or for the warehouse."""
+    if processed:
+        for table, kept in processed[max(processed)]["quarantine"].items():
+            yield f"{kept['rows']} rows of {table} are still in quarantine"
+    if markers:
+        for table, refused in markers[max(markers)].get("refused", {}).items():
+            rows = sum(each["file"]["rows"] for each in refused)
+            yield f"{rows} rows of {table} are still refused"
 
 
 def rows_as_loaded(rows: pa.Table) -> Iterator[Row]:
