@@ -35,8 +35,6 @@ SETTLING_SECONDS = 0.5  # a server may take that long to end the session of a ki
 EXPECTED_ERRORS = [
     ("DatabaseUnavailable", ""),
     ("BatchContended", ""),
-    # A link that was cut after the commit lets the next loader in before this one marks the batch.
-    ("LogCorrupted", "was marked as loaded behind the back of its loader"),
     ("HTTPClientError", ""),  # all six attempts came to nothing
     ("ClientError", "injected"),
     # Between the end of a database and the one that takes its name.

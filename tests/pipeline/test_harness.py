@@ -3,18 +3,25 @@
 The seed is in every message; HARNESS_SEED plays it again.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from random import Random
 from threading import Event, Thread
 
 import pg8000.native
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from functions.common.errors import BatchContended
 from local.connection import connect
+from local.emulator import Emulator
+from tests.pipeline.arena import Servers
 from tests.pipeline.conftest import Functions
+from tests.pipeline.disruptions import SIDES
+from tests.pipeline.ground import own_server
 from tests.pipeline.recorded import (
     States,
     distinct_neighbours,
@@ -22,12 +29,26 @@ from tests.pipeline.recorded import (
     record,
     warehouse_history,
 )
+from tests.pipeline.rounds import Size, play
 from tests.pipeline.shop_actions import Hand, Shelf, random_action
 from tests.pipeline.verdict import Lake, compare
 from tests.pipeline.workload import Workload, mend_all
 from tests.postgres_fixtures import Source, Warehouse
 
 SECONDS = 15.0
+
+ROUNDS = [
+    ("source restored", "table closed", "warehouse restored", "rows refused"),
+    ("source forked", "replica lagging", "warehouse renamed", "warehouse crashed"),
+    (
+        "source crashed",
+        "source wrapped",
+        "buckets emptied",
+        "warehouse dumped",
+        "warehouse copied back",
+    ),
+]
+"""What disrupts the functions in each round, on the source's side and on the warehouse's."""
 
 SetUp = Callable[[Source, Warehouse], Functions]
 
@@ -116,6 +137,39 @@ def test_the_history_is_exactly_what_the_extracts_saw(functions: Functions, seed
         f"HARNESS_SEED={seed}: {[(k, wanted.get(k), found.get(k)) for k in wrong[:5]]}"
     )
     assert not compare(functions.source, functions.warehouse).wrong
+
+
+@pytest.mark.parametrize("disruptions", ROUNDS, ids=lambda names: names[0])
+def test_nothing_is_lost_or_stuck_when_the_ground_moves(
+    disruptions: tuple[str, ...],
+    local_aws: Emulator,
+    tmp_path: Path,
+    seed: int,
+    say: Callable[[str], None],
+) -> None:
+    """Databases restored, forked, crashed, moved or closed at work: the warehouse gets it right.
+
+    It equals the source in the end, and the history of each fact is what the batches showed of it.
+    """
+    size = Size(0.0, writers=4, think=0.02, workers=4, disruptions=disruptions)
+    with own_server() as source, own_server() as warehouse:
+        servers = Servers(source, warehouse)
+        total = play(servers, local_aws, seed, size, log=tmp_path / "functions.log")
+
+    say(
+        f"{total.transactions} transactions, {total.batches} batches, {total.invocations}"
+        f" invocations, {total.kills} kills, {total.faults} faults, {total.compared} compared"
+    )
+    assert total.wrong == []
+    assert total.disruptions == Counter(disruptions)
+    assert total.batches > 0
+
+
+def test_all_disruptions_have_their_turn() -> None:
+    """Each disruption that the soak knows is in one of the rounds of every test run."""
+    assert sorted(name for names in ROUNDS for name in names) == sorted(
+        name for side in SIDES for name in side
+    )
 
 
 def held_back(functions: Functions, states: States) -> States:
