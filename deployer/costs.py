@@ -33,7 +33,7 @@ BATCH_SECONDS = 1.0  # of each function on the way
 BATCH_WRITES, BATCH_READS = 8, 6  # of all three functions, beside those of an idle run
 STORED_GB = 1.0  # a batch is 30 kB, the layers are 60 MB
 LOG_BYTES = 2_000  # of one run
-CUSTOM_METRICS = 10  # what the functions count, each under the name of its function
+CUSTOM_METRICS = 11  # what the functions count, each under the name of its function
 ALERTS = 10
 
 MINUTES = {"minute": 1, "hour": 60, "day": 1440}

@@ -4,6 +4,7 @@ Both are reproducible to the byte, so that comparing hashes says whether anythin
 uploaded. No setting and no secret is ever packed.
 """
 
+import ast
 import hashlib
 import io
 import os
@@ -13,6 +14,7 @@ import sys
 import sysconfig
 import tempfile
 import zipfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,18 +28,6 @@ RECIPE_VERSION = 3
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 # Lambda's Python 3.12 and later run on Amazon Linux 2023 (glibc 2.34), which runs both.
 PLATFORMS = ("manylinux_2_28", "manylinux2014")
-# What a function uses of the others, module by module, so that it is updated for these alone; what
-# all use is in `common`.
-BORROWED = {
-    "reconcile": (
-        *("extract/__init__.py", "extract/changes.py", "extract/columns.py", "extract/keyhash.py"),
-        *("extract/history.py", "extract/keysets.py", "extract/plan.py", "extract/snapshot.py"),
-        *("extract/unfit.py", "load/__init__.py", "load/evidence.py", "load/markers.py"),
-        *("load/stage.py", "load/standing.py", "load/star.py"),
-        *("transform/__init__.py", "transform/checks.py", "transform/star.py"),
-        "transform/values.py",
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -71,14 +61,41 @@ def build_function_zip(name: str, root: Path = ROOT) -> Package:
     alone and not on this machine's zlib.
     """
     functions = root / "functions"
-    files = [functions / "__init__.py"]
-    for part in ("common", name):
-        files += files_below(functions / part)
-    files += [functions / module for module in BORROWED.get(name, ())]
+    own = [path for part in ("common", name) for path in files_below(functions / part)]
+    files = [functions / "__init__.py", *own, *_borrowed(own, root)]
     members = {path.relative_to(root).as_posix(): path for path in files}
     target = io.BytesIO()
     write_zip(target, members, zipfile.ZIP_STORED)
     return Package(target.getvalue(), code_sha256(target.getvalue()))
+
+
+def _borrowed(files: Iterable[Path], root: Path) -> list[Path]:
+    """Return the modules of other functions that files import, and those that these import."""
+    found, waiting = set(files), [path for path in files if path.suffix == ".py"]
+    borrowed = []
+    while waiting:
+        for module in _imported(waiting.pop(), root):
+            if module not in found:
+                found.add(module)
+                borrowed.append(module)
+                waiting.append(module)
+    return sorted(borrowed)
+
+
+def _imported(path: Path, root: Path) -> Iterator[Path]:
+    """Yield the files of our modules that a module imports, each with its package's own."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            if name.startswith("functions."):
+                place = root.joinpath(*name.split("."))
+                package = place.parent / "__init__.py"
+                candidates = (place.with_suffix(".py"), place / "__init__.py", package)
+                yield from (candidate for candidate in candidates if candidate.is_file())
 
 
 def build_layer(name: str, python: str, architecture: str, host: bool, root: Path = ROOT) -> Layer:

@@ -123,11 +123,11 @@ def function_policy(use: FunctionUse, names: Names, *, writes_notices: bool = Fa
 
 
 def _extract(names: Names) -> list[Policy]:
-    kept = ("batches", "keys")
+    lake = (*SOURCE_TABLES, "tombstones", "batches", "keys")
     return [
         _read_secret("source", names),
-        _allow("s3:GetObject", f"{names.bucket_arn('ingestion')}/*"),
-        _objects("s3:PutObject", "ingestion", (*SOURCE_TABLES, "tombstones", *kept), names),
+        _objects("s3:GetObject", "ingestion", lake, names),  # the tables only for a replay
+        _objects("s3:PutObject", "ingestion", lake, names),
         _list("ingestion", ("batches",), names),
     ]
 
@@ -138,7 +138,7 @@ def _transform(names: Names) -> list[Policy]:
     lake = (*SOURCE_TABLES, "tombstones", "keys")
     stars = (*STAR_TABLES, "tombstones", "quarantine")
     return [
-        _allow("s3:GetObject", f"{names.bucket_arn('ingestion')}/*"),
+        _objects("s3:GetObject", "ingestion", (*SOURCE_TABLES, "tombstones", "batches"), names),
         _list("ingestion", ("batches", *lake), names),
         _objects("s3:DeleteObject", "ingestion", lake, names),
         _objects("s3:GetObject", "processed", kept, names),
@@ -149,10 +149,13 @@ def _transform(names: Names) -> list[Policy]:
 
 
 def _load(names: Names) -> list[Policy]:
+    kept = ("loaded", "refused")
     return [
         _read_secret("warehouse", names),
-        _allow("s3:GetObject", f"{names.bucket_arn('processed')}/*"),
-        _objects("s3:PutObject", "processed", ("loaded", "refused"), names),
+        _objects(
+            "s3:GetObject", "processed", (*STAR_TABLES, "tombstones", "batches", *kept), names
+        ),
+        _objects("s3:PutObject", "processed", kept, names),
         _list("processed", ("batches", "loaded"), names),
     ]
 

@@ -78,6 +78,21 @@ def test_a_function_zip_holds_its_own_and_the_common_code(repository: Path) -> N
     ]
 
 
+def test_what_is_borrowed_from_another_function_comes_along(repository: Path) -> None:
+    """A module of another function is packed with what it needs itself, and nothing else of it."""
+    write(repository / "functions/load/__init__.py", "")
+    write(repository / "functions/load/handler.py", "")
+    write(repository / "functions/load/stage.py", "def fill():\n    import functions.load.star\n")
+    write(repository / "functions/load/star.py", "")
+    write(repository / "functions/extract/handler.py", "from functions.load.stage import fill\n")
+
+    assert [
+        name
+        for name in names(packages.build_function_zip("extract", repository).data)
+        if "load" in name
+    ] == ["functions/load/__init__.py", "functions/load/stage.py", "functions/load/star.py"]
+
+
 def test_a_function_zip_depends_on_nothing_but_the_sources(repository: Path) -> None:
     """An unchanged function is recognised: dates, modes, bytecode and hidden files do not count."""
     before = packages.build_function_zip("extract", repository)
