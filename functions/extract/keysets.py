@@ -201,7 +201,7 @@ def store(bucket: Bucket, names: ObjectNames, sets: dict[str, KeySet]) -> tuple[
 def _rows(table: str, keys: KeySet) -> pa.Table:
     """Return a set as _STORED."""
     buckets = pc.shift_right(keys.runs["first"], keys.shift).combine_chunks()
-    first = pa.array([True][: len(buckets)])
+    first = pa.array([True][: len(buckets)], pa.bool_())
     is_first = pa.concat_arrays([first, pc.not_equal(buckets[1:], buckets[:-1])])
     place = pc.if_else(is_first, pc.index_in(buckets, keys.digests["bucket"]), None)
     values = [

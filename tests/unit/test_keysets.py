@@ -113,6 +113,14 @@ def test_key_sets_are_fetched_as_they_were_stored(tables: dict[str, set[int]]) -
     assert fetch(bucket, *stored(bucket, sets)) == sets
 
 
+def test_an_empty_table_has_an_empty_set() -> None:
+    """A table without rows does not stop the batch of the others."""
+    bucket = FakeBucket()
+    sets = {"empty": key_set(()), "full": key_set((1, 2))}
+
+    assert fetch(bucket, *stored(bucket, sets)) == {"full": sets["full"]}
+
+
 def test_ten_million_serial_keys_take_little_room() -> None:
     """Serial keys are a few runs, so every batch can afford them all."""
     bucket, builder = FakeBucket(), KeySetBuilder()
