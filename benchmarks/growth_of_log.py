@@ -82,7 +82,10 @@ def _lengthen(log: Path, length: int) -> None:
             os.link(model, path)
     last = log / f"{length:010d}.json"
     last.unlink(missing_ok=True)
-    last.write_text(json.dumps(manifest | {"batch": length}))
+    manifest["batch"] = length
+    if "has" in manifest:  # a marker, which says what the warehouse has
+        manifest |= {"number": length, "has": dict.fromkeys(manifest["has"], length)}
+    last.write_text(json.dumps(manifest))
 
 
 def _records(length: int, calls: Calls) -> Iterator[Record]:

@@ -159,7 +159,7 @@ ALLOWED: dict[FunctionUse, list[Call]] = {
         listing(INGESTION, "sales_order/"),
         listing(INGESTION, "keys/2025-01-31/"),
         remove(INGESTION, "sales_order/2025-01-31/0000000001-0000000000001.parquet"),
-        remove(INGESTION, "keys/2025-01-31/0000000001-0000000000001.parquet"),
+        remove(INGESTION, "keys/2025-01-31/0000000001-0000000000002.parquet"),
         listing(PROCESSED, "quarantine/staff/"),
         remove(PROCESSED, "quarantine/staff/2025-01-31/0000000001-0000000000001.parquet"),
         listing(PROCESSED, "swept/ingestion/"),
@@ -173,6 +173,8 @@ ALLOWED: dict[FunctionUse, list[Call]] = {
         put(PROCESSED, "loaded/0000000001.json"),
         get(PROCESSED, "loaded/0000000001.json"),
         listing(PROCESSED, "loaded/"),
+        put(PROCESSED, "refused/dim_staff/2025-01-31/0000000001-0000000000001.parquet"),
+        get(PROCESSED, "refused/dim_staff/2025-01-31/0000000001-0000000000001.parquet"),
         publish(NAMES.topic_arn),
     ],
     "reconcile": [
