@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from functions.common import telemetry
@@ -48,7 +49,9 @@ def edit(lake: Bucket, change: Edit) -> None:
 
 def replace(lake: Bucket, rows: pa.Table, key: str = ORDERS) -> None:
     """Write other rows in place of an object, and let the manifest say that they are right."""
-    believe(lake, packed(rows), key, rows.num_rows)
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink)
+    believe(lake, sink.getvalue().to_pybytes(), key, rows.num_rows)
 
 
 def believe(lake: Bucket, body: bytes, key: str, rows: int) -> None:
