@@ -13,7 +13,8 @@ from tests.pipeline.oracle import current, expected
 
 def quarantined(functions: Functions, table: str, batch: int) -> dict[int, str]:
     """Return the open rows of a table after a batch: key and reason."""
-    body = functions.body(functions.processed, f"quarantine/{table}/{batch:010d}.parquet")
+    manifest = functions.document(functions.processed, f"batches/{batch:010d}.json")
+    body = functions.body(functions.processed, manifest["quarantine"][table]["file"])
     rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(body)).to_pylist()
     return {row[f"{table}_id"]: row["_reason"] for row in rows}
 
