@@ -27,7 +27,7 @@ def test_a_first_deployment_creates_everything(sandbox: Sandbox) -> None:
         "queue": 1,
         "topic": 1,
         "subscription": 1,
-        "alarm": 13,
+        "alarm": 14,
         "dashboard": 1,
         "log group": 4,
         "role": 4,
