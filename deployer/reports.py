@@ -55,19 +55,19 @@ def _value(value: object) -> str:
 
 
 def compared(tables: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Show how each star table agrees with the source, with the keys of what does not."""
+    """Show how each star table agrees with the source, in 80 columns."""
     kinds = ("source", "warehouse", "missing", "different", "extra", "pending")
-    shown = table("star table", *kinds, "such as", numbers=frozenset(kinds))
+    shown = table("star table", *kinds, numbers=frozenset(kinds))
     for name, found in tables.items():
-        examples = [key for keys in found["examples"].values() for key in keys]
-        such_as = "not compared" if found["error"] else ", ".join(map(str, examples[:5]))
-        shown.add_row(name, *(f"{found[kind]:,}" for kind in kinds), such_as)
+        shown.add_row(name, *(f"{found[kind]:,}" for kind in kinds))
     return shown
 
 
 def remarks(found: Mapping[str, Any]) -> Iterator[Text]:
-    """Say, of a comparison, what its numbers do not: errors, notes, and what a repair loaded."""
+    """Say, of a comparison, what its numbers do not: keys, errors, and what a repair loaded."""
     for name, compared in found["tables"].items():
+        for kind, keys in compared["examples"].items():
+            yield Text(f"{name}: {kind}, such as {', '.join(map(str, keys))}")
         for text in (compared["error"], compared["note"]):
             if text is not None:
                 yield Text(printable(f"{name}: {text}"))
