@@ -14,6 +14,7 @@ _CONDITIONS = {
     "22003": "a number is out of its column's range",
     "22007": "a date or time cannot be read",
     "22008": "a date or time is out of range",
+    "22012": "division by zero",
     "22021": "bytes are not text in the database's encoding",
     "22P02": "a value cannot be read as its column's type",
     "22P05": "a character does not exist in the database's encoding",
