@@ -7,7 +7,10 @@ import pyarrow as pa
 from functions.common.totesys import PARENTS, Family, Table
 
 UNFIT = "_unfit"
-"""The column for values that their columns' types cannot hold: a JSON object {column: text}."""
+"""The column for values that their columns cannot hold: a JSON object {column: text}.
+
+A value that is too large to carry has, instead of its text, the number of bytes that it exceeds.
+"""
 
 KNOWN = "_known"
 """The column that says, of a row that others may refer to, whether the batch before had its key."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import pg8000.native
 import pyarrow as pa
-from pg8000.native import identifier
 
 from functions.common.carried import KNOWN, UNFIT
 from functions.common.totesys import Family, Table
@@ -60,6 +59,9 @@ _UNIQUE = """(c.relkind = 'p' OR NOT EXISTS (SELECT FROM pg_inherits WHERE inhpa
     AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
         AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum AND i.indpred IS NULL)"""
 
+# A numeric has at most 131,072 digits before its point and 16,383 after it.
+_VARIABLE = "t.typlen = -1 AND t.typname <> 'numeric'"
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -70,7 +72,7 @@ class Columns:
     is made again or replaced, under whatever name, and when a generated column gets another
     expression: the rows may then be others although no transaction has touched them since.
     `key_may_be_null` when a primary key has been dropped. `key_is_unique` when an index makes sure
-    that no two rows have the same key.
+    that no two rows have the same key. `variable` are the columns whose values may have any size.
     """
 
     table: Table
@@ -79,6 +81,7 @@ class Columns:
     incarnation: str = ""
     key_may_be_null: bool = False
     key_is_unique: bool = True
+    variable: frozenset[str] = frozenset()
 
     @property
     def fingerprint(self) -> str:
@@ -109,10 +112,6 @@ class Columns:
                 )
         return None
 
-    def select_list(self) -> str:
-        """Return the SQL that selects the row as `schema` has it, without `_unfit`."""
-        return ", ".join(identifier(name) for name, _ in self.types)
-
 
 def read_columns(
     connection: pg8000.native.Connection, tables: dict[str, Table]
@@ -120,7 +119,7 @@ def read_columns(
     """Return today's columns of each table, none for a table that is not there."""
     known = _attributes(
         connection,
-        f"a.attnum, a.attnotnull, {_UNIQUE}, {_REFUSED}, {_PARTS}",
+        f"a.attnum, a.attnotnull, {_UNIQUE}, {_VARIABLE}, {_REFUSED}, {_PARTS}",
         "c.relname = ANY(:names)",
         tables,
     )
@@ -174,6 +173,7 @@ def _columns(table: Table, attributes: list[list[Any]]) -> Columns:
         incarnation,
         key_may_be_null=table.key in optional,
         key_is_unique=table.key in unique,
+        variable=frozenset(name for name, *_, is_variable, _, _ in attributes if is_variable),
     )
 
 

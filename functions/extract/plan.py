@@ -11,7 +11,7 @@ from pg8000.native import identifier, literal
 from functions.common.copy import copy_out
 from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.totesys import JOINED, TABLES
-from functions.extract import changes, keysets
+from functions.extract import changes, keysets, large, unfit
 from functions.extract.changes import Since
 from functions.extract.columns import SCHEMA, Columns, read_columns
 from functions.extract.history import Snapshot
@@ -24,7 +24,8 @@ class TablePlan:
 
     `since` is None for a table that is read whole; `error` says why a table is left out; `before`
     is where it stood, None if that means nothing here; `recent_xid` is the SQL of a row's
-    transaction, if that is at or above the new horizon, and None when none can be.
+    transaction, if that is at or above the new horizon, and None when none can be; `measured` are
+    the columns of which a value may be too large to carry.
     """
 
     columns: Columns
@@ -32,6 +33,7 @@ class TablePlan:
     error: str | None
     before: TableCapture | None
     recent_xid: str | None
+    measured: list[str]
 
     @property
     def name(self) -> str:
@@ -76,10 +78,16 @@ class TablePlan:
 
     def rows(self, condition: str) -> str:
         """Return the query for the rows for which a condition holds, to be parsed as `schema`."""
-        columns = [self.columns.select_list()]
-        if self.recent_xid is not None:
-            columns.append(self.recent_xid)
-        return f"SELECT {', '.join(columns)} FROM {self.source} WHERE {condition}"
+        return self.select(condition, *([] if self.recent_xid is None else [self.recent_xid]))
+
+    def select(self, condition: str, *more: str) -> str:
+        """Return the query for rows and for `more` expressions of each, to be read by `parse`."""
+        columns = ", ".join([large.select_list(self.columns, self.measured), *more])
+        return f"SELECT {columns} FROM {self.source} WHERE {condition}"
+
+    def parse(self, block: bytes, schema: pa.Schema) -> list[pa.RecordBatch]:
+        """Parse rows of `select` as a schema: that of the columns, then what `more` gives."""
+        return unfit.parse(block, schema, has_notes=bool(self.measured))
 
 
 @dataclass(frozen=True)
@@ -105,15 +113,19 @@ def plan_tables(
     The tables in `whole` are read whole, wherever they stand.
     """
     plans, recent_xid = {}, changes.recent_xid(snapshot)
-    for name, columns in read_columns(connection, TABLES).items():
+    tables = read_columns(connection, TABLES)
+    drift = {name: columns.drift() for name, columns in tables.items()}
+    apart = large.storing_apart(connection, [name for name in tables if drift[name] is None])
+    for name, columns in tables.items():
         capture = changes.standing(snapshot, before, name)
         position = changes.since(capture, columns.fingerprint, columns.incarnation)
         # While it was stopped its partner may have changed, with no row of this one beside it.
         resumes = name in JOINED and capture is not None and capture.error is not None
         if name in whole or resumes:
             position = None
-        error = columns.drift() or _rows_without_key(connection, columns)
-        plans[name] = TablePlan(columns, position, error, capture, recent_xid)
+        error = drift[name] or _rows_without_key(connection, columns)
+        measured = large.columns_to_measure(columns, apart=name in apart)
+        plans[name] = TablePlan(columns, position, error, capture, recent_xid, measured)
     positions = {name: plan.since for name, plan in plans.items() if plan.since is not None}
     changes.give_values(connection, snapshot, positions)
     return plans

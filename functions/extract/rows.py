@@ -19,7 +19,7 @@ from functions.common.manifests import DataFile
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.common.totesys import JOINS, PARENTS, Join
-from functions.extract import keysets, unfit
+from functions.extract import keysets
 from functions.extract.changes import SEEN_AT_MOST
 from functions.extract.keysets import KeySet, KeySetBuilder
 from functions.extract.parents import MissingParents
@@ -101,7 +101,7 @@ class BatchRows:
         """Copy the rows for which a condition holds; return how many."""
         table, copied = self.tables[plan.name], 0
         carried = plan.columns.schema.names + ([KNOWN] if plan.name in PARENTS else [])
-        for rows in copy_out(self._connection, plan.rows(condition), plan.schema, unfit.parse):
+        for rows in copy_out(self._connection, plan.rows(condition), plan.schema, plan.parse):
             table.writer.write(self._marked(plan, rows).select(carried))
             if plan.recent_xid is not None and len(table.xids) <= SEEN_AT_MOST:
                 table.xids.update(_distinct(rows["_xid"]))

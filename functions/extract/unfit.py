@@ -3,6 +3,7 @@ text that is not UTF-8, which a SQL_ASCII database may have.
 
 They travel as text in `_unfit`, a JSON object {column: text}, so that no row stops a batch. As they
 are rare, rows are parsed as if there were none, and a block that turns out to have some again.
+The server's notes of values that it left out stand beside them: see `large`.
 """
 
 from functools import reduce
@@ -18,18 +19,24 @@ from functions.common.copy import read_csv
 _UNFIT_TEXT = r"^NaN$|^-?infinity$| BC$|^\d{5,}-"
 
 
-def parse(block: bytes, schema: pa.Schema) -> list[pa.RecordBatch]:
-    """Parse whole rows of PostgreSQL's CSV as `schema`, whose column `_unfit` is not among them.
+def parse(block: bytes, schema: pa.Schema, *, has_notes: bool = False) -> list[pa.RecordBatch]:
+    """Parse whole rows of PostgreSQL's CSV as `schema`.
 
-    Raises pa.ArrowInvalid for a value that is of another type.
+    Column `_unfit` is among them only if the server has notes. Raises pa.ArrowInvalid for a value
+    that is of another type.
     """
     place = schema.get_field_index(UNFIT)
     carried = schema.remove(place)
+    sent = schema if has_notes else carried
     try:
-        parsed = [(rows, pa.nulls(rows.num_rows, pa.string())) for rows in read_csv(block, carried)]
+        parsed = [(rows, _notes(rows)) for rows in read_csv(block, sent)]
     except pa.ArrowInvalid:
-        parsed = [_sort_out(rows, carried) for rows in read_csv(block, _with_bytes(carried))]
-    return [rows.add_column(place, UNFIT, unfit) for rows, unfit in parsed]
+        parsed = [_sort_out(rows, carried) for rows in read_csv(block, _with_bytes(sent))]
+    return [rows.select(carried.names).add_column(place, UNFIT, unfit) for rows, unfit in parsed]
+
+
+def _notes(rows: pa.RecordBatch) -> pa.Array:
+    return rows[UNFIT] if UNFIT in rows.schema.names else pa.nulls(rows.num_rows, pa.string())
 
 
 def _is_doubtful(kind: pa.DataType) -> bool:
@@ -41,14 +48,20 @@ def _is_doubtful(kind: pa.DataType) -> bool:
 
 def _with_bytes(schema: pa.Schema) -> pa.Schema:
     return pa.schema(
-        [field.with_type(pa.binary()) if _is_doubtful(field.type) else field for field in schema]
+        [
+            field.with_type(pa.binary())
+            if field.name != UNFIT and _is_doubtful(field.type)
+            else field
+            for field in schema
+        ]
     )
 
 
 def _sort_out(rows: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, pa.Array]:
     """Return rows as `schema` has them, NULL for unfit values, and the objects of these."""
     columns, unfit = [], {}
-    for field, column in zip(schema, rows.columns, strict=True):
+    for field in schema:
+        column = rows[field.name]
         if pa.types.is_string(field.type):
             fit, unfit[field.name] = _texts(column)
             columns.append(fit)
@@ -59,7 +72,7 @@ def _sort_out(rows: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, 
             columns.append(pc.if_else(is_unfit, None, texts).cast(field.type))
         else:
             columns.append(column)
-    return pa.record_batch(columns, schema=schema), _objects(unfit)
+    return pa.record_batch(columns, schema=schema), _objects(unfit, _notes(rows))
 
 
 def _texts(column: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -82,10 +95,16 @@ def _fit_and_unfit(text: bytes | None) -> tuple[str | None, str | None]:
         return None, text.replace(b"\\", b"\\\\").decode(errors="backslashreplace")
 
 
-def _objects(unfit: dict[str, pa.Array]) -> pa.Array:
-    """Return, by row, the JSON object of its values; NULL for a row that has none."""
-    has_any = reduce(pc.or_, [column.is_valid() for column in unfit.values()])
-    found = pa.record_batch(unfit).filter(has_any).to_pylist()
-    texts = [msgspec.json.encode({k: v for k, v in row.items() if v is not None}) for row in found]
-    objects = pa.array([text.decode() for text in texts], pa.string())
+def _objects(unfit: dict[str, pa.Array], notes: pa.Array) -> pa.Array:
+    """Return, by row, the JSON object of its values and notes; NULL for a row that has none."""
+    columns = {**unfit, UNFIT: notes}
+    has_any = reduce(pc.or_, [column.is_valid() for column in columns.values()])
+    found = pa.record_batch(columns).filter(has_any).to_pylist()
+    objects = pa.array([_object(row) for row in found], pa.string())
     return pc.replace_with_mask(pa.nulls(len(has_any), pa.string()), has_any, objects)
+
+
+def _object(row: dict[str, str | None]) -> str:
+    noted = msgspec.json.decode(row.pop(UNFIT) or "{}", type=dict[str, int])
+    texts = {column: text for column, text in row.items() if text is not None}
+    return msgspec.json.encode(texts | noted).decode()

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from functions.common.copy import copy_out
 from functions.common.totesys import JOINS, TABLES
-from functions.extract import unfit
 from functions.extract.plan import TablePlan
 from functions.reconcile.as_of import AsOf
 from functions.transform import checks
@@ -115,6 +114,6 @@ class Expected:
 
     def _rows(self, name: str) -> Iterator[pa.Table]:
         plan = self._plans[name]
-        query = f"SELECT {plan.columns.select_list()}, {plan.changed} FROM {plan.source}"
-        for rows in copy_out(self._source, query, self._schema(name), unfit.parse):
+        query = plan.select("true", plan.changed)
+        for rows in copy_out(self._source, query, self._schema(name), plan.parse):
             yield pa.Table.from_batches([rows])

@@ -124,10 +124,12 @@ def reasons(
     return findings.reasons()
 
 
-def _unfit_values(texts: pa.ChunkedArray) -> dict[int, dict[str, str]]:
+def _unfit_values(texts: pa.ChunkedArray) -> dict[int, dict[str, str | int]]:
     positions = pc.indices_nonzero(texts.is_valid())
     found = zip(positions.to_pylist(), texts.take(positions).to_pylist(), strict=True)
-    return {position: msgspec.json.decode(text, type=dict[str, str]) for position, text in found}
+    return {
+        position: msgspec.json.decode(text, type=dict[str, str | int]) for position, text in found
+    }
 
 
 def _without_value(
@@ -153,14 +155,19 @@ def _outside_calendar(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.or_(pc.less(days, first), pc.greater(days, last))
 
 
-def _say_what_is_wrong(column: str, family: Family, unfit: Mapping[int, Mapping[str, str]]) -> Say:
+def _say_what_is_wrong(
+    column: str, family: Family, unfit: Mapping[int, Mapping[str, str | int]]
+) -> Say:
     inexact = INEXACT.get(conversion(column, family), "")
 
     def say(position: int, value: Any) -> str:
         if value is not None:
             return inexact.format(column, value)
-        if (text := unfit.get(position, {}).get(column)) is not None:
-            return f"{column} {text} {UNFIT[family]}"
+        match unfit.get(position, {}).get(column):
+            case int(at_most):
+                return f"{column} is larger than {at_most:,} bytes"
+            case str(text):
+                return f"{column} {text} {UNFIT[family]}"
         return f"has no {column}"
 
     return say

@@ -72,6 +72,16 @@ def test_a_usual_row_is_fit(table: str) -> None:
             "district caf\\xe9 is not valid UTF-8",
         ),
         (
+            "address",
+            {"city": None, "_unfit": json.dumps({"city": 1048576})},
+            "city is larger than 1,048,576 bytes",
+        ),
+        (
+            "address",
+            {"district": None, "_unfit": json.dumps({"district": 1048576})},
+            "district is larger than 1,048,576 bytes",
+        ),
+        (
             "payment",
             {"payment_amount": None, "_unfit": json.dumps({"payment_amount": "NaN"})},
             "payment_amount NaN is not a number",

@@ -63,6 +63,29 @@ def test_a_value_that_fits_no_type_travels_as_text(column: str, text: str) -> No
     assert {name for name, value in row.items() if value is None} == {column, "_xid"}
 
 
+def test_a_note_of_the_server_stands_beside_what_fits_no_type() -> None:
+    """A value that is too large is NULL and noted, in a block with unfit values as in one without.
+
+    A row without either has nothing in `_unfit`.
+    """
+    noted = b'1,2.50,2024-11-16 08:00:00,,"{""name"":1048576}",7\n'
+    both = b'2,NaN,,,"{""name"":1048576}",\n'
+    fit = b"3,,,x,,\n"
+
+    def notes(block: bytes) -> list[object]:
+        parsed = unfit.parse(block, SCHEMA, has_notes=True)
+        assert {rows.schema for rows in parsed} == {SCHEMA}
+        texts = [row["_unfit"] for rows in parsed for row in rows.to_pylist()]
+        return [json.loads(text) if text else text for text in texts]
+
+    assert notes(noted + fit) == [{"name": 1048576}, None]
+    assert notes(noted + both + fit) == [
+        {"name": 1048576},
+        {"price": "NaN", "name": 1048576},
+        None,
+    ]
+
+
 def test_all_values_of_a_row_that_fit_no_type_are_kept() -> None:
     """They stand together, and NULL is not one of them."""
     rows = parsed(b"1,NaN,infinity,x,\n2,,-infinity,NaN,\n3,,,,\n")
