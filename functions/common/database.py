@@ -45,6 +45,7 @@ SESSION_PARAMETERS = {
 }
 
 LONGEST_SECONDS = 900.0  # that a function may run: Lambda's own limit
+SHORTEST_SECONDS = 1.0  # a limit of 0 would mean none, or no wait at all
 SPARE_SECONDS = 10.0  # for the error to come back, and to be reported
 
 # What the driver raises for messages that are none of PostgreSQL's.
@@ -116,6 +117,7 @@ def connection(
     and an open transaction that last longer, and a server that is silent for so long is given up.
     `parameters` are run-time parameters of the session, such as `datestyle`.
     """
+    seconds = max(seconds, SHORTEST_SECONDS)
     with translated_errors(database):
         opened = _connect(database, _limits(seconds) | SESSION_PARAMETERS | parameters)
         try:

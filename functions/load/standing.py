@@ -44,8 +44,16 @@ class Standing:
 
 
 def loaded_batch(connection: pg8000.native.Connection, bucket: Bucket, star: Star) -> int:
-    """Return the newest batch that all tables of a warehouse have for certain, 0 for none."""
-    return standing_of(connection, MarkerLog(bucket), star).loaded
+    """Return the newest batch that all tables of a warehouse have, 0 for none.
+
+    Where the server has kept running since the newest marker, and the tables are the same, nothing
+    was restored: a newest record that differs was changed by hand, which no batch explains.
+    """
+    markers = MarkerLog(bucket)
+    newest = markers.newest()
+    if newest and (last := markers.read(newest)).warehouse == star.identity:
+        return min(last.has.values())
+    return standing_of(connection, markers, star).loaded
 
 
 def newest_marked(bucket: Bucket) -> int:

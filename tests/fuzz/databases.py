@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -47,9 +48,7 @@ def addresses(url: str) -> None:
     except AddressError as error:
         assert SECRET not in _shown(error)
         return
-    assert (
-        address.password not in repr(address) or address.password in url.rsplit("@", maxsplit=1)[-1]
-    )
+    assert repr(address) == repr(replace(address, password="another"))
     secret = json.dumps(address.secret())
     read = msgspec.json.decode(secret, type=Database)
     assert {name: getattr(read, name) for name in address.secret()} == address.secret()
