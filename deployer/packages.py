@@ -17,6 +17,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from deployer.archive import code_sha256, files_below, write_zip
 from deployer.installer import install
@@ -28,6 +29,10 @@ RECIPE_VERSION = 3
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 # Lambda's Python 3.12 and later run on Amazon Linux 2023 (glibc 2.34), which runs both.
 PLATFORMS = ("manylinux_2_28", "manylinux2014")
+
+# Zips are packed side by side, and before Python 3.11.8 threads that parse at once fail at times.
+# https://github.com/python/cpython/issues/106905
+_PARSING = Lock()
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,9 @@ def _borrowed(files: Iterable[Path], root: Path) -> list[Path]:
 
 def _imported(path: Path, root: Path) -> Iterator[Path]:
     """Yield the files of our modules that a module imports, each with its package's own."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    with _PARSING:
+        tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
