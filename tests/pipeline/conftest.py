@@ -16,6 +16,7 @@ import pytest
 from deployer.databases import parse_database_url
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
+from functions.reconcile import handler as reconcile_handler
 from functions.transform import handler as transform_handler
 from local.emulator import Emulator
 from tests.pipeline.local_process import somebodys_folder
@@ -148,6 +149,7 @@ def forget_clients() -> None:
     extract_handler._lake.cache_clear()
     transform_handler._logs.cache_clear()
     load_handler._lake.cache_clear()
+    reconcile_handler._sides.cache_clear()
 
 
 @pytest.fixture

@@ -227,7 +227,7 @@ def test_a_server_that_hangs_ends_the_run(
         with pytest.raises(DatabaseUnavailable, match="the connection broke"):
             handler.handler({}, Context(handler.__name__, milliseconds=3000))
 
-    assert 1 < time.monotonic() - began < 6
+    assert 1 < time.monotonic() - began < 60  # and not the 900 s of Lambda
 
 
 Role = Callable[..., Database]
