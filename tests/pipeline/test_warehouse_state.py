@@ -12,6 +12,7 @@ from pg8000.native import identifier
 
 from functions.common.errors import LogCorrupted
 from functions.common.storage import Bucket
+from functions.load.markers import MarkerLog
 from functions.load.standing import loaded_batch
 from functions.load.star import inspect_star
 from local.connection import connect
@@ -170,6 +171,42 @@ def test_a_database_made_from_an_older_template_gets_what_it_lost(
 
     assert histories(away.warehouse) == whole
     assert current(away.warehouse) == expected(away.source)
+
+
+def test_a_batch_that_a_dead_loader_committed_is_missed_in_an_older_copy(
+    away: Functions, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loader that found its rows there already has to know them: a copy may be without them."""
+    load(away, 1)
+    run_sql(server.superuser_url(), f"CREATE DATABASE old_warehouse TEMPLATE {NAME}")
+    with monkeypatch.context() as patch:
+        patch.setattr(MarkerLog, "claim", _dies)
+        with pytest.raises(_Death):
+            away.load()
+    load(away, 1)  # the batch with the first price, all of which is there
+    run_sql(
+        server.superuser_url(),
+        f"DROP DATABASE {NAME} WITH (FORCE)",
+        f"ALTER DATABASE old_warehouse RENAME TO {NAME}",
+    )
+
+    settle(away)
+
+    prices = run_sql(
+        away.warehouse.superuser_url,
+        "SELECT unit_price::text FROM fact_sales_order WHERE sales_order_id = 1"
+        " ORDER BY sales_record_id",
+    )
+    assert [price for [price] in prices[1:]] == [*PRICES]
+    assert current(away.warehouse) == expected(away.source)
+
+
+class _Death(BaseException):
+    """The end of a function between its commit and its marker."""
+
+
+def _dies(*_: object) -> bool:
+    raise _Death
 
 
 def test_a_restart_of_the_server_repeats_no_more_than_what_no_fact_proves(
