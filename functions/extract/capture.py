@@ -132,6 +132,9 @@ def _reason_to_wait(
         return "another extract is at work"
     if before is not None and snapshot.is_behind(before.source):
         return f"the replica that answers has not caught up with batch {before.batch} yet"
+    # The warehouse may have more than the replica shows, from a log that was emptied since.
+    if before is None and snapshot.lags():
+        return "the replica that answers has not replayed yet what it has received"
     return None
 
 

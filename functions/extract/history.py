@@ -28,12 +28,14 @@ class Probe:
 
     `position` is that of its write-ahead log in bytes, None where it does not say. `running` are
     the transactions below `end` that had not ended, subtransactions as well; None: not looked up.
+    `received` is how far a replica that streams had received the log, replayed or not.
     """
 
     instance: Instance
     position: int | None
     end: int
     running: frozenset[int] | None
+    received: int | None = None
 
     def had_ended(self, xid: int) -> bool:
         """Tell whether a transaction is known to have ended."""
@@ -81,6 +83,14 @@ class Snapshot:
             and self._is_earlier(source)
             and (self.last_commit is None or self.last_commit <= source.snapshot_at + CLOCKS_APART)
         )
+
+    def lags(self) -> bool:
+        """Tell whether this is a replica that has not replayed all that it had received.
+
+        Without an earlier batch to compare with, nothing else tells it from one that is up to date.
+        """
+        received, position = self.probe.received, self.source.position
+        return received is not None and position is not None and position < received
 
     def source_after(self, source: Source | None) -> Source:
         """Return this snapshot's source with the instances that share its history.

@@ -48,6 +48,8 @@ _INSTANCE = """pg_postmaster_start_time(), (SELECT stats_reset FROM pg_stat_bgwr
 _POSITION = """(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
     ELSE pg_current_wal_insert_lsn() END - '0/0')::bigint"""
 _NO_POSITION = "NULL::bigint"
+_RECEIVED = """CASE WHEN pg_is_in_recovery() THEN
+    (pg_last_wal_receive_lsn() - '0/0')::bigint END"""
 # An id of a subtransaction is in no snapshot and, once released, in no lock: only its status says
 # that its transaction has not ended.
 _RUNNING = f"""CASE WHEN last > {XIDS} AND last - first <= {RUNNING_AT_MOST} THEN ARRAY(
@@ -135,18 +137,24 @@ def _locked_tables(connection: pg8000.native.Connection) -> str:
 def _probe(connection: pg8000.native.Connection) -> Probe:
     """Ask what the server knows before the snapshot, in a statement of its own."""
     query = (
-        f"SELECT {_INSTANCE}, {{}}, last, {_RUNNING} FROM"
+        f"SELECT {_INSTANCE}, {{}}, {{}}, last, {_RUNNING} FROM"
         " (SELECT txid_snapshot_xmin(now), txid_snapshot_xmax(now)"
         " FROM txid_current_snapshot() AS now) AS s (first, last)"
     )
     try:
-        [[*instance, position, end, running]] = connection.run(query.format(_POSITION))
+        [[*instance, position, received, end, running]] = connection.run(
+            query.format(_POSITION, _RECEIVED)
+        )
     except pg8000.native.DatabaseError as error:
         if error.args[0].get("C") != UNSUPPORTED:  # by some servers that are only like PostgreSQL
             raise
-        [[*instance, position, end, running]] = connection.run(query.format(_NO_POSITION))
+        [[*instance, position, received, end, running]] = connection.run(
+            query.format(_NO_POSITION, _NO_POSITION)
+        )
     known = None if running is None else frozenset(running)
-    return Probe(_instance(*instance), _end_of_record(position), end, known)
+    return Probe(
+        _instance(*instance), _end_of_record(position), end, known, _end_of_record(received)
+    )
 
 
 def _read(connection: pg8000.native.Connection, probe: Probe) -> Snapshot:

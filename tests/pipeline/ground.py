@@ -170,11 +170,20 @@ def resume_replay(standby: PostgresServer) -> None:
 
 def wait_for_replay(primary: PostgresServer, standby: PostgresServer) -> None:
     """Wait until a standby shows all that the primary has committed."""
+    _wait_for_position(primary, standby, "pg_last_wal_replay_lsn()")
+
+
+def wait_for_log(primary: PostgresServer, standby: PostgresServer) -> None:
+    """Wait until a standby has received, replayed or not, all that the primary has committed."""
+    _wait_for_position(primary, standby, "pg_last_wal_receive_lsn()")
+
+
+def _wait_for_position(primary: PostgresServer, standby: PostgresServer, position: str) -> None:
     # A record of its own: the insert position may lie behind the header of an empty page.
     emit = "SELECT pg_logical_emit_message(false, 'test', '', true)"
-    [[position]] = run_sql(primary.superuser_url(), emit)
-    reached = f"SELECT pg_last_wal_replay_lsn() >= '{position}'"
-    wait_until(lambda: run_sql(standby.superuser_url(), reached) == [[True]], "the standby replays")
+    [[goal]] = run_sql(primary.superuser_url(), emit)
+    reached = f"SELECT {position} >= '{goal}'"
+    wait_until(lambda: run_sql(standby.superuser_url(), reached) == [[True]], position)
 
 
 def promote(standby: PostgresServer) -> None:

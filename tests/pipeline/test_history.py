@@ -144,6 +144,30 @@ def test_a_lagging_replica_takes_nothing_back(server: PostgresServer, shop: Shop
         assert shop.departments(reader) == {1: "Changed", 2: "Later", 3: "Promoted"}
 
 
+def test_a_first_batch_is_not_read_from_a_replica_that_lags(
+    server: PostgresServer, shop: Shop
+) -> None:
+    """The warehouse may have a later state already, from a bucket that was emptied since."""
+    with ground.standby_of(server) as standby:
+        reader = standby.url(
+            "totesys_reader", standby.password("totesys_reader"), shop.source.database
+        )
+        ground.pause_replay(standby)
+        shop.sql(RENAME.format(1, "Changed"))
+        assert shop.departments() == {1: "Changed"}
+        shop.bucket.empty()
+        ground.wait_for_log(server, standby)
+
+        behind = shop.extract(reader)
+        assert behind.manifest is None
+        expected = "the replica that answers has not replayed yet what it has received"
+        assert behind.postponed == expected
+
+        ground.resume_replay(standby)
+        ground.wait_for_replay(server, standby)
+        assert shop.departments(reader) == {1: "Changed", 2: "Tech"}
+
+
 def test_extract_is_never_the_reason_for_a_deadlock(shop: Shop) -> None:
     """A session that alters two tables, the later one first, is not ended because of extract."""
     url = shop.source.superuser_url
