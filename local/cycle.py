@@ -15,10 +15,10 @@ from deployer.names import Names
 from deployer.terminal import table
 from functions.common.manifests import LoadedMarker
 from functions.common.storage import Bucket
-from functions.load.deletions import TABLE
 from functions.load.markers import MarkerLog
-from functions.load.star import Star, inspect_star
-from functions.load.views import CURRENT
+from functions.targets.postgres.deletions import TABLE
+from functions.targets.postgres.star import Star, inspect_star
+from functions.targets.postgres.views import CURRENT
 from local.business_day import trade
 from local.connection import connect, transaction
 from local.session import session

@@ -13,7 +13,7 @@ from pathlib import Path
 import pg8000.native
 from pg8000.native import identifier
 
-from functions.load.ddl import star_ddl
+from functions.targets.postgres.ddl import star_ddl
 from local.connection import connect, transaction
 from local.dimensions import Row
 from local.postgres import PostgresServer

@@ -13,9 +13,9 @@ from deployer.databases import AddressError, DatabaseAddress, parse_database_url
 from deployer.errors import DeployError, SettingsError
 from deployer.settings import DATABASE_URL_EXAMPLE
 from functions.common.totesys import TABLES
-from functions.extract.columns import SCHEMA, read_columns
-from functions.load.ddl import check_may_create, missing_tables
-from functions.load.star import inspect_star
+from functions.sources.postgres.columns import SCHEMA, read_columns
+from functions.targets.postgres.ddl import check_may_create, missing_tables
+from functions.targets.postgres.star import inspect_star
 from local.private_files import make_private_folder
 from local.session import DatabaseProblem, session
 from local.system_account import server_account

@@ -20,10 +20,10 @@ from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.common.totesys import TABLES
-from functions.extract.capture import Captured, capture
 from functions.extract.repair import Repair, asked_for
 from functions.extract.replay import replay
-from functions.extract.snapshot import SESSION_PARAMETERS
+from functions.sources.postgres.capture import Captured, capture
+from functions.sources.postgres.snapshot import SESSION_PARAMETERS
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from functions.common.errors import RepairRefused
 from functions.common.totesys import TABLES
-from functions.extract.keysets import KeySet, not_in
+from functions.sources.postgres.keysets import KeySet, not_in
 
 Keys = Annotated[list[Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]], Meta(max_length=100_000)]
 

@@ -17,17 +17,17 @@ from functions.common.notices import give_notice
 from functions.common.settings import required, switched_on
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
-from functions.load.batch import Warehouse
-from functions.load.ddl import make_missing_tables
-from functions.load.deletions import deletions_of, make_deletions
 from functions.load.loading import Progress, load_pending
-from functions.load.lock import LoaderLock, only_loader
 from functions.load.markers import MarkerLog
 from functions.load.notices import notice
-from functions.load.stage import SESSION_PARAMETERS
-from functions.load.standing import standing_of
-from functions.load.star import DIMENSIONS, FACTS, inspect_star
-from functions.load.views import make_views
+from functions.targets.postgres.batch import Warehouse
+from functions.targets.postgres.ddl import make_missing_tables
+from functions.targets.postgres.deletions import deletions_of, make_deletions
+from functions.targets.postgres.lock import LoaderLock, only_loader
+from functions.targets.postgres.stage import SESSION_PARAMETERS
+from functions.targets.postgres.standing import standing_of
+from functions.targets.postgres.star import DIMENSIONS, FACTS, inspect_star
+from functions.targets.postgres.views import make_views
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

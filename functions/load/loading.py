@@ -9,11 +9,11 @@ from uuid import uuid4
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted
 from functions.common.manifests import LoadedMarker, ProcessedManifest
-from functions.load.batch import Applied, Warehouse, apply_batch, retry_refused
-from functions.load.definitions import definitions_of
 from functions.load.markers import MarkerLog
-from functions.load.standing import Standing
-from functions.load.star import CALENDAR, DIMENSIONS, FACTS
+from functions.targets.postgres.batch import Applied, Warehouse, apply_batch, retry_refused
+from functions.targets.postgres.definitions import definitions_of
+from functions.targets.postgres.standing import Standing
+from functions.targets.postgres.star import CALENDAR, DIMENSIONS, FACTS
 
 RETRY_AFTER = timedelta(hours=1)
 

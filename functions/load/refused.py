@@ -15,7 +15,7 @@ from functions.common.manifests import DataFile, ProcessedManifest, RefusedRows
 from functions.common.names import ObjectNames
 from functions.common.parquet import digest, packed, put, read_parts, read_rows
 from functions.common.storage import Bucket
-from functions.load.star import DIMENSIONS, FACTS
+from functions.targets.postgres.star import DIMENSIONS, FACTS
 
 PREFIX = "refused"
 REASON, BATCH = "_reason", "_batch"

@@ -15,8 +15,8 @@ from functions.common.manifests import IngestionManifest, ProcessedManifest, Qua
 from functions.common.parquet import opened, require_rows
 from functions.common.storage import Bucket
 from functions.common.totesys import TABLES
-from functions.extract import keysets
-from functions.extract.keysets import KeySet
+from functions.sources.postgres import keysets
+from functions.sources.postgres.keysets import KeySet
 from functions.transform.star import STAR
 
 

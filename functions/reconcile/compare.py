@@ -9,7 +9,7 @@ import pyarrow as pa
 from pg8000.native import identifier
 
 from functions.common.copy import copy_in, copy_out
-from functions.load.stage import Stage
+from functions.targets.postgres.stage import Stage
 
 EXAMPLES = 5  # keys that are shown of each kind
 

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from functions.common.copy import copy_out
 from functions.common.totesys import JOINS, TABLES
-from functions.extract.plan import TablePlan
 from functions.reconcile.as_of import AsOf
+from functions.sources.postgres.plan import TablePlan
 from functions.transform import checks
 from functions.transform.star import StarMapping
 from functions.transform.values import convert

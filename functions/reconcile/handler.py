@@ -21,16 +21,16 @@ from functions.common.notices import give_notice
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
-from functions.extract.plan import plan_tables
-from functions.extract.snapshot import SESSION_PARAMETERS as SOURCE_PARAMETERS
-from functions.extract.snapshot import snapshot_of
-from functions.load.stage import SESSION_PARAMETERS as WAREHOUSE_PARAMETERS
-from functions.load.standing import loaded_batch, newest_marked
-from functions.load.star import inspect_star
 from functions.reconcile.as_of import AsOf, Lake
 from functions.reconcile.compare import Comparison
 from functions.reconcile.notices import notice
 from functions.reconcile.table import Run, compare_table
+from functions.sources.postgres.plan import plan_tables
+from functions.sources.postgres.snapshot import SESSION_PARAMETERS as SOURCE_PARAMETERS
+from functions.sources.postgres.snapshot import snapshot_of
+from functions.targets.postgres.stage import SESSION_PARAMETERS as WAREHOUSE_PARAMETERS
+from functions.targets.postgres.standing import loaded_batch, newest_marked
+from functions.targets.postgres.star import inspect_star
 from functions.transform.star import STAR
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.common.totesys import TABLES, Table
-from functions.extract.plan import TablePlan
-from functions.load.stage import stage_of
-from functions.load.star import Star
 from functions.reconcile.as_of import AsOf, Lake
 from functions.reconcile.compare import Comparison, Disagreements
 from functions.reconcile.expect import Expected
 from functions.reconcile.tombstones import deleted_keys
+from functions.sources.postgres.plan import TablePlan
+from functions.targets.postgres.stage import stage_of
+from functions.targets.postgres.star import Star
 from functions.transform.star import StarMapping
 
 REPAIRED_AT_ONCE = 10_000  # keys of a table, about 100 kB of an event

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from functions.common.carried import UNFIT
 from functions.common.copy import copy_out
 from functions.common.errors import PipelineError
-from functions.extract import unfit
+from functions.sources.postgres import unfit
 from tests.fuzz.mutations import damaged
 from tests.fuzz.target import Target
 

@@ -11,8 +11,8 @@ from functions.common.batchlog import BatchLog
 from functions.common.database import Database, connection
 from functions.common.manifests import IngestionManifest
 from functions.common.parquet import read_rows
-from functions.extract.capture import Captured, capture
-from functions.extract.snapshot import SESSION_PARAMETERS
+from functions.sources.postgres.capture import Captured, capture
+from functions.sources.postgres.snapshot import SESSION_PARAMETERS
 from tests.pipeline import ground
 from tests.postgres_fixtures import Source
 from tests.unit.fake_bucket import FakeBucket

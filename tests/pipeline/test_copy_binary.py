@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from functions.common.copy import SESSION, copy_in
 from functions.common.database import Database, connection
-from functions.load import apply
-from functions.load.binary import copy_in_binary, is_exact
-from functions.load.star import StarTable
+from functions.targets.postgres import apply
+from functions.targets.postgres.binary import copy_in_binary, is_exact
+from functions.targets.postgres.star import StarTable
 from local.connection import connect
 from local.postgres import SUPERUSER, PostgresServer
 from tests.pipeline.conftest import Functions

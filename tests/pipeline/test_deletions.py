@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from functions.common.batchlog import BatchLog
-from functions.load import deletions
+from functions.targets.postgres import deletions
 from tests.pipeline.conftest import Functions
 from tests.pipeline.managed_warehouse import (
     change,

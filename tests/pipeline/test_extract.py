@@ -22,9 +22,9 @@ from functions.common.errors import BatchContended
 from functions.common.manifests import IngestionManifest
 from functions.common.parquet import PartWriter, read_rows
 from functions.common.storage import Bucket
-from functions.extract import rows as extract_rows
-from functions.extract.capture import Captured, capture
-from functions.extract.snapshot import SESSION_PARAMETERS
+from functions.sources.postgres import rows as extract_rows
+from functions.sources.postgres.capture import Captured, capture
+from functions.sources.postgres.snapshot import SESSION_PARAMETERS
 from local.connection import connect
 from tests.pipeline.conftest import Functions, forget_clients
 from tests.pipeline.oracle import current, expected

@@ -12,7 +12,7 @@ from pg8000.native import identifier
 
 from functions.common.database import connection
 from functions.common.errors import DatabaseRefused, DatabaseUnavailable
-from functions.extract.snapshot import LOCK_PAUSES, SESSION_PARAMETERS, snapshot_of
+from functions.sources.postgres.snapshot import LOCK_PAUSES, SESSION_PARAMETERS, snapshot_of
 from local.connection import connect
 from local.postgres import PostgresServer
 from tests.pipeline import ground

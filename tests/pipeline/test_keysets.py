@@ -7,7 +7,13 @@ import pyarrow as pa
 import pytest
 
 from functions.common.copy import copy_out
-from functions.extract.keysets import DIGESTS, SHIFT, KeySetBuilder, digest_columns, keys_of
+from functions.sources.postgres.keysets import (
+    DIGESTS,
+    SHIFT,
+    KeySetBuilder,
+    digest_columns,
+    keys_of,
+)
 from local.connection import connect
 from local.postgres import PostgresServer
 

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from pg8000.native import identifier
 
 from functions.common.totesys import TABLES
-from functions.extract.columns import read_columns
-from functions.extract.large import columns_to_measure, storing_apart
+from functions.sources.postgres.columns import read_columns
+from functions.sources.postgres.large import columns_to_measure, storing_apart
 from local.connection import connect
 from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import current, expected

@@ -9,8 +9,8 @@ from pg8000.native import identifier
 
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted, WarehouseMismatch
-from functions.load.lock import only_loader
-from functions.load.stage import SESSION_PARAMETERS
+from functions.targets.postgres.lock import only_loader
+from functions.targets.postgres.stage import SESSION_PARAMETERS
 from local.connection import connect
 from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import EXPECTED, RECORD_IDS, current, expected, history, records

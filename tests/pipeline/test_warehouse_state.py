@@ -13,8 +13,8 @@ from pg8000.native import identifier
 from functions.common.errors import LogCorrupted
 from functions.common.storage import Bucket
 from functions.load.markers import MarkerLog
-from functions.load.standing import loaded_batch
-from functions.load.star import inspect_star
+from functions.targets.postgres.standing import loaded_batch
+from functions.targets.postgres.star import inspect_star
 from local.connection import connect
 from local.databases import create_warehouse
 from local.installation import installed_postgres

@@ -5,8 +5,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from functions.load import binary
-from functions.load.binary import is_exact
+from functions.targets.postgres import binary
+from functions.targets.postgres.binary import is_exact
 
 SAME = [
     (pa.int16(), "smallint"),

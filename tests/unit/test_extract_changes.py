@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as replaced
 
 from functions.common.manifests import IngestionManifest, Instance, Source, TableCapture
-from functions.extract.changes import Since, changed, next_seen, since, standing
-from functions.extract.history import WINDOW, XIDS, Probe, Snapshot
+from functions.sources.postgres.changes import Since, changed, next_seen, since, standing
+from functions.sources.postgres.history import WINDOW, XIDS, Probe, Snapshot
 
 NINE, TEN = (datetime(2024, 11, 16, hour, tzinfo=UTC) for hour in (9, 10))
 SERVER = Instance(datetime(2024, 11, 1, tzinfo=UTC), None, in_recovery=False)

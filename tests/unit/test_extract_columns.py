@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from functions.common.totesys import TABLES
-from functions.extract.columns import Columns, arrow_type
+from functions.sources.postgres.columns import Columns, arrow_type
 
 PAYMENT_TYPE = TABLES["payment_type"]
 WHOLE = (

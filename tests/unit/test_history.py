@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from functions.common.manifests import Instance, Source
-from functions.extract.history import CLOCKS_APART, INSTANCES_AT_MOST, Probe, Snapshot
+from functions.sources.postgres.history import CLOCKS_APART, INSTANCES_AT_MOST, Probe, Snapshot
 
 AT = datetime(2024, 11, 16, 9, tzinfo=UTC)
 PRIMARY = Instance(datetime(2024, 11, 1, tzinfo=UTC), datetime(2024, 10, 1, tzinfo=UTC), False)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.common.names import ObjectNames
-from functions.extract.keysets import (
+from functions.sources.postgres.keysets import (
     BUCKETS_AT_MOST,
     SHIFT,
     KeySet,
@@ -147,7 +147,7 @@ import random, resource
 import pyarrow as pa
 from datetime import date
 from functions.common.names import ObjectNames
-from functions.extract.keysets import KeySetBuilder, deleted_keys, fetch, store
+from functions.sources.postgres.keysets import KeySetBuilder, deleted_keys, fetch, store
 from tests.unit.fake_bucket import FakeBucket
 import pyarrow.parquet
 

@@ -3,8 +3,8 @@
 import pytest
 
 from functions.common.totesys import TABLES
-from functions.extract.columns import Columns
-from functions.extract.large import columns_to_measure, select_list
+from functions.sources.postgres.columns import Columns
+from functions.sources.postgres.large import columns_to_measure, select_list
 
 DESIGN = TABLES["design"]
 

@@ -15,7 +15,7 @@ from functions.common.errors import LogCorrupted
 from functions.common.manifests import DataFile, Quarantine
 from functions.common.names import ObjectNames
 from functions.common.parquet import PartWriter, digest, packed, read_parts, read_rows
-from functions.extract.keysets import KeySetBuilder, fetch, store
+from functions.sources.postgres.keysets import KeySetBuilder, fetch, store
 from functions.transform import quarantine
 from tests.unit.fake_bucket import FakeBucket
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.extract import unfit
+from functions.sources.postgres import unfit
 
 SCHEMA = pa.schema(
     [

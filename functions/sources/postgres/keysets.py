@@ -20,7 +20,7 @@ from functions.common.errors import LogCorrupted
 from functions.common.names import ObjectNames
 from functions.common.parquet import digest, opened, packed, put
 from functions.common.storage import Bucket
-from functions.extract.keyhash import hash_halves
+from functions.sources.postgres.keyhash import hash_halves
 
 SHIFT = 12  # a bucket holds 4,096 neighbours,
 BUCKETS_AT_MOST = 1 << 16  # or more of them, where keys are sparse: a digest takes some 100 bytes

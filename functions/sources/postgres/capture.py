@@ -17,17 +17,17 @@ from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.names import ObjectNames
 from functions.common.storage import Bucket
 from functions.common.totesys import JOINS
-from functions.extract import keysets
-from functions.extract.alone import is_alone
-from functions.extract.changes import are_few, next_seen
-from functions.extract.history import Snapshot
-from functions.extract.keysets import KeySet, deleted_keys
-from functions.extract.plan import Survey, TablePlan, plan_tables, survey
-from functions.extract.registry import register
 from functions.extract.repair import NO_REPAIR, Repair
-from functions.extract.rows import BatchRows
-from functions.extract.snapshot import snapshot_of
-from functions.extract.uniqueness import stop_at_equal_keys
+from functions.sources.postgres import keysets
+from functions.sources.postgres.alone import is_alone
+from functions.sources.postgres.changes import are_few, next_seen
+from functions.sources.postgres.history import Snapshot
+from functions.sources.postgres.keysets import KeySet, deleted_keys
+from functions.sources.postgres.plan import Survey, TablePlan, plan_tables, survey
+from functions.sources.postgres.registry import register
+from functions.sources.postgres.rows import BatchRows
+from functions.sources.postgres.snapshot import snapshot_of
+from functions.sources.postgres.uniqueness import stop_at_equal_keys
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from functions.common.copy import SESSION
 from functions.common.errors import DatabaseRefused, DatabaseUnavailable
 from functions.common.manifests import Instance, Source
 from functions.common.totesys import TABLES
-from functions.extract.columns import SCHEMA, read_columns
-from functions.extract.history import XIDS, Probe, Snapshot
+from functions.sources.postgres.columns import SCHEMA, read_columns
+from functions.sources.postgres.history import XIDS, Probe, Snapshot
 
 SESSION_PARAMETERS = {
     **SESSION,

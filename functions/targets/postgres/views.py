@@ -11,9 +11,9 @@ from pg8000.native import DatabaseError, identifier, literal
 
 from functions.common.errors import WarehouseMismatch
 from functions.common.telemetry import logger
-from functions.load.ddl import check_may_create
-from functions.load.deletions import Deletions
-from functions.load.star import FACTS, Star
+from functions.targets.postgres.ddl import check_may_create
+from functions.targets.postgres.deletions import Deletions
+from functions.targets.postgres.star import FACTS, Star
 
 CURRENT = {
     "current_sales_order": "fact_sales_order",

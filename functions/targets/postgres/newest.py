@@ -16,7 +16,7 @@ from pg8000.native import identifier
 
 from functions.common.copy import array, copy_out, set_values, value
 from functions.common.errors import LogCorrupted
-from functions.load.star import StarTable
+from functions.targets.postgres.star import StarTable
 
 # Types of the warehouse whose every value the Arrow type of our rows can hold.
 _READABLE = {

@@ -14,7 +14,7 @@ import pg8000.native
 
 from functions.common.copy import array, set_values, value
 from functions.common.manifests import IngestionManifest, TableCapture
-from functions.extract.history import XIDS, Snapshot
+from functions.sources.postgres.history import XIDS, Snapshot
 
 # Of each table: 40 MB in a function, and up to 7 MB in a manifest. Reading a table whole is always
 # right, and so the way out.

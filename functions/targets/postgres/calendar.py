@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pg8000.native import identifier
 
-from functions.load.careful import insert_each
-from functions.load.star import CALENDAR, Star
+from functions.targets.postgres.careful import insert_each
+from functions.targets.postgres.star import CALENDAR, Star
 
 # The attributes of a day, as SQL over a timestamp `moment`. Without TM, to_char speaks English
 # whatever the server's locale is.

@@ -11,11 +11,11 @@ from pg8000.native import identifier, literal
 from functions.common.copy import copy_out
 from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.totesys import JOINED, TABLES
-from functions.extract import changes, keysets, large, unfit
-from functions.extract.changes import Since
-from functions.extract.columns import SCHEMA, Columns, read_columns
-from functions.extract.history import Snapshot
-from functions.extract.keysets import KeySet
+from functions.sources.postgres import changes, keysets, large, unfit
+from functions.sources.postgres.changes import Since
+from functions.sources.postgres.columns import SCHEMA, Columns, read_columns
+from functions.sources.postgres.history import Snapshot
+from functions.sources.postgres.keysets import KeySet
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pg8000.native import identifier, literal
 from functions.common.copy import copy_in, copy_out
 from functions.common.manifests import Loaded
 from functions.common.sqlstate import DATA_CLASSES, condition
-from functions.load.stage import Stage
+from functions.targets.postgres.stage import Stage
 
 _RAW, _REFUSED, _PLACE = "raw_rows", "refused_rows", "_place"
 _REFUSALS = pa.schema(

@@ -20,15 +20,15 @@ from functions.common.parquet import read_parts, read_rows
 from functions.common.sqlstate import condition, is_data_error
 from functions.common.storage import Bucket
 from functions.common.telemetry import logger
-from functions.load.apply import insert_fact, upsert_dimension
-from functions.load.calendar import Calendar
-from functions.load.careful import Outcome, append_each, begin, upsert_each
-from functions.load.deletions import Deletions
-from functions.load.evidence import newest_record
-from functions.load.lock import LoaderLock
 from functions.load.refused import BATCH, REASON, read, store, with_batch, without_superseded
-from functions.load.stage import stage_of
-from functions.load.star import CALENDAR, DIMENSIONS, FACTS, Star
+from functions.targets.postgres.apply import insert_fact, upsert_dimension
+from functions.targets.postgres.calendar import Calendar
+from functions.targets.postgres.careful import Outcome, append_each, begin, upsert_each
+from functions.targets.postgres.deletions import Deletions
+from functions.targets.postgres.evidence import newest_record
+from functions.targets.postgres.lock import LoaderLock
+from functions.targets.postgres.stage import stage_of
+from functions.targets.postgres.star import CALENDAR, DIMENSIONS, FACTS, Star
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from functions.common.manifests import DataFile
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.common.totesys import JOINS, PARENTS, Join
-from functions.extract import keysets
-from functions.extract.changes import SEEN_AT_MOST
-from functions.extract.keysets import KeySet, KeySetBuilder
-from functions.extract.parents import MissingParents
-from functions.extract.plan import Survey, TablePlan
+from functions.sources.postgres import keysets
+from functions.sources.postgres.changes import SEEN_AT_MOST
+from functions.sources.postgres.keysets import KeySet, KeySetBuilder
+from functions.sources.postgres.parents import MissingParents
+from functions.sources.postgres.plan import Survey, TablePlan
 
 _LINKS: dict[str, set[str]] = {}
 for _join in JOINS:

@@ -14,7 +14,7 @@ import pg8000.native
 from pg8000.native import literal
 
 from functions.common.errors import WarehouseMismatch
-from functions.load.star import STAR_TABLES, TABLE_NAMES
+from functions.targets.postgres.star import STAR_TABLES, TABLE_NAMES
 
 _NAMES = [actual for name in STAR_TABLES for actual in TABLE_NAMES.get(name, (name,))]
 

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from functions.common.manifests import IngestionManifest, TableSchema
 from functions.common.totesys import TABLES
-from functions.extract.columns import fingerprint, read_others
-from functions.extract.plan import TablePlan
+from functions.sources.postgres.columns import fingerprint, read_others
+from functions.sources.postgres.plan import TablePlan
 
 IGNORED = "_prisma_migrations"  # where a tool of the source's owners keeps its books
 

@@ -4,7 +4,7 @@ import hashlib
 
 import pg8000.native
 
-from functions.load.star import Star
+from functions.targets.postgres.star import Star
 
 _DEFINITIONS = """
     SELECT attrelid, attname::text, format_type(atttypid, atttypmod), attnotnull::text

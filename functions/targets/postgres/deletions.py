@@ -19,8 +19,8 @@ from functions.common.manifests import DataFile, ProcessedManifest
 from functions.common.parquet import read_rows
 from functions.common.storage import Bucket
 from functions.common.telemetry import logger
-from functions.load.ddl import check_may_create
-from functions.load.star import DIMENSIONS, FACTS, check_rights, tables_of
+from functions.targets.postgres.ddl import check_may_create
+from functions.targets.postgres.star import DIMENSIONS, FACTS, check_rights, tables_of
 
 TABLE = "deleted_rows"
 COLUMNS = {

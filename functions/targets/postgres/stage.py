@@ -10,7 +10,7 @@ import pyarrow as pa
 from pg8000.native import identifier
 
 from functions.common.copy import SESSION, copy_in
-from functions.load.star import DIMENSIONS, FACTS, Star, StarTable
+from functions.targets.postgres.star import DIMENSIONS, FACTS, Star, StarTable
 
 SESSION_PARAMETERS = {
     **SESSION,

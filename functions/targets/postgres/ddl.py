@@ -11,7 +11,7 @@ from pg8000.native import identifier
 
 from functions.common.errors import WarehouseMismatch
 from functions.common.telemetry import logger
-from functions.load.star import STAR_TABLES, actual_name, tables_of
+from functions.targets.postgres.star import STAR_TABLES, actual_name, tables_of
 
 _SQL = Path(__file__).with_name("warehouse.sql")
 _TABLE = re.compile(r"^CREATE TABLE (\w+) \(.*?^\)", re.DOTALL | re.MULTILINE)

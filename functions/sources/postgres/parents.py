@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from functions.common.totesys import Table
-from functions.extract.keysets import KeySet, not_in
+from functions.sources.postgres.keysets import KeySet, not_in
 
 
 class MissingParents:

@@ -15,9 +15,9 @@ import pg8000.native
 
 from functions.common.manifests import Evidence, LoadedMarker, RefusedRows, Warehouse
 from functions.common.storage import Bucket
-from functions.load.evidence import greatest_record, holds
 from functions.load.markers import MarkerLog
-from functions.load.star import CALENDAR, DIMENSIONS, FACTS, STAR_TABLES, Star
+from functions.targets.postgres.evidence import greatest_record, holds
+from functions.targets.postgres.star import CALENDAR, DIMENSIONS, FACTS, STAR_TABLES, Star
 
 TRIES = 3  # records that were removed by hand are stepped over, before they are searched around
 

@@ -11,11 +11,11 @@ from pg8000.native import identifier
 
 from functions.common.copy import copy_in
 from functions.common.manifests import Loaded
-from functions.load.binary import copy_in_binary, is_exact
-from functions.load.calendar import Calendar
-from functions.load.newest import Extent, sort_out
-from functions.load.stage import Stage
-from functions.load.star import DIMENSIONS, FACTS, StarTable
+from functions.targets.postgres.binary import copy_in_binary, is_exact
+from functions.targets.postgres.calendar import Calendar
+from functions.targets.postgres.newest import Extent, sort_out
+from functions.targets.postgres.stage import Stage
+from functions.targets.postgres.star import DIMENSIONS, FACTS, StarTable
 
 ROWS_AT_A_TIME = 65_536
 ROWS_IN_BINARY = 8_192  # about a megabyte, which is filled while it is in the processor's cache

@@ -13,7 +13,7 @@ import pg8000.native
 from pg8000.native import identifier
 
 from functions.common.manifests import Evidence
-from functions.load.star import StarTable
+from functions.targets.postgres.star import StarTable
 
 
 def newest_record(

@@ -11,8 +11,8 @@ from dataclasses import replace
 import pg8000.native
 from pg8000.native import identifier
 
-from functions.extract.keysets import KeySet
-from functions.extract.plan import Survey, TablePlan
+from functions.sources.postgres.keysets import KeySet
+from functions.sources.postgres.plan import Survey, TablePlan
 
 
 def stop_at_equal_keys(

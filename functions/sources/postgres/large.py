@@ -15,7 +15,7 @@ import msgspec
 import pg8000.native
 from pg8000.native import identifier, literal
 
-from functions.extract.columns import SCHEMA, Columns, carried_name
+from functions.sources.postgres.columns import SCHEMA, Columns, carried_name
 
 VALUE_BYTES = 1 << 20
 ROW_BYTES = 32 << 20  # of the columns that are measured

@@ -1,0 +1,1 @@
+"""A PostgreSQL database that may only be read: what changed since the last batch, exactly."""

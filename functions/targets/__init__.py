@@ -1,0 +1,1 @@
+"""The kinds of targets: one package each, with what only that kind needs."""

@@ -1,0 +1,1 @@
+"""A PostgreSQL warehouse: batches are applied in order, one transaction each, idempotently."""
