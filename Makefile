@@ -5,7 +5,7 @@ IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null && $$p -c '$(IS_NEW_ENOUGH)' && echo $$p && break; done)
 IN_VENV := .venv/bin/python
-SOURCES := deploy.py teardown.py deployer functions local benchmarks
+SOURCES := deploy.py teardown.py deployer etl functions pipelines local benchmarks
 
 .PHONY: demo test soak bench check setup setup-deploy lock clean
 

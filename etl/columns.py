@@ -1,0 +1,140 @@
+"""The types of columns: what a value has to be, and what becomes of one that is not.
+
+A type says what the target holds. A value of the source that is not exactly one of its values puts
+the row into quarantine, with the column and the reason. A wider type in the source is accepted.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from etl.tables import Table
+
+SELF: Literal["self"] = "self"
+"""A reference to another row of the same table, such as an employee's manager."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """What every type has in common.
+
+    A row without a value goes into quarantine unless the column is `nullable`. `references` is the
+    table whose key the value is: see `Table`.
+    """
+
+    nullable: bool = False
+    references: "Table | Literal['self'] | None" = None
+
+
+@dataclass(frozen=True)
+class SmallInteger(Column):
+    """A whole number of 16 bits."""
+
+
+@dataclass(frozen=True)
+class Integer(Column):
+    """A whole number of 32 bits."""
+
+
+@dataclass(frozen=True)
+class BigInteger(Column):
+    """A whole number of 64 bits."""
+
+
+@dataclass(frozen=True)
+class Numeric(Column):
+    """An exact decimal number, such as an amount of money; never a float.
+
+    Without precision and scale, any finite one, with the digits that the source shows.
+    """
+
+    precision: int | None = None
+    scale: int | None = None
+
+
+@dataclass(frozen=True)
+class Real(Column):
+    """A floating-point number of 32 bits, also NaN and the infinities."""
+
+
+@dataclass(frozen=True)
+class Double(Column):
+    """A floating-point number of 64 bits, also NaN and the infinities."""
+
+
+@dataclass(frozen=True)
+class Text(Column):
+    """Text, also from columns of a limited length, and the labels of an enumeration.
+
+    `check` returns whether a text will do; `reason` is said of one that will not, after the column
+    and the text, as in "is not in ISO 4217".
+    """
+
+    check: Callable[[str], object] | None = field(default=None, kw_only=True)
+    reason: str = field(default="is not valid", kw_only=True)
+
+
+@dataclass(frozen=True)
+class Boolean(Column):
+    """True or false."""
+
+
+@dataclass(frozen=True)
+class Date(Column):
+    """A day."""
+
+
+@dataclass(frozen=True)
+class IsoDate(Column):
+    """A day that the source keeps as text, yyyy-mm-dd, or as a time stamp at midnight."""
+
+
+@dataclass(frozen=True)
+class Time(Column):
+    """A time of day; with a `timezone`, one that has its offset."""
+
+    timezone: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Timestamp(Column):
+    """A day and a time of day; with a `timezone`, a moment."""
+
+    timezone: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Interval(Column):
+    """A span of time."""
+
+
+@dataclass(frozen=True)
+class Uuid(Column):
+    """A UUID."""
+
+
+@dataclass(frozen=True)
+class Json(Column):
+    """A JSON document; `binary` is PostgreSQL's jsonb, which does not keep its layout."""
+
+    binary: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Bytes(Column):
+    """Bytes."""
+
+
+@dataclass(frozen=True)
+class Array(Column):
+    """A PostgreSQL array whose elements are `of` a type, in any number of dimensions."""
+
+    of: Column
+
+
+@dataclass(frozen=True)
+class Other(Column):
+    """Any other type of PostgreSQL, by the name that it has there, carried as its text."""
+
+    sql: str

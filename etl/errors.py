@@ -1,0 +1,5 @@
+"""What is wrong with a declaration, said while it is read and never at night."""
+
+
+class DeclarationError(Exception):
+    """Say in one line what is wrong in a pipeline's declaration, where, and what to write."""

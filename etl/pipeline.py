@@ -1,0 +1,171 @@
+"""A pipeline: sources, targets, and what follows from how its tables name each other."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from etl.errors import DeclarationError
+from etl.mapping import Mapping, resolved
+from etl.sources import Postgres
+from etl.tables import Table
+from etl.targets import Calendar, PostgresWarehouse
+
+Source = Postgres
+Target = PostgresWarehouse
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+# What else has a prefix of its own in a bucket.
+RESERVED = frozenset(
+    {
+        "batches",
+        "errors",
+        "exports",
+        "keys",
+        "loaded",
+        "quarantine",
+        "refused",
+        "swept",
+        "tombstones",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Rows wait for a parent: one that the target does not have and that they refer to."""
+
+    columns: tuple[str, ...]
+    parent: Table
+
+
+class Pipeline:
+    """What a folder under `pipelines/` declares. Everything else follows from it.
+
+    A reference to a table that is also a parameter is a join: both sides come with every batch. Any
+    other reference to a table that has a target table is a parent to wait for.
+    """
+
+    def __init__(self, *, sources: Sequence[Source], targets: Sequence[Target]) -> None:
+        """Raise DeclarationError for the first mistake in it."""
+        self.sources = tuple(sources)
+        self.targets = tuple(targets)
+        _require_names(self)
+        self._mappings = {source.name: _ordered(self, source) for source in self.sources}
+
+    def source(self, name: str) -> Source:
+        """Return the source of a name."""
+        return next(source for source in self.sources if source.name == name)
+
+    def target(self, name: str) -> Target:
+        """Return the target of a name."""
+        return next(target for target in self.targets if target.name == name)
+
+    def mappings(self, source: str, target: str | None = None) -> tuple[Mapping, ...]:
+        """Return how the target tables are made of a source's, parents before those that refer.
+
+        Those of one target, or of all.
+        """
+        return tuple(
+            mapping
+            for mapping in self._mappings[source]
+            if target is None or mapping.target in self.target(target).tables
+        )
+
+    def waits(self, mapping: Mapping) -> tuple[Wait, ...]:
+        """Return the parents that rows of a mapping wait for.
+
+        Not another row of the same table, and none of a table that refers back: where a target
+        insists on those, load puts the row aside until they have come.
+        """
+        mappings = self._mappings[self.source_of(mapping).name]
+        before = {each.main for each in mappings[: mappings.index(mapping)]} - {mapping.main}
+        joined = {join.columns for join in mapping.joins if join.child == mapping.parameter}
+        return tuple(
+            Wait(reference.columns, reference.table)
+            for reference in mapping.main.all_references()
+            if reference.table in before and reference.columns not in joined
+        )
+
+    def waited_for(self, source: str) -> frozenset[Table]:
+        """Return the tables of a source that rows of others wait for."""
+        return frozenset(
+            wait.parent for mapping in self._mappings[source] for wait in self.waits(mapping)
+        )
+
+    def source_of(self, mapping: Mapping) -> Source:
+        """Return the source whose tables a mapping is made of."""
+        return next(source for source in self.sources if mapping.main in source.tables)
+
+    def calendar_of(self, mapping: Mapping) -> Calendar | None:
+        """Return the calendar that has to have the dates of a mapping's rows, if any has."""
+        target = next(target for target in self.targets if mapping.target in target.tables)
+        return target.calendar if mapping.target.way == "history" else None
+
+
+def _require_names(pipeline: Pipeline) -> None:
+    """Raise DeclarationError for names that clash, or that cannot be a prefix in a bucket."""
+    parts: tuple[Source | Target, ...] = (*pipeline.sources, *pipeline.targets)
+    for part in parts:
+        if not _NAME.fullmatch(part.name) or part.name in RESERVED:
+            raise DeclarationError(
+                f"{part.name!r} cannot be the name of a source or a target: use lower-case "
+                f"letters, digits and _, and none of {', '.join(sorted(RESERVED))}"
+            )
+    _require_distinct(
+        "sources and targets", [p.name for p in (*pipeline.sources, *pipeline.targets)]
+    )
+    for source in pipeline.sources:
+        _require_distinct(f"tables of {source.name}", [table.id for table in source.tables])
+        _require_distinct(
+            f"tables of {source.name}, as functions call them",
+            [table.parameter for table in source.tables],
+        )
+        _require_declared(source)
+    names = [
+        name
+        for target in pipeline.targets
+        for name in (
+            *(table.id for table in target.tables),
+            *([target.calendar.name] if target.calendar else []),
+        )
+    ]
+    _require_distinct("target tables", names)
+    if clash := RESERVED & set(names):
+        raise DeclarationError(f"{min(clash)} cannot be the name of a target table: take another")
+
+
+def _require_distinct(what: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise DeclarationError(f"two {what} are called {name}: rename one of them")
+
+
+def _require_declared(source: Source) -> None:
+    for table in source.tables:
+        for reference in table.all_references():
+            if reference.table not in source.tables:
+                raise DeclarationError(
+                    f"{table} refers to {reference.table}, which is not among the tables of "
+                    f"{source.name}: add it there"
+                )
+
+
+def _ordered(pipeline: Pipeline, source: Source) -> tuple[Mapping, ...]:
+    """Return the mappings of a source, parents first unless references go in a circle."""
+    declared = [
+        resolved(table, pipeline.sources) for target in pipeline.targets for table in target.tables
+    ]
+    left = [mapping for mapping in declared if mapping.main in source.tables]
+    ordered: list[Mapping] = []
+    while left:
+        pending = {mapping.main for mapping in left}
+        free = [mapping for mapping in left if not _refers_to(mapping.main, pending)]
+        # The first of a circle goes first.
+        for mapping in free or left[:1]:
+            ordered.append(mapping)
+            left.remove(mapping)
+    return tuple(ordered)
+
+
+def _refers_to(table: Table, tables: set[Table]) -> bool:
+    return any(reference.table in tables - {table} for reference in table.all_references())

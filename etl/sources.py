@@ -1,0 +1,27 @@
+"""The kinds of sources that a pipeline may have."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from etl.tables import Table
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL database that may only be read, whose URL is the setting `<NAME>_DATABASE_URL`.
+
+    `ignore` are tables that are not worth a word when they appear. One that is `optional` is left
+    out while its setting is empty.
+    """
+
+    kind: ClassVar[str] = "postgres"
+
+    name: str
+    tables: tuple[Table, ...]
+    ignore: tuple[str, ...] = ()
+    optional: bool = False
+
+    @property
+    def setting(self) -> str:
+        """The name of the setting with its URL."""
+        return f"{self.name.upper()}_DATABASE_URL"

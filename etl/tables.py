@@ -1,0 +1,104 @@
+"""The tables of a source: their keys, their columns, and which rows belong to which."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from urllib.parse import quote
+
+from etl.columns import SELF, Column
+from etl.errors import DeclarationError
+
+_NONE: Mapping[str, Column] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Columns whose values together are the key of a row of `table`.
+
+    `is_optional` where one of them may be NULL: then there is no such row.
+    """
+
+    columns: tuple[str, ...]
+    table: "Table"
+    is_optional: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table of a source, with the columns that its target tables need.
+
+    `key` names the column, or the columns, that tell rows apart. A function takes the rows in a
+    parameter that is called `alias`, by default `name`. `references` are those of several columns
+    each; a reference of one column is declared with the column.
+
+    A column that is not declared is carried into the lake, and goes no further.
+    """
+
+    name: str
+    key: str | tuple[str, ...]
+    columns: Mapping[str, Column]
+    schema: str = field(default="public", kw_only=True)
+    alias: str = field(default="", kw_only=True)
+    references: "Mapping[tuple[str, ...], Table]" = field(
+        default_factory=lambda: MappingProxyType({}), kw_only=True
+    )
+
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for a key or a reference that the columns do not allow."""
+        if not self.keys:
+            raise DeclarationError(f"{self}: it has no key: name the columns that tell rows apart")
+        for column in self.keys:
+            _require_column(self, column, "its key")
+            if self.columns[column].nullable:
+                raise DeclarationError(f"{self}: column {column} of its key may not be nullable")
+        for reference in self.all_references():
+            wanted = [reference.table.columns[name] for name in reference.table.keys]
+            if len(reference.columns) != len(wanted):
+                raise DeclarationError(
+                    f"{self}: {', '.join(reference.columns)} refers to {reference.table}, whose "
+                    f"key has {len(wanted)} columns: use references={{(…): …}} of the table"
+                )
+
+    def __str__(self) -> str:
+        return (
+            f"table {self.name}" if self.schema == "public" else f"table {self.schema}.{self.name}"
+        )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns of its key."""
+        return (self.key,) if isinstance(self.key, str) else self.key
+
+    @property
+    def parameter(self) -> str:
+        """What a function calls its rows."""
+        return self.alias or self.name
+
+    @property
+    def id(self) -> str:
+        """Its name in manifests and in the keys of objects: what may be in a URL as it is."""
+        return table_id(self.schema, self.name)
+
+    def all_references(self) -> Iterator[Reference]:
+        """Yield its references, of one column and of several."""
+        for name, column in self.columns.items():
+            if column.references is not None:
+                table = self if column.references == SELF else column.references
+                yield Reference((name,), table, column.nullable)
+        for names, table in self.references.items():
+            for name in names:
+                _require_column(self, name, "a reference")
+            yield Reference(names, table, any(self.columns[name].nullable for name in names))
+
+
+def table_id(schema: str, name: str) -> str:
+    """Return the name of a table of a schema in manifests and in the keys of objects."""
+    named = quote(name, safe="").replace(".", "%2E")
+    return named if schema == "public" else f"{quote(schema, safe='').replace('.', '%2E')}.{named}"
+
+
+def _require_column(table: Table, column: str, what: str) -> None:
+    if column not in table.columns:
+        raise DeclarationError(
+            f"{table}: {what} names a column {column}, and none is declared under that name"
+        )

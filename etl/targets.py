@@ -1,0 +1,172 @@
+"""The tables of a target: how each is made from tables of a source, and how its rows meet.
+
+A decorator makes a target table of a function that takes rows of source tables, as pandas frames,
+and returns those of the target table. It may be given its rows in slices, the tables that join in
+always whole, so it works row by row.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, ClassVar, Literal, TypedDict, Unpack, overload
+
+from etl.columns import Column
+from etl.errors import DeclarationError
+from etl.tables import Table, table_id
+
+Way = Literal["history", "latest", "replace"]
+"""How rows come together: one is added when it differs from the newest of its key (`history`), is
+inserted or updated by its key (`latest`), or the table equals the newest snapshot (`replace`)."""
+
+Make = Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False)
+class TargetTable:
+    """A table of the target. Use `latest`, `history` or `replace` to declare one.
+
+    `make` is the function, None where the rows are those of the source table `copy_of`. `joins`
+    maps a parameter to the columns that refer to its rows, where the name of a table does not say
+    which are meant. `columns` are those of the table, for a warehouse that is to be made from the
+    declaration. `other_names`, of the table and of columns, are those that some installations use.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    way: Way
+    make: Make | None
+    copy_of: Table | None
+    joins: Mapping[str, str]
+    columns: Mapping[str, Column] | None
+    other_names: tuple[str, ...] = ()
+    other_columns: Mapping[str, str] = field(default_factory=dict)
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for a key that the columns do not have."""
+        if not self.key and self.way != "replace":
+            raise DeclarationError(f"{self}: it has no key: name the columns that tell rows apart")
+        for name in self.key if self.columns is not None else ():
+            if name not in (self.columns or {}):
+                raise DeclarationError(f"{self}: its key {name} is not among its columns")
+
+    def __str__(self) -> str:
+        return f"target table {self.name}"
+
+    def __call__(self, *args: Any, **rows: Any) -> Any:
+        """Make rows, as the function does."""
+        if self.make is None:
+            [same] = [*args, *rows.values()]
+            return same
+        return self.make(*args, **rows)
+
+    @property
+    def id(self) -> str:
+        """Its name in manifests and in the keys of objects."""
+        return table_id("public", self.name)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """What the function calls the rows that it needs; the first are those it works through."""
+        if self.copy_of is not None:
+            return (self.copy_of.parameter,)
+        return tuple(inspect.signature(self.make).parameters) if self.make else ()
+
+
+class Options(TypedDict, total=False):
+    """What may be said of a target table; see `TargetTable`.
+
+    `name` is that of the function or of the copied table unless it is given, and `key` that of the
+    copied table.
+    """
+
+    key: str | tuple[str, ...]
+    name: str
+    joins: Mapping[str, str]
+    columns: Mapping[str, Column]
+    other_names: tuple[str, ...]
+    other_columns: Mapping[str, str]
+    optional: bool
+
+
+class Declare:
+    """Declares target tables of one way: `latest(table)`, or `@latest(key=…)` of a function."""
+
+    def __init__(self, way: Way) -> None:
+        self._way: Way = way
+
+    @overload
+    def __call__(self, copy_of: Table, **options: Unpack[Options]) -> TargetTable: ...
+
+    @overload
+    def __call__(self, **options: Unpack[Options]) -> Callable[[Make], TargetTable]: ...
+
+    def __call__(
+        self, copy_of: Table | None = None, **options: Unpack[Options]
+    ) -> TargetTable | Callable[[Make], TargetTable]:
+        """Return the target table that equals a source table, or a decorator for a function."""
+        if copy_of is None:
+            return lambda make: self._table(make.__name__, make, options)
+        if not isinstance(copy_of, Table):
+            raise DeclarationError(
+                f"write @{self._way}(key=…) before def, or {self._way}(table) for one as it is"
+            )
+        own: Options = {"key": copy_of.keys, "columns": copy_of.columns}
+        return self._table(copy_of.name, copy_of, {**own, **options})
+
+    def _table(self, name: str, made_of: Make | Table, options: Options) -> TargetTable:
+        key = options.get("key", ())
+        return TargetTable(
+            name=options.get("name", name),
+            key=(key,) if isinstance(key, str) else tuple(key),
+            way=self._way,
+            make=None if isinstance(made_of, Table) else made_of,
+            copy_of=made_of if isinstance(made_of, Table) else None,
+            joins=options.get("joins", {}),
+            columns=options.get("columns"),
+            other_names=options.get("other_names", ()),
+            other_columns=options.get("other_columns", {}),
+            optional=options.get("optional", False),
+        )
+
+
+latest = Declare("latest")
+history = Declare("history")
+replace = Declare("replace")
+dimension, fact = latest, history
+"""The words of a star schema for `latest` and `history`."""
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """A table with all days between any two that the history tables use.
+
+    A row with a date outside `first` to `last` goes into quarantine, so that a slip of the hand
+    does not make a million days.
+    """
+
+    name: str
+    first: date = date(1900, 1, 1)
+    last: date = date(2100, 12, 31)
+
+
+@dataclass(frozen=True)
+class PostgresWarehouse:
+    """A schema of a PostgreSQL database, whose URL is the setting `<NAME>_DATABASE_URL`.
+
+    `ddl` is the file of the pipeline's folder that creates the tables where WAREHOUSE_MANAGED says
+    so. Without one they are created from the `columns` of the target tables.
+    """
+
+    kind: ClassVar[str] = "postgres"
+
+    name: str
+    tables: tuple[TargetTable, ...]
+    calendar: Calendar | None = None
+    ddl: str | None = None
+
+    @property
+    def setting(self) -> str:
+        """The name of the setting with its URL."""
+        return f"{self.name.upper()}_DATABASE_URL"
