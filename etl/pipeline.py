@@ -111,9 +111,7 @@ def _require_names(pipeline: Pipeline) -> None:
                 f"{part.name!r} cannot be the name of a source or a target: use lower-case "
                 f"letters, digits and _, and none of {', '.join(sorted(RESERVED))}"
             )
-    _require_distinct(
-        "sources and targets", [p.name for p in (*pipeline.sources, *pipeline.targets)]
-    )
+    _require_distinct("sources and targets", [part.name for part in parts])
     for source in pipeline.sources:
         _require_distinct(f"tables of {source.name}", [table.id for table in source.tables])
         _require_distinct(
