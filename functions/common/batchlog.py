@@ -5,7 +5,6 @@ is the watermark. A number is claimed with a conditional write, so two runs can 
 """
 
 import re
-from collections.abc import Collection
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
@@ -41,19 +40,12 @@ Manifest = TypeVar("Manifest", bound=Numbered)
 class BatchLog(Generic[Manifest]):
     """The manifests of type `manifest` under `prefix` (such as `batches/`) of a bucket.
 
-    `tables` are those that each of them has to speak of; None asks for none.
+    Which tables they name is not checked: they may have been written under another declaration.
     """
 
-    def __init__(
-        self,
-        bucket: Bucket,
-        prefix: str,
-        manifest: type[Manifest],
-        tables: Collection[str] | None = None,
-    ) -> None:
+    def __init__(self, bucket: Bucket, prefix: str, manifest: type[Manifest]) -> None:
         self.bucket = bucket
         self.prefix = prefix
-        self._tables = tables
         self._decoder = msgspec.json.Decoder(manifest)
         self._number = re.compile(re.escape(prefix) + r"(\d{10})\.json")
         self._newest = 0
@@ -146,8 +138,6 @@ class BatchLog(Generic[Manifest]):
             ) from error
         if self.number(manifest) != batch:
             raise LogCorrupted(f"{where} says that it is batch {self.number(manifest)}")
-        if self._tables is not None:
-            _require_tables(where, getattr(manifest, "tables", {}), self._tables)
         return manifest
 
     def claim(self, manifest: Manifest) -> bool:
@@ -172,13 +162,3 @@ class BatchLog(Generic[Manifest]):
 def _in_a_row(low: int, numbers: list[int]) -> int:
     """Return how many numbers follow `low` without a gap."""
     return sum(number == expected for expected, number in enumerate(numbers, low + 1))
-
-
-def _require_tables(where: str, found: Collection[str], wanted: Collection[str]) -> None:
-    """Raise LogCorrupted unless a manifest speaks of all tables, and of no others."""
-    if lacking := sorted(set(wanted) - set(found)):
-        raise LogCorrupted(f"{where} says nothing of {', '.join(lacking)}: who wrote it?")
-    if set(found) - set(wanted):
-        raise LogCorrupted(
-            f"{where} has a table that is not known here: deploy all functions again"
-        )

@@ -86,6 +86,9 @@ class TableCapture(Struct, frozen=True):
     incarnation: str = ""
 
 
+NOT_DECLARED = TableCapture(key="", columns=[], fingerprint="", horizon=None, seen=[])
+
+
 class TableSchema(Struct, frozen=True):
     """What the registry says of a table of the source: its columns, and since when it is so.
 
@@ -126,6 +129,10 @@ class IngestionManifest(Struct, frozen=True):
     def __post_init__(self) -> None:
         """Raise ValueError when a table names files that are not its own."""
         _require_own_files(self.tables)
+
+    def capture(self, table: str) -> TableCapture:
+        """Return what the batch holds of a table: nothing of one that was not declared then."""
+        return self.tables.get(table, NOT_DECLARED)
 
 
 class StarTable(Struct, frozen=True):

@@ -19,7 +19,6 @@ from functions.common.manifests import IngestionManifest
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
-from functions.common.totesys import TABLES
 from functions.extract.repair import Repair, asked_for
 from functions.extract.replay import replay
 from functions.sources.postgres.capture import Captured, capture
@@ -50,7 +49,7 @@ def _lake() -> Lake:
         boto3.client("secretsmanager", config=CLIENT_CONFIG),
         required(os.environ, "SOURCE_SECRET_ID"),
         bucket,
-        BatchLog(bucket, "batches/", IngestionManifest, TABLES),
+        BatchLog(bucket, "batches/", IngestionManifest),
     )
 
 

@@ -26,7 +26,7 @@ from functions.targets.postgres.deletions import deletions_of, make_deletions
 from functions.targets.postgres.lock import LoaderLock, only_loader
 from functions.targets.postgres.stage import SESSION_PARAMETERS
 from functions.targets.postgres.standing import standing_of
-from functions.targets.postgres.star import DIMENSIONS, FACTS, inspect_star
+from functions.targets.postgres.star import inspect_star
 from functions.targets.postgres.views import make_views
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _lake() -> Lake:
         required(os.environ, "WAREHOUSE_SCHEMA"),
         switched_on(os.environ, "WAREHOUSE_MANAGED"),
         bucket,
-        BatchLog(bucket, "batches/", ProcessedManifest, DIMENSIONS | FACTS),
+        BatchLog(bucket, "batches/", ProcessedManifest),
     )
 
 

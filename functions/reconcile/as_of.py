@@ -14,10 +14,8 @@ from functions.common.batchlog import BatchLog
 from functions.common.manifests import IngestionManifest, ProcessedManifest, Quarantine
 from functions.common.parquet import opened, require_rows
 from functions.common.storage import Bucket
-from functions.common.totesys import TABLES
 from functions.sources.postgres import keysets
 from functions.sources.postgres.keysets import KeySet
-from functions.transform.star import STAR
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,8 @@ class Lake:
     def of(cls, ingestion: Bucket, processed: Bucket) -> "Lake":
         """Return the logs of the ingestion bucket and of the processed one."""
         return cls(
-            BatchLog(ingestion, "batches/", IngestionManifest, TABLES),
-            BatchLog(processed, "batches/", ProcessedManifest, [each.table for each in STAR]),
+            BatchLog(ingestion, "batches/", IngestionManifest),
+            BatchLog(processed, "batches/", ProcessedManifest),
         )
 
 

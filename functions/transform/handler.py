@@ -24,9 +24,7 @@ from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
-from functions.common.totesys import TABLES
 from functions.transform.batch import remodel_batch
-from functions.transform.star import STAR
 from functions.transform.sweep import sweep_all
 
 SPARE_MILLISECONDS = 60_000  # no batch is begun with less of the function's time left
@@ -45,8 +43,8 @@ class Logs:
     def of(cls, lake: Bucket, stars: Bucket) -> "Logs":
         """Return the logs of the ingestion bucket and of the processed one."""
         return cls(
-            BatchLog(lake, "batches/", IngestionManifest, TABLES),
-            BatchLog(stars, "batches/", ProcessedManifest, [mapping.table for mapping in STAR]),
+            BatchLog(lake, "batches/", IngestionManifest),
+            BatchLog(stars, "batches/", ProcessedManifest),
         )
 
 

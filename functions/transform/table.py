@@ -92,7 +92,7 @@ class _TableOfBatch:
         self._mapping = mapping
         self._source = TABLES[mapping.source]
         self._partners = _partners(batch, mapping.partner) if mapping.partner else None
-        self.capture = batch.manifest.tables[mapping.source]
+        self.capture = batch.manifest.capture(mapping.source)
 
     def not_superseded(self, open_rows: pa.Table) -> pa.Table:
         """Return the open rows that the batch does not bring again and that are not deleted."""
@@ -176,7 +176,7 @@ class _TableOfBatch:
 
 def _partners(batch: Batch, name: str) -> checks.Partners:
     """Return the rows of the table that joins in: a batch has all that its children need."""
-    table, files = TABLES[name], batch.manifest.tables[name].files
+    table, files = TABLES[name], batch.manifest.capture(name).files
     none = pa.table({column: pa.nulls(0) for column in [*table.columns, UNFIT, KNOWN]})
     parts = [pa.Table.from_batches([part]) for part in read_rows(batch.lake, files)]
     for part in parts:
