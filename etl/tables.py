@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 from urllib.parse import quote
 
 from etl.columns import SELF, Column
@@ -39,7 +40,7 @@ class Table:
     columns: Mapping[str, Column]
     schema: str = field(default="public", kw_only=True)
     alias: str = field(default="", kw_only=True)
-    references: "Mapping[tuple[str, ...], Table]" = field(
+    references: "Mapping[tuple[str, ...], Table | Literal['self']]" = field(
         default_factory=lambda: MappingProxyType({}), kw_only=True
     )
 
@@ -83,12 +84,15 @@ class Table:
         """Yield its references, of one column and of several."""
         for name, column in self.columns.items():
             if column.references is not None:
-                table = self if column.references == SELF else column.references
-                yield Reference((name,), table, column.nullable)
-        for names, table in self.references.items():
+                yield self._reference((name,), column.references)
+        for names, to in self.references.items():
             for name in names:
                 _require_column(self, name, "a reference")
-            yield Reference(names, table, any(self.columns[name].nullable for name in names))
+            yield self._reference(names, to)
+
+    def _reference(self, names: tuple[str, ...], to: "Table | Literal['self']") -> Reference:
+        is_optional = any(self.columns[name].nullable for name in names)
+        return Reference(names, self if to == SELF else to, is_optional)
 
 
 def table_id(schema: str, name: str) -> str:

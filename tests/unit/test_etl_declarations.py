@@ -180,7 +180,8 @@ def made(parameters: str, **options: Any) -> TargetTable:
     """Return a target table whose function has some parameters."""
     scope: dict[str, Any] = {}
     exec(f"def made({parameters}): ...", scope)  # noqa: S102
-    return latest(**({"key": "person_id"} | options))(scope["made"])
+    table: TargetTable = latest(**({"key": "person_id"} | options))(scope["made"])
+    return table
 
 
 def a_loop() -> Pipeline:

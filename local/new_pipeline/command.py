@@ -1,0 +1,80 @@
+"""`deploy.py new`: from a live database to a pipeline that is ready to run."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployer.databases import DatabaseAddress
+from deployer.errors import DeployError, SettingsError
+from local.new_pipeline.catalogue import FoundTable, read_catalogue
+from local.new_pipeline.page import page, ways
+from local.session import session
+
+# A folder of Python, from which `<name>-etl` is made.
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+class NothingToDeclare(DeployError):
+    """Say that a database has no table that a pipeline could read: look at the role's rights."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A pipeline that was written: its page, and each table with `latest` or `history`.
+
+    `left_out` says by table why it is not in it.
+    """
+
+    path: str
+    tables: Mapping[str, str]
+    left_out: Mapping[str, str]
+
+
+def write_pipeline(name: str, source: DatabaseAddress, pipelines: Path) -> Written:
+    """Look into a database and write `<pipelines>/<name>/pipeline.py`; nothing is overwritten.
+
+    Raises SettingsError for a name that will not do, DatabaseProblem for what the database says,
+    and NothingToDeclare.
+    """
+    folder = pipelines / name
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            [f"{name!r} cannot be a pipeline's name: use lower-case letters, digits and _"]
+        )
+    if folder.exists():
+        raise SettingsError([f"{folder} is there already: take another name, or remove it"])
+    with session(source) as connection:
+        found = read_catalogue(connection)
+    left_out = {_shown(table): why for table in found if (why := _why_left_out(table))}
+    tables = [table for table in found if not _why_left_out(table)]
+    if not tables:
+        raise NothingToDeclare(_nothing(left_out))
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(f'"""{name}: see `pipeline.py`."""\n', encoding="utf-8")
+    (folder / "pipeline.py").write_text(page(name, tables), encoding="utf-8")
+    chosen = ways(tables)
+    return Written(
+        str(folder / "pipeline.py"),
+        {_shown(table): chosen[table.known_as] for table in tables},
+        left_out,
+    )
+
+
+def _why_left_out(table: FoundTable) -> str | None:
+    if not table.may_read:
+        return "this role may not read it: GRANT SELECT on it"
+    if not table.key:
+        return "it has no primary key, and no unique index on columns that are NOT NULL"
+    return None
+
+
+def _shown(table: FoundTable) -> str:
+    return table.name if table.schema == "public" else f"{table.schema}.{table.name}"
+
+
+def _nothing(left_out: Mapping[str, str]) -> str:
+    if not left_out:
+        return "the database has no table in any schema that this role may use: GRANT USAGE on one"
+    name, why = next(iter(left_out.items()))
+    return f"none of {len(left_out)} tables can be read by a pipeline; table {name}: {why}"
