@@ -17,7 +17,7 @@ from benchmarks.measuring import say
 from benchmarks.plan import Plan
 from benchmarks.results import Record, record
 from benchmarks.workshop import Workshop, reach_only
-from local.emulator import ACCOUNT, Emulator
+from local.emulator import Emulator
 
 SIZES = (1_000, 10_000, 100_000)
 ROWS = 10_000
@@ -44,7 +44,7 @@ def measure(workshop: Workshop, plan: Plan) -> Iterator[Record]:
             _call_all(lake, warehouse)
         for length in plan.rows or (SIZES[:1] if plan.quick else SIZES):
             for bucket, prefix in _logs(lake):
-                _lengthen(Path(name) / "s3" / ACCOUNT / bucket / prefix, length)
+                _lengthen(aws.bucket_folder(bucket) / prefix, length)
             with aws:
                 yield from _records(length, _call_all(lake, warehouse))
         reach_only(workshop.aws)

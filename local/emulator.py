@@ -35,6 +35,8 @@ UNCHECKED = "local"
 NONE = ""
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0  # to write the state; the layers alone are 100 MB of it
+S3_FOLDER = Path("data") / "s3"
+
 # One whose starter was killed needs a moment to write its state before its directory is free again.
 FREE_SECONDS = 5.0
 POLL_SECONDS = 0.05
@@ -99,6 +101,10 @@ class Emulator:
             "NO_PROXY": HOST,
             "no_proxy": HOST,  # preferred where both are set
         }
+
+    def bucket_folder(self, bucket: str) -> Path:
+        """Return the folder that holds a bucket's objects, under their keys."""
+        return self.home / S3_FOLDER / ACCOUNT / bucket
 
     def start(self) -> None:
         """Start, and return when requests are answered.
@@ -218,7 +224,7 @@ class Emulator:
             "PERSIST_STATE": "1",
             "STATE_DIR": str(folder / "data" / "state"),
             "S3_PERSIST": "1",
-            "S3_DATA_DIR": str(folder / "data" / "s3"),
+            "S3_DATA_DIR": str(folder / S3_FOLDER),
             # Listeners that are not wanted, one of them on all addresses; and at its start
             # ministack would remove containers of others from a Docker that it can reach.
             "IOT_MTLS_ENABLED": "0",
