@@ -136,12 +136,19 @@ class IngestionManifest(Struct, frozen=True):
 
 
 class StarTable(Struct, frozen=True):
-    """What a batch holds of one star table."""
+    """What a batch holds of one target table.
+
+    Where the table is new in this batch it is `filled`: the files have the rows of all batches of
+    the log so far, each file those of one batch, in their order. Where it is a `snapshot` the rows
+    are all that the table is to have.
+    """
 
     rows: Count
     files: list[DataFile]
     deleted: Count = 0
     tombstones: list[DataFile] = []
+    filled: bool = False
+    snapshot: bool = False
 
 
 class Balance(Struct, frozen=True):
