@@ -70,6 +70,11 @@ class TableCapture(Struct, frozen=True):
     read once. `columns` are (name, SQL type) in the table's order; they, `fingerprint` and
     `incarnation` (which changes when the table is made again) are those of the last read. `error`
     says why a table that the star cannot use was left out; its horizon then stays where it was.
+
+    Target rows are made of the rows in `files`: those that changed, and `companions`, unchanged
+    rows that something that joins in with them has changed for. The rows in `partners` are
+    unchanged, in no other file of the batch, and only join in with rows of `files`, of this table
+    or another.
     """
 
     key: str
@@ -84,6 +89,12 @@ class TableCapture(Struct, frozen=True):
     tombstones: list[DataFile] = []
     error: str | None = None
     incarnation: str = ""
+    partners: list[DataFile] = []
+
+    @property
+    def joining(self) -> list[DataFile]:
+        """The objects with all rows that may join in with others."""
+        return [*self.files, *self.partners]
 
 
 NOT_DECLARED = TableCapture(key="", columns=[], fingerprint="", horizon=None, seen=[])
@@ -107,8 +118,8 @@ class TableSchema(Struct, frozen=True):
 class IngestionManifest(Struct, frozen=True):
     """A batch in the ingestion bucket: rows of all tables that were true together.
 
-    `missing` are parents, by table, that rows of this batch name and the source does not have.
-    `keys` is the object with the keys that each table had, `keys_sha256` its digest. `replay_of` is
+    `targets` are the target tables that the source fed when the batch was written. `missing` are
+    parents, by table, that rows of this batch name and the source does not have. `keys` is the object with the keys that each table had, `keys_sha256` its digest. `replay_of` is
     the batch whose rows come again in this one. `schemas` is the registry of the source's tables as
     this batch's snapshot shows them, `drift` says in words how they have changed since the last
     batch's.
@@ -125,6 +136,7 @@ class IngestionManifest(Struct, frozen=True):
     replay_of: BatchNumber | None = None
     schemas: dict[str, TableSchema] = {}
     drift: list[str] = []
+    targets: list[str] = []
 
     def __post_init__(self) -> None:
         """Raise ValueError when a table names files that are not its own."""
@@ -274,7 +286,8 @@ class LoadedMarker(Struct, frozen=True):
 
 def _require_own_files(tables: Mapping[str, TableCapture] | Mapping[str, StarTable]) -> None:
     for name, table in tables.items():
-        _require_under(f"{name}/", [file.key for file in table.files])
+        partners = table.partners if isinstance(table, TableCapture) else []
+        _require_under(f"{name}/", [file.key for file in (*table.files, *partners)])
         _require_under(f"tombstones/{name}/", [file.key for file in table.tombstones])
 
 

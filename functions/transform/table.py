@@ -176,7 +176,7 @@ class _TableOfBatch:
 
 def _partners(batch: Batch, name: str) -> checks.Partners:
     """Return the rows of the table that joins in: a batch has all that its children need."""
-    table, files = TABLES[name], batch.manifest.capture(name).files
+    table, files = TABLES[name], batch.manifest.capture(name).joining
     none = pa.table({column: pa.nulls(0) for column in [*table.columns, UNFIT, KNOWN]})
     parts = [pa.Table.from_batches([part]) for part in read_rows(batch.lake, files)]
     for part in parts:
