@@ -119,10 +119,10 @@ class IngestionManifest(Struct, frozen=True):
     """A batch in the ingestion bucket: rows of all tables that were true together.
 
     `targets` are the target tables that the source fed when the batch was written. `missing` are
-    parents, by table, that rows of this batch name and the source does not have. `keys` is the object with the keys that each table had, `keys_sha256` its digest. `replay_of` is
-    the batch whose rows come again in this one. `schemas` is the registry of the source's tables as
-    this batch's snapshot shows them, `drift` says in words how they have changed since the last
-    batch's.
+    parents, by table, that rows of this batch name and the source does not have. `keys` is the
+    object with the keys that each table had, `keys_sha256` its digest. `replay_of` is the batch
+    whose rows come again in this one. `schemas` is the registry of the source's tables as this
+    batch's snapshot shows them, `drift` says in words how they have changed since the last batch's.
     """
 
     batch: BatchNumber
