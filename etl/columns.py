@@ -135,6 +135,10 @@ class Array(Column):
 
 @dataclass(frozen=True)
 class Other(Column):
-    """Any other type of PostgreSQL, by the name that it has there, carried as its text."""
+    """Any other type of PostgreSQL, by the name that it has there, carried as its text.
+
+    `target` is the type that it has in the target, where that does not know it.
+    """
 
     sql: str
+    target: str = field(default="", kw_only=True)

@@ -19,7 +19,8 @@ _COLUMNS = """
         FROM base JOIN pg_type t ON t.oid = type WHERE typtype = 'd')
     SELECT n.nspname::text, c.relname::text, a.attname::text, a.attnotnull,
         format_type(b.type, b.modifier), t.typtype::text, has_table_privilege(c.oid, 'SELECT'),
-        coalesce(format_type(nullif(t.typelem, 0), NULL), ''), coalesce(e.typtype::text, '')
+        coalesce(format_type(nullif(t.typelem, 0), NULL), ''), coalesce(e.typtype::text, ''),
+        coalesce(e.typnamespace, t.typnamespace) = 'pg_catalog'::regnamespace
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN base b ON b.column_of = c.oid AND b.number = a.attnum
@@ -68,7 +69,8 @@ Name = tuple[str, str]
 class FoundColumn:
     """A column: its SQL type, a domain's being what it is made of; `element` is that of an array.
 
-    `kind` and `element_kind` are of pg_type: `e` for an enumeration, `b` for most others.
+    `kind` and `element_kind` are of pg_type: `e` for an enumeration, `b` for most others. A type
+    that `is_built_in` is known to every server.
     """
 
     name: str
@@ -77,6 +79,7 @@ class FoundColumn:
     not_null: bool
     element: str
     element_kind: str
+    is_built_in: bool
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def read_catalogue(connection: pg8000.native.Connection) -> list[FoundTable]:
     Partitions belong to their table, and what an extension made is its own business.
     """
     tables: dict[Name, FoundTable] = {}
+    connection.run("SET search_path = pg_catalog")  # so that types are named as extract names them
     for schema, name, column, not_null, sql, kind, may_read, *element in connection.run(_COLUMNS):
         table = tables.setdefault((schema, name), FoundTable(schema, name, may_read))
         table.columns.append(FoundColumn(column, sql, kind, not_null, *element))

@@ -22,7 +22,7 @@ _TYPES: list[tuple[re.Pattern[str], Callable[[re.Match[str]], Typed]]] = [
         (r"numeric(\(.*\))?", lambda _: ("Numeric", [])),
         (r"real", lambda _: ("Real", [])),
         (r"double precision", lambda _: ("Double", [])),
-        (r"text|citext|character( varying)?(\(\d+\))?", lambda _: ("Text", [])),
+        (r"text|(.+\.)?citext|character( varying)?(\(\d+\))?", lambda _: ("Text", [])),
         (r"boolean", lambda _: ("Boolean", [])),
         (r"date", lambda _: ("Date", [])),
         (r"time(\(\d\))? without time zone", lambda _: ("Time", [])),
@@ -61,17 +61,14 @@ def page(name: str, tables: Iterable[FoundTable]) -> str:
 def ways(tables: Iterable[FoundTable]) -> dict[Name, str]:
     """Return `latest` or `history` for each table, by who refers to whom."""
     known = list(tables)
-    referred_to = {
-        reference.table
+    refers_to = {
+        table.known_as: {each.table for each in table.references} - {table.known_as}
         for table in known
-        for reference in table.references
-        if reference.table != table.known_as
     }
+    parents = set().union(*refers_to.values())
     return {
-        table.known_as: "history"
-        if table.references and table.known_as not in referred_to
-        else "latest"
-        for table in known
+        name: "history" if others and name not in parents else "latest"
+        for name, others in refers_to.items()
     }
 
 
@@ -80,12 +77,14 @@ def type_of(column: FoundColumn) -> Typed:
     if column.kind == "e":
         return "Text", []
     if column.element_kind:
-        of, said = type_of(FoundColumn("", column.element, column.element_kind, True, "", ""))
+        of, said = type_of(
+            FoundColumn("", column.element, column.element_kind, True, "", "", column.is_built_in)
+        )
         return "Array", [f"{of}({', '.join(said)})"]
     for pattern, typed in _TYPES:
         if found := pattern.fullmatch(column.sql):
             return typed(found)
-    return "Other", [_quoted(column.sql)]
+    return "Other", [_quoted(column.sql), *([] if column.is_built_in else ['target="text"'])]
 
 
 class _Page:
