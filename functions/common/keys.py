@@ -1,12 +1,12 @@
-"""The keys of rows, of whatever columns, as one value each: what sets of keys are made of.
+r"""The keys of rows, of whatever columns, as one value each: what sets of keys are made of.
 
 A key of one integer column is that integer. Any other is text: that of its column, or, for several
-columns, the texts one after the other, each after its length in bytes, so that no two keys meet.
+columns, their texts with commas between them. A comma or a backslash within one of these has a
+backslash before it, so that no two keys meet.
 
-    (7, 'b') -> "1:71:b"
+    (7, 'a,b') -> "7,a\,b"
 """
 
-import re
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 
 Key = int | str
 
-_PART = re.compile(rb"(\d+):")
+# Text in PostgreSQL holds no NUL, so these stand for nothing else while a key is split.
+_BACKSLASH, _COMMA = "\0b", "\0c"
+_PLAIN_SCALE = 6  # Arrow writes decimals with more digits after the point as 1E-7
 
 
 def keys_of(rows: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
@@ -24,12 +26,17 @@ def keys_of(rows: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> pa.Array
     texts = [_text(_whole(rows[name])) for name in columns]
     if len(texts) == 1:
         return texts[0]
-    parts = [
-        part
-        for text in texts
-        for part in (pc.cast(pc.binary_length(text), pa.string()), pa.scalar(":"), text)
-    ]
-    return pc.binary_join_element_wise(*parts, "")
+    return pc.binary_join_element_wise(*map(_escaped, texts), ",")
+
+
+def columns_of(keys: pa.Array, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the columns that keys were made of, by `keys_of`, with the names and types of these.
+
+    Raises pa.ArrowInvalid for a key that no values of these types make.
+    """
+    texts = [keys] if len(schema) == 1 else _split(keys, len(schema))
+    columns = [_typed(text, field.type) for text, field in zip(texts, schema, strict=True)]
+    return pa.record_batch(columns, schema=schema)
 
 
 def none_of(integer: bool) -> pa.Array:
@@ -41,12 +48,8 @@ def spoken(key: Key, columns: int) -> str:
     """Return a key of so many columns as a person reads it."""
     if columns == 1:
         return str(key)
-    rest, parts = str(key).encode(), []
-    while head := _PART.match(rest):
-        end = head.end() + int(head[1])
-        parts.append(rest[head.end() : end].decode())
-        rest = rest[end:]
-    return ", ".join(parts)
+    parts = _split(pa.array([str(key)]), columns)
+    return ", ".join(part[0].as_py() for part in parts)
 
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -57,4 +60,31 @@ def _text(column: pa.Array) -> pa.Array:
     """Return values as PostgreSQL writes them, but for stamps, which have all six digits."""
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("us"))
+    elif pa.types.is_decimal(column.type) and column.type.scale > _PLAIN_SCALE:
+        plain = [None if value is None else f"{value:f}" for value in column.to_pylist()]
+        return pa.array(plain, pa.string())
     return column.cast(pa.string())
+
+
+def _escaped(texts: pa.Array) -> pa.Array:
+    return pc.replace_substring(pc.replace_substring(texts, "\\", r"\\"), ",", r"\,")
+
+
+def _split(keys: pa.Array, columns: int) -> list[pa.Array]:
+    """Return the texts of the columns that keys were made of."""
+    coded = pc.replace_substring(pc.replace_substring(keys, r"\\", _BACKSLASH), r"\,", _COMMA)
+    parts = pc.split_pattern(coded, ",")
+    if not pc.all(pc.equal(pc.list_value_length(parts), columns), min_count=0).as_py():
+        raise pa.ArrowInvalid(f"a key is not one of {columns} columns")
+    texts = [pc.list_element(parts, place) for place in range(columns)]
+    return [
+        pc.replace_substring(pc.replace_substring(text, _COMMA, ","), _BACKSLASH, "\\")
+        for text in texts
+    ]
+
+
+def _typed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return the values of a type, given as `_text` returns them, or as integers."""
+    if pa.types.is_timestamp(kind):
+        texts = texts.cast(pa.timestamp("us"))
+    return texts.cast(kind)
