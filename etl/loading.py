@@ -25,3 +25,8 @@ def load(name: str) -> Pipeline:
     if not isinstance(declared, Pipeline):
         raise DeclarationError(f"pipelines/{name}/pipeline.py: it has no PIPELINE = Pipeline(…)")
     return declared
+
+
+def folder(name: str) -> Path:
+    """Return the folder of a pipeline, with the files that its declaration names."""
+    return FOLDER / name

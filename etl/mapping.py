@@ -114,9 +114,12 @@ def _as_join(name: str, child: str, reference: Reference) -> Join:
 
 
 def _require_key(mapping: Mapping) -> None:
-    """Raise DeclarationError unless a row of the target has a row of the main table."""
+    """Raise DeclarationError unless a row of the target has a row of the main table.
+
+    Also where the rows replace others: a database says which rows have changed, by their keys.
+    """
     target = mapping.target
-    if target.way != "replace" and len(target.key) != len(mapping.main.keys):
+    if len(target.key) != len(mapping.main.keys):
         raise DeclarationError(
             f"{target}: its key has {len(target.key)} columns and that of {mapping.main} has "
             f"{len(mapping.main.keys)}: each row is made of one row of {mapping.main.name}"

@@ -51,6 +51,8 @@ class Pipeline:
         self.targets = tuple(targets)
         _require_names(self)
         self._mappings = {source.name: _ordered(self, source) for source in self.sources}
+        for source in self.sources:
+            _require_one_target(self, source)
 
     def source(self, name: str) -> Source:
         """Return the source of a name."""
@@ -59,6 +61,10 @@ class Pipeline:
     def target(self, name: str) -> Target:
         """Return the target of a name."""
         return next(target for target in self.targets if target.name == name)
+
+    def target_of(self, source: str) -> Target | None:
+        """Return the target that a source feeds; None for one that feeds none."""
+        return next((each for each in self.targets if self.mappings(source, each.name)), None)
 
     def mappings(self, source: str, target: str | None = None) -> tuple[Mapping, ...]:
         """Return how the target tables are made of a source's, parents before those that refer.
@@ -146,6 +152,16 @@ def _require_declared(source: Source) -> None:
                     f"{table} refers to {reference.table}, which is not among the tables of "
                     f"{source.name}: add it there"
                 )
+
+
+def _require_one_target(pipeline: Pipeline, source: Source) -> None:
+    """Raise DeclarationError for a source whose batches would go to several targets."""
+    fed = [each.name for each in pipeline.targets if pipeline.mappings(source.name, each.name)]
+    if len(fed) > 1:
+        raise DeclarationError(
+            f"source {source.name} feeds the targets {' and '.join(fed)}, and may feed one: "
+            "declare a pipeline for each of them"
+        )
 
 
 def _ordered(pipeline: Pipeline, source: Source) -> tuple[Mapping, ...]:

@@ -272,11 +272,23 @@ def test_only_history_tables_need_days_in_the_calendar() -> None:
     ] == ["task"]
 
 
-def test_a_snapshot_needs_no_key() -> None:
-    """The lines of a file may be equal to each other."""
+def test_rows_of_a_database_replace_others_by_their_key() -> None:
+    """A database says which rows have changed: only the lines of a file may do without a key."""
 
     @replace()
     def lines(team: Any) -> Any:
         return team
 
-    assert [each.target.name for each in pipeline_of(lines).mappings("source")] == ["lines"]
+    assert [each.target.name for each in pipeline_of(replace(TEAM)).mappings("source")] == ["team"]
+    with pytest.raises(DeclarationError, match="target table lines: its key has 0 columns and"):
+        pipeline_of(lines)
+
+
+def test_a_source_feeds_one_target() -> None:
+    """The batches of a source have one log of what was loaded, and so one target."""
+    one, other = PostgresWarehouse("one", (latest(TEAM),)), PostgresWarehouse("two", ())
+    source = Postgres("source", (TEAM, PERSON, TASK))
+
+    assert Pipeline(sources=[source], targets=[one, other]).target_of("source") is one
+    with pytest.raises(DeclarationError, match="source source feeds the targets one and three"):
+        Pipeline(sources=[source], targets=[one, PostgresWarehouse("three", (latest(PERSON),))])

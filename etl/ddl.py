@@ -1,0 +1,138 @@
+"""The SQL that creates the tables of a warehouse: from the declaration, or from a file of DDL.
+
+There are no foreign keys in what is made from a declaration: rows of tables that refer to each
+other in a circle could not be inserted one table after the other.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from etl import columns as types
+from etl.columns import Column
+from etl.errors import DeclarationError
+from etl.targets import PostgresWarehouse, TargetTable
+
+CALENDAR_COLUMNS = {
+    "date_id": "date",
+    "year": "integer",
+    "month": "integer",
+    "day": "integer",
+    "day_of_week": "integer",
+    "day_name": "text",
+    "month_name": "text",
+    "quarter": "integer",
+}
+"""What a calendar says of a day."""
+
+_PLAIN: dict[type[Column], str] = {
+    types.SmallInteger: "smallint",
+    types.Integer: "integer",
+    types.BigInteger: "bigint",
+    types.Real: "real",
+    types.Double: "double precision",
+    types.Text: "text",
+    types.Boolean: "boolean",
+    types.Date: "date",
+    types.IsoDate: "date",
+    types.Interval: "interval",
+    types.Uuid: "uuid",
+    types.Bytes: "bytea",
+    # A type of the source that the warehouse need not have.
+    types.Other: "text",
+}
+
+_NAME = r'(\w+|"(?:[^"]|"")+")'
+_TABLE = re.compile(rf"^CREATE TABLE {_NAME} \(.*?^\);?", re.DOTALL | re.MULTILINE)
+_NAMED = re.compile(rf"(CREATE TABLE|REFERENCES) {_NAME}")
+
+
+def postgres(target: PostgresWarehouse, schema: str, folder: Path | None = None) -> dict[str, str]:
+    """Return the SQL that creates each table of a warehouse in a schema, in an order that works.
+
+    It is taken from the file that the target names as `ddl`, in the pipeline's `folder`, or made
+    from the columns. Raises DeclarationError where neither says what a table is like.
+    """
+    if target.ddl is not None and folder is not None:
+        return _from_file(target, folder / target.ddl, schema)
+    statements = {} if target.calendar is None else _calendar(target.calendar.name, schema)
+    return statements | {table.name: _table(table, schema) for table in target.tables}
+
+
+def sql_type(column: Column) -> str:
+    """Return the type of PostgreSQL that holds a column, as format_type names it."""
+    match column:
+        case types.Numeric(precision, scale):
+            return "numeric" if precision is None else f"numeric({precision},{scale or 0})"
+        case types.Time(timezone=timezone):
+            return f"time {_zone(timezone)}"
+        case types.Timestamp(timezone=timezone):
+            return f"timestamp {_zone(timezone)}"
+        case types.Json(binary=binary):
+            return "jsonb" if binary else "json"
+        case types.Array(of):
+            return sql_type(of).removesuffix("[]") + "[]"
+    return _PLAIN[type(column)]
+
+
+def columns_of(table: TargetTable) -> Mapping[str, Column]:
+    """Return the columns of a target table; raise DeclarationError if none are declared."""
+    if table.columns is None:
+        raise DeclarationError(
+            f"{table} cannot be created: declare its columns={{…}}, or name a file with the "
+            "warehouse's DDL: PostgresWarehouse(…, ddl=…)"
+        )
+    return table.columns
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL has to have it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _zone(timezone: bool) -> str:
+    return "with time zone" if timezone else "without time zone"
+
+
+def _table(table: TargetTable, schema: str) -> str:
+    """Return the statements for a table; the history has a number for each record, and an index."""
+    home = f"{quoted(schema)}.{quoted(table.name)}"
+    key = ", ".join(map(quoted, table.key))
+    lines = [
+        f"{quoted(name)} {sql_type(column)}"
+        + ("" if column.nullable and name not in table.key else " NOT NULL")
+        for name, column in columns_of(table).items()
+    ]
+    if table.way == "history":
+        record_id = quoted(f"{table.name}_record_id")
+        lines.insert(0, f"{record_id} bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
+        return f"{_create(home, lines)};\nCREATE INDEX ON {home} ({key}, {record_id});"
+    if key:
+        lines.append(f"PRIMARY KEY ({key})")
+    return f"{_create(home, lines)};"
+
+
+def _calendar(name: str, schema: str) -> dict[str, str]:
+    lines = [f"{quoted(column)} {kind} NOT NULL" for column, kind in CALENDAR_COLUMNS.items()]
+    lines.append('PRIMARY KEY ("date_id")')
+    return {name: f"{_create(f'{quoted(schema)}.{quoted(name)}', lines)};"}
+
+
+def _create(home: str, lines: list[str]) -> str:
+    return f"CREATE TABLE {home} (\n    " + ",\n    ".join(lines) + "\n)"
+
+
+def _from_file(target: PostgresWarehouse, file: Path, schema: str) -> dict[str, str]:
+    """Return the statements of a file, with the schema before the names of their tables."""
+    home = quoted(schema)
+    statements = {
+        table[1].strip('"').replace('""', '"'): _NAMED.sub(
+            lambda named: f"{named[1]} {home}.{named[2]}", table[0]
+        )
+        for table in _TABLE.finditer(file.read_text())
+    }
+    calendar = [target.calendar.name] if target.calendar else []
+    for name in (*(table.name for table in target.tables), *calendar):
+        if name not in statements:
+            raise DeclarationError(f"{file.name} has no CREATE TABLE {name} (…): write it")
+    return statements
