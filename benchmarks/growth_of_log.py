@@ -52,9 +52,9 @@ def measure(workshop: Workshop, plan: Plan) -> Iterator[Record]:
 
 def _logs(lake: Lake) -> list[tuple[str, str]]:
     return [
-        (lake.ingestion, "batches"),
-        (lake.processed, "batches"),
-        (lake.processed, "loaded"),
+        (lake.ingestion, "batches/source"),
+        (lake.processed, "batches/source"),
+        (lake.processed, "loaded/source"),
     ]
 
 

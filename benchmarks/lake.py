@@ -118,6 +118,7 @@ class Lake:
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             **self._aws.environment,
             "TZ": "UTC",
+            "PIPELINE": "totesys",
             "POWERTOOLS_METRICS_NAMESPACE": "benchmarks",
             "POWERTOOLS_SERVICE_NAME": use,
             "SOURCE_SECRET_ID": self._source,
@@ -145,7 +146,7 @@ class Lake:
 
     def star_files(self, table: str) -> Iterator[bytes]:
         """Yield the Parquet objects of a star table in the first batch."""
-        manifest = json.loads(self._get("batches/0000000001.json"))
+        manifest = json.loads(self._get("batches/source/0000000001.json"))
         for file in manifest["tables"][table]["files"]:
             yield self._get(file["key"])
 

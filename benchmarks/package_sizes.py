@@ -47,7 +47,9 @@ def _build(root: Path) -> tuple[dict[str, Layer], Zips]:
     """Build what a deployment uploads."""
     python, architecture = Settings.runtime.removeprefix("python"), Settings.architecture
     layers = {name: build_layer(name, python, architecture, False, root) for name in LAYERS}
-    return layers, {spec.use: build_function_zip(spec.use, root).data for spec in FUNCTIONS}
+    return layers, {
+        spec.use: build_function_zip(spec.use, "totesys", root).data for spec in FUNCTIONS
+    }
 
 
 def _sizes(layers: dict[str, Layer], zips: Zips) -> Iterator[Record]:

@@ -78,18 +78,18 @@ class BatchLog:
         return [int(match[1]) for match in matches if match]
 
 
-def newest_marker(s3: "S3Client", bucket: str) -> dict[str, Any] | None:
-    """Return the marker of the batch that was loaded last, into whichever warehouse."""
-    return BatchLog(s3, bucket, "loaded/").newest_document()
+def newest_marker(s3: "S3Client", bucket: str, source: str) -> dict[str, Any] | None:
+    """Return the marker of a source's batch that was loaded last, into whichever warehouse."""
+    return BatchLog(s3, bucket, f"loaded/{source}/").newest_document()
 
 
-def marker_of(s3: "S3Client", bucket: str, batch: int) -> dict[str, Any] | None:
-    """Return the newest marker of a batch that was loaded of late, None if there is none.
+def marker_of(s3: "S3Client", bucket: str, source: str, batch: int) -> dict[str, Any] | None:
+    """Return the newest marker of a batch of a source that was loaded of late, None without any.
 
     Markers are numbered in the order in which they were written: a batch that was loaded again has
     more than one.
     """
-    log = BatchLog(s3, bucket, "loaded/")
+    log = BatchLog(s3, bucket, f"loaded/{source}/")
     newest = log.newest()
     for number in range(newest, max(0, newest - MARKERS_BACK), -1):
         marker = log.read(number)

@@ -41,7 +41,7 @@ RUNS_AT_A_TIME = 1  # of each function: whatever hangs, cost and load do not pil
 class Packages(Protocol):
     """What makes the zips; the module `deployer.packages` does."""
 
-    def build_function_zip(self, name: str) -> Package:
+    def build_function_zip(self, name: str, pipeline: str) -> Package:
         """Pack the code of a function."""
 
     def build_layer(self, name: str, python: str, architecture: str, host: bool) -> Layer:
@@ -173,7 +173,7 @@ class Deployer:
 
     def build_zip(self, use: FunctionUse) -> Package:
         """Pack the code of a function."""
-        return self._packages.build_function_zip(use)
+        return self._packages.build_function_zip(use, specs.PIPELINE)
 
     def create_layer(self, layer: str) -> Change:
         """Build a layer and publish it through the code bucket."""

@@ -33,6 +33,7 @@ PLATFORMS = ("manylinux_2_28", "manylinux2014")
 # Zips are packed side by side, and before Python 3.11.8 threads that parse at once fail at times.
 # https://github.com/python/cpython/issues/106905
 _PARSING = Lock()
+OURS = ("etl", "functions", "pipelines")
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,21 @@ class Layer:
     compiled: bool
 
 
-def build_function_zip(name: str, root: Path = ROOT) -> Package:
-    """Pack the function `functions/<name>` with what it uses of `functions`, in milliseconds.
+def build_function_zip(name: str, pipeline: str, root: Path = ROOT) -> Package:
+    """Pack the function `functions/<name>` with what it uses, in milliseconds.
+
+    That is modules of `functions` and `etl`, and the pipeline `pipelines/<pipeline>`: what its
+    declaration imports, and the files beside it.
 
     The members are stored, not deflated: they are small, and so the bytes depend on the sources
     alone and not on this machine's zlib.
     """
     functions = root / "functions"
     own = [path for part in ("common", name) for path in files_below(functions / part)]
-    files = [functions / "__init__.py", *own, *_borrowed(own, root)]
+    declared = root / "pipelines" / pipeline  # imported by its name, which no import says
+    own += [path for path in files_below(declared) if path.parent == declared]
+    packages = [functions / "__init__.py", declared.parent / "__init__.py"]
+    files = [*packages, *own, *_borrowed(own, root)]
     members = {path.relative_to(root).as_posix(): path for path in files}
     target = io.BytesIO()
     write_zip(target, members, zipfile.ZIP_STORED)
@@ -75,7 +82,7 @@ def build_function_zip(name: str, root: Path = ROOT) -> Package:
 
 
 def _borrowed(files: Iterable[Path], root: Path) -> list[Path]:
-    """Return the modules of other functions that files import, and those that these import."""
+    """Return the other modules of ours that files import, and those that these import."""
     found, waiting = set(files), [path for path in files if path.suffix == ".py"]
     borrowed = []
     while waiting:
@@ -98,7 +105,7 @@ def _imported(path: Path, root: Path) -> Iterator[Path]:
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         for name in names:
-            if name.startswith("functions."):
+            if name.partition(".")[0] in OURS:
                 place = root.joinpath(*name.split("."))
                 package = place.parent / "__init__.py"
                 candidates = (place.with_suffix(".py"), place / "__init__.py", package)

@@ -14,6 +14,7 @@ from deployer.account import Account
 from deployer.batchlog import marker_of
 from deployer.errors import PipelineFailed, explaining
 from deployer.names import BucketUse, FunctionUse, Names
+from deployer.specs import SOURCE
 from deployer.waiting import Waited
 
 # A policy that was written seconds ago may not hold yet where the function runs.
@@ -199,7 +200,7 @@ class Pipeline:
         s3, bucket = self.account.clients.s3, self.names.bucket(use)
         with explaining(f"bucket {bucket}"):
             try:
-                found = s3.get_object(Bucket=bucket, Key=f"{log}/{batch:010d}.json")
+                found = s3.get_object(Bucket=bucket, Key=f"{log}/{SOURCE}/{batch:010d}.json")
             except s3.exceptions.NoSuchKey:
                 return {}
             manifest = json.loads(found["Body"].read())
@@ -209,7 +210,7 @@ class Pipeline:
         """Return the rows that a batch changed, by star table."""
         s3, bucket = self.account.clients.s3, self.names.bucket("processed")
         with explaining(f"bucket {bucket}"):
-            marker = marker_of(s3, bucket, batch)
+            marker = marker_of(s3, bucket, SOURCE, batch)
         return _sums(marker["rows"], CHANGED) if marker else {}
 
 

@@ -25,6 +25,7 @@ SOURCE_TABLES = (
     "staff",
     "transaction",
 )
+LAKE_TABLES = tuple(f"{specs.SOURCE}/{name}" for name in SOURCE_TABLES)
 # dim_date has no rows of its own in a batch: load extends it from the dates of the facts.
 STAR_TABLES = (
     "dim_counterparty",
@@ -123,7 +124,7 @@ def function_policy(use: FunctionUse, names: Names, *, writes_notices: bool = Fa
 
 
 def _extract(names: Names) -> list[Policy]:
-    lake = (*SOURCE_TABLES, "tombstones", "batches", "keys")
+    lake = (*LAKE_TABLES, "tombstones", "batches", "keys")
     return [
         _read_secret("source", names),
         _objects("s3:GetObject", "ingestion", lake, names),  # the tables only for a replay
@@ -135,10 +136,10 @@ def _extract(names: Names) -> list[Policy]:
 def _transform(names: Names) -> list[Policy]:
     kept = ("batches", "quarantine")
     # What no manifest names is listed and removed; manifests and markers never are.
-    lake = (*SOURCE_TABLES, "tombstones", "keys")
+    lake = (*LAKE_TABLES, "tombstones", "keys")
     stars = (*STAR_TABLES, "tombstones", "quarantine")
     return [
-        _objects("s3:GetObject", "ingestion", (*SOURCE_TABLES, "tombstones", "batches"), names),
+        _objects("s3:GetObject", "ingestion", (*LAKE_TABLES, "tombstones", "batches"), names),
         _list("ingestion", ("batches", *lake), names),
         _objects("s3:DeleteObject", "ingestion", lake, names),
         _objects("s3:GetObject", "processed", kept, names),

@@ -14,6 +14,7 @@ LOG_RETENTION_DAYS = 14
 SWEEP_SCHEDULE = "rate(5 minutes)"
 RECONCILE_SCHEDULE = "cron(0 3 * * ? *)"  # when the shop is closed
 BATCH_LOG = "batches/"
+PIPELINE, SOURCE = "totesys", "source"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
     common = {
         "PROJECT": settings.project,
         "STAGE": settings.stage,
+        "PIPELINE": PIPELINE,
         "POWERTOOLS_SERVICE_NAME": use,
         "POWERTOOLS_METRICS_NAMESPACE": names.prefix,
     }

@@ -157,12 +157,12 @@ def _function(account: Account, name: str) -> FunctionStatus | None:
 
 
 def _newest(account: Account, bucket: str) -> Document | None:
-    log = BatchLog(account.clients.s3, bucket, specs.BATCH_LOG)
+    log = BatchLog(account.clients.s3, bucket, f"{specs.BATCH_LOG}{specs.SOURCE}/")
     return found(log.newest_document, NO_BUCKET)
 
 
 def _marker(account: Account, bucket: str) -> Document | None:
-    return found(lambda: newest_marker(account.clients.s3, bucket), NO_BUCKET)
+    return found(lambda: newest_marker(account.clients.s3, bucket, specs.SOURCE), NO_BUCKET)
 
 
 def _batch(document: Document | None) -> Batch | None:

@@ -8,6 +8,7 @@ from hypothesis import settings
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
+os.environ["PIPELINE"] = "totesys"
 os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "tests"
 os.environ["POWERTOOLS_SERVICE_NAME"] = "tests"
 

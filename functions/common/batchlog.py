@@ -1,4 +1,4 @@
-"""The batch log: numbered manifests under one prefix of a bucket.
+"""The batch log of a source: numbered manifests under one prefix of a bucket.
 
 Batches are numbered 1, 2, 3, … and the log is the only state of the pipeline: the newest manifest
 is the watermark. A number is claimed with a conditional write, so two runs can never own one.
@@ -38,16 +38,19 @@ Manifest = TypeVar("Manifest", bound=Numbered)
 
 
 class BatchLog(Generic[Manifest]):
-    """The manifests of type `manifest` under `prefix` (such as `batches/`) of a bucket.
+    """The manifests of type `manifest` that a bucket has of a source, under `batches/<source>/`.
 
     Which tables they name is not checked: they may have been written under another declaration.
     """
 
-    def __init__(self, bucket: Bucket, prefix: str, manifest: type[Manifest]) -> None:
+    folder = "batches"
+
+    def __init__(self, bucket: Bucket, source: str, manifest: type[Manifest]) -> None:
         self.bucket = bucket
-        self.prefix = prefix
+        self.source = source
+        self.prefix = f"{self.folder}/{source}/"
         self._decoder = msgspec.json.Decoder(manifest)
-        self._number = re.compile(re.escape(prefix) + r"(\d{10})\.json")
+        self._number = re.compile(re.escape(self.prefix) + r"(\d{10})\.json")
         self._newest = 0
 
     def key(self, batch: int) -> str:

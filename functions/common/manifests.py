@@ -17,10 +17,11 @@ TransactionId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # bytes
 Moment = Annotated[datetime, Meta(tz=True)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+_ID = r"[A-Za-z0-9_~%-]+(\.[A-Za-z0-9_~%-]+)?"  # of a table, with its schema
 _NAME = r"/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{10}-[0-9]+\.parquet\Z"
-DataKey = Annotated[str, Meta(pattern=r"^[a-z_]+(/[a-z_]+)?" + _NAME)]
-KeysKey = Annotated[str, Meta(pattern=r"^keys" + _NAME)]
-QuarantineKey = Annotated[str, Meta(pattern=r"^quarantine/[a-z_]+" + _NAME)]
+DataKey = Annotated[str, Meta(pattern=rf"^([a-z0-9_]+/){{0,2}}{_ID}{_NAME}")]
+KeysKey = Annotated[str, Meta(pattern=rf"^keys/[a-z0-9_]+{_NAME}")]
+QuarantineKey = Annotated[str, Meta(pattern=rf"^quarantine/[a-z0-9_]+/{_ID}{_NAME}")]
 
 
 class DataFile(Struct, frozen=True):
@@ -140,7 +141,7 @@ class IngestionManifest(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Raise ValueError when a table names files that are not its own."""
-        _require_own_files(self.tables)
+        _require_own_files(self.tables, self.keys.split("/")[1] + "/")
 
     def capture(self, table: str) -> TableCapture:
         """Return what the batch holds of a table: nothing of one that was not declared then."""
@@ -203,7 +204,8 @@ class ProcessedManifest(Struct, frozen=True):
         """Raise ValueError when a table names files that are not its own."""
         _require_own_files(self.tables)
         for name, entry in self.quarantine.items():
-            _require_under(f"quarantine/{name}/", [entry.file])
+            [_, source, *_] = entry.file.split("/")
+            _require_under(f"quarantine/{source}/{name}/", [entry.file])
 
 
 class TableFile(Struct, frozen=True):
@@ -284,11 +286,13 @@ class LoadedMarker(Struct, frozen=True):
     definitions: str
 
 
-def _require_own_files(tables: Mapping[str, TableCapture] | Mapping[str, StarTable]) -> None:
+def _require_own_files(
+    tables: Mapping[str, TableCapture] | Mapping[str, StarTable], under: str = ""
+) -> None:
     for name, table in tables.items():
         partners = table.partners if isinstance(table, TableCapture) else []
-        _require_under(f"{name}/", [file.key for file in (*table.files, *partners)])
-        _require_under(f"tombstones/{name}/", [file.key for file in table.tombstones])
+        _require_under(f"{under}{name}/", [file.key for file in (*table.files, *partners)])
+        _require_under(f"tombstones/{under}{name}/", [file.key for file in table.tombstones])
 
 
 def _require_under(prefix: str, keys: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from uuid import uuid4
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from etl.loading import load
 from functions.common.batchlog import BatchLog
 from functions.common.database import connection, database_from_secret
 from functions.common.errors import BatchContended, NoSuchBatch
@@ -45,11 +46,12 @@ def _lake() -> Lake:
     bucket = Bucket(
         boto3.client("s3", config=CLIENT_CONFIG), required(os.environ, "INGESTION_BUCKET")
     )
+    [source] = load(required(os.environ, "PIPELINE")).sources
     return Lake(
         boto3.client("secretsmanager", config=CLIENT_CONFIG),
         required(os.environ, "SOURCE_SECRET_ID"),
         bucket,
-        BatchLog(bucket, "batches/", IngestionManifest),
+        BatchLog(bucket, source.name, IngestionManifest),
     )
 
 

@@ -41,7 +41,9 @@ def replay(
     if not 1 <= batch <= newest:
         raise NoSuchBatch(f"there is no batch {batch}: the newest is {newest}")
     again, last = log.read(batch), log.read(newest)
-    current = _Current(bucket, again, [log.read(later) for later in range(batch + 1, newest + 1)])
+    current = _Current(
+        bucket, log.source, again, [log.read(later) for later in range(batch + 1, newest + 1)]
+    )
     at = now()
     tables = [*_JOINED, *(name for name in again.tables if name not in _JOINED)]
     captures = {
@@ -72,9 +74,14 @@ class _Current:
     """
 
     def __init__(
-        self, bucket: Bucket, manifest: IngestionManifest, later: list[IngestionManifest]
+        self,
+        bucket: Bucket,
+        source: str,
+        manifest: IngestionManifest,
+        later: list[IngestionManifest],
     ) -> None:
         self._bucket = bucket
+        self._source = source
         self._manifest = manifest
         self._later = [each for each in later if each.replay_of is None]
         self._needed: dict[str, set[int]] = {join.parent: set() for join in JOINS}
@@ -87,7 +94,7 @@ class _Current:
         """
         table = self._manifest.tables[name]
         superseded = self._superseded(name, table.key)
-        writer = PartWriter(self._bucket, name, batch, at.date())
+        writer = PartWriter(self._bucket, f"{self._source}/{name}", batch, at.date())
         for rows in read_rows(self._bucket, table.files):
             self._require_columns(name, rows.schema)
             kept = rows.filter(pc.invert(_is_among(rows[table.key], superseded)))

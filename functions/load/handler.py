@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from etl.loading import load
 from functions.common.batchlog import BatchLog
 from functions.common.database import connection, database_from_secret
 from functions.common.manifests import LoadedMarker, ProcessedManifest
@@ -55,13 +56,14 @@ def _lake() -> Lake:
     bucket = Bucket(
         boto3.client("s3", config=CLIENT_CONFIG), required(os.environ, "PROCESSED_BUCKET")
     )
+    [source] = load(required(os.environ, "PIPELINE")).sources
     return Lake(
         boto3.client("secretsmanager", config=CLIENT_CONFIG),
         required(os.environ, "WAREHOUSE_SECRET_ID"),
         required(os.environ, "WAREHOUSE_SCHEMA"),
         switched_on(os.environ, "WAREHOUSE_MANAGED"),
         bucket,
-        BatchLog(bucket, "batches/", ProcessedManifest),
+        BatchLog(bucket, source.name, ProcessedManifest),
     )
 
 
@@ -105,7 +107,7 @@ def _load_pending(
     opened = lock.connection
     if lake.managed:
         make_missing_tables(opened, lake.schema)
-    star, markers = inspect_star(opened, lake.schema), MarkerLog(lake.bucket)
+    star, markers = inspect_star(opened, lake.schema), MarkerLog(lake.bucket, lake.log.source)
     standing = standing_of(opened, markers, star)
     if not standing.is_recorded:
         logger.warning("the warehouse is not as it was left", extra={"batches": standing.has})

@@ -62,7 +62,7 @@ def _require_log(log: BatchLog[ProcessedManifest], newest: int, standing: Standi
         raise LogCorrupted(
             f"batch {max(standing.has.values())} is marked as loaded, and the newest in "
             f"s3://{log.bucket.name}/{log.prefix} is {newest}: was that log emptied? Remove what "
-            "is under loaded/ as well, and all batches are applied again"
+            f"is under loaded/{log.source}/ as well, and all batches are applied again"
         )
 
 
@@ -122,7 +122,7 @@ class _Marking:
             self._warehouse.lock.require()  # a link that was cut lets another loader go on
             raise LogCorrupted(
                 f"marker {self._number} of batch {manifest.batch} was written by somebody else "
-                "while its loader was at work: who writes under loaded/?"
+                f"while its loader was at work: who writes under {self._markers.prefix}?"
             )
         self.is_recorded = True
         return marker

@@ -1,4 +1,4 @@
-"""The log of markers, under `loaded/`: what was applied, to which warehouse, and what that has now.
+"""The log of markers, `loaded/<source>/`: what was applied, to which warehouse, and its state then.
 
 Markers are numbered in the order in which they were written, whichever warehouse they speak of. The
 newest one is the state of the load; the older ones are asked when a warehouse was restored, moved
@@ -9,14 +9,14 @@ from functions.common.batchlog import BatchLog
 from functions.common.manifests import LoadedMarker
 from functions.common.storage import Bucket
 
-PREFIX = "loaded/"
-
 
 class MarkerLog(BatchLog[LoadedMarker]):
-    """The markers of a lake; each is read once."""
+    """The markers of a source's batches; each is read once."""
 
-    def __init__(self, bucket: Bucket) -> None:
-        super().__init__(bucket, PREFIX, LoadedMarker)
+    folder = "loaded"
+
+    def __init__(self, bucket: Bucket, source: str) -> None:
+        super().__init__(bucket, source, LoadedMarker)
         self._read: dict[int, LoadedMarker] = {}
 
     def number(self, manifest: LoadedMarker) -> int:

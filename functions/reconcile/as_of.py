@@ -26,11 +26,11 @@ class Lake:
     processed: BatchLog[ProcessedManifest]
 
     @classmethod
-    def of(cls, ingestion: Bucket, processed: Bucket) -> "Lake":
-        """Return the logs of the ingestion bucket and of the processed one."""
+    def of(cls, ingestion: Bucket, processed: Bucket, source: str) -> "Lake":
+        """Return the logs of a source in the ingestion bucket and in the processed one."""
         return cls(
-            BatchLog(ingestion, "batches/", IngestionManifest),
-            BatchLog(processed, "batches/", ProcessedManifest),
+            BatchLog(ingestion, source, IngestionManifest),
+            BatchLog(processed, source, ProcessedManifest),
         )
 
 

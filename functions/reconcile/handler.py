@@ -16,11 +16,13 @@ import boto3
 import pg8000.native
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from etl.loading import load
 from functions.common.database import connection, database_from_secret
 from functions.common.notices import give_notice
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
+from functions.load.markers import MarkerLog
 from functions.reconcile.as_of import AsOf, Lake
 from functions.reconcile.compare import Comparison
 from functions.reconcile.notices import notice
@@ -39,8 +41,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sides:
-    """Where the two databases are, and the buckets between them."""
+    """Where the two databases are, and the buckets between them, with the logs of `source`."""
 
+    source: str
     secrets: "SecretsManagerClient"
     source_secret_id: str
     warehouse_secret_id: str
@@ -76,7 +79,9 @@ class Found:
 @cache
 def _sides() -> Sides:
     s3 = boto3.client("s3", config=CLIENT_CONFIG)
+    [declared] = load(required(os.environ, "PIPELINE")).sources
     return Sides(
+        declared.name,
         boto3.client("secretsmanager", config=CLIENT_CONFIG),
         required(os.environ, "SOURCE_SECRET_ID"),
         required(os.environ, "WAREHOUSE_SECRET_ID"),
@@ -116,15 +121,16 @@ def _compare_all(sides: Sides, seconds: float) -> Found:
     """Take both snapshots, the warehouse's first: what it has, the source has or had."""
     source = database_from_secret(sides.secrets, sides.source_secret_id)
     warehouse = database_from_secret(sides.secrets, sides.warehouse_secret_id)
-    lake = Lake.of(sides.ingestion, sides.processed)
+    lake = Lake.of(sides.ingestion, sides.processed, sides.source)
     with (
         connection(source, seconds, **SOURCE_PARAMETERS) as there,
         connection(warehouse, seconds, **WAREHOUSE_PARAMETERS) as here,
     ):
         star = inspect_star(here, sides.schema)
-        batch = loaded_batch(here, sides.processed, star)
+        markers = MarkerLog(sides.processed, sides.source)
+        batch = loaded_batch(here, markers, star)
         with _snapshot(here):
-            as_of = AsOf(lake, batch, max(batch, newest_marked(sides.processed)))
+            as_of = AsOf(lake, batch, max(batch, newest_marked(markers)))
             with snapshot_of(there) as snapshot:
                 plans = plan_tables(there, snapshot, as_of.manifest)
                 run = Run(there, here, star, plans, lake, as_of)

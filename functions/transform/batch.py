@@ -19,16 +19,17 @@ def remodel_batch(
     lake: Bucket,
     stars: Bucket,
     *,
+    source: str,
     run: str,
     now: Callable[[], datetime],
 ) -> ProcessedManifest:
-    """Write the star rows of a batch to `stars`, and return the manifest that names them.
+    """Write the star rows of a source's batch to `stars`, and return the manifest that names them.
 
     `before` is the manifest of the batch before, None for the first. Until the manifest is in the
     log nothing of it counts, so any number of runs may do the same batch. Raises BatchUnbalanced.
     """
     absent = _absent(ingested, before)
-    batch = Batch(ingested, before.quarantine if before else {}, absent, lake, stars)
+    batch = Batch(source, ingested, before.quarantine if before else {}, absent, lake, stars)
     done = {mapping: remodel_table(batch, mapping) for mapping in STAR}
     return ProcessedManifest(
         batch=ingested.batch,

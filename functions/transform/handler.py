@@ -18,6 +18,7 @@ from uuid import uuid4
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from etl.loading import load
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted
 from functions.common.manifests import IngestionManifest, ProcessedManifest
@@ -40,11 +41,11 @@ class Logs:
     processed: BatchLog[ProcessedManifest]
 
     @classmethod
-    def of(cls, lake: Bucket, stars: Bucket) -> "Logs":
-        """Return the logs of the ingestion bucket and of the processed one."""
+    def of(cls, lake: Bucket, stars: Bucket, source: str) -> "Logs":
+        """Return the logs of a source in the ingestion bucket and in the processed one."""
         return cls(
-            BatchLog(lake, "batches/", IngestionManifest),
-            BatchLog(stars, "batches/", ProcessedManifest),
+            BatchLog(lake, source, IngestionManifest),
+            BatchLog(stars, source, ProcessedManifest),
         )
 
 
@@ -53,7 +54,8 @@ def _logs() -> Logs:
     client = boto3.client("s3", config=CLIENT_CONFIG)
     lake = Bucket(client, required(os.environ, "INGESTION_BUCKET"))
     stars = Bucket(client, required(os.environ, "PROCESSED_BUCKET"))
-    return Logs.of(lake, stars)
+    [source] = load(required(os.environ, "PIPELINE")).sources
+    return Logs.of(lake, stars, source.name)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -106,7 +108,9 @@ def work_off(
     for number in range(done + 1, newest + 1):
         ingested = logs.ingested.read(number)
         lake, stars = logs.ingested.bucket, logs.processed.bucket
-        manifest = remodel_batch(ingested, before, lake, stars, run=run, now=now)
+        manifest = remodel_batch(
+            ingested, before, lake, stars, source=logs.ingested.source, run=run, now=now
+        )
         ours = logs.processed.claim(manifest)
         before = manifest if ours else logs.processed.read(number)
         if ours:

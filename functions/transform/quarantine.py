@@ -29,10 +29,10 @@ def read(bucket: Bucket, entry: Quarantine | None) -> pa.Table:
     return rows
 
 
-def store(bucket: Bucket, source: str, batch: int, day: date, rows: pa.Table) -> Quarantine:
-    """Write the rows of a source table that are open after a batch of a day."""
+def store(bucket: Bucket, table: str, batch: int, day: date, rows: pa.Table) -> Quarantine:
+    """Write the rows of a `<source>/<table>` that are open after a batch of a day."""
     body = packed(rows)
-    key = put(bucket, ObjectNames(f"quarantine/{source}", batch, day), body)
+    key = put(bucket, ObjectNames(f"quarantine/{table}", batch, day), body)
     return Quarantine(key, rows.num_rows, digest(body))
 
 

@@ -125,26 +125,26 @@ def sweep_all(
     today: date,
     has_time: Callable[[], bool],
 ) -> int:
-    """Sweep both buckets; return how many objects were removed."""
-    stars, notes = [mapping.table for mapping in STAR], processed.bucket
+    """Sweep what a source has in both buckets; return how many objects were removed."""
+    source, notes = ingested.source, processed.bucket
+    stars = [mapping.table for mapping in STAR]
     lake = Sweep(
         ingested,
-        _with_tombstones(list(TABLES)),
-        ["keys"],
+        [
+            *(f"{source}/{name}" for name in TABLES),
+            *(f"tombstones/{source}/{name}" for name in TABLES),
+        ],
+        [f"keys/{source}"],
         lambda newest: {newest.keys},
         notes,
-        "ingestion",
+        f"{source}/ingestion",
     )
     star = Sweep(
         processed,
-        _with_tombstones(stars),
-        [f"quarantine/{name}" for name in TABLES],
+        [*stars, *(f"tombstones/{name}" for name in stars)],
+        [f"quarantine/{source}/{name}" for name in TABLES],
         lambda newest: {entry.file for entry in newest.quarantine.values()},
         notes,
-        "processed",
+        f"{source}/processed",
     )
     return lake.run(today, has_time) + star.run(today, has_time)
-
-
-def _with_tombstones(tables: list[str]) -> list[str]:
-    return [*tables, *(f"tombstones/{name}" for name in tables)]

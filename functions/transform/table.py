@@ -29,11 +29,12 @@ from functions.transform.values import convert, integers
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch at work: its manifest, what was open before it, and its two buckets.
+    """A batch of a source at work: its manifest, what was open before it, and its two buckets.
 
     `absent` are the parents that facts must wait for; each dimension that is done updates it.
     """
 
+    source: str
     manifest: IngestionManifest
     open: Mapping[str, Quarantine]
     absent: dict[str, set[int]]
@@ -171,7 +172,7 @@ class _TableOfBatch:
         if now.equals(before):
             return self._batch.open[name]
         day = self._batch.manifest.source.snapshot_at.date()
-        return quarantine.store(self._batch.stars, name, number, day, now)
+        return quarantine.store(self._batch.stars, f"{self._batch.source}/{name}", number, day, now)
 
 
 def _partners(batch: Batch, name: str) -> checks.Partners:

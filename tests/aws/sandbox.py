@@ -28,7 +28,7 @@ class TinyPackages:
         self.code: dict[str, str] = {}
         self.locks: dict[str, str] = {}
 
-    def build_function_zip(self, name: str) -> Package:
+    def build_function_zip(self, name: str, pipeline: str) -> Package:
         data = _zip(f"functions/{name}/handler.py", self.code.get(name, HANDLER))
         return Package(data, _sha256(data))
 

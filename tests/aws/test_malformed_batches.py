@@ -17,9 +17,9 @@ from functions.transform import handler as transform
 from tests.aws.transform_pipeline import Pipeline, one_of_each
 from tests.source_rows import source_rows
 
-MANIFEST = "batches/0000000001.json"
-GONE = "design/2024-03-01/0000000009-0000000000001.parquet"
-ORDERS = "sales_order/2024-03-01/0000000001-0000000000001.parquet"
+MANIFEST = "batches/source/0000000001.json"
+GONE = "source/design/2024-03-01/0000000009-0000000000001.parquet"
+ORDERS = "source/sales_order/2024-03-01/0000000001-0000000000001.parquet"
 Edit = Callable[[dict[str, Any]], None]
 
 
@@ -59,7 +59,7 @@ def believe(lake: Bucket, body: bytes, key: str, rows: int) -> None:
     overwrite(lake, key, body)
 
     def adopt(document: dict[str, Any]) -> None:
-        [file] = document["tables"][key.partition("/")[0]]["files"]
+        [file] = document["tables"][key.split("/")[1]]["files"]
         file |= {"sha256": digest(body), "rows": rows}
 
     edit(lake, adopt)
@@ -83,7 +83,7 @@ def refusal(pipeline: Pipeline) -> str:
     """Return the error of an invocation that has no batch as its effect."""
     with pytest.raises(LogCorrupted) as failure:
         invoke()
-    assert [key for key in pipeline.objects() if key.startswith("batches/")] == []
+    assert [key for key in pipeline.objects() if key.startswith("batches/source/")] == []
     return str(failure.value)
 
 
@@ -104,7 +104,7 @@ def test_the_batch_is_remodelled_as_it_is(pipeline: Pipeline, lake: Bucket) -> N
         [],
         [{"Records": []}],
         {"Records": None},
-        {"Records": [{"s3": {"object": {"key": "batches/9999999999.json"}}}]},
+        {"Records": [{"s3": {"object": {"key": "batches/source/9999999999.json"}}}]},
         {"Records": [{"s3": {"bucket": {"name": "elsewhere"}, "object": {"key": "../../x"}}}]},
         {"replay": "x", "batch": -1, "detail": {"deep": [[[[[]]]]]}},
     ],
@@ -200,7 +200,7 @@ def test_columns_that_extract_would_not_write_are_named(
         rows.append_column(column, nulls),
         rows.set_column(place, column, nulls),
     ):
-        replace(lake, changed, f"{table}/2024-03-01/0000000001-0000000000001.parquet")
+        replace(lake, changed, f"source/{table}/2024-03-01/0000000001-0000000000001.parquet")
 
         assert refusal(pipeline).startswith(
             f"rows of {table} in the ingestion bucket have no column {column} of type "
@@ -221,7 +221,7 @@ def test_a_column_that_the_star_does_not_need_is_passed_over(
 def test_a_row_without_its_key_is_told(pipeline: Pipeline, lake: Bucket, table: str) -> None:
     """What cannot be counted cannot be quarantined either."""
     rows = source_rows(table, {f"{table}_id": 1}, {f"{table}_id": None})
-    replace(lake, rows, f"{table}/2024-03-01/0000000001-0000000000001.parquet")
+    replace(lake, rows, f"source/{table}/2024-03-01/0000000001-0000000000001.parquet")
 
     message = f"rows of {table} in the ingestion bucket have no {table}_id"
     assert refusal(pipeline) == message
@@ -237,7 +237,7 @@ def test_a_row_without_its_key_is_told(pipeline: Pipeline, lake: Bucket, table: 
         (lambda m: m["tables"]["design"].update(files=m["tables"]["design"]["files"] * 2),
          "is named twice"),
         (lambda m: m["tables"]["design"].update(files=m["tables"]["staff"]["files"]),
-         "is not under design/"),
+         "is not under source/design/"),
     ],
     ids=["other number", "negative", "no object", "twice", "another table's"],
 )  # fmt: skip

@@ -17,7 +17,7 @@ def test_a_bad_row_is_held_and_the_others_go_on(pipeline: Pipeline) -> None:
     assert done.balance["sales_order"] == Balance(taken=3, released=0, out=2, quarantined=1)
     entry = done.quarantine["sales_order"]
     assert (entry.file, entry.rows) == (
-        "quarantine/sales_order/2024-03-01/0000000001-0000000000001.parquet",
+        "quarantine/source/sales_order/2024-03-01/0000000001-0000000000001.parquet",
         1,
     )
     [original] = source_rows("sales_order", bad).to_pylist()
@@ -125,7 +125,7 @@ def test_a_quarantine_that_nothing_changes_is_carried_on(pipeline: Pipeline) -> 
     second = pipeline.transform()
     assert second.quarantine == first.quarantine
     written = [key for key in pipeline.objects() if key.startswith("quarantine/")]
-    assert written == ["quarantine/payment/2024-03-01/0000000001-0000000000001.parquet"]
+    assert written == ["quarantine/source/payment/2024-03-01/0000000001-0000000000001.parquet"]
 
 
 def test_a_deleted_row_leaves_the_quarantine(pipeline: Pipeline) -> None:

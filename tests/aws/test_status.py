@@ -52,15 +52,15 @@ def put_batches(account: Account) -> None:
             "written_at": f"2025-01-30T11:{number:02}:30Z",
             "source": source(number),
         }
-        key = f"batches/{number:010d}.json"
+        key = f"batches/source/{number:010d}.json"
         put(account, NAMES.bucket("ingestion"), key, {**common, "schemas": schemas})
         entries = {
             "payment": {
-                "file": "quarantine/payment/2024-03-01/0000000001-0000000000001.parquet",
+                "file": "quarantine/source/payment/2024-03-01/0000000001-0000000000001.parquet",
                 "rows": 3,
             },
             "staff": {
-                "file": "quarantine/staff/2024-03-01/0000000001-0000000000001.parquet",
+                "file": "quarantine/source/staff/2024-03-01/0000000001-0000000000001.parquet",
                 "rows": 0,
             },
         }
@@ -74,14 +74,14 @@ def put_batches(account: Account) -> None:
             "dim_staff": [{"reasons": {"too long": 2}}, {"reasons": {"too long": 1, "NULL": 1}}]
         },
     }
-    put(account, NAMES.bucket("processed"), "loaded/0000000001.json", marker)
+    put(account, NAMES.bucket("processed"), "loaded/source/0000000001.json", marker)
     rows = pa.table({"_reason": ["NaN", "late", "NaN"]})
     sink = io.BytesIO()
     pq.write_table(rows, sink)
     put(
         account,
         NAMES.bucket("processed"),
-        "quarantine/payment/2024-03-01/0000000001-0000000000001.parquet",
+        "quarantine/source/payment/2024-03-01/0000000001-0000000000001.parquet",
         sink.getvalue(),
     )
 
@@ -172,7 +172,7 @@ def test_the_warehouse_that_was_loaded_last_counts(sandbox: Sandbox) -> None:
             "source": source(minute),
             "age_seconds": 1.0,
         }
-        key = f"loaded/{number:010d}.json"
+        key = f"loaded/source/{number:010d}.json"
         put(sandbox.account, NAMES.bucket("processed"), key, marker)
 
     status = read_status(sandbox.account, NAMES, NOW)
@@ -218,7 +218,7 @@ def test_a_half_removed_deployment_has_a_status(sandbox: Sandbox) -> None:
     clients.sns.delete_topic(TopicArn=NAMES.topic_arn)
     clients.s3.delete_object(
         Bucket=NAMES.bucket("processed"),
-        Key="quarantine/payment/2024-03-01/0000000001-0000000000001.parquet",
+        Key="quarantine/source/payment/2024-03-01/0000000001-0000000000001.parquet",
     )
 
     status = read_status(sandbox.account, NAMES, NOW)

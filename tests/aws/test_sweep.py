@@ -16,17 +16,21 @@ DAY = SNAPSHOT.date()
 DUE = DAY + timedelta(days=DAYS_KEPT + 1)
 DEAD = "9999999990001.parquet"
 ORPHANS = [
-    f"payment/{DAY}/0000000001-{DEAD}",
-    f"tombstones/staff/{DAY}/0000000001-{DEAD}",
-    f"keys/{DAY}/0000000001-{DEAD}",
+    f"source/payment/{DAY}/0000000001-{DEAD}",
+    f"tombstones/source/staff/{DAY}/0000000001-{DEAD}",
+    f"keys/source/{DAY}/0000000001-{DEAD}",
 ]
 STAR_ORPHANS = [
     f"fact_payment/{DAY}/0000000001-{DEAD}",
     f"tombstones/dim_staff/{DAY}/0000000001-{DEAD}",
-    f"quarantine/payment/{DAY}/0000000001-{DEAD}",
+    f"quarantine/source/payment/{DAY}/0000000001-{DEAD}",
 ]
-UNDECIDED = f"payment/{DAY}/0000000003-{DEAD}"
-NOT_OURS = [f"payment/{DAY}/notes.txt", f"payment/{DAY}/0000000001-copy.parquet", "elsewhere/x"]
+UNDECIDED = f"source/payment/{DAY}/0000000003-{DEAD}"
+NOT_OURS = [
+    f"source/payment/{DAY}/notes.txt",
+    f"source/payment/{DAY}/0000000001-copy.parquet",
+    "elsewhere/x",
+]
 
 
 def keys(bucket: Bucket) -> set[str]:
@@ -79,7 +83,7 @@ def test_a_claim_that_comes_late_finds_its_objects(pipeline: Pipeline) -> None:
     pipeline.ingest(one_of_each())
     pipeline.transform()
     lake = pipeline.logs.ingested.bucket
-    undecided = f"payment/{DAY}/0000000002-{DEAD}"
+    undecided = f"source/payment/{DAY}/0000000002-{DEAD}"
     lake.put_new(undecided, b"of a run that has not ended")
 
     assert sweep(pipeline, today=DUE + timedelta(days=1000)) == 0
@@ -99,7 +103,7 @@ def test_a_day_is_looked_at_once(swept: Pipeline, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Bucket, "get", get)
 
     assert sweep(swept, today=DUE + timedelta(days=1)) == 0
-    assert read == ["batches/0000000002.json"] * 2  # the newest one of each log
+    assert read == ["batches/source/0000000002.json"] * 2  # the newest one of each log
 
 
 @pytest.mark.parametrize("dies_at", [0, 1])
@@ -132,7 +136,7 @@ def test_a_manifest_that_cannot_be_read_protects_its_batch(swept: Pipeline) -> N
     before = keys(lake)
 
     sweep(swept)
-    assert before - keys(lake) == {f"keys/{DAY}/0000000001-{DEAD}"}
+    assert before - keys(lake) == {f"keys/source/{DAY}/0000000001-{DEAD}"}
 
 
 def test_a_sweep_ends_when_its_time_is_up(swept: Pipeline) -> None:

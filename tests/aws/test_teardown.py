@@ -50,8 +50,8 @@ def put(sandbox: Sandbox, *keys: str) -> None:
 def test_nothing_is_left(sandbox: Sandbox) -> None:
     """Whatever a deployment made is removed, with its data; no service lists anything of it."""
     changes = sandbox.deploy()
-    put(sandbox, "batches/0000000001.json", "batches/0000000001.json")
-    sandbox.account.clients.s3.delete_object(Bucket=INGESTION, Key="batches/0000000001.json")
+    put(sandbox, "batches/source/0000000001.json", "batches/source/0000000001.json")
+    sandbox.account.clients.s3.delete_object(Bucket=INGESTION, Key="batches/source/0000000001.json")
 
     receipt = teardown(sandbox).remove()
 
@@ -116,7 +116,7 @@ def test_deploy_after_teardown_works_at_once(sandbox: Sandbox) -> None:
 def test_the_data_may_be_kept(sandbox: Sandbox) -> None:
     """With --keep-data the buckets stay as they are, and the next deployment uses them."""
     sandbox.deploy()
-    put(sandbox, "batches/0000000001.json")
+    put(sandbox, "batches/source/0000000001.json")
 
     receipt = teardown(sandbox, keep_data=True).remove()
 
@@ -182,7 +182,7 @@ def test_a_full_bucket_is_emptied(sandbox: Sandbox) -> None:
 def test_what_is_written_meanwhile_is_removed_too(sandbox: Sandbox) -> None:
     """An object that arrives between the emptying and the removal of a bucket does not stop it."""
     sandbox.deploy()
-    late = iter(["batches/0000000002.json"])
+    late = iter(["batches/source/0000000002.json"])
 
     def write(params: dict[str, Any], **_: object) -> None:
         if INGESTION in params["url_path"] and (key := next(late, None)):

@@ -134,7 +134,7 @@ def test_what_a_dead_run_left_is_passed_over(pipeline: Pipeline) -> None:
     """Objects of a run that died before its manifest are neither overwritten nor believed."""
     stars = pipeline.logs.processed.bucket
     for key in (
-        "quarantine/payment/2024-03-01/0000000001-0000000000001.parquet",
+        "quarantine/source/payment/2024-03-01/0000000001-0000000000001.parquet",
         "fact_payment/2024-03-01/0000000001-0000000000001.parquet",
     ):
         assert stars.put_new(key, b"half")
@@ -143,7 +143,7 @@ def test_what_a_dead_run_left_is_passed_over(pipeline: Pipeline) -> None:
     done = pipeline.transform()
     assert (
         done.quarantine["payment"].file
-        == "quarantine/payment/2024-03-01/0000000001-0000000000002.parquet"
+        == "quarantine/source/payment/2024-03-01/0000000001-0000000000002.parquet"
     )
     assert [row["payment_id"] for row in pipeline.rows(done, "fact_payment")] == [2]
 

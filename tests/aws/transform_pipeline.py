@@ -27,7 +27,7 @@ SNAPSHOT = datetime(2024, 3, 1, 9, 31, tzinfo=UTC)
 NOW = datetime(2024, 3, 1, 9, 32, tzinfo=UTC)
 SOURCE = Source("7000000000000000001", 1, "totesys", SNAPSHOT)
 
-KEYS = "keys/2024-03-01/0000000001-1234567890001.parquet"
+KEYS = "keys/source/2024-03-01/0000000001-1234567890001.parquet"
 
 
 def now() -> datetime:
@@ -68,10 +68,10 @@ class Pipeline:
         self, number: int, name: str, rows: pa.Table | None, deleted: list[int]
     ) -> TableCapture:
         key, lake, day = f"{name}_id", self.logs.ingested.bucket, SNAPSHOT.date()
-        data = PartWriter(lake, name, number, day)
+        data = PartWriter(lake, f"source/{name}", number, day)
         if rows is not None:
             data.write(rows)
-        gone = PartWriter(lake, f"tombstones/{name}", number, day)
+        gone = PartWriter(lake, f"tombstones/source/{name}", number, day)
         gone.write(pa.table({key: pa.array(deleted, pa.int64())}))
         return TableCapture(
             key=key,
@@ -128,7 +128,7 @@ def new_pipeline(moto_s3: Any) -> Callable[[str], Pipeline]:
                 CreateBucketConfiguration={"LocationConstraint": "eu-west-2"},
             )
         lake, stars = Bucket(moto_s3, f"{name}-ingestion"), Bucket(moto_s3, f"{name}-processed")
-        return Pipeline(transform.Logs.of(lake, stars))
+        return Pipeline(transform.Logs.of(lake, stars, "source"))
 
     return make
 

@@ -31,18 +31,18 @@ def _bodies(example: Document) -> st.SearchStrategy[tuple[type[Document], bytes]
 def manifests(written: tuple[type[Document], bytes]) -> None:
     """Whatever lies under a manifest's key is read as one, or refused in one line that names it."""
     kind, body = written
-    log = BatchLog(FakeBucket({"batches/0000000007.json": body}), "batches/", kind)
+    log = BatchLog(FakeBucket({"batches/source/0000000007.json": body}), "source", kind)
     try:
         manifest = log.read(7)
     except LogCorrupted as error:
         message = str(error)
-        assert message.startswith("s3://lake/batches/0000000007.json ")
+        assert message.startswith("s3://lake/batches/source/0000000007.json ")
         assert message.isprintable()
         assert len(message) < MESSAGE_CHARACTERS
         return
     assert manifest.batch == 7
-    again = FakeBucket({"batches/0000000007.json": msgspec.json.encode(manifest)})
-    assert BatchLog(again, "batches/", kind).read(7) == manifest
+    again = FakeBucket({"batches/source/0000000007.json": msgspec.json.encode(manifest)})
+    assert BatchLog(again, "source", kind).read(7) == manifest
 
 
 def events(event: Any) -> None:

@@ -33,7 +33,7 @@ class Shop:
     bucket: FakeBucket = field(default_factory=FakeBucket)
 
     def __post_init__(self) -> None:
-        self.log = BatchLog(self.bucket, "batches/", IngestionManifest)
+        self.log = BatchLog(self.bucket, "source", IngestionManifest)
 
     def sql(self, *statements: str) -> list[list[object]]:
         return ground.run_sql(self.source.superuser_url, *statements)

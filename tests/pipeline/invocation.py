@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any, Literal
 from uuid import uuid4
 
+os.environ.setdefault("PIPELINE", "totesys")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "tests")
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
 

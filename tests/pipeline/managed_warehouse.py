@@ -60,7 +60,7 @@ def source_facts(source: Source) -> dict[str, list[list[Any]]]:
 
 def snapshot_of(functions: Functions, batch: int) -> datetime:
     """Return the moment of the source that a batch shows."""
-    manifest = functions.document(functions.processed, f"batches/{batch:010d}.json")
+    manifest = functions.document(functions.processed, f"batches/source/{batch:010d}.json")
     return datetime.fromisoformat(manifest["source"]["snapshot_at"])
 
 
@@ -74,7 +74,7 @@ def move_to(functions: Functions, warehouse: Warehouse) -> None:
 
 def forget_what_was_loaded(functions: Functions) -> None:
     """Take the markers away, as if no batch had been loaded."""
-    for key in functions.keys(functions.processed, "loaded/"):
+    for key in functions.keys(functions.processed, "loaded/source/"):
         functions.s3.delete_object(Bucket=functions.processed, Key=key)
     forget_clients()
 

@@ -45,8 +45,18 @@ EXPECTED_ERRORS = [
 """What a function may raise in a storm: the family of errors, and what the message has to say."""
 
 PLACES = [
-    *[("PutObject", text) for text in ("", "", "/batches/", "/batches/", "/loaded/", "/loaded/")],
-    *[("GetObject", ""), ("GetObject", "/batches/"), ("ListObjectsV2", "")],
+    *[
+        ("PutObject", text)
+        for text in (
+            "",
+            "",
+            "/batches/source/",
+            "/batches/source/",
+            "/loaded/source/",
+            "/loaded/source/",
+        )
+    ],
+    *[("GetObject", ""), ("GetObject", "/batches/source/"), ("ListObjectsV2", "")],
 ]
 
 
@@ -147,7 +157,7 @@ class Storm:
         batch = random.randint(1, newest + 2)
         if function == "extract":
             return {"replay": batch} if newest >= batch and random.random() < 0.05 else {}
-        key = f"batches/{batch:010d}.json"
+        key = f"batches/source/{batch:010d}.json"
         return {"Records": [{"s3": {"object": {"key": key}}}] * random.randint(1, 2)}
 
     def invoke(

@@ -180,7 +180,7 @@ def test_a_deleted_row_stays_in_history_and_is_told_as_a_tombstone(functions: Fu
     extracted = functions.run()
 
     assert extracted["deleted"] == {"payment": 2}
-    manifest = functions.document(functions.processed, "batches/0000000002.json")
+    manifest = functions.document(functions.processed, "batches/source/0000000002.json")
     assert manifest["tables"]["fact_payment"]["deleted"] == 2
     assert current(functions.warehouse) == before
     assert functions.run()["batch"] is None

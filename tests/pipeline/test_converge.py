@@ -129,9 +129,11 @@ def test_functions_that_run_at_the_same_time_share_the_work(functions: Functions
                 done.result()
     functions.run()
 
-    newest = functions.keys(functions.ingestion, "batches/")[-1]
-    assert functions.keys(functions.processed, "batches/")[-1] == newest
-    assert functions.keys(functions.processed, "loaded/")[-1] == newest.replace("batches", "loaded")
+    newest = functions.keys(functions.ingestion, "batches/source/")[-1]
+    assert functions.keys(functions.processed, "batches/source/")[-1] == newest
+    assert functions.keys(functions.processed, "loaded/source/")[-1] == newest.replace(
+        "batches", "loaded"
+    )
     assert current(functions.warehouse) == expected(functions.source)
 
 

@@ -176,7 +176,8 @@ def test_a_function_that_dies_at_any_step_is_made_up_for(field: Field, function:
 
 
 @pytest.mark.parametrize(
-    ("function", "text"), [("extract", ""), ("extract", "/batches/"), ("load", "/loaded/")]
+    ("function", "text"),
+    [("extract", ""), ("extract", "/batches/source/"), ("load", "/loaded/source/")],
 )
 def test_a_write_that_fails_or_whose_answer_is_lost_is_done_once(
     field: Field, function: str, text: str
@@ -273,7 +274,7 @@ def test_a_batch_that_is_fed_through_again_adds_nothing(field: Field) -> None:
         field.storm.settle()
     before = warehouse_history(field.place.warehouse)
     again = {"replay": max(batch for _, batch in field.storm.claimed) - 1}
-    at_manifest = Fate(S3Fault("PutObject", "/batches/", 1, "die before"))
+    at_manifest = Fate(S3Fault("PutObject", "/batches/source/", 1, "die before"))
 
     assert field.storm.invoke("extract", again, at_manifest) is None
     outcome = field.storm.invoke("extract", again, Fate())

@@ -116,7 +116,7 @@ def test_batches_that_are_applied_again_change_nothing(shop: Functions) -> None:
     told, shown = deleted(shop.warehouse), views(shop.warehouse)
     assert len(told) == 12
 
-    shop.s3.delete_object(Bucket=shop.processed, Key="loaded/0000000005.json")
+    shop.s3.delete_object(Bucket=shop.processed, Key="loaded/source/0000000005.json")
     assert shop.load()["batches"] == [5]
     assert (deleted(shop.warehouse), views(shop.warehouse)) == (told, shown)
 

@@ -40,7 +40,7 @@ def alter(functions: Functions, *statements: str) -> None:
 
 def table_of(functions: Functions, batch: int, table: str) -> pa.Table:
     """Return the rows of a source table in a batch."""
-    manifest = functions.document(functions.ingestion, f"batches/{batch:010d}.json")
+    manifest = functions.document(functions.ingestion, f"batches/source/{batch:010d}.json")
     bodies = [
         functions.body(functions.ingestion, file["key"])
         for file in manifest["tables"][table]["files"]
@@ -321,10 +321,10 @@ def test_a_server_change_while_a_table_is_stopped_loses_nothing(functions: Funct
         [[ahead]] = source.run("SELECT txid_current() + 1")
         source.run("ALTER TABLE design RENAME COLUMN file_name TO file")
     # As if all had been read from another server, which was a little ahead of this one.
-    first = functions.document(functions.ingestion, "batches/0000000001.json")
+    first = functions.document(functions.ingestion, "batches/source/0000000001.json")
     first["source"]["system_identifier"] = "1"
     first["tables"]["design"]["horizon"] = ahead
-    rewrite(functions, "batches/0000000001.json", first)
+    rewrite(functions, "batches/source/0000000001.json", first)
 
     assert set(functions.run()["stopped"]) == {"design"}
     alter(functions, "ALTER TABLE design RENAME COLUMN file TO file_name")

@@ -46,8 +46,8 @@ class Checkout:
 
     root: Path
 
-    def build_function_zip(self, name: str) -> Package:
-        return packages.build_function_zip(name, self.root)
+    def build_function_zip(self, name: str, pipeline: str) -> Package:
+        return packages.build_function_zip(name, pipeline, self.root)
 
     def build_layer(self, name: str, python: str, architecture: str, host: bool) -> Layer:
         return packages.build_layer(name, python, architecture, host)

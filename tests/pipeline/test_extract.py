@@ -35,7 +35,7 @@ Log = BatchLog[IngestionManifest]
 
 def log_of(functions: Functions) -> Log:
     """Return the ingestion log as a cold start sees it."""
-    return BatchLog(Bucket(boto3.client("s3"), functions.ingestion), "batches/", IngestionManifest)
+    return BatchLog(Bucket(boto3.client("s3"), functions.ingestion), "source", IngestionManifest)
 
 
 @contextmanager
@@ -162,11 +162,11 @@ def test_a_run_that_dies_before_its_manifest_leaves_no_trace_in_the_data(
         source.run("UPDATE payment SET payment_amount = 1.23 WHERE payment_id = 2")
     functions.run()
 
-    manifest = functions.document(functions.ingestion, "batches/0000000002.json")
+    manifest = functions.document(functions.ingestion, "batches/source/0000000002.json")
     payment = manifest["tables"]["payment"]
     named = {file["key"] for file in payment["files"] + payment["tombstones"]} | {manifest["keys"]}
     assert {key.rpartition("/")[0].partition("/")[0] for key in left} == {
-        "payment",
+        "source",
         "tombstones",
         "keys",
     }
@@ -252,15 +252,19 @@ def test_a_position_that_means_nothing_here_is_not_gone_on_from(
 ) -> None:
     """After a restore, a failover, or with a horizon in the future, all is read once more."""
     functions.extract()
-    all_rows = functions.document(functions.ingestion, "batches/0000000001.json")
-    manifest: dict[str, Any] = functions.document(functions.ingestion, "batches/0000000001.json")
+    all_rows = functions.document(functions.ingestion, "batches/source/0000000001.json")
+    manifest: dict[str, Any] = functions.document(
+        functions.ingestion, "batches/source/0000000001.json"
+    )
     if of == "source":
         manifest["source"][field] = "1" if field == "system_identifier" else 99
     else:
         for table in manifest["tables"].values():
             table["horizon"] += 10**6
     body = msgspec.json.encode(manifest)
-    functions.s3.put_object(Bucket=functions.ingestion, Key="batches/0000000001.json", Body=body)
+    functions.s3.put_object(
+        Bucket=functions.ingestion, Key="batches/source/0000000001.json", Body=body
+    )
     touch(functions.source, 1)
 
     extracted = functions.run()

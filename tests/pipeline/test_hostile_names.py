@@ -94,7 +94,7 @@ def add_hostile_columns(connection: pg8000.native.Connection, table: str) -> Non
 
 def carried(functions: Functions, batch: int, table: str) -> list[dict[str, Any]]:
     """Return the rows of a source table as they are in the lake."""
-    manifest = functions.document(functions.ingestion, f"batches/{batch:010d}.json")
+    manifest = functions.document(functions.ingestion, f"batches/source/{batch:010d}.json")
     bodies = [
         functions.body(functions.ingestion, file["key"])
         for file in manifest["tables"][table]["files"]
@@ -181,7 +181,7 @@ def test_quarantine_and_replay_live_with_hostile_columns(functions: Functions) -
     functions.transform()
     functions.load()
 
-    entry = functions.document(functions.processed, "batches/0000000003.json")["quarantine"]
+    entry = functions.document(functions.processed, "batches/source/0000000003.json")["quarantine"]
     body = functions.body(functions.processed, entry["payment"]["file"])
     rows = pq.read_table(io.BytesIO(body)).to_pylist()
     assert [(row["payment_id"], row["_batch"], row["_reason"]) for row in rows] == [

@@ -126,7 +126,7 @@ def test_values_and_keys_arrive_row_for_row(functions: Functions) -> None:
 
     assert functions.run()["stopped"] == {}
     assert_equal(functions)
-    manifest = functions.document(functions.processed, "batches/0000000001.json")
+    manifest = functions.document(functions.processed, "batches/source/0000000001.json")
     assert manifest["quarantine"] == {}
     assert functions.run()["batch"] is None
 
@@ -179,7 +179,7 @@ def test_a_key_that_no_integer_of_the_warehouse_holds_waits_outside(functions: F
         shop.run("UPDATE payment SET payment_id = 9223372036854775807 WHERE payment_id = 1")
         shop.run("UPDATE payment SET payment_id = -9223372036854775808 WHERE payment_id = 2")
         functions.run()
-        manifest = functions.document(functions.processed, "batches/0000000001.json")
+        manifest = functions.document(functions.processed, "batches/source/0000000001.json")
         assert manifest["quarantine"]["payment"]["rows"] == 2
         shop.run("UPDATE payment SET payment_id = payment_id + 1 WHERE payment_id < -9")
         assert functions.extract()["deleted"] == {"payment": 1}
@@ -201,7 +201,7 @@ def test_dates_that_are_none_are_kept_with_what_they_were(functions: Functions) 
 
 def held(functions: Functions, batch: int) -> dict[int, str]:
     """Return the dates of the payments that are in quarantine after a batch, by key."""
-    manifest = functions.document(functions.processed, f"batches/{batch:010d}.json")
+    manifest = functions.document(functions.processed, f"batches/source/{batch:010d}.json")
     body = functions.body(functions.processed, manifest["quarantine"]["payment"]["file"])
     rows = pq.read_table(io.BytesIO(body)).to_pylist()
     assert all(

@@ -54,7 +54,7 @@ def alter(functions: Functions, *statements: str) -> None:
 
 def extracted_rows(functions: Functions, table: str, batch: int) -> dict[int, dict[str, Any]]:
     """Return the rows of a table in a batch, as extract wrote them."""
-    manifest = functions.document(functions.ingestion, f"batches/{batch:010d}.json")
+    manifest = functions.document(functions.ingestion, f"batches/source/{batch:010d}.json")
     rows: list[dict[str, Any]] = []
     for file in manifest["tables"][table]["files"]:
         body = functions.body(functions.ingestion, file["key"])

@@ -33,7 +33,7 @@ OTHER_VALUE = {
 
 def replay(functions: Functions, batch: int) -> dict[str, Any]:
     """Load a batch again, as after a crash before its marker; return its rows by table."""
-    key = f"loaded/{batch:010d}.json"
+    key = f"loaded/source/{batch:010d}.json"
     functions.s3.delete_object(Bucket=functions.processed, Key=key)
     assert functions.load()["batches"] == [batch]
     rows: dict[str, Any] = functions.document(functions.processed, key)["rows"]

@@ -18,7 +18,7 @@ from local.connection import connect
 from tests.pipeline.conftest import Context, Functions
 from tests.pipeline.oracle import current, expected, records
 
-FIRST = "batches/0000000001.json"
+FIRST = "batches/source/0000000001.json"
 JUNK: list[Any] = [
     None,
     True,
@@ -30,7 +30,7 @@ JUNK: list[Any] = [
     {},
     {"Replay": 1},
     {"detail": {"replay": 1}},
-    {"Records": [{"s3": {"object": {"key": "batches/0000000001.json"}}}]},
+    {"Records": [{"s3": {"object": {"key": "batches/source/0000000001.json"}}}]},
     {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}},
 ]
 
@@ -287,7 +287,7 @@ def test_load_stops_at_a_damaged_marker(functions: Functions) -> None:
     change(functions)
     functions.extract()
     functions.transform()
-    marker = "loaded/0000000001.json"
+    marker = "loaded/source/0000000001.json"
     good = functions.body(functions.processed, marker)
 
     for damaged in (b"", good[:-1], b"{}", b"[" * 1000, b"\xff"):

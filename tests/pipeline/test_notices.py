@@ -55,4 +55,6 @@ def test_a_topic_that_is_gone_stops_no_load(functions: Functions, told: None) ->
     functions.run()
 
     assert current(functions.warehouse) == expected(functions.source)
-    assert functions.keys(functions.processed, "loaded/") == ["loaded/0000000001.json"]
+    assert functions.keys(functions.processed, "loaded/source/") == [
+        "loaded/source/0000000001.json"
+    ]

@@ -13,7 +13,7 @@ from tests.pipeline.oracle import current, expected
 
 def quarantined(functions: Functions, table: str, batch: int) -> dict[int, str]:
     """Return the open rows of a table after a batch: key and reason."""
-    manifest = functions.document(functions.processed, f"batches/{batch:010d}.json")
+    manifest = functions.document(functions.processed, f"batches/source/{batch:010d}.json")
     body = functions.body(functions.processed, manifest["quarantine"][table]["file"])
     rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(body)).to_pylist()
     return {row[f"{table}_id"]: row["_reason"] for row in rows}
@@ -21,7 +21,7 @@ def quarantined(functions: Functions, table: str, batch: int) -> dict[int, str]:
 
 def open_rows(functions: Functions, batch: int) -> dict[str, int]:
     """Return how many rows of each table are open after a batch."""
-    manifest = functions.document(functions.processed, f"batches/{batch:010d}.json")
+    manifest = functions.document(functions.processed, f"batches/source/{batch:010d}.json")
     return {table: entry["rows"] for table, entry in manifest["quarantine"].items()}
 
 

@@ -214,7 +214,7 @@ def everything_readable(account: Account, names: Names) -> dict[str, str]:
             body = clients.s3.get_object(Bucket=names.bucket(bucket), Key=key)["Body"].read()
             found[f"{bucket}/{key}"] = f"{key} {_unpacked(body)}"
     for use in ("extract", "transform", "load", "reconcile"):
-        found[f"zip {use}"] = _unpacked(packages.build_function_zip(use).data)
+        found[f"zip {use}"] = _unpacked(packages.build_function_zip(use, "totesys").data)
     found["alarms"] = str(clients.cloudwatch.describe_alarms())
     found["rules"] = str(clients.events.list_rules())
     return found

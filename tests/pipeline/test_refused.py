@@ -30,7 +30,7 @@ def source(functions: Functions, *statements: str) -> Any:
 
 def newest_marker(functions: Functions) -> dict[str, Any]:
     return functions.document(
-        functions.processed, functions.keys(functions.processed, "loaded/")[-1]
+        functions.processed, functions.keys(functions.processed, "loaded/source/")[-1]
     )
 
 
@@ -131,8 +131,11 @@ def test_refused_rows_go_in_once_the_warehouse_accepts_them(functions: Functions
     functions.run()
     assert set(reasons(functions)) == {"dim_design", "fact_sales_order"}
     assert functions.load()["rows"] == {}
-    markers = len(functions.keys(functions.processed, "loaded/"))
-    assert (functions.load()["rows"], len(functions.keys(functions.processed, "loaded/"))) == (
+    markers = len(functions.keys(functions.processed, "loaded/source/"))
+    assert (
+        functions.load()["rows"],
+        len(functions.keys(functions.processed, "loaded/source/")),
+    ) == (
         {},
         markers,
     )

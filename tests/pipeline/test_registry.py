@@ -33,7 +33,7 @@ def registry(functions: Functions, batch: int) -> dict[str, Any]:
 
 
 def manifest(functions: Functions, batch: int) -> dict[str, Any]:
-    return functions.document(functions.ingestion, f"batches/{batch:010d}.json")
+    return functions.document(functions.ingestion, f"batches/source/{batch:010d}.json")
 
 
 def test_the_first_batch_registers_every_table_without_a_word(functions: Functions) -> None:
@@ -225,7 +225,7 @@ def test_a_batch_from_before_there_was_a_registry_is_gone_on_from(functions: Fun
     for table in former["tables"].values():
         del table["incarnation"]
     functions.s3.put_object(
-        Bucket=functions.ingestion, Key="batches/0000000001.json", Body=json.dumps(former)
+        Bucket=functions.ingestion, Key="batches/source/0000000001.json", Body=json.dumps(former)
     )
     alter(functions, REFUND, "UPDATE design SET file_name = 'new.json' WHERE design_id = 1")
 

@@ -78,7 +78,7 @@ def test_a_state_that_was_superseded_does_not_come_back(functions: Functions) ->
 
         assert said["rows"]["sales_order"] == history["fact_sales_order"] - 2
         assert (current(functions.warehouse), records(functions.warehouse)) == (star, history)
-        manifest = functions.document(functions.processed, "batches/0000000004.json")
+        manifest = functions.document(functions.processed, "batches/source/0000000004.json")
         assert manifest["quarantine"] == {}
 
         source.run("UPDATE sales_order SET units_sold = 2 WHERE sales_order_id = 1")
@@ -101,7 +101,7 @@ def test_a_parent_that_came_later_is_not_waited_for_again(functions: Functions) 
 
     assert current(functions.warehouse) == expected(functions.source)
     for batch in (4, 5):
-        manifest = functions.document(functions.processed, f"batches/{batch:010d}.json")
+        manifest = functions.document(functions.processed, f"batches/source/{batch:010d}.json")
         assert (manifest["quarantine"], manifest["absent"]) == ({}, {})
 
 
@@ -115,9 +115,9 @@ def test_a_deleted_parent_of_a_current_child_does_not_come_back(functions: Funct
         functions.run()
     replay(functions, 1)
 
-    manifest = functions.document(functions.ingestion, "batches/0000000003.json")
+    manifest = functions.document(functions.ingestion, "batches/source/0000000003.json")
     assert 2 not in column(functions, manifest["tables"]["address"]["files"], "address_id")
-    manifest = functions.document(functions.processed, "batches/0000000003.json")
+    manifest = functions.document(functions.processed, "batches/source/0000000003.json")
     assert (set(manifest["quarantine"]), manifest["absent"]) == ({"counterparty"}, {})
 
 
@@ -191,8 +191,8 @@ def test_a_batch_without_what_the_star_needs_is_refused(
     message = "batch 1 cannot be replayed: its rows of design have no column weight of type numeric"
     with pytest.raises(BatchOutdated, match=message):
         replay(functions, 1)
-    assert [key for key in functions.objects() if "batches/" in key] == [
-        key for key in objects if "batches/" in key
+    assert [key for key in functions.objects() if "batches/source/" in key] == [
+        key for key in objects if "batches/source/" in key
     ]
 
 

@@ -41,7 +41,7 @@ def departments_of(functions: Functions) -> tuple[int, int]:
 
 def quarantine(functions: Functions) -> dict[str, Any]:
     """Return the quarantine after the newest batch."""
-    newest = functions.keys(functions.processed, "batches/")[-1]
+    newest = functions.keys(functions.processed, "batches/source/")[-1]
     found: dict[str, Any] = functions.document(functions.processed, newest)["quarantine"]
     return found
 

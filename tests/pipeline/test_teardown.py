@@ -87,7 +87,7 @@ def test_an_account_is_as_it_was(account: Account, neighbour: Sandbox, tmp_path:
 
 def use_it(account: Account) -> None:
     """Write versions and a delete marker, and start a function that will not end soon."""
-    batch: Any = {"Bucket": NAMES.bucket("ingestion"), "Key": "batches/0000000001.json"}
+    batch: Any = {"Bucket": NAMES.bucket("ingestion"), "Key": "batches/source/0000000001.json"}
     for body in (b"first", b"second"):
         account.clients.s3.put_object(**batch, Body=body)
     account.clients.s3.delete_object(**batch)

@@ -370,18 +370,20 @@ def test_the_newest_batch_of_a_warehouse_is_known_without_writing(
     lake, empty = Bucket(shop.s3, shop.processed), new_warehouse()
 
     assert [newest_batch(shop.warehouse, lake), newest_batch(empty, lake)] == [2, 0]
-    assert len(shop.keys(shop.processed, "loaded/")) == 2
+    assert len(shop.keys(shop.processed, "loaded/source/")) == 2
 
 
 def newest_batch(warehouse: Warehouse, lake: Bucket) -> int:
     with connect(warehouse.loader_url) as connection:
-        return loaded_batch(connection, lake, inspect_star(connection, "public"))
+        return loaded_batch(
+            connection, MarkerLog(lake, "source"), inspect_star(connection, "public")
+        )
 
 
 def test_batches_that_are_gone_are_not_taken_for_loaded(shop: Functions) -> None:
     """Where only the batches were removed, load says so, and what to do."""
     load(shop, 2)
-    for key in shop.keys(shop.processed, "batches/"):
+    for key in shop.keys(shop.processed, "batches/source/"):
         shop.s3.delete_object(Bucket=shop.processed, Key=key)
     forget_clients()
 

@@ -148,7 +148,7 @@ class Lake:
         verdict, records = Verdict(), warehouse_history(warehouse)
         self.judge_history(verdict, records, is_complete=False)
         self.changed += verdict.wrong
-        self.batches_before += len(self._log(self.ingestion, "batches/"))
+        self.batches_before += len(self._log(self.ingestion, "batches/source/"))
         self.before, self.seen = records, {}
         for bucket in (self.ingestion, self.processed):
             self.empty(bucket)
@@ -173,7 +173,7 @@ class Lake:
     def _shown(self) -> States:
         """Return the states of every fact in the batches, in order."""
         states: States = {}
-        for _, manifest in sorted(self._log(self.processed, "batches/").items()):
+        for _, manifest in sorted(self._log(self.processed, "batches/source/").items()):
             for fact in FACTS:
                 for file in manifest["tables"][fact]["files"]:
                     body = self.s3.get_object(Bucket=self.processed, Key=file["key"])["Body"]
@@ -189,9 +189,9 @@ class Lake:
         """
         self.look()
         verdict.broken += self.changed
-        ingested = self._log(self.ingestion, "batches/")
-        processed = self._log(self.processed, "batches/")
-        markers = self._log(self.processed, "loaded/")
+        ingested = self._log(self.ingestion, "batches/source/")
+        processed = self._log(self.processed, "batches/source/")
+        markers = self._log(self.processed, "loaded/source/")
         for log in (ingested, processed, markers):
             if sorted(log) != list(range(1, len(log) + 1)):
                 verdict.broken.append(f"a log of {len(log)} has {sorted(log)}")

@@ -20,13 +20,13 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def key(batch: int) -> str:
-    return f"batches/{batch:010d}.json"
+    return f"batches/source/{batch:010d}.json"
 
 
 def log_of(*batches: int, others: tuple[str, ...] = ()) -> tuple[FakeBucket, BatchLog[Entry]]:
     """Return a log whose bucket has manifests of these numbers, and other keys."""
     bucket = FakeBucket(dict.fromkeys((*map(key, batches), *others), b""))
-    return bucket, BatchLog(bucket, "batches/", Entry)
+    return bucket, BatchLog(bucket, "source", Entry)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 999, 1000, 1001, 2000, 4000, 4001, 12_345, LOTS])
@@ -118,14 +118,14 @@ def test_a_gap_is_refused_until_it_is_gone(
 def test_other_keys_under_the_prefix_are_no_batches(count: int) -> None:
     """Notes, copies and other logs beside the manifests neither count nor hide any."""
     others = (
-        "batches/",
-        "batches/0000000002.json.bak",
-        "batches/0000002000.json~",
-        "batches/0000003000.txt",
-        *(f"batches/000000300{digit}.copy" for digit in range(10)),
-        "batches/00000030005.json",
-        "batches/README.md",
-        *(f"batches/warehouse-1/{batch:010d}.json" for batch in range(1, 3000)),
+        "batches/source/",
+        "batches/source/0000000002.json.bak",
+        "batches/source/0000002000.json~",
+        "batches/source/0000003000.txt",
+        *(f"batches/source/000000300{digit}.copy" for digit in range(10)),
+        "batches/source/00000030005.json",
+        "batches/source/README.md",
+        *(f"batches/source/warehouse-1/{batch:010d}.json" for batch in range(1, 3000)),
     )
     bucket, log = log_of(*range(1, count + 1), others=others)
 
@@ -163,17 +163,17 @@ def test_a_claim_whose_answer_was_lost_is_still_ours() -> None:
 )
 def test_a_manifest_that_is_not_one_is_named(body: bytes, said: str) -> None:
     """Whoever has to look into S3 is told which object is wrong."""
-    log = BatchLog(FakeBucket({key(7): body}), "batches/", Entry)
+    log = BatchLog(FakeBucket({key(7): body}), "source", Entry)
 
     with pytest.raises(LogCorrupted) as failure:
         log.read(7)
 
-    assert str(failure.value).startswith("s3://lake/batches/0000000007.json " + said)
+    assert str(failure.value).startswith("s3://lake/batches/source/0000000007.json " + said)
 
 
 def test_a_missing_manifest_is_named() -> None:
     """A hole in the log is told with the object that is not there."""
     _, log = log_of(1, 3)
 
-    with pytest.raises(LogCorrupted, match=r"s3://lake/batches/0000000002\.json"):
+    with pytest.raises(LogCorrupted, match=r"s3://lake/batches/source/0000000002\.json"):
         log.read(2)

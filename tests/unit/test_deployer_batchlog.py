@@ -22,20 +22,20 @@ class ListedKeys:
 
 
 def log_of(s3: Any) -> BatchLog:
-    return BatchLog(s3, "bucket", "batches/")
+    return BatchLog(s3, "bucket", "batches/source/")
 
 
 @pytest.mark.parametrize("newest", [0, 1, 2, 999, 1000, 1001, 1999, 2000, 2001, 3001, 7200, 12345])
 def test_the_newest_batch_is_found(newest: int) -> None:
     """Whatever the length of the log, its last number is the answer."""
-    s3 = ListedKeys([f"batches/{batch:010d}.json" for batch in range(1, newest + 1)])
+    s3 = ListedKeys([f"batches/source/{batch:010d}.json" for batch in range(1, newest + 1)])
 
     assert log_of(s3).newest() == newest
 
 
 def test_a_long_log_is_not_listed() -> None:
     """With 100,000 batches it takes at most 20 requests."""
-    s3 = ListedKeys([f"batches/{batch:010d}.json" for batch in range(1, 100_001)])
+    s3 = ListedKeys([f"batches/source/{batch:010d}.json" for batch in range(1, 100_001)])
 
     assert log_of(s3).newest() == 100_000
     assert s3.requests <= 20
@@ -45,9 +45,9 @@ def test_other_keys_are_no_batches() -> None:
     """What lies beneath the log, and what is not numbered, is passed over."""
     s3 = ListedKeys(
         [
-            *(f"batches/{batch:010d}.json" for batch in range(1, 4)),
-            *(f"batches/warehouse-0123/{batch:010d}.json" for batch in range(1, 2001)),
-            "batches/README",
+            *(f"batches/source/{batch:010d}.json" for batch in range(1, 4)),
+            *(f"batches/source/warehouse-0123/{batch:010d}.json" for batch in range(1, 2001)),
+            "batches/source/README",
             "keys/0000000009.json",
         ]
     )
@@ -59,6 +59,8 @@ def test_other_keys_are_no_batches() -> None:
 @pytest.mark.parametrize("ahead", [9500, 33_001, 9_999_999_999])
 def test_an_object_far_ahead_is_no_batch(newest: int, ahead: int) -> None:
     """`status` shows the newest batch although somebody put an object far ahead of it."""
-    s3 = ListedKeys([f"batches/{batch:010d}.json" for batch in (*range(1, newest + 1), ahead)])
+    s3 = ListedKeys(
+        [f"batches/source/{batch:010d}.json" for batch in (*range(1, newest + 1), ahead)]
+    )
 
     assert log_of(s3).newest() == newest

@@ -17,6 +17,7 @@ NINE, TEN = (datetime(2024, 11, 16, hour, tzinfo=UTC) for hour in (9, 10))
 SERVER = Instance(datetime(2024, 11, 1, tzinfo=UTC), None, in_recovery=False)
 SOURCE = Source("7437", 1, "totesys", NINE, 16384, 905, 40_000, [SERVER])
 LATER = replaced(SOURCE, snapshot_at=TEN, end=1010, position=50_000)
+KEYS = "keys/source/2024-11-16/0000000007-0000000000001.parquet"
 PROBE = Probe(SERVER, 49_000, 1010, None)
 SNAPSHOT = Snapshot(LATER, 1000, PROBE)
 CAPTURE = TableCapture(
@@ -32,7 +33,7 @@ CAPTURE = TableCapture(
 def after(capture: TableCapture | None, source: Source = SOURCE) -> IngestionManifest:
     """Return a manifest that left the table `design` like this."""
     tables = {} if capture is None else {"design": capture}
-    return IngestionManifest(7, SOURCE.snapshot_at, "run", source, tables, {}, "keys", "digest")
+    return IngestionManifest(7, SOURCE.snapshot_at, "run", source, tables, {}, KEYS, "digest")
 
 
 def ending_at(end: int) -> Snapshot:

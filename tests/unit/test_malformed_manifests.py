@@ -16,7 +16,7 @@ from tests.unit.fake_bucket import FakeBucket
 from tests.unit.test_manifests import DOCUMENTS, INGESTION, MARKER, PROCESSED
 
 Document = IngestionManifest | ProcessedManifest | LoadedMarker
-KEY = "batches/0000000007.json"
+KEY = "batches/source/0000000007.json"
 JUNK: list[Any] = [None, True, -1, 0, 1.5, 10**30, "", "../x", "\x00", [], [[]], {}, {"a": 1}]
 NOT_JSON = [
     b"",
@@ -37,7 +37,7 @@ NOT_JSON = [
 
 
 def read(body: bytes, document: type[Document]) -> Document:
-    return BatchLog(FakeBucket({KEY: body}), "batches/", document).read(7)
+    return BatchLog(FakeBucket({KEY: body}), "source", document).read(7)
 
 
 def refusal(body: bytes, document: type[Document]) -> str:
@@ -183,20 +183,20 @@ def test_a_path_to_elsewhere_is_refused(document: Document, path: tuple[Any, ...
         "",
         "/",
         "..",
-        "payment/../staff/2024-11-16/0000000007-0000000000001.parquet",
-        "../payment/2024-11-16/0000000007-0000000000001.parquet",
-        "/payment/2024-11-16/0000000007-0000000000001.parquet",
-        "staff/2024-11-16/0000000007-0000000000001.parquet",
+        "source/payment/../staff/2024-11-16/0000000007-0000000000001.parquet",
+        "source/../payment/2024-11-16/0000000007-0000000000001.parquet",
+        "/source/payment/2024-11-16/0000000007-0000000000001.parquet",
+        "source/staff/2024-11-16/0000000007-0000000000001.parquet",
         "dim_staff/2024-11-16/0000000007-0000000000001.parquet",
-        "tombstones/staff/2024-11-16/0000000007-0000000000001.parquet",
+        "tombstones/source/staff/2024-11-16/0000000007-0000000000001.parquet",
         "tombstones/dim_staff/2024-11-16/0000000007-0000000000001.parquet",
-        "batches/0000000007.json",
-        "quarantine/staff/2024-11-16/0000000007-0000000000001.parquet",
-        "quarantine/../keys/2024-11-16/0000000007.parquet",
+        "batches/source/0000000007.json",
+        "quarantine/source/staff/2024-11-16/0000000007-0000000000001.parquet",
+        "quarantine/source/../keys/2024-11-16/0000000007.parquet",
         "keys/../quarantine/0000000007.parquet",
-        "payment/2024-11-16/0000000007-0000000000001.parquet\n",
-        "payment/2024-11-16/0000000007-0000000000001.parquet\x00",
-        "payment/2024-11-16/" + "0" * 2000,
+        "source/payment/2024-11-16/0000000007-0000000000001.parquet\n",
+        "source/payment/2024-11-16/0000000007-0000000000001.parquet\x00",
+        "source/payment/2024-11-16/" + "0" * 2000,
         "s3://elsewhere/payment/2024-11-16/0000000007-0000000000001.parquet",
     ):
         refusal(changed(document, path, key), type(document))
@@ -226,7 +226,7 @@ def test_tables_that_are_not_declared_any_more_make_no_manifest_malformed() -> N
     """A log outlives changes of the declaration: a table that is not named has no rows."""
     bucket = FakeBucket({KEY: msgspec.json.encode(INGESTION)})
 
-    manifest = BatchLog(bucket, "batches/", IngestionManifest).read(7)
+    manifest = BatchLog(bucket, "source", IngestionManifest).read(7)
 
     assert manifest.capture("payment") == INGESTION.tables["payment"]
     assert (manifest.capture("refund").files, manifest.capture("refund").horizon) == ([], None)

@@ -19,7 +19,7 @@ from functions.sources.postgres.keysets import KeySetBuilder, fetch, store
 from functions.transform import quarantine
 from tests.unit.fake_bucket import FakeBucket
 
-KEYS = "keys/2024-03-01/0000000001-0000000000001.parquet"
+KEYS = "keys/source/2024-03-01/0000000001-0000000000001.parquet"
 DAY = date(2024, 3, 1)
 SECRET = "a value of somebody's row"
 

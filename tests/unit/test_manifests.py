@@ -26,7 +26,7 @@ SNAPSHOT = datetime(2024, 11, 16, 9, 0, 0, 123000, tzinfo=UTC)
 NOW = datetime(2024, 11, 16, 9, 0, 2, tzinfo=UTC)
 SOURCE = Source("7437", 1, "totesys", SNAPSHOT)
 DIGEST = "0a" * 32
-FILE = DataFile("payment/2024-11-16/0000000007-0000000000001.parquet", 3, DIGEST)
+FILE = DataFile("source/payment/2024-11-16/0000000007-0000000000001.parquet", 3, DIGEST)
 REFUSED = DataFile("refused/fact_payment/2024-11-16/0000000007-0000000000001.parquet", 1, DIGEST)
 
 INGESTION = IngestionManifest(
@@ -47,14 +47,16 @@ INGESTION = IngestionManifest(
             deleted=1,
             tombstones=[
                 DataFile(
-                    "tombstones/payment/2024-11-16/0000000007-0000000000001.parquet", 1, DIGEST
+                    "tombstones/source/payment/2024-11-16/0000000007-0000000000001.parquet",
+                    1,
+                    DIGEST,
                 )
             ],
         ),
         "staff": TableCapture("staff_id", [], "", None, [], error="table staff: no right"),
     },
     missing={"design": [999]},
-    keys="keys/2024-11-16/0000000007-0000000000001.parquet",
+    keys="keys/source/2024-11-16/0000000007-0000000000001.parquet",
     keys_sha256=DIGEST,
 )
 PROCESSED = ProcessedManifest(
@@ -77,7 +79,7 @@ PROCESSED = ProcessedManifest(
     balance={"payment": Balance(taken=3, released=1, out=2, quarantined=2)},
     quarantine={
         "payment": Quarantine(
-            "quarantine/payment/2024-11-16/0000000007-0000000000001.parquet", 2, DIGEST
+            "quarantine/source/payment/2024-11-16/0000000007-0000000000001.parquet", 2, DIGEST
         )
     },
     absent={"staff": [5]},

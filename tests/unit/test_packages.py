@@ -39,6 +39,15 @@ def repository(tmp_path: Path) -> Path:
         write(tmp_path / f"functions/{name}__init__.py")
     write(tmp_path / "functions/common/storage.py", "STORAGE = 1\n")
     write(tmp_path / "functions/extract/handler.py", "def handler(event, context): ...\n")
+    write(tmp_path / "pipelines/__init__.py")
+    write(tmp_path / "pipelines/shop/__init__.py")
+    write(tmp_path / "pipelines/shop/pipeline.py", "from etl.tables import Table\n")
+    write(tmp_path / "pipelines/shop/warehouse.sql", "CREATE TABLE dim_item ();\n")
+    write(tmp_path / "pipelines/shop/.env", "PASSWORD=secret")
+    write(tmp_path / "pipelines/shop/sample/__init__.py")
+    write(tmp_path / "pipelines/other/pipeline.py")
+    write(tmp_path / "etl/__init__.py")
+    write(tmp_path / "etl/tables.py", "class Table: ...\n")
     write(tmp_path / "requirements/layer-arrow.txt", "pyarrow==26.0.1 --hash=sha256:00\n")
     return tmp_path
 
@@ -68,13 +77,19 @@ def names(data: bytes) -> list[str]:
 
 
 def test_a_function_zip_holds_its_own_and_the_common_code(repository: Path) -> None:
-    """A function is deployed with what it imports, and without the other functions."""
-    assert names(packages.build_function_zip("extract", repository).data) == [
+    """A function is deployed with what it imports and one pipeline, and nothing of the others."""
+    assert names(packages.build_function_zip("extract", "shop", repository).data) == [
+        "etl/__init__.py",
+        "etl/tables.py",
         "functions/__init__.py",
         "functions/common/__init__.py",
         "functions/common/storage.py",
         "functions/extract/__init__.py",
         "functions/extract/handler.py",
+        "pipelines/__init__.py",
+        "pipelines/shop/__init__.py",
+        "pipelines/shop/pipeline.py",
+        "pipelines/shop/warehouse.sql",
     ]
 
 
@@ -88,32 +103,32 @@ def test_what_is_borrowed_from_another_function_comes_along(repository: Path) ->
 
     assert [
         name
-        for name in names(packages.build_function_zip("extract", repository).data)
+        for name in names(packages.build_function_zip("extract", "shop", repository).data)
         if "load" in name
     ] == ["functions/load/__init__.py", "functions/load/stage.py", "functions/load/star.py"]
 
 
 def test_a_function_zip_depends_on_nothing_but_the_sources(repository: Path) -> None:
     """An unchanged function is recognised: dates, modes, bytecode and hidden files do not count."""
-    before = packages.build_function_zip("extract", repository)
+    before = packages.build_function_zip("extract", "shop", repository)
     handler = repository / "functions/extract/handler.py"
     os.utime(handler, (0, 0))
     handler.chmod(0o600)
     write(repository / "functions/extract/__pycache__/handler.cpython-311.pyc", "bytecode")
     write(repository / "functions/extract/.env", "PASSWORD=secret")
-    assert packages.build_function_zip("extract", repository) == before
+    assert packages.build_function_zip("extract", "shop", repository) == before
 
 
 def test_a_changed_source_changes_the_hash(repository: Path) -> None:
     """Changed code is noticed, and deployed."""
-    before = packages.build_function_zip("extract", repository)
+    before = packages.build_function_zip("extract", "shop", repository)
     write(repository / "functions/common/storage.py", "STORAGE = 2\n")
-    assert packages.build_function_zip("extract", repository).sha256 != before.sha256
+    assert packages.build_function_zip("extract", "shop", repository).sha256 != before.sha256
 
 
 def test_the_hash_is_the_one_that_lambda_shows(repository: Path) -> None:
     """The digest can be compared with the `CodeSha256` of a deployed function."""
-    package = packages.build_function_zip("extract", repository)
+    package = packages.build_function_zip("extract", "shop", repository)
     expected = base64.b64encode(hashlib.sha256(package.data).digest()).decode()
     assert package.sha256 == expected
 
@@ -121,7 +136,7 @@ def test_the_hash_is_the_one_that_lambda_shows(repository: Path) -> None:
 def test_lambda_may_read_every_member(repository: Path) -> None:
     """Files that only their owner may read here are still readable on Lambda."""
     (repository / "functions/extract/handler.py").chmod(0o600)
-    data = packages.build_function_zip("extract", repository).data
+    data = packages.build_function_zip("extract", "shop", repository).data
     members = zipfile.ZipFile(io.BytesIO(data)).infolist()
     assert {oct(member.external_attr >> 16) for member in members} == {"0o100644"}
 
@@ -129,7 +144,7 @@ def test_lambda_may_read_every_member(repository: Path) -> None:
 def test_an_unknown_function_is_an_error(repository: Path) -> None:
     """No empty package is ever deployed."""
     with pytest.raises(NotADirectoryError):
-        packages.build_function_zip("extarct", repository)
+        packages.build_function_zip("extarct", "shop", repository)
 
 
 def test_a_layer_holds_packages_and_their_bytecode(repository: Path, pip: FakePip) -> None:
@@ -310,7 +325,9 @@ def test_a_function_zip_holds_all_modules_of_ours_that_it_imports(
     function: str, tmp_path: Path
 ) -> None:
     """A module that is borrowed from another function is not forgotten."""
-    with zipfile.ZipFile(io.BytesIO(packages.build_function_zip(function).data)) as archive:
+    with zipfile.ZipFile(
+        io.BytesIO(packages.build_function_zip(function, "totesys").data)
+    ) as archive:
         archive.extractall(tmp_path)
     path = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
 

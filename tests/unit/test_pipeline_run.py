@@ -88,7 +88,7 @@ class S3:
 
 def lake(batch: int, changed: dict[str, int], quarantined: dict[str, int]) -> dict[str, Any]:
     """Return both manifests of a batch by key."""
-    key = f"batches/{batch:010d}.json"
+    key = f"batches/source/{batch:010d}.json"
     return {
         f"ingestion/{key}": {"tables": {name: {"changed": n} for name, n in changed.items()}},
         f"processed/{key}": {
@@ -192,8 +192,8 @@ def test_what_a_faster_loader_brought_counts() -> None:
         Lambda(extract=[extracted(7)], transform=[REMODELLED], load=[NOTHING]),
         **lake(7, {"staff": 3}, {}),
         **{
-            "processed/loaded/0000000001.json": cast("Any", marker),
-            "processed/loaded/0000000002.json": cast("Any", again),
+            "processed/loaded/source/0000000001.json": cast("Any", marker),
+            "processed/loaded/source/0000000002.json": cast("Any", again),
         },
     )
 

@@ -74,7 +74,7 @@ def test_functions_write_where_the_next_one_reads() -> None:
 
     assert written["load"] == {f"{processed}/loaded/*", f"{processed}/refused/*"}
     assert len(written["extract"]) == 14
-    assert {f"{ingestion}/sales_order/*", f"{ingestion}/batches/*"} <= written["extract"]
+    assert {f"{ingestion}/source/sales_order/*", f"{ingestion}/batches/*"} <= written["extract"]
     assert len(written["transform"]) == 14
     assert {f"{processed}/fact_sales_order/*", f"{processed}/quarantine/*"} <= written["transform"]
     assert not written["transform"] & {f"{processed}/loaded/*", f"{ingestion}/batches/*"}

@@ -77,7 +77,7 @@ def capture(
         if not (registry.is_news or _anything_new(readable, found, known)):
             return Captured(None, stopped)
         day = snapshot.source.snapshot_at.date()
-        rows = BatchRows(connection, plans, bucket, newest + 1, day, known=known)
+        rows = BatchRows(connection, plans, bucket, log.source, newest + 1, day=day, known=known)
         keys = dict(known)
         for plan in readable:  # parents come before the facts that name them
             seen = found.get(plan.name)
@@ -99,7 +99,9 @@ def capture(
     }
     if not (registry.is_news or any(each.changed or each.deleted for each in tables.values())):
         return Captured(None, stopped)
-    keys_object, keys_sha256 = keysets.store(bucket, ObjectNames("keys", newest + 1, day), keys)
+    keys_object, keys_sha256 = keysets.store(
+        bucket, ObjectNames(f"keys/{log.source}", newest + 1, day), keys
+    )
     manifest = IngestionManifest(
         batch=newest + 1,
         written_at=now(),

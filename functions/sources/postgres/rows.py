@@ -55,9 +55,10 @@ class BatchRows:
         connection: pg8000.native.Connection,
         plans: dict[str, TablePlan],
         bucket: Bucket,
+        source: str,
         batch: int,
-        day: date,
         *,
+        day: date,
         known: Mapping[str, KeySet],
     ) -> None:
         """Begin a batch; `known` are the keys that each table had at the batch before."""
@@ -65,9 +66,12 @@ class BatchRows:
         self._plans = plans
         self._known = known
         self._bucket = bucket
+        self._source = source
         self._batch = batch
         self._day = day
-        self.tables = {name: TableRows(PartWriter(bucket, name, batch, day)) for name in plans}
+        self.tables = {
+            name: TableRows(PartWriter(bucket, f"{source}/{name}", batch, day)) for name in plans
+        }
         self.missing = MissingParents()
 
     def copy_changed(self, plan: TablePlan, keys: Mapping[str, KeySet]) -> None:
@@ -152,7 +156,8 @@ class BatchRows:
 
     def write_tombstones(self, plan: TablePlan, keys: pa.Array) -> list[DataFile]:
         """Write the keys of deleted rows, in a column of the table's key."""
-        writer = PartWriter(self._bucket, f"tombstones/{plan.name}", self._batch, self._day)
+        prefix = f"tombstones/{self._source}/{plan.name}"
+        writer = PartWriter(self._bucket, prefix, self._batch, self._day)
         writer.write(pa.table({plan.key: keys}))
         return writer.close()
 

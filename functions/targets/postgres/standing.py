@@ -14,7 +14,6 @@ from datetime import datetime
 import pg8000.native
 
 from functions.common.manifests import Evidence, LoadedMarker, RefusedRows, Warehouse
-from functions.common.storage import Bucket
 from functions.load.markers import MarkerLog
 from functions.targets.postgres.evidence import greatest_record, holds
 from functions.targets.postgres.star import CALENDAR, DIMENSIONS, FACTS, STAR_TABLES, Star
@@ -43,22 +42,20 @@ class Standing:
         return min(self.has.values())
 
 
-def loaded_batch(connection: pg8000.native.Connection, bucket: Bucket, star: Star) -> int:
+def loaded_batch(connection: pg8000.native.Connection, markers: MarkerLog, star: Star) -> int:
     """Return the newest batch that all tables of a warehouse have, 0 for none.
 
     Where the server has kept running since the newest marker, and the tables are the same, nothing
     was restored: a newest record that differs was changed by hand, which no batch explains.
     """
-    markers = MarkerLog(bucket)
     newest = markers.newest()
     if newest and (last := markers.read(newest)).warehouse == star.identity:
         return min(last.has.values())
     return standing_of(connection, markers, star).loaded
 
 
-def newest_marked(bucket: Bucket) -> int:
+def newest_marked(markers: MarkerLog) -> int:
     """Return the newest batch that any table has by the newest marker, 0 without any."""
-    markers = MarkerLog(bucket)
     newest = markers.newest()
     return max(markers.read(newest).has.values()) if newest else 0
 
