@@ -170,3 +170,8 @@ class PostgresWarehouse:
     def setting(self) -> str:
         """The name of the setting with its URL."""
         return f"{self.name.upper()}_DATABASE_URL"
+
+    @property
+    def secret_setting(self) -> str:
+        """The name of the functions' variable with the id of the secret that holds its address."""
+        return f"{self.name.upper()}_SECRET_ID"

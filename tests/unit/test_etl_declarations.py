@@ -292,3 +292,13 @@ def test_a_source_feeds_one_target() -> None:
     assert Pipeline(sources=[source], targets=[one, other]).target_of("source") is one
     with pytest.raises(DeclarationError, match="source source feeds the targets one and three"):
         Pipeline(sources=[source], targets=[one, PostgresWarehouse("three", (latest(PERSON),))])
+
+
+def test_each_database_has_settings_under_its_own_name() -> None:
+    """A pipeline may have several databases: what is set for one is never taken for another."""
+    parts = (Postgres("books", ()), PostgresWarehouse("archive", ()))
+
+    assert [(part.setting, part.secret_setting) for part in parts] == [
+        ("BOOKS_DATABASE_URL", "BOOKS_SECRET_ID"),
+        ("ARCHIVE_DATABASE_URL", "ARCHIVE_SECRET_ID"),
+    ]
