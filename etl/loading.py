@@ -7,8 +7,6 @@ from pathlib import Path
 from etl.errors import DeclarationError
 from etl.pipeline import Pipeline
 
-FOLDER = Path(__file__).parent.parent / "pipelines"
-
 
 @cache
 def load(name: str) -> Pipeline:
@@ -16,8 +14,7 @@ def load(name: str) -> Pipeline:
 
     Raises DeclarationError if there is none, or a mistake in it.
     """
-    if not (FOLDER / name / "pipeline.py").is_file():
-        there = sorted(path.parent.name for path in FOLDER.glob("*/pipeline.py"))
+    if name not in (there := known()):
         raise DeclarationError(
             f"there is no pipelines/{name}/pipeline.py: PIPELINE may be {', '.join(there)}"
         )
@@ -29,4 +26,13 @@ def load(name: str) -> Pipeline:
 
 def folder(name: str) -> Path:
     """Return the folder of a pipeline, with the files that its declaration names."""
-    return FOLDER / name
+    return known()[name]
+
+
+def known() -> dict[str, Path]:
+    """Return the folders of the pipelines that there are, by name."""
+    return {
+        page.parent.name: page.parent
+        for place in import_module("pipelines").__path__
+        for page in sorted(Path(place).glob("*/pipeline.py"))
+    }
