@@ -154,17 +154,25 @@ class Lake:
         body: bytes = self.s3.get_object(Bucket=self.processed, Key=key)["Body"].read()
         return body
 
+    def forget_loads(self) -> None:
+        """Remove the markers, so that load cannot know what a warehouse has."""
+        self._delete(self.processed, "loaded/")
+
     def remove(self) -> None:
         """Delete the buckets: ten million rows are half a gigabyte."""
         for bucket in (self.ingestion, self.processed):
-            keys = [{"Key": key} for key, _ in self._objects(bucket)]
-            for start in range(0, len(keys), 1000):
-                chunk = keys[start : start + 1000]
-                self.s3.delete_objects(Bucket=bucket, Delete={"Objects": chunk})
+            self._delete(bucket, "")
             self.s3.delete_bucket(Bucket=bucket)
 
-    def _objects(self, bucket: str) -> Iterator[tuple[str, int]]:
-        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+    def _delete(self, bucket: str, prefix: str) -> None:
+        keys = [{"Key": key} for key, _ in self._objects(bucket, prefix)]
+        for start in range(0, len(keys), 1000):
+            chunk = keys[start : start + 1000]
+            self.s3.delete_objects(Bucket=bucket, Delete={"Objects": chunk})
+
+    def _objects(self, bucket: str, prefix: str = "") -> Iterator[tuple[str, int]]:
+        pages = self.s3.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=bucket, Prefix=prefix):
             for found in page.get("Contents", []):
                 yield found["Key"], found["Size"]
 
