@@ -135,10 +135,6 @@ class Array(Column):
 
 @dataclass(frozen=True)
 class Other(Column):
-    """Any other type of PostgreSQL, by the name that it has there, carried as its text.
-
-    `target` is the type that it has in the target, where that does not know it.
-    """
+    """Any other type, by the name that it has in the source; its text in the target."""
 
     sql: str
-    target: str = field(default="", kw_only=True)

@@ -19,8 +19,7 @@ _COLUMNS = """
         FROM base JOIN pg_type t ON t.oid = type WHERE typtype = 'd')
     SELECT n.nspname::text, c.relname::text, a.attname::text, a.attnotnull,
         format_type(b.type, b.modifier), t.typtype::text, has_table_privilege(c.oid, 'SELECT'),
-        coalesce(format_type(nullif(t.typelem, 0), NULL), ''), coalesce(e.typtype::text, ''),
-        coalesce(e.typnamespace, t.typnamespace) = 'pg_catalog'::regnamespace
+        coalesce(format_type(nullif(t.typelem, 0), NULL), ''), coalesce(e.typtype::text, '')
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN base b ON b.column_of = c.oid AND b.number = a.attnum
@@ -69,8 +68,7 @@ Name = tuple[str, str]
 class FoundColumn:
     """A column: its SQL type, a domain's being what it is made of; `element` is that of an array.
 
-    `kind` and `element_kind` are of pg_type: `e` for an enumeration, `b` for most others. A type
-    that `is_built_in` is known to every server.
+    `kind` and `element_kind` are of pg_type: `e` for an enumeration, `b` for most others.
     """
 
     name: str
@@ -79,7 +77,6 @@ class FoundColumn:
     not_null: bool
     element: str
     element_kind: str
-    is_built_in: bool
 
 
 @dataclass(frozen=True)

@@ -77,14 +77,12 @@ def type_of(column: FoundColumn) -> Typed:
     if column.kind == "e":
         return "Text", []
     if column.element_kind:
-        of, said = type_of(
-            FoundColumn("", column.element, column.element_kind, True, "", "", column.is_built_in)
-        )
+        of, said = type_of(FoundColumn("", column.element, column.element_kind, True, "", ""))
         return "Array", [f"{of}({', '.join(said)})"]
     for pattern, typed in _TYPES:
         if found := pattern.fullmatch(column.sql):
             return typed(found)
-    return "Other", [_quoted(column.sql), *([] if column.is_built_in else ['target="text"'])]
+    return "Other", [_quoted(column.sql)]
 
 
 class _Page:
