@@ -116,6 +116,37 @@ class TableSchema(Struct, frozen=True):
     error: str | None = None
 
 
+class KeyFile(Struct, frozen=True):
+    """A Parquet object with keys of a table or with their digests."""
+
+    key: KeysKey
+    rows: Annotated[int, Meta(ge=1)]
+    sha256: Sha256
+
+
+class KeyPart(KeyFile, frozen=True):
+    """The keys of a range of buckets: those after the part before, up to `last`."""
+
+    last: int
+
+
+class KeyParts(Struct, frozen=True):
+    """The keys of a table that are not single integers, in the order of their buckets.
+
+    `digests` are those of its buckets; `patch` has the keys that came or went since a part was
+    written. A table without rows has neither.
+    """
+
+    digests: KeyFile | None = None
+    parts: list[KeyPart] = []
+    patch: KeyFile | None = None
+
+    @property
+    def files(self) -> list[KeyFile]:
+        """All objects."""
+        return [file for file in (self.digests, self.patch, *self.parts) if file is not None]
+
+
 class IngestionManifest(Struct, frozen=True):
     """A batch in the ingestion bucket: rows of all tables that were true together.
 

@@ -56,6 +56,35 @@ def digest_columns(key: str, shift: int) -> str:
     return f"{name} >> {shift}, count(*), sum(hashint8extended({name}, 0))"
 
 
+class DigestBuilder:
+    """The digests of buckets, made from the hashes of keys as they come."""
+
+    def __init__(self) -> None:
+        self._sums: pa.Table | None = None
+
+    def __len__(self) -> int:
+        return len(self._sums) if self._sums else 0
+
+    def add(self, bucket: pa.Array, upper: pa.Array, lower: pa.Array) -> None:
+        """Add the halves of hashes (`upper * 2**32 + lower`) to those of their buckets."""
+        ones = pa.repeat(pa.scalar(1, pa.int64()), len(bucket))
+        hashes = pa.table({"bucket": bucket, "rows": ones, "upper": upper, "lower": lower})
+        self._sums = _added_up([*([self._sums] if self._sums else []), hashes])
+
+    def halve(self) -> None:
+        """Make buckets of twice the size, about half as many."""
+        if self._sums:
+            self._sums = _halved(self._sums)
+
+    def digests(self) -> pa.Table:
+        """Return the digests as DIGESTS, in order."""
+        if self._sums is None:
+            return DIGESTS.empty_table()
+        halves = zip(self._sums["upper"].to_pylist(), self._sums["lower"].to_pylist(), strict=True)
+        sums = pa.array([(upper << 32) + lower for upper, lower in halves], SUM)
+        return self._sums.select(["bucket", "rows"]).append_column("sum", sums).sort_by("bucket")
+
+
 class KeySetBuilder:
     """The key set of a table that is read whole, made from the keys as they come."""
 
@@ -63,7 +92,7 @@ class KeySetBuilder:
         self._shift = SHIFT
         self._runs = RUNS.empty_table()
         self._new: list[pa.Table] = []
-        self._sums: pa.Table | None = None
+        self._digests = DigestBuilder()
 
     def add(self, keys: pa.Array) -> None:
         """Add keys (integers)."""
@@ -71,13 +100,10 @@ class KeySetBuilder:
         self._new.append(runs_of(keys))
         if sum(len(runs) for runs in self._new) > max(RUNS_AT_MOST, len(self._runs)):
             self._merge()
-        upper, lower = hash_halves(keys)
-        ones = pa.repeat(pa.scalar(1, pa.int64()), len(keys))
-        bucket = pc.shift_right(keys, self._shift)
-        hashes = pa.table({"bucket": bucket, "rows": ones, "upper": upper, "lower": lower})
-        self._sums = _added_up([*([self._sums] if self._sums else []), hashes])
-        while len(self._sums) > BUCKETS_AT_MOST:
-            self._shift, self._sums = self._shift + 1, _halved(self._sums)
+        self._digests.add(pc.shift_right(keys, self._shift), *hash_halves(keys))
+        while len(self._digests) > BUCKETS_AT_MOST:
+            self._shift += 1
+            self._digests.halve()
 
     def _merge(self) -> None:
         self._runs, self._new = merged([self._runs, *self._new]), []
@@ -85,12 +111,7 @@ class KeySetBuilder:
     def key_set(self) -> KeySet:
         """Return the set, with the digests that `digest_columns` gives."""
         self._merge()
-        if self._sums is None:
-            return KeySet()
-        halves = zip(self._sums["upper"].to_pylist(), self._sums["lower"].to_pylist(), strict=True)
-        sums = pa.array([(upper << 32) + lower for upper, lower in halves], SUM)
-        digests = self._sums.select(["bucket", "rows"]).append_column("sum", sums)
-        return KeySet(self._shift, digests.sort_by("bucket"), self._runs)
+        return KeySet(self._shift, self._digests.digests(), self._runs)
 
 
 def _halved(sums: pa.Table) -> pa.Table:

@@ -1,0 +1,52 @@
+"""The key of a row in SQL: the value that `functions.common.keys.keys_of` makes of its columns.
+
+Text is compared byte by byte, whatever the collation of its column, and becomes text by the
+output function of its type, as COPY writes it: a cast may call a function of the source's own.
+"""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+from pg8000.native import identifier
+
+FIRST_BUCKET, LAST_BUCKET = -(1 << 15), (1 << 15) - 1
+HASH_SHIFT = 48
+"""The upper 16 of the 64 bits of a hash are the bucket of its key."""
+
+
+def key_sql(columns: Mapping[str, pa.DataType]) -> str:
+    """Return the SQL of a row's key: an integer or text, NULL where one of the columns is.
+
+    `columns` are those of the key, by their names in the source, as Arrow carries them.
+    """
+    [(name, kind), *others] = columns.items()
+    if others:
+        return " || ',' || ".join(_escaped(_text(*column)) for column in columns.items())
+    return identifier(name) if pa.types.is_integer(kind) else _text(name, kind)
+
+
+def hashed(key: str, table: str, *more: str) -> str:
+    """Return a table of SQL with `key` and its `hash`, and `more` expressions of each row.
+
+    A subquery with OFFSET is not taken apart, so that every value is computed once.
+    """
+    selected = ", ".join([f"{key} AS key", *more])
+    keyed = f"SELECT {selected} FROM {table} OFFSET 0"
+    return f"(SELECT *, hashtextextended(key, 0) AS hash FROM ({keyed}) AS keyed OFFSET 0)"
+
+
+def _text(name: str, kind: pa.DataType) -> str:
+    column = identifier(name)
+    if pa.types.is_timestamp(kind):
+        # Of other years, and of infinity, Arrow holds nothing.
+        text = f"to_char({column}, 'YYYY-MM-DD HH24:MI:SS.US')"
+        there = f"{column} BETWEEN '0001-01-01' AND '9999-12-31 23:59:59.999999'"
+    elif pa.types.is_boolean(kind):
+        text, there = f"CASE WHEN {column} THEN 'true' ELSE 'false' END", f"{column} IS NOT NULL"
+    else:
+        text, there = f"concat({column})", f"{column} IS NOT NULL"
+    return f'CASE WHEN {there} THEN {text} COLLATE "C" END'
+
+
+def _escaped(text: str) -> str:
+    return rf"replace(replace({text}, '\', '\\'), ',', '\,')"

@@ -1,0 +1,197 @@
+"""The keys of a table that are not single integers: deletions are found exactly, in parts."""
+
+from collections.abc import Iterator
+from datetime import date
+from hashlib import sha256
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from functions.common.errors import LogCorrupted
+from functions.common.manifests import KeyParts
+from functions.common.names import ObjectNames
+from functions.common.parquet import digest, packed
+from functions.sources.postgres import hashedkeys
+from functions.sources.postgres.hashedkeys import FOUND, HashedKeys, Renewed, renewed
+from functions.sources.postgres.keysets import changed_buckets
+from functions.sources.postgres.keysql import HASH_SHIFT
+from tests.unit.fake_bucket import FakeBucket
+
+DAY = date(2024, 11, 16)
+# Few buckets, so that some keys share one; the hashes of `hashed` are in all 65,536.
+KEYS = st.sets(st.text("ab,\\é", max_size=4), max_size=40)
+
+
+def hash_of(key: str) -> int:
+    return int.from_bytes(sha256(key.encode()).digest()[:8], "big", signed=True)
+
+
+def found(keys: set[str], stale: pa.Array | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield keys as the source's scan does, a few at a time."""
+    buckets = None if stale is None else set(stale.to_pylist())
+    hashes = sorted((hash_of(key), key) for key in keys)
+    rows = [row for row in hashes if buckets is None or row[0] >> HASH_SHIFT in buckets]
+    size = max(7, min(len(rows) // 5, 50))
+    for start in range(0, len(rows), size):
+        some = rows[start : start + size]
+        yield pa.record_batch([[h for h, _ in some], [key for _, key in some]], schema=FOUND)
+
+
+class Table:
+    """A table of the source through some batches, as extract sees its keys."""
+
+    def __init__(self) -> None:
+        self.bucket = FakeBucket()
+        self.batch = 0
+        self.stored = KeyParts()
+        self.there: set[str] = set()
+
+    def keys(self) -> HashedKeys:
+        return HashedKeys(self.bucket, self.stored)
+
+    def becomes(self, keys: set[str], *, is_whole: bool = False) -> tuple[list[str], Renewed]:
+        """Return the keys that are gone, in no order, and what the next batch has."""
+        self.batch += 1
+        gone: list[str] = []
+        names = ObjectNames("keys/shop", self.batch, DAY)
+        digests = stale = None
+        if not is_whole:
+            digests = self.digests(keys)
+            stale = changed_buckets(self.keys().digests, digests)
+        new = renewed(
+            self.keys(), names, found(keys, stale), lambda some: gone.extend(some.to_pylist()),
+            stale=stale, digests=digests,
+        )  # fmt: skip
+        self.stored, self.there = new.keys.stored, keys
+        return gone, new
+
+    def digests(self, keys: set[str]) -> pa.Table:
+        """Return what the source's scan says of its buckets."""
+        whole = renewed(
+            HashedKeys(FakeBucket()), ObjectNames("keys/shop", 1, DAY), found(keys), print
+        )
+        return whole.keys.digests
+
+    def rows_read(self) -> set[str]:
+        return {key for part in self.keys().ranges() for key in part.keys()["key"].to_pylist()}
+
+
+@pytest.fixture(params=[16 << 20, 300], ids=["one part", "many parts"], autouse=True)
+def _part_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the keys in as many parts as a test has keys for."""
+    monkeypatch.setattr(hashedkeys, "PART_BYTES", request.param)
+
+
+ANY_PART = settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+
+
+@ANY_PART
+@given(st.lists(st.tuples(KEYS, st.booleans()), min_size=1, max_size=6))
+def test_every_batch_finds_what_is_gone_and_what_is_new(
+    batches: list[tuple[set[str], bool]],
+) -> None:
+    """Whatever comes and goes, read whole or not, no deletion is missed and none is made up."""
+    table = Table()
+    for keys, is_whole in batches:
+        before = table.there
+        gone, new = table.becomes(keys, is_whole=is_whole)
+
+        assert sorted(gone) == sorted(before - keys)
+        assert table.rows_read() == keys
+        assert table.keys().digests == table.digests(keys)
+        asked = sorted(keys)
+        is_known = new.is_known(pa.array(map(hash_of, asked), pa.int64())).to_pylist()
+        assert [key for key, known in zip(asked, is_known, strict=True) if known] == sorted(
+            before & keys
+        )
+
+
+@ANY_PART
+@given(KEYS, KEYS, KEYS)
+def test_a_set_knows_what_it_holds(first: set[str], keys: set[str], others: set[str]) -> None:
+    """A key is in a set if and only if the table had it, whatever part or patch it is in."""
+    table = Table()
+    table.becomes(first)
+    table.becomes(keys)
+    asked = pa.array([*keys, None, *others], pa.string())
+
+    assert set(table.keys().not_in(asked).to_pylist()) == others - keys
+
+
+def many(count: int) -> set[str]:
+    return {f"key {number}" for number in range(count)}
+
+
+def test_a_few_changes_read_few_parts_and_write_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a quiet table's batch costs does not depend on how many keys the table has."""
+    monkeypatch.setattr(hashedkeys, "PART_BYTES", 3000)
+    table = Table()
+    table.becomes(many(4000))
+    parts = table.stored.parts
+    table.bucket.requests.clear()
+
+    gone, _ = table.becomes(many(4000) - {"key 7"} | {"another"})
+
+    assert gone == ["key 7"]
+    assert table.stored.parts == parts
+    assert table.bucket.requests["put"] == 2  # the digests, and the patch
+    assert table.bucket.requests["get"] <= 1 + 2  # the digests, and the parts of two keys
+
+
+def test_many_changes_are_written_into_the_parts() -> None:
+    """The patch, which every batch writes again, stays a small share of the keys."""
+    table = Table()
+    table.becomes(many(4000))
+    for batch in range(1, 13):
+        table.becomes(many(4000 + 300 * batch))
+        assert len(table.keys().patch) * hashedkeys.PATCH_SHARE <= 4000 + 300 * batch
+
+    assert table.rows_read() == many(4000 + 300 * 12)
+
+
+def test_a_truncated_table_hands_over_its_keys_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleted keys take no more memory than a part, however many they are."""
+    monkeypatch.setattr(hashedkeys, "PART_BYTES", 3000)
+    table = Table()
+    table.becomes(many(4000))
+    largest = max(part.rows for part in table.stored.parts)
+    pieces: list[pa.Array] = []
+    new = renewed(table.keys(), ObjectNames("keys/shop", 2, DAY), found(set()), pieces.append)
+
+    assert sum(map(len, pieces)) == 4000
+    assert max(map(len, pieces)) <= largest < 300
+    assert new.keys.stored == KeyParts()
+
+
+@pytest.mark.parametrize("other", [{"key": ["a"]}, {"bucket": [1], "key": ["a"]}])
+def test_an_object_that_holds_no_keys_is_an_error(other: dict[str, list[object]]) -> None:
+    """Another object in the place of a part is never taken for keys."""
+    table = Table()
+    table.becomes({"a", "b"})
+    [part] = table.stored.parts
+    body = packed(pa.table(other))
+    table.bucket.objects[part.key] = body
+    table.stored = KeyParts(
+        table.stored.digests, [type(part)(part.key, 1, digest(body), part.last)], None
+    )
+
+    with pytest.raises(LogCorrupted, match=f"{part.key} does not hold keys"):
+        table.rows_read()
+
+
+def test_a_damaged_object_is_an_error() -> None:
+    """Keys that are misread would be rows that are taken for deleted."""
+    table = Table()
+    table.becomes({"a", "b"})
+    for file in table.stored.files:
+        body = table.bucket.objects[file.key]
+        table.bucket.objects[file.key] = body[:-1] + bytes([body[-1] ^ 0x55])
+
+    with pytest.raises(LogCorrupted, match="it is not what was written there"):
+        table.rows_read()
+    with pytest.raises(LogCorrupted, match="it is not what was written there"):
+        _ = table.keys().digests
