@@ -61,5 +61,9 @@ class BatchContended(PipelineError):
     """Say that other runs kept claiming the batch number first: the next run tries again."""
 
 
+class FunctionFailed(PipelineError):
+    """Say that a function of the pipeline failed, or made other rows than it may: correct it."""
+
+
 class BatchUnbalanced(PipelineError):
     """Say that rows in are not rows out plus rows quarantined: a defect of ours, call someone."""

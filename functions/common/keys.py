@@ -7,7 +7,7 @@ backslash before it, so that no two keys meet.
     (7, 'a,b') -> "7,a\,b"
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -42,6 +42,16 @@ def columns_of(keys: pa.Array, schema: pa.Schema) -> pa.RecordBatch:
 def none_of(integer: bool) -> pa.Array:
     """Return no keys, of the type that keys of an integer column have, or of any others."""
     return pa.array([], pa.int64() if integer else pa.string())
+
+
+def is_among(keys: pa.Array, some: pa.Array | Collection[Key]) -> pa.Array:
+    """Return which keys are among some; NULL never is, and a number is never a text."""
+    if not isinstance(some, pa.Array):
+        kind = int if pa.types.is_integer(keys.type) else str
+        some = pa.array([key for key in some if isinstance(key, kind)], keys.type)
+    if some.type != keys.type:
+        return pa.repeat(pa.scalar(False), len(keys))
+    return pc.is_in(keys, some.drop_null())
 
 
 def spoken(key: Key, columns: int) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+Key = int | str  # see functions.common.keys
 Count = Annotated[int, Meta(ge=0)]
 BatchNumber = Annotated[int, Meta(ge=1)]
 TransactionId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -96,6 +97,11 @@ class TableCapture(Struct, frozen=True):
     def joining(self) -> list[DataFile]:
         """The objects with all rows that may join in with others."""
         return [*self.files, *self.partners]
+
+    @property
+    def objects(self) -> list[DataFile]:
+        """All objects that belong to the batch."""
+        return [*self.files, *self.partners, *self.tombstones]
 
 
 NOT_DECLARED = TableCapture(key="", columns=[], fingerprint="", horizon=None, seen=[])
@@ -194,17 +200,32 @@ class StarTable(Struct, frozen=True):
     filled: bool = False
     snapshot: bool = False
 
+    @property
+    def objects(self) -> list[DataFile]:
+        """All objects that belong to the batch."""
+        return [*self.files, *self.tombstones]
+
 
 class Balance(Struct, frozen=True):
     """Account for the rows of one source table: taken in and released = out + quarantined.
 
-    `taken` came with the batch, `released` had waited in quarantine for a parent that has come.
+    `taken` came with the batch, `released` had waited in quarantine for a parent that has come. A
+    row counts once for each target table that is made of its table.
     """
 
     taken: Count
     released: Count
     out: Count
     quarantined: Count
+
+    def __add__(self, other: "Balance") -> "Balance":
+        """Return the account of the rows of both."""
+        return Balance(
+            self.taken + other.taken,
+            self.released + other.released,
+            self.out + other.out,
+            self.quarantined + other.quarantined,
+        )
 
 
 class Quarantine(Struct, frozen=True):
@@ -216,10 +237,10 @@ class Quarantine(Struct, frozen=True):
 
 
 class ProcessedManifest(Struct, frozen=True):
-    """A batch in the processed bucket, remodelled into star tables.
+    """A batch in the processed bucket, remodelled into target tables.
 
-    `quarantine` is what is open after this batch, by source table; `absent` are the parents, by
-    source table, that cannot be in the warehouse yet, so that facts which name them must wait.
+    `quarantine` is what is open after this batch, by source table; `absent` are the keys of
+    parents, by source table, that cannot be in the target yet: rows that refer to them wait.
     """
 
     batch: BatchNumber
@@ -229,7 +250,7 @@ class ProcessedManifest(Struct, frozen=True):
     tables: dict[str, StarTable]
     balance: dict[str, Balance]
     quarantine: dict[str, Quarantine]
-    absent: dict[str, list[int]]
+    absent: dict[str, list[Key]]
 
     def __post_init__(self) -> None:
         """Raise ValueError when a table names files that are not its own."""

@@ -4,18 +4,20 @@ Rows that the source changed after that batch are on their way, and no differenc
 where change capture stood, which keys each table had, and which rows were put aside.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etl.mapping import Mapping
 from functions.common.batchlog import BatchLog
 from functions.common.manifests import IngestionManifest, ProcessedManifest, Quarantine
 from functions.common.parquet import opened, require_rows
 from functions.common.storage import Bucket
 from functions.sources.postgres import keysets
 from functions.sources.postgres.keysets import KeySet
+from functions.transform.quarantine import TARGET
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,12 @@ class AsOf:
             left = unknown
         return pa.concat_arrays(found)
 
-    def put_aside(self, table: str, columns: Iterable[str]) -> pa.Table:
-        """Return columns of the rows of a source table that the batch left in quarantine."""
-        entry: Quarantine | None = self._put_aside.get(table)
+    def put_aside(self, mapping: Mapping, columns: Sequence[str]) -> pa.Table:
+        """Return columns of the rows that the batch left in quarantine for a target table."""
+        entry: Quarantine | None = self._put_aside.get(mapping.main.id)
         if entry is None:
             return pa.table({column: pa.nulls(0, pa.int64()) for column in columns})
         with opened(self._lake.processed.bucket, entry.file, entry.sha256) as source:
-            rows: pa.Table = source.read(columns=list(columns), use_threads=False)
+            rows: pa.Table = source.read(columns=[*columns, TARGET], use_threads=False)
         require_rows(self._lake.processed.bucket, entry.file, entry.rows, rows.num_rows)
-        return rows
+        return rows.filter(pc.equal(rows[TARGET], mapping.target.id)).select(columns)

@@ -1,69 +1,64 @@
-"""The star as the source says it should be, streamed from one snapshot into the warehouse.
+"""A target table as the source says it should be, streamed from one snapshot into the warehouse.
 
 The rows are remodelled by the very functions that transform uses, and staged in temporary tables,
 so that the warehouse's own types decide what is different.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import chain
 
 import pg8000.native
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etl import Pipeline, Table
+from etl import mapping as declared
 from functions.common.copy import copy_out
-from functions.common.totesys import JOINS, TABLES
+from functions.common.keys import is_among, keys_of
 from functions.reconcile.as_of import AsOf
 from functions.sources.postgres.plan import TablePlan
 from functions.transform import checks
-from functions.transform.star import StarMapping
+from functions.transform.making import make
 from functions.transform.values import convert
 
 # PostgreSQL has no name of over 63 bytes, so no column of the source is called this.
 CHANGED = "whether the row has changed since the newest batch that is in the warehouse"
 
 
-@dataclass(frozen=True)
-class _Partners:
-    """The rows of the table that joins in, and the keys of those that changed since the batch."""
-
-    checked: checks.Partners
-    changed: pa.Array
-
-
 class Expected:
-    """The rows of one star table that the source's snapshot makes.
+    """The rows of one target table that the source's snapshot makes.
 
     `unfit` are the keys of rows that no row of the warehouse can be made of; `changed` those of the
-    rows that changed since the batch, or that share a star row with one that did. Whether they
-    are all is another matter: see `is_known`.
+    rows that changed since the batch, or with which a row joins in that did. Whether they are all
+    is another matter: see `is_known`.
     """
 
     def __init__(
         self,
         source: pg8000.native.Connection,
         plans: Mapping[str, TablePlan],
-        mapping: StarMapping,
+        pipeline: Pipeline,
+        mapping: declared.Mapping,
         as_of: AsOf,
     ) -> None:
         self._source = source
         self._plans = plans
         self._mapping = mapping
+        self._calendar = pipeline.calendar_of(mapping)
         self._as_of = as_of
-        self._table = TABLES[mapping.source]
+        self._table = mapping.main
         self.rows = 0
         self.unfit: list[int] = []
         self.changed: list[pa.Array] = []
 
     @property
     def _tables(self) -> list[TablePlan]:
-        names = [self._mapping.source, self._mapping.partner]
-        return [self._plans[name] for name in names if name is not None]
+        return [self._plans[table.id] for table in self._mapping.tables]
 
     @property
     def error(self) -> str | None:
-        """Why the star table cannot be made from the source; None when it can."""
+        """Why the target table cannot be made from the source; None when it can."""
         return next((plan.error for plan in self._tables if plan.error is not None), None)
 
     @property
@@ -72,48 +67,50 @@ class Expected:
         return not any(plan.is_whole for plan in self._tables)
 
     def slices(self) -> Iterator[pa.Table]:
-        """Yield the rows of the star table, noting on the way what cannot be one, and what changed.
+        """Yield the rows of the target table, noting what cannot be one, and what changed.
 
         The first slice has no rows, so that there is always one to tell the columns.
         """
-        partners = self._partners()
-        checked = partners.checked if partners else None
-        joined = checked.rows if checked else None
-        for rows in chain([self._nothing(self._table.name)], self._rows(self._table.name)):
+        read = cache(lambda table: pa.concat_tables([self._nothing(table), *self._rows(table)]))
+        joined = checks.joined_in(self._mapping, self._calendar, read)
+        partners = dict(chain.from_iterable(each.by_parameter() for each in joined))
+        around = checks.Surroundings(self._calendar, joined)
+        for rows in chain([self._nothing(self._table)], self._rows(self._table)):
             self.rows += rows.num_rows
             converted = convert(self._table, rows)
-            wrong = checks.reasons(self._table, rows, converted, checked, {})
-            keys = rows[self._table.key].combine_chunks().cast(pa.int64())
+            wrong = checks.reasons(self._table, rows, converted, around)
+            keys = keys_of(rows, self._table.keys)
             self.unfit += [keys[position].as_py() for position in wrong]
-            self.changed.append(keys.filter(self._has_changed(rows, partners)))
-            yield self._mapping.remodel(converted, joined, wrong)
+            self.changed.append(keys.filter(self._has_changed(rows, joined, read)))
+            yield make(self._mapping, checks.without(converted, wrong), partners)
 
-    def _has_changed(self, rows: pa.Table, partners: _Partners | None) -> pa.Array:
+    def _has_changed(
+        self,
+        rows: pa.Table,
+        joined: Sequence[checks.Partners],
+        read: Callable[[Table], pa.Table],
+    ) -> pa.Array:
+        """Return which rows changed since the batch, or have one joining in that did."""
         changed = rows[CHANGED].combine_chunks()
-        if partners is None:
-            return changed
-        column = next(join.column for join in JOINS if join.child == self._table.name)
-        linked = rows[column].combine_chunks().cast(pa.int64())
-        there = pc.is_in(linked, partners.checked.keys.combine_chunks())
-        gone = self._as_of.had(partners.checked.table.name, linked.filter(pc.invert(there)))
-        return pc.or_(changed, pc.is_in(linked, pa.concat_arrays([partners.changed, gone])))
+        for each in joined:
+            theirs = read(each.join.table)
+            with_changes = each.keys.filter(self._has_changed(theirs, each.joined, read))
+            linked = keys_of(rows, each.join.columns)
+            gone = self._as_of.had(
+                each.join.table.id, linked.filter(pc.invert(is_among(linked, each.keys)))
+            )
+            changed = pc.or_(changed, is_among(linked, with_changes))
+            changed = pc.or_(changed, is_among(linked, gone))
+        return changed
 
-    def _partners(self) -> _Partners | None:
-        """Return the rows that join in; those tables are small."""
-        if (name := self._mapping.partner) is None:
-            return None
-        rows = pa.concat_tables([self._nothing(name), *self._rows(name)])
-        checked = checks.partners(TABLES[name], rows)
-        return _Partners(checked, checked.keys.filter(rows[CHANGED]).combine_chunks())
+    def _schema(self, table: Table) -> pa.Schema:
+        return self._plans[table.id].columns.schema.append(pa.field(CHANGED, pa.bool_()))
 
-    def _schema(self, name: str) -> pa.Schema:
-        return self._plans[name].columns.schema.append(pa.field(CHANGED, pa.bool_()))
+    def _nothing(self, table: Table) -> pa.Table:
+        return self._schema(table).empty_table()
 
-    def _nothing(self, name: str) -> pa.Table:
-        return self._schema(name).empty_table()
-
-    def _rows(self, name: str) -> Iterator[pa.Table]:
-        plan = self._plans[name]
+    def _rows(self, table: Table) -> Iterator[pa.Table]:
+        plan = self._plans[table.id]
         query = plan.select("true", plan.changed)
-        for rows in copy_out(self._source, query, self._schema(name), plan.parse):
+        for rows in copy_out(self._source, query, self._schema(table), plan.parse):
             yield pa.Table.from_batches([rows])

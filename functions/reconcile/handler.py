@@ -16,6 +16,7 @@ import boto3
 import pg8000.native
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from etl import Pipeline
 from etl.loading import load
 from functions.common.database import connection, database_from_secret
 from functions.common.notices import give_notice
@@ -33,7 +34,6 @@ from functions.sources.postgres.snapshot import snapshot_of
 from functions.targets.postgres.stage import SESSION_PARAMETERS as WAREHOUSE_PARAMETERS
 from functions.targets.postgres.standing import loaded_batch, newest_marked
 from functions.targets.postgres.star import inspect_star
-from functions.transform.star import STAR
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 class Sides:
     """Where the two databases are, and the buckets between them, with the logs of `source`."""
 
+    pipeline: Pipeline
     source: str
     secrets: "SecretsManagerClient"
     source_secret_id: str
@@ -56,11 +57,13 @@ class Sides:
 class Found:
     """What a comparison found: the batch that the warehouse was at, and how each table agrees.
 
-    `extra` are keys, by source table, that are in the warehouse only and that nothing explains.
+    `made_of` is the main source table of each. `extra` are keys, by source table, that are in the
+    warehouse only and that nothing explains.
     """
 
     batch: int
     tables: dict[str, Comparison]
+    made_of: dict[str, str]
     extra: dict[str, list[int]]
 
     @property
@@ -72,15 +75,17 @@ class Found:
     def repair(self) -> dict[str, Any]:
         """The event that has extract read again what disagrees; empty if nothing can be."""
         apart = {name for name, table in self.apart.items() if table.error is None}
-        read = [mapping.source for mapping in STAR if mapping.table in apart]
-        return {"read": read, "absent": self.extra} if read else {}
+        read = [self.made_of[name] for name in self.tables if name in apart]
+        return {"read": list(dict.fromkeys(read)), "absent": self.extra} if read else {}
 
 
 @cache
 def _sides() -> Sides:
     s3 = boto3.client("s3", config=CLIENT_CONFIG)
-    [declared] = load(required(os.environ, "PIPELINE")).sources
+    pipeline = load(required(os.environ, "PIPELINE"))
+    [declared] = pipeline.sources
     return Sides(
+        pipeline,
         declared.name,
         boto3.client("secretsmanager", config=CLIENT_CONFIG),
         required(os.environ, "SOURCE_SECRET_ID"),
@@ -133,9 +138,11 @@ def _compare_all(sides: Sides, seconds: float) -> Found:
             as_of = AsOf(lake, batch, max(batch, newest_marked(markers)))
             with snapshot_of(there) as snapshot:
                 plans = plan_tables(there, snapshot, as_of.manifest)
-                run = Run(there, here, star, plans, lake, as_of)
-                tables = {mapping.table: compare_table(run, mapping) for mapping in STAR}
-    return Found(batch, tables, run.extra)
+                run = Run(sides.pipeline, there, here, star, plans, lake, as_of)
+                mappings = sides.pipeline.mappings(sides.source)
+                tables = {each.target.name: compare_table(run, each) for each in mappings}
+    made_of = {mapping.target.name: mapping.main.id for mapping in mappings}
+    return Found(batch, tables, made_of, run.extra)
 
 
 @contextmanager

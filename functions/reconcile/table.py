@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 
 import pg8000.native
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from functions.common.totesys import TABLES, Table
+from etl import Pipeline
+from etl import mapping as declared
+from functions.common.keys import is_among, keys_of
 from functions.reconcile.as_of import AsOf, Lake
 from functions.reconcile.compare import Comparison, Disagreements
 from functions.reconcile.expect import Expected
@@ -15,7 +16,6 @@ from functions.reconcile.tombstones import deleted_keys
 from functions.sources.postgres.plan import TablePlan
 from functions.targets.postgres.stage import stage_of
 from functions.targets.postgres.star import Star
-from functions.transform.star import StarMapping
 
 REPAIRED_AT_ONCE = 10_000  # keys of a table, about 100 kB of an event
 
@@ -29,6 +29,7 @@ class Run:
     explains, up to as many as one repair takes.
     """
 
+    pipeline: Pipeline
     source: pg8000.native.Connection
     warehouse: pg8000.native.Connection
     star: Star
@@ -39,49 +40,51 @@ class Run:
     extra: dict[str, list[int]] = field(default_factory=dict)
 
 
-def compare_table(run: Run, mapping: StarMapping) -> Comparison:
+def compare_table(run: Run, mapping: declared.Mapping) -> Comparison:
     """Compare a star table with the rows that the source makes of it."""
-    expected = Expected(run.source, run.plans, mapping, run.as_of)
+    expected = Expected(run.source, run.plans, run.pipeline, mapping, run.as_of)
     if expected.error is not None:
         return Comparison(error=expected.error)
-    stage = stage_of(run.star, mapping.table)
+    stage = stage_of(run.star, mapping.target.name)
     stage.fill(run.warehouse, expected.slices())
     with Disagreements(run.warehouse, stage, expected.unfit) as found:
-        table = TABLES[mapping.source]
-        aside = run.as_of.put_aside(table.name, [table.key, *table.parents])
+        table = mapping.main
+        waits = run.pipeline.waits(mapping)
+        linked = [name for wait in waits for name in wait.columns]
+        aside = run.as_of.put_aside(mapping, [*table.keys, *linked])
         pending, unexplained = [], 0
         for keys in found.in_warehouse_only():
-            gone = run.as_of.had(table.name, keys) if expected.is_known else keys[:0]
+            gone = run.as_of.had(table.id, keys) if expected.is_known else keys[:0]
             pending.append(gone)
             unexplained += len(keys) - len(gone)
         if expected.is_known:
-            pending += _changed(run, table, expected, aside)
+            pending += _changed(run, mapping, expected, aside)
         deleted = _deleted(run, mapping) if unexplained else iter(())
-        found.explain(pending, deleted, [_keys(aside, table.key)])
+        found.explain(pending, deleted, [keys_of(aside, table.keys)])
         compared = found.counted()
         if compared.extra:
-            run.extra[table.name] = found.unexplained(REPAIRED_AT_ONCE)
+            run.extra[table.id] = found.unexplained(REPAIRED_AT_ONCE)
     note = _note(run.as_of.batch, compared, is_known=expected.is_known)
     return replace(compared, note=note)
 
 
-def _changed(run: Run, table: Table, expected: Expected, aside: pa.Table) -> list[pa.Array]:
+def _changed(
+    run: Run, mapping: declared.Mapping, expected: Expected, aside: pa.Table
+) -> list[pa.Array]:
     """Return the keys of rows that are on their way: they, or what they waited for, changed."""
-    run.changed[table.name] = pa.concat_arrays([pa.nulls(0, pa.int64()), *expected.changed])
-    changed = [run.changed[table.name]]
-    for column, parent in table.parents.items():
-        has_come = pc.is_in(_keys(aside, column), run.changed.get(parent, pa.nulls(0, pa.int64())))
-        changed.append(_keys(aside, table.key).filter(has_come))
-    return changed
+    keys = keys_of(aside, mapping.main.keys)
+    changed = pa.concat_arrays([keys[:0], *expected.changed])
+    run.changed[mapping.main.id] = changed
+    found = [changed]
+    for wait in run.pipeline.waits(mapping):
+        has_come = is_among(keys_of(aside, wait.columns), run.changed.get(wait.parent.id, []))
+        found.append(keys.filter(has_come))
+    return found
 
 
-def _keys(rows: pa.Table, column: str) -> pa.Array:
-    return rows[column].cast(pa.int64()).combine_chunks()
-
-
-def _deleted(run: Run, mapping: StarMapping) -> Iterator[pa.Array]:
-    for rows in deleted_keys(run.lake.processed, mapping.table, run.as_of.latest):
-        yield rows[mapping.key].cast(pa.int64())
+def _deleted(run: Run, mapping: declared.Mapping) -> Iterator[pa.Array]:
+    for rows in deleted_keys(run.lake.processed, mapping.target.id, run.as_of.latest):
+        yield keys_of(rows, mapping.target.key)
 
 
 def _note(batch: int, compared: Comparison, *, is_known: bool) -> str | None:

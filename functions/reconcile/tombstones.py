@@ -31,7 +31,8 @@ def deleted_keys(
     with ThreadPoolExecutor(READERS) as pool:
         for first in range(0, len(batches), AHEAD):
             for manifest in pool.map(log.read, batches[first : first + AHEAD]):
-                yield from read_rows(log.bucket, manifest.tables[table].tombstones)
+                if table in manifest.tables:
+                    yield from read_rows(log.bucket, manifest.tables[table].tombstones)
 
 
 def _batches(log: BatchLog[ProcessedManifest], table: str) -> set[int]:

@@ -1,54 +1,119 @@
-"""Remodel one batch: from the rows of the source tables to the rows of the star tables.
+"""Remodel one batch: from the rows of the source tables to the rows of the target tables.
 
-What comes out depends on the batch and on what the batch before left open, and on nothing else.
+What comes out depends on the batch and on what the batch before left open, and on nothing else; for
+a target table that the batch before did not have, on all batches of the log so far.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
-from functions.common.manifests import IngestionManifest, ProcessedManifest
+import pyarrow as pa
+
+from etl import Pipeline, Table
+from etl.mapping import Mapping
+from functions.common.batchlog import BatchLog
+from functions.common.manifests import (
+    Balance,
+    IngestionManifest,
+    ProcessedManifest,
+    Quarantine,
+)
 from functions.common.storage import Bucket
-from functions.common.totesys import PARENTS
-from functions.transform.star import STAR
-from functions.transform.table import Batch, remodel_table
+from functions.transform import quarantine
+from functions.transform.absent import Absent
+from functions.transform.remodelling import Remodelled, fill, remodel
+from functions.transform.table import Batch
+
+
+@dataclass(frozen=True)
+class Logs:
+    """The batch logs of a source on both sides, kept between invocations of a warm function."""
+
+    ingested: BatchLog[IngestionManifest]
+    processed: BatchLog[ProcessedManifest]
+
+    @classmethod
+    def of(cls, lake: Bucket, processed: Bucket, source: str) -> "Logs":
+        """Return the logs of a source in the ingestion bucket and in the processed one."""
+        return cls(
+            BatchLog(lake, source, IngestionManifest),
+            BatchLog(processed, source, ProcessedManifest),
+        )
 
 
 def remodel_batch(
+    pipeline: Pipeline,
+    logs: Logs,
     ingested: IngestionManifest,
     before: ProcessedManifest | None,
-    lake: Bucket,
-    stars: Bucket,
     *,
-    source: str,
     run: str,
     now: Callable[[], datetime],
 ) -> ProcessedManifest:
-    """Write the star rows of a source's batch to `stars`, and return the manifest that names them.
+    """Write the target rows of a source's batch, and return the manifest that names them.
 
     `before` is the manifest of the batch before, None for the first. Until the manifest is in the
-    log nothing of it counts, so any number of runs may do the same batch. Raises BatchUnbalanced.
+    log nothing of it counts, so any number of runs may do the same batch. Raises FunctionFailed,
+    and BatchUnbalanced.
     """
-    absent = _absent(ingested, before)
-    batch = Batch(source, ingested, before.quarantine if before else {}, absent, lake, stars)
-    done = {mapping: remodel_table(batch, mapping) for mapping in STAR}
+    source = logs.ingested.source
+    absent = Absent(
+        sorted(pipeline.waited_for(source), key=lambda table: table.id),
+        before.absent if before else {},
+        ingested.missing,
+    )
+    day = ingested.source.snapshot_at.date()
+    batch = Batch(
+        ingested.batch, day, ingested, absent, pipeline, logs.ingested, logs.processed.bucket
+    )
+    done: dict[Mapping, Remodelled] = {}
+    held: dict[str, Quarantine] = {}
+    for table, mappings in _by_main_table(pipeline.mappings(source)).items():
+        entry = before.quarantine.get(table.id) if before else None
+        open_rows = quarantine.read(batch.processed, entry)
+        for mapping in mappings:
+            is_new = before is not None and mapping.target.id not in before.tables
+            mine = quarantine.of(mapping.target.id, open_rows)
+            done[mapping] = fill(batch, mapping) if is_new else remodel(batch, mapping, mine)
+        left = quarantine.together([rows for each in mappings for rows in done[each].open])
+        absent.settle(table, left)
+        if kept := _kept(batch, f"{source}/{table.id}", entry, open_rows, left):
+            held[table.id] = kept
     return ProcessedManifest(
         batch=ingested.batch,
         written_at=now(),
         run=run,
         source=ingested.source,
-        tables={mapping.table: table.star for mapping, table in done.items()},
-        balance={mapping.source: table.balance for mapping, table in done.items()},
-        quarantine={
-            mapping.source: table.quarantine for mapping, table in done.items() if table.quarantine
-        },
-        absent={parent: sorted(keys) for parent, keys in absent.items() if keys},
+        tables={mapping.target.id: each.star for mapping, each in done.items()},
+        balance=_balances(done),
+        quarantine=held,
+        absent=absent.left(),
     )
 
 
-def _absent(ingested: IngestionManifest, before: ProcessedManifest | None) -> dict[str, set[int]]:
-    """Return the parents that are not in the warehouse; only a fit row of theirs ends that."""
-    known = before.absent if before else {}
-    return {
-        parent: {*known.get(parent, ()), *ingested.missing.get(parent, ())}
-        for parent in sorted(PARENTS)
-    }
+def _by_main_table(mappings: Iterable[Mapping]) -> dict[Table, list[Mapping]]:
+    tables: dict[Table, list[Mapping]] = {}
+    for mapping in mappings:
+        tables.setdefault(mapping.main, []).append(mapping)
+    return tables
+
+
+def _kept(
+    batch: Batch, name: str, before: Quarantine | None, was_open: pa.Table, is_open: pa.Table
+) -> Quarantine | None:
+    """Write the rows that are open now, unless they are those that were open before."""
+    if not is_open.num_rows:
+        return None
+    if before is not None and is_open.equals(was_open):
+        return before
+    return quarantine.store(batch.processed, name, batch.number, batch.day, is_open)
+
+
+def _balances(done: dict[Mapping, Remodelled]) -> dict[str, Balance]:
+    """Return the account of each source table: a row counts once for each of its target tables."""
+    balances: dict[str, Balance] = {}
+    for mapping, each in done.items():
+        name = mapping.main.id
+        balances[name] = each.balance + balances[name] if name in balances else each.balance
+    return balances

@@ -1,69 +1,85 @@
-"""Say in words why a row of the source cannot be a row of the warehouse.
+"""Say in words why a row of the source cannot be a row of a target table.
 
 It changes nothing: what becomes of a row is decided by whoever asks. Work is done by column; only
 rows that are wrong cost a line of Python each.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.common.totesys import CALENDAR, JOINS, Family, Table
-from functions.transform.values import (
-    Convert,
-    amounts,
-    conversion,
-    convert,
-    currency_codes,
-    dates,
-    integers,
-    prices,
+from etl import (
+    Calendar,
+    Column,
+    Date,
+    Integer,
+    IsoDate,
+    Numeric,
+    Real,
+    SmallInteger,
+    Table,
+    Text,
+    Time,
+    Timestamp,
 )
+from etl import mapping as declared
+from etl.mapping import Join
+from etl.pipeline import Wait
+from functions.common.carried import UNFIT
+from functions.common.keys import Key, is_among, keys_of, spoken
+from functions.transform.values import convert
 
-NULLABLE = {
-    "address": {"address_line_2", "district"},
-    "transaction": {"sales_order_id", "purchase_order_id"},
+_SQL_NAMES: dict[type[Column], str] = {
+    SmallInteger: "smallint",
+    Integer: "integer",
+    Real: "real",
 }
-"""The only columns, by source table, that may be NULL in the warehouse."""
-
-INEXACT: dict[Convert, str] = {
-    dates: "{} '{}' is not a date",
-    currency_codes: "{} '{}' is not in ISO 4217",
-    prices: "{} {} does not fit numeric(10,2)",
-    amounts: "{} {} is not a number",
-    integers: "{} {} does not fit integer",
-}
-"""What to say of a column and a value in it that its conversion makes NULL."""
-
-UNFIT: dict[Family, str] = {
-    "numeric": "is not a number",
-    "timestamp": "is out of range",
-    "date": "is not a date",
-    "text": "is not valid UTF-8",
-}
-"""What to say of a column and a value in it that its type in Parquet cannot hold."""
-
-OUTSIDE = f"is outside the calendar, {CALENDAR[0]} to {CALENDAR[1]}"
 
 Say = Callable[[int, Any], str]
 
 
 @dataclass(frozen=True)
 class Partners:
-    """The rows of the table that joins in, converted, and, by key, what is wrong with some of them.
+    """The rows that join in under a parameter: those that are fit, converted.
 
-    `keys` are those that they have in the source, in 64 bits.
+    `keys` are those that all of them have in the source, and `wrong` says by key what is wrong with
+    some of them. `joined` are those that join in with them.
     """
 
-    table: Table
+    join: Join
     rows: pa.Table
-    keys: pa.ChunkedArray
-    wrong: Mapping[int, str]
+    keys: pa.Array
+    wrong: Mapping[Key, str]
+    joined: "Sequence[Partners]"
+
+    def by_parameter(self) -> Iterator[tuple[str, pa.Table]]:
+        """Yield the fit rows under this parameter, and under those of all that join in."""
+        yield self.join.parameter, self.rows
+        for each in self.joined:
+            yield from each.by_parameter()
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a row's fitness depends on beside its own values.
+
+    `joined` are the rows that join in; `absent` are the keys, by the id of a table, that the target
+    cannot have yet.
+    """
+
+    calendar: Calendar | None = None
+    joined: Sequence[Partners] = ()
+    waits: Sequence[Wait] = ()
+    absent: Mapping[str, Collection[Key]] = field(default_factory=dict)
+
+
+NOTHING_ELSE = Surroundings()
 
 
 class _Findings:
@@ -72,7 +88,7 @@ class _Findings:
     def __init__(self) -> None:
         self._found: defaultdict[int, list[str]] = defaultdict(list)
 
-    def add(self, values: pa.ChunkedArray, wrong: pa.ChunkedArray, say: Say) -> None:
+    def add(self, values: pa.Array | pa.ChunkedArray, wrong: pa.ChunkedArray, say: Say) -> None:
         """Note what there is to say of the position and the value, wherever `wrong` is true."""
         positions = pc.indices_nonzero(wrong)
         found = zip(positions.to_pylist(), values.take(positions).to_pylist(), strict=True)
@@ -83,45 +99,76 @@ class _Findings:
         return {position: "; ".join(found) for position, found in sorted(self._found.items())}
 
 
-def partners(table: Table, rows: pa.Table) -> Partners:
-    """Return the rows of a table that joins in, converted and checked."""
-    converted = convert(table, rows)
-    keys = rows[table.key].cast(pa.int64())
-    wrong = reasons(table, rows, converted, None, {})
-    return Partners(
-        table, converted, keys, {keys[position].as_py(): why for position, why in wrong.items()}
-    )
+def partners(join: Join, rows: pa.Table, around: Surroundings = NOTHING_ELSE) -> Partners:
+    """Return the rows of a table that join in under a parameter, converted and checked."""
+    converted = convert(join.table, rows)
+    keys = keys_of(rows, join.table.keys)
+    wrong = reasons(join.table, rows, converted, around)
+    by_key = {keys[position].as_py(): why for position, why in wrong.items()}
+    return Partners(join, without(converted, wrong), keys, by_key, around.joined)
+
+
+def joined_in(
+    mapping: declared.Mapping, calendar: Calendar | None, rows_of: Callable[[Table], pa.Table]
+) -> list[Partners]:
+    """Return what joins in with the rows of a mapping's main table, and with that in turn."""
+    rows = cache(rows_of)
+
+    def with_rows_under(parameter: str) -> list[Partners]:
+        return [
+            partners(
+                join,
+                rows(join.table),
+                Surroundings(calendar, with_rows_under(join.parameter)),
+            )
+            for join in mapping.joins
+            if join.child == parameter
+        ]
+
+    return with_rows_under(mapping.parameter)
+
+
+def without(rows: pa.Table, positions: Collection[int]) -> pa.Table:
+    """Return rows without those at some positions."""
+    if not positions:
+        return rows
+    unwanted = pa.array(list(positions), pa.int64())
+    return rows.filter(pc.invert(pc.is_in(pa.array(range(rows.num_rows)), unwanted)))
 
 
 def reasons(
-    table: Table,
-    rows: pa.Table,
-    converted: pa.Table,
-    joined: Partners | None,
-    absent: Mapping[str, Collection[int]],
+    table: Table, rows: pa.Table, converted: pa.Table, around: Surroundings = NOTHING_ELSE
 ) -> dict[int, str]:
-    """Return, by position in order, why rows cannot be in the warehouse; the others are fit.
+    """Return, by position in order, why rows cannot be in the target; the others are fit.
 
-    `rows` have the columns that the star needs and `_unfit`, the values that Arrow cannot hold;
-    `converted` are the same rows as `values.convert` returns them; `absent` are keys, by table,
-    that the warehouse cannot have yet.
+    `rows` have the declared columns and `_unfit`, the values that Arrow cannot hold; `converted`
+    are the same rows as `values.convert` returns them.
     """
     findings = _Findings()
-    unfit = _unfit_values(rows["_unfit"])
-    for column, family in table.columns.items():
-        if converted[column].null_count:
-            nullable = column in NULLABLE.get(table.name, ())
-            noted = [position for position, texts in unfit.items() if column in texts]
-            wrong = _without_value(rows[column], converted[column], noted, nullable=nullable)
-            findings.add(rows[column], wrong, _say_what_is_wrong(column, family, unfit))
-    for column in table.calendar_columns:
-        outside = _outside_calendar(converted[column])
-        findings.add(rows[column], outside, lambda *_, name=column: f"{name} {OUTSIDE}")
-    if joined is not None:
-        _check_partner(findings, rows, table, joined)
-    for column, parent in table.parents.items():
-        _check_parent(findings, rows[column], parent, absent.get(parent, ()))
+    unfit = _unfit_values(rows[UNFIT])
+    for name, column in table.columns.items():
+        if converted[name].null_count:
+            noted = [position for position, texts in unfit.items() if name in texts]
+            wrong = _without_value(rows[name], converted[name], noted, nullable=column.nullable)
+            findings.add(rows[name], wrong, _say_what_is_wrong(name, column, unfit))
+    if around.calendar is not None:
+        _check_calendar(findings, table, converted, around.calendar)
+    for joined in around.joined:
+        _check_partner(findings, rows, joined)
+    for wait in around.waits:
+        _check_parent(findings, rows, wait, around.absent.get(wait.parent.id, ()))
     return findings.reasons()
+
+
+def waiting(
+    rows: pa.Table, waits: Sequence[Wait], absent: Mapping[str, Collection[Key]]
+) -> pa.Array:
+    """Return which rows wait for a parent."""
+    found = pa.repeat(pa.scalar(False), rows.num_rows)
+    for wait in waits:
+        keys = keys_of(rows, wait.columns)
+        found = pc.or_(found, is_among(keys, absent.get(wait.parent.id, ())))
+    return found
 
 
 def _unfit_values(texts: pa.ChunkedArray) -> dict[int, dict[str, str | int]]:
@@ -135,7 +182,7 @@ def _unfit_values(texts: pa.ChunkedArray) -> dict[int, dict[str, str | int]]:
 def _without_value(
     values: pa.ChunkedArray, converted: pa.ChunkedArray, noted: list[int], *, nullable: bool
 ) -> pa.ChunkedArray:
-    """Return where the warehouse has no value; if `nullable`, only where the source has one.
+    """Return where the target has no value; if `nullable`, only where the source has one.
 
     `noted` are the positions of values that the source has and that could not be carried.
     """
@@ -148,51 +195,71 @@ def _without_value(
     return pc.and_(missing, given)
 
 
-def _outside_calendar(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return where dates or stamps are of a day that the calendar cannot have."""
-    first, last = CALENDAR
-    days = values.cast(pa.date32())
-    return pc.or_(pc.less(days, first), pc.greater(days, last))
-
-
 def _say_what_is_wrong(
-    column: str, family: Family, unfit: Mapping[int, Mapping[str, str | int]]
+    name: str, column: Column, unfit: Mapping[int, Mapping[str, str | int]]
 ) -> Say:
-    inexact = INEXACT.get(conversion(column, family), "")
-
     def say(position: int, value: Any) -> str:
         if value is not None:
-            return inexact.format(column, value)
-        match unfit.get(position, {}).get(column):
+            return _inexact(name, column, value)
+        match unfit.get(position, {}).get(name):
             case int(at_most):
-                return f"{column} is larger than {at_most:,} bytes"
+                return f"{name} is larger than {at_most:,} bytes"
             case str(text):
-                return f"{column} {text} {UNFIT[family]}"
-        return f"has no {column}"
+                return f"{name} {text} {_uncarried(column)}"
+        return f"has no {name}"
 
     return say
 
 
-def _check_partner(findings: _Findings, rows: pa.Table, table: Table, joined: Partners) -> None:
-    parent = joined.table.name
-    column = next(
-        join.column for join in JOINS if (join.child, join.parent) == (table.name, parent)
-    )
-    keys = rows[column]
-    missing = pc.and_not(keys.is_valid(), _is_in(keys, joined.keys))
-    findings.add(keys, missing, lambda _, key: f"{parent} {key} is missing")
-    wrong = _is_in(keys, pa.array(list(joined.wrong), pa.int64()))
-    findings.add(keys, wrong, lambda _, key: f"{parent} {key} {joined.wrong[key]}")
+def _inexact(name: str, column: Column, value: object) -> str:
+    """Say what is wrong with a value that its conversion makes NULL."""
+    match column:
+        case Date() | IsoDate():
+            return f"{name} '{value}' is not a date"
+        case Text(reason=reason):
+            return f"{name} '{value}' {reason}"
+        case Numeric(precision=None):
+            return f"{name} {value} is not a number"
+        case Numeric(precision=precision, scale=scale):
+            return f"{name} {value} does not fit numeric({precision},{scale or 0})"
+    return f"{name} {value} does not fit {_SQL_NAMES[type(column)]}"
 
 
-def _check_parent(
-    findings: _Findings, keys: pa.ChunkedArray, parent: str, absent: Collection[int]
+def _uncarried(column: Column) -> str:
+    """Say what is wrong with a value that its type in Parquet cannot hold."""
+    match column:
+        case Numeric():
+            return "is not a number"
+        case Timestamp() | Time():
+            return "is out of range"
+        case Date() | IsoDate():
+            return "is not a date"
+    return "is not valid UTF-8"
+
+
+def _check_calendar(
+    findings: _Findings, table: Table, converted: pa.Table, calendar: Calendar
 ) -> None:
+    """Look for dates and stamps of a day that the calendar cannot have."""
+    for name, column in table.columns.items():
+        if isinstance(column, Date | IsoDate | Timestamp):
+            days = converted[name].cast(pa.date32())
+            outside = pc.or_(pc.less(days, calendar.first), pc.greater(days, calendar.last))
+            what = f"{name} is outside the calendar, {calendar.first} to {calendar.last}"
+            findings.add(days, outside, lambda *_, what=what: what)
+
+
+def _check_partner(findings: _Findings, rows: pa.Table, joined: Partners) -> None:
+    join, keys = joined.join, keys_of(rows, joined.join.columns)
+    name, columns = join.parameter, len(join.columns)
+    missing = pc.and_not(keys.is_valid(), is_among(keys, joined.keys))
+    findings.add(keys, missing, lambda _, key: f"{name} {spoken(key, columns)} is missing")
+    wrong = is_among(keys, joined.wrong)
+    findings.add(keys, wrong, lambda _, key: f"{name} {spoken(key, columns)} {joined.wrong[key]}")
+
+
+def _check_parent(findings: _Findings, rows: pa.Table, wait: Wait, absent: Collection[Key]) -> None:
     if absent:
-        waits = _is_in(keys, pa.array(list(absent), pa.int64()))
-        findings.add(keys, waits, lambda _, key: f"waits for {parent} {key}")
-
-
-def _is_in(keys: pa.ChunkedArray, some: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return where keys, of whatever integer type, are among some in 64 bits; NULL never is."""
-    return pc.is_in(keys.cast(pa.int64()), some)
+        keys, name, columns = keys_of(rows, wait.columns), wait.parent.parameter, len(wait.columns)
+        waits = is_among(keys, absent)
+        findings.add(keys, waits, lambda _, key: f"waits for {name} {spoken(key, columns)}")

@@ -1,4 +1,4 @@
-"""The Lambda function `transform`: woken by new batches, remodels each into the star.
+"""The Lambda function `transform`: woken by new batches, remodels each into target tables.
 
 An event is a hint, never the truth: whatever it says, every batch that is in the ingestion log and
 not yet in the processed log is worked off, in order. So a lost event costs nothing but time, and
@@ -9,7 +9,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
@@ -18,44 +17,32 @@ from uuid import uuid4
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from etl import Pipeline
 from etl.loading import load
-from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted
-from functions.common.manifests import IngestionManifest, ProcessedManifest
+from functions.common.manifests import ProcessedManifest
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
-from functions.transform.batch import remodel_batch
+from functions.transform.batch import Logs, remodel_batch
 from functions.transform.sweep import sweep_all
 
 SPARE_MILLISECONDS = 60_000  # no batch is begun with less of the function's time left
 
-_swept: set[date] = set()
-
-
-@dataclass(frozen=True)
-class Logs:
-    """The batch logs on both sides, kept between invocations of a warm function."""
-
-    ingested: BatchLog[IngestionManifest]
-    processed: BatchLog[ProcessedManifest]
-
-    @classmethod
-    def of(cls, lake: Bucket, stars: Bucket, source: str) -> "Logs":
-        """Return the logs of a source in the ingestion bucket and in the processed one."""
-        return cls(
-            BatchLog(lake, source, IngestionManifest),
-            BatchLog(stars, source, ProcessedManifest),
-        )
+_swept: set[tuple[str, date]] = set()
 
 
 @cache
-def _logs() -> Logs:
+def _pipeline() -> Pipeline:
+    return load(required(os.environ, "PIPELINE"))
+
+
+@cache
+def _logs() -> list[Logs]:
     client = boto3.client("s3", config=CLIENT_CONFIG)
     lake = Bucket(client, required(os.environ, "INGESTION_BUCKET"))
-    stars = Bucket(client, required(os.environ, "PROCESSED_BUCKET"))
-    [source] = load(required(os.environ, "PIPELINE")).sources
-    return Logs.of(lake, stars, source.name)
+    processed = Bucket(client, required(os.environ, "PROCESSED_BUCKET"))
+    return [Logs.of(lake, processed, source.name) for source in _pipeline().sources]
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -63,32 +50,53 @@ def _logs() -> Logs:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Remodel every batch that waits; with little time left, leave the rest to the next event.
 
-    Returns the numbers of the `batches` that this run remodelled, how many of their rows are in
-    quarantine by source table, and `seconds`.
+    Returns by source, under `sources`, the numbers of the `batches` that this run remodelled and
+    how many of their rows are in quarantine by source table (`quarantined`), and `seconds`. Where
+    there is one source, its fields are beside `sources` as well. A source that fails does not stop
+    the others; then the first error is raised.
     """
     started = time.monotonic()
+    sources: dict[str, dict[str, Any]] = {}
+    errors: list[Exception] = []
+    for logs in _logs():
+        try:
+            sources[logs.ingested.source] = _work_off(logs, context)
+        except Exception as error:
+            logger.exception("a source could not be worked off", source=logs.ingested.source)
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    alone = next(iter(sources.values())) if len(sources) == 1 else {}
+    return alone | {"sources": sources, "seconds": round(time.monotonic() - started, 3)}
+
+
+def _work_off(logs: Logs, context: LambdaContext) -> dict[str, Any]:
+    """Remodel the batches of one source that wait."""
     batches: list[int] = []
     quarantined: Counter[str] = Counter()
-    for done in work_off(_logs(), str(uuid4()), _utc_now, lambda: _has_time(context)):
+    for done in work_off(_pipeline(), logs, str(uuid4()), _utc_now, lambda: _has_time(context)):
         batches.append(done.batch)
         quarantined.update(_account_for(done))
     metrics.add_metric("BatchesTransformed", MetricUnit.Count, len(batches))
     if not batches:
-        _sweep_daily(context)
-    seconds = round(time.monotonic() - started, 3)
-    return {"batches": batches, "quarantined": dict(quarantined), "seconds": seconds}
+        _sweep_daily(logs, context)
+    return {"batches": batches, "quarantined": dict(quarantined)}
 
 
-def _sweep_daily(context: LambdaContext) -> None:
-    """Remove what no manifest names, at most once a day for each warm function."""
-    today = _utc_now().date()
-    if today not in _swept:
-        sweep_all(_logs().ingested, _logs().processed, today, lambda: _has_time(context))
-        _swept.add(today)
+def _sweep_daily(logs: Logs, context: LambdaContext) -> None:
+    """Remove what no manifest names, at most once a day for each warm function and source."""
+    today, source = _utc_now().date(), logs.ingested.source
+    if (source, today) not in _swept:
+        sweep_all(_pipeline(), logs, today, lambda: _has_time(context))
+        _swept.add((source, today))
 
 
 def work_off(
-    logs: Logs, run: str, now: Callable[[], datetime], has_time: Callable[[], bool]
+    pipeline: Pipeline,
+    logs: Logs,
+    run: str,
+    now: Callable[[], datetime],
+    has_time: Callable[[], bool],
 ) -> Iterator[ProcessedManifest]:
     """Remodel the batches that wait, in order; yield the manifest of each that this run claimed.
 
@@ -107,10 +115,7 @@ def work_off(
         _require_same_log(logs, before)
     for number in range(done + 1, newest + 1):
         ingested = logs.ingested.read(number)
-        lake, stars = logs.ingested.bucket, logs.processed.bucket
-        manifest = remodel_batch(
-            ingested, before, lake, stars, source=logs.ingested.source, run=run, now=now
-        )
+        manifest = remodel_batch(pipeline, logs, ingested, before, run=run, now=now)
         ours = logs.processed.claim(manifest)
         before = manifest if ours else logs.processed.read(number)
         if ours:

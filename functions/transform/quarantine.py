@@ -1,8 +1,9 @@
-"""The quarantine: rows of the source that cannot be in the warehouse yet, with the reason.
+"""The quarantine: rows of the source that cannot be in a target table yet, with the reason.
 
 One Parquet object holds all open rows of a source table after a batch: the columns as they were
-ingested, `_batch` (the batch in which the row came) and `_reason`. A batch that changes nothing
-about them writes none, and names the one before.
+ingested, `_batch` (the batch in which the row came), `_reason`, and `_target`, the target table
+that it is not fit for: a row may be fit for another one. A batch that changes nothing about them
+writes none, and names the one before.
 """
 
 from collections.abc import Mapping
@@ -10,11 +11,14 @@ from datetime import date
 from itertools import chain
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from functions.common.manifests import Quarantine
 from functions.common.names import ObjectNames
 from functions.common.parquet import digest, opened, packed, put, require_rows
 from functions.common.storage import Bucket
+
+BATCH, REASON, TARGET = "_batch", "_reason", "_target"
 
 EXPANDED_AT_MOST = 768 << 20  # transform holds all open rows of a table at once
 
@@ -36,17 +40,23 @@ def store(bucket: Bucket, table: str, batch: int, day: date, rows: pa.Table) -> 
     return Quarantine(key, rows.num_rows, digest(body))
 
 
-def arrived(rows: pa.Table, batch: int, reasons: Mapping[int, str]) -> pa.Table:
-    """Return the rows of a batch that have reasons, in the form of the quarantine."""
+def arrived(rows: pa.Table, batch: int, target: str, reasons: Mapping[int, str]) -> pa.Table:
+    """Return the rows of a batch that are not fit for a target, in the form of the quarantine."""
     wrong = rows.take(_positions(reasons))
     numbers = pa.array([batch] * wrong.num_rows, pa.int64())
-    return wrong.append_column("_batch", numbers).append_column("_reason", _text(reasons))
+    marked = wrong.append_column(BATCH, numbers).append_column(REASON, _text(reasons))
+    return marked.append_column(TARGET, pa.array([target] * wrong.num_rows, pa.string()))
+
+
+def of(target: str, rows: pa.Table) -> pa.Table:
+    """Return the open rows that are not fit for a target."""
+    return rows.filter(pc.equal(rows[TARGET], target)) if rows.num_rows else rows
 
 
 def still_open(rows: pa.Table, reasons: Mapping[int, str]) -> pa.Table:
     """Return the open rows that have reasons, today's in place of the former ones."""
-    place = rows.schema.get_field_index("_reason")
-    return rows.take(_positions(reasons)).set_column(place, "_reason", _text(reasons))
+    place = rows.schema.get_field_index(REASON)
+    return rows.take(_positions(reasons)).set_column(place, REASON, _text(reasons))
 
 
 def together(tables: list[pa.Table]) -> pa.Table:

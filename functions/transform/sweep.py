@@ -15,13 +15,13 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Generic, TypeVar
 
+from etl import Pipeline
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted
 from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.storage import LISTED_AT_MOST, Bucket
 from functions.common.telemetry import logger
-from functions.common.totesys import TABLES
-from functions.transform.star import STAR
+from functions.transform.batch import Logs
 
 DAYS_KEPT = 3  # so that a person can still look at what a failed run has written
 
@@ -95,7 +95,7 @@ class Sweep(Generic[Manifest]):
             logger.warning(f"nothing of batch {batch} is removed: {error}")
             return None
         # Never empty: a batch that names nothing has no objects that are kept either.
-        return {"", *(file.key for each in tables for file in (*each.files, *each.tombstones))}
+        return {"", *(file.key for each in tables for file in each.objects)}
 
     def _superseded(self, day: str, newest: Manifest) -> Iterator[str]:
         named = self.named_latest(newest)
@@ -119,32 +119,25 @@ def _keys(bucket: Bucket, prefix: str) -> Iterator[str]:
         keys = bucket.keys_after(prefix, keys[-1], LISTED_AT_MOST)
 
 
-def sweep_all(
-    ingested: BatchLog[IngestionManifest],
-    processed: BatchLog[ProcessedManifest],
-    today: date,
-    has_time: Callable[[], bool],
-) -> int:
+def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[], bool]) -> int:
     """Sweep what a source has in both buckets; return how many objects were removed."""
-    source, notes = ingested.source, processed.bucket
-    stars = [mapping.table for mapping in STAR]
+    name, notes = logs.ingested.source, logs.processed.bucket
+    sources = [table.id for table in pipeline.source(name).tables]
+    targets = [mapping.target.id for mapping in pipeline.mappings(name)]
     lake = Sweep(
-        ingested,
-        [
-            *(f"{source}/{name}" for name in TABLES),
-            *(f"tombstones/{source}/{name}" for name in TABLES),
-        ],
-        [f"keys/{source}"],
+        logs.ingested,
+        [f"{prefix}{name}/{table}" for prefix in ("", "tombstones/") for table in sources],
+        [f"keys/{name}"],
         lambda newest: {newest.keys},
         notes,
-        f"{source}/ingestion",
+        f"{name}/ingestion",
     )
-    star = Sweep(
-        processed,
-        [*stars, *(f"tombstones/{name}" for name in stars)],
-        [f"quarantine/{source}/{name}" for name in TABLES],
+    processed = Sweep(
+        logs.processed,
+        [f"{prefix}{table}" for prefix in ("", "tombstones/") for table in targets],
+        [f"quarantine/{name}/{table}" for table in sources],
         lambda newest: {entry.file for entry in newest.quarantine.values()},
         notes,
-        f"{source}/processed",
+        f"{name}/processed",
     )
-    return lake.run(today, has_time) + star.run(today, has_time)
+    return lake.run(today, has_time) + processed.run(today, has_time)

@@ -1,196 +1,192 @@
-"""Remodel one source table of a batch: each row into its star table or into quarantine.
+"""The rows of a batch for one target table: each goes into that table or into quarantine.
 
-Rows pass in slices; only the partners of a join and the rows in quarantine are held.
+Rows pass in slices; only those that join in and those in quarantine are held.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.common.carried import KNOWN, UNFIT, lacking
-from functions.common.errors import BatchUnbalanced, LogCorrupted
-from functions.common.manifests import (
-    Balance,
-    DataFile,
-    IngestionManifest,
-    Quarantine,
-    StarTable,
-)
+from etl import Pipeline, Table
+from etl import mapping as declared
+from functions.common.batchlog import BatchLog
+from functions.common.carried import UNFIT
+from functions.common.keys import is_among, keys_of
+from functions.common.manifests import DataFile, IngestionManifest
 from functions.common.parquet import PartWriter, read_rows
 from functions.common.storage import Bucket
-from functions.common.totesys import TABLES, Table
 from functions.transform import checks, quarantine
-from functions.transform.star import StarMapping
-from functions.transform.values import convert, integers
+from functions.transform.absent import Absent
+from functions.transform.making import make
+from functions.transform.rows import as_declared, require_columns
+from functions.transform.values import convert
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of a source at work: its manifest, what was open before it, and its two buckets.
+    """A batch of a source at work: its rows, what rows wait for, and where they come from and go.
 
-    `absent` are the parents that facts must wait for; each dimension that is done updates it.
+    `number` and `day` are those of the objects that are written, and `manifest` names the rows:
+    those of the batch, or of an earlier one with which a new target table is filled.
     """
 
-    source: str
+    number: int
+    day: date
     manifest: IngestionManifest
-    open: Mapping[str, Quarantine]
-    absent: dict[str, set[int]]
-    lake: Bucket
-    stars: Bucket
+    absent: Absent
+    pipeline: Pipeline
+    ingested: BatchLog[IngestionManifest]
+    processed: Bucket
 
-    def writer(self, table: str) -> PartWriter:
-        """Return a writer of objects under the name `table` in the processed bucket."""
-        day = self.manifest.source.snapshot_at.date()
-        return PartWriter(self.stars, table, self.manifest.batch, day)
+    @property
+    def is_own(self) -> bool:
+        """Whether the rows are those of the batch itself."""
+        return self.manifest.batch == self.number
 
-
-@dataclass(frozen=True)
-class Remodelled:
-    """What became of a source table: its star rows, the rows still open, and the account."""
-
-    star: StarTable
-    quarantine: Quarantine | None
-    balance: Balance
+    def writer(self, prefix: str) -> PartWriter:
+        """Return a writer of objects under a prefix of the processed bucket."""
+        return PartWriter(self.processed, prefix, self.number, self.day)
 
 
-def remodel_table(batch: Batch, mapping: StarMapping) -> Remodelled:
-    """Sort the rows of a source table, those that waited first, into star and quarantine."""
-    table = _TableOfBatch(batch, mapping)
-    before = quarantine.read(batch.stars, batch.open.get(mapping.source))
-    kept = table.not_superseded(before)
-    released, waiting = table.release(kept)
-    fit, unfit = table.take()
-    files = released + fit
-    balance = Balance(
-        taken=sum(file.rows for file in table.capture.files),
-        released=kept.num_rows - waiting.num_rows,
-        out=sum(file.rows for file in files),
-        quarantined=sum(rows.num_rows for rows in unfit),
-    )
-    _require_balance(batch, mapping, balance)
-    tombstones = table.tombstones()
-    star = StarTable(balance.out, files, sum(file.rows for file in tombstones), tombstones)
-    return Remodelled(star, table.keep([waiting, *unfit], before), balance)
+class TableOfBatch:
+    """The rows of a batch that are remodelled for one target table."""
 
-
-def _require_balance(batch: Batch, mapping: StarMapping, balance: Balance) -> None:
-    if balance.taken + balance.released != balance.out + balance.quarantined:
-        raise BatchUnbalanced(
-            f"batch {batch.manifest.batch}: of {balance.taken} rows of {mapping.source} and "
-            f"{balance.released} released ones, {balance.out} went to {mapping.table} and "
-            f"{balance.quarantined} to quarantine: this is a defect of transform, report it"
-        )
-
-
-class _TableOfBatch:
-    """The rows of one source table in a batch, and what is done with them."""
-
-    def __init__(self, batch: Batch, mapping: StarMapping) -> None:
+    def __init__(self, batch: Batch, mapping: declared.Mapping) -> None:
         self._batch = batch
         self._mapping = mapping
-        self._source = TABLES[mapping.source]
-        self._partners = _partners(batch, mapping.partner) if mapping.partner else None
-        self.capture = batch.manifest.capture(mapping.source)
+        self._table = mapping.main
+        self._lake = batch.ingested.bucket
+        self._waits = batch.pipeline.waits(mapping)
+        self._calendar = batch.pipeline.calendar_of(mapping)
+        self._capture = batch.manifest.capture(mapping.main.id)
+
+    @property
+    def taken(self) -> int:
+        """How many rows the batch has."""
+        return sum(file.rows for file in self._capture.files)
 
     def not_superseded(self, open_rows: pa.Table) -> pa.Table:
         """Return the open rows that the batch does not bring again and that are not deleted."""
         if not open_rows.num_rows:
             return open_rows
-        key, lake = self._source.key, self._batch.lake
-        mine = open_rows[key].cast(pa.int64())
-        come = chain(read_rows(lake, self.capture.files), read_rows(lake, self.capture.tombstones))
-        again = [
-            keys.filter(pc.is_in(keys, mine)) for keys in (r[key].cast(pa.int64()) for r in come)
-        ]
-        return open_rows.filter(pc.invert(pc.is_in(mine, pa.chunked_array(again, pa.int64()))))
+        mine = keys_of(open_rows, self._table.keys)
+        stays = pa.repeat(pa.scalar(True), len(mine))
+        for rows in read_rows(self._lake, [*self._capture.files, *self._capture.tombstones]):
+            again = is_among(mine, keys_of(rows, self._table.keys))
+            stays = pc.and_not(stays, again)
+        return open_rows.filter(stays)
 
     def release(self, open_rows: pa.Table) -> tuple[list[DataFile], pa.Table]:
-        """Write the open rows that wait for nothing any more; return their files, and the rest.
-
-        Only facts wait: a child of a join comes again with its partner.
-        """
-        if not (open_rows.num_rows and self._source.parents):
+        """Write the open rows that wait for nothing any more; return their files, and the rest."""
+        if not (open_rows.num_rows and self._waits and self._batch.is_own):
             return [], open_rows
-        writer = self._batch.writer(self._mapping.table)
-        reasons = self._remodel(open_rows, writer)
-        return writer.close(), quarantine.still_open(open_rows, reasons)
+        writer = self._batch.writer(self._mapping.target.id)
+        reasons = dict(enumerate(open_rows[quarantine.REASON].to_pylist()))
+        for positions, joined in self._ready(as_declared(self._table, open_rows)):
+            rows = as_declared(self._table, open_rows.take(positions))
+            still = self._remodel(rows, writer, joined)
+            self._batch.absent.note(self._table, checks.without(rows, still), (), is_new=False)
+            for place, position in enumerate(positions.to_pylist()):
+                reasons[position] = still.get(place, "")
+        left = {position: reason for position, reason in reasons.items() if reason}
+        return writer.close(), quarantine.still_open(open_rows, left)
+
+    def _ready(self, rows: pa.Table) -> Iterator[tuple[pa.Array, Sequence[checks.Partners]]]:
+        """Yield the positions of open rows that are to be looked at again, with what joins in.
+
+        What joins in with a row is as it was in the row's batch: had it changed, the row would have
+        come again with it. So it is read there, for those that have stopped waiting.
+        """
+        if not self._mapping.joins:
+            yield pa.array(range(rows.num_rows), pa.int64()), ()
+            return
+        waited = checks.waiting(rows, self._waits, self._batch.absent.before)
+        waits = checks.waiting(rows, self._waits, self._batch.absent.now)
+        ready = pc.and_not(waited, waits)
+        batches = rows[quarantine.BATCH].combine_chunks()
+        for number in pc.unique(batches.filter(ready)).to_pylist():
+            positions = pc.indices_nonzero(pc.and_(ready, pc.equal(batches, number)))
+            yield positions, self._joined_in(self._batch.ingested.read(number))
 
     def take(self) -> tuple[list[DataFile], list[pa.Table]]:
         """Write the batch's own rows that are fit; return their files, and the unfit rows."""
-        number, unfit = self._batch.manifest.batch, []
-        writer = self._batch.writer(self._mapping.table)
-        for part in read_rows(self._batch.lake, self.capture.files):
-            rows = pa.Table.from_batches([part])
-            reasons = self._remodel(rows, writer)
-            self._note_absent(rows, reasons)
+        manifest, unfit = self._batch.manifest, []
+        writer = self._batch.writer(self._mapping.target.id)
+        for part in read_rows(self._lake, self._capture.files):
+            rows = self._declared(self._table, pa.Table.from_batches([part]))
+            reasons = self._remodel(rows, writer, self._partners)
+            if self._batch.is_own:
+                is_new = manifest.replay_of is None
+                self._batch.absent.note(self._table, rows, reasons, is_new=is_new)
             if reasons:
-                unfit.append(quarantine.arrived(rows, number, reasons))
+                target = self._mapping.target.id
+                unfit.append(quarantine.arrived(rows, manifest.batch, target, reasons))
         return writer.close(), unfit
 
-    def _remodel(self, rows: pa.Table, writer: PartWriter) -> dict[int, str]:
-        """Write the rows that are fit for the warehouse; return why the others are not."""
-        _require_columns(rows, self._source)
-        converted = convert(self._source, rows)
-        reasons = checks.reasons(self._source, rows, converted, self._partners, self._batch.absent)
+    def _remodel(
+        self, rows: pa.Table, writer: PartWriter, joined: Sequence[checks.Partners]
+    ) -> dict[int, str]:
+        """Write the rows that are fit for the target; return why the others are not."""
+        around = checks.Surroundings(self._calendar, joined, self._waits, self._batch.absent.now)
+        converted = convert(self._table, rows)
+        reasons = checks.reasons(self._table, rows, converted, around)
         if len(reasons) < rows.num_rows:
-            partners = self._partners.rows if self._partners else None
-            writer.write(self._mapping.remodel(converted, partners, reasons))
+            partners = dict(chain.from_iterable(each.by_parameter() for each in joined))
+            fit = checks.without(converted, reasons)
+            writer.write(make(self._mapping, fit, partners))
         return reasons
 
-    def _note_absent(self, rows: pa.Table, reasons: Mapping[int, str]) -> None:
-        """Let facts wait for the new rows of a dimension that are unfit, and no more for fit ones.
+    @cached_property
+    def _partners(self) -> Sequence[checks.Partners]:
+        return self._joined_in(self._batch.manifest)
 
-        A row that the batch before had has been fit once, or is among the absent ones already. So
-        has every row of a replay, which brings none that is new.
-        """
-        absent = self._batch.absent.get(self._source.name)
-        if absent is None:
-            return
-        keys = rows[self._source.key].to_pylist()
-        absent.difference_update(key for at, key in enumerate(keys) if at not in reasons)
-        if self._batch.manifest.replay_of is None:
-            is_known = rows[KNOWN].to_pylist()
-            absent.update(keys[at] for at in reasons if not is_known[at])
+    def _joined_in(self, manifest: IngestionManifest) -> Sequence[checks.Partners]:
+        """Return the rows of a batch that join in: it has all that its rows need."""
+        return checks.joined_in(
+            self._mapping, self._calendar, lambda table: self._all_rows(manifest, table)
+        )
 
-    def tombstones(self) -> list[DataFile]:
-        """Write the keys of deleted rows, without those that the warehouse cannot have."""
-        writer = self._batch.writer(f"tombstones/{self._mapping.table}")
-        for part in read_rows(self._batch.lake, self.capture.tombstones):
-            keys = integers(pa.chunked_array([part[self._source.key]])).drop_null()
-            writer.write(pa.table({self._mapping.key: keys}))
+    def _all_rows(self, manifest: IngestionManifest, table: Table) -> pa.Table:
+        files = manifest.capture(table.id).joining
+        parts = [pa.Table.from_batches([part]) for part in read_rows(self._lake, files)]
+        none = pa.table({name: pa.nulls(0) for name in (*table.columns, UNFIT)})
+        rows = [self._declared(table, part).select(none.column_names) for part in parts]
+        return pa.concat_tables([none, *rows], promote_options="permissive")
+
+    def _declared(self, table: Table, rows: pa.Table) -> pa.Table:
+        """Return rows with all columns of their table; those of the batch itself must have them."""
+        if not self._batch.is_own:
+            return as_declared(table, rows)
+        require_columns(table, rows)
+        return rows
+
+    def deleted(self) -> Iterator[pa.Table]:
+        """Yield the keys of deleted rows as the target has them, but for those it cannot have."""
+        target = self._mapping.target
+        for part in read_rows(self._lake, self._capture.tombstones if target.key else []):
+            rows = pa.Table.from_batches([part])
+            keys = convert(self._table, rows, self._table.keys).drop_null()
+            yield keys.rename_columns(list(target.key))
+
+    def write_deleted(self, keys: Iterable[pa.Table]) -> list[DataFile]:
+        """Write the keys of deleted rows; return their files."""
+        writer = self._batch.writer(f"tombstones/{self._mapping.target.id}")
+        for some in keys:
+            writer.write(some)
         return writer.close()
 
-    def keep(self, tables: list[pa.Table], before: pa.Table) -> Quarantine | None:
-        """Write the rows that are open now, unless they are those that were open before."""
-        name, number = self._source.name, self._batch.manifest.batch
-        now = quarantine.together([table for table in tables if table.num_rows])
-        if not now.num_rows:
-            return None
-        if now.equals(before):
-            return self._batch.open[name]
-        day = self._batch.manifest.source.snapshot_at.date()
-        return quarantine.store(self._batch.stars, f"{self._batch.source}/{name}", number, day, now)
-
-
-def _partners(batch: Batch, name: str) -> checks.Partners:
-    """Return the rows of the table that joins in: a batch has all that its children need."""
-    table, files = TABLES[name], batch.manifest.capture(name).joining
-    none = pa.table({column: pa.nulls(0) for column in [*table.columns, UNFIT, KNOWN]})
-    parts = [pa.Table.from_batches([part]) for part in read_rows(batch.lake, files)]
-    for part in parts:
-        _require_columns(part, table)
-    return checks.partners(table, pa.concat_tables([none, *parts], promote_options="permissive"))
-
-
-def _require_columns(rows: pa.Table, table: Table) -> None:
-    """Raise LogCorrupted for rows that extract would not have written."""
-    if column := lacking(rows.schema, table):
-        raise LogCorrupted(
-            f"rows of {table.name} in the ingestion bucket have no column {column}: which version "
-            "of extract wrote them?"
-        )
-    if rows[table.key].null_count:
-        raise LogCorrupted(f"rows of {table.name} in the ingestion bucket have no {table.key}")
+    def not_come_back(self, deleted: pa.Table) -> pa.Table:
+        """Return the keys of `deleted` of which the batch has no row."""
+        if not deleted.num_rows:
+            return deleted
+        keys = keys_of(deleted, self._mapping.target.key)
+        stays = pa.repeat(pa.scalar(True), len(keys))
+        for part in read_rows(self._lake, self._capture.files):
+            come = convert(self._table, pa.Table.from_batches([part]), self._table.keys)
+            stays = pc.and_not(stays, is_among(keys, keys_of(come, self._table.keys)))
+        return deleted.filter(stays)

@@ -1,71 +1,123 @@
-"""Turn columns of the source into columns of the warehouse, exactly or not at all.
+"""Turn columns of the source into what the target has to hold, exactly or not at all.
 
-What has no exact warehouse value becomes NULL here; saying so to a person is the business of
-`checks`. Dates are Arrow's, not pandas' timestamps, which end in 2262.
+What has no exact value there becomes NULL here; saying so to a person is the business of `checks`.
+Dates are Arrow's, not pandas' timestamps, which end in 2262.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from iso4217 import Currency
 
-from functions.common.totesys import JOINS, Family, Table
-
-INT32 = pa.int32()
-NUMERIC_10_2 = pa.decimal128(10, 2)
-_NUMERIC_10_2_LIMIT = 10**8
-
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_JOIN_COLUMNS = {join.column for join in JOINS}  # not in the star, so of any size
+from etl import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Double,
+    Integer,
+    IsoDate,
+    Numeric,
+    Real,
+    SmallInteger,
+    Table,
+    Text,
+    Timestamp,
+)
+from functions.common.errors import FunctionFailed
 
 Convert = Callable[[pa.ChunkedArray], pa.Array | pa.ChunkedArray]
 
+DECIMAL_DIGITS = 38  # of Arrow's decimal128; a longer number is carried as its text
 
-def convert(table: Table, rows: pa.Table) -> pa.Table:
-    """Return the columns that the star needs, in the order of `table`, as the warehouse has them.
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)  # the default one has 28 digits
 
-    The rows are as many and in the same order; a value that cannot be exact is NULL.
+
+def convert(table: Table, rows: pa.Table, columns: Iterable[str] | None = None) -> pa.Table:
+    """Return the declared columns of rows, or some of them, as the target has them.
+
+    The rows are as many and in the same order; a value that cannot be exact is NULL. Raises
+    FunctionFailed when the `check` of a column does.
     """
-    return pa.table(
-        {
-            column: conversion(column, family)(rows[column])
-            for column, family in table.columns.items()
-        }
-    )
+    names = table.columns if columns is None else columns
+    return pa.table({name: _converted(table, name, rows[name]) for name in names})
 
 
-def conversion(column: str, family: Family) -> Convert:
-    """Return what turns a column of the source into the warehouse's."""
-    if family == "date":
-        return dates
-    if family == "integer" and column not in _JOIN_COLUMNS:
-        return integers
-    return _CONVERSIONS.get(column, as_they_are)
+def _converted(table: Table, name: str, values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    column = table.columns[name]
+    if isinstance(column, Text) and column.check is not None:
+        try:
+            return _checked(values, column.check)
+        except Exception as error:  # whatever a function of the pipeline raises
+            raise FunctionFailed(
+                f"{table}: the check of column {name} raised {type(error).__name__}: correct it in "
+                "the pipeline, and try it with etl.testing"
+            ) from error
+    return conversion(column)(values)
+
+
+def conversion(column: Column) -> Convert:
+    """Return what turns values of the source into those of a type; `Text.check` is not asked."""
+    if isinstance(column, Numeric) and column.precision is not None:
+        return partial(decimals, precision=column.precision, scale=column.scale or 0)
+    return _CONVERSIONS.get(type(column), as_they_are)
+
+
+def form(column: Column) -> pa.DataType:
+    """Return the type of converted values; numbers may also be decimals, where theirs is text."""
+    match column:
+        case Numeric(precision=int(precision)):
+            return _decimal_form(precision, column.scale or 0)
+        case Timestamp(timezone=True):
+            return pa.timestamp("us", "UTC")
+    return _FORMS.get(type(column), pa.string())
 
 
 def as_they_are(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return values that the warehouse holds as the source does."""
+    """Return values that are carried in the form that load expects."""
     return values
 
 
-def dates(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return the dates that texts of the form yyyy-mm-dd or stamps at midnight are, else NULL."""
-    if pa.types.is_timestamp(values.type):
-        days = values.cast(pa.date32())
-        return pc.if_else(pc.equal(days.cast(values.type), values), days, None)
-    return _by_distinct_value(values, _iso_date, pa.date32())
+def integers(numbers: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
+    """Return whole numbers as those of a size, NULL where they overflow it."""
+    if numbers.type.bit_width <= to.bit_width:
+        return numbers.cast(to)
+    limit = 1 << (to.bit_width - 1)
+    fits = pc.and_(pc.greater_equal(numbers, -limit), pc.less(numbers, limit))
+    return pc.if_else(fits, numbers, None).cast(to)
 
 
-def prices(numbers: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return decimals or their texts as numeric(10,2), NULL where that would round or overflow."""
-    if numbers.type == NUMERIC_10_2:
-        return numbers
-    return _by_distinct_value(numbers, _numeric_10_2, NUMERIC_10_2)
+def decimals(numbers: pa.ChunkedArray, precision: int, scale: int) -> pa.Array | pa.ChunkedArray:
+    """Return numbers or their texts as numeric(precision,scale), NULL where that would differ.
+
+    They are decimals where Arrow has such a type, else texts.
+    """
+    unit, limit = Decimal(1).scaleb(-scale), Decimal(1).scaleb(precision - scale)
+
+    def exact(number: Decimal | int | str) -> Decimal | None:
+        value = Decimal(number)
+        if not (value.is_finite() and -limit < value < limit):
+            return None
+        rounded = value.quantize(unit, context=_EXACT)
+        return rounded if rounded == value else None
+
+    to = _decimal_form(precision, scale)
+    if to == pa.string():
+        return _by_distinct_value(
+            numbers, lambda number: None if exact(number) is None else str(number), to
+        )
+    return numbers if numbers.type == to else _by_distinct_value(numbers, exact, to)
+
+
+def _decimal_form(precision: int, scale: int) -> pa.DataType:
+    is_arrow_s = 0 <= scale <= precision <= DECIMAL_DIGITS
+    return pa.decimal128(precision, scale) if is_arrow_s else pa.string()
 
 
 def amounts(numbers: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -76,36 +128,67 @@ def amounts(numbers: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """
     if pa.types.is_decimal(numbers.type):
         return numbers
-    return _by_distinct_value(numbers, _finite, pa.string())
+    if pa.types.is_integer(numbers.type):
+        return numbers.cast(pa.string())
+    return _by_distinct_value(
+        numbers, lambda text: text if Decimal(text).is_finite() else None, pa.string()
+    )
 
 
-def currency_codes(codes: pa.ChunkedArray) -> pa.Array:
-    """Return the codes that ISO 4217 has a name for, NULL for any other."""
-    return _by_distinct_value(codes, lambda code: currency_name(code) and code, pa.string())
+def reals(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return numbers of 64 bits as those of 32 that have the same text, else NULL.
+
+    0.1 is 0.1 in either, although the one of 32 bits is 0.100000001490… to 64.
+    """
+    short = numbers.cast(pa.float32(), safe=False)
+    again = short.cast(pa.string()).cast(pa.float64())
+    same = pc.or_(pc.equal(again, numbers), pc.is_nan(numbers))
+    return pc.if_else(same, short, None)
 
 
-def integers(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return whole numbers as PostgreSQL's integer has them, NULL where they overflow it."""
-    if numbers.type == INT32:
-        return numbers
-    fits = pc.and_(pc.greater_equal(numbers, -(2**31)), pc.less(numbers, 2**31))
-    return pc.if_else(fits, numbers, None).cast(INT32)
+def dates(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return the dates that texts of the form yyyy-mm-dd or stamps at midnight are, else NULL."""
+    if values.type == pa.date32():
+        return values
+    if pa.types.is_timestamp(values.type):
+        days = values.cast(pa.date32())
+        return pc.if_else(pc.equal(days.cast(values.type), values), days, None)
+    return _by_distinct_value(values, _iso_date, pa.date32())
 
 
-_CONVERSIONS: dict[str, Convert] = {
-    "currency_code": currency_codes,
-    "unit_price": prices,
-    "item_unit_price": amounts,
-    "payment_amount": amounts,
+def stamps(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return time stamps in microseconds, which PostgreSQL's have."""
+    return values.cast(pa.timestamp("us", values.type.tz))
+
+
+_CONVERSIONS: dict[type[Column], Convert] = {
+    SmallInteger: partial(integers, to=pa.int16()),
+    Integer: partial(integers, to=pa.int32()),
+    BigInteger: partial(integers, to=pa.int64()),
+    Numeric: amounts,
+    Real: reals,
+    Date: dates,
+    IsoDate: dates,
+    Timestamp: stamps,
+}
+"""What is not here is carried in the form that load expects."""
+
+_FORMS: dict[type[Column], pa.DataType] = {
+    SmallInteger: pa.int16(),
+    Integer: pa.int32(),
+    BigInteger: pa.int64(),
+    Real: pa.float32(),
+    Double: pa.float64(),
+    Boolean: pa.bool_(),
+    Date: pa.date32(),
+    IsoDate: pa.date32(),
+    Timestamp: pa.timestamp("us"),
 }
 
 
-def currency_name(code: str) -> str | None:
-    """Return the name that ISO 4217 gives to a code, None for a code it does not have."""
-    try:
-        return str(Currency(code).currency_name)
-    except ValueError:
-        return None
+def _checked(texts: pa.ChunkedArray, check: Callable[[str], object]) -> pa.Array:
+    """Return the texts that a check accepts, NULL for the others."""
+    return _by_distinct_value(texts, lambda text: text if check(text) else None, pa.string())
 
 
 def _by_distinct_value(
@@ -124,20 +207,3 @@ def _iso_date(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         return None
-
-
-def _numeric_10_2(number: Decimal | str) -> Decimal | None:
-    exact = _decimal(number)
-    if exact is None or not -_NUMERIC_10_2_LIMIT < exact < _NUMERIC_10_2_LIMIT:
-        return None
-    cents = exact.quantize(Decimal("0.01"))
-    return cents if cents == exact else None
-
-
-def _finite(text: str) -> str | None:
-    return None if _decimal(text) is None else text
-
-
-def _decimal(number: Decimal | str) -> Decimal | None:
-    exact = Decimal(number)
-    return exact if exact.is_finite() else None

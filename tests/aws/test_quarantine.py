@@ -22,7 +22,9 @@ def test_a_bad_row_is_held_and_the_others_go_on(pipeline: Pipeline) -> None:
     )
     [original] = source_rows("sales_order", bad).to_pylist()
     reason = "agreed_delivery_date '2023-02-30' is not a date"
-    assert pipeline.stored(entry.file) == [original | {"_batch": 1, "_reason": reason}]
+    assert pipeline.stored(entry.file) == [
+        original | {"_batch": 1, "_reason": reason, "_target": "fact_sales_order"}
+    ]
 
 
 def test_a_mended_row_arrives_by_itself(pipeline: Pipeline) -> None:

@@ -9,6 +9,7 @@ import pytest
 from functions.common.errors import BucketRefused
 from functions.common.storage import Bucket
 from functions.transform.sweep import DAYS_KEPT, sweep_all
+from pipelines.totesys.pipeline import PIPELINE
 from tests.aws.transform_pipeline import SNAPSHOT, Pipeline, one_of_each
 from tests.source_rows import source_rows
 
@@ -40,7 +41,7 @@ def keys(bucket: Bucket) -> set[str]:
 def sweep(
     pipeline: Pipeline, today: date = DUE, has_time: Callable[[], bool] = lambda: True
 ) -> int:
-    return sweep_all(pipeline.logs.ingested, pipeline.logs.processed, today, has_time)
+    return sweep_all(PIPELINE, pipeline.logs, today, has_time)
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from functions.common import telemetry
-from functions.common.errors import BatchUnbalanced, LogCorrupted, SettingsError
+from functions.common.errors import FunctionFailed, LogCorrupted, SettingsError
 from functions.common.manifests import (
     Balance,
 )
 from functions.transform import handler as transform
+from pipelines.totesys.pipeline import PIPELINE
 from tests.aws.transform_pipeline import NOW, SNAPSHOT, SOURCE, Pipeline, now, one_of_each
 from tests.source_rows import COLUMNS, source_rows
 
@@ -117,12 +118,14 @@ def test_a_batch_that_another_run_claims_is_that_run_s(pipeline: Pipeline) -> No
 
     def while_another_run_is_faster() -> datetime:
         if next(others, False):
-            for _ in transform.work_off(pipeline.logs, "fast", now, lambda: False):
+            for _ in transform.work_off(PIPELINE, pipeline.logs, "fast", now, lambda: False):
                 pass
         return NOW
 
     ours = list(
-        transform.work_off(pipeline.logs, "slow", while_another_run_is_faster, lambda: True)
+        transform.work_off(
+            PIPELINE, pipeline.logs, "slow", while_another_run_is_faster, lambda: True
+        )
     )
     assert [manifest.batch for manifest in ours] == [2]
     first, second = (pipeline.logs.processed.read(number) for number in (1, 2))
@@ -155,7 +158,7 @@ def test_a_run_that_is_short_of_time_leaves_the_rest(pipeline: Pipeline) -> None
     runs = [
         [
             manifest.batch
-            for manifest in transform.work_off(pipeline.logs, "run", now, lambda: False)
+            for manifest in transform.work_off(PIPELINE, pipeline.logs, "run", now, lambda: False)
         ]
         for _ in range(3)
     ]
@@ -166,8 +169,8 @@ def test_rows_that_do_not_add_up_stop_the_batch(pipeline: Pipeline) -> None:
     """A batch whose rows are not all accounted for never gets a manifest."""
     twice = source_rows("department", {}, {})
     pipeline.ingest(one_of_each(department=twice))
-    message = "batch 1: of 1 rows of staff and 0 released ones, 2 went to dim_staff and 0 to"
-    with pytest.raises(BatchUnbalanced, match=message):
+    message = "target table dim_staff: its function returned 2 rows for 1: each row of its first"
+    with pytest.raises(FunctionFailed, match=message):
         pipeline.transform()
     assert pipeline.logs.processed.newest() == 0
 
@@ -180,7 +183,7 @@ def test_an_emptied_ingestion_bucket_is_noticed(
     pipeline.transform()
     emptied = replace(pipeline.logs, ingested=new_pipeline("emptied").logs.ingested)
     with pytest.raises(LogCorrupted, match=r"has batch 1, but the newest of .* is 0"):
-        list(transform.work_off(emptied, "run", now, lambda: True))
+        list(transform.work_off(PIPELINE, emptied, "run", now, lambda: True))
 
 
 def test_an_ingestion_bucket_that_was_emptied_and_filled_again_is_noticed(
@@ -195,7 +198,7 @@ def test_an_ingestion_bucket_that_was_emptied_and_filled_again_is_noticed(
     emptied = replace(pipeline.logs, ingested=other.logs.ingested)
 
     with pytest.raises(LogCorrupted, match=r"batch 1 of .* was not made from .* Empty both$"):
-        list(transform.work_off(emptied, "run", now, lambda: True))
+        list(transform.work_off(PIPELINE, emptied, "run", now, lambda: True))
 
 
 @pytest.fixture
@@ -222,11 +225,8 @@ def test_the_function_tells_what_it_did(
     pipeline.ingest({"payment": source_rows("payment", {"payment_date": "soon"})})
     pipeline.ingest({"design": source_rows("design", {})})
     result = transform.handler({"any": "event"}, context)
-    assert result == {
-        "batches": [1, 2],
-        "quarantined": {"payment": 1},
-        "seconds": pytest.approx(0, abs=60),
-    }
+    found = {"batches": [1, 2], "quarantined": {"payment": 1}}
+    assert result == found | {"sources": {"source": found}, "seconds": pytest.approx(0, abs=60)}
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     [metrics] = [line for line in printed if "_aws" in line]
     assert metrics["RowsQuarantined"] == [1.0, 0.0]

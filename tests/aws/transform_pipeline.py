@@ -21,6 +21,8 @@ from functions.common.manifests import (
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.transform import handler as transform
+from functions.transform.batch import Logs
+from pipelines.totesys.pipeline import PIPELINE
 from tests.source_rows import COLUMNS, source_rows
 
 SNAPSHOT = datetime(2024, 3, 1, 9, 31, tzinfo=UTC)
@@ -38,7 +40,7 @@ def now() -> datetime:
 class Pipeline:
     """Two buckets with their logs, and a hand that plays extract."""
 
-    logs: transform.Logs
+    logs: Logs
     runs: int = field(default=0)
 
     def ingest(
@@ -87,7 +89,7 @@ class Pipeline:
     def transform(self) -> ProcessedManifest:
         """Work off what waits; return the newest manifest."""
         self.runs += 1
-        for _ in transform.work_off(self.logs, f"run {self.runs}", now, lambda: True):
+        for _ in transform.work_off(PIPELINE, self.logs, f"run {self.runs}", now, lambda: True):
             pass
         return self.logs.processed.read(self.logs.processed.newest())
 
@@ -128,7 +130,7 @@ def new_pipeline(moto_s3: Any) -> Callable[[str], Pipeline]:
                 CreateBucketConfiguration={"LocationConstraint": "eu-west-2"},
             )
         lake, stars = Bucket(moto_s3, f"{name}-ingestion"), Bucket(moto_s3, f"{name}-processed")
-        return Pipeline(transform.Logs.of(lake, stars, "source"))
+        return Pipeline(Logs.of(lake, stars, "source"))
 
     return make
 

@@ -7,9 +7,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from functions.common.totesys import TABLES
-from functions.transform.star import STAR
+from etl.mapping import Mapping
+from functions.transform.checks import without
+from functions.transform.making import make
 from functions.transform.values import convert
+from pipelines.totesys.pipeline import PIPELINE
 from tests.source_rows import source_rows
 
 SPLIT_STAMPS = {
@@ -27,12 +29,15 @@ SPLIT_TYPES = {
 INT, TEXT = pa.int32(), pa.string()
 
 
+def mapping_of(table: str) -> Mapping:
+    [mapping] = [each for each in PIPELINE.mappings("source") if each.target.name == table]
+    return mapping
+
+
 def remodelled(table: str, rows: pa.Table, partners: pa.Table | None = None) -> pa.Table:
-    [mapping] = [mapping for mapping in STAR if mapping.table == table]
-    converted = convert(TABLES[mapping.source], rows)
-    if partners is None or mapping.partner is None:
-        return mapping.remodel(converted, None)
-    return mapping.remodel(converted, convert(TABLES[mapping.partner], partners))
+    mapping = mapping_of(table)
+    joined = {join.parameter: convert(join.table, partners) for join in mapping.joins}
+    return make(mapping, convert(mapping.main, rows), joined)
 
 
 def assert_is(made: pa.Table, *expected: dict[str, Any]) -> None:
@@ -203,8 +208,8 @@ def test_sales_order_becomes_a_fact() -> None:
 def test_unfit_rows_are_left_out() -> None:
     """The rows that are unfit have no row in the star, and the others keep their order."""
     orders = source_rows("sales_order", *({"sales_order_id": number} for number in range(1, 6)))
-    [mapping] = [mapping for mapping in STAR if mapping.table == "fact_sales_order"]
-    made = mapping.remodel(convert(TABLES["sales_order"], orders), None, unfit=[0, 3])
+    mapping = mapping_of("fact_sales_order")
+    made = make(mapping, without(convert(mapping.main, orders), [0, 3]), {})
     assert made["sales_order_id"].to_pylist() == [2, 3, 5]
 
 

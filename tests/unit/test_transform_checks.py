@@ -8,24 +8,37 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from functions.common.totesys import TABLES
+from etl.mapping import Mapping
+from functions.common.keys import Key
 from functions.transform import checks
 from functions.transform.values import convert
+from pipelines.totesys.pipeline import PIPELINE
 from tests.source_rows import COLUMNS, source_rows
 
 BIG = 3_000_000_000  # more than an integer of PostgreSQL holds
 TEXT = pa.string()
 
 
+def mapping_of(table: str) -> Mapping:
+    """Return the mapping whose rows are made of a table; that of staff for departments."""
+    mappings = {mapping.main.name: mapping for mapping in PIPELINE.mappings("source")}
+    return mappings[table]
+
+
 def reasons(
     table: str,
     *rows: dict[str, Any],
     types: dict[str, pa.DataType] | None = None,
-    absent: dict[str, set[int]] | None = None,
+    absent: dict[str, set[Key]] | None = None,
 ) -> dict[int, str]:
+    declared = {each.name: each for each in PIPELINE.sources[0].tables}[table]
     source = source_rows(table, *rows, types=types)
-    converted = convert(TABLES[table], source)
-    return checks.reasons(TABLES[table], source, converted, None, absent or {})
+    around = checks.Surroundings()
+    if table != "department":
+        mapping = mapping_of(table)
+        calendar, waits = PIPELINE.calendar_of(mapping), PIPELINE.waits(mapping)
+        around = checks.Surroundings(calendar, (), waits, absent or {})
+    return checks.reasons(declared, source, convert(declared, source), around)
 
 
 @pytest.mark.parametrize("table", list(COLUMNS))
@@ -189,22 +202,20 @@ def test_a_fact_waits_for_its_absent_parents() -> None:
     assert found == {0: "waits for design 7; waits for staff 5", 2: "waits for address 9"}
 
 
-def joined(child: str, rows: list[dict[str, Any]], parent: str, *parents: dict[str, Any]) -> Any:
-    partners = checks.partners(TABLES[parent], source_rows(parent, *parents))
-    source = source_rows(child, *rows)
-    converted = convert(TABLES[child], source)
-    return checks.reasons(TABLES[child], source, converted, partners, {})
+def joined(child: str, rows: pa.Table, partners: pa.Table) -> dict[int, str]:
+    mapping = mapping_of(child)
+    found = checks.joined_in(mapping, None, lambda _: partners)
+    converted = convert(mapping.main, rows)
+    return checks.reasons(mapping.main, rows, converted, checks.Surroundings(joined=found))
 
 
 def test_staff_need_a_department_that_is_fit() -> None:
     """Staff say what is wrong with their department, since they cannot be shown without it."""
-    found = joined(
-        "staff",
-        [{"department_id": 1}, {"department_id": 2}, {"department_id": 3}, {"department_id": None}],
-        "department",
-        {"department_id": 1},
-        {"department_id": 3, "location": None},
-    )
+    staff = [{"department_id": number} for number in (1, 2, 3, None)]
+    departments: list[dict[str, Any]] = [
+        {"department_id": 1}, {"department_id": 3, "location": None},
+    ]  # fmt: skip
+    found = joined("staff", source_rows("staff", *staff), source_rows("department", *departments))
     assert found == {
         1: "department 2 is missing",
         2: "department 3 has no location",
@@ -214,33 +225,14 @@ def test_staff_need_a_department_that_is_fit() -> None:
 
 def test_counterparties_need_an_address() -> None:
     """A counterparty without its address says so."""
-    rows = [{"legal_address_id": 4}]
-    assert joined("counterparty", rows, "address") == {0: "address 4 is missing"}
+    rows = source_rows("counterparty", {"legal_address_id": 4})
+    assert joined("counterparty", rows, source_rows("address")) == {0: "address 4 is missing"}
 
 
-def test_a_partner_s_key_of_any_size_is_found() -> None:
-    """An address whose key does not fit is there and unfit: nobody is sent to look for it."""
-    addresses = source_rows("address", {"address_id": BIG}, types={"address_id": pa.int64()})
-    counterparties = source_rows(
-        "counterparty", {"legal_address_id": BIG}, types={"legal_address_id": pa.int64()}
-    )
-    table = TABLES["counterparty"]
-    found = checks.reasons(
-        table,
-        counterparties,
-        convert(table, counterparties),
-        checks.partners(TABLES["address"], addresses),
-        {},
-    )
-    assert found == {0: f"address {BIG} address_id {BIG} does not fit integer"}
-
-
-def test_staff_of_a_department_of_any_size_are_fit() -> None:
-    """The key of a department is not in the warehouse, so it may be larger than an integer."""
-    staff = source_rows("staff", {"department_id": BIG}, types={"department_id": pa.int64()})
-    departments = source_rows(
-        "department", {"department_id": BIG}, types={"department_id": pa.int64()}
-    )
-    table = TABLES["staff"]
-    partners = checks.partners(TABLES["department"], departments)
-    assert checks.reasons(table, staff, convert(table, staff), partners, {}) == {}
+def test_a_key_is_fit_or_not_whether_it_joins_or_is_the_target_s() -> None:
+    """A department's key has to be what is declared, like any other value of it."""
+    wide = {"department_id": pa.int64()}
+    staff = source_rows("staff", {"department_id": BIG}, types=wide)
+    departments = source_rows("department", {"department_id": BIG}, types=wide)
+    unfit = f"department_id {BIG} does not fit integer"
+    assert joined("staff", staff, departments) == {0: f"{unfit}; department {BIG} {unfit}"}

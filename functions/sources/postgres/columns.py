@@ -19,7 +19,7 @@ SCHEMA = "public"
 Types = tuple[tuple[str, str], ...]
 
 # What rows get on their way to the star and to the quarantine.
-OWN_COLUMNS = (UNFIT, KNOWN, "_xid", "_batch", "_reason")
+OWN_COLUMNS = (UNFIT, KNOWN, "_xid", "_batch", "_reason", "_target")
 
 _FAMILIES: dict[Family, re.Pattern[str]] = {
     "integer": re.compile(r"smallint|integer|bigint"),

@@ -1,0 +1,77 @@
+"""Which parents the target cannot have yet, so that rows which refer to them have to wait.
+
+They are not in the source at all, or are unfit and have never been fit.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl import Table
+from functions.common.carried import KNOWN
+from functions.common.keys import Key, is_among, keys_of
+
+
+class Absent:
+    """The keys, by the id of a table, of the parents that are absent: before a batch and `now`.
+
+    A row of every batch that shows a parent fit for all of its target tables ends that it is.
+    """
+
+    def __init__(
+        self,
+        tables: Iterable[Table],
+        before: Mapping[str, Collection[Key]],
+        missing: Mapping[str, Collection[Key]],
+    ) -> None:
+        """Begin a batch after what was absent `before`; it finds others `missing` in the source."""
+        self.before = before
+        self.now = {
+            table.id: {*before.get(table.id, ()), *missing.get(table.id, ())} for table in tables
+        }
+        self._come: dict[str, set[Key]] = {name: set() for name in self.now}
+        self._unfit: dict[str, set[Key]] = {name: set() for name in self.now}
+
+    def note(self, table: Table, rows: pa.Table, unfit: Collection[int], *, is_new: bool) -> None:
+        """Note rows of a table that come, and at which positions they are unfit.
+
+        A row that the batch before had has been fit once, or is among the absent ones already. So
+        has every row of a batch that brings none that `is_new`.
+        """
+        if table.id not in self.now:
+            return
+        keys = keys_of(rows, table.keys)
+        come = keys.filter(is_among(keys, self.now[table.id]))
+        self._come[table.id].update(come.to_pylist())
+        if unfit and is_new:
+            new = keys.filter(pc.invert(_is_known(rows)))
+            wrong = keys.take(pa.array(list(unfit), pa.int64()))
+            self._unfit[table.id].update(wrong.filter(is_among(wrong, new)).to_pylist())
+
+    def note_unfit(self, table: Table, rows: pa.Table) -> None:
+        """Note rows of a table that have not been fit for a target table."""
+        if table.id in self.now and rows.num_rows:
+            self._unfit[table.id].update(keys_of(rows, table.keys).to_pylist())
+
+    def settle(self, table: Table, open_rows: pa.Table) -> None:
+        """Decide which rows of a table are absent, given those that are in quarantine now."""
+        if table.id not in self.now:
+            return
+        held = keys_of(open_rows, table.keys).to_pylist() if open_rows.num_rows else []
+        self.now[table.id] -= self._come[table.id].difference(held)
+        self.now[table.id] |= self._unfit[table.id]
+
+    def left(self) -> dict[str, list[Key]]:
+        """Return what is absent now, in order."""
+        return {
+            name: sorted(keys, key=lambda key: (isinstance(key, str), key))
+            for name, keys in sorted(self.now.items())
+            if keys
+        }
+
+
+def _is_known(rows: pa.Table) -> pa.Array:
+    if KNOWN not in rows.column_names:  # nobody waited for the table when they were written
+        return pa.repeat(pa.scalar(False), rows.num_rows)
+    return pc.fill_null(rows[KNOWN].combine_chunks(), False)

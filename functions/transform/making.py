@@ -1,0 +1,177 @@
+"""Make the rows of a target table: by the pipeline's function, or as a copy.
+
+What a function returns is checked and brought into the form that load expects, so that a mistake in
+it is an error with the name of the table and of the column, and never a row that is lost.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl import TargetTable
+from etl import mapping as declared
+from functions.common.errors import FunctionFailed
+from functions.common.keys import keys_of
+from functions.transform.values import DECIMAL_DIGITS
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_TRY = "correct it, and try it with etl.testing"
+
+
+def make(mapping: declared.Mapping, rows: pa.Table, joined: Mapping[str, pa.Table]) -> pa.Table:
+    """Return the rows of a target table that fit rows of its main table make.
+
+    `rows` are converted, and so are those that join in, by parameter. Raises FunctionFailed.
+    """
+    target = mapping.target
+    if target.make is None:
+        return rows.select(list(target.columns or mapping.main.columns))
+    made = _in_target_form(target, _called(target, [rows, *_in_order(target, joined)]))
+    _require_same_keys(target, made, keys_of(rows, mapping.main.keys))
+    return made
+
+
+def made_columns(target: TargetTable, rows: Iterable[pa.Table]) -> pa.Schema:
+    """Return the columns that a target's function makes of rows of its tables, in their order.
+
+    The keys of what it makes are not looked at. Raises FunctionFailed.
+    """
+    return _in_target_form(target, _called(target, rows)).schema
+
+
+def _in_order(target: TargetTable, joined: Mapping[str, pa.Table]) -> Iterable[pa.Table]:
+    return (joined[parameter] for parameter in target.parameters[1:])
+
+
+def _called(target: TargetTable, rows: Iterable[pa.Table]) -> "DataFrame":
+    """Return what the function makes of rows; pandas is imported for functions only."""
+    from pandas import ArrowDtype, DataFrame  # noqa: PLC0415  a pipeline of copies has none
+
+    frames = [table.to_pandas(types_mapper=ArrowDtype) for table in rows]
+    try:
+        made = target(*frames)
+    except Exception as error:  # whatever a function of the pipeline raises
+        raise FunctionFailed(
+            f"{target}: its function raised {type(error).__name__}{_line_of(error, target)}: {_TRY}"
+        ) from error
+    if not isinstance(made, DataFrame):
+        raise FunctionFailed(
+            f"{target}: its function returned a {type(made).__name__}, not a DataFrame: {_TRY}"
+        )
+    return made
+
+
+def _line_of(error: Exception, target: TargetTable) -> str:
+    """Return where in the file of the function an exception came from, as ` in line 7`."""
+    file = getattr(getattr(target.make, "__code__", None), "co_filename", None)
+    lines, frame = [], error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code.co_filename == file:
+            lines.append(frame.tb_lineno)
+        frame = frame.tb_next
+    return f" in line {lines[-1]}" if lines else ""
+
+
+def _in_target_form(target: TargetTable, made: "DataFrame") -> pa.Table:
+    """Return rows as load expects them, their columns in the order of the declaration if any."""
+    names = [str(name) for name in made.columns]
+    _require_columns(target, names)
+    order = names if target.columns is None else list(target.columns)
+    return pa.table({name: _column(target, name, made[name]) for name in order})
+
+
+def _require_columns(target: TargetTable, names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FunctionFailed(f"{target}: its function returned column {twice} twice: {_TRY}")
+    wanted = target.key if target.columns is None else tuple(target.columns)
+    if lacking := [name for name in wanted if name not in names]:
+        raise FunctionFailed(
+            f"{target}: its function returned no column {', '.join(lacking)}: {_TRY}"
+        )
+    if target.columns is not None and (more := [name for name in names if name not in wanted]):
+        raise FunctionFailed(
+            f"{target}: its function returned {', '.join(more)}, which is not declared: {_TRY}"
+        )
+
+
+def _column(target: TargetTable, name: str, values: Any) -> pa.ChunkedArray:
+    try:
+        column = pa.table({name: values})[name]
+        return column.cast(_form(column.type))
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        # Arrow's own words may quote a value.
+        raise FunctionFailed(
+            f"{target}: its function returned a column {name} of values that have no type of the "
+            f"warehouse ({values.dtype}): {_TRY}"
+        ) from error
+
+
+def _form(kind: pa.DataType) -> pa.DataType:
+    """Return the type in which load expects values of another; raise TypeError if there is none."""
+    if kind in _FORMS:
+        return _FORMS[kind]
+    match kind:
+        case pa.DictionaryType():
+            return _form(kind.value_type)
+        case pa.TimestampType():
+            return pa.timestamp("us", kind.tz and "UTC")
+        case _ if pa.types.is_time(kind):
+            return pa.time64("us")
+        case _ if pa.types.is_decimal(kind):
+            fits = kind.precision <= DECIMAL_DIGITS
+            return pa.decimal128(kind.precision, kind.scale) if fits else pa.string()
+    raise TypeError(f"{kind} is a type of no column")
+
+
+_FORMS = {
+    **{
+        kind: kind
+        for kind in (
+            pa.bool_(),
+            pa.int16(),
+            pa.int32(),
+            pa.int64(),
+            pa.float32(),
+            pa.float64(),
+            pa.date32(),
+            pa.string(),
+        )
+    },
+    pa.int8(): pa.int16(),
+    pa.uint8(): pa.int16(),
+    pa.uint16(): pa.int32(),
+    pa.uint32(): pa.int64(),
+    pa.uint64(): pa.int64(),
+    pa.float16(): pa.float32(),
+    pa.date64(): pa.date32(),
+    pa.large_string(): pa.string(),
+    pa.string_view(): pa.string(),
+    pa.null(): pa.string(),
+}
+
+
+def _require_same_keys(target: TargetTable, made: pa.Table, given: pa.Array) -> None:
+    """Raise FunctionFailed unless each row that was given has made one row, with its key."""
+    keys = keys_of(made, target.key) if target.key else given[: made.num_rows]
+    if keys.equals(given):
+        return
+    name = ", ".join(target.key)
+    if keys.null_count:
+        raise FunctionFailed(f"{target}: its function returned a row without {name}: {_TRY}")
+    if len(keys) != len(given):
+        raise FunctionFailed(
+            f"{target}: its function returned {len(keys):,} rows for {len(given):,}: each row of "
+            f"its first parameter makes one row. {_TRY.capitalize()}"
+        )
+    if pc.count_distinct(keys).as_py() < pc.count_distinct(given).as_py():
+        raise FunctionFailed(f"{target}: its function returned a {name} twice: {_TRY}")
+    if keys.type != given.type or not keys.sort().equals(given.sort()):
+        raise FunctionFailed(
+            f"{target}: its function returned rows whose {name} is not the key of the row that "
+            f"they were made of: {_TRY}"
+        )
