@@ -169,7 +169,7 @@ def _require_same_keys(target: TargetTable, made: pa.Table, given: pa.Array) -> 
             f"its first parameter makes one row. {_TRY.capitalize()}"
         )
     if pc.count_distinct(keys).as_py() < pc.count_distinct(given).as_py():
-        raise FunctionFailed(f"{target}: its function returned a {name} twice: {_TRY}")
+        raise FunctionFailed(f"{target}: its function returned the same {name} twice: {_TRY}")
     if keys.type != given.type or not keys.sort().equals(given.sort()):
         raise FunctionFailed(
             f"{target}: its function returned rows whose {name} is not the key of the row that "

@@ -1,0 +1,76 @@
+"""Try a pipeline's functions on a few rows, in a unit test: no database, no bucket.
+
+Rows are converted, checked and refused as the engine does it with the rows of a source.
+
+    made = etl.testing.made(PIPELINE, "dim_staff", staff=[ann], department=[sales])
+    assert made.rows == [{"staff_id": 1, ..., "department_name": "Sales"}]
+    assert made.refused == {}
+
+The one module of `etl` that uses the engine, since a copy of its rules would not be them. It is
+imported when something is tried, so that a declaration never needs it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import DeclarationError
+from etl.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from etl.mapping import Mapping as TableMapping
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What rows came to: the `rows` of the target table, and why others were `refused`, by key."""
+
+    rows: list[dict[str, Any]]
+    refused: dict[int | str, str]
+
+
+def made(pipeline: Pipeline, target: str, **tables: Rows) -> Made:
+    """Return what a target table gets of some rows of its source tables.
+
+    Tables go by the names that functions call them. A row is {column: value}, with Python's own
+    values: int, str, Decimal, float, bool, date, datetime, or the text that the source shows; a
+    column that it does not name is NULL. Rows that the target would wait for are taken to be there.
+
+    Raises DeclarationError for a name that is not declared, and what the function raises as
+    FunctionFailed.
+    """
+    from functions.transform import trial  # noqa: PLC0415
+
+    mapping = _mapping(pipeline, target)
+    known = {table.parameter: table for table in mapping.tables}
+    for name in tables:
+        if name not in known:
+            raise DeclarationError(
+                f"{mapping.target} is not made of {name}: give rows of {', '.join(known)}"
+            )
+    rows = {table: tables.get(name, ()) for name, table in known.items()}
+    return Made(*trial.made(mapping, pipeline.calendar_of(mapping), rows))
+
+
+def check(pipeline: Pipeline) -> None:
+    """Raise DeclarationError for the first function that does not make what is declared.
+
+    Each is called with no rows, as pandas frames with the right columns and types.
+    """
+    from functions.transform import trial  # noqa: PLC0415
+
+    for source in pipeline.sources:
+        for mapping in pipeline.mappings(source.name):
+            if mistake := trial.mistake_in(mapping):
+                raise DeclarationError(mistake)
+
+
+def _mapping(pipeline: Pipeline, target: str) -> "TableMapping":
+    found = [each for source in pipeline.sources for each in pipeline.mappings(source.name)]
+    for mapping in found:
+        if mapping.target.name == target:
+            return mapping
+    names = ", ".join(mapping.target.name for mapping in found)
+    raise DeclarationError(f"there is no target table {target}: take one of {names}")

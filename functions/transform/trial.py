@@ -1,0 +1,107 @@
+"""Make target rows of a few rows that a person wrote, for `etl.testing`."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+
+from etl import (
+    BigInteger,
+    Calendar,
+    Column,
+    DeclarationError,
+    Integer,
+    Numeric,
+    SmallInteger,
+    Table,
+)
+from etl import mapping as declared
+from functions.common.carried import UNFIT
+from functions.common.errors import FunctionFailed
+from functions.common.keys import Key, keys_of
+from functions.transform import checks
+from functions.transform.making import made_columns, make
+from functions.transform.values import convert, form
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def made(
+    mapping: declared.Mapping, calendar: Calendar | None, rows: Mapping[Table, Rows]
+) -> tuple[list[dict[str, Any]], dict[Key, str]]:
+    """Return the target rows that rows of tables make, and why the others do not, by key."""
+    tables = {table: carried(table, some) for table, some in rows.items()}
+    main = tables[mapping.main]
+    joined = checks.joined_in(mapping, calendar, tables.__getitem__)
+    converted = convert(mapping.main, main)
+    wrong = checks.reasons(mapping.main, main, converted, checks.Surroundings(calendar, joined))
+    partners = dict(chain.from_iterable(each.by_parameter() for each in joined))
+    fit = make(mapping, checks.without(converted, wrong), partners)
+    keys = keys_of(main, mapping.main.keys).to_pylist()
+    return fit.to_pylist(), {keys[position]: reason for position, reason in wrong.items()}
+
+
+def mistake_in(mapping: declared.Mapping) -> str | None:
+    """Return what a target table's function makes other than declared, of no rows at all."""
+    target = mapping.target
+    if target.make is None:
+        unknown = [name for name in target.columns or () if name not in mapping.main.columns]
+        return f"{target}: {mapping.main} has no column {unknown[0]}" if unknown else None
+    tables = [mapping.main, *(_join(mapping, name).table for name in target.parameters[1:])]
+    try:
+        made_columns(target, [convert(table, carried(table, ())) for table in tables])
+    except FunctionFailed as error:
+        return str(error)
+    return None
+
+
+def _join(mapping: declared.Mapping, parameter: str) -> declared.Join:
+    return next(join for join in mapping.joins if join.parameter == parameter)
+
+
+def carried(table: Table, rows: Rows) -> pa.Table:
+    """Return rows in the form in which extract writes them; a column that is not named is NULL."""
+    for row in rows:
+        if unknown := [name for name in row if name not in table.columns]:
+            raise DeclarationError(
+                f"{table} has no column {unknown[0]}: declare it, or leave it out"
+            )
+    columns = {
+        name: _column(table, name, column, [row.get(name) for row in rows])
+        for name, column in table.columns.items()
+    }
+    return pa.table({**columns, UNFIT: pa.nulls(len(rows), pa.string())})
+
+
+def _column(table: Table, name: str, column: Column, values: list[Any]) -> pa.Array:
+    try:
+        return pa.array([_written(column, value) for value in values], _kind(column))
+    except (pa.ArrowException, OverflowError) as error:
+        kind = type(column).__name__
+        raise DeclarationError(
+            f"{table}: a value that was given for {name} is none of {kind}: give one, or its text"
+        ) from error
+
+
+def _kind(column: Column) -> pa.DataType:
+    """Return the type in which extract writes values of a column."""
+    if isinstance(column, SmallInteger | Integer | BigInteger):
+        return pa.int64()
+    kind = form(column)
+    if pa.types.is_date(kind) or pa.types.is_decimal(kind):
+        return pa.string()
+    return pa.float64() if pa.types.is_floating(kind) else kind
+
+
+def _written(column: Column, value: Any) -> Any:
+    """Return a value as text where extract writes text."""
+    if value is None or _kind(column) != pa.string():
+        return value
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, date) or isinstance(column, Numeric):
+        return str(value)
+    return value
