@@ -12,8 +12,8 @@ from pathlib import Path
 from deployer.databases import AddressError, DatabaseAddress, parse_database_url
 from deployer.errors import DeployError, SettingsError
 from deployer.settings import DATABASE_URL_EXAMPLE
-from functions.common.totesys import TABLES
-from functions.sources.postgres.columns import SCHEMA, read_columns
+from etl.loading import load
+from functions.sources.postgres.columns import read_columns
 from functions.targets.postgres.ddl import check_may_create, missing_tables
 from functions.targets.postgres.star import inspect_star
 from local.private_files import make_private_folder
@@ -73,11 +73,11 @@ def check_port(option: str, port: int) -> None:
 def check_source(address: DatabaseAddress) -> None:
     """Raise DatabaseProblem, one line for each table that cannot be ingested."""
     with session(address) as connection:
-        columns = read_columns(connection, TABLES)
+        columns = read_columns(connection, load("totesys").sources[0].tables)
     if not any(table.types for table in columns.values()):
         raise DatabaseProblem(
             f"database {address.dbname} at {address.host}:{address.port} has none of the tables "
-            f"of totesys in its schema {SCHEMA}: is it the right database?"
+            f"of totesys in its schema public: is it the right database?"
         )
     problems = [problem for table in columns.values() if (problem := table.drift())]
     if problems:

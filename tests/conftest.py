@@ -17,4 +17,5 @@ pytest_plugins = [
     "tests.aws.transform_pipeline",
     "tests.pipeline.local_process",
     "tests.pipeline.managed_warehouse",
+    "tests.pipeline.lake",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from functions.common.totesys import PARENTS
+from tests.totesys import TOTESYS
 
 STAMP = datetime(2024, 3, 1, 9, 30, 15, 123000)
 STAMPS: dict[str, tuple[pa.DataType, Any]] = {
@@ -117,7 +117,7 @@ def source_rows(
     `types` are those of columns that are not as usual, or that are new.
     """
     columns = COLUMNS[table] | {"_unfit": (TEXT, None)}
-    if table in PARENTS:
+    if table in TOTESYS.waited_for:
         columns["_known"] = (pa.bool_(), False)
     usual = {name: value for name, (_, value) in columns.items()}
     schema = pa.schema({name: kind for name, (kind, _) in columns.items()} | (types or {}))

@@ -11,6 +11,7 @@ from queue import Queue
 
 import pg8000.native
 import pyarrow as pa
+import pyarrow.compute as pc
 from pg8000.native import identifier
 from pyarrow import csv
 
@@ -28,8 +29,13 @@ SESSION = {
     # No function of somebody who may create one is called in place of PostgreSQL's own.
     # https://wiki.postgresql.org/wiki/A_Guide_to_CVE-2018-1058
     "search_path": "pg_catalog",
-    # Else types and defaults read from the catalogue look different: "text" in place of text.
+    # Else types and defaults read from the catalogue look different: "text" instead of text.
     "quote_all_identifiers": "off",
+    # The text of a value is the same, and the whole value, whatever the role's own settings are.
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "xmloption": "content",
 }
 """What a connection must be opened with for the CSV to be read right, and no name to break out."""
 
@@ -48,6 +54,12 @@ def value(name: str, cast: str) -> str:
 def array(numbers: Iterable[int]) -> str:
     """Return PostgreSQL's text form of an array of integers."""
     return "{" + ",".join(map(str, numbers)) + "}"
+
+
+def text_array(values: pa.ChunkedArray) -> str:
+    """Return PostgreSQL's text form of an array of values, whatever their type; none is NULL."""
+    texts = pc.replace_substring_regex(values.cast(pa.string()), r'(["\\])', r"\\\1")
+    return "{" + ",".join(f'"{text}"' for text in texts.to_pylist()) + "}"
 
 
 def read_csv(block: bytes, schema: pa.Schema) -> list[pa.RecordBatch]:

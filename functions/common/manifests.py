@@ -66,12 +66,13 @@ class Source(Struct, frozen=True):
 class TableCapture(Struct, frozen=True):
     """What a batch holds of one source table, and where its change capture stands after it.
 
-    `horizon` is a 64-bit transaction id: every transaction below it had ended in the snapshot, so
-    the next batch reads the rows from `horizon` on, without the transactions in `seen` (inclusive
-    ranges), whose rows this or an earlier batch holds. `horizon` is None until the table has been
-    read once. `columns` are (name, SQL type) in the table's order; they, `fingerprint` and
-    `incarnation` (which changes when the table is made again) are those of the last read. `error`
-    says why a table that the star cannot use was left out; its horizon then stays where it was.
+    `key` are the columns that tell rows apart. `horizon` is a 64-bit transaction id: every
+    transaction below it had ended in the snapshot, so the next batch reads the rows from `horizon`
+    on, without the transactions in `seen` (inclusive ranges), whose rows this or an earlier batch
+    holds. `horizon` is None until the table has been read once. `columns` are (name, SQL type) in
+    the table's order; they, `fingerprint` and `incarnation` (which changes when the table is made
+    again) are those of the last read. `error` says why a table that cannot be used was left out;
+    its horizon then stays where it was.
 
     Target rows are made of the rows in `files`: those that changed, and `companions`, unchanged
     rows that something that joins in with them has changed for. The rows in `partners` are
@@ -79,7 +80,7 @@ class TableCapture(Struct, frozen=True):
     or another.
     """
 
-    key: str
+    key: list[str]
     columns: list[tuple[str, str]]
     fingerprint: str
     horizon: TransactionId | None
@@ -100,11 +101,11 @@ class TableCapture(Struct, frozen=True):
 
     @property
     def objects(self) -> list[DataFile]:
-        """All objects that belong to the batch."""
+        """All objects that the batch has of the table."""
         return [*self.files, *self.partners, *self.tombstones]
 
 
-NOT_DECLARED = TableCapture(key="", columns=[], fingerprint="", horizon=None, seen=[])
+NOT_DECLARED = TableCapture(key=[], columns=[], fingerprint="", horizon=None, seen=[])
 
 
 class TableSchema(Struct, frozen=True):
@@ -112,7 +113,7 @@ class TableSchema(Struct, frozen=True):
 
     `columns` are (name, SQL type) in the table's order, the last known ones of a table that is not
     there. `since` is the moment of the first snapshot that showed it like this. A table that is not
-    `carried` is none of those that the star is made from. `error` says why no row of it is read.
+    `carried` is not declared. `error` says why no row of it is read.
     """
 
     columns: list[tuple[str, str]]
@@ -202,7 +203,7 @@ class StarTable(Struct, frozen=True):
 
     @property
     def objects(self) -> list[DataFile]:
-        """All objects that belong to the batch."""
+        """All objects that the batch has of the table."""
         return [*self.files, *self.tombstones]
 
 

@@ -1,87 +1,87 @@
-"""The Lambda function `extract`: woken by a schedule, writes a batch if the source changed."""
+"""The Lambda function `extract`: woken by a schedule, writes a batch of each source with news."""
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from etl import Pipeline
 from etl.loading import load
+from etl.pipeline import Source
 from functions.common.batchlog import BatchLog
-from functions.common.database import connection, database_from_secret
-from functions.common.errors import BatchContended, NoSuchBatch
+from functions.common.errors import BatchContended
 from functions.common.manifests import IngestionManifest
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
-from functions.extract.repair import Repair, asked_for
+from functions.extract.asked import Asked, asked_for
 from functions.extract.replay import replay
-from functions.sources.postgres.capture import Captured, capture
-from functions.sources.postgres.snapshot import SESSION_PARAMETERS
-
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
+from functions.sources import Captured, reader_of
 
 ATTEMPTS = 3  # of a batch whose number another run claimed first
 
-
-@dataclass(frozen=True)
-class Lake:
-    """The ingestion bucket and its log, kept between invocations of a warm function."""
-
-    secrets: "SecretsManagerClient"
-    secret_id: str
-    bucket: Bucket
-    log: BatchLog[IngestionManifest]
+Log = BatchLog[IngestionManifest]
 
 
 @cache
-def _lake() -> Lake:
+def _pipeline() -> Pipeline:
+    return load(required(os.environ, "PIPELINE"))
+
+
+@cache
+def _log(source: str) -> Log:
+    """Return the log of a source, kept between invocations of a warm function."""
     bucket = Bucket(
         boto3.client("s3", config=CLIENT_CONFIG), required(os.environ, "INGESTION_BUCKET")
     )
-    [source] = load(required(os.environ, "PIPELINE")).sources
-    return Lake(
-        boto3.client("secretsmanager", config=CLIENT_CONFIG),
-        required(os.environ, "SOURCE_SECRET_ID"),
-        bucket,
-        BatchLog(bucket, source.name, IngestionManifest),
-    )
+    return BatchLog(bucket, source, IngestionManifest)
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Copy what changed in the source into the ingestion bucket, as one batch.
+    """Copy what changed in each source into the ingestion bucket, as one batch.
 
-    An event {"replay": n} asks for the rows of batch n once more instead. One that names tables to
-    `read`, as reconcile's answer does, has these read whole. What else an event says does not
-    matter.
+    An event {"source": name} asks for one source only. {"replay": n} asks for the rows of batch n
+    once more instead. One that names tables to `read`, as reconcile's answer does, has these read
+    whole. What else an event says does not matter.
 
-    Returns `batch` (None when nothing had changed), `rows` and `deleted` by source table,
-    `stopped`: why a table could not be read, `drift`: how the source's tables have changed, and
-    `postponed`: why the source was not read, so that the next run has to (None when it was).
+    Returns `sources`: for each its `batch` (None when nothing had changed), `rows` and `deleted` by
+    table, `stopped`: why a table could not be read, `drift`: how its tables have changed, and
+    `postponed`: why it was not read, so that the next run has to (None when it was). The same for
+    the only source, where there is one, and `seconds`. Raises the first source's error, after all
+    were tried.
     """
     started = time.monotonic()
-    batch = _asked_for(event)
-    captured = (
-        _capture(_lake(), asked_for(event), context.get_remaining_time_in_millis() / 1000)
-        if batch is None
-        else _replay(_lake(), batch)
-    )
-    result = _summary(captured) | {"seconds": round(time.monotonic() - started, 3)}
-    _report(captured, result)
-    return result
+    asked = asked_for(event, _pipeline())
+    results: dict[str, dict[str, Any]] = {}
+    failures: list[Exception] = []
+    for source in asked.sources:
+        if source.optional and not reader_of(source).is_configured(source):
+            continue
+        try:
+            captured = _extract(source, asked, context.get_remaining_time_in_millis() / 1000)
+        except Exception as error:  # it must not keep the other sources from being read
+            logger.error(f"{source.name}: {error}")
+            failures.append(error)
+        else:
+            results[source.name] = _summary(captured)
+            _report(captured, results[source.name])
+    if failures:
+        raise failures[0]
+    only = next(iter(results.values())) if len(results) == 1 else {}
+    return {"sources": results, **only, "seconds": round(time.monotonic() - started, 3)}
 
 
 def _report(captured: Captured, result: dict[str, Any]) -> None:
-    """Log and count what a run found."""
+    """Log and count what a run found in a source."""
     metrics.add_metric("ExtractsPostponed", MetricUnit.Count, int(bool(captured.postponed)))
     if captured.postponed:
         # No sign of life: runs that are postponed for half an hour must ring an alarm.
@@ -97,35 +97,26 @@ def _report(captured: Captured, result: dict[str, Any]) -> None:
     logger.info("batch extracted" if result["batch"] else "nothing new", extra=result)
 
 
-def _asked_for(event: object) -> int | None:
-    """Return the batch that an event asks to replay, None if it asks for none."""
-    if not isinstance(event, dict) or "replay" not in event:
-        return None
-    batch = event["replay"]
-    if type(batch) is not int:  # True is an int to Python, and 1.5 becomes one
-        raise NoSuchBatch(
-            f"the event asks to replay a {type(batch).__name__}: give the number of a batch, as in "
-            '{"replay": 7}'
+def _extract(source: Source, asked: Asked, seconds: float) -> Captured:
+    with _reading(source, asked, seconds) as attempt:
+        return _claiming(attempt)
+
+
+@contextmanager
+def _reading(source: Source, asked: Asked, seconds: float) -> Iterator[Callable[[str], Captured]]:
+    """Yield what makes an attempt at the next batch of a source, under the id of a run."""
+    pipeline, log = _pipeline(), _log(source.name)
+    if (batch := asked.replay) is not None:
+        yield lambda run: Captured(
+            replay(log, source, pipeline, batch, run=run, now=_utc_now), stopped={}
         )
-    return batch
-
-
-def _capture(lake: Lake, repair: Repair, seconds: float) -> Captured:
-    source = database_from_secret(lake.secrets, lake.secret_id)
-    with connection(source, seconds, **SESSION_PARAMETERS) as opened:
-        return _claiming(
-            lambda run: capture(opened, lake.bucket, lake.log, run, _utc_now, repair=repair)
-        )
-
-
-def _replay(lake: Lake, batch: int) -> Captured:
-    return _claiming(
-        lambda run: Captured(replay(lake.bucket, lake.log, batch, run, _utc_now), stopped={})
-    )
+        return
+    with reader_of(source).opened(source, pipeline, log, seconds) as read:
+        yield lambda run: read(run, asked.repair)
 
 
 def _claiming(attempt: Callable[[str], Captured]) -> Captured:
-    """Make an attempt at a batch; begin anew when another run claims its number first."""
+    """Make an attempt at a batch; start over when another run claims its number first."""
     run = str(uuid4())  # not the request id: an event that comes twice brings the same one
     for _ in range(ATTEMPTS - 1):
         try:

@@ -4,29 +4,30 @@ For after a fix in the code. A batch is never changed, so its rows come again un
 and only those that no later batch has superseded: history must not run backwards.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
+from etl import Pipeline, Table
+from etl.mapping import Mapping as TargetMapping
+from etl.pipeline import Source
 from functions.common.batchlog import BatchLog
-from functions.common.carried import lacking
+from functions.common.carried import missing
 from functions.common.errors import BatchContended, BatchOutdated, NoSuchBatch
+from functions.common.keys import is_among, keys_of
 from functions.common.manifests import DataFile, IngestionManifest, TableCapture
 from functions.common.parquet import PartWriter, read_rows
-from functions.common.storage import Bucket
-from functions.common.totesys import JOINS, TABLES
-
-# Children first: a parent comes along with every child that does.
-_JOINED = [join.child for join in JOINS] + [join.parent for join in JOINS]
 
 
 def replay(
-    bucket: Bucket,
     log: BatchLog[IngestionManifest],
+    source: Source,
+    pipeline: Pipeline,
     batch: int,
+    *,
     run: str,
     now: Callable[[], datetime],
 ) -> IngestionManifest:
@@ -34,37 +35,54 @@ def replay(
 
     Change capture stands after it where it stood before. Parents that were missing when the batch
     was written may have come since: transform knows which of them it still waits for. Raises
-    NoSuchBatch, BatchOutdated when the star needs columns that the batch does not have, and
+    NoSuchBatch, BatchOutdated when the batch does not have columns that are declared today, and
     BatchContended when another run has claimed the next number in the meantime.
     """
     newest = log.newest()
     if not 1 <= batch <= newest:
         raise NoSuchBatch(f"there is no batch {batch}: the newest is {newest}")
-    again, last = log.read(batch), log.read(newest)
-    current = _Current(
-        bucket, log.source, again, [log.read(later) for later in range(batch + 1, newest + 1)]
-    )
-    at = now()
-    tables = [*_JOINED, *(name for name in again.tables if name not in _JOINED)]
-    captures = {
-        name: _with_rows(last.tables[name], current.rows(name, newest + 1, at)) for name in tables
-    }
+    last, at = log.read(newest), now()
+    current = _Current(log, batch, last, at)
+    files = {table: current.rows(table) for table in source.tables}
+    partners = _Partners(current, files)
+    for mapping in pipeline.mappings(source.name):
+        partners.look_for(mapping)
     manifest = IngestionManifest(
         batch=newest + 1,
         written_at=at,
         run=run,
         # Its rows are current, so they are as true now as they were then.
         source=replace(last.source, snapshot_at=at),
-        tables=captures,
+        tables={
+            table.id: _with_rows(last.tables[table.id], files[table], partners.of(table))
+            for table in source.tables
+            if table.id in last.tables
+        },
         missing={},
         keys=last.keys,
         keys_sha256=last.keys_sha256,
         replay_of=batch,
         schemas=last.schemas,
+        targets=last.targets,
     )
     if not log.claim(manifest):
         raise BatchContended(f"batch {manifest.batch} was claimed by another run")
     return manifest
+
+
+def _with_rows(
+    standing: TableCapture, files: list[DataFile], partners: list[DataFile]
+) -> TableCapture:
+    """Return where a table stands, with the rows that come again."""
+    return replace(
+        standing,
+        changed=sum(file.rows for file in files),
+        companions=0,
+        files=files,
+        partners=partners,
+        deleted=0,
+        tombstones=[],
+    )
 
 
 class _Current:
@@ -74,78 +92,126 @@ class _Current:
     """
 
     def __init__(
-        self,
-        bucket: Bucket,
-        source: str,
-        manifest: IngestionManifest,
-        later: list[IngestionManifest],
+        self, log: BatchLog[IngestionManifest], batch: int, last: IngestionManifest, at: datetime
     ) -> None:
-        self._bucket = bucket
-        self._source = source
-        self._manifest = manifest
-        self._later = [each for each in later if each.replay_of is None]
-        self._needed: dict[str, set[int]] = {join.parent: set() for join in JOINS}
+        self.log = log
+        self.bucket = log.bucket
+        self.manifest = log.read(batch)
+        later = (log.read(number) for number in range(batch + 1, last.batch + 1))
+        self.later = [each for each in later if each.replay_of is None]
+        self._targets = last.targets
+        self._number, self._day = last.batch + 1, at.date()
 
-    def rows(self, name: str, batch: int, at: datetime) -> list[DataFile]:
-        """Return objects with the current rows of a table, writing new ones where some are not.
+    def writer(self, table: Table) -> PartWriter:
+        """Return a writer of rows of a table in the new batch."""
+        prefix = f"{self.log.source}/{table.id}"
+        return PartWriter(self.bucket, prefix, self._number, self._day)
 
-        A parent that a current child needs comes as the last batch that has it shows it, unless it
-        was deleted since.
-        """
-        table = self._manifest.tables[name]
-        superseded = self._superseded(name, table.key)
-        writer = PartWriter(self._bucket, f"{self._source}/{name}", batch, at.date())
-        for rows in read_rows(self._bucket, table.files):
-            self._require_columns(name, rows.schema)
-            kept = rows.filter(pc.invert(_is_among(rows[table.key], superseded)))
-            self._note_parents(name, kept)
-            if superseded:
-                writer.write(kept)
-        for rows in self._newest(name, self._needed.get(name, set()) & superseded):
-            writer.write(rows)
-        return writer.close() if superseded else table.files
+    def rows(self, table: Table) -> list[DataFile]:
+        """Return objects with the current rows of a table, writing new ones where some are not."""
+        capture = self.manifest.capture(table.id)
+        if not capture.files:
+            return []
+        mine = [keys_of(rows, table.keys) for rows in self._read(table, capture.files)]
+        superseded = self._superseded(table, _distinct(mine))
+        if not len(superseded):
+            return capture.files
+        writer = self.writer(table)
+        for rows in self._read(table, capture.files):
+            writer.write(rows.filter(pc.invert(is_among(keys_of(rows, table.keys), superseded))))
+        return writer.close()
 
-    def _require_columns(self, name: str, schema: pa.Schema) -> None:
-        """Raise BatchOutdated for rows that transform would refuse, and stop at in every run."""
-        if column := lacking(schema, TABLES[name]):
-            raise BatchOutdated(
-                f"batch {self._manifest.batch} cannot be replayed: its rows of {name} have no "
-                f"column {column}, which the star needs. Replay a later batch"
-            )
-
-    def _superseded(self, name: str, key: str) -> set[int]:
-        if not self._manifest.tables[name].files:
-            return set()
-        captures = [manifest.tables[name] for manifest in self._later]
-        files = [file for capture in captures for file in (*capture.files, *capture.tombstones)]
-        return {
-            number for rows in read_rows(self._bucket, files) for number in rows[key].to_pylist()
-        }
-
-    def _note_parents(self, name: str, rows: pa.RecordBatch) -> None:
-        for join in JOINS:
-            if join.child == name:
-                self._needed[join.parent].update(rows[join.column].drop_null().to_pylist())
-
-    def _newest(self, name: str, keys: set[int]) -> Iterator[pa.RecordBatch]:
+    def newest(self, table: Table, keys: pa.Array) -> Iterator[pa.RecordBatch]:
         """Yield the rows of keys from the last batch that has each, none for a deleted one."""
-        wanted = set(keys)
-        for manifest in reversed(self._later):
-            if not wanted:
+        for manifest in self._newest_first():
+            if not len(keys):
                 return
-            table = manifest.tables[name]
-            for rows in read_rows(self._bucket, table.tombstones):
-                wanted.difference_update(rows[table.key].to_pylist())
-            for rows in read_rows(self._bucket, table.files):
-                yield (found := rows.filter(_is_among(rows[table.key], wanted)))
-                wanted.difference_update(found[table.key].to_pylist())
+            capture = manifest.capture(table.id)
+            for rows in read_rows(self.bucket, capture.tombstones):
+                keys = _without(keys, keys_of(rows, table.keys))
+            for rows in self._read(table, capture.joining):
+                found = keys_of(rows, table.keys)
+                yield rows.filter(is_among(found, keys))
+                keys = _without(keys, found)
+
+    def _newest_first(self) -> Iterator[IngestionManifest]:
+        """Yield the manifests that may have partners: those before the batch only if need be.
+
+        A batch holds the partners of its rows, but not those of what was declared after it.
+        """
+        yield from reversed(self.later)
+        yield self.manifest
+        if self.manifest.targets != self._targets:
+            yield from (self.log.read(number) for number in range(self.manifest.batch - 1, 0, -1))
+
+    def _superseded(self, table: Table, keys: pa.Array) -> pa.Array:
+        """Return which of some keys a later batch has."""
+        captures = [manifest.capture(table.id) for manifest in self.later]
+        files = [file for each in captures for file in (*each.files, *each.tombstones)]
+        return _distinct(
+            [
+                keys.filter(is_among(keys, keys_of(rows, table.keys)))
+                for rows in read_rows(self.bucket, files)
+            ]
+        )
+
+    def _read(self, table: Table, files: list[DataFile]) -> Iterator[pa.RecordBatch]:
+        """Yield rows; raise BatchOutdated for those that transform would refuse in every run."""
+        for rows in read_rows(self.bucket, files):
+            if column := missing(rows.schema, table):
+                raise BatchOutdated(
+                    f"batch {self.manifest.batch} cannot be replayed: its rows of {table.name} have"
+                    f" no column {column}, which is declared today. Replay a later batch"
+                )
+            yield rows
 
 
-def _with_rows(standing: TableCapture, files: list[DataFile]) -> TableCapture:
-    """Return where a table stands, with the rows that come again."""
-    rows = sum(file.rows for file in files)
-    return replace(standing, changed=rows, companions=0, files=files, deleted=0, tombstones=[])
+class _Partners:
+    """The rows that join in with those that come again, as the newest batch shows each."""
+
+    def __init__(self, current: _Current, files: Mapping[Table, list[DataFile]]) -> None:
+        self._current = current
+        self._files = files
+        self._found: dict[Table, list[pa.RecordBatch]] = {}
+
+    def look_for(self, mapping: TargetMapping) -> None:
+        """Look for the rows that join in with rows of a mapping, level by level."""
+        first = {join.columns for join in mapping.joins if join.child == mapping.parameter}
+        references = {columns: pa.nulls(0) for columns in first}
+        for rows in read_rows(self._current.bucket, self._files[mapping.main]):
+            for columns, known in references.items():
+                references[columns] = _distinct([known, keys_of(rows, columns)])
+        found: dict[str, list[pa.RecordBatch]] = {}
+        for join in mapping.joins:
+            if join.child == mapping.parameter:
+                wanted = references[join.columns]
+            else:
+                wanted = _distinct([keys_of(rows, join.columns) for rows in found[join.child]])
+            found[join.parameter] = list(self._current.newest(join.table, wanted))
+            self._found.setdefault(join.table, []).extend(found[join.parameter])
+
+    def of(self, table: Table) -> list[DataFile]:
+        """Return objects with the rows of a table that only join in, each once."""
+        writer = self._current.writer(table)
+        there = [
+            keys_of(rows, table.keys)
+            for rows in read_rows(self._current.bucket, self._files[table])
+        ]
+        for rows in self._found.get(table, []):
+            keys = keys_of(rows, table.keys)
+            is_there = is_among(keys, _distinct(there))
+            writer.write(rows.filter(pc.invert(is_there)))
+            there.append(keys)
+        return writer.close()
 
 
-def _is_among(column: pa.Array, keys: set[int]) -> pa.Array:
-    return pc.is_in(column.cast(pa.int64()), pa.array(sorted(keys), pa.int64()))
+def _without(keys: pa.Array, others: pa.Array) -> pa.Array:
+    return keys.filter(pc.invert(is_among(keys, others)))
+
+
+def _distinct(keys: Sequence[pa.Array]) -> pa.Array:
+    """Return keys, each once; NULL is none."""
+    kinds = {each.type for each in keys if not pa.types.is_null(each.type)}
+    kind = kinds.pop() if len(kinds) == 1 else pa.string()
+    chunks = [each.drop_null().cast(kind) for each in keys]
+    return pc.unique(pa.chunked_array(chunks, kind))

@@ -28,6 +28,7 @@ from functions.reconcile.as_of import AsOf, Lake
 from functions.reconcile.compare import Comparison
 from functions.reconcile.notices import notice
 from functions.reconcile.table import Run, compare_table
+from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.plan import plan_tables
 from functions.sources.postgres.snapshot import SESSION_PARAMETERS as SOURCE_PARAMETERS
 from functions.sources.postgres.snapshot import snapshot_of
@@ -124,6 +125,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _compare_all(sides: Sides, seconds: float) -> Found:
     """Take both snapshots, the warehouse's first: what it has, the source has or had."""
+    declared = Declared(sides.pipeline.source(sides.source), sides.pipeline)
     source = database_from_secret(sides.secrets, sides.source_secret_id)
     warehouse = database_from_secret(sides.secrets, sides.warehouse_secret_id)
     lake = Lake.of(sides.ingestion, sides.processed, sides.source)
@@ -136,8 +138,8 @@ def _compare_all(sides: Sides, seconds: float) -> Found:
         batch = loaded_batch(here, markers, star)
         with _snapshot(here):
             as_of = AsOf(lake, batch, max(batch, newest_marked(markers)))
-            with snapshot_of(there) as snapshot:
-                plans = plan_tables(there, snapshot, as_of.manifest)
+            with snapshot_of(there, declared.source) as snapshot:
+                plans = plan_tables(there, snapshot, as_of.manifest, declared)
                 run = Run(sides.pipeline, there, here, star, plans, lake, as_of)
                 mappings = sides.pipeline.mappings(sides.source)
                 tables = {each.target.name: compare_table(run, each) for each in mappings}

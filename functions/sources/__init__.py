@@ -1,1 +1,80 @@
-"""The kinds of sources: one package each, with what only that kind needs."""
+"""The kinds of sources: a package for each, which offers extract what `Reader` says.
+
+Nothing here depends on a kind, and a kind is imported only where a source is of it.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Protocol, cast
+
+from msgspec import Meta, Struct
+
+from etl import Pipeline
+from etl.pipeline import Source
+from functions.common.batchlog import BatchLog
+from functions.common.manifests import IngestionManifest
+
+Keys = Annotated[list[Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]], Meta(max_length=100_000)]
+
+
+class Repair(Struct, frozen=True):
+    """The tables to `read` whole, and keys, by table, that may be `absent` from the source."""
+
+    read: list[str] = []
+    absent: Mapping[str, Keys] = {}
+
+    @property
+    def tables(self) -> set[str]:
+        """The tables that are read whole: each table whose keys are looked for is one."""
+        return {*self.read, *self.absent}
+
+
+NO_REPAIR = Repair()
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What a run found: a new batch's manifest, or None when nothing had changed.
+
+    `stopped` says, by table, why a table could not be read; `postponed` why the source was not read
+    at all and the next run has to.
+    """
+
+    manifest: IngestionManifest | None
+    stopped: Mapping[str, str]
+    postponed: str | None = None
+
+    @property
+    def drift(self) -> list[str]:
+        """How the source's tables have changed, reported once: with the batch that says so."""
+        return self.manifest.drift if self.manifest else []
+
+
+Read = Callable[[str, Repair], Captured]
+"""Write what is new, and what a repair asks for, as the next batch, under the id of a run.
+
+Raises BatchContended when another run has claimed the batch's number in the meantime.
+"""
+
+
+class Reader(Protocol):
+    """What the module `reader` of each kind offers."""
+
+    def is_configured(self, source: Source) -> bool:
+        """Tell whether this function was given what it needs to reach a source."""
+
+    def opened(
+        self,
+        source: Source,
+        pipeline: Pipeline,
+        log: BatchLog[IngestionManifest],
+        seconds: float,
+    ) -> AbstractContextManager[Read]:
+        """Connect to a source, for no longer than some seconds."""
+
+
+def reader_of(source: Source) -> Reader:
+    """Return the reader of the kind that a source is of."""
+    return cast("Reader", import_module(f"{__name__}.{source.kind}.reader"))

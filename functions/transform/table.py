@@ -12,7 +12,7 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl import Pipeline, Table
+from etl import Pipeline, Table, Text
 from etl import mapping as declared
 from functions.common.batchlog import BatchLog
 from functions.common.carried import UNFIT
@@ -24,7 +24,7 @@ from functions.transform import checks, quarantine
 from functions.transform.absent import Absent
 from functions.transform.making import make
 from functions.transform.rows import as_declared, require_columns
-from functions.transform.values import convert
+from functions.transform.values import convert, form
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,10 @@ class TableOfBatch:
     def _all_rows(self, manifest: IngestionManifest, table: Table) -> pa.Table:
         files = manifest.capture(table.id).joining
         parts = [pa.Table.from_batches([part]) for part in read_rows(self._lake, files)]
-        none = pa.table({name: pa.nulls(0) for name in (*table.columns, UNFIT)})
+        columns = {**table.columns, UNFIT: Text()}
+        none = pa.table({name: pa.nulls(0, form(column)) for name, column in columns.items()})
         rows = [self._declared(table, part).select(none.column_names) for part in parts]
-        return pa.concat_tables([none, *rows], promote_options="permissive")
+        return pa.concat_tables(rows or [none], promote_options="permissive")
 
     def _declared(self, table: Table, rows: pa.Table) -> pa.Table:
         """Return rows with all columns of their table; those of the batch itself must have them."""

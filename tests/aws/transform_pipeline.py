@@ -76,7 +76,7 @@ class Pipeline:
         gone = PartWriter(lake, f"tombstones/source/{name}", number, day)
         gone.write(pa.table({key: pa.array(deleted, pa.int64())}))
         return TableCapture(
-            key=key,
+            key=[key],
             columns=[],
             fingerprint="",
             horizon=1,

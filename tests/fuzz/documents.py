@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted, NoSuchBatch
 from functions.common.manifests import IngestionManifest, LoadedMarker, ProcessedManifest
-from functions.extract import handler as extract
+from functions.extract.asked import asked_for
+from pipelines.totesys.pipeline import PIPELINE
 from tests.fuzz.mutations import JSON, damaged, rewritten
 from tests.fuzz.target import Target
 from tests.unit.fake_bucket import FakeBucket
@@ -48,12 +49,12 @@ def manifests(written: tuple[type[Document], bytes]) -> None:
 def events(event: Any) -> None:
     """An event asks for a batch that there may be, or is refused, or asks for nothing."""
     try:
-        asked = extract._asked_for(event)
+        asked = asked_for(event, PIPELINE)
     except NoSuchBatch as error:
         assert str(error).isprintable()
         assert len(str(error)) < MESSAGE_CHARACTERS
     else:
-        assert asked is None or type(asked) is int
+        assert asked.replay is None or type(asked.replay) is int
 
 
 TARGETS = (

@@ -17,6 +17,7 @@ from deployer.databases import parse_database_url
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
 from functions.reconcile import handler as reconcile_handler
+from functions.sources.postgres import reader
 from functions.transform import handler as transform_handler
 from local.emulator import Emulator
 from tests.pipeline.local_process import somebodys_folder
@@ -146,7 +147,9 @@ def functions_on(
 
 def forget_clients() -> None:
     """Let the functions read their settings anew, as a cold start does."""
-    extract_handler._lake.cache_clear()
+    extract_handler._pipeline.cache_clear()
+    extract_handler._log.cache_clear()
+    reader._secrets.cache_clear()
     transform_handler._logs.cache_clear()
     load_handler._lake.cache_clear()
     reconcile_handler._sides.cache_clear()

@@ -11,10 +11,12 @@ from functions.common.batchlog import BatchLog
 from functions.common.database import Database, connection
 from functions.common.manifests import IngestionManifest
 from functions.common.parquet import read_rows
-from functions.sources.postgres.capture import Captured, capture
+from functions.sources import Captured
+from functions.sources.postgres.capture import capture
 from functions.sources.postgres.snapshot import SESSION_PARAMETERS
 from tests.pipeline import ground
 from tests.postgres_fixtures import Source
+from tests.totesys import TOTESYS
 from tests.unit.fake_bucket import FakeBucket
 
 ADD = "INSERT INTO department VALUES ({0}, '{1}', 'Leeds', 'Ada', now(), now())"
@@ -42,7 +44,7 @@ class Shop:
         """Extract from the shop, or from another server that has it."""
         database = database_of(url or self.source.reader_url)
         with connection(database, **SESSION_PARAMETERS) as opened:
-            return capture(opened, self.bucket, self.log, str(uuid4()), lambda: datetime.now(UTC))
+            return capture(opened, self.log, TOTESYS, str(uuid4()), lambda: datetime.now(UTC))
 
     def departments(self, url: str | None = None) -> dict[int, str] | None:
         """Extract; return the names of the departments in the batch, None without a batch."""

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.common.totesys import JOINED, TABLES
 from local.connection import connect
 from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import current, expected, records
 from tests.pipeline.test_quarantine import quarantined
+from tests.totesys import TABLES, TOTESYS
 
 LOSE_THE_INDEX = "ALTER TABLE design DROP CONSTRAINT design_pkey CASCADE"
 KEEP_ONE = (
@@ -140,7 +140,7 @@ def test_a_stamp_that_is_no_day_waits(functions: Functions) -> None:
         (
             "ALTER TABLE design ALTER file_name TYPE bytea USING convert_to(file_name, 'UTF8')",
             "ALTER TABLE design ALTER file_name TYPE text USING convert_from(file_name, 'UTF8')",
-            "table design: column file_name is now bytea, and the star needs text",
+            "table design: column file_name is now bytea, and text is declared",
         ),
         (
             "REVOKE SELECT ON design FROM totesys_reader",
@@ -241,7 +241,7 @@ def test_a_right_to_the_schema_that_is_revoked_stops_all_and_loses_nothing(
     after = functions.run()
 
     # Those that are joined are read whole.
-    assert (after["stopped"], set(after["rows"]) - JOINED) == ({}, {"payment"})
+    assert (after["stopped"], set(after["rows"]) - TOTESYS.joined) == ({}, {"payment"})
     assert after["rows"]["payment"] == 1
     assert after["deleted"] == {"payment": 1}
     loaded = [row for row in current(functions.warehouse)["fact_payment"] if row[0] != 3]

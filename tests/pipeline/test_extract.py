@@ -22,13 +22,15 @@ from functions.common.errors import BatchContended
 from functions.common.manifests import IngestionManifest
 from functions.common.parquet import PartWriter, read_rows
 from functions.common.storage import Bucket
+from functions.sources import Captured
 from functions.sources.postgres import rows as extract_rows
-from functions.sources.postgres.capture import Captured, capture
+from functions.sources.postgres.capture import capture
 from functions.sources.postgres.snapshot import SESSION_PARAMETERS
 from local.connection import connect
 from tests.pipeline.conftest import Functions, forget_clients
 from tests.pipeline.oracle import current, expected
 from tests.postgres_fixtures import Source
+from tests.totesys import TOTESYS
 
 Log = BatchLog[IngestionManifest]
 
@@ -43,7 +45,7 @@ def extractor(source: Source, log: Log) -> Iterator[Callable[[str], Captured]]:
     """Return a function of a run id that captures what has changed, on a connection of its own."""
     address = msgspec.convert(parse_database_url(source.reader_url).secret(), Database)
     with connection(address, **SESSION_PARAMETERS) as opened:
-        yield lambda run: capture(opened, log.bucket, log, run, lambda: datetime.now(UTC))
+        yield lambda run: capture(opened, log, TOTESYS, run, lambda: datetime.now(UTC))
 
 
 def keys_of(log: Log, batch: int, table: str) -> list[int]:

@@ -17,6 +17,7 @@ from local.connection import connect
 from local.postgres import PostgresServer
 from tests.pipeline import ground
 from tests.pipeline.departments import ADD, RENAME, Shop, database_of
+from tests.totesys import TOTESYS
 
 NUMBERS = count(1)
 
@@ -196,7 +197,7 @@ def test_a_table_that_stays_locked_is_named(shop: Shop) -> None:
         with (
             connection(database_of(shop.source.reader_url), **SESSION_PARAMETERS) as opened,
             pytest.raises(DatabaseUnavailable) as failure,
-            snapshot_of(opened, pauses.append),
+            snapshot_of(opened, TOTESYS.source, pauses.append),
         ):
             pass
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -215,9 +216,11 @@ def test_of_two_extracts_one_reads(shop: Shop) -> None:
     shop.sql(RENAME.format(1, "Changed"))
     with (
         connection(database_of(shop.source.reader_url), **SESSION_PARAMETERS) as first,
-        snapshot_of(first),
+        snapshot_of(first, TOTESYS.source),
     ):
-        first.run("SELECT pg_advisory_xact_lock(hashtext('totesys-etl extract'), hashtext('lake'))")
+        first.run(
+            "SELECT pg_advisory_xact_lock(hashtext('extract'), hashtext('lake/batches/source/'))"
+        )
         second = shop.extract()
     assert (second.manifest, second.postponed) == (None, "another extract is at work")
     assert shop.departments() == {1: "Changed"}
@@ -227,7 +230,9 @@ def test_a_stranger_who_holds_the_lock_of_extracts_stops_none(shop: Shop) -> Non
     """Whoever may connect may take any advisory lock; only our own sessions count."""
     shop.sql(RENAME.format(1, "Changed"))
     with connect(shop.source.writer_url) as stranger:
-        stranger.run("SELECT pg_advisory_lock(hashtext('totesys-etl extract'), hashtext('lake'))")
+        stranger.run(
+            "SELECT pg_advisory_lock(hashtext('extract'), hashtext('lake/batches/source/'))"
+        )
         assert shop.departments() == {1: "Changed"}
 
 
@@ -259,6 +264,6 @@ def test_a_pooler_that_drops_our_settings_is_refused(shop: Shop) -> None:
     with (
         connection(database_of(shop.source.reader_url)) as opened,
         pytest.raises(DatabaseRefused, match="in a connection pooler: give the address of the"),
-        snapshot_of(opened),
+        snapshot_of(opened, TOTESYS.source),
     ):
         pass

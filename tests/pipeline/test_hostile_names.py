@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from pg8000.native import identifier, literal
 
-from functions.common.totesys import TABLES
 from functions.extract import handler as extract_handler
 from functions.reconcile import handler as reconcile_handler
 from local.connection import connect
 from tests.pipeline.conftest import Context, Functions
 from tests.pipeline.oracle import current, expected, records
 from tests.postgres_fixtures import Source, Warehouse
+from tests.totesys import TABLES
 
 SCHEMA = "we\"ird'; drop schema public cascade; -- :schema %s {} $1 \\"
 NAMES = [

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow.parquet as pq
 from pg8000.native import identifier
 
-from functions.common.totesys import TABLES
 from functions.sources.postgres.columns import read_columns
 from functions.sources.postgres.large import columns_to_measure, storing_apart
 from local.connection import connect
@@ -17,6 +16,7 @@ from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import current, expected
 from tests.pipeline.reconciling import disagreements
 from tests.pipeline.test_quarantine import open_rows, quarantined
+from tests.totesys import TABLES
 
 AT_MOST = 400 << 20  # bytes of memory, of the 1 GB that the function has
 HUGE = "repeat('x', 128 * 1024 * 1024)"  # little when it is compressed
@@ -119,7 +119,7 @@ def test_a_value_that_no_target_needs_is_left_out_if_it_is_too_large(functions: 
         f"UPDATE department SET digits = {MANY_DIGITS} WHERE department_id = 1",
     )
     with connect(functions.source.superuser_url) as source:
-        assert storing_apart(source, TABLES) == {"staff"}
+        assert storing_apart(source, TABLES.values()) == {"staff"}
     invoke_alone("extract")
     functions.transform()
     functions.load()
@@ -141,10 +141,10 @@ def test_a_value_that_no_target_needs_is_left_out_if_it_is_too_large(functions: 
 def test_only_tables_that_store_values_apart_are_asked_for_sizes(functions: Functions) -> None:
     """A large value is found in every part of a table, and usual tables are read as ever."""
     with connect(functions.source.superuser_url) as source:
-        assert storing_apart(source, TABLES) == set()
+        assert storing_apart(source, TABLES.values()) == set()
         assert not any(
             columns_to_measure(columns, apart=False)
-            for columns in read_columns(source, TABLES).values()
+            for columns in read_columns(source, TABLES.values()).values()
         )
 
     alter(
@@ -156,7 +156,7 @@ def test_only_tables_that_store_values_apart_are_asked_for_sizes(functions: Func
         " (99, 'GBP', '2024-11-15 10:00', '2024-11-15 10:00', repeat('x', 10000))",
     )
     with connect(functions.source.superuser_url) as source:
-        assert storing_apart(source, TABLES) == {"currency"}
-        assert columns_to_measure(read_columns(source, TABLES)["currency"], apart=True) == [
-            "currency_code"
-        ]
+        assert storing_apart(source, TABLES.values()) == {"currency"}
+        assert columns_to_measure(
+            read_columns(source, TABLES.values())["currency"], apart=True
+        ) == ["currency_code"]

@@ -8,17 +8,17 @@ import pytest
 
 from functions.common.batchlog import BatchLog
 from functions.common.manifests import IngestionManifest
-from functions.common.totesys import TABLES
 from functions.extract import handler as extract_handler
 from local.connection import connect
 from tests.pipeline.conftest import Context, Functions
 from tests.pipeline.oracle import current, expected
+from tests.totesys import TABLES
 
 REFUND = "CREATE TABLE refund (refund_id serial PRIMARY KEY, amount numeric(10,2))"
 IS_NEW = "is new: it goes as far as the ingestion bucket"
-IS_GONE = "is gone: the star does not need it"
+IS_GONE = "is gone: it was not declared"
 TOUCH = "UPDATE payment SET paid = NOT paid WHERE payment_id = 1"
-REFUND_IS_NEW = "table refund is new and not carried: adapt the pipeline if the warehouse needs it"
+REFUND_IS_NEW = "table refund is new and not declared: declare it if the warehouse needs it"
 
 
 def alter(functions: Functions, *statements: str) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from functions.common.totesys import TABLES
 from functions.sources.postgres.columns import Columns
 from functions.sources.postgres.large import columns_to_measure, select_list
+from tests.totesys import TABLES
 
 DESIGN = TABLES["design"]
 

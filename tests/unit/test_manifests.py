@@ -36,7 +36,7 @@ INGESTION = IngestionManifest(
     source=SOURCE,
     tables={
         "payment": TableCapture(
-            key="payment_id",
+            key=["payment_id"],
             columns=[("payment_id", "integer"), ("payment_amount", "numeric(10,2)")],
             fingerprint="f",
             horizon=2**40,
@@ -53,7 +53,7 @@ INGESTION = IngestionManifest(
                 )
             ],
         ),
-        "staff": TableCapture("staff_id", [], "", None, [], error="table staff: no right"),
+        "staff": TableCapture(["staff_id"], [], "", None, [], error="table staff: no right"),
     },
     missing={"design": [999]},
     keys="keys/source/2024-11-16/0000000007-0000000000001.parquet",

@@ -1,11 +1,11 @@
-"""Let one extract at a time read the source for one bucket: overlapping runs would read it twice.
+"""Let one extract at a time read the source for one log: overlapping runs would read it twice.
 
 Which of several runs owns a batch does not depend on this: the batch log decides that.
 """
 
 import pg8000.native
 
-_KEYS = "hashtext('totesys-etl extract'), hashtext(:bucket)"
+_KEYS = "hashtext('extract'), hashtext(:log)"
 # Anybody who may connect can take any advisory lock: only sessions of our own role count.
 _HELD_BY_OURSELVES = """SELECT EXISTS (
     SELECT FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -16,14 +16,14 @@ _HELD_BY_OURSELVES = """SELECT EXISTS (
                                     FROM (SELECT {}) AS k (first, second)))"""
 
 
-def is_alone(connection: pg8000.native.Connection, bucket: str) -> bool:
-    """Take the lock of the extracts into a bucket until the transaction ends, if it is free.
+def is_alone(connection: pg8000.native.Connection, log: str) -> bool:
+    """Take the lock of the extracts that write a log until the transaction ends, if it is free.
 
     Returns False when another session of our role has it. Any role may take it, also on a replica
     and in a read-only transaction, and it goes with the transaction, also behind a pooler.
     """
-    [[taken]] = connection.run(f"SELECT pg_try_advisory_xact_lock({_KEYS})", bucket=bucket)
+    [[taken]] = connection.run(f"SELECT pg_try_advisory_xact_lock({_KEYS})", log=log)
     if taken:
         return True
-    [[busy]] = connection.run(_HELD_BY_OURSELVES.format(_KEYS), bucket=bucket)
+    [[busy]] = connection.run(_HELD_BY_OURSELVES.format(_KEYS), log=log)
     return not busy

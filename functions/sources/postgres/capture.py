@@ -4,7 +4,6 @@ Data first, manifest last: until the manifest is claimed, nothing that was writt
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 import pg8000.native
@@ -15,43 +14,24 @@ from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchContended
 from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.names import ObjectNames
-from functions.common.storage import Bucket
-from functions.common.totesys import JOINS
-from functions.extract.repair import NO_REPAIR, Repair
+from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.postgres import keysets
 from functions.sources.postgres.alone import is_alone
 from functions.sources.postgres.changes import are_few, next_seen
+from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.history import Snapshot
-from functions.sources.postgres.keysets import KeySet, deleted_keys
-from functions.sources.postgres.plan import Survey, TablePlan, plan_tables, survey
+from functions.sources.postgres.keysets import KeySet, deleted_keys, not_in
+from functions.sources.postgres.plan import Survey, TablePlan, has_key, plan_tables, survey
 from functions.sources.postgres.registry import register
 from functions.sources.postgres.rows import BatchRows
 from functions.sources.postgres.snapshot import snapshot_of
 from functions.sources.postgres.uniqueness import stop_at_equal_keys
 
 
-@dataclass(frozen=True)
-class Captured:
-    """What a run found: a new batch's manifest, or None when nothing had changed.
-
-    `stopped` says, by table, why a table could not be read for the star; `postponed` why the source
-    was not read at all and the next run has to.
-    """
-
-    manifest: IngestionManifest | None
-    stopped: dict[str, str]
-    postponed: str | None = None
-
-    @property
-    def drift(self) -> list[str]:
-        """How the source's tables have changed, told once: with the batch that registers it."""
-        return self.manifest.drift if self.manifest else []
-
-
 def capture(
     connection: pg8000.native.Connection,
-    bucket: Bucket,
     log: BatchLog[IngestionManifest],
+    declared: Declared,
     run: str,
     now: Callable[[], datetime],
     *,
@@ -62,46 +42,46 @@ def capture(
     Raises BatchContended when another run has claimed the batch's number in the meantime; what
     this one wrote then counts for nothing.
     """
-    newest = log.newest()
+    newest, bucket = log.newest(), log.bucket
     before = log.read(newest) if newest else None
-    known = keysets.fetch(bucket, before.keys, before.keys_sha256) if before else {}
-    with snapshot_of(connection) as snapshot:
-        if postponed := _reason_to_wait(connection, bucket, snapshot, before):
+    known = _known_keys(log, declared, before)
+    with snapshot_of(connection, declared.source) as snapshot:
+        if postponed := _reason_to_wait(connection, log, snapshot, before):
             return Captured(None, {}, postponed)
-        plans = plan_tables(connection, snapshot, before, repair.tables)
+        plans = plan_tables(connection, snapshot, before, declared, repair.tables)
         found = survey(connection, [plan for plan in _readable(plans) if not plan.is_whole], known)
         plans = stop_at_equal_keys(connection, plans, found, known)
-        stopped = {plan.name: plan.error for plan in plans.values() if plan.error is not None}
-        registry = register(connection, plans, before, snapshot.source.snapshot_at)
+        stopped = {plan.id: plan.error for plan in plans.values() if plan.error is not None}
+        at = snapshot.source.snapshot_at
+        registry = register(connection, declared.source, plans, before, at)
         readable = _readable(plans)
-        if not (registry.is_news or _anything_new(readable, found, known)):
+        is_news = registry.is_news or _has_other_targets(before, declared)
+        if not (is_news or _anything_new(readable, found, known)):
             return Captured(None, stopped)
-        day = snapshot.source.snapshot_at.date()
-        rows = BatchRows(connection, plans, bucket, log.source, newest + 1, day=day, known=known)
+        rows = BatchRows(
+            connection, declared, plans, bucket, newest + 1, day=at.date(), known=known
+        )
         keys = dict(known)
-        for plan in readable:  # parents come before the facts that name them
-            seen = found.get(plan.name)
+        for plan in readable:  # parents come before the rows that wait for them
+            seen = found.get(plan.id)
             if seen is None or seen.changed:
                 rows.copy_changed(plan, keys)
-            keys[plan.name] = rows.keys_now(plan, seen, known.get(plan.name, KeySet()))
-        for join in JOINS:
-            rows.copy_companions(join)
+            keys[plan.id] = rows.keys_now(plan, seen, known.get(plan.id, KeySet()))
+        gone = {
+            name: _gone(known.get(name, KeySet()), there, repair.absent.get(name, []))
+            for name, there in keys.items()
+        }
+        rows.copy_companions({name for name, deleted in gone.items() if len(deleted)})
+        rows.copy_partners()
         rows.flush()
-    gone = {
-        name: _together(
-            deleted_keys(known.get(name, KeySet()), there), repair.absent_from(name, there)
-        )
-        for name, there in keys.items()
-    }
     tables = {
         name: _stopped(plan) if plan.error else _captured(plan, snapshot, rows, gone[name])
         for name, plan in plans.items()
     }
-    if not (registry.is_news or any(each.changed or each.deleted for each in tables.values())):
+    if not (is_news or any(each.changed or each.deleted for each in tables.values())):
         return Captured(None, stopped)
-    keys_object, keys_sha256 = keysets.store(
-        bucket, ObjectNames(f"keys/{log.source}", newest + 1, day), keys
-    )
+    names = ObjectNames(f"keys/{declared.source.name}", newest + 1, at.date())
+    keys_object, keys_sha256 = keysets.store(bucket, names, keys)
     manifest = IngestionManifest(
         batch=newest + 1,
         written_at=now(),
@@ -110,13 +90,32 @@ def capture(
         tables=tables,
         missing=rows.missing.by_table(),
         keys=keys_object,
+        keys_sha256=keys_sha256,
         schemas=registry.schemas,
         drift=registry.drift,
-        keys_sha256=keys_sha256,
+        targets=declared.targets,
     )
     if not log.claim(manifest):
         raise BatchContended(f"batch {manifest.batch} was claimed by another run")
     return Captured(manifest, stopped)
+
+
+def _known_keys(
+    log: BatchLog[IngestionManifest], declared: Declared, before: IngestionManifest | None
+) -> dict[str, KeySet]:
+    """Return the keys that each declared table had, if they were of today's key columns."""
+    if before is None:
+        return {}
+    return {
+        name: keys
+        for name, keys in keysets.fetch(log.bucket, before.keys, before.keys_sha256).items()
+        if name in declared.tables and has_key(before.capture(name), declared.tables[name])
+    }
+
+
+def _has_other_targets(before: IngestionManifest | None, declared: Declared) -> bool:
+    """Tell whether the newest batch was written for other target tables: new ones are filled."""
+    return before is not None and before.targets != declared.targets
 
 
 def _readable(plans: dict[str, TablePlan]) -> list[TablePlan]:
@@ -125,12 +124,12 @@ def _readable(plans: dict[str, TablePlan]) -> list[TablePlan]:
 
 def _reason_to_wait(
     connection: pg8000.native.Connection,
-    bucket: Bucket,
+    log: BatchLog[IngestionManifest],
     snapshot: Snapshot,
     before: IngestionManifest | None,
 ) -> str | None:
     """Say why a snapshot is not read: others read already, or it is older than the last batch."""
-    if not is_alone(connection, bucket.name):
+    if not is_alone(connection, f"{log.bucket.name}/{log.prefix}"):
         return "another extract is at work"
     if before is not None and snapshot.is_behind(before.source):
         return f"the replica that answers has not caught up with batch {before.batch} yet"
@@ -145,24 +144,26 @@ def _anything_new(
 ) -> bool:
     return any(
         plan.is_whole
-        or found[plan.name].changed
-        or found[plan.name].differs_from(known.get(plan.name, KeySet()))
+        or found[plan.id].changed
+        or found[plan.id].differs_from(known.get(plan.id, KeySet()))
         for plan in plans
     )
 
 
-def _together(deleted: pa.Array, absent: list[int]) -> pa.Array:
-    return pc.unique(pa.concat_arrays([deleted, pa.array(absent, pa.int64())])).sort()
+def _gone(before: KeySet, there: KeySet, absent: list[int]) -> pa.Array:
+    """Return the keys that a table had and has not, also those that a repair asks for."""
+    asked = pa.array(not_in(there, pa.array(absent, pa.int64())), pa.int64())
+    return pc.unique(pa.concat_arrays([deleted_keys(before, there), asked])).sort()
 
 
 def _captured(
     plan: TablePlan, snapshot: Snapshot, rows: BatchRows, deleted: pa.Array
 ) -> TableCapture:
-    table = rows.tables[plan.name]
+    table = rows.tables[plan.id]
     seen = next_seen(snapshot, plan.since, table.xids)
     can_go_on = are_few(seen)  # else the table is read whole the next time
     return TableCapture(
-        key=plan.key,
+        key=list(plan.table.keys),
         columns=list(plan.columns.types),
         fingerprint=plan.columns.fingerprint,
         incarnation=plan.columns.incarnation,
@@ -171,6 +172,7 @@ def _captured(
         changed=table.changed,
         companions=table.companions,
         files=table.writer.close(),
+        partners=table.partners.close(),
         deleted=len(deleted),
         tombstones=rows.write_tombstones(plan, deleted),
     )
@@ -180,7 +182,7 @@ def _stopped(plan: TablePlan) -> TableCapture:
     """Keep a table's position, for when it can be read again."""
     before = plan.before
     return TableCapture(
-        key=plan.key,
+        key=list(plan.table.keys),
         columns=before.columns if before else [],
         fingerprint=before.fingerprint if before else "",
         incarnation=before.incarnation if before else "",

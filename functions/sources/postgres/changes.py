@@ -53,22 +53,25 @@ def since(capture: TableCapture | None, fingerprint: str, incarnation: str) -> S
 def give_values(
     connection: pg8000.native.Connection, snapshot: Snapshot, positions: dict[str, Since]
 ) -> None:
-    """Give the transaction the values that the conditions below refer to."""
+    """Give the transaction the values that the conditions below refer to.
+
+    `positions` are by a variable for each table: letters and digits, whatever the table is called.
+    """
     # Ids below 3 are special, and no transaction's.
     values = {"horizon": str(snapshot.horizon % XIDS), "end": str(max(snapshot.end % XIDS, 3))}
-    for table, position in positions.items():
-        values[f"{table}_horizon"] = str(position.horizon % XIDS)
-        values[f"{table}_seen"] = array(xid % XIDS for xid in sorted(position.seen))
+    for variable, position in positions.items():
+        values[f"{variable}_horizon"] = str(position.horizon % XIDS)
+        values[f"{variable}_seen"] = array(xid % XIDS for xid in sorted(position.seen))
     set_values(connection, values)
 
 
-def changed(table: str, position: Since | None) -> str:
+def changed(variable: str, position: Since | None) -> str:
     """Return the SQL condition that is true for the rows of a table that changed."""
     if position is None:
         return "true"
-    condition = _made_since(f"{table}_horizon")
+    condition = _made_since(f"{variable}_horizon")
     if position.seen:
-        condition += f" AND xmin NOT IN (SELECT unnest({value(f'{table}_seen', 'xid[]')}))"
+        condition += f" AND xmin NOT IN (SELECT unnest({value(f'{variable}_seen', 'xid[]')}))"
     return condition
 
 

@@ -1,36 +1,27 @@
-"""The columns of the source tables: what they are today, how Arrow holds them, and drift.
+"""The columns of the source tables: what they are today, how they are carried, and drift.
 
-Every column of a table is carried, also one that the star does not know.
+Every column of a table is carried, also one that is not declared.
 """
 
 import hashlib
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pg8000.native
 import pyarrow as pa
+from pg8000.native import identifier
 
+from etl import Table
+from etl.tables import table_id
 from functions.common.carried import KNOWN, UNFIT
-from functions.common.totesys import Family, Table
+from functions.sources.postgres.sqltypes import arrow_type, is_accepted, needed
 
-SCHEMA = "public"
 Types = tuple[tuple[str, str], ...]
 
-# What rows get on their way to the star and to the quarantine.
+# What rows get on their way to the target and to the quarantine.
 OWN_COLUMNS = (UNFIT, KNOWN, "_xid", "_batch", "_reason", "_target")
 
-_FAMILIES: dict[Family, re.Pattern[str]] = {
-    "integer": re.compile(r"smallint|integer|bigint"),
-    "numeric": re.compile(r"numeric(\(\d+,-?\d+\))?"),
-    "text": re.compile(r"text|character( varying)?(\(\d+\))?|enum .*", re.DOTALL),
-    "boolean": re.compile(r"boolean"),
-    "timestamp": re.compile(r"timestamp(\(\d\))? without time zone"),
-    "date": re.compile(
-        r"date|text|character( varying)?(\(\d+\))?|timestamp(\(\d\))? without time zone"
-    ),
-}
 _REFUSALS = {
     "schema": "no right to its schema: GRANT USAGE ON SCHEMA {schema} TO this role",
     "table": "no right to read it: GRANT SELECT ON {table} to this role",
@@ -39,10 +30,26 @@ _REFUSALS = {
 _REFUSED = """CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema'
     WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'table'
     WHEN row_security_active(c.oid) THEN 'rows' END"""
-_SQL_TYPE = """CASE t.typtype WHEN 'e' THEN 'enum ' || quote_ident(t.typname)
-        ELSE format_type(a.atttypid, a.atttypmod) END
-    || coalesce((SELECT ' (' || string_agg(enumlabel, ', ' ORDER BY enumsortorder) || ')'
-                 FROM pg_enum WHERE enumtypid = t.oid), '')"""
+
+# The type behind domains, and behind arrays as many `[]` as they are deep.
+_TYPE = """LATERAL (
+    WITH RECURSIVE base (oid, typmod, suffix) AS (
+        SELECT a.atttypid, a.atttypmod, ''
+        UNION ALL SELECT
+            CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE e.oid END,
+            CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE typmod END,
+            CASE t.typtype WHEN 'd' THEN suffix ELSE suffix || '[]' END
+        FROM base JOIN pg_type t ON t.oid = base.oid LEFT JOIN pg_type e ON e.typarray = t.oid
+        WHERE t.typtype = 'd' OR e.oid IS NOT NULL)
+    SELECT format_type(t.oid, typmod) || suffix,
+        CASE t.typtype WHEN 'e' THEN 'enum ' || quote_ident(t.typname) || coalesce(
+            (SELECT ' (' || string_agg(enumlabel, ', ' ORDER BY enumsortorder) || ')'
+             FROM pg_enum WHERE enumtypid = t.oid), '')
+        ELSE format_type(t.oid, typmod) END || suffix
+    FROM base JOIN pg_type t ON t.oid = base.oid
+    WHERE t.typtype <> 'd' AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)
+    ) AS base (cast_to, described)"""
+
 # The value of a generated column may follow its expression without any row being written.
 _GENERATED = """(SELECT string_agg(format(' %s %s %s', g.attnum, g.attgenerated,
                                   pg_get_expr(d.adbin, d.adrelid)), '' ORDER BY g.attnum)
@@ -53,19 +60,37 @@ _PARTS = f"""(WITH RECURSIVE tree (part) AS (
     SELECT c.oid UNION SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = part)
     SELECT string_agg(part::text || coalesce({_GENERATED}, ''), ',' ORDER BY part) FROM tree)"""
 
+# The numbers of the columns of each unique index. An index does not cover the rows of tables that
+# inherit, unless they are partitions.
+_UNIQUE = """CASE WHEN c.relkind = 'p' OR NOT EXISTS (
+        SELECT FROM pg_inherits WHERE inhparent = c.oid) THEN ARRAY(
+    SELECT (SELECT string_agg(k.number::text, ' ') FROM unnest(i.indkey::int2[])
+            WITH ORDINALITY AS k (number, place) WHERE k.place <= i.indnkeyatts)
+    FROM pg_index i
+    WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
+        AND i.indpred IS NULL AND i.indexprs IS NULL) END"""
 
-# An index does not cover the rows of tables that inherit, unless they are partitions.
-_UNIQUE = """(c.relkind = 'p' OR NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid))
-    AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
-        AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum AND i.indpred IS NULL)"""
+NAMED = """(n.nspname::text, c.relname::text) IN (
+    SELECT * FROM unnest(CAST(:schemas AS text[]), CAST(:names AS text[])))"""
+"""The condition that a table (c) of a schema (n) is one of those that `named` gives."""
 
-# A numeric has at most 131,072 digits before its point and 16,383 after it.
-_VARIABLE = "t.typlen = -1 AND t.typname <> 'numeric'"
+
+def named(tables: Collection[Table]) -> dict[str, list[str]]:
+    """Return the parameters of `NAMED` for some tables."""
+    return {
+        "schemas": [table.schema for table in tables],
+        "names": [table.name for table in tables],
+    }
+
+
+def sql_name(table: Table) -> str:
+    """Return a table as SQL names it."""
+    return f"{identifier(table.schema)}.{identifier(table.name)}"
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table as (name, SQL type) in its own order; an enum is `enum <name> (…)`.
+    """The columns of a table as (name, SQL type) in its own order: see `sqltypes`.
 
     `refused` says what keeps us from the rows: a right on the schema, on the table, or to all of
     its rows; None when nothing does. `incarnation` changes when the table, a partition or a column
@@ -73,6 +98,7 @@ class Columns:
     expression: the rows may then be others although no transaction has touched them since.
     `key_may_be_null` when a primary key has been dropped. `key_is_unique` when an index makes sure
     that no two rows have the same key. `variable` are the columns whose values may have any size.
+    `casts` are the types as SQL can cast to them.
     """
 
     table: Table
@@ -82,6 +108,7 @@ class Columns:
     key_may_be_null: bool = False
     key_is_unique: bool = True
     variable: frozenset[str] = frozenset()
+    casts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -95,43 +122,49 @@ class Columns:
         return pa.schema([*fields, (UNFIT, pa.string())])
 
     def drift(self) -> str | None:
-        """Say why the star cannot be made from this table, or return None when it can."""
-        name = f"table {self.table.name}"
+        """Say why the declared columns cannot be read from this table; None when they can."""
+        table, there = self.table, dict(self.types)
         if not self.types:
-            return f"{name} is not in schema {SCHEMA} of the source (any more)"
+            return f"{table} is not in schema {table.schema} of the source (any more)"
         if self.refused is not None:
-            why = _REFUSALS[self.refused].format(schema=SCHEMA, table=self.table.name)
-            return f"{name}: {why}"
-        there = dict(self.types)
-        for column, family in self.table.columns.items():
-            if column not in there:
-                return f"{name}: column {column} is gone: was it dropped or renamed?"
-            if not _FAMILIES[family].fullmatch(there[column]):
-                return (
-                    f"{name}: column {column} is now {there[column]}, and the star needs {family}"
-                )
+            why = _REFUSALS[self.refused].format(schema=table.schema, table=table.name)
+            return f"{table}: {why}"
+        for name, column in table.columns.items():
+            if name not in there:
+                return f"{table}: column {name} is gone: was it dropped or renamed?"
+            if not is_accepted(column, there[name]):
+                wanted, _ = needed(column)
+                return f"{table}: column {name} is now {there[name]}, and {wanted} is declared"
         return None
 
 
 def read_columns(
-    connection: pg8000.native.Connection, tables: dict[str, Table]
+    connection: pg8000.native.Connection, tables: Collection[Table]
 ) -> dict[str, Columns]:
-    """Return today's columns of each table, none for a table that is not there."""
+    """Return today's columns of each table, by its id; none for a table that is not there."""
     known = _attributes(
         connection,
-        f"a.attnum, a.attnotnull, {_UNIQUE}, {_VARIABLE}, {_REFUSED}, {_PARTS}",
-        "c.relname = ANY(:names)",
-        tables,
+        f"base.cast_to, a.attnum, a.attnotnull, a.attlen, {_UNIQUE}, {_REFUSED}, {_PARTS}",
+        NAMED,
+        **named(tables),
     )
-    return {name: _columns(table, known.get(name, [])) for name, table in tables.items()}
+    return {table.id: _columns(table, known.get(table.id, [])) for table in tables}
 
 
-def read_others(connection: pg8000.native.Connection, tables: Iterable[str]) -> dict[str, Types]:
-    """Return today's columns of every further table of the schema; partitions are no tables."""
+def read_others(
+    connection: pg8000.native.Connection, tables: Collection[Table]
+) -> dict[str, Types]:
+    """Return today's columns of every further table of the schemas that some tables are in.
+
+    By their ids; partitions are no tables.
+    """
     others = _attributes(
-        connection, "a.attnum", "c.relname <> ALL(:names) AND NOT c.relispartition", tables
+        connection,
+        "a.attnum",
+        f"n.nspname = ANY(:schemas) AND NOT c.relispartition AND NOT {NAMED}",
+        **named(tables),
     )
-    return {name: _types(attributes) for name, attributes in others.items()}
+    return {table: _types(attributes) for table, attributes in others.items()}
 
 
 def fingerprint(value: object) -> str:
@@ -140,44 +173,55 @@ def fingerprint(value: object) -> str:
 
 
 def _attributes(
-    connection: pg8000.native.Connection, what: str, which: str, names: Iterable[str]
+    connection: pg8000.native.Connection, what: str, which: str, **parameters: list[str]
 ) -> dict[str, list[list[Any]]]:
     """Return name, type and `what` (SQL) of the columns of tables, in the tables' order."""
     rows = connection.run(
-        f"SELECT c.relname::text, a.attname::text, {_SQL_TYPE}, {what} FROM pg_class c"
-        " JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
-        " JOIN pg_type t ON t.oid = a.atttypid"
-        f" WHERE n.nspname = :schema AND c.relkind IN ('r', 'p') AND {which}"
-        " ORDER BY c.relname, a.attnum",
-        schema=SCHEMA,
-        names=list(names),
+        "SELECT n.nspname::text, c.relname::text, a.attname::text, base.described,"
+        f" {what} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped,"
+        f" {_TYPE} WHERE c.relkind IN ('r', 'p') AND {which}"
+        " ORDER BY n.nspname, c.relname, a.attnum",
+        **parameters,
     )
     found: dict[str, list[list[Any]]] = {}
-    for table, *attribute in rows:
-        found.setdefault(table, []).append(attribute)
+    for schema, table, *attribute in rows:
+        found.setdefault(table_id(schema, table), []).append(attribute)
     return found
 
 
 def _columns(table: Table, attributes: list[list[Any]]) -> Columns:
     if not attributes:
         return Columns(table, ())
-    [[*_, refused, parts], *_] = attributes
-    incarnation = fingerprint((parts, [number for _, _, number, *_ in attributes]))
-    optional = {name for name, _, _, not_null, *_ in attributes if not not_null}
-    unique = {name for name, _, _, _, is_unique, *_ in attributes if is_unique}
+    [[*_, indexes, refused, parts], *_] = attributes
+    numbers = {name: number for name, _, _, number, *_ in attributes}
+    optional = {name for name, _, _, _, not_null, *_ in attributes if not not_null}
+    key = {str(numbers.get(name)) for name in table.keys}
     return Columns(
         table,
         _types(attributes),
         refused,
-        incarnation,
-        key_may_be_null=table.key in optional,
-        key_is_unique=table.key in unique,
-        variable=frozenset(name for name, *_, is_variable, _, _ in attributes if is_variable),
+        fingerprint((parts, list(numbers.values()))),
+        key_may_be_null=not optional.isdisjoint(table.keys),
+        key_is_unique=any(key.issuperset(index.split()) for index in indexes or ()),
+        variable=frozenset(
+            name
+            for name, sql_type, _, _, _, length, *_ in attributes
+            if length < 0 and not _is_short(sql_type)
+        ),
+        casts={name: cast_to for name, _, cast_to, *_ in attributes},
     )
 
 
-def _types(attributes: list[list[Any]]) -> Types:
+def _is_short(sql_type: str) -> bool:
+    """Tell whether values without a fixed size are short as text in any case.
+
+    A numeric has at most 131,072 digits before its point and 16,383 after it.
+    """
+    return sql_type.startswith("numeric") and not sql_type.endswith("[]")
+
+
+def _types(attributes: Iterable[list[Any]]) -> Types:
     return tuple((name, sql_type) for name, sql_type, *_ in attributes)
 
 
@@ -189,21 +233,3 @@ def carried_name(column: str) -> str:
     if column not in OWN_COLUMNS:
         return column
     return f"{column} (of the source; the plain name is a column of the pipeline itself)"
-
-
-def arrow_type(sql_type: str) -> pa.DataType:
-    """Return the exact Arrow type for a column; text for whatever has none."""
-    match sql_type:
-        case "smallint" | "integer":
-            return pa.int32()
-        case "bigint":
-            return pa.int64()
-        case "boolean":
-            return pa.bool_()
-    if numeric := re.fullmatch(r"numeric\((\d+),(\d+)\)", sql_type):
-        precision, scale = int(numeric[1]), int(numeric[2])
-        if scale <= precision <= 38:
-            return pa.decimal128(precision, scale)
-    if stamp := re.fullmatch(r"timestamp(?:\((\d)\))? without time zone", sql_type):
-        return pa.timestamp("ms" if stamp[1] and int(stamp[1]) <= 3 else "us")
-    return pa.string()

@@ -9,13 +9,15 @@ https://www.postgresql.org/docs/current/storage-toast.html
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import msgspec
 import pg8000.native
 from pg8000.native import identifier, literal
 
-from functions.sources.postgres.columns import SCHEMA, Columns, carried_name
+from etl import Table
+from etl.tables import table_id
+from functions.sources.postgres.columns import NAMED, Columns, carried_name, named
 
 VALUE_BYTES = 1 << 20
 ROW_BYTES = 32 << 20  # of the columns that are measured
@@ -24,23 +26,24 @@ ROW_BYTES = 32 << 20  # of the columns that are measured
 _AS_STORED = re.compile(r"(text|bytea|character( varying)?)(\(\d+\))?")
 
 # A partition may be a foreign table, which can send anything.
-_STORING_APART = """
-    WITH RECURSIVE tree (name, part) AS (
-        SELECT c.relname::text, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = :schema AND c.relkind IN ('r', 'p') AND c.relname = ANY(:tables)
-        UNION SELECT name, inhrelid FROM tree JOIN pg_inherits ON inhparent = part)
-    SELECT DISTINCT name FROM tree JOIN pg_class ON oid = part
+_STORING_APART = f"""
+    WITH RECURSIVE tree (schema, name, part) AS (
+        SELECT n.nspname::text, c.relname::text, c.oid
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND {NAMED}
+        UNION SELECT schema, name, inhrelid FROM tree JOIN pg_inherits ON inhparent = part)
+    SELECT DISTINCT schema, name FROM tree JOIN pg_class ON oid = part
     WHERE relkind = 'f' OR pg_relation_size(reltoastrelid) > 0"""
 
 
-def storing_apart(connection: pg8000.native.Connection, tables: Iterable[str]) -> set[str]:
-    """Return which tables store values outside their rows, in the table or in a part of it.
+def storing_apart(connection: pg8000.native.Connection, tables: Collection[Table]) -> set[str]:
+    """Return the ids of the tables that store values outside their rows, or in a part of them.
 
     The tables must be locked: the size of a file follows no snapshot, so only a lock ensures that
     what the snapshot shows is still in the file.
     """
-    rows = connection.run(_STORING_APART, schema=SCHEMA, tables=list(tables))
-    return {name for [name] in rows}
+    rows = connection.run(_STORING_APART, **named(tables))
+    return {table_id(schema, name) for schema, name in rows}
 
 
 def columns_to_measure(columns: Columns, *, apart: bool) -> list[str]:

@@ -4,11 +4,11 @@ The source's own foreign keys rule them out, as long as they are declared and we
 off; the warehouse's would refuse the whole batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from functions.common.totesys import Table
+from etl.pipeline import Wait
 from functions.sources.postgres.keysets import KeySet, not_in
 
 
@@ -18,13 +18,14 @@ class MissingParents:
     def __init__(self) -> None:
         self._found: dict[str, set[int]] = {}
 
-    def look(self, table: Table, rows: pa.RecordBatch, keys: Mapping[str, KeySet]) -> None:
-        """Look for the parents of a table's rows among the keys of the tables in the snapshot.
+    def look(self, waits: Iterable[Wait], rows: pa.RecordBatch, keys: Mapping[str, KeySet]) -> None:
+        """Look for the parents that rows wait for among the keys of the tables in the snapshot.
 
         The parents of a table that is left out are looked for among the keys that it had when it
         was last read.
         """
-        for column, parent in table.parents.items():
+        for wait in waits:
+            [column], parent = wait.columns, wait.parent.id
             if missing := not_in(keys.get(parent, KeySet()), rows[column]):
                 self._found.setdefault(parent, set()).update(missing)
 

@@ -8,27 +8,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pg8000.native import identifier, literal
 
+from etl import Table
 from functions.common.copy import copy_out
 from functions.common.manifests import IngestionManifest, TableCapture
-from functions.common.totesys import JOINED, TABLES
 from functions.sources.postgres import changes, keysets, large, unfit
 from functions.sources.postgres.changes import Since
-from functions.sources.postgres.columns import SCHEMA, Columns, read_columns
+from functions.sources.postgres.columns import Columns, read_columns, sql_name
+from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.history import Snapshot
 from functions.sources.postgres.keysets import KeySet
+from functions.sources.postgres.sqltypes import is_accepted
 
 
 @dataclass(frozen=True)
 class TablePlan:
     """How one table is read: from where on, or why not at all.
 
-    `since` is None for a table that is read whole; `error` says why a table is left out; `before`
-    is where it stood, None if that means nothing here; `recent_xid` is the SQL of a row's
-    transaction, if that is at or above the new horizon, and None when none can be; `measured` are
-    the columns of which a value may be too large to carry.
+    `variable` begins the names of its values in the transaction. `since` is None for a table that
+    is read whole; `error` says why a table is left out; `before` is where it stood, None if that
+    means nothing here; `recent_xid` is the SQL of a row's transaction, if that is at or above the
+    new horizon, and None when none can be; `measured` are the columns of which a value may be too
+    large to carry.
     """
 
     columns: Columns
+    variable: str
     since: Since | None
     error: str | None
     before: TableCapture | None
@@ -36,19 +40,24 @@ class TablePlan:
     measured: list[str]
 
     @property
-    def name(self) -> str:
-        """The table's name."""
-        return self.columns.table.name
+    def table(self) -> Table:
+        """The table, as it is declared."""
+        return self.columns.table
+
+    @property
+    def id(self) -> str:
+        """The table's id."""
+        return self.table.id
 
     @property
     def key(self) -> str:
         """The column of its integer key."""
-        return self.columns.table.key
+        return self.table.keys[0]
 
     @property
     def source(self) -> str:
         """The table as SQL names it."""
-        return f"{identifier(SCHEMA)}.{identifier(self.name)}"
+        return sql_name(self.table)
 
     @property
     def was_made_again(self) -> bool:
@@ -68,7 +77,7 @@ class TablePlan:
     @property
     def changed(self) -> str:
         """The SQL condition that is true for the rows that changed."""
-        return changes.changed(self.name, self.since)
+        return changes.changed(self.variable, self.since)
 
     @property
     def schema(self) -> pa.Schema:
@@ -106,41 +115,55 @@ def plan_tables(
     connection: pg8000.native.Connection,
     snapshot: Snapshot,
     before: IngestionManifest | None,
+    declared: Declared,
     whole: Collection[str] = (),
 ) -> dict[str, TablePlan]:
-    """Return the plan of every table, and give the transaction what their conditions need.
+    """Return the plan of every table by its id, and give the transaction what conditions need.
 
     The tables in `whole` are read whole, wherever they stand.
     """
     plans, recent_xid = {}, changes.recent_xid(snapshot)
-    tables = read_columns(connection, TABLES)
+    tables = read_columns(connection, declared.tables.values())
     drift = {name: columns.drift() for name, columns in tables.items()}
-    apart = large.storing_apart(connection, [name for name in tables if drift[name] is None])
-    for name, columns in tables.items():
+    readable = [columns.table for name, columns in tables.items() if drift[name] is None]
+    apart = large.storing_apart(connection, readable)
+    for number, (name, columns) in enumerate(tables.items()):
         capture = changes.standing(snapshot, before, name)
         position = changes.since(capture, columns.fingerprint, columns.incarnation)
         # While it was stopped its partner may have changed, with no row of this one beside it.
-        resumes = name in JOINED and capture is not None and capture.error is not None
-        if name in whole or resumes:
+        resumes = name in declared.joined and capture is not None and capture.error is not None
+        if name in whole or resumes or not has_key(capture, columns.table):
             position = None
         error = drift[name] or _rows_without_key(connection, columns)
         measured = large.columns_to_measure(columns, apart=name in apart)
-        plans[name] = TablePlan(columns, position, error, capture, recent_xid, measured)
-    positions = {name: plan.since for name, plan in plans.items() if plan.since is not None}
+        plans[name] = TablePlan(
+            columns, f"t{number}", position, error, capture, recent_xid, measured
+        )
+    positions = {plan.variable: plan.since for plan in plans.values() if plan.since is not None}
     changes.give_values(connection, snapshot, positions)
     return plans
+
+
+def has_key(capture: TableCapture | None, table: Table) -> bool:
+    """Tell whether rows were told apart by the key that is declared today."""
+    if capture is None or capture.key != list(table.keys):
+        return False
+    types = dict(capture.columns)
+    return all(is_accepted(table.columns[name], types.get(name, "")) for name in table.keys)
 
 
 def _rows_without_key(connection: pg8000.native.Connection, columns: Columns) -> str | None:
     """Say that a table has rows without a key, which nothing could tell apart."""
     if not columns.key_may_be_null:
         return None
-    name, key = columns.table.name, columns.table.key
-    [[found]] = connection.run(
-        f"SELECT EXISTS (SELECT FROM {identifier(SCHEMA)}.{identifier(name)}"
-        f" WHERE {identifier(key)} IS NULL)"
-    )
-    return f"table {name}: a row has no {key}: give it one, or delete it" if found else None
+    table = columns.table
+    for key in table.keys:
+        [[found]] = connection.run(
+            f"SELECT EXISTS (SELECT FROM {sql_name(table)} WHERE {identifier(key)} IS NULL)"
+        )
+        if found:
+            return f"{table}: a row has no {key}: give it one, or delete it"
+    return None
 
 
 def survey(
@@ -150,17 +173,17 @@ def survey(
     if not plans:
         return {}
     scans = [
-        f"SELECT {literal(plan.name)},"
-        f" {keysets.digest_columns(plan.key, known.get(plan.name, KeySet()).shift)},"
+        f"SELECT {literal(plan.id)},"
+        f" {keysets.digest_columns(plan.key, known.get(plan.id, KeySet()).shift)},"
         f" count(*) FILTER (WHERE {plan.changed}) FROM {plan.source} GROUP BY 2"
         for plan in plans
     ]
     schema = pa.schema([("table", pa.string()), *keysets.DIGESTS, ("changed", pa.int64())])
     # Not row by row: sparse keys have a digest each.
     found = pa.Table.from_batches(copy_out(connection, " UNION ALL ".join(scans), schema), schema)
-    return {plan.name: _survey_of(plan, found) for plan in plans}
+    return {plan.id: _survey_of(plan, found) for plan in plans}
 
 
 def _survey_of(plan: TablePlan, found: pa.Table) -> Survey:
-    mine = found.filter(pc.equal(found["table"], plan.name)).sort_by("bucket")
+    mine = found.filter(pc.equal(found["table"], plan.id)).sort_by("bucket")
     return Survey(mine.select(keysets.DIGESTS.names), pc.sum(mine["changed"]).as_py() or 0)

@@ -13,12 +13,10 @@ from datetime import datetime
 import pg8000.native
 from msgspec.structs import replace
 
+from etl import Postgres
 from functions.common.manifests import IngestionManifest, TableSchema
-from functions.common.totesys import TABLES
 from functions.sources.postgres.columns import fingerprint, read_others
 from functions.sources.postgres.plan import TablePlan
-
-IGNORED = "_prisma_migrations"  # where a tool of the source's owners keeps its books
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,7 @@ class Registry:
 
 def register(
     connection: pg8000.native.Connection,
+    source: Postgres,
     plans: dict[str, TablePlan],
     before: IngestionManifest | None,
     at: datetime,
@@ -45,12 +44,13 @@ def register(
     """
     known = before.schemas if before else {}
     found = {name: _carried(plan, known.get(name), at) for name, plan in plans.items()}
-    for name, types in read_others(connection, [*TABLES, IGNORED]).items():
-        found[name] = TableSchema(list(types), fingerprint(types), at, carried=False)
+    for name, types in read_others(connection, source.tables).items():
+        if name not in source.ignore:
+            found[name] = TableSchema(list(types), fingerprint(types), at, carried=False)
     schemas = {name: _standing(now, known.get(name)) for name, now in sorted(found.items())}
     drift = [text for plan in plans.values() for text in _changes(plan, schemas, known)]
     drift += [
-        f"table {name} is new and not carried: adapt the pipeline if the warehouse needs it"
+        f"table {name} is new and not declared: declare it if the warehouse needs it"
         for name in sorted(schemas.keys() - known.keys() - plans.keys() if known else ())
     ]
     is_news = any(
@@ -75,13 +75,13 @@ def _changes(
     plan: TablePlan, schemas: dict[str, TableSchema], known: dict[str, TableSchema]
 ) -> Iterator[str]:
     """Say how a table's columns have changed; why it stops, if it does, is told elsewhere."""
-    now, was, stopped = schemas[plan.name], known.get(plan.name), plan.error is not None
+    now, was, stopped = schemas[plan.id], known.get(plan.id), plan.error is not None
     if was is not None and was.fingerprint != now.fingerprint:
         for text in _differences(dict(was.columns), dict(now.columns), stopped):
-            yield f"table {plan.name}: {text}"
+            yield f"{plan.table}: {text}"
     elif was is not None and plan.was_made_again and not stopped:
         yield (
-            f"table {plan.name}: it, or a part or a column of it, was made again: all of its rows "
+            f"{plan.table}: it, or a part or a column of it, was made again: all of its rows "
             "are read"
         )
 
@@ -104,5 +104,5 @@ def _differences(was: dict[str, str], now: dict[str, str], stopped: bool) -> Ite
 _MEANING = {
     "new": ": it goes as far as the ingestion bucket",
     "retyped": ": it goes through",
-    "gone": ": the star does not need it",
+    "gone": ": it was not declared",
 }

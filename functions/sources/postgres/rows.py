@@ -1,12 +1,13 @@
 """Copy the rows of one batch out of the snapshot: what changed, what belongs with it, what is gone.
 
-A batch is self-contained: a row that shares a star table with a changed row comes along, so that
-transform needs nothing but the batch.
+A batch is self-contained: the rows that join in with a row come with it, and a row comes once more
+when one that joins in with it has changed, so that transform needs nothing but the batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 import pg8000.native
 import pyarrow as pa
@@ -15,36 +16,37 @@ from pg8000.native import identifier
 
 from functions.common.carried import KNOWN
 from functions.common.copy import array, copy_out, set_values, value
+from functions.common.keys import keys_of
 from functions.common.manifests import DataFile
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
-from functions.common.totesys import JOINS, PARENTS, Join
-from functions.sources.postgres import keysets
+from functions.sources.postgres import joins, keysets
 from functions.sources.postgres.changes import SEEN_AT_MOST
+from functions.sources.postgres.declared import Declared
+from functions.sources.postgres.joins import Step, Way
 from functions.sources.postgres.keysets import KeySet, KeySetBuilder
 from functions.sources.postgres.parents import MissingParents
 from functions.sources.postgres.plan import Survey, TablePlan
-
-_LINKS: dict[str, set[str]] = {}
-for _join in JOINS:
-    _LINKS.setdefault(_join.child, set()).add(_join.column)
-    _LINKS.setdefault(_join.parent, set()).add(f"{_join.parent}_id")
+from functions.sources.postgres.references import References
 
 
 @dataclass
 class TableRows:
     """What a batch holds of one table so far.
 
-    `xids` are the recent transactions whose rows it shows; `links` the values of the columns that
-    join this table to another; `keys` those of a table that is read whole.
+    `writer` takes the rows that target rows are made of, `partners` those that only join in. `xids`
+    are the recent transactions whose rows are shown, `keys` those of a table that is read whole,
+    `came_along` those of its companions; `references` is what its rows refer to, by columns.
     """
 
     writer: PartWriter
+    partners: PartWriter
+    references: dict[tuple[str, ...], References]
     changed: int = 0
     companions: int = 0
     xids: set[int] = field(default_factory=set)
-    links: dict[str, set[int]] = field(default_factory=dict)
     keys: KeySetBuilder = field(default_factory=KeySetBuilder)
+    came_along: list[pa.Array] = field(default_factory=list)
 
 
 class BatchRows:
@@ -53,9 +55,9 @@ class BatchRows:
     def __init__(
         self,
         connection: pg8000.native.Connection,
-        plans: dict[str, TablePlan],
+        declared: Declared,
+        plans: Mapping[str, TablePlan],
         bucket: Bucket,
-        source: str,
         batch: int,
         *,
         day: date,
@@ -63,74 +65,118 @@ class BatchRows:
     ) -> None:
         """Begin a batch; `known` are the keys that each table had at the batch before."""
         self._connection = connection
+        self._declared = declared
         self._plans = plans
         self._known = known
-        self._bucket = bucket
-        self._source = source
-        self._batch = batch
-        self._day = day
-        self.tables = {
-            name: TableRows(PartWriter(bucket, f"{source}/{name}", batch, day)) for name in plans
-        }
+        self._writer = partial(PartWriter, bucket, batch=batch, day=day)
+        self._ways = {name: list(self._ways_from(plan)) for name, plan in plans.items()}
+        self.tables = {name: self._nothing_of(plan) for name, plan in plans.items()}
         self.missing = MissingParents()
+
+    def _ways_from(self, plan: TablePlan) -> Iterator[Way]:
+        if plan.error is None:
+            for mapping in self._declared.of(plan.id):
+                yield from joins.ways(mapping, self._plans)
+
+    def _nothing_of(self, plan: TablePlan) -> TableRows:
+        prefix = f"{self._declared.source.name}/{plan.id}"
+        # All rows of a table that is read whole refer to what the source itself says best.
+        columns = [] if plan.is_whole else [way[0].columns for way in self._ways[plan.id]]
+        references = {
+            each: References(each, f"{plan.variable}_{number}")
+            for number, each in enumerate(dict.fromkeys(columns))
+        }
+        return TableRows(self._writer(prefix), self._writer(prefix), references)
 
     def copy_changed(self, plan: TablePlan, keys: Mapping[str, KeySet]) -> None:
         """Copy the rows of a table that changed; note parents that are not among `keys`."""
-        table = self.tables[plan.name]
-        table.changed += self._copy(plan, plan.changed, keys)
-        if plan.name not in _LINKS:
-            table.writer.flush()  # that is all of it: no companions will come
-
-    def copy_companions(self, join: Join) -> None:
-        """Copy the unchanged rows that share a star row with a changed one, on either side."""
-        child, parent = self._plans[join.child], self._plans[join.parent]
-        parents = self._linked(join.parent, parent.key)
-        self._copy_linked(child, join.column, parents)
-        self._copy_linked(parent, parent.key, self._linked(join.child, join.column) - parents)
-
-    def _linked(self, table: str, column: str) -> set[int]:
-        return self.tables[table].links.get(column, set())
-
-    def _copy_linked(self, plan: TablePlan, column: str, values: set[int]) -> None:
-        if plan.error is not None or not values:
-            return
-        set_values(self._connection, {"linked": array(sorted(values))})
-        linked = f"{identifier(column)} IN (SELECT unnest({value('linked', 'bigint[]')}))"
-        unchanged = f"NOT ({plan.changed})"
-        self.tables[plan.name].companions += self._copy(plan, f"{linked} AND {unchanged}")
-
-    def _copy(
-        self, plan: TablePlan, condition: str, keys: Mapping[str, KeySet] | None = None
-    ) -> int:
-        """Copy the rows for which a condition holds; return how many."""
-        table, copied = self.tables[plan.name], 0
-        carried = plan.columns.schema.names + ([KNOWN] if plan.name in PARENTS else [])
-        for rows in copy_out(self._connection, plan.rows(condition), plan.schema, plan.parse):
-            table.writer.write(self._marked(plan, rows).select(carried))
-            if plan.recent_xid is not None and len(table.xids) <= SEEN_AT_MOST:
-                table.xids.update(_distinct(rows["_xid"]))
-            if keys is not None:
-                self.missing.look(plan.columns.table, rows, keys)
-            for column in _LINKS.get(plan.name, ()):
-                table.links.setdefault(column, set()).update(_distinct(rows[column]))
+        table, waits = self.tables[plan.id], self._declared.waits(plan.id)
+        for rows in self._read(plan, plan.changed):
+            self._take(plan, rows)
+            self.missing.look(waits, rows, keys)
             if plan.is_whole:
                 table.keys.add(rows[plan.key])
-            copied += rows.num_rows
-        return copied
+            table.changed += rows.num_rows
+        if not self._ways[plan.id]:
+            table.writer.flush()  # that is all of it: no companions will come
 
-    def _marked(self, plan: TablePlan, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """Return rows with `_known`, if others may refer to them."""
-        if plan.name not in PARENTS:
-            return rows
+    def copy_companions(self, lost: Collection[str]) -> None:
+        """Copy the unchanged rows that something which joins in with them has changed for.
+
+        `lost` are the tables from which rows were deleted.
+        """
+        for name, ways in self._ways.items():
+            table, plan = self.tables[name], self._plans[name]
+            conditions = [condition for way in ways for condition in self._news(way, lost)]
+            for rows in self._unchanged(plan, conditions):
+                self._take(plan, rows)
+                table.came_along.append(keys_of(rows, plan.table.keys))
+                table.companions += rows.num_rows
+
+    def _news(self, way: Way, lost: Collection[str]) -> Iterator[str]:
+        """Yield the conditions that a row joins with one that is new, or with none any more."""
+        last = way[-1].parent
+        if self.tables[last.id].changed:
+            yield joins.leads_to(way, last.changed)
+        if last.id in lost:
+            yield joins.leads_nowhere(way)
+
+    def copy_partners(self) -> None:
+        """Copy the rows that join in with rows of the batch, and are not among these."""
+        led_to: dict[str, list[str]] = {}
+        for name, ways in self._ways.items():
+            if self.tables[name].changed + self.tables[name].companions:
+                for way in ways:
+                    condition = joins.is_led_to(way, self._references(way[0]))
+                    led_to.setdefault(way[-1].parent.id, []).append(condition)
+        for name, conditions in led_to.items():
+            table, plan = self.tables[name], self._plans[name]
+            for rows in self._unchanged(plan, conditions):
+                others = rows.filter(_among_none(keys_of(rows, plan.table.keys), table.came_along))
+                table.partners.write(self._carried(plan, others))
+
+    def _references(self, step: Step) -> str:
+        """Return the query for what the batch's rows of a table refer to in a step."""
+        if step.child.is_whole:
+            return f"SELECT {', '.join(step.referring())} FROM {step.child.source}"
+        found = self.tables[step.child.id].references[step.columns]
+        return found.give(self._connection, step.casts)
+
+    def _unchanged(self, plan: TablePlan, conditions: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that have not changed, and for which one of some conditions holds."""
+        if conditions and not plan.is_whole:
+            condition = joins.any_of(plan, conditions)
+            yield from self._read(plan, f"({condition}) AND NOT ({plan.changed})")
+
+    def _read(self, plan: TablePlan, condition: str) -> Iterator[pa.RecordBatch]:
+        """Yield the rows for which a condition holds, noting the transactions that they show."""
+        table = self.tables[plan.id]
+        for rows in copy_out(self._connection, plan.rows(condition), plan.schema, plan.parse):
+            if plan.recent_xid is not None and len(table.xids) <= SEEN_AT_MOST:
+                table.xids.update(pc.unique(rows["_xid"].drop_null()).to_pylist())
+            yield rows
+
+    def _take(self, plan: TablePlan, rows: pa.RecordBatch) -> None:
+        """Write rows that target rows are made of."""
+        table = self.tables[plan.id]
+        table.writer.write(self._carried(plan, rows))
+        for references in table.references.values():
+            references.add(rows)
+
+    def _carried(self, plan: TablePlan, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Return rows as they are carried: with `_known`, if others wait for them."""
+        carried = rows.select(plan.columns.schema.names)
+        if plan.id not in self._declared.waited_for:
+            return carried
         keys = rows[plan.key].cast(pa.int64())
-        new = keysets.not_in(self._known.get(plan.name, KeySet()), keys)
+        new = keysets.not_in(self._known.get(plan.id, KeySet()), keys)
         is_known = pc.invert(pc.is_in(keys, pa.array(new, pa.int64())))
-        return rows.append_column(KNOWN, is_known)
+        return carried.append_column(KNOWN, is_known)
 
     def keys_now(self, plan: TablePlan, found: Survey | None, before: KeySet) -> KeySet:
         """Return a table's keys: those of a whole read, or the known ones brought up to date."""
         if found is None:
-            return self.tables[plan.name].keys.key_set()
+            return self.tables[plan.id].keys.key_set()
         stale = keysets.changed_buckets(before.digests, found.digests)
         if not len(stale):
             return before
@@ -153,14 +199,16 @@ class BatchRows:
         """Begin to put all rows into the bucket, those of all tables side by side."""
         for table in self.tables.values():
             table.writer.flush()
+            table.partners.flush()
 
     def write_tombstones(self, plan: TablePlan, keys: pa.Array) -> list[DataFile]:
         """Write the keys of deleted rows, in a column of the table's key."""
-        prefix = f"tombstones/{self._source}/{plan.name}"
-        writer = PartWriter(self._bucket, prefix, self._batch, self._day)
+        writer = self._writer(f"tombstones/{self._declared.source.name}/{plan.id}")
         writer.write(pa.table({plan.key: keys}))
         return writer.close()
 
 
-def _distinct(column: pa.Array) -> list[int]:
-    return [number for number in pc.unique(column).to_pylist() if number is not None]
+def _among_none(keys: pa.Array, others: list[pa.Array]) -> pa.Array:
+    """Return which keys are in none of some arrays."""
+    among = pa.concat_arrays([keys[:0], *others])
+    return pc.invert(pc.is_in(keys, among))

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pg8000.native
-from pg8000.native import identifier, literal
+from pg8000.native import literal
 
+from etl import Postgres
 from functions.common.copy import SESSION
 from functions.common.errors import DatabaseRefused, DatabaseUnavailable
 from functions.common.manifests import Instance, Source
-from functions.common.totesys import TABLES
-from functions.sources.postgres.columns import SCHEMA, read_columns
+from functions.sources.postgres.columns import read_columns, sql_name
 from functions.sources.postgres.history import XIDS, Probe, Snapshot
 
 SESSION_PARAMETERS = {
@@ -70,15 +70,17 @@ HEADER_BYTES = 40
 
 @contextmanager
 def snapshot_of(
-    connection: pg8000.native.Connection, sleep: Callable[[float], None] = time.sleep
+    connection: pg8000.native.Connection,
+    source: Postgres,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Snapshot]:
-    """Hold one snapshot of the source for as long as the context lasts.
+    """Hold one snapshot of a source, and locks on its tables, for as long as the context lasts.
 
     Raises DatabaseUnavailable when a table stays locked, and DatabaseRefused when something
     between us and the server does not keep the settings of the session.
     """
     try:
-        probe = _begin(connection, sleep)
+        probe = _begin(connection, source, sleep)
         yield _read(connection, probe)
     finally:
         # Nothing was written; on a broken connection the server does this by itself.
@@ -86,7 +88,9 @@ def snapshot_of(
             connection.run("ROLLBACK")
 
 
-def _begin(connection: pg8000.native.Connection, sleep: Callable[[float], None]) -> Probe:
+def _begin(
+    connection: pg8000.native.Connection, source: Postgres, sleep: Callable[[float], None]
+) -> Probe:
     """Begin the transaction with locks that keep ALTER TABLE and TRUNCATE out, and nothing else.
 
     A snapshot that is older than the commit of such a statement may see the table as empty, so the
@@ -96,8 +100,8 @@ def _begin(connection: pg8000.native.Connection, sleep: Callable[[float], None])
     for pause in (0.0, *LOCK_PAUSES):
         sleep(pause)
         tables = [
-            f"{identifier(SCHEMA)}.{identifier(name)}"
-            for name, columns in read_columns(connection, TABLES).items()
+            sql_name(columns.table)
+            for columns in read_columns(connection, source.tables).values()
             if columns.types and columns.refused is None
         ]
         probe = _probe(connection)
@@ -116,19 +120,19 @@ def _begin(connection: pg8000.native.Connection, sleep: Callable[[float], None])
     if last.args[0].get("C") != LOCKED:
         raise last
     raise DatabaseUnavailable(
-        f"source: {_locked_tables(connection)} locked by another session, as by ALTER TABLE: the "
-        "next run tries again"
+        f"{source.name}: {_locked_tables(connection, source)} locked by another session, as by "
+        "ALTER TABLE: the next run tries again"
     ) from last
 
 
-def _locked_tables(connection: pg8000.native.Connection) -> str:
+def _locked_tables(connection: pg8000.native.Connection, source: Postgres) -> str:
     """Say which tables are locked, or waited for, by somebody who shares them with nobody."""
     rows = connection.run(
         "SELECT DISTINCT c.relname::text FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
         " JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE l.mode = 'AccessExclusiveLock' AND n.nspname = :schema AND l.database ="
+        " WHERE l.mode = 'AccessExclusiveLock' AND n.nspname = ANY(:schemas) AND l.database ="
         " (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1",
-        schema=SCHEMA,
+        schemas=list({table.schema for table in source.tables}),
     )
     names = [name for [name] in rows]
     return f"table {', '.join(names)} is" if names else "a table is again and again"

@@ -47,5 +47,5 @@ def _equal_keys(connection: pg8000.native.Connection, plan: TablePlan) -> str | 
         f" ORDER BY {key} LIMIT 1"
     )
     for value, times in rows:
-        return f"table {plan.name}: {times} rows have {plan.key} {value}: leave only one of them"
+        return f"{plan.table}: {times} rows have {plan.key} {value}: leave only one of them"
     return None

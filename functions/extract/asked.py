@@ -1,0 +1,89 @@
+"""What an event asks extract to do: which sources to read, and what to read once more.
+
+Reconcile asks for tables to be read whole and for keys to be looked for, when the target disagrees
+with the source; a person asks for a batch to be replayed.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from etl import Pipeline
+from etl.pipeline import Source
+from functions.common.errors import NoSuchBatch, RepairRefused, SettingsError
+from functions.sources import NO_REPAIR, Repair
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The sources that are read, and, of the only one, a batch to replay or what to read again."""
+
+    sources: tuple[Source, ...]
+    replay: int | None = None
+    repair: Repair = NO_REPAIR
+
+
+def asked_for(event: object, pipeline: Pipeline) -> Asked:
+    """Return what an event asks for; whatever is no question to extract asks for every source.
+
+    Raises SettingsError for a source that there is not, NoSuchBatch and RepairRefused for an event
+    of another form, and for one that does not say which of several sources it is about.
+    """
+    if not isinstance(event, dict):
+        return Asked(pipeline.sources)
+    sources = _sources(event, pipeline)
+    if "replay" in event:
+        if len(sources) != 1:
+            raise NoSuchBatch(f"a replay is of one source: {_which(pipeline)}")
+        return Asked(sources, replay=_batch(event["replay"]))
+    if "read" in event:
+        if len(sources) != 1:
+            raise RepairRefused(f"a repair is of one source: {_which(pipeline)}")
+        return Asked(sources, repair=_repair(event, {table.id for table in sources[0].tables}))
+    return Asked(sources)
+
+
+def _sources(event: dict[str, Any], pipeline: Pipeline) -> tuple[Source, ...]:
+    if (name := event.get("source")) is None or not _is_ours(event):
+        return pipeline.sources
+    found = tuple(source for source in pipeline.sources if source.name == name)
+    if not found:
+        raise SettingsError(f"the event names a source that there is not: {_which(pipeline)}")
+    return found
+
+
+def _is_ours(event: dict[str, Any]) -> bool:
+    """Tell whether an event was made for extract: a schedule's has a source too, a service."""
+    return "detail-type" not in event
+
+
+def _which(pipeline: Pipeline) -> str:
+    return f'give {{"source": …}}, one of {", ".join(each.name for each in pipeline.sources)}'
+
+
+def _batch(asked: object) -> int:
+    if type(asked) is not int:  # True is an int to Python, and 1.5 becomes one
+        raise NoSuchBatch(
+            f"the event asks to replay a {type(asked).__name__}: give the number of a batch, as in "
+            '{"replay": 7}'
+        )
+    return asked
+
+
+def _repair(event: dict[str, Any], tables: Collection[str]) -> Repair:
+    asked = {name: event[name] for name in ("read", "absent") if name in event}
+    try:
+        repair = msgspec.convert(asked, Repair)
+    except msgspec.ValidationError as error:
+        raise RepairRefused(
+            f"the event to read tables once more is malformed: {error}. Give it as in "
+            '{"read": ["customer"], "absent": {"customer": [7]}}'
+        ) from None
+    if unknown := sorted(repair.tables - set(tables)):
+        raise RepairRefused(
+            f"the event asks for {len(unknown)} tables that extract does not read: name some of "
+            f"{', '.join(sorted(tables))}"
+        )
+    return repair

@@ -1,0 +1,55 @@
+"""What this kind of source offers to extract."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+import pg8000.native
+
+from etl import Pipeline, Postgres
+from functions.common.batchlog import BatchLog
+from functions.common.database import connection, database_from_secret
+from functions.common.manifests import IngestionManifest
+from functions.common.settings import required
+from functions.common.storage import CLIENT_CONFIG
+from functions.sources import Read
+from functions.sources.postgres.capture import capture
+from functions.sources.postgres.declared import Declared
+from functions.sources.postgres.snapshot import SESSION_PARAMETERS
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+
+@cache
+def _secrets() -> "SecretsManagerClient":
+    return boto3.client("secretsmanager", config=CLIENT_CONFIG)
+
+
+def is_configured(source: Postgres) -> bool:
+    """Tell whether this function was given the secret of a source."""
+    return bool(os.environ.get(source.secret_setting))
+
+
+@contextmanager
+def connected(source: Postgres, seconds: float) -> Iterator[pg8000.native.Connection]:
+    """Open a session in a source, for no longer than some seconds."""
+    database = database_from_secret(_secrets(), required(os.environ, source.secret_setting))
+    with connection(database, seconds, **SESSION_PARAMETERS) as session:
+        yield session
+
+
+@contextmanager
+def opened(
+    source: Postgres, pipeline: Pipeline, log: BatchLog[IngestionManifest], seconds: float
+) -> Iterator[Read]:
+    """Connect to a source; yield what captures a batch."""
+    declared = Declared(source, pipeline)
+    with connected(source, seconds) as session:
+        yield lambda run, repair: capture(
+            session, log, declared, run, lambda: datetime.now(UTC), repair=repair
+        )

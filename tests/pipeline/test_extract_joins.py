@@ -1,0 +1,227 @@
+"""What joins in with a row comes with it, at every level: a batch needs nothing but itself."""
+
+import random
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any
+
+from etl import SELF, Integer, Pipeline, Postgres, PostgresWarehouse, Table, Text, latest
+from functions.common.manifests import IngestionManifest
+from tests.pipeline.lake import Lake, Part, Row
+
+region = Table("region", key="region_id", columns={"region_id": Integer(), "name": Text()})
+office = Table("office", key="office_id", columns={
+    "office_id": Integer(), "city": Text(),
+    "region_id": Integer(references=region, nullable=True),
+})  # fmt: skip
+employee = Table("employee", key="employee_id", columns={
+    "employee_id": Integer(), "name": Text(),
+    "manager_id": Integer(references=SELF, nullable=True),
+    "office_id": Integer(references=office),
+    "second_office_id": Integer(references=office, nullable=True),
+})  # fmt: skip
+
+
+@latest(
+    key="employee_id",
+    joins={
+        "manager": "manager_id",
+        "office": "office_id",
+        "second": "second_office_id",
+        "manager_office": "manager.office_id",
+        "region": "office.region_id",
+    },
+)
+def dim_employee(  # noqa: PLR0917 - each parameter is a table that joins in
+    employee: Any, manager: Any, office: Any, second: Any, manager_office: Any, region: Any
+) -> Any:
+    """Employees with their manager's office, and three levels below."""
+
+
+@latest(key="office_id")
+def dim_office(office: Any, region: Any) -> Any:
+    """Offices, which are what joins in with employees as well."""
+
+
+HOUSE = Pipeline(
+    sources=[Postgres("house", (employee, office, region))],
+    targets=[PostgresWarehouse("warehouse", (dim_employee, dim_office))],
+)
+CREATE = (
+    "CREATE TABLE region (region_id int PRIMARY KEY, name text NOT NULL)",
+    "CREATE TABLE office (office_id bigint PRIMARY KEY, city text NOT NULL, region_id int)",
+    (
+        "CREATE TABLE employee (employee_id int PRIMARY KEY, name text NOT NULL, manager_id int,"
+        " office_id int NOT NULL, second_office_id int)"
+    ),
+)
+FILL = (
+    "INSERT INTO region SELECT i, 'region ' || i FROM generate_series(1, 3) AS i",
+    "INSERT INTO office SELECT i, 'city ' || i, nullif(i % 4, 0) FROM generate_series(1, 8) AS i",
+    (
+        "INSERT INTO employee SELECT i, 'name ' || i, nullif(i / 2, 0), i % 8 + 1, nullif(i % 5, 0)"
+        " FROM generate_series(1, 30) AS i"
+    ),
+)
+ORACLE = {
+    "dim_employee": "SELECT e.employee_id, e.name, m.name, o.city, s.city, p.city, r.name"
+    " FROM employee e LEFT JOIN employee m ON m.employee_id = e.manager_id"
+    " LEFT JOIN office o ON o.office_id = e.office_id"
+    " LEFT JOIN office s ON s.office_id = e.second_office_id"
+    " LEFT JOIN office p ON p.office_id = m.office_id"
+    " LEFT JOIN region r ON r.region_id = o.region_id",
+    "dim_office": "SELECT o.office_id, o.city, r.name"
+    " FROM office o LEFT JOIN region r ON r.region_id = o.region_id",
+}
+
+
+class Replica:
+    """What target tables hold that are made of each batch alone, with outer joins."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self.tables: dict[str, dict[Any, tuple[Any, ...]]] = {
+            mapping.target.name: {} for mapping in self._mappings
+        }
+
+    @property
+    def _mappings(self) -> Any:
+        return self._lake.pipeline.mappings(self._lake.source.name)
+
+    def apply(self, batch: IngestionManifest) -> None:
+        for mapping in self._mappings:
+            table = self.tables[mapping.target.name]
+            for key, _ in self._lake.keyed(batch, mapping.main, mapping.main.keys, "tombstones"):
+                del table[key]
+            for key, row in self._lake.keyed(batch, mapping.main, mapping.main.keys):
+                table[key] = self._made(mapping, row, self._joining(batch, mapping))
+
+    def _joining(self, batch: IngestionManifest, mapping: Any) -> dict[Any, dict[Any, Row]]:
+        return {
+            table: dict(self._lake.keyed(batch, table, table.keys, "joining"))
+            for table in mapping.tables
+        }
+
+    def _made(self, mapping: Any, row: Row, joining: Any) -> tuple[Any, ...]:
+        under: dict[str, Row | None] = {mapping.parameter: row}
+        for join in mapping.joins:
+            child = under[join.child]
+            [column] = join.columns
+            key = child[column] if child else None
+            under[join.parameter] = joining[join.table].get(key)
+        columns = {employee: "name", office: "city", region: "name"}
+        shown = [row[column] for column in (mapping.main.keys[0], columns[mapping.main])]
+        for join in mapping.joins:
+            partner = under[join.parameter]
+            shown.append(partner and partner[columns[join.table]])
+        return tuple(shown)
+
+    def oracle(self) -> dict[str, dict[Any, tuple[Any, ...]]]:
+        """Return what plain SQL says of the live database."""
+        return {
+            name: {row[0]: _in_order(name, row) for row in self._lake.sql(query)}
+            for name, query in ORACLE.items()
+        }
+
+
+def _in_order(name: str, row: list[Any]) -> tuple[Any, ...]:
+    """Return a row of the oracle in the order in which a mapping's joins are resolved."""
+    [mapping] = [each for each in HOUSE.mappings("house") if each.target.name == name]
+    order = {parameter: place for place, parameter in enumerate(mapping.target.parameters)}
+    return (row[0], row[1], *(row[order[join.parameter] + 1] for join in mapping.joins))
+
+
+def changes(number: random.Random) -> Iterator[str]:
+    """Yield statements that change some rows at some level."""
+    some = f"{number.randint(1, 9)}"
+    yield number.choice(
+        [
+            f"UPDATE region SET name = name || '!' WHERE region_id = {some}",
+            f"UPDATE office SET city = city || '!' WHERE office_id = {some}",
+            f"UPDATE office SET region_id = {number.randint(1, 4)} WHERE office_id = {some}",
+            f"UPDATE employee SET name = name || '!' WHERE employee_id = {some}",
+            f"UPDATE employee SET manager_id = {number.randint(1, 30)} WHERE employee_id = {some}",
+            f"DELETE FROM region WHERE region_id = {some}",
+            f"DELETE FROM office WHERE office_id = {some}",
+            f"DELETE FROM employee WHERE employee_id = {some}",
+            f"INSERT INTO region VALUES ({some}, 'new') ON CONFLICT DO NOTHING",
+            f"INSERT INTO office VALUES ({some}, 'new', {some}) ON CONFLICT DO NOTHING",
+            f"INSERT INTO employee VALUES ({some}, 'new', 7, {some}, 8) ON CONFLICT DO NOTHING",
+            "ALTER TABLE office ADD COLUMN IF NOT EXISTS note text",
+        ]
+    )
+
+
+def test_rows_made_of_each_batch_alone_are_those_of_plain_sql(
+    new_lake: Callable[..., Lake],
+) -> None:
+    """Whatever changes, at whatever level, also deleted partners and references to nothing."""
+    lake = new_lake(HOUSE, *CREATE, *FILL)
+    replica, number = Replica(lake), random.Random(7)
+    for _ in range(60):
+        if batch := lake.extract().manifest:
+            replica.apply(batch)
+        assert replica.tables == replica.oracle()
+        lake.sql(*chain.from_iterable(changes(number) for _ in range(number.randint(1, 4))))
+
+
+def test_a_row_comes_once_and_only_what_joins_in_comes_with_it(
+    new_lake: Callable[..., Lake],
+) -> None:
+    """A manager comes with a report without coming to be remodelled, and without a manager."""
+    lake = new_lake(HOUSE, *CREATE, *FILL)
+    lake.batch()
+    lake.sql("UPDATE employee SET name = 'new' WHERE employee_id = 29")  # 29 -> 14 -> 7 -> 3 -> 1
+
+    batch = lake.batch()
+
+    def ids(table: Table, part: Part) -> list[int]:
+        return sorted(row[table.keys[0]] for row in lake.rows(batch, table, part))
+
+    assert (ids(employee, "files"), ids(employee, "partners")) == ([29], [14])
+    # Its own office, the second one and that of its manager; the region of the first only.
+    assert (ids(office, "files"), ids(office, "partners")) == ([], [4, 6, 7])
+    assert (ids(region, "files"), ids(region, "partners")) == ([], [2])
+
+
+def test_a_partner_that_comes_to_be_remodelled_is_not_a_partner_as_well(
+    new_lake: Callable[..., Lake],
+) -> None:
+    """Each row is in a batch once: here offices come along with their region."""
+    lake = new_lake(HOUSE, *CREATE, *FILL)
+    lake.batch()
+    lake.sql("UPDATE region SET name = 'new' WHERE region_id = 2")
+
+    batch = lake.batch()
+
+    for table in (employee, office, region):
+        keys = [row[table.keys[0]] for row in lake.rows(batch, table, "joining")]
+        assert len(keys) == len(set(keys))
+    assert [row["region_id"] for row in lake.rows(batch, region)] == [2]
+    assert sorted(row["office_id"] for row in lake.rows(batch, office)) == [2, 6]
+    assert batch.capture("office").companions == 2
+    # All whose office is one of these, with the offices of their managers.
+    assert {row["office_id"] for row in lake.rows(batch, employee)} == {2, 6}
+
+
+def test_a_table_that_stopped_is_joined_again_when_it_can_be_read(
+    new_lake: Callable[..., Lake],
+) -> None:
+    """Rows that changed meanwhile wait for their partners, and no others are read again."""
+    lake = new_lake(HOUSE, *CREATE, *FILL)
+    replica = Replica(lake)
+    replica.apply(lake.batch())
+    lake.sql(
+        "ALTER TABLE office RENAME COLUMN city TO town",
+        "UPDATE office SET town = 'moved' WHERE office_id = 3",
+        "UPDATE employee SET name = 'new' WHERE employee_id = 13",
+    )
+    stopped = lake.extract()
+    assert stopped.stopped == {
+        "office": "table office: column city is gone: was it dropped or renamed?"
+    }
+
+    lake.sql("ALTER TABLE office RENAME COLUMN town TO city")
+    replica.apply(lake.batch())
+
+    assert replica.tables == replica.oracle()

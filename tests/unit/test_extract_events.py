@@ -1,0 +1,64 @@
+"""What an event asks of extract is checked before anything is read."""
+
+import pytest
+
+from etl import Pipeline, Postgres
+from functions.common.errors import NoSuchBatch, RepairRefused, SettingsError
+from functions.extract.asked import Asked, asked_for
+from functions.sources import NO_REPAIR, Repair
+from pipelines.totesys.pipeline import PIPELINE
+
+MALFORMED = [
+    {"read": "design"},
+    {"read": ["design"], "absent": {"design": ["7"]}},
+    {"read": ["design"], "absent": {"design": [2**63]}},
+    {"read": ["design"], "absent": {"design": list(range(100_001))}},
+    {"read": ["design; DROP TABLE design"]},
+    {"read": [], "absent": {"nothing": [1]}},
+]
+
+
+SHOP, BANK = Postgres("shop", ()), Postgres("bank", ())
+TWO = Pipeline(sources=[SHOP, BANK], targets=[])
+
+
+@pytest.mark.parametrize("event", MALFORMED)
+def test_a_malformed_event_is_refused_with_an_example(event: dict[str, object]) -> None:
+    """What is no table or key is refused, in words that quote no value."""
+    with pytest.raises(RepairRefused, match=r"^the event ") as refusal:
+        asked_for(event, PIPELINE)
+
+    assert "DROP" not in str(refusal.value)
+
+
+def test_tables_whose_keys_are_looked_for_are_read_as_well() -> None:
+    """An event names tables, and keys of some."""
+    asked = asked_for({"read": ["staff"], "absent": {"design": [7]}, "by": "a person"}, PIPELINE)
+
+    assert asked.repair == Repair(read=["staff"], absent={"design": [7]})
+    assert asked.repair.tables == {"staff", "design"}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [{}, {"detail-type": "Scheduled Event", "source": "aws.events"}, None, [], "read", 7],
+)
+def test_any_other_event_asks_for_what_is_new_in_every_source(event: object) -> None:
+    """A schedule's event, and whatever else wakes extract, reads what has changed."""
+    assert asked_for(event, TWO) == Asked((SHOP, BANK), replay=None, repair=NO_REPAIR)
+
+
+def test_an_event_may_name_one_source() -> None:
+    """A batch that is replayed is one of its log; a source that there is not is refused."""
+    assert asked_for({"source": "bank"}, TWO) == Asked((BANK,))
+    assert asked_for({"source": "bank", "replay": 7}, TWO) == Asked((BANK,), replay=7)
+    with pytest.raises(SettingsError, match=r'give \{"source": …\}, one of shop, bank$'):
+        asked_for({"source": "banc"}, TWO)
+
+
+def test_what_is_about_one_of_several_sources_says_which() -> None:
+    """Batches and tables are numbered and named in each source."""
+    with pytest.raises(NoSuchBatch, match="one of shop, bank"):
+        asked_for({"replay": 7}, TWO)
+    with pytest.raises(RepairRefused, match="one of shop, bank"):
+        asked_for({"read": ["staff"]}, TWO)
