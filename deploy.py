@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from rich.text import Text
+
 from deployer import account, packages, reports, sns
 from deployer.account import Account
 from deployer.costs import monthly_cost
@@ -21,10 +23,13 @@ from deployer.deployer import Deployer
 from deployer.errors import DeployError, SettingsError
 from deployer.names import Names
 from deployer.pipeline import Pipeline
-from deployer.settings import Settings, load_dotenv, read_names
+from deployer.settings import Settings, load_dotenv, read_names, read_pipeline, read_schema
 from deployer.status import read_status
 from deployer.status_view import status_view
 from deployer.terminal import Terminal
+from etl import DeclarationError
+from etl import ddl as sql
+from etl.loading import folder
 
 INTERRUPTED = 130
 SMALLEST_SCALE = 0.01  # about 110 orders; a shop without any cannot trade
@@ -50,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
     """Deploy everything."""
     settings = Settings.read(os.environ)
+    for source in settings.left_out:
+        terminal.note(f"source {source.name} is left out: {source.setting} is not set")
     aws = _connect(terminal)
     with terminal.step("deploy the pipeline"):
         deployer = Deployer(aws, settings, packages, terminal.event)
@@ -75,14 +82,16 @@ def plan(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def status(options: argparse.Namespace, terminal: Terminal) -> int:
     """Say what is deployed and how it is doing."""
+    _, declared = read_pipeline(os.environ)
     aws = _connect(terminal)
-    found = read_status(aws, _names(aws), datetime.now(UTC))
+    sources = [source.name for source in declared.sources]
+    found = read_status(aws, _names(aws), sources, datetime.now(UTC))
     terminal.result(asdict(found), *status_view(found))
     return 0 if found.is_deployed else 1
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Bring the warehouse up to date now."""
+    """Load what is new in the sources into the warehouse now."""
     done = _pipeline(terminal).run()
     for why in done.stopped.values():
         terminal.warn(f"left out: {why}")
@@ -92,7 +101,8 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def replay(options: argparse.Namespace, terminal: Terminal) -> int:
     """Feed a batch through transform and load again."""
-    done = _pipeline(terminal).replay(options.batch)
+    pipeline = _pipeline(terminal)
+    done = pipeline.replay(_source(options.source, pipeline.sources), options.batch)
     terminal.result(asdict(done), reports.brought(done))
     return 0
 
@@ -102,6 +112,22 @@ def reconcile(options: argparse.Namespace, terminal: Terminal) -> int:
     found = _pipeline(terminal).reconcile(repair=options.repair)
     terminal.result(found, reports.compared(found["tables"]), *reports.remarks(found))
     return 0 if found["agrees"] else 1
+
+
+def ddl(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Print the SQL that creates the tables of the pipeline's targets."""
+    pipeline, declared = read_pipeline(os.environ)
+    schema = read_schema(os.environ)
+    try:
+        tables = {
+            target.name: sql.postgres(target, schema, folder(pipeline))
+            for target in declared.targets
+        }
+    except DeclarationError as error:
+        raise SettingsError([str(error)]) from error
+    statements = (each for of_target in tables.values() for each in of_target.values())
+    terminal.result(tables, *(Text(f"{each.rstrip(';')};\n") for each in statements))
+    return 0
 
 
 def local(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -150,11 +176,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="deploy.py", description=about, parents=[common])
     parser.set_defaults(command=deploy)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (plan, status, run, replay, reconcile, local):
+    for command in (plan, status, run, replay, reconcile, ddl, local):
         added = commands.add_parser(command.__name__, help=command.__doc__, parents=[common])
         added.set_defaults(command=command)
         if command is replay:
             added.add_argument("batch", type=int, metavar="N", help="the number of the batch")
+            added.add_argument("--source", metavar="NAME", help="whose batch, of several sources")
         if command is reconcile:
             added.add_argument(
                 "--repair",
@@ -215,8 +242,18 @@ def _scale(text: str) -> float:
 
 
 def _pipeline(terminal: Terminal) -> Pipeline:
+    _, declared = read_pipeline(os.environ)
     aws = _connect(terminal)
-    return Pipeline(aws, _names(aws), terminal.step)
+    return Pipeline(aws, _names(aws), [each.name for each in declared.sources], terminal.step)
+
+
+def _source(named: str | None, sources: Sequence[str]) -> str:
+    """Return the source that is named, or the only one; raise SettingsError for any other."""
+    if named is None and len(sources) == 1:
+        return sources[0]
+    if named is None or named not in sources:
+        raise SettingsError([f"--source must name one of {', '.join(sources)}"])
+    return named
 
 
 def _connect(terminal: Terminal, *, planning: bool = False) -> Account:

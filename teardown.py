@@ -15,7 +15,7 @@ from deployer import account
 from deployer.errors import DeployError, SettingsError
 from deployer.inventory import Thing
 from deployer.names import Names
-from deployer.settings import load_dotenv, read_names
+from deployer.settings import load_dotenv, read_databases, read_names
 from deployer.teardown import Teardown
 from deployer.terminal import Terminal
 
@@ -44,7 +44,9 @@ def tear_down(options: argparse.Namespace, terminal: Terminal) -> int:
     names = Names(project, stage, aws.id, aws.region)
     where = f" at {aws.endpoint}" if aws.endpoint else ""
     terminal.note(f"account {aws.id}, region {aws.region}, stage {stage}{where}")
-    teardown = Teardown(aws, names, terminal.event, keep_data=options.keep_data)
+    teardown = Teardown(
+        aws, names, terminal.event, read_databases(os.environ), keep_data=options.keep_data
+    )
     with terminal.step("account is searched"):
         things = teardown.look()
     if things and not options.yes and not _agreed(things, names, terminal):

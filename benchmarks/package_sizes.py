@@ -13,7 +13,8 @@ from benchmarks.plan import Plan
 from benchmarks.results import Record
 from deployer.packages import Layer, build_function_zip, build_layer
 from deployer.settings import Settings
-from deployer.specs import FUNCTIONS, LAYERS
+from deployer.specs import FUNCTIONS, LAYERS, parts
+from etl.loading import load
 
 SIZE, BUILD = "size", "build"
 SCRATCH, UNCHANGED = "everything, from scratch", "everything, nothing changed"
@@ -48,7 +49,10 @@ def _build(root: Path) -> tuple[dict[str, Layer], Zips]:
     python, architecture = Settings.runtime.removeprefix("python"), Settings.architecture
     layers = {name: build_layer(name, python, architecture, False, root) for name in LAYERS}
     return layers, {
-        spec.use: build_function_zip(spec.use, "totesys", root).data for spec in FUNCTIONS
+        spec.use: build_function_zip(
+            spec.use, "totesys", parts(spec.use, load("totesys")), root
+        ).data
+        for spec in FUNCTIONS
     }
 
 

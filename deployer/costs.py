@@ -121,7 +121,7 @@ def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
     functions = [_function(spec, runs[spec.use], batches, settings) for spec in specs.FUNCTIONS]
     others = [
         _s3(runs, batches),
-        _secrets(runs),
+        _secrets(len(settings.databases), runs),
         *_cloudwatch(settings, runs),
         _notices(settings, batches),
     ]
@@ -190,9 +190,13 @@ def _s3(runs: Mapping[FunctionUse, int], batches: int) -> Item:
     )
 
 
-def _secrets(runs: Mapping[FunctionUse, int]) -> Item:
+def _secrets(number: int, runs: Mapping[FunctionUse, int]) -> Item:
     reads = sum(runs[use] * idle.secrets for use, idle in IDLE.items())
-    return Item("Secrets Manager", 2 * SECRET + reads * SECRET_READ, f"2 secrets, {reads:,} reads")
+    return Item(
+        "Secrets Manager",
+        number * SECRET + reads * SECRET_READ,
+        f"{number} secrets, {reads:,} reads",
+    )
 
 
 def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[Item, ...]:

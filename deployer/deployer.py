@@ -5,6 +5,7 @@ How a single resource is read, compared and written is the matter of its service
 
 import platform
 import sys
+from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
@@ -29,7 +30,7 @@ from deployer.alarms import Alarm, ensure_alarm
 from deployer.changes import Change
 from deployer.dashboard import dashboard_body, ensure_dashboard
 from deployer.errors import explaining
-from deployer.names import BucketUse, FunctionUse, Names, RuleUse, SecretUse
+from deployer.names import BucketUse, FunctionUse, Names, RuleUse
 from deployer.packages import Layer, Package
 from deployer.progress import Report
 from deployer.settings import Settings
@@ -41,8 +42,8 @@ RUNS_AT_A_TIME = 1  # of each function: whatever hangs, cost and load do not pil
 class Packages(Protocol):
     """What makes the zips; the module `deployer.packages` does."""
 
-    def build_function_zip(self, name: str, pipeline: str) -> Package:
-        """Pack the code of a function."""
+    def build_function_zip(self, name: str, pipeline: str, parts: Sequence[str]) -> Package:
+        """Pack the code of a function, for a pipeline, with parts of `functions`."""
 
     def build_layer(self, name: str, python: str, architecture: str, host: bool) -> Layer:
         """Build a layer for a Python such as 3.13, or for the one that runs this."""
@@ -85,8 +86,7 @@ class Deployer:
             ],
             [partial(self.create_bucket, "ingestion")],
             [partial(self.create_bucket, "processed")],
-            [partial(self.create_secret, "source")],
-            [partial(self.create_secret, "warehouse")],
+            *([partial(self.create_secret, name)] for name in self.settings.databases),
             [self.create_queue],
             [
                 self.create_topic,
@@ -121,10 +121,9 @@ class Deployer:
         policy = policies.bucket_policy(use, self.names) if self.account.speaks_tls else None
         return self._steps.take("bucket", name, s3.ensure_bucket, name, policy, self.tags)
 
-    def create_secret(self, use: SecretUse) -> Change:
-        """Keep the address of a database as a secret."""
-        name = self.names.secret(use)
-        address = self.settings.source if use == "source" else self.settings.warehouse
+    def create_secret(self, database: str) -> Change:
+        """Keep the address of a source or a target as a secret."""
+        name, address = self.names.secret(database), self.settings.databases[database]
         return self._steps.take(
             "secret", name, secrets.ensure_secret, name, address.secret(), self.tags
         )
@@ -167,13 +166,17 @@ class Deployer:
         """Create the role of a function, with the least that it needs."""
         name = self.names.role(use)
         writes_notices = specs.NOTICE_WRITERS.get(self.settings.notify) == use
-        policy = policies.function_policy(use, self.names, writes_notices=writes_notices)
+        policy = policies.function_policy(
+            use, self.names, self.settings.declared, writes_notices=writes_notices
+        )
         trust = policies.trust_policy(self.names)
         return self._steps.take("role", name, iam.ensure_role, name, trust, policy, self.tags)
 
     def build_zip(self, use: FunctionUse) -> Package:
         """Pack the code of a function."""
-        return self._packages.build_function_zip(use, specs.PIPELINE)
+        return self._packages.build_function_zip(
+            use, self.settings.pipeline, specs.parts(use, self.settings.declared)
+        )
 
     def create_layer(self, layer: str) -> Change:
         """Build a layer and publish it through the code bucket."""

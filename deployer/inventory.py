@@ -5,7 +5,7 @@ what only begins like one of ours belongs to somebody else.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -27,7 +27,7 @@ from deployer import (
 from deployer.account import Account
 from deployer.alarm_specs import alarms as all_alarms
 from deployer.errors import ConflictError
-from deployer.names import BucketUse, FunctionUse, Names, RuleUse, SecretUse
+from deployer.names import BucketUse, FunctionUse, Names, RuleUse
 
 # Removes a thing by name and says whether it was there; a planning account removes nothing.
 Remover = Callable[[Account, str], bool]
@@ -41,8 +41,8 @@ class Thing:
     name: str
 
 
-def named(names: Names) -> Iterator[Thing]:
-    """Return all that a deployment of these names makes."""
+def named(names: Names, databases: Iterable[str]) -> Iterator[Thing]:
+    """Return all that a deployment of these names makes, with secrets for these databases."""
     for rule in get_args(RuleUse):
         yield Thing("rule", names.rule(rule))
     yield Thing("notification", f"{names.bucket('ingestion')}/{names.function('transform')}")
@@ -57,8 +57,8 @@ def named(names: Names) -> Iterator[Thing]:
     yield Thing("dashboard", names.dashboard)
     yield Thing("topic", names.topic)
     yield Thing("queue", names.queue)
-    for secret in get_args(SecretUse):
-        yield Thing("secret", names.secret(secret))
+    for database in databases:
+        yield Thing("secret", names.secret(database))
     for bucket in get_args(BucketUse):
         yield Thing("bucket", names.bucket(bucket))
 

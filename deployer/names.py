@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 BucketUse = Literal["ingestion", "processed", "code"]
-SecretUse = Literal["source", "warehouse"]
 FunctionUse = Literal["extract", "transform", "load", "reconcile"]
 RuleUse = Literal["extract-schedule", "transform-sweep", "load-schedule", "reconcile-schedule"]
 
@@ -54,13 +53,13 @@ class Names:
         """Return the ARN of a bucket."""
         return f"arn:aws:s3:::{self.bucket(use)}"
 
-    def secret(self, use: SecretUse) -> str:
-        """Return the name of a secret."""
-        return f"{self.project}/{self.stage}/{use}"
+    def secret(self, database: str) -> str:
+        """Return the name of the secret of a source or a target."""
+        return f"{self.project}/{self.stage}/{database}"
 
-    def secret_arn(self, use: SecretUse) -> str:
+    def secret_arn(self, database: str) -> str:
         """Return the ARN as a policy names it: AWS appends six characters of its own choice."""
-        return self._arn("secretsmanager", f"secret:{self.secret(use)}-??????")
+        return self._arn("secretsmanager", f"secret:{self.secret(database)}-??????")
 
     def function(self, use: FunctionUse) -> str:
         """Return the name of a function."""

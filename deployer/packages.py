@@ -14,7 +14,7 @@ import sys
 import sysconfig
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -60,17 +60,19 @@ class Layer:
     compiled: bool
 
 
-def build_function_zip(name: str, pipeline: str, root: Path = ROOT) -> Package:
+def build_function_zip(
+    name: str, pipeline: str, parts: Sequence[str] = (), root: Path = ROOT
+) -> Package:
     """Pack the function `functions/<name>` with what it uses, in milliseconds.
 
-    That is modules of `functions` and `etl`, and the pipeline `pipelines/<pipeline>`: what its
-    declaration imports, and the files beside it.
+    That is modules that it imports, those in `parts` of `functions`, such as `sources/postgres`,
+    and the pipeline `pipelines/<pipeline>`: its declaration, and the files beside it.
 
     The members are stored, not deflated: they are small, and so the bytes depend on the sources
     alone and not on this machine's zlib.
     """
     functions = root / "functions"
-    own = [path for part in ("common", name) for path in files_below(functions / part)]
+    own = [path for part in ("common", name, *parts) for path in files_below(functions / part)]
     declared = root / "pipelines" / pipeline  # imported by its name, which no import says
     own += [path for path in files_below(declared) if path.parent == declared]
     packages = [functions / "__init__.py", declared.parent / "__init__.py"]

@@ -14,7 +14,6 @@ from deployer.account import Account
 from deployer.batchlog import marker_of
 from deployer.errors import PipelineFailed, explaining
 from deployer.names import BucketUse, FunctionUse, Names
-from deployer.specs import SOURCE
 from deployer.waiting import Waited
 
 # A policy that was written seconds ago may not hold yet where the function runs.
@@ -30,15 +29,17 @@ Answer = dict[str, Any]
 
 @dataclass
 class Run:
-    """What one run brought from the source to the warehouse.
+    """What one run loaded from the sources into the warehouse.
 
-    `batch` is the newest batch, None when there was nothing new. `rows` are rows that changed, by
-    source table; `loaded` rows inserted or updated, by star table; `quarantined` rows that could
-    not be remodelled, by source table, and those that the warehouse refused, by star table;
-    `stopped` says which source tables could not be read, and why; `seconds` are wall-clock seconds
-    by stage.
+    `batches` are the newest batches by source, None where there was nothing new; `batch` is that of
+    the only source. `rows` are rows that changed, by source table; `loaded` rows inserted or
+    updated, by target table; `quarantined` rows that could not be remodelled, by source table, and
+    those that the warehouse refused, by target table; `stopped` says which source tables could not
+    be read, and why; `seconds` are wall-clock seconds by stage. Where there are several sources,
+    their tables are named `<source>/<table>`.
     """
 
+    batches: dict[str, int | None] = field(default_factory=dict)
     batch: int | None = None
     rows: dict[str, int] = field(default_factory=dict)
     loaded: dict[str, int] = field(default_factory=dict)
@@ -54,13 +55,16 @@ class Pipeline:
         self,
         account: Account,
         names: Names,
+        sources: Sequence[str],
         step: Callable[[str], AbstractContextManager[None]],
+        *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`step` is entered with the name of each stage for as long as it lasts."""
         self.account = account
         self.names = names
+        self.sources = tuple(sources)
         self._step = step
         self._clock = clock
         self._sleep = sleep
@@ -76,13 +80,13 @@ class Pipeline:
         """
         return self._follow({})
 
-    def replay(self, batch: int) -> Run:
+    def replay(self, source: str, batch: int) -> Run:
         """Feed the rows of a batch that are still current through transform and load again.
 
         Raises:
             PipelineFailed: a function is not deployed, or failed; the message is what it said.
         """
-        return self._follow({"replay": batch})
+        return self._follow({"replay": batch, "source": source})
 
     def reconcile(self, *, repair: bool = False) -> Answer:
         """Compare source and warehouse row by row; return what the function found.
@@ -112,23 +116,40 @@ class Pipeline:
         extracted = self._stage("extract", run, event)[-1]
         self._stage("transform", run)
         loaded = self._stage("load", run)
-        run.stopped = extracted["stopped"]
+        for source in self.sources:
+            parts = [part for answer in loaded if (part := self._part(answer, source))]
+            self._account_for(source, self._part(extracted, source), parts, run)
+        if len(self.sources) == 1:
+            run.batch = run.batches[self.sources[0]]
+        return run
+
+    def _part(self, answer: Answer, source: str) -> Answer:
+        """Return what a function's answer says of a source, which may be nothing."""
+        part: Answer = answer["sources"].get(source, {}) if "sources" in answer else answer
+        return part
+
+    def _account_for(
+        self, source: str, extracted: Answer, loaded: Sequence[Answer], run: Run
+    ) -> None:
+        """Add to a run what became of the batches of a source."""
+        prefix = f"{source}/" if len(self.sources) > 1 else ""
+        stopped = extracted.get("stopped", {})
+        run.stopped |= {f"{prefix}{name}": why for name, why in stopped.items()}
         for answer in loaded:
             _add(run.loaded, answer["rows"])
             _add(run.quarantined, answer.get("refused", {}))
         batches = {batch for answer in loaded for batch in answer["batches"]}
-        new = extracted["batch"]
+        new = extracted.get("batch")
         if new is not None and new not in batches:
             batches.add(new)  # a scheduled loader was faster
-            _add(run.loaded, self._loaded(new))
-        run.batch = max(batches, default=None)
+            _add(run.loaded, self._loaded(source, new))
+        run.batches[source] = max(batches, default=None)
         for batch in sorted(batches):
-            _add(run.rows, self._counts("ingestion", "batches", batch, "tables", ("changed",)))
-            _add(
-                run.quarantined,
-                self._counts("processed", "batches", batch, "balance", ("quarantined",)),
-            )
-        return run
+            key = f"batches/{source}/{batch:010d}.json"
+            changed = self._counts("ingestion", key, "tables", "changed")
+            _add(run.rows, changed, prefix)
+            held = self._counts("processed", key, "balance", "quarantined")
+            _add(run.quarantined, held, prefix)
 
     def _stage(self, use: FunctionUse, run: Run, event: Answer | None = None) -> list[Answer]:
         """Invoke a function until it has nothing left to do."""
@@ -143,15 +164,17 @@ class Pipeline:
 
     def _wait_for_others(self, answer: Answer, waited: float) -> None:
         """Wait a moment if a function did nothing because of others; raise if they never end."""
-        if not (answer.get("busy") or answer.get("postponed")):
+        busy = any(part.get("busy") for part in _parts(answer))
+        postponed = next((why for part in _parts(answer) if (why := part.get("postponed"))), None)
+        if not (busy or postponed):
             return
         if waited > BUSY_SECONDS:
             raise PipelineFailed(
                 f"load: for {waited / 60:.0f} minutes another loader has been at work. "
                 "Look for the session that holds an advisory lock in the warehouse."
-                if answer.get("busy")
+                if busy
                 else f"extract: for {waited / 60:.0f} minutes nothing was read: "
-                f"{answer['postponed']}. Look at its log, then run again."
+                f"{postponed}. Look at its log, then run again."
             )
         self._sleep(BUSY_PAUSE)
 
@@ -193,24 +216,22 @@ class Pipeline:
                 else:
                     return json.loads(response["Payload"].read()), "FunctionError" in response
 
-    def _counts(
-        self, use: BucketUse, log: str, batch: int, part: str, counts: Sequence[str]
-    ) -> dict[str, int]:
-        """Return the sum of some counts of a batch's manifest, by table; none without manifest."""
+    def _counts(self, use: BucketUse, key: str, part: str, count: str) -> dict[str, int]:
+        """Return a count of a batch's manifest, by table; none without manifest."""
         s3, bucket = self.account.clients.s3, self.names.bucket(use)
         with explaining(f"bucket {bucket}"):
             try:
-                found = s3.get_object(Bucket=bucket, Key=f"{log}/{SOURCE}/{batch:010d}.json")
+                found = s3.get_object(Bucket=bucket, Key=key)
             except s3.exceptions.NoSuchKey:
                 return {}
             manifest = json.loads(found["Body"].read())
-        return _sums(manifest[part], counts)
+        return _sums(manifest[part], (count,))
 
-    def _loaded(self, batch: int) -> dict[str, int]:
-        """Return the rows that a batch changed, by star table."""
+    def _loaded(self, source: str, batch: int) -> dict[str, int]:
+        """Return the rows that a batch changed, by target table."""
         s3, bucket = self.account.clients.s3, self.names.bucket("processed")
         with explaining(f"bucket {bucket}"):
-            marker = marker_of(s3, bucket, SOURCE, batch)
+            marker = marker_of(s3, bucket, source, batch)
         return _sums(marker["rows"], CHANGED) if marker else {}
 
 
@@ -221,12 +242,16 @@ def _sums(tables: Mapping[str, Mapping[str, int]], counts: Sequence[str]) -> dic
 
 def _has_more(use: FunctionUse, answer: Answer) -> bool:
     """Tell whether a function is to be invoked again; extract reads all that there is at once."""
-    if use == "extract":
-        return bool(answer.get("postponed"))
-    return bool(answer["batches"] or answer.get("busy"))
+    done = "postponed" if use == "extract" else "batches"
+    return any(part.get(done) or part.get("busy") for part in _parts(answer))
 
 
-def _add(total: dict[str, int], more: Mapping[str, int]) -> None:
+def _parts(answer: Answer) -> list[Answer]:
+    """Return an answer's parts about one source each."""
+    return list(answer["sources"].values()) if "sources" in answer else [answer]
+
+
+def _add(total: dict[str, int], more: Mapping[str, int], prefix: str = "") -> None:
     for name, number in more.items():
         if number:
-            total[name] = total.get(name, 0) + number
+            total[f"{prefix}{name}"] = total.get(f"{prefix}{name}", 0) + number

@@ -1,44 +1,23 @@
 """Who may do what: the trust policy of the roles, the policy of each function, of each bucket.
 
-Pure functions of the names. Every statement names its actions, and its resources down to the
-prefix; a call that a function does not make is not allowed.
+Pure functions of the names and of the pipeline's declaration. Every statement names its actions,
+and its resources down to the prefix; a call that a function does not make is not allowed.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployer import specs
-from deployer.names import BucketUse, FunctionUse, Names, SecretUse
+from deployer.names import BucketUse, FunctionUse, Names
+from etl.pipeline import RESERVED, Pipeline
 
 Policy = Mapping[str, Any]
 
-SOURCE_TABLES = (
-    "address",
-    "counterparty",
-    "currency",
-    "department",
-    "design",
-    "payment",
-    "payment_type",
-    "purchase_order",
-    "sales_order",
-    "staff",
-    "transaction",
-)
-LAKE_TABLES = tuple(f"{specs.SOURCE}/{name}" for name in SOURCE_TABLES)
-# dim_date has no rows of its own in a batch: load extends it from the dates of the facts.
-STAR_TABLES = (
-    "dim_counterparty",
-    "dim_currency",
-    "dim_design",
-    "dim_location",
-    "dim_payment_type",
-    "dim_staff",
-    "dim_transaction",
-    "fact_payment",
-    "fact_purchase_order",
-    "fact_sales_order",
-)
+ALL = "*"
+# Of all inline policies of a role, without white space:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+POLICY_CHARACTERS = 10_240
 
 
 def trust_policy(names: Names) -> Policy:
@@ -111,8 +90,14 @@ def alarms_only(names: Names) -> Policy:
     )
 
 
-def function_policy(use: FunctionUse, names: Names, *, writes_notices: bool = False) -> Policy:
-    """Return the least that a function needs."""
+def function_policy(
+    use: FunctionUse, names: Names, declared: Pipeline, *, writes_notices: bool = False
+) -> Policy:
+    """Return the least that a function needs.
+
+    In the processed bucket that is a prefix for each target table. Where so many are more than a
+    role may have, it is all prefixes but those that are for something else.
+    """
     own = {
         "extract": _extract,
         "transform": _transform,
@@ -120,57 +105,56 @@ def function_policy(use: FunctionUse, names: Names, *, writes_notices: bool = Fa
         "reconcile": _reconcile,
     }
     notices = [_allow("sns:Publish", names.topic_arn)] if writes_notices else []
-    return _policy(*own[use](names), *notices, *_common(use, names))
+    rest = [*_secrets(use, names, declared), *notices, *_common(use, names)]
+    sources = [source.name for source in declared.sources]
+    tables = [table.id for target in declared.targets for table in target.tables]
+    policy = _policy(*own[use](names, sources, tables), *rest)
+    if len(json.dumps(policy, separators=(",", ":"))) <= POLICY_CHARACTERS:
+        return policy
+    return _policy(*own[use](names, sources, [ALL]), *rest)
 
 
-def _extract(names: Names) -> list[Policy]:
-    lake = (*LAKE_TABLES, "tombstones", "batches", "keys")
+def _extract(names: Names, sources: list[str], tables: list[str]) -> list[Policy]:
+    lake = [*sources, "tombstones", "batches", "keys"]
     return [
-        _read_secret("source", names),
-        _objects("s3:GetObject", "ingestion", lake, names),  # the tables only for a replay
-        _objects("s3:PutObject", "ingestion", lake, names),
-        _list("ingestion", ("batches",), names),
+        *_objects("s3:GetObject", "ingestion", lake, names),  # the rows only for a replay
+        *_objects("s3:PutObject", "ingestion", lake, names),
+        *_list("ingestion", ["batches"], names),
     ]
 
 
-def _transform(names: Names) -> list[Policy]:
-    kept = ("batches", "quarantine")
+def _transform(names: Names, sources: list[str], tables: list[str]) -> list[Policy]:
+    kept = ["batches", "quarantine"]
     # What no manifest names is listed and removed; manifests and markers never are.
-    lake = (*LAKE_TABLES, "tombstones", "keys")
-    stars = (*STAR_TABLES, "tombstones", "quarantine")
+    lake = [*sources, "tombstones", "keys"]
+    stars = [*tables, "tombstones", "quarantine"]
     return [
-        _objects("s3:GetObject", "ingestion", (*LAKE_TABLES, "tombstones", "batches"), names),
-        _list("ingestion", ("batches", *lake), names),
-        _objects("s3:DeleteObject", "ingestion", lake, names),
-        _objects("s3:GetObject", "processed", kept, names),
-        _objects("s3:PutObject", "processed", (*STAR_TABLES, "tombstones", "swept", *kept), names),
-        _list("processed", ("batches", "swept", *stars), names),
-        _objects("s3:DeleteObject", "processed", stars, names),
+        *_objects("s3:GetObject", "ingestion", [*sources, "tombstones", "batches"], names),
+        *_list("ingestion", ["batches", *lake], names),
+        *_objects("s3:DeleteObject", "ingestion", lake, names),
+        *_objects("s3:GetObject", "processed", kept, names),
+        *_objects("s3:PutObject", "processed", [*tables, "tombstones", "swept", *kept], names),
+        *_list("processed", ["batches", "swept", *stars], names),
+        *_objects("s3:DeleteObject", "processed", stars, names),
     ]
 
 
-def _load(names: Names) -> list[Policy]:
-    kept = ("loaded", "refused")
+def _load(names: Names, sources: list[str], tables: list[str]) -> list[Policy]:
+    kept = ["loaded", "refused"]
     return [
-        _read_secret("warehouse", names),
-        _objects(
-            "s3:GetObject", "processed", (*STAR_TABLES, "tombstones", "batches", *kept), names
-        ),
-        _objects("s3:PutObject", "processed", kept, names),
-        _list("processed", ("batches", "loaded"), names),
+        *_objects("s3:GetObject", "processed", [*tables, "tombstones", "batches", *kept], names),
+        *_objects("s3:PutObject", "processed", kept, names),
+        *_list("processed", ["batches", "loaded"], names),
     ]
 
 
-def _reconcile(names: Names) -> list[Policy]:
+def _reconcile(names: Names, sources: list[str], tables: list[str]) -> list[Policy]:
+    kept = ["batches", "loaded", "quarantine", "tombstones"]
     return [
-        _read_secret("source", names),
-        _read_secret("warehouse", names),
-        _objects("s3:GetObject", "ingestion", ("batches", "keys"), names),
-        _list("ingestion", ("batches",), names),
-        _objects(
-            "s3:GetObject", "processed", ("batches", "loaded", "quarantine", "tombstones"), names
-        ),
-        _list("processed", ("loaded", "tombstones"), names),
+        *_objects("s3:GetObject", "ingestion", ["batches", "keys"], names),
+        *_list("ingestion", ["batches"], names),
+        *_objects("s3:GetObject", "processed", kept, names),
+        *_list("processed", ["loaded", "tombstones"], names),
     ]
 
 
@@ -181,17 +165,24 @@ def _common(use: FunctionUse, names: Names) -> list[Policy]:
     return [_allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams), *keeper]
 
 
-def _read_secret(use: SecretUse, names: Names) -> Policy:
-    return _allow("secretsmanager:GetSecretValue", names.secret_arn(use))
+def _secrets(use: FunctionUse, names: Names, declared: Pipeline) -> list[Policy]:
+    arns = [names.secret_arn(part.name) for part in specs.databases(use, declared)]
+    return [_allow("secretsmanager:GetSecretValue", arns)] if arns else []
 
 
-def _objects(action: str, bucket: BucketUse, prefixes: Sequence[str], names: Names) -> Policy:
-    return _allow(action, [f"{names.bucket_arn(bucket)}/{prefix}/*" for prefix in prefixes])
+def _objects(action: str, bucket: BucketUse, prefixes: Sequence[str], names: Names) -> list[Policy]:
+    """Allow an action on the objects under prefixes; ALL are all but the other reserved ones."""
+    arn = names.bucket_arn(bucket)
+    allowed = _allow(action, [f"{arn}/{prefix}/*" for prefix in prefixes])
+    if ALL not in prefixes:
+        return [allowed]
+    others = [f"{arn}/{prefix}/*" for prefix in sorted(RESERVED - set(prefixes))]
+    return [allowed, {"Effect": "Deny", "Action": action, "Resource": others}]
 
 
-def _list(bucket: BucketUse, prefixes: Sequence[str], names: Names) -> Policy:
+def _list(bucket: BucketUse, prefixes: Sequence[str], names: Names) -> list[Policy]:
     condition = {"StringLike": {"s3:prefix": [f"{prefix}/*" for prefix in prefixes]}}
-    return {**_allow("s3:ListBucket", names.bucket_arn(bucket)), "Condition": condition}
+    return [{**_allow("s3:ListBucket", names.bucket_arn(bucket)), "Condition": condition}]
 
 
 def _allow(action: str | list[str], resource: str | list[str]) -> Policy:

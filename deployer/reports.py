@@ -73,16 +73,22 @@ def remarks(found: Mapping[str, Any]) -> Iterator[Text]:
                 yield Text(printable(f"{name}: {text}"))
     if repaired := found.get("repaired"):
         loaded = sum(repaired["loaded"].values())
-        yield Text(f"repair: batch {repaired['batch']}, {loaded:,} rows new or updated")
+        batches = ", ".join(str(batch) for batch in repaired["batches"].values() if batch)
+        yield Text(f"repair: batch {batches}, {loaded:,} rows new or updated")
         for text in repaired["stopped"].values():
             yield Text(printable(f"left out: {text}"))
 
 
 def brought(run: Run) -> Table | str:
-    """Say what a run brought to the warehouse."""
-    if run.batch is None:
+    """Say what a run loaded into the warehouse."""
+    new = {source: batch for source, batch in run.batches.items() if batch is not None}
+    if not new:
         return "nothing new in the source"
-    shown = table(f"batch {run.batch}", "", "rows", numbers=frozenset({"rows"}))
+    title = ", ".join(
+        f"batch {batch}" + (f" of {source}" if len(run.batches) > 1 else "")
+        for source, batch in new.items()
+    )
+    shown = table(title, "", "rows", numbers=frozenset({"rows"}))
     for what, tables in (
         ("changed in the source", run.rows),
         ("in quarantine", run.quarantined),

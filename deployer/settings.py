@@ -15,7 +15,11 @@ from dotenv import dotenv_values
 
 from deployer.databases import AddressError, DatabaseAddress, parse_database_url
 from deployer.errors import SettingsError
+from etl import DeclarationError
+from etl.loading import load
+from etl.pipeline import Pipeline, Source
 
+DEFAULT_PIPELINE = "totesys"
 DATABASE_URL_EXAMPLE = "postgresql://user:password@host:5432/database"
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 RUNTIMES = ("python3.11", "python3.12", "python3.13")
@@ -37,15 +41,19 @@ CRON = re.compile(r"cron\(\S+( \S+){5}\)")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user decides about one deployment."""
+    """What the user decides about one deployment.
 
-    source: DatabaseAddress
-    warehouse: DatabaseAddress
+    `pipeline` is the folder of its declaration, `databases` are the addresses of its sources and
+    targets by their names.
+    """
+
+    pipeline: str
+    project: str
+    databases: Mapping[str, DatabaseAddress]
     warehouse_schema: str = "public"
     warehouse_managed: bool = False
     alert_email: str | None = None
     notify: str = "failures"
-    project: str = "totesys-etl"
     stage: str = "dev"
     extract_schedule: str = "rate(1 minute)"
     load_schedule: str = "rate(2 minutes)"
@@ -63,14 +71,15 @@ class Settings:
             SettingsError: with one line for every setting that is missing or malformed.
         """
         reader = _Reader(environment)
+        pipeline, declared = read_pipeline(environment)
         settings = cls(
-            source=reader.database("SOURCE_DATABASE_URL"),
-            warehouse=reader.database("WAREHOUSE_DATABASE_URL"),
+            pipeline=pipeline,
+            project=reader.matching("PROJECT", NAME, default_project(pipeline)),
+            databases=reader.databases(declared),
             warehouse_schema=reader.matching("WAREHOUSE_SCHEMA", IDENTIFIER, "public"),
             warehouse_managed=reader.switch("WAREHOUSE_MANAGED", cls.warehouse_managed),
             alert_email=reader.matching("ALERT_EMAIL", EMAIL, "", "team@example.com") or None,
             notify=reader.choice("NOTIFY", NOTICES, cls.notify),
-            project=reader.matching("PROJECT", NAME, cls.project),
             stage=reader.matching("STAGE", NAME, cls.stage),
             extract_schedule=reader.schedule("EXTRACT_SCHEDULE", cls.extract_schedule),
             load_schedule=reader.schedule("LOAD_SCHEDULE", cls.load_schedule),
@@ -82,6 +91,34 @@ class Settings:
             raise SettingsError(reader.problems)
         return settings
 
+    @property
+    def declared(self) -> Pipeline:
+        """The pipeline."""
+        return load(self.pipeline)
+
+    @property
+    def left_out(self) -> list[Source]:
+        """The optional sources that have no address."""
+        return [each for each in self.declared.sources if each.name not in self.databases]
+
+
+def read_pipeline(environment: Mapping[str, str]) -> tuple[str, Pipeline]:
+    """Read which pipeline is meant: the name of its folder, and what is declared there.
+
+    Raises:
+        SettingsError: there is none of that name, or its declaration has a mistake.
+    """
+    name = environment.get("PIPELINE") or DEFAULT_PIPELINE
+    try:
+        return name, load(name)
+    except DeclarationError as error:
+        raise SettingsError([str(error)]) from error
+
+
+def default_project(pipeline: str) -> str:
+    """Return the PROJECT of a pipeline for which none is set."""
+    return f"{pipeline.lower().replace('_', '-')}-etl"
+
 
 def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
     """Read project and stage alone: all that is needed to find what is deployed.
@@ -90,11 +127,30 @@ def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
         SettingsError: one of them is malformed.
     """
     reader = _Reader(environment)
-    project = reader.matching("PROJECT", NAME, Settings.project)
+    pipeline = environment.get("PIPELINE") or DEFAULT_PIPELINE
+    project = reader.matching("PROJECT", NAME, default_project(pipeline))
     stage = reader.matching("STAGE", NAME, Settings.stage)
     if reader.problems:
         raise SettingsError(reader.problems)
     return project, stage
+
+
+def read_databases(environment: Mapping[str, str]) -> list[str]:
+    """Read the names of the pipeline's sources and targets; none where it is not there any more."""
+    try:
+        _, declared = read_pipeline(environment)
+    except SettingsError:
+        return []
+    return [part.name for part in declared.parts]
+
+
+def read_schema(environment: Mapping[str, str]) -> str:
+    """Read the schema of the warehouse; raise SettingsError if it is malformed."""
+    reader = _Reader(environment)
+    schema = reader.matching("WAREHOUSE_SCHEMA", IDENTIFIER, Settings.warehouse_schema)
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    return schema
 
 
 def load_dotenv(
@@ -172,6 +228,14 @@ class _Reader:
             )
             return None
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    def databases(self, declared: Pipeline) -> dict[str, DatabaseAddress]:
+        """Read where the sources and targets are; optional sources may be nowhere."""
+        return {
+            part.name: self.database(part.setting)
+            for part in declared.parts
+            if self._environment.get(part.setting) or not getattr(part, "optional", False)
+        }
 
     def database(self, name: str) -> DatabaseAddress:
         try:

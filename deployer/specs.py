@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from deployer.names import FunctionUse, Names
 from deployer.settings import Settings
+from etl.pipeline import Pipeline, Source, Target
 
 LAYERS = ("arrow", "postgres", "pandas")
 LOG_RETENTION_DAYS = 14
 SWEEP_SCHEDULE = "rate(5 minutes)"
 RECONCILE_SCHEDULE = "cron(0 3 * * ? *)"  # when the shop is closed
 BATCH_LOG = "batches/"
-PIPELINE, SOURCE = "totesys", "source"
+PRODUCT = "source-to-warehouse"
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,29 @@ FUNCTIONS = (
 # Whose failed events are kept, in the name of its role.
 KEEPS_FAILED = frozenset(spec.use for spec in FUNCTIONS if spec.events.keeps_failed)
 
+READS_SOURCES = frozenset[FunctionUse]({"extract", "reconcile"})
+READS_TARGETS = frozenset[FunctionUse]({"load", "reconcile"})
+
 # Which function writes the notices that a user may choose by NOTIFY.
 NOTICE_WRITERS: Mapping[str, FunctionUse] = {"every-batch": "load", "daily": "reconcile"}
+
+
+def parts(use: FunctionUse, declared: Pipeline) -> list[str]:
+    """Return the kinds of sources and of targets that a function works with, as folders."""
+    return sorted(
+        {
+            f"{'sources' if part in declared.sources else 'targets'}/{part.kind}"
+            for part in databases(use, declared)
+        }
+    )
+
+
+def databases(use: FunctionUse, declared: Pipeline) -> tuple[Source | Target, ...]:
+    """Return the sources and targets that a function connects to."""
+    return (
+        *(declared.sources if use in READS_SOURCES else ()),
+        *(declared.targets if use in READS_TARGETS else ()),
+    )
 
 
 def function_environment(use: FunctionUse, names: Names, settings: Settings) -> Mapping[str, str]:
@@ -79,13 +101,12 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
     common = {
         "PROJECT": settings.project,
         "STAGE": settings.stage,
-        "PIPELINE": PIPELINE,
+        "PIPELINE": settings.pipeline,
         "POWERTOOLS_SERVICE_NAME": use,
         "POWERTOOLS_METRICS_NAMESPACE": names.prefix,
     }
     own = {
         "extract": {
-            "SOURCE_SECRET_ID": names.secret("source"),
             "INGESTION_BUCKET": names.bucket("ingestion"),
         },
         "transform": {
@@ -93,20 +114,26 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
             "PROCESSED_BUCKET": names.bucket("processed"),
         },
         "load": {
-            "WAREHOUSE_SECRET_ID": names.secret("warehouse"),
             "PROCESSED_BUCKET": names.bucket("processed"),
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,
             "WAREHOUSE_MANAGED": str(settings.warehouse_managed).lower(),
         },
         "reconcile": {
-            "SOURCE_SECRET_ID": names.secret("source"),
-            "WAREHOUSE_SECRET_ID": names.secret("warehouse"),
             "INGESTION_BUCKET": names.bucket("ingestion"),
             "PROCESSED_BUCKET": names.bucket("processed"),
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,
         },
     }
-    return common | own[use] | _notices(use, names, settings)
+    return common | own[use] | _secrets(use, names, settings) | _notices(use, names, settings)
+
+
+def _secrets(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:
+    """Return where a function finds the addresses of the databases that it works with."""
+    return {
+        part.secret_setting: names.secret(part.name)
+        for part in databases(use, settings.declared)
+        if part.name in settings.databases
+    }
 
 
 def _notices(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:
@@ -126,4 +153,4 @@ def tags(settings: Settings) -> Mapping[str, str]:
 
 def own_tags(project: str, stage: str) -> Mapping[str, str]:
     """Return the tags by which everything of a deployment is told from everything else."""
-    return {"project": project, "stage": stage, "managed-by": "totesys-etl"}
+    return {"project": project, "stage": stage, "managed-by": PRODUCT}

@@ -5,7 +5,7 @@ teardown. Nothing here writes, and nothing asks a database.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,72 +71,87 @@ class SourceTable:
 
 
 @dataclass(frozen=True)
-class Status:
-    """A deployment; what is not there is None or left out.
+class SourceStatus:
+    """How the data of a source is doing; what is not there is None or left out.
 
-    `functions` and `batches` are by function, `quarantine` by source table or, for rows that the
-    warehouse refuses, star table, `stopped` (why a table is left out) and `schemas` (the registry)
-    by source table, `alarms` the state of those that are not OK.
+    `batches` are the newest by function, `quarantine` is by source table or, for rows that the
+    warehouse refuses, target table, `stopped` (why a table is left out) and `schemas` (the
+    registry) by source table.
     `source_to_warehouse` are the seconds that the newest loaded batch took, `snapshot_age` those
-    since its snapshot. `unconfirmed` are e-mail addresses that get nothing until they confirm.
+    since its snapshot.
     """
 
-    is_deployed: bool
-    functions: Mapping[FunctionUse, FunctionStatus | None]
     batches: Mapping[FunctionUse, Batch | None]
     source_to_warehouse: float | None
     snapshot_age: float | None
     quarantine: Mapping[str, Quarantined]
     stopped: Mapping[str, str]
     schemas: Mapping[str, SourceTable]
+
+
+@dataclass(frozen=True)
+class Status:
+    """A deployment; what is not there is None or left out.
+
+    `functions` and `sources` are by name, `alarms` the state of those that are not OK,
+    `unconfirmed` the e-mail addresses that get nothing until they confirm.
+    """
+
+    is_deployed: bool
+    functions: Mapping[FunctionUse, FunctionStatus | None]
+    sources: Mapping[str, SourceStatus]
     alarms: Mapping[str, str]
     failed_events: int | None
     unconfirmed: list[str]
     hours_left: float | None
 
 
-def read_status(account: Account, names: Names, now: datetime) -> Status:
-    """Read how a deployment is doing; `now` has a time zone.
+def read_status(account: Account, names: Names, sources: Iterable[str], now: datetime) -> Status:
+    """Read how a deployment with these sources is doing; `now` has a time zone.
 
     Raises:
         DeployError: AWS refuses a look, or does not accept the credentials.
     """
     with explaining("status"), ThreadPoolExecutor() as threads:
         reading_functions = threads.submit(_functions, account, names)
-        reading_ingested = threads.submit(_newest, account, names.bucket("ingestion"))
-        reading_processed = threads.submit(_newest, account, names.bucket("processed"))
-        reading_marker = threads.submit(_marker, account, names.bucket("processed"))
+        reading_sources = {
+            source: threads.submit(_source, account, names, source, now) for source in sources
+        }
         reading_alarms = threads.submit(_not_ok, account, names)
         reading_queue = threads.submit(sqs.count_messages, account, names.queue)
         reading_emails = threads.submit(sns.unconfirmed, account, names.topic_arn)
-        functions, marker = reading_functions.result(), reading_marker.result()
-        ingested, processed = reading_ingested.result(), reading_processed.result()
-        schemas = _schemas(ingested)
+        functions = reading_functions.result()
         return Status(
             is_deployed=any(functions.values()),
             functions=functions,
-            batches={
-                "extract": _batch(ingested),
-                "transform": _batch(processed),
-                "load": _batch(marker),
-            },
-            source_to_warehouse=marker["age_seconds"] if marker else None,
-            snapshot_age=_seconds_since(marker["source"]["snapshot_at"], now) if marker else None,
-            quarantine={
-                **_quarantine(account, names.bucket("processed"), processed),
-                **_refused(marker),
-            },
-            stopped={
-                name: table.error
-                for name, table in schemas.items()
-                if table.error and table.is_carried
-            },
-            schemas=schemas,
+            sources={source: reading.result() for source, reading in reading_sources.items()},
             alarms=reading_alarms.result(),
             failed_events=reading_queue.result(),
             unconfirmed=reading_emails.result(),
             hours_left=_hours_left(functions, now),
         )
+
+
+def _source(account: Account, names: Names, source: str, now: datetime) -> SourceStatus:
+    processed_bucket = names.bucket("processed")
+    ingested = _newest(account, names.bucket("ingestion"), source)
+    processed = _newest(account, processed_bucket, source)
+    marker = found(lambda: newest_marker(account.clients.s3, processed_bucket, source), NO_BUCKET)
+    schemas = _schemas(ingested)
+    return SourceStatus(
+        batches={
+            "extract": _batch(ingested),
+            "transform": _batch(processed),
+            "load": _batch(marker),
+        },
+        source_to_warehouse=marker["age_seconds"] if marker else None,
+        snapshot_age=_seconds_since(marker["source"]["snapshot_at"], now) if marker else None,
+        quarantine={**_quarantine(account, processed_bucket, processed), **_refused(marker)},
+        stopped={
+            name: table.error for name, table in schemas.items() if table.error and table.is_carried
+        },
+        schemas=schemas,
+    )
 
 
 def _functions(account: Account, names: Names) -> dict[FunctionUse, FunctionStatus | None]:
@@ -156,13 +171,9 @@ def _function(account: Account, name: str) -> FunctionStatus | None:
     )
 
 
-def _newest(account: Account, bucket: str) -> Document | None:
-    log = BatchLog(account.clients.s3, bucket, f"{specs.BATCH_LOG}{specs.SOURCE}/")
+def _newest(account: Account, bucket: str, source: str) -> Document | None:
+    log = BatchLog(account.clients.s3, bucket, f"{specs.BATCH_LOG}{source}/")
     return found(log.newest_document, NO_BUCKET)
-
-
-def _marker(account: Account, bucket: str) -> Document | None:
-    return found(lambda: newest_marker(account.clients.s3, bucket, specs.SOURCE), NO_BUCKET)
 
 
 def _batch(document: Document | None) -> Batch | None:

@@ -1,12 +1,12 @@
 """How a status looks to a person, within 80 columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from rich.table import Table
 from rich.text import Text
 
-from deployer.status import Batch, FunctionStatus, SourceTable, Status
+from deployer.status import Batch, FunctionStatus, SourceStatus, SourceTable, Status
 from deployer.terminal import printable, table
 
 NAME_WIDTH = 22  # of a table of the source; PostgreSQL allows 63 characters
@@ -14,20 +14,34 @@ EXACT_BELOW = 10  # seconds
 
 
 def status_view(status: Status) -> tuple[Table, ...]:
-    """Return the functions with their newest batches, what is to be said, and the source's tables.
+    """Return the functions with their newest batches, what is to be said, and the sources' tables.
 
-    The last is left out where no batch has told of any.
+    The last are left out where no batch has told of any.
     """
-    registry = (_registry(status),) if status.schemas else ()
-    return _functions(status), _findings(status), *registry
+    registries = (
+        _registry(_of(name, status), source.schemas)
+        for name, source in status.sources.items()
+        if source.schemas
+    )
+    return _functions(status), _findings(status), *registries
+
+
+def _of(source: str, status: Status) -> str:
+    """Return how a source is called where there are several, and nothing for the only one."""
+    return source if len(status.sources) > 1 else ""
 
 
 def _functions(status: Status) -> Table:
+    several = ["source"] if len(status.sources) > 1 else []
     shown = table(
-        "function", "state", "deployed", "batch", "written (UTC)", numbers=frozenset({"batch"})
+        *("function", "state", "deployed", *several, "batch", "written (UTC)"),
+        numbers=frozenset({"batch"}),
     )
     for use, function in status.functions.items():
-        shown.add_row(use, *_deployed(function), *_newest(status.batches.get(use)))
+        cells: tuple[str, ...] = (use, *_deployed(function))
+        for name, source in status.sources.items():
+            shown.add_row(*cells, *([name] if several else []), *_newest(source.batches.get(use)))
+            cells = ("", "", "")
     return shown
 
 
@@ -54,13 +68,15 @@ def _findings(status: Status) -> Table:
 
 def _lines(status: Status) -> Iterator[tuple[str, Text]]:
     """Yield what there is to say, each with its label; what somebody must act on is red."""
-    yield "freshness", _freshness(status)
-    for name, why in status.stopped.items():
-        yield "left out", _red(f"{name}: {why}")
-    for name, held in status.quarantine.items():
-        yield "quarantine", _red(f"{name}: {_counted(held.rows, 'row')}")
-        for reason, rows in held.reasons.items():
-            yield "quarantine", _text(f"  {rows:,} x {reason}")
+    for source, found in status.sources.items():
+        prefix = f"{_of(source, status)}: ".removeprefix(": ")
+        yield "freshness", Text(prefix) + _freshness(found)
+        for name, why in found.stopped.items():
+            yield "left out", _red(f"{prefix}{name}: {why}")
+        for name, held in found.quarantine.items():
+            yield "quarantine", _red(f"{prefix}{name}: {_counted(held.rows, 'row')}")
+            for reason, rows in held.reasons.items():
+                yield "quarantine", _text(f"  {rows:,} x {reason}")
     ringing = [name for name, state in status.alarms.items() if state == "ALARM"]
     for name in ringing:
         yield "alarms", _red(name)
@@ -74,7 +90,7 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
         yield "sandbox", _expiry(status.hours_left)
 
 
-def _freshness(status: Status) -> Text:
+def _freshness(status: SourceStatus) -> Text:
     loaded, ingested = status.batches.get("load"), status.batches.get("extract")
     if loaded is None or status.snapshot_age is None or status.source_to_warehouse is None:
         return Text("no batch has been loaded")
@@ -92,16 +108,16 @@ def _expiry(hours: float) -> Text:
     return Text(f"expires in {hours:.1f} hours") if hours > 0 else _red("has expired")
 
 
-def _registry(status: Status) -> Table:
+def _registry(source: str, schemas: Mapping[str, SourceTable]) -> Table:
     shown = table(
-        "source table",
+        f"table of {source}" if source else "source table",
         "columns",
         "fingerprint",
         "so since (UTC)",
         "",
         numbers=frozenset({"columns"}),
     )
-    for name, each in status.schemas.items():
+    for name, each in schemas.items():
         short = name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 1]}…"
         since = _minute(each.since)
         shown.add_row(_text(short), str(each.columns), each.fingerprint, since, _carried(each))

@@ -5,7 +5,7 @@ deployment, and what does not, is the inventory's.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -41,14 +41,20 @@ class Teardown:
         account: Account,
         names: Names,
         report: Report,
+        databases: Iterable[str],
+        *,
         keep_data: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """With `keep_data` the buckets stay; `now` are the seconds of the epoch."""
+        """`databases` are the pipeline's sources and targets, as far as they are known.
+
+        With `keep_data` the buckets stay; `now` are the seconds of the epoch.
+        """
         self.account = account
         self.names = names
         self._looking = replace(account, planning=True)
         self._report = report
+        self._databases = tuple(databases)
         self._keep_data = keep_data
         self._now = now
         self._entries: dict[Thing, Entry] = {}
@@ -80,7 +86,7 @@ class Teardown:
     def _find(self) -> list[Thing]:
         """Find what belongs to the deployment, be it there or not, in the order of its removal."""
         self._entries.clear()
-        found = list(named(self.names))
+        found = list(named(self.names, self._databases))
         try:
             with explaining("tags"):
                 found += tagged(self.account, self.names)

@@ -54,6 +54,11 @@ class Pipeline:
         for source in self.sources:
             _require_one_target(self, source)
 
+    @property
+    def parts(self) -> tuple[Source | Target, ...]:
+        """Its sources and targets: each has a name and an address of its own."""
+        return (*self.sources, *self.targets)
+
     def source(self, name: str) -> Source:
         """Return the source of a name."""
         return next(source for source in self.sources if source.name == name)
@@ -110,14 +115,13 @@ class Pipeline:
 
 def _require_names(pipeline: Pipeline) -> None:
     """Raise DeclarationError for names that clash, or that cannot be a prefix in a bucket."""
-    parts: tuple[Source | Target, ...] = (*pipeline.sources, *pipeline.targets)
-    for part in parts:
+    for part in pipeline.parts:
         if not _NAME.fullmatch(part.name) or part.name in RESERVED:
             raise DeclarationError(
                 f"{part.name!r} cannot be the name of a source or a target: use lower-case "
                 f"letters, digits and _, and none of {', '.join(sorted(RESERVED))}"
             )
-    _require_distinct("sources and targets", [part.name for part in parts])
+    _require_distinct("sources and targets", [part.name for part in pipeline.parts])
     for source in pipeline.sources:
         _require_distinct(f"tables of {source.name}", [table.id for table in source.tables])
         _require_distinct(

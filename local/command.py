@@ -50,10 +50,15 @@ def run_local(
     with _stopped_by_signals(), Sandbox(options, environment, terminal) as sandbox:
         aws = account.connect(sandbox.environment)
         deploy(sandbox, aws, terminal)
+        sources = [source.name for source in sandbox.settings.declared.sources]
         names = Names(sandbox.settings.project, sandbox.settings.stage, aws.id, aws.region)
-        runs, committed = first_cycle(sandbox, Pipeline(aws, names, terminal.step), terminal)
+        runs, committed = first_cycle(
+            sandbox, Pipeline(aws, names, sources, terminal.step), terminal
+        )
         settings = sandbox.settings
-        stars = star_rows(aws, names, settings.warehouse, settings.warehouse_schema, committed)
+        stars = star_rows(
+            aws, names, settings.databases["warehouse"], settings.warehouse_schema, committed
+        )
         views = _views(settings)
         document = _document(sandbox, runs, stars, views)
         terminal.result(document, "", show(stars), MEANING, "", *_shown(views))
@@ -140,7 +145,7 @@ def _views(settings: Settings) -> list[ViewRow]:
     """Count the views that a managed warehouse has; a prepared one has none."""
     if not settings.warehouse_managed:
         return []
-    return view_rows(settings.warehouse, settings.warehouse_schema)
+    return view_rows(settings.databases["warehouse"], settings.warehouse_schema)
 
 
 def _shown(views: list[ViewRow]) -> list[Table | str]:
@@ -153,8 +158,8 @@ def _document(
     return {
         "endpoint": sandbox.aws.endpoint,
         "environment": str(sandbox.directory / "env"),
-        "source": _public(sandbox.settings.source),
-        "warehouse": _public(sandbox.settings.warehouse),
+        "source": _public(sandbox.settings.databases["source"]),
+        "warehouse": _public(sandbox.settings.databases["warehouse"]),
         "runs": [asdict(run) for run in runs],
         "tables": [asdict(row) for row in stars],
         "views": [asdict(row) for row in views],

@@ -12,7 +12,6 @@ from rich.table import Table
 from deployer.account import Account
 from deployer.databases import DatabaseAddress
 from deployer.names import Names
-from deployer.specs import SOURCE
 from deployer.terminal import table
 from functions.common.manifests import LoadedMarker
 from functions.common.storage import Bucket
@@ -158,7 +157,7 @@ def _newest_changes(processed: Bucket, star: Star) -> dict[str, LoadedMarker]:
 
 def _markers(processed: Bucket) -> Iterator[LoadedMarker]:
     """Yield what was loaded of late, the newest first."""
-    log = MarkerLog(processed, SOURCE)
+    log = MarkerLog(processed, "source")
     newest = log.newest()
     for number in range(newest, max(0, newest - BATCHES_BACK), -1):
         yield log.read(number)

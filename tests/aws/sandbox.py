@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class TinyPackages:
         self.code: dict[str, str] = {}
         self.locks: dict[str, str] = {}
 
-    def build_function_zip(self, name: str, pipeline: str) -> Package:
+    def build_function_zip(self, name: str, pipeline: str, parts: Sequence[str]) -> Package:
         data = _zip(f"functions/{name}/handler.py", self.code.get(name, HANDLER))
         return Package(data, _sha256(data))
 

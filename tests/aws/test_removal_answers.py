@@ -18,6 +18,7 @@ from tests.aws.faults import Faults, stubbed
 from tests.aws.sandbox import Sandbox
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
+DATABASES = ("source", "warehouse")
 LOAD = "totesys-etl-dev-load"
 # The first answer to each of these, in the words of AWS.
 LATE = {
@@ -44,7 +45,7 @@ LATE = {
 
 
 def teardown(sandbox: Sandbox) -> Teardown:
-    return Teardown(sandbox.account, NAMES, sandbox.events.append)
+    return Teardown(sandbox.account, NAMES, sandbox.events.append, DATABASES)
 
 
 def test_every_removal_may_come_too_early_once(sandbox: Sandbox, waits: list[Waited]) -> None:
@@ -175,7 +176,7 @@ def test_an_unconfirmed_subscription_is_let_go(account: Account) -> None:
         stubber.add_response("delete_topic", {}, {"TopicArn": arn})
         for _ in ("gone", "after a quiet time"):
             stubber.add_client_error("get_topic_attributes", "NotFound")
-        receipt = Teardown(account, NAMES, lambda _: None).remove()
+        receipt = Teardown(account, NAMES, lambda _: None, DATABASES).remove()
 
     assert receipt.is_complete
     assert [entry for entry in receipt.entries if entry.outcome != "already gone"] == [
@@ -194,16 +195,16 @@ def test_what_we_do_not_make_is_left_to_its_owner(account: Account) -> None:
     database = "arn:aws:rds:eu-west-2:123456789012:db:totesys"
     with stubbed(account.clients.tagging) as stubber:
         filters = [
-            {"Key": "project", "Values": ["totesys-etl"]},
+            {"Key": "project", "Values": ["source-to-warehouse"]},
             {"Key": "stage", "Values": ["dev"]},
-            {"Key": "managed-by", "Values": ["totesys-etl"]},
+            {"Key": "managed-by", "Values": ["source-to-warehouse"]},
         ]
         stubber.add_response(
             "get_resources",
             {"ResourceTagMappingList": [{"ResourceARN": database}]},
             {"TagFilters": filters},
         )
-        receipt = Teardown(account, NAMES, lambda _: None).remove()
+        receipt = Teardown(account, NAMES, lambda _: None, DATABASES).remove()
 
     assert [entry for entry in receipt.entries if entry.outcome != "already gone"] == [
         Entry(

@@ -247,6 +247,6 @@ def test_what_is_not_ours_stays(sandbox: Sandbox) -> None:
         "team": "data",
         "project": "totesys-etl",
         "stage": "dev",
-        "managed-by": "totesys-etl",
+        "managed-by": "source-to-warehouse",
         "expires-at": "2025-01-31T18:00:00+00:00",
     }

@@ -13,11 +13,12 @@ import pytest
 from deployer.account import Account
 from deployer.errors import AwsError
 from deployer.names import Names
-from deployer.status import Batch, Quarantined, SourceTable, Status, read_status
+from deployer.status import Batch, Quarantined, SourceStatus, SourceTable, Status, read_status
 from tests.aws.faults import Faults
 from tests.aws.sandbox import Sandbox
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
+SOURCES = ("source",)
 NOW = datetime(2025, 1, 30, 12, 0, tzinfo=UTC)
 SINCE = "2025-01-30T09:15:00Z"
 ALARM = "totesys-etl-dev-freshness"
@@ -88,15 +89,19 @@ def put_batches(account: Account) -> None:
 
 def test_an_empty_account_has_a_status(account: Account) -> None:
     """Where nothing is deployed, nothing is found, and nothing fails."""
-    assert read_status(account, NAMES, NOW) == Status(
+    assert read_status(account, NAMES, SOURCES, NOW) == Status(
         is_deployed=False,
         functions={"extract": None, "transform": None, "load": None, "reconcile": None},
-        batches={"extract": None, "transform": None, "load": None},
-        source_to_warehouse=None,
-        snapshot_age=None,
-        quarantine={},
-        stopped={},
-        schemas={},
+        sources={
+            "source": SourceStatus(
+                batches={"extract": None, "transform": None, "load": None},
+                source_to_warehouse=None,
+                snapshot_age=None,
+                quarantine={},
+                stopped={},
+                schemas={},
+            )
+        },
         alarms={},
         failed_events=None,
         unconfirmed=[],
@@ -113,30 +118,34 @@ def test_a_deployment_is_told_in_full(sandbox: Sandbox) -> None:
     url = clients.sqs.get_queue_url(QueueName=NAMES.queue)["QueueUrl"]
     clients.sqs.send_message(QueueUrl=url, MessageBody="lost")
 
-    status = read_status(sandbox.account, NAMES, NOW)
+    status = read_status(sandbox.account, NAMES, SOURCES, NOW)
 
     assert status.is_deployed
     assert [function and function.state for function in status.functions.values()] == ["Active"] * 4
     assert replace(status, functions={}) == Status(
         is_deployed=True,
         functions={},
-        batches={
-            "extract": Batch(2, "2025-01-30T11:02:30Z", "2025-01-30T11:02:00Z"),
-            "transform": Batch(2, "2025-01-30T11:02:30Z", "2025-01-30T11:02:00Z"),
-            "load": Batch(1, "2025-01-30T11:01:42.5Z", "2025-01-30T11:01:00Z"),
-        },
-        source_to_warehouse=42.5,
-        snapshot_age=59 * 60.0,
-        quarantine={
-            "payment": Quarantined(3, {"NaN": 2, "late": 1}),
-            "dim_staff": Quarantined(4, {"too long": 3, "NULL": 1}),
-        },
-        stopped={"design": "column is gone"},
-        schemas={
-            "staff": SourceTable("0123456789ab", 2, SINCE, True, None),
-            "design": SourceTable("0123456789ab", 1, SINCE, True, "column is gone"),
-            "refund": SourceTable("0123456789ab", 1, SINCE, False, None),
-            "former": SourceTable("0123456789ab", 1, SINCE, False, "table former is gone"),
+        sources={
+            "source": SourceStatus(
+                batches={
+                    "extract": Batch(2, "2025-01-30T11:02:30Z", "2025-01-30T11:02:00Z"),
+                    "transform": Batch(2, "2025-01-30T11:02:30Z", "2025-01-30T11:02:00Z"),
+                    "load": Batch(1, "2025-01-30T11:01:42.5Z", "2025-01-30T11:01:00Z"),
+                },
+                source_to_warehouse=42.5,
+                snapshot_age=59 * 60.0,
+                quarantine={
+                    "payment": Quarantined(3, {"NaN": 2, "late": 1}),
+                    "dim_staff": Quarantined(4, {"too long": 3, "NULL": 1}),
+                },
+                stopped={"design": "column is gone"},
+                schemas={
+                    "staff": SourceTable("0123456789ab", 2, SINCE, True, None),
+                    "design": SourceTable("0123456789ab", 1, SINCE, True, "column is gone"),
+                    "refund": SourceTable("0123456789ab", 1, SINCE, False, None),
+                    "former": SourceTable("0123456789ab", 1, SINCE, False, "table former is gone"),
+                },
+            )
         },
         alarms={ALARM: "ALARM"},
         failed_events=1,
@@ -150,10 +159,10 @@ def test_a_status_is_json(sandbox: Sandbox) -> None:
     sandbox.deploy()
     put_batches(sandbox.account)
 
-    document = json.loads(json.dumps(asdict(read_status(sandbox.account, NAMES, NOW))))
+    document = json.loads(json.dumps(asdict(read_status(sandbox.account, NAMES, SOURCES, NOW))))
 
     assert document["is_deployed"] is True
-    assert document["batches"]["load"] == {
+    assert document["sources"]["source"]["batches"]["load"] == {
         "number": 1,
         "written_at": "2025-01-30T11:01:42.5Z",
         "snapshot_at": "2025-01-30T11:01:00Z",
@@ -175,9 +184,11 @@ def test_the_warehouse_that_was_loaded_last_counts(sandbox: Sandbox) -> None:
         key = f"loaded/source/{number:010d}.json"
         put(sandbox.account, NAMES.bucket("processed"), key, marker)
 
-    status = read_status(sandbox.account, NAMES, NOW)
+    status = read_status(sandbox.account, NAMES, SOURCES, NOW)
 
-    assert status.batches["load"] == Batch(20, "2025-01-30T11:20:00Z", "2025-01-30T11:20:00Z")
+    assert status.sources["source"].batches["load"] == Batch(
+        20, "2025-01-30T11:20:00Z", "2025-01-30T11:20:00Z"
+    )
 
 
 def test_who_has_not_confirmed_is_named(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +217,7 @@ def test_who_has_not_confirmed_is_named(sandbox: Sandbox, monkeypatch: pytest.Mo
         sandbox.account.clients.sns, "list_subscriptions_by_topic", lambda **_: listing
     )
 
-    assert read_status(sandbox.account, NAMES, NOW).unconfirmed == ["team@example.com"]
+    assert read_status(sandbox.account, NAMES, SOURCES, NOW).unconfirmed == ["team@example.com"]
 
 
 def test_a_half_removed_deployment_has_a_status(sandbox: Sandbox) -> None:
@@ -221,13 +232,13 @@ def test_a_half_removed_deployment_has_a_status(sandbox: Sandbox) -> None:
         Key="quarantine/source/payment/2024-03-01/0000000001-0000000000001.parquet",
     )
 
-    status = read_status(sandbox.account, NAMES, NOW)
+    status = read_status(sandbox.account, NAMES, SOURCES, NOW)
 
     assert status.is_deployed
     assert status.functions["extract"] is None
     assert status.hours_left == 30.0
     assert status.unconfirmed == []
-    assert status.quarantine["payment"] == Quarantined(3, {})
+    assert status.sources["source"].quarantine["payment"] == Quarantined(3, {})
 
 
 def test_a_refused_look_is_one_line(sandbox: Sandbox) -> None:
@@ -238,7 +249,7 @@ def test_a_refused_look_is_one_line(sandbox: Sandbox) -> None:
     )
 
     with pytest.raises(AwsError) as caught:
-        read_status(sandbox.account, NAMES, NOW)
+        read_status(sandbox.account, NAMES, SOURCES, NOW)
 
     assert str(caught.value) == (
         "status: GetFunction answered AccessDeniedException: No. Ask for this permission, then run "

@@ -18,6 +18,7 @@ from deployer.receipt import Receipt
 from deployer.settings import Settings
 from deployer.teardown import QUIET_SECONDS, Teardown
 from deployer.waiting import Waited
+from etl.loading import load
 from tests.aws.faults import Faults
 from tests.aws.sandbox import Sandbox, TinyPackages, everything_in, pending
 
@@ -26,12 +27,13 @@ PARTS = {"permission", "target", "subscription"}
 INGESTION = "totesys-etl-dev-123456789012-eu-west-2-ingestion"
 LOAD_LOGS = "/aws/lambda/totesys-etl-dev-load"
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
+DATABASES = ("source", "warehouse")
 
 
 def teardown(sandbox: Sandbox, keep_data: bool = False) -> Teardown:
     account = sandbox.account
     names = Names(sandbox.settings.project, sandbox.settings.stage, account.id, account.region)
-    return Teardown(account, names, sandbox.events.append, keep_data)
+    return Teardown(account, names, sandbox.events.append, DATABASES, keep_data=keep_data)
 
 
 def outcomes(receipt: Receipt) -> dict[str, list[str]]:
@@ -250,7 +252,11 @@ def test_a_running_function_is_let_finish(sandbox: Sandbox, waits: list[Waited])
     began = clock()
 
     Teardown(
-        sandbox.account, NAMES, sandbox.events.append, now=lambda: started + 600 + clock() - began
+        sandbox.account,
+        NAMES,
+        sandbox.events.append,
+        DATABASES,
+        now=lambda: started + 600 + clock() - began,
     ).remove()
 
     waited = {wait.waiting_for: wait.seconds for wait in waits}
@@ -310,7 +316,7 @@ def test_credentials_that_expire_end_it_at_once(sandbox: Sandbox, call: str) -> 
 
 def test_what_has_our_tags_is_ours_by_any_name(sandbox: Sandbox) -> None:
     """A thing that an earlier version named otherwise is found by its tags and removed."""
-    tags = {"project": "totesys-etl", "stage": "dev", "managed-by": "totesys-etl"}
+    tags = {"project": "totesys-etl", "stage": "dev", "managed-by": "source-to-warehouse"}
     sqs = sandbox.account.clients.sqs
     sqs.create_queue(QueueName="dead-letters", tags=tags)
     sqs.create_queue(QueueName="theirs", tags={**tags, "stage": "prod"})
@@ -327,7 +333,7 @@ def test_a_role_goes_with_all_its_policies(sandbox: Sandbox) -> None:
     """Policies that somebody attached to a role of ours do not keep it."""
     sandbox.deploy()
     iam, role = sandbox.account.clients.iam, "totesys-etl-dev-eu-west-2-load"
-    document = json.dumps(function_policy("load", NAMES))
+    document = json.dumps(function_policy("load", NAMES, load("totesys")))
     for number in range(12):
         iam.put_role_policy(RoleName=role, PolicyName=f"p{number}", PolicyDocument=document)
         made = iam.create_policy(PolicyName=f"p{number}", PolicyDocument=document)["Policy"]

@@ -118,7 +118,7 @@ def test_a_figure_of_a_function_rings(
     message = wait_for(inbox, names.alarm(alarm))
 
     assert message["AlarmDescription"].endswith(".")
-    assert read_status(account, names, datetime.now(UTC)).alarms[names.alarm(alarm)] == "ALARM"
+    assert read_status(account, names, [], datetime.now(UTC)).alarms[names.alarm(alarm)] == "ALARM"
 
 
 def test_a_function_that_fails_rings(account: Account, names: Names, inbox: Inbox) -> None:

@@ -11,6 +11,7 @@ from deployer.alarm_specs import alarms
 from deployer.names import FunctionUse, Names
 from deployer.policies import function_policy
 from deployer.settings import Settings
+from etl.loading import load
 from local.emulator import ACCOUNT, REGION, Emulator
 from tests.aws.sandbox import Sandbox, TinyPackages, pending
 from tests.pipeline.local_process import somebodys_folder
@@ -79,7 +80,7 @@ def test_tampering_is_named_and_repaired(sandbox: Sandbox) -> None:
     clients.iam.put_role_policy(
         RoleName=NAMES.role("load"),
         PolicyName="least-privilege",
-        PolicyDocument=json.dumps(function_policy("extract", NAMES)),
+        PolicyDocument=json.dumps(function_policy("extract", NAMES, load("totesys"))),
     )
     clients.events.put_rule(Name=NAMES.rule("load-schedule"), ScheduleExpression="rate(2 days)")
     clients.cloudwatch.delete_alarms(AlarmNames=[NAMES.alarm("freshness")])

@@ -5,7 +5,7 @@ One local AWS is all accounts: an access key of twelve digits is the number of i
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from deployer.packages import Layer, Package
 from deployer.pipeline import Pipeline, Run
 from deployer.receipt import Receipt
 from deployer.settings import Settings
-from deployer.status import Status, read_status
+from deployer.status import SourceStatus, read_status
 from deployer.teardown import Teardown
 from local.business_day import place_order
 from local.connection import connect as connect_to
@@ -32,6 +32,7 @@ from tests.aws.sandbox import everything_in, pending
 from tests.pipeline.oracle import current, expected, history, records
 from tests.postgres_fixtures import SAMPLE_NOW, Source, Warehouse
 
+DATABASES = ("source", "warehouse")
 NewSandbox = Callable[[str], "Sandbox"]
 
 LAST_WEEK, THIS_WEEK, ANOTHER = "111111111111", "222222222222", "333333333333"
@@ -46,8 +47,8 @@ class Checkout:
 
     root: Path
 
-    def build_function_zip(self, name: str, pipeline: str) -> Package:
-        return packages.build_function_zip(name, pipeline, self.root)
+    def build_function_zip(self, name: str, pipeline: str, parts: Sequence[str]) -> Package:
+        return packages.build_function_zip(name, pipeline, parts, self.root)
 
     def build_layer(self, name: str, python: str, architecture: str, host: bool) -> Layer:
         return packages.build_layer(name, python, architecture, host)
@@ -70,13 +71,15 @@ class Sandbox:
         return Deployer(self.account, self.settings, code, lambda _: None).deploy()
 
     def run(self) -> Run:
-        return Pipeline(self.account, self.names, lambda _: nullcontext()).run()
+        return Pipeline(self.account, self.names, ["source"], lambda _: nullcontext()).run()
 
-    def status(self) -> Status:
-        return read_status(self.account, self.names, datetime.now(UTC))
+    def status(self) -> SourceStatus:
+        return read_status(self.account, self.names, ["source"], datetime.now(UTC)).sources[
+            "source"
+        ]
 
     def tear_down(self) -> Receipt:
-        return Teardown(self.account, self.names, lambda _: None).remove()
+        return Teardown(self.account, self.names, lambda _: None, DATABASES).remove()
 
 
 @pytest.fixture(scope="module")

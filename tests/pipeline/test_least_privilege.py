@@ -127,7 +127,9 @@ class Roles:
     calls: dict[FunctionUse, list[Call]] = field(default_factory=lambda: {use: [] for use in USES})
 
     def policy(self, use: FunctionUse) -> Policy:
-        return function_policy(use, self.names, writes_notices=use == "reconcile")
+        return function_policy(
+            use, self.names, self.settings.declared, writes_notices=use == "reconcile"
+        )
 
     def allow(self, use: FunctionUse, policy: Policy) -> None:
         self.account.clients.iam.put_role_policy(

@@ -223,7 +223,10 @@ def everything_readable(account: Account, names: Names) -> dict[str, str]:
 def planned_change(account: Account, settings: Settings, source: Source) -> list[Any]:
     """Return what a plan says of a password that was changed in the settings."""
     address = parse_database_url(url_of(source.reader_url, OTHER))
-    changed, planning = replace(settings, source=address), replace(account, planning=True)
+    changed, planning = (
+        replace(settings, databases={**settings.databases, "source": address}),
+        replace(account, planning=True),
+    )
     changes = Deployer(planning, changed, packages, lambda _: None).deploy()
     pending = [change for change in changes if change.action != "left"]
     assert [(change.kind, sorted(change.differences)) for change in pending] == [
@@ -265,7 +268,7 @@ def test_a_deployment_keeps_passwords_in_its_secrets_alone(
     account = connect(aws.environment)
     names = Names(settings.project, settings.stage, account.id, account.region)
     events: list[object] = []
-    pipeline = Pipeline(account, names, lambda _: nullcontext())
+    pipeline = Pipeline(account, names, ["source"], lambda _: nullcontext())
 
     changes = Deployer(account, settings, packages, events.append).deploy()
     run = pipeline.run()
@@ -284,7 +287,7 @@ def test_a_deployment_keeps_passwords_in_its_secrets_alone(
     assert "password authentication failed" in readable["log extract"]
     assert any(where.startswith("processed/fact_payment/") for where in readable)
     planned = planned_change(account, settings, source)
-    status = read_status(account, names, datetime.now(UTC))
+    status = read_status(account, names, ["source"], datetime.now(UTC))
     printed = [events, changes, run, settings, reports.changes_document(changes), failures]
     printed += [planned, status, asdict(status)]
     assert TRACE not in str(printed) + "".join(capfd.readouterr())

@@ -18,6 +18,7 @@ from tests.aws.sandbox import Sandbox, TinyPackages, everything_in, pending
 # An account of its own: an access key of twelve digits is its number.
 ACCOUNT = "210987654321"
 NAMES = Names("totesys-etl", "dev", ACCOUNT, REGION)
+DATABASES = ("source", "warehouse")
 SETTINGS = {
     "SOURCE_DATABASE_URL": "postgresql://reader:one@localhost/totesys",
     "WAREHOUSE_DATABASE_URL": "postgresql://loader:two@localhost/warehouse",
@@ -50,7 +51,7 @@ def deployed(account: Account, directory: Path, stage: str) -> Sandbox:
 
 
 def tear_down(account: Account) -> Receipt:
-    return Teardown(account, NAMES, lambda _: None).remove()
+    return Teardown(account, NAMES, lambda _: None, DATABASES).remove()
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_an_account_is_as_it_was(account: Account, neighbour: Sandbox, tmp_path:
     receipt = tear_down(account)
 
     order = {entry.kind: number for number, entry in enumerate(receipt.entries)}
-    things = sorted(named(NAMES), key=lambda thing: order[thing.kind])
+    things = sorted(named(NAMES, DATABASES), key=lambda thing: order[thing.kind])
     assert receipt == Receipt(
         account=ACCOUNT,
         region=REGION,

@@ -45,5 +45,9 @@ def command(
 
 def running(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """Let a run of the pipeline bring this."""
-    again = SimpleNamespace(run=lambda: run, replay=lambda batch: replace(run, batch=batch + 1))
+    again = SimpleNamespace(
+        sources=["source"],
+        run=lambda: run,
+        replay=lambda source, batch: replace(run, batches={source: batch + 1}),
+    )
     monkeypatch.setattr(deploy, "Pipeline", lambda *_: again)

@@ -12,7 +12,7 @@ from deployer.databases import DatabaseAddress
 from deployer.settings import Settings
 
 DATABASE = DatabaseAddress("db.example.com", "user", "password", "database")
-SETTINGS = Settings(source=DATABASE, warehouse=DATABASE)
+SETTINGS = Settings("totesys", "totesys-etl", {"source": DATABASE, "warehouse": DATABASE})
 
 
 def test_the_usual_schedules() -> None:

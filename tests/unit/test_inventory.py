@@ -6,12 +6,13 @@ from deployer.inventory import REMOVERS, Thing, named, parse_arn
 from deployer.names import Names
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
+DATABASES = ("source", "warehouse")
 HERE = "eu-west-2:123456789012"
 
 
 def test_everything_has_a_way_to_be_removed() -> None:
     """Each kind of thing that a deployment makes can be taken away again."""
-    assert {thing.kind for thing in named(NAMES)} == set(REMOVERS) - {"other"}
+    assert {thing.kind for thing in named(NAMES, DATABASES)} == set(REMOVERS) - {"other"}
 
 
 @pytest.mark.parametrize("neighbour", ["dev2", "dev-2", "prod"])
@@ -19,7 +20,7 @@ def test_neighbours_share_no_name(neighbour: str) -> None:
     """Two stages have nothing in common, also when one's name begins like the other's."""
     theirs = Names("totesys-etl", neighbour, "123456789012", "eu-west-2")
 
-    assert set(named(NAMES)) & set(named(theirs)) == set()
+    assert set(named(NAMES, DATABASES)) & set(named(theirs, DATABASES)) == set()
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def names(data: bytes) -> list[str]:
 
 def test_a_function_zip_holds_its_own_and_the_common_code(repository: Path) -> None:
     """A function is deployed with what it imports and one pipeline, and nothing of the others."""
-    assert names(packages.build_function_zip("extract", "shop", repository).data) == [
+    assert names(packages.build_function_zip("extract", "shop", root=repository).data) == [
         "etl/__init__.py",
         "etl/tables.py",
         "functions/__init__.py",
@@ -103,32 +103,32 @@ def test_what_is_borrowed_from_another_function_comes_along(repository: Path) ->
 
     assert [
         name
-        for name in names(packages.build_function_zip("extract", "shop", repository).data)
+        for name in names(packages.build_function_zip("extract", "shop", root=repository).data)
         if "load" in name
     ] == ["functions/load/__init__.py", "functions/load/stage.py", "functions/load/star.py"]
 
 
 def test_a_function_zip_depends_on_nothing_but_the_sources(repository: Path) -> None:
     """An unchanged function is recognised: dates, modes, bytecode and hidden files do not count."""
-    before = packages.build_function_zip("extract", "shop", repository)
+    before = packages.build_function_zip("extract", "shop", root=repository)
     handler = repository / "functions/extract/handler.py"
     os.utime(handler, (0, 0))
     handler.chmod(0o600)
     write(repository / "functions/extract/__pycache__/handler.cpython-311.pyc", "bytecode")
     write(repository / "functions/extract/.env", "PASSWORD=secret")
-    assert packages.build_function_zip("extract", "shop", repository) == before
+    assert packages.build_function_zip("extract", "shop", root=repository) == before
 
 
 def test_a_changed_source_changes_the_hash(repository: Path) -> None:
     """Changed code is noticed, and deployed."""
-    before = packages.build_function_zip("extract", "shop", repository)
+    before = packages.build_function_zip("extract", "shop", root=repository)
     write(repository / "functions/common/storage.py", "STORAGE = 2\n")
-    assert packages.build_function_zip("extract", "shop", repository).sha256 != before.sha256
+    assert packages.build_function_zip("extract", "shop", root=repository).sha256 != before.sha256
 
 
 def test_the_hash_is_the_one_that_lambda_shows(repository: Path) -> None:
     """The digest can be compared with the `CodeSha256` of a deployed function."""
-    package = packages.build_function_zip("extract", "shop", repository)
+    package = packages.build_function_zip("extract", "shop", root=repository)
     expected = base64.b64encode(hashlib.sha256(package.data).digest()).decode()
     assert package.sha256 == expected
 
@@ -136,7 +136,7 @@ def test_the_hash_is_the_one_that_lambda_shows(repository: Path) -> None:
 def test_lambda_may_read_every_member(repository: Path) -> None:
     """Files that only their owner may read here are still readable on Lambda."""
     (repository / "functions/extract/handler.py").chmod(0o600)
-    data = packages.build_function_zip("extract", "shop", repository).data
+    data = packages.build_function_zip("extract", "shop", root=repository).data
     members = zipfile.ZipFile(io.BytesIO(data)).infolist()
     assert {oct(member.external_attr >> 16) for member in members} == {"0o100644"}
 
@@ -144,7 +144,7 @@ def test_lambda_may_read_every_member(repository: Path) -> None:
 def test_an_unknown_function_is_an_error(repository: Path) -> None:
     """No empty package is ever deployed."""
     with pytest.raises(NotADirectoryError):
-        packages.build_function_zip("extarct", "shop", repository)
+        packages.build_function_zip("extarct", "shop", root=repository)
 
 
 def test_a_layer_holds_packages_and_their_bytecode(repository: Path, pip: FakePip) -> None:

@@ -1,6 +1,7 @@
 """The commands that use what is deployed: what each prints, and the exit status it ends with."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from tests.unit.conftest import WHO, Command, running
 def test_run_tells_what_it_brought(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run needs the account alone, no database URL, and tells rows by table."""
     brought = Run(
+        {"source": 7},
         batch=7,
         rows={"sales_order": 1200},
         quarantined={"sales_order": 1},
@@ -35,13 +37,14 @@ def test_run_tells_what_it_brought(command: Command, monkeypatch: pytest.MonkeyP
 
 def test_run_without_news(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that found nothing says so; as JSON the batch is null."""
-    running(monkeypatch, Run(seconds={"extract": 0.1}))
+    running(monkeypatch, Run({"source": None}, seconds={"extract": 0.1}))
 
     assert command("run")[:2] == (0, "nothing new in the source\n")
     status, out, _ = command("run", "--json")
     assert (status, json.loads(out)) == (
         0,
         {
+            "batches": {"source": None},
             "batch": None,
             "rows": {},
             "loaded": {},
@@ -67,7 +70,9 @@ def test_a_run_that_left_a_table_out_fails(
 
 def test_replay_names_the_new_batch(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rows of batch 6 come again as the next one."""
-    running(monkeypatch, Run(batch=6, rows={"sales_order": 2}, loaded={"fact_sales_order": 1}))
+    running(
+        monkeypatch, Run({"source": 6}, rows={"sales_order": 2}, loaded={"fact_sales_order": 1})
+    )
 
     assert command("replay", "6") == (
         0,
@@ -78,6 +83,62 @@ def test_replay_names_the_new_batch(command: Command, monkeypatch: pytest.Monkey
         ),
         f"{WHO}\n",
     )
+
+
+def test_replay_asks_whose_batch_is_meant(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each source has a batch 6: of several the command does not guess, and touches nothing."""
+    replayed: list[tuple[str, int]] = []
+
+    def replay(source: str, batch: int) -> Run:
+        replayed.append((source, batch))
+        return Run({"shop": None, source: batch + 1})
+
+    pipeline = SimpleNamespace(sources=["shop", "books"], replay=replay)
+    monkeypatch.setattr(deploy, "Pipeline", lambda *_: pipeline)
+
+    for arguments in (("replay", "6"), ("replay", "6", "--source", "sho")):
+        status, _, err = command(*arguments)
+        assert (status, err.splitlines()[1:]) == (
+            2,
+            ["error: --source must name one of shop, books"],
+        )
+    status, out, _ = command("replay", "6", "--source", "books")
+
+    assert (status, out.split("  ")[0]) == (0, "batch 7 of books")
+    assert replayed == [("books", 6)]
+
+
+def test_ddl_prints_what_a_prepared_warehouse_needs(command: Command) -> None:
+    """The SQL of every target table, in the schema of the settings; no account is asked."""
+    os.environ["WAREHOUSE_SCHEMA"] = "Team 7"
+    status, out, err = command("ddl")
+
+    assert (status, err) == (0, "")
+    assert out.count('CREATE TABLE "Team 7".') == 11
+    assert out.strip().endswith(";")
+    document = json.loads(command("ddl", "--json")[1])
+    assert "\n\n".join(document["warehouse"].values()) in out.replace("\n\n\n", "\n\n")
+
+
+def test_a_mistake_in_the_pipeline_is_one_line(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the command, a declaration that is not there ends it before anything is asked."""
+    os.environ["PIPELINE"] = "totsys"
+    said = "error: there is no pipelines/totsys/pipeline.py: PIPELINE may be totesys\n"
+
+    for arguments in (
+        (),
+        ("plan",),
+        ("status",),
+        ("run",),
+        ("replay", "1"),
+        ("reconcile",),
+        ("ddl",),
+    ):
+        assert command(*arguments) == (2, "", said)
 
 
 @pytest.mark.parametrize("agrees", [True, False])
@@ -122,7 +183,11 @@ def test_a_hostile_name_neither_ends_reconcile_nor_reaches_the_terminal(
     kinds = ("source", "warehouse", "missing", "different", "extra", "pending")
     numbers = dict.fromkeys(kinds, 0)
     table: dict[str, object] = {**numbers, "examples": {}, "error": HOSTILE, "note": None}
-    repaired = {"batch": 8, "loaded": {"dim_staff": 1_200}, "stopped": {"staff": HOSTILE}}
+    repaired = {
+        "batches": {"source": 8},
+        "loaded": {"dim_staff": 1_200},
+        "stopped": {"staff": HOSTILE},
+    }
     found = {"agrees": False, "tables": {"dim_staff": table}, "repaired": repaired}
     asked: list[bool] = []
 
@@ -150,12 +215,7 @@ def test_a_status_of_nothing_deployed_fails(
     nothing = Status(
         is_deployed=False,
         functions={},
-        batches={},
-        source_to_warehouse=None,
-        snapshot_age=None,
-        quarantine={},
-        stopped={},
-        schemas={},
+        sources={},
         alarms={},
         failed_events=None,
         unconfirmed=[],

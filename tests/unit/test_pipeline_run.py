@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
@@ -100,7 +100,13 @@ def lake(batch: int, changed: dict[str, int], quarantined: dict[str, int]) -> di
 class Sandbox:
     """A pipeline on scripted functions; sleeping moves its clock, and nothing else does."""
 
-    def __init__(self, functions: Lambda, endpoint: str | None = None, **objects: Any) -> None:
+    def __init__(
+        self,
+        functions: Lambda,
+        endpoint: str | None = None,
+        sources: Sequence[str] = ("source",),
+        **objects: Any,
+    ) -> None:
         self.functions = functions
         self.sleeps: list[float] = []
         self.told: list[Waited] = []
@@ -109,7 +115,9 @@ class Sandbox:
         patience = Patience(self.clock, self.sleeps.append, self.told.append)
         account = Account("123456789012", "eu-west-2", endpoint, clients, patience)
         names = Names("totesys-etl", "dev", account.id, account.region)
-        self.pipeline = Pipeline(account, names, self.step, self.clock, self.sleeps.append)
+        self.pipeline = Pipeline(
+            account, names, sources, self.step, clock=self.clock, sleep=self.sleeps.append
+        )
 
     def clock(self) -> float:
         return sum(self.sleeps)
@@ -124,7 +132,9 @@ def test_a_run_without_news_tells_of_no_batch() -> None:
     """When nothing has changed the batch is null, and each function is asked once."""
     sandbox = Sandbox(Lambda(extract=[extracted(None)], transform=[REMODELLED], load=[NOTHING]))
 
-    assert sandbox.pipeline.run() == Run(seconds={"extract": 0, "transform": 0, "load": 0})
+    assert sandbox.pipeline.run() == Run(
+        {"source": None}, seconds={"extract": 0, "transform": 0, "load": 0}
+    )
     assert sandbox.functions.invoked == ["extract", "transform", "load"]
     assert sandbox.steps == ["extract", "transform", "load"]
 
@@ -141,6 +151,7 @@ def test_a_run_tells_what_it_brought() -> None:
     )
 
     assert sandbox.pipeline.run() == Run(
+        {"source": 7},
         batch=7,
         rows={"sales_order": 3},
         loaded={"fact_sales_order": 2},
@@ -301,6 +312,42 @@ def test_a_pipeline_that_is_not_deployed_is_named() -> None:
     )
 
 
+def test_a_run_follows_the_batches_of_every_source() -> None:
+    """Each source has a newest batch of its own, and tables that go by its name."""
+    manifests = {
+        key.replace("/source/", f"/{source}/"): manifest
+        for source, batch in (("shop", 7), ("books", 2))
+        for key, manifest in lake(batch, {"staff": batch}, {"staff": 1}).items()
+    }
+    sandbox = Sandbox(
+        Lambda(
+            extract=[
+                {"sources": {"shop": extracted(7), "books": extracted(2, staff="it is gone")}}
+            ],
+            transform=[
+                {"sources": {"shop": REMODELLED | {"batches": [7]}, "books": REMODELLED}},
+                {"sources": {"shop": REMODELLED, "books": REMODELLED}},
+            ],
+            load=[
+                {"sources": {"shop": loaded(7, dim_staff=3), "books": loaded(2, entry=4)}},
+                {"sources": {"shop": NOTHING, "books": NOTHING}},
+            ],
+        ),
+        sources=("shop", "books"),
+        **manifests,
+    )
+
+    assert sandbox.pipeline.run() == Run(
+        {"shop": 7, "books": 2},
+        rows={"shop/staff": 7, "books/staff": 2},
+        loaded={"dim_staff": 3, "entry": 4},
+        quarantined={"shop/staff": 1, "books/staff": 1},
+        stopped={"books/staff": "it is gone"},
+        seconds={"extract": 0, "transform": 0, "load": 0},
+    )
+    assert sandbox.functions.invoked == ["extract", *["transform"] * 2, *["load"] * 2]
+
+
 def test_a_replay_asks_extract_for_the_batch() -> None:
     """The number goes with the event, and the new batch is followed to the warehouse."""
     sandbox = Sandbox(
@@ -312,10 +359,10 @@ def test_a_replay_asks_extract_for_the_batch() -> None:
         **lake(8, {"staff": 4}, {}),
     )
 
-    run = sandbox.pipeline.replay(3)
+    run = sandbox.pipeline.replay("source", 3)
 
     assert (run.batch, run.rows, run.loaded) == (8, {"staff": 4}, {"dim_staff": 1})
-    assert sandbox.functions.events[0] == {"replay": 3}
+    assert sandbox.functions.events[0] == {"replay": 3, "source": "source"}
 
 
 def test_reconcile_returns_what_the_function_found() -> None:

@@ -1,12 +1,16 @@
 """What the functions may do, checked statement by statement."""
 
+import json
 from typing import get_args
 
 import pytest
 
 from deployer.names import BucketUse, FunctionUse, Names
 from deployer.policies import alarms_only, bucket_policy, function_policy, trust_policy
+from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, latest
+from etl.loading import load
 
+TOTESYS = load("totesys")
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
 LOGS = ("batches", "loaded", "swept")
 USES: tuple[FunctionUse, ...] = get_args(FunctionUse)
@@ -16,7 +20,7 @@ def grants(use: FunctionUse) -> set[tuple[str, str]]:
     """Return every pair of action and resource that a function is allowed."""
     return {
         (action, resource)
-        for statement in function_policy(use, NAMES)["Statement"]
+        for statement in function_policy(use, NAMES, TOTESYS)["Statement"]
         for action in _list(statement["Action"])
         for resource in _list(statement["Resource"])
     }
@@ -73,8 +77,8 @@ def test_functions_write_where_the_next_one_reads() -> None:
     ingestion, processed = NAMES.bucket_arn("ingestion"), NAMES.bucket_arn("processed")
 
     assert written["load"] == {f"{processed}/loaded/*", f"{processed}/refused/*"}
-    assert len(written["extract"]) == 14
-    assert {f"{ingestion}/source/sales_order/*", f"{ingestion}/batches/*"} <= written["extract"]
+    lake = ("source", "tombstones", "batches", "keys")
+    assert written["extract"] == {f"{ingestion}/{prefix}/*" for prefix in lake}
     assert len(written["transform"]) == 14
     assert {f"{processed}/fact_sales_order/*", f"{processed}/quarantine/*"} <= written["transform"]
     assert not written["transform"] & {f"{processed}/loaded/*", f"{ingestion}/batches/*"}
@@ -93,6 +97,32 @@ def test_reconcile_reads_the_logs_and_no_row_of_a_batch() -> None:
     }
 
 
+def test_a_pipeline_of_many_tables_has_policies_that_aws_accepts() -> None:
+    """With more tables than a policy has room for, a function still touches no other's objects."""
+    tables = [
+        Table(f"a_table_of_a_long_name_{number}", key="id", columns={"id": Integer()})
+        for number in range(400)
+    ]
+    many = Pipeline(
+        sources=[Postgres("source", tuple(tables))],
+        targets=[PostgresWarehouse("warehouse", tuple(latest(table) for table in tables))],
+    )
+    processed = NAMES.bucket_arn("processed")
+
+    for use in USES:
+        policy = function_policy(use, NAMES, many, writes_notices=True)
+        assert len(json.dumps(policy, separators=(",", ":"))) <= 10_240
+    denied = {
+        (statement["Action"], resource)
+        for statement in function_policy("transform", NAMES, many)["Statement"]
+        if statement["Effect"] == "Deny"
+        for resource in statement["Resource"]
+    }
+    assert {("s3:DeleteObject", f"{processed}/{log}/*") for log in LOGS} <= denied
+    assert ("s3:PutObject", f"{processed}/loaded/*") in denied
+    assert ("s3:PutObject", f"{processed}/batches/*") not in denied
+
+
 def test_no_function_removes_a_manifest_or_a_marker() -> None:
     """Transform removes data that no manifest names, and never what the logs are made of."""
     removed = {arn for action, arn in grants("transform") if action == "s3:DeleteObject"}
@@ -105,8 +135,8 @@ def test_no_function_removes_a_manifest_or_a_marker() -> None:
 @pytest.mark.parametrize("use", USES)
 def test_who_writes_notices_may_publish_to_our_topic_alone(use: FunctionUse) -> None:
     """The right to publish comes with the notices, and is for the one topic."""
-    before = function_policy(use, NAMES)["Statement"]
-    after = function_policy(use, NAMES, writes_notices=True)["Statement"]
+    before = function_policy(use, NAMES, TOTESYS)["Statement"]
+    after = function_policy(use, NAMES, TOTESYS, writes_notices=True)["Statement"]
 
     assert [statement for statement in after if statement not in before] == [
         {"Effect": "Allow", "Action": "sns:Publish", "Resource": NAMES.topic_arn}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pipelines
 from deployer.databases import SSL_MODES, DatabaseAddress
 from deployer.errors import SettingsError
 from deployer.names import Names
@@ -31,24 +32,27 @@ def problems(**changed: str) -> list[str]:
 def test_only_the_databases_are_required() -> None:
     """Two addresses make a deployment; everything else has a default."""
     assert Settings.read(REQUIRED) == Settings(
-        source=DatabaseAddress(
-            host="localhost",
-            port=5432,
-            username="reader",
-            password="s3cret",
-            dbname="totesys",
-            sslmode="disable",
-            ca=None,
-        ),
-        warehouse=DatabaseAddress(
-            host="db.example.com",
-            port=6543,
-            username="loader",
-            password="s3cret",
-            dbname="warehouse",
-            sslmode="verify-full",
-            ca=None,
-        ),
+        pipeline="totesys",
+        databases={
+            "source": DatabaseAddress(
+                host="localhost",
+                port=5432,
+                username="reader",
+                password="s3cret",
+                dbname="totesys",
+                sslmode="disable",
+                ca=None,
+            ),
+            "warehouse": DatabaseAddress(
+                host="db.example.com",
+                port=6543,
+                username="loader",
+                password="s3cret",
+                dbname="warehouse",
+                sslmode="verify-full",
+                ca=None,
+            ),
+        },
         warehouse_schema="public",
         warehouse_managed=False,
         alert_email=None,
@@ -83,8 +87,8 @@ def test_everything_can_be_set() -> None:
     )
 
     assert settings == Settings(
-        source=settings.source,
-        warehouse=settings.warehouse,
+        pipeline="totesys",
+        databases=settings.databases,
         warehouse_schema="Team 7",
         warehouse_managed=True,
         alert_email="team@example.com",
@@ -245,7 +249,7 @@ def test_any_user_and_password_survive_percent_encoding(password: str, username:
     user = "".join(f"%{byte:02X}" for byte in username.encode("utf-8", "replace"))
 
     url = f"postgresql://{user}:{encoded}@host/db"
-    address = Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source
+    address = Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).databases["source"]
 
     assert address.password == password.encode("utf-8", "replace").decode()
     assert address.username == username.encode("utf-8", "replace").decode()
@@ -267,7 +271,10 @@ def test_tls_is_assumed_except_on_this_machine(host: str, sslmode: str) -> None:
     """A database elsewhere is reached by verified TLS unless the URL says otherwise."""
     url = f"postgresql://u:p@{host}/db"
 
-    assert Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source.sslmode == sslmode
+    assert (
+        Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).databases["source"].sslmode
+        == sslmode
+    )
 
 
 @pytest.mark.parametrize(
@@ -285,7 +292,10 @@ def test_a_mode_of_libpq_becomes_one_that_is_no_weaker(host: str, asked: str, ss
     """A URL that works elsewhere works here, and never sends a password over the network bare."""
     url = f"postgresql://u:p@{host}/db?sslmode={asked}"
 
-    assert Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source.sslmode == sslmode
+    assert (
+        Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).databases["source"].sslmode
+        == sslmode
+    )
 
 
 @pytest.mark.parametrize(
@@ -304,14 +314,20 @@ def test_an_authority_is_never_left_unused(tmp_path: Path, query: str, sslmode: 
     path.write_text("-----BEGIN CERTIFICATE-----\n")
     url = f"postgresql://u:p@localhost/db?sslrootcert={path}{query}"
 
-    assert Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source.sslmode == sslmode
+    assert (
+        Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).databases["source"].sslmode
+        == sslmode
+    )
 
 
 def test_a_url_without_a_password_has_an_empty_one() -> None:
     """A server that trusts its callers needs none."""
     settings = Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": "postgresql://u@localhost/db"})
 
-    assert (settings.source.username, settings.source.password) == ("u", "")
+    assert (settings.databases["source"].username, settings.databases["source"].password) == (
+        "u",
+        "",
+    )
 
 
 def test_a_certificate_goes_along(tmp_path: Path) -> None:
@@ -321,7 +337,7 @@ def test_a_certificate_goes_along(tmp_path: Path) -> None:
     path.write_text(pem)
     url = f"postgresql://u:p@db.example.com/db?sslmode=verify-full&sslrootcert={path}"
 
-    assert Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source.secret() == {
+    assert Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).databases["source"].secret() == {
         "host": "db.example.com",
         "port": 5432,
         "username": "u",
@@ -429,6 +445,81 @@ def test_a_password_that_is_not_encoded_is_used_as_it_is_or_refused(char: str) -
 def read_or_problem(url: str) -> DatabaseAddress | str:
     """Return the address that a URL names, or what is said of it."""
     try:
-        return Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).source
+        return Settings.read({**REQUIRED, "SOURCE_DATABASE_URL": url}).databases["source"]
     except SettingsError as error:
         return str(error)
+
+
+@pytest.fixture
+def other_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A pipeline with two sources, one of which need not be there."""
+    declaration = """
+from etl import Pipeline, Postgres, PostgresWarehouse
+
+PIPELINE = Pipeline(
+    sources=[Postgres("shop", ()), Postgres("books", (), optional=True)],
+    targets=[PostgresWarehouse("archive", ())],
+)
+"""
+    folder = tmp_path / "corner_shop"
+    folder.mkdir()
+    (folder / "pipeline.py").write_text(declaration)
+    monkeypatch.setattr("pipelines.__path__", [*pipelines.__path__, str(tmp_path)])
+    return folder.name
+
+
+def test_each_pipeline_has_databases_under_its_own_names(other_pipeline: str) -> None:
+    """Which addresses are needed, and what the project is called, follows from the pipeline."""
+    settings = Settings.read(
+        {
+            "PIPELINE": other_pipeline,
+            "SHOP_DATABASE_URL": REQUIRED["SOURCE_DATABASE_URL"],
+            "BOOKS_DATABASE_URL": REQUIRED["SOURCE_DATABASE_URL"],
+            "ARCHIVE_DATABASE_URL": REQUIRED["WAREHOUSE_DATABASE_URL"],
+        }
+    )
+    names = Names(settings.project, settings.stage, "123456789012", "eu-west-2")
+
+    assert (settings.project, list(settings.databases)) == (
+        "corner-shop-etl",
+        ["shop", "books", "archive"],
+    )
+    assert {
+        name: value
+        for name, value in function_environment("reconcile", names, settings).items()
+        if name.endswith("SECRET_ID")
+    } == {
+        "SHOP_SECRET_ID": "corner-shop-etl/dev/shop",
+        "BOOKS_SECRET_ID": "corner-shop-etl/dev/books",
+        "ARCHIVE_SECRET_ID": "corner-shop-etl/dev/archive",
+    }
+    with pytest.raises(SettingsError) as caught:
+        Settings.read({"PIPELINE": other_pipeline})
+    assert caught.value.problems == tuple(
+        f"{name}_DATABASE_URL is not set. Example: {name}_DATABASE_URL={EXAMPLE}"
+        for name in ("SHOP", "ARCHIVE")
+    )
+
+
+def test_an_optional_source_without_an_address_is_left_out(other_pipeline: str) -> None:
+    """It gets no secret, and no function is told of one; everything else goes on."""
+    settings = Settings.read(
+        {
+            "PIPELINE": other_pipeline,
+            "SHOP_DATABASE_URL": REQUIRED["SOURCE_DATABASE_URL"],
+            "BOOKS_DATABASE_URL": "",
+            "ARCHIVE_DATABASE_URL": REQUIRED["WAREHOUSE_DATABASE_URL"],
+        }
+    )
+    names = Names(settings.project, settings.stage, "123456789012", "eu-west-2")
+
+    assert list(settings.databases) == ["shop", "archive"]
+    assert [source.name for source in settings.left_out] == ["books"]
+    assert "BOOKS_SECRET_ID" not in function_environment("extract", names, settings)
+
+
+def test_a_pipeline_that_is_not_there_is_one_line() -> None:
+    """The line names the pipelines that there are; nothing else is read."""
+    [problem] = problems(PIPELINE="totsys", STAGE="no stage")
+
+    assert problem == "there is no pipelines/totsys/pipeline.py: PIPELINE may be totesys"

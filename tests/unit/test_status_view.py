@@ -1,22 +1,26 @@
 """What a person reads about a deployment, as it is printed within 80 columns."""
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
-from deployer.status import Batch, FunctionStatus, Quarantined, SourceTable, Status
+from deployer.status import Batch, FunctionStatus, Quarantined, SourceStatus, SourceTable, Status
 from deployer.status_view import status_view
 
 SINCE = "2025-01-29T09:15:00Z"
-EMPTY = Status(
-    is_deployed=False,
-    functions={"extract": None, "transform": None, "load": None},
+QUIET = SourceStatus(
     batches={"extract": None, "transform": None, "load": None},
     source_to_warehouse=None,
     snapshot_age=None,
     quarantine={},
     stopped={},
     schemas={},
+)
+EMPTY = Status(
+    is_deployed=False,
+    functions={"extract": None, "transform": None, "load": None},
+    sources={"source": QUIET},
     alarms={},
     failed_events=None,
     unconfirmed=[],
@@ -49,30 +53,38 @@ def test_a_busy_deployment_fits_the_terminal() -> None:
     status = Status(
         is_deployed=True,
         functions={"extract": function, "transform": function, "load": None},
-        batches={
-            "extract": Batch(1204, "2025-01-30T10:15:31.5Z", "2025-01-30T10:15:30Z"),
-            "transform": Batch(1204, "2025-01-30T10:15:40Z", "2025-01-30T10:15:30Z"),
-            "load": Batch(1202, "2025-01-30T10:12:00Z", "2025-01-30T10:10:00Z"),
-        },
-        source_to_warehouse=61.4,
-        snapshot_age=1234.5,
-        quarantine={
-            "payment": Quarantined(1, {"payment_amount NaN is not a number": 1}),
-            "sales_order": Quarantined(
-                1002,
-                {
-                    "agreed_delivery_date '2025-02-30' is not a date; "
-                    "agreed_payment_date '2025-02-31' is not a date": 1000,
-                    "waits for staff 5": 2,
+        sources={
+            "source": SourceStatus(
+                batches={
+                    "extract": Batch(1204, "2025-01-30T10:15:31.5Z", "2025-01-30T10:15:30Z"),
+                    "transform": Batch(1204, "2025-01-30T10:15:40Z", "2025-01-30T10:15:30Z"),
+                    "load": Batch(1202, "2025-01-30T10:12:00Z", "2025-01-30T10:10:00Z"),
                 },
-            ),
-        },
-        stopped={"design": "column file_location is gone: put it back or adapt the pipeline"},
-        schemas={
-            "address": SourceTable("0123456789ab", 10, SINCE, True, None),
-            "design": SourceTable("ba9876543210", 6, SINCE, True, "column file_location is gone"),
-            "x" * 63: SourceTable("ba9876543210", 1600, SINCE, False, None),
-            "former": SourceTable("ba9876543210", 2, SINCE, False, "table former is gone"),
+                source_to_warehouse=61.4,
+                snapshot_age=1234.5,
+                quarantine={
+                    "payment": Quarantined(1, {"payment_amount NaN is not a number": 1}),
+                    "sales_order": Quarantined(
+                        1002,
+                        {
+                            "agreed_delivery_date '2025-02-30' is not a date; "
+                            "agreed_payment_date '2025-02-31' is not a date": 1000,
+                            "waits for staff 5": 2,
+                        },
+                    ),
+                },
+                stopped={
+                    "design": "column file_location is gone: put it back or adapt the pipeline"
+                },
+                schemas={
+                    "address": SourceTable("0123456789ab", 10, SINCE, True, None),
+                    "design": SourceTable(
+                        "ba9876543210", 6, SINCE, True, "column file_location is gone"
+                    ),
+                    "x" * 63: SourceTable("ba9876543210", 1600, SINCE, False, None),
+                    "former": SourceTable("ba9876543210", 2, SINCE, False, "table former is gone"),
+                },
+            )
         },
         alarms={
             "totesys-etl-dev-schema-drift": "ALARM",
@@ -127,6 +139,33 @@ def test_a_reason_that_quotes_a_hostile_value_stays_in_its_line() -> None:
     reason = "payment_date '\x1b[2J\nalarms' is not a date"
     held = {"payment": Quarantined(1, {reason: 1})}
 
-    shown = printed(Status(**{**vars(EMPTY), "quarantine": held})).splitlines()[-1]
+    shown = printed(
+        Status(**{**vars(EMPTY), "sources": {"source": replace(QUIET, quarantine=held)}})
+    ).splitlines()[-1]
 
     assert shown == "              1 x payment_date '\\x1b[2J\\nalarms' is not a date"
+
+
+def test_each_source_has_batches_and_findings_of_its_own() -> None:
+    """Where there are several sources, it is said which one is meant."""
+    function = FunctionStatus("Active", "2025-01-30T09:00:00.000+0000", None)
+    newest = Batch(3, "2025-01-30T10:15:31.5Z", "2025-01-30T10:15:30Z")
+    shop = replace(
+        QUIET,
+        batches={"load": newest},
+        source_to_warehouse=20.0,
+        snapshot_age=60.0,
+        stopped={"staff": "it is gone"},
+    )
+
+    status = replace(EMPTY, functions={"load": function}, sources={"shop": shop, "books": QUIET})
+
+    assert printed(status) == (
+        "function  state   deployed          source  batch  written (UTC)\n"
+        "load      Active  2025-01-30 09:00  shop        3  2025-01-30 10:15\n"
+        "                                    books\n"
+        "freshness  shop: batch 3 is the source of 60 s ago, loaded within 20 s; none is\n"
+        "           waiting\n"
+        "left out   shop: staff: it is gone\n"
+        "freshness  books: no batch has been loaded"
+    )

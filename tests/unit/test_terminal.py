@@ -16,7 +16,7 @@ from deployer.reports import pending_lines
 from deployer.status_view import status_view
 from deployer.terminal import Terminal, table
 from deployer.waiting import Waited
-from tests.unit.test_status_view import EMPTY
+from tests.unit.test_status_view import EMPTY, QUIET
 
 
 @pytest.fixture
@@ -277,7 +277,13 @@ def test_nothing_that_is_printed_is_obeyed(
     terminal = Terminal()
     shown = table("name", hostile)
     shown.add_row(hostile, Text(hostile, "red"))
-    grid = status_view(replace(EMPTY, stopped={hostile: hostile}, unconfirmed=[hostile]))
+    grid = status_view(
+        replace(
+            EMPTY,
+            sources={hostile: replace(QUIET, stopped={hostile: hostile})},
+            unconfirmed=[hostile],
+        )
+    )
     changed = Change("function", hostile, "updated", {hostile: (hostile, {hostile: hostile})})
 
     for say in (terminal.note, terminal.warn, terminal.log, terminal.error):

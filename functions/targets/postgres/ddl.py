@@ -3,17 +3,18 @@
 What is there already, whoever made it, is left as it is.
 """
 
+import os
 import re
-from pathlib import Path
 
 import pg8000.native
 from pg8000.native import identifier
 
+from etl.loading import folder
 from functions.common.errors import WarehouseMismatch
+from functions.common.settings import required
 from functions.common.telemetry import logger
 from functions.targets.postgres.star import STAR_TABLES, actual_name, tables_of
 
-_SQL = Path(__file__).with_name("warehouse.sql")
 _TABLE = re.compile(r"^CREATE TABLE (\w+) \(.*?^\)", re.DOTALL | re.MULTILINE)
 _NAMED = re.compile(r"(CREATE TABLE|REFERENCES) (\w+)")
 
@@ -21,9 +22,10 @@ _NAMED = re.compile(r"(CREATE TABLE|REFERENCES) (\w+)")
 def star_ddl(schema: str) -> dict[str, str]:
     """Return the statement that makes each star table in a schema, in an order that works."""
     home = identifier(schema)
+    file = folder(required(os.environ, "PIPELINE")) / "warehouse.sql"
     return {
         table[1]: _NAMED.sub(lambda named: f"{named[1]} {home}.{named[2]}", table[0])
-        for table in _TABLE.finditer(_SQL.read_text())
+        for table in _TABLE.finditer(file.read_text())
     }
 
 
