@@ -169,7 +169,7 @@ class IngestionManifest(Struct, frozen=True):
     run: str
     source: Source
     tables: dict[str, TableCapture]
-    missing: dict[str, list[int]]
+    missing: dict[str, list[Key]]
     keys: KeysKey
     keys_sha256: Sha256
     replay_of: BatchNumber | None = None

@@ -1,6 +1,6 @@
 """Transform on buckets that moto keeps in this process, and a hand that plays extract."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
 
+from functions.common.keys import Key
 from functions.common.manifests import (
     IngestionManifest,
     ProcessedManifest,
@@ -48,7 +49,7 @@ class Pipeline:
         tables: dict[str, pa.Table],
         *,
         deleted: dict[str, list[int]] | None = None,
-        missing: dict[str, list[int]] | None = None,
+        missing: Mapping[str, Sequence[Key]] | None = None,
         errors: dict[str, str] | None = None,
         at: datetime = SNAPSHOT,
     ) -> None:
@@ -61,8 +62,9 @@ class Pipeline:
         for name, error in (errors or {}).items():
             captures[name] = msgspec.structs.replace(captures[name], error=error)
         source = msgspec.structs.replace(SOURCE, snapshot_at=at)
+        gone = {name: list(keys) for name, keys in (missing or {}).items()}
         manifest = IngestionManifest(
-            number, NOW, "extract", source, captures, missing or {}, KEYS, "0a" * 32
+            number, NOW, "extract", source, captures, gone, KEYS, "0a" * 32
         )
         assert self.logs.ingested.claim(manifest)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 
 from etl.pipeline import Wait
+from functions.common.manifests import Key
 from functions.sources.postgres.keysets import KeySet, not_in
 
 
@@ -29,6 +30,6 @@ class MissingParents:
             if missing := not_in(keys.get(parent, KeySet()), rows[column]):
                 self._found.setdefault(parent, set()).update(missing)
 
-    def by_table(self) -> dict[str, list[int]]:
+    def by_table(self) -> dict[str, list[Key]]:
         """Return all that were found."""
         return {table: sorted(keys) for table, keys in sorted(self._found.items())}
