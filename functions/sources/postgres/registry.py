@@ -14,6 +14,7 @@ import pg8000.native
 from msgspec.structs import replace
 
 from etl import Postgres
+from etl.tables import table_id
 from functions.common.manifests import IngestionManifest, TableSchema
 from functions.sources.postgres.columns import fingerprint, read_others
 from functions.sources.postgres.plan import TablePlan
@@ -44,8 +45,9 @@ def register(
     """
     known = before.schemas if before else {}
     found = {name: _carried(plan, known.get(name), at) for name, plan in plans.items()}
+    ignored = {table_id(table.schema, name) for table in source.tables for name in source.ignore}
     for name, types in read_others(connection, source.tables).items():
-        if name not in source.ignore:
+        if name not in ignored:
             found[name] = TableSchema(list(types), fingerprint(types), at, carried=False)
     schemas = {name: _standing(now, known.get(name)) for name, now in sorted(found.items())}
     drift = [text for plan in plans.values() for text in _changes(plan, schemas, known)]
