@@ -16,11 +16,10 @@ from deployer.terminal import table
 from functions.common.manifests import LoadedMarker
 from functions.common.storage import Bucket
 from functions.load.markers import MarkerLog
-from functions.targets.postgres.deletions import TABLE
-from functions.targets.postgres.star import Star, inspect_star
-from functions.targets.postgres.views import CURRENT
+from functions.targets.postgres.tables import DELETIONS, Layout
 from local.business_day import trade
 from local.connection import connect, transaction
+from local.declared import layout_of, views
 from local.session import session
 
 BATCHES_BACK = 200  # how far the newest change of a table is looked for, at 3 ms a batch
@@ -81,8 +80,8 @@ def star_rows(
     `committed` is when the last change was committed in the source, if that is known.
     """
     with session(warehouse) as connection:
-        star = inspect_star(connection, schema)
-        counts = {name: _count(connection, found.target) for name, found in star.tables.items()}
+        star = layout_of(connection, schema)
+        counts = {name: _count(connection, found.target) for name, found in star.all.items()}
     newest = _newest_changes(Bucket(account.clients.s3, names.bucket("processed")), star)
     return [_star_row(name, rows, newest.get(name), committed) for name, rows in counts.items()]
 
@@ -91,8 +90,8 @@ def view_rows(warehouse: DatabaseAddress, schema: str) -> list[ViewRow]:
     """Count the views of a managed warehouse, and what was deleted."""
     with session(warehouse) as connection:
         deleted = (
-            f"SELECT count(DISTINCT business_id) FROM {identifier(schema)}.{identifier(TABLE)}"
-            " WHERE star_table = :fact AND seen_again_at IS NULL"
+            f"SELECT count(DISTINCT business_id) FROM {identifier(schema)}.{identifier(DELETIONS)}"
+            " WHERE table_name = :fact AND seen_again_at IS NULL"
         )
         return [
             ViewRow(
@@ -100,7 +99,7 @@ def view_rows(warehouse: DatabaseAddress, schema: str) -> list[ViewRow]:
                 _count(connection, f"{identifier(schema)}.{identifier(view)}"),
                 int(connection.run(deleted, fact=fact)[0][0]),
             )
-            for view, fact in CURRENT.items()
+            for view, fact in views().items()
         ]
 
 
@@ -143,14 +142,14 @@ def _star_row(
     return StarRow(name, rows, marker.batch, at, (marker.written_at - at).total_seconds())
 
 
-def _newest_changes(processed: Bucket, star: Star) -> dict[str, LoadedMarker]:
+def _newest_changes(processed: Bucket, star: Layout) -> dict[str, LoadedMarker]:
     """Return, by star table, the newest marker that tells of a change."""
     newest: dict[str, LoadedMarker] = {}
     for marker in _markers(processed):
         for name, changed in marker.rows.items():
             if changed.inserted or changed.updated:
                 newest.setdefault(name, marker)
-        if newest.keys() == star.tables.keys():
+        if newest.keys() == star.all.keys():
             break
     return newest
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pg8000.native
 from pg8000.native import identifier
 
-from functions.targets.postgres.ddl import star_ddl
 from local.connection import connect, transaction
+from local.declared import statements
 from local.dimensions import Row
 from local.postgres import PostgresServer
 from local.totesys import sample
@@ -75,7 +75,7 @@ def create_warehouse(
         if not _has_table(connection, schema, "fact_payment"):
             with transaction(connection):
                 connection.run(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
-                for statement in star_ddl(schema).values():
+                for statement in statements(schema).values():
                     connection.run(statement)
                 _allow(connection, database, schema, LOADER, "SELECT, INSERT, UPDATE")
                 connection.run(f"GRANT TEMPORARY ON DATABASE {identifier(database)} TO {LOADER}")

@@ -14,8 +14,8 @@ from deployer.errors import DeployError, SettingsError
 from deployer.settings import DATABASE_URL_EXAMPLE
 from etl.loading import load
 from functions.sources.postgres.columns import read_columns
-from functions.targets.postgres.ddl import check_may_create, missing_tables
-from functions.targets.postgres.star import inspect_star
+from functions.targets.postgres.catalogue import check_may_create
+from local.declared import layout_of, missing
 from local.private_files import make_private_folder
 from local.session import DatabaseProblem, session
 from local.system_account import server_account
@@ -87,8 +87,8 @@ def check_source(address: DatabaseAddress) -> None:
 def check_warehouse(address: DatabaseAddress, schema: str, managed: bool) -> None:
     """Raise DatabaseProblem if the star cannot be loaded into a schema, nor made there."""
     with session(address) as connection:
-        missing = missing_tables(connection, schema) if managed else []
-        if missing:
-            check_may_create(connection, schema, f"table {missing[0]}")
+        lacking = missing(connection, schema) if managed else []
+        if lacking:
+            check_may_create(connection, schema, f"table {lacking[0]}")
         else:
-            inspect_star(connection, schema)
+            layout_of(connection, schema)

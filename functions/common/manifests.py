@@ -297,12 +297,13 @@ class Evidence(Struct, frozen=True):
 
 
 class Loaded(Struct, frozen=True):
-    """How a batch changed one star table; `refused` are rows that the warehouse did not accept."""
+    """How a batch changed one table; `refused` are rows that the warehouse did not accept."""
 
     staged: Count
     inserted: Count
     updated: Count
     refused: Count = 0
+    deleted: Count = 0
 
 
 class RefusedRows(Struct, frozen=True):

@@ -2,33 +2,26 @@
 
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from etl.loading import load
+from etl.loading import folder, load
+from etl.pipeline import Pipeline
 from functions.common.batchlog import BatchLog
-from functions.common.database import connection, database_from_secret
 from functions.common.manifests import LoadedMarker, ProcessedManifest
 from functions.common.notices import give_notice
-from functions.common.settings import required, switched_on
+from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.load.loading import Progress, load_pending
 from functions.load.markers import MarkerLog
 from functions.load.notices import notice
-from functions.targets.postgres.batch import Warehouse
-from functions.targets.postgres.ddl import make_missing_tables
-from functions.targets.postgres.deletions import deletions_of, make_deletions
-from functions.targets.postgres.lock import LoaderLock, only_loader
-from functions.targets.postgres.stage import SESSION_PARAMETERS
-from functions.targets.postgres.standing import standing_of
-from functions.targets.postgres.star import inspect_star
-from functions.targets.postgres.views import make_views
+from functions.targets import Feed, Place, kind_of
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -38,89 +31,124 @@ SPARE_MILLISECONDS = 60_000  # a batch is not begun with less time than this lef
 
 @dataclass(frozen=True)
 class Lake:
-    """The processed bucket and its log, kept between invocations of a warm function.
+    """The pipeline, and the processed bucket with a log for each source.
 
-    `managed` says that the warehouse's schema is ours to shape.
+    They are kept between invocations of a warm function.
     """
 
+    pipeline: Pipeline
+    folder: Path
     secrets: "SecretsManagerClient"
-    secret_id: str
-    schema: str
-    managed: bool
     bucket: Bucket
-    log: BatchLog[ProcessedManifest]
+    logs: dict[str, BatchLog[ProcessedManifest]]
 
 
 @cache
 def _lake() -> Lake:
+    name = required(os.environ, "PIPELINE")
+    pipeline = load(name)
     bucket = Bucket(
         boto3.client("s3", config=CLIENT_CONFIG), required(os.environ, "PROCESSED_BUCKET")
     )
-    [source] = load(required(os.environ, "PIPELINE")).sources
     return Lake(
+        pipeline,
+        folder(name),
         boto3.client("secretsmanager", config=CLIENT_CONFIG),
-        required(os.environ, "WAREHOUSE_SECRET_ID"),
-        required(os.environ, "WAREHOUSE_SCHEMA"),
-        switched_on(os.environ, "WAREHOUSE_MANAGED"),
         bucket,
-        BatchLog(bucket, source.name, ProcessedManifest),
+        {each.name: BatchLog(bucket, each.name, ProcessedManifest) for each in pipeline.sources},
     )
+
+
+@dataclass
+class Result:
+    """What became of one source's batches; `is_busy` where another loader is at work."""
+
+    loaded: list[LoadedMarker] = field(default_factory=list)
+    retried: list[LoadedMarker] = field(default_factory=list)
+    is_busy: bool = False
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Apply every processed batch that is not in the warehouse, in order, one transaction each.
+    """Apply every processed batch that is not in its target, in order, one transaction each.
 
-    Returns `batches`, `rows` inserted or updated and rows `refused`, both by star table, and
-    `busy`: True when another loader is at work, so that this one did nothing.
+    Returns `sources`: for each the numbers of its `batches`; `rows` inserted, updated or deleted
+    and rows `refused`, both by target table; and `busy`: True when another loader is at work, so
+    that this one did nothing. The same for all together. Raises the first source's error, after
+    all were tried.
     """
     started = time.monotonic()
     lake = _lake()
-    warehouse = database_from_secret(lake.secrets, lake.secret_id)
-    loaded: list[LoadedMarker] = []
-    retried: list[LoadedMarker] = []
-    seconds = context.get_remaining_time_in_millis() / 1000
-    with (
-        connection(warehouse, seconds, **SESSION_PARAMETERS) as opened,
-        only_loader(opened, lake.schema) as lock,
-    ):
-        if lock:
-            for marker, progress in _load_pending(lock, lake, context):
-                (retried if progress == "retried" else loaded).append(marker)
+    results: dict[str, Result] = {}
+    failures: list[Exception] = []
+    feeds = _feeds(lake)
+    for later, (place, feed) in zip(reversed(range(len(feeds))), feeds, strict=True):
+        # The sources after this one get their share of the time.
+        reserve = context.get_remaining_time_in_millis() * later // len(feeds)
+        result = results[feed.log.source] = Result()
+        try:
+            _load_feed(place, feed, result, context, max(SPARE_MILLISECONDS, reserve))
+        except Exception as error:  # it must not keep the other sources from being loaded
+            logger.error(f"{feed.log.source}: {error}")
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return _summary(results) | {"seconds": round(time.monotonic() - started, 3)}
+
+
+def _feeds(lake: Lake) -> list[tuple[Place, Feed]]:
+    """Return what is loaded, and where to: the tables that each source feeds."""
+    return [
+        (
+            Place(target, lake.folder, os.environ, lake.secrets),
+            Feed(
+                lake.pipeline.mappings(source.name),
+                lake.logs[source.name],
+                MarkerLog(lake.bucket, source.name),
+            ),
+        )
+        for source in lake.pipeline.sources
+        if (target := lake.pipeline.target_of(source.name))
+    ]
+
+
+def _load_feed(
+    place: Place, feed: Feed, result: Result, context: LambdaContext, spare: int
+) -> None:
+    """Load the batches of a source; with less than `spare` milliseconds left, begin none."""
+    milliseconds = context.get_remaining_time_in_millis()
+    with kind_of(place.target).loader(place, feed, milliseconds / 1000) as loader:
+        result.is_busy = loader is None
+        if loader is not None:
+            for marker, progress in load_pending(
+                loader, feed, lambda: context.get_remaining_time_in_millis() >= spare
+            ):
+                (result.retried if progress == "retried" else result.loaded).append(marker)
                 _report(marker, progress)
-    # No sign of life while another loader is at work: one that never ends must ring an alarm.
-    if lock:
-        metrics.add_metric("BatchesLoaded", MetricUnit.Count, len(loaded))
-    return {
-        "batches": [marker.batch for marker in loaded],
-        "rows": _total(loaded + retried),
-        "refused": _refused(loaded),
-        "busy": lock is None,
-        "seconds": round(time.monotonic() - started, 3),
-    }
 
 
-def _load_pending(
-    lock: LoaderLock, lake: Lake, context: LambdaContext
-) -> Iterator[tuple[LoadedMarker, Progress]]:
-    opened = lock.connection
-    if lake.managed:
-        make_missing_tables(opened, lake.schema)
-    star, markers = inspect_star(opened, lake.schema), MarkerLog(lake.bucket, lake.log.source)
-    standing = standing_of(opened, markers, star)
-    if not standing.is_recorded:
-        logger.warning("the warehouse is not as it was left", extra={"batches": standing.has})
-    if lake.managed:
-        make_views(opened, star, make_deletions(opened, lake.schema, lake.log, standing.loaded))
-    warehouse = Warehouse(lock, star, deletions_of(opened, lake.schema))
-    return load_pending(
-        warehouse,
-        lake.log,
-        markers,
-        standing,
-        has_time=lambda: context.get_remaining_time_in_millis() >= SPARE_MILLISECONDS,
+def _summary(results: dict[str, Result]) -> dict[str, Any]:
+    """Return what became of each source's batches, and of all together."""
+    total = Result(
+        [marker for each in results.values() for marker in each.loaded],
+        [marker for each in results.values() for marker in each.retried],
+        any(each.is_busy for each in results.values()),
     )
+    # No sign of life while another loader is at work: one that never ends must ring an alarm.
+    if not total.is_busy:
+        metrics.add_metric("BatchesLoaded", MetricUnit.Count, len(total.loaded))
+    sources = {name: _described(each) for name, each in results.items()}
+    return {"sources": sources, **_described(total)}
+
+
+def _described(result: Result) -> dict[str, Any]:
+    return {
+        "batches": [marker.batch for marker in result.loaded],
+        "rows": _total(result.loaded + result.retried),
+        "refused": _refused(result.loaded),
+        "busy": result.is_busy,
+    }
 
 
 def _report(marker: LoadedMarker, progress: Progress) -> None:
@@ -146,7 +174,7 @@ def _total(markers: list[LoadedMarker]) -> dict[str, int]:
     total: dict[str, int] = {}
     for marker in markers:
         for name, table in marker.rows.items():
-            if rows := table.inserted + table.updated:
+            if rows := table.inserted + table.updated + table.deleted:
                 total[name] = total.get(name, 0) + rows
     return total
 

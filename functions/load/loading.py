@@ -1,4 +1,4 @@
-"""Apply the batches that a warehouse lacks, in order, and mark each as loaded."""
+"""Apply the batches of a source that a target lacks, in order, and mark each as loaded."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,11 +9,7 @@ from uuid import uuid4
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted
 from functions.common.manifests import LoadedMarker, ProcessedManifest
-from functions.load.markers import MarkerLog
-from functions.targets.postgres.batch import Applied, Warehouse, apply_batch, retry_refused
-from functions.targets.postgres.definitions import definitions_of
-from functions.targets.postgres.standing import Standing
-from functions.targets.postgres.star import CALENDAR, DIMENSIONS, FACTS
+from functions.targets import Applied, Feed, Loader, Standing
 
 RETRY_AFTER = timedelta(hours=1)
 
@@ -21,28 +17,25 @@ Progress = Literal["new", "again", "retried"]
 
 
 def load_pending(
-    warehouse: Warehouse,
-    log: BatchLog[ProcessedManifest],
-    markers: MarkerLog,
-    standing: Standing,
-    has_time: Callable[[], bool],
+    loader: Loader, feed: Feed, has_time: Callable[[], bool]
 ) -> Iterator[tuple[LoadedMarker, Progress]]:
-    """Apply what is in the log and not in the warehouse, then what the warehouse had refused.
+    """Apply what is in the log and not in the target, then what the target had refused.
 
     Yields each marker and what it is about: a batch that is `new` to all tables, one that comes
     `again` for the tables that lack it, or refused rows that were `retried`. Stops when time is
     short.
     """
+    log, standing = feed.log, loader.standing
     newest = log.newest()
     _require_log(log, newest, standing)
-    marking = _Marking(warehouse, markers, standing)
+    marking = _Marking(loader, feed.markers)
     for batch in range(standing.loaded + 1, newest + 1):
         manifest = log.read(batch)
         lacking = {name for name, has in marking.has.items() if has < batch}
         is_new = len(lacking) == len(marking.has)
         applied = replace(marking.state, rows={})
-        if is_new or _concerns(manifest, lacking):
-            applied = apply_batch(warehouse, log.bucket, manifest, lacking, marking.state)
+        if is_new or loader.concerns(manifest, lacking):
+            applied = loader.apply(manifest, lacking, marking.state)
         elif batch < newest and has_time():
             marking.has |= dict.fromkeys(lacking, batch)
             continue
@@ -51,33 +44,27 @@ def load_pending(
         if not has_time():
             return
     if newest and marking.is_retry_due():
-        retried = retry_refused(warehouse, log.bucket, newest, marking.state)
+        retried = loader.retry(newest, marking.state)
         yield marking.mark(log.read(newest), retried, is_retry=True), "retried"
     elif newest and not marking.is_recorded:
         marking.mark(log.read(newest), replace(marking.state, rows={}))
 
 
 def _require_log(log: BatchLog[ProcessedManifest], newest: int, standing: Standing) -> None:
-    if max(standing.has.values()) > newest:
+    if (has := max(standing.has.values(), default=0)) > newest:
         raise LogCorrupted(
-            f"batch {max(standing.has.values())} is marked as loaded, and the newest in "
+            f"batch {has} is marked as loaded, and the newest in "
             f"s3://{log.bucket.name}/{log.prefix} is {newest}: was that log emptied? Remove what "
             f"is under loaded/{log.source}/ as well, and all batches are applied again"
         )
 
 
-def _concerns(manifest: ProcessedManifest, lacking: set[str]) -> bool:
-    """Tell whether a batch has anything for the tables that lack it."""
-    tables = lacking | (set(FACTS) if CALENDAR in lacking else set())
-    files = (manifest.tables[name].files for name in tables - {CALENDAR})
-    return any(files) or any(table.tombstones for table in manifest.tables.values())
-
-
 class _Marking:
     """Write markers, each of which has the whole state of the load after it."""
 
-    def __init__(self, warehouse: Warehouse, markers: MarkerLog, standing: Standing) -> None:
-        self._warehouse = warehouse
+    def __init__(self, loader: Loader, markers: BatchLog[LoadedMarker]) -> None:
+        standing = loader.standing
+        self._loader = loader
         self._markers = markers
         self._number = markers.newest()
         self._since = standing.since
@@ -92,7 +79,7 @@ class _Marking:
         if not self.state.refused:
             return False
         is_old = self._tried_at is None or datetime.now(UTC) - self._tried_at > RETRY_AFTER
-        return is_old or self._definitions != self._definitions_now()
+        return is_old or self._definitions != self._loader.definitions()
 
     def mark(
         self, manifest: ProcessedManifest, applied: Applied, *, is_retry: bool = False
@@ -108,7 +95,7 @@ class _Marking:
             written_at=now,
             run=str(uuid4()),
             source=manifest.source,
-            warehouse=self._warehouse.star.identity,
+            warehouse=self._loader.identity,
             since=self._since,
             has=dict(self.has),
             evidence=applied.evidence,
@@ -119,7 +106,7 @@ class _Marking:
             definitions=self._definitions,
         )
         if not self._markers.claim(marker):
-            self._warehouse.lock.require()  # a link that was cut lets another loader go on
+            self._loader.require_lock()  # a link that was cut lets another loader go on
             raise LogCorrupted(
                 f"marker {self._number} of batch {manifest.batch} was written by somebody else "
                 f"while its loader was at work: who writes under {self._markers.prefix}?"
@@ -129,18 +116,6 @@ class _Marking:
 
     def _note_trial(self, applied: Applied, now: datetime, *, is_retry: bool) -> None:
         if is_retry or (applied.refused and not self.state.refused):
-            self._tried_at, self._definitions = now, self._definitions_now()
-        elif _awaits_parents(applied):
+            self._tried_at, self._definitions = now, self._loader.definitions()
+        elif self._loader.may_accept(applied):
             self._tried_at = None
-
-    def _definitions_now(self) -> str:
-        return definitions_of(self._warehouse.connection, self._warehouse.star)
-
-
-def _awaits_parents(applied: Applied) -> bool:
-    """Tell whether refused rows name others, and some came that may be those."""
-    has_new = any(name in DIMENSIONS and table.inserted for name, table in applied.rows.items())
-    reasons = (
-        reason for rows in applied.refused.values() for each in rows for reason in each.reasons
-    )
-    return has_new and any("[23503]" in reason for reason in reasons)

@@ -6,16 +6,17 @@ deletion ends it.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from functions.common.keys import keys_of
 from functions.common.manifests import DataFile, ProcessedManifest, RefusedRows
 from functions.common.names import ObjectNames
 from functions.common.parquet import digest, packed, put, read_parts, read_rows
 from functions.common.storage import Bucket
-from functions.targets.postgres.star import DIMENSIONS, FACTS
 
 PREFIX = "refused"
 REASON, BATCH = "_reason", "_batch"
@@ -24,7 +25,7 @@ Open = Mapping[str, list[RefusedRows]]
 
 
 def store(bucket: Bucket, table: str, batch: int, rows: pa.Table) -> list[RefusedRows]:
-    """Write refused rows of a star table; `rows` have the columns `_reason` and `_batch`."""
+    """Write refused rows of a table; `rows` have the columns `_reason` and `_batch`."""
     if not rows.num_rows:
         return []
     body = packed(rows)
@@ -43,30 +44,59 @@ def read(bucket: Bucket, refused: Iterable[RefusedRows]) -> Iterator[pa.Table]:
     return read_parts(bucket, [each.file for each in refused])
 
 
+@dataclass(frozen=True)
+class Superseding:
+    """The keys, in `columns`, of the rows of a batch that supersede refused ones of a table."""
+
+    table: str
+    batch: int
+    columns: tuple[str, ...]
+    keys: pa.ChunkedArray
+
+    @classmethod
+    def of(
+        cls,
+        table: str,
+        batch: int,
+        columns: tuple[str, ...],
+        rows: Iterable[pa.Table | pa.RecordBatch],
+    ) -> "Superseding":
+        """Return the keys of rows."""
+        keys = [keys_of(each, columns).cast(pa.string()) for each in rows]
+        return cls(table, batch, columns, pa.chunked_array(keys, pa.string()))
+
+    def left_of(self, bucket: Bucket, refused: Iterable[RefusedRows]) -> list[RefusedRows]:
+        """Return what stays open of a table's refused rows."""
+        return [left for each in refused for left in self._left_of(bucket, each)]
+
+    def _left_of(self, bucket: Bucket, refused: RefusedRows) -> list[RefusedRows]:
+        [rows] = read(bucket, [refused])
+        keys = keys_of(rows, self.columns).cast(pa.string())
+        left = rows.filter(pc.invert(pc.is_in(keys, self.keys)))
+        if left.num_rows == rows.num_rows:
+            return [refused]
+        return store(bucket, self.table, self.batch, left)
+
+
 def without_superseded(
-    bucket: Bucket, refused: Open, manifest: ProcessedManifest, tables: Iterable[str]
+    bucket: Bucket,
+    refused: Open,
+    manifest: ProcessedManifest,
+    tables: Mapping[str, tuple[str, ...]],
 ) -> dict[str, list[RefusedRows]]:
-    """Return what stays open when some tables get a batch: no row that it brings or deletes."""
+    """Return what stays open when some tables get a batch: no row that is in it, or deleted there.
+
+    `tables` are those tables and their keys. A snapshot supersedes everything.
+    """
     still = {name: list(rows) for name, rows in refused.items()}
-    for name in set(tables) & still.keys():
-        if keys := _keys(bucket, name, manifest):
-            still[name] = [
-                left
-                for each in still[name]
-                for left in _without(bucket, name, manifest.batch, each, pa.chunked_array(keys))
-            ]
+    for name in tables.keys() & still.keys() & manifest.tables.keys():
+        table = manifest.tables[name]
+        newer = read_rows(bucket, [*table.files, *table.tombstones])
+        still[name] = (
+            []
+            if table.snapshot
+            else Superseding.of(name, manifest.batch, tables[name], newer).left_of(
+                bucket, still[name]
+            )
+        )
     return {name: rows for name, rows in still.items() if rows}
-
-
-def _keys(bucket: Bucket, name: str, manifest: ProcessedManifest) -> list[pa.Array]:
-    table, key = manifest.tables[name], (DIMENSIONS | FACTS)[name]
-    return [rows[key] for rows in read_rows(bucket, [*table.files, *table.tombstones])]
-
-
-def _without(
-    bucket: Bucket, name: str, batch: int, refused: RefusedRows, keys: pa.ChunkedArray
-) -> list[RefusedRows]:
-    [rows] = read(bucket, [refused])
-    own = rows[(DIMENSIONS | FACTS)[name]]
-    left = rows.filter(pc.invert(pc.is_in(own, keys.cast(own.type))))
-    return [refused] if left.num_rows == rows.num_rows else store(bucket, name, batch, left)

@@ -158,7 +158,7 @@ class Disagreements:
 
 
 def _expected(stage: Stage) -> str:
-    key, name = identifier(stage.key), identifier(stage.name)
+    key, name = identifier(stage.table.keys[0]), identifier(stage.name)
     return (
         f"SELECT {key}::bigint AS key, true AS fit, ROW({stage.list_of()}) AS row FROM {name}"
         " UNION ALL SELECT key, false, NULL FROM unfit_keys"
@@ -167,7 +167,7 @@ def _expected(stage: Stage) -> str:
 
 def _newest(stage: Stage) -> str:
     """Return the SQL of the table's current state: of a fact, the newest record of each id."""
-    key, table = identifier(stage.key), stage.table
+    key, table = identifier(stage.table.keys[0]), stage.table
     row = f"{key}::bigint AS key, ROW({stage.list_of()}) AS row FROM {table.target}"
     if table.record_id is None:
         return f"SELECT {row}"

@@ -34,7 +34,7 @@ from functions.sources.postgres.snapshot import SESSION_PARAMETERS as SOURCE_PAR
 from functions.sources.postgres.snapshot import snapshot_of
 from functions.targets.postgres.stage import SESSION_PARAMETERS as WAREHOUSE_PARAMETERS
 from functions.targets.postgres.standing import loaded_batch, newest_marked
-from functions.targets.postgres.star import inspect_star
+from functions.targets.postgres.tables import Layout, inspect
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -133,7 +133,7 @@ def _compare_all(sides: Sides, seconds: float) -> Found:
         connection(source, seconds, **SOURCE_PARAMETERS) as there,
         connection(warehouse, seconds, **WAREHOUSE_PARAMETERS) as here,
     ):
-        star = inspect_star(here, sides.schema)
+        star = _layout(here, sides)
         markers = MarkerLog(sides.processed, sides.source)
         batch = loaded_batch(here, markers, star)
         with _snapshot(here):
@@ -145,6 +145,12 @@ def _compare_all(sides: Sides, seconds: float) -> Found:
                 tables = {each.target.name: compare_table(run, each) for each in mappings}
     made_of = {mapping.target.name: mapping.main.id for mapping in mappings}
     return Found(batch, tables, made_of, run.extra)
+
+
+def _layout(warehouse: pg8000.native.Connection, sides: Sides) -> Layout:
+    [target] = sides.pipeline.targets
+    declared = [mapping.target for mapping in sides.pipeline.mappings(sides.source)]
+    return inspect(warehouse, sides.schema, target, declared)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from functions.reconcile.expect import Expected
 from functions.reconcile.tombstones import deleted_keys
 from functions.sources.postgres.plan import TablePlan
 from functions.targets.postgres.stage import stage_of
-from functions.targets.postgres.star import Star
+from functions.targets.postgres.tables import Layout
 
 REPAIRED_AT_ONCE = 10_000  # keys of a table, about 100 kB of an event
 
@@ -32,7 +32,7 @@ class Run:
     pipeline: Pipeline
     source: pg8000.native.Connection
     warehouse: pg8000.native.Connection
-    star: Star
+    star: Layout
     plans: Mapping[str, TablePlan]
     lake: Lake
     as_of: AsOf

@@ -1,1 +1,131 @@
-"""The kinds of targets: one package each, with what only that kind needs."""
+"""The kinds of targets: one package each, with what only that kind needs.
+
+The module `loader` of a package offers what `Kind` says, and load knows no more of it.
+"""
+
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from etl.mapping import Mapping as TableMapping
+from etl.targets import PostgresWarehouse
+from functions.common.batchlog import BatchLog
+from functions.common.manifests import (
+    Evidence,
+    Loaded,
+    LoadedMarker,
+    ProcessedManifest,
+    RefusedRows,
+    Warehouse,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+
+@dataclass(frozen=True)
+class Applied:
+    """The state after a batch: rows by table, evidence of histories, and what is refused."""
+
+    rows: dict[str, Loaded]
+    evidence: dict[str, Evidence]
+    refused: dict[str, list[RefusedRows]]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a target has of a source's batches: see LoadedMarker for most of it.
+
+    `is_recorded` says that the newest marker describes the target as it is. Up to the batch
+    `deletions` the target has been informed of deleted rows.
+    """
+
+    has: dict[str, int]
+    evidence: dict[str, Evidence]
+    since: int
+    is_recorded: bool
+    refused: dict[str, list[RefusedRows]] = field(default_factory=dict)
+    tried_at: datetime | None = None
+    definitions: str = ""
+    deletions: int = 0
+
+    @property
+    def loaded(self) -> int:
+        """The newest batch that all tables have."""
+        return min(self.has.values(), default=0)
+
+
+class Loader(Protocol):
+    """The tables that one source feeds, in a target that nobody else loads into meanwhile."""
+
+    @property
+    def identity(self) -> Warehouse:
+        """Which target it is, and which tables these are there."""
+
+    @property
+    def standing(self) -> Standing:
+        """What the target had when this loader was opened."""
+
+    def concerns(self, manifest: ProcessedManifest, lacking: Collection[str]) -> bool:
+        """Tell whether a batch has anything for tables that lack it."""
+
+    def apply(
+        self, manifest: ProcessedManifest, lacking: Collection[str], before: Applied
+    ) -> Applied:
+        """Apply a batch to the tables that are `lacking` it, all of it or nothing.
+
+        Applying it again changes nothing. A row that the target refuses is put aside.
+        """
+
+    def retry(self, batch: int, before: Applied) -> Applied:
+        """Try the refused rows again; `batch` is the newest, which all tables have."""
+
+    def may_accept(self, applied: Applied) -> bool:
+        """Tell whether refused rows may be accepted because of what was just applied."""
+
+    def definitions(self) -> str:
+        """Return a digest of all that decides which rows the tables accept."""
+
+    def require_lock(self) -> None:
+        """Raise WarehouseMismatch if another loader may be at work."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a target is: its declaration, the pipeline's folder, and the function's settings."""
+
+    target: PostgresWarehouse
+    folder: Path
+    settings: Mapping[str, str]
+    secrets: "SecretsManagerClient"
+
+    def setting(self, name: str) -> str:
+        """Return the name of a setting of this target, such as WAREHOUSE_SCHEMA."""
+        return f"{self.target.name.upper()}_{name}"
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What one source feeds into a target: tables, parents first, its batches, and its markers."""
+
+    mappings: tuple[TableMapping, ...]
+    log: BatchLog[ProcessedManifest]
+    markers: BatchLog[LoadedMarker]
+
+
+class Kind(Protocol):
+    """What the module `loader` of a kind offers."""
+
+    def loader(
+        self, place: Place, feed: Feed, seconds: float
+    ) -> AbstractContextManager[Loader | None]:
+        """Hold the target's lock, for so many seconds at most; None while another loader has it."""
+
+
+def kind_of(target: PostgresWarehouse) -> Kind:
+    """Return what load needs of a target's kind; nothing of the other kinds is imported."""
+    return cast("Kind", import_module(f"functions.targets.{target.kind}.loader"))

@@ -133,9 +133,9 @@ def test_a_warehouse_that_cannot_be_shaped(
 
     assert unprepared.endswith("where the schema is this role's own, set WAREHOUSE_MANAGED=true")
     assert refused("--managed", "--warehouse-url", warehouse.loader_url) == (
-        "table dim_counterparty is not in the warehouse, and this role may not make it: GRANT "
+        "table dim_date is not in the warehouse, and this role may not create it: GRANT "
         'USAGE, CREATE ON SCHEMA "public" TO "warehouse_loader", or set WAREHOUSE_MANAGED=false '
-        "and ask for the star to be prepared"
+        "and ask for the tables to be prepared"
     )
 
 

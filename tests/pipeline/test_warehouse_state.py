@@ -14,9 +14,9 @@ from functions.common.errors import LogCorrupted
 from functions.common.storage import Bucket
 from functions.load.markers import MarkerLog
 from functions.targets.postgres.standing import loaded_batch
-from functions.targets.postgres.star import inspect_star
 from local.connection import connect
 from local.databases import create_warehouse
+from local.declared import layout_of
 from local.installation import installed_postgres
 from local.postgres import PostgresServer
 from tests.pipeline.conftest import Functions, forget_clients
@@ -375,9 +375,7 @@ def test_the_newest_batch_of_a_warehouse_is_known_without_writing(
 
 def newest_batch(warehouse: Warehouse, lake: Bucket) -> int:
     with connect(warehouse.loader_url) as connection:
-        return loaded_batch(
-            connection, MarkerLog(lake, "source"), inspect_star(connection, "public")
-        )
+        return loaded_batch(connection, MarkerLog(lake, "source"), layout_of(connection, "public"))
 
 
 def test_batches_that_are_gone_are_not_taken_for_loaded(shop: Functions) -> None:

@@ -157,7 +157,9 @@ def test_a_manifest_is_json_that_a_person_can_read() -> None:
         "since": 1,
         "has": {"fact_payment": 7},
         "evidence": {"fact_payment": {"record": 12, "columns": ["payment_id"], "sha256": "0" * 64}},
-        "rows": {"fact_payment": {"staged": 2, "inserted": 1, "updated": 0, "refused": 1}},
+        "rows": {
+            "fact_payment": {"staged": 2, "inserted": 1, "updated": 0, "refused": 1, "deleted": 0}
+        },
         "age_seconds": 1.877,
         "refused": {
             "fact_payment": [

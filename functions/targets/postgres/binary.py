@@ -24,14 +24,18 @@ _SAME = {
     pa.int16(): re.compile(r"smallint"),
     pa.int32(): re.compile(r"integer"),
     pa.int64(): re.compile(r"bigint"),
+    pa.float64(): re.compile(r"double precision"),
     pa.bool_(): re.compile(r"boolean"),
     pa.date32(): re.compile(r"date"),
     pa.time64("us"): re.compile(r"time(\(6\))? without time zone"),
+    pa.timestamp("us"): re.compile(r"timestamp(\(6\))? without time zone"),
+    pa.timestamp("us", "UTC"): re.compile(r"timestamp(\(6\))? with time zone"),
 }
 _NUMERIC = re.compile(r"numeric(\(\d+,-?\d+\))?")  # it rounds what it is sent in either format
 
-# The days from 1970, where Arrow's dates begin, to 2000, where PostgreSQL's do.
+# The days and microseconds from 1970, where Arrow's dates begin, to 2000, where PostgreSQL's do.
 _EPOCH = pa.scalar(10_957, pa.int32())
+_EPOCH_MICROSECONDS = pa.scalar(10_957 * 86_400_000_000, pa.int64())
 _DIGITS = 4  # of a decimal number make one of base 10,000, as PostgreSQL keeps them
 
 
@@ -110,6 +114,8 @@ def _field(values: pa.Array) -> _Field:
         return _integer(values.cast(pa.uint8()))
     if pa.types.is_date(values.type):
         return _integer(pc.subtract_checked(values.cast(pa.int32()), _EPOCH))
+    if pa.types.is_timestamp(values.type):
+        return _integer(pc.subtract_checked(values.cast(pa.int64()), _EPOCH_MICROSECONDS))
     return _integer(values)  # times are the microseconds since midnight, there as here
 
 

@@ -1,4 +1,4 @@
-"""The calendar, `dim_date`: every day from the first to the last that a fact uses."""
+"""The calendar: every day from the first to the last that a history uses."""
 
 from datetime import date
 
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from pg8000.native import identifier
 
 from functions.targets.postgres.careful import insert_each
-from functions.targets.postgres.star import CALENDAR, Star
+from functions.targets.postgres.tables import WarehouseTable
 
 # The attributes of a day, as SQL over a timestamp `moment`. Without TM, to_char speaks English
 # whatever the server's locale is.
@@ -24,14 +24,18 @@ _DAY = {
 }
 
 
-class Calendar:
-    """The days of a warehouse, during one transaction. `added` counts those that were missing."""
+class Days:
+    """The days of a calendar, during one transaction. `added` counts those that were missing."""
 
     def __init__(
-        self, connection: pg8000.native.Connection, star: Star, *, careful: bool = False
+        self,
+        connection: pg8000.native.Connection,
+        calendar: WarehouseTable | None,
+        *,
+        careful: bool,
     ) -> None:
-        """`careful` leaves out days that the warehouse refuses."""
-        self.table = star.tables[CALENDAR]
+        """`careful` leaves out days that the warehouse refuses; None is no calendar."""
+        self._calendar = calendar
         self.added = 0
         self._connection = connection
         self._careful = careful
@@ -39,6 +43,8 @@ class Calendar:
 
     def cover(self, rows: pa.Table) -> None:
         """Add the days that are missing for the dates of some rows, and all days between."""
+        if self._calendar is None:
+            return
         dates = [rows[field.name] for field in rows.schema if pa.types.is_date(field.type)]
         spans = [tuple(pc.min_max(column).as_py().values()) for column in dates]
         spans = [span for span in spans if span != (None, None)]
@@ -48,13 +54,13 @@ class Calendar:
             return
         span = min(first for first, _ in spans), max(last for _, last in spans)
         if span != self._covered:
-            self._extend(*span)
+            self._extend(self._calendar, *span)
             self._covered = span
 
-    def _extend(self, first: date, last: date) -> None:
-        target = self.table.target
-        day = f"{target}.{identifier(self.table.column('date_id'))}"
-        names = [identifier(self.table.column(name)) for name in _DAY]
+    def _extend(self, calendar: WarehouseTable, first: date, last: date) -> None:
+        target = calendar.target
+        day = f"{target}.{identifier(calendar.column('date_id'))}"
+        names = [identifier(calendar.column(name)) for name in _DAY]
         columns = ", ".join(names)
         values = ", ".join(
             f"{sql} AS {name}" for sql, name in zip(_DAY.values(), names, strict=True)

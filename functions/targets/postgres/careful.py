@@ -5,15 +5,17 @@ refused as a whole. Needs the language plpgsql, which PostgreSQL lets everybody 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pg8000.native
 import pyarrow as pa
+from msgspec import structs
 from pg8000.native import identifier, literal
 
 from functions.common.copy import copy_in, copy_out
 from functions.common.manifests import Loaded
 from functions.common.sqlstate import DATA_CLASSES, condition
+from functions.targets.postgres.snapshot import delete_others, missing
 from functions.targets.postgres.stage import Stage
 
 _RAW, _REFUSED, _PLACE = "raw_rows", "refused_rows", "_place"
@@ -34,7 +36,7 @@ class Outcome:
 def begin(connection: pg8000.native.Connection) -> None:
     """Prepare the transaction: what is refused has to be refused at once, and is noted."""
     connection.run("SET CONSTRAINTS ALL IMMEDIATE")
-    connection.run("SET LOCAL enable_nestloop = off")  # as in `apply.insert_fact`
+    connection.run("SET LOCAL enable_nestloop = off")  # as in `apply.append_history`
     connection.run(
         f"CREATE TEMPORARY TABLE {_REFUSED} ({_PLACE} bigint, code text, named text,"
         ' "column" text) ON COMMIT DROP'
@@ -42,25 +44,28 @@ def begin(connection: pg8000.native.Connection) -> None:
 
 
 def upsert_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> Outcome:
-    """Insert or update the rows of a dimension; an empty stage is filled on the way."""
+    """Insert or update rows by their key; the stage is filled on the way."""
     _convert(connection, stage, rows)
-    target, key = stage.table.target, identifier(stage.key)
-    others = [column for column in stage.columns if column != stage.key]
-    assignments = ", ".join(f"{identifier(name)} = _this.{identifier(name)}" for name in others)
+    table = stage.table
+    update = "NULL;"
+    if stage.others:
+        update = (
+            f"UPDATE {table.target} AS d SET {stage.assignments('_this')}"
+            " WHERE d.ctid = _this._at AND d.tableoid = _this._in;"
+        )
     inserted, updated = _for_each(
         connection,
-        f"SELECT s.*, d.ctid AS _at, d.tableoid AS _in FROM {identifier(stage.name)} AS s"
-        f" LEFT JOIN {target} AS d ON d.{key} = s.{key}"
-        f" WHERE d.{key} IS NULL OR {stage.differs('d', 's')} ORDER BY s.{_PLACE}",
+        f"SELECT s.*, d.ctid AS _at, d.tableoid AS _in FROM {stage.source} AS s"
+        f" LEFT JOIN {table.target} AS d ON {table.same_key('d', 's')}"
+        f" WHERE d.ctid IS NULL OR {stage.differs('d', 's')} ORDER BY s.{_PLACE}",
         f"IF _this._at IS NULL THEN {_insert(stage)} _inserted := _inserted + 1; ELSE"
-        f" UPDATE {target} AS d SET {assignments} WHERE d.ctid = _this._at"
-        " AND d.tableoid = _this._in; _updated := _updated + 1; END IF;",
+        f" {update} _updated := _updated + 1; END IF;",
     )
     return _outcome(connection, rows, inserted, updated)
 
 
 def append_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> Outcome:
-    """Add the rows of a fact that differ from the newest record of their business id."""
+    """Add the rows that differ from the newest record of their key."""
     _convert(connection, stage, rows)
     inserted, _ = _for_each(
         connection,
@@ -68,6 +73,21 @@ def append_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Tab
         f"{_insert(stage)} _inserted := _inserted + 1;",
     )
     return _outcome(connection, rows, inserted, 0)
+
+
+def replace_each(
+    connection: pg8000.native.Connection, stage: Stage, rows: pa.Table, *, is_whole: bool
+) -> Outcome:
+    """Insert the rows that the table lacks; where they are the whole of it, delete all others."""
+    _convert(connection, stage, rows)
+    deleted = delete_others(connection, stage) if is_whole else 0
+    inserted, _ = _for_each(
+        connection,
+        f"SELECT s.* {missing(stage)} ORDER BY s.{_PLACE}",
+        f"{_insert(stage)} _inserted := _inserted + 1;",
+    )
+    outcome = _outcome(connection, rows, inserted, 0)
+    return replace(outcome, loaded=structs.replace(outcome.loaded, deleted=deleted))
 
 
 def insert_each(connection: pg8000.native.Connection, query: str, statement: str) -> int:
@@ -100,7 +120,7 @@ def _convert(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table)
     kinds = ", ".join(
         f"c{number} {'bytea' if is_text else 'text'}" for number, is_text in enumerate(texts)
     )
-    connection.run(f"TRUNCATE {identifier(stage.name)}")
+    connection.run(f"TRUNCATE {stage.source}")
     connection.run(f"DROP TABLE IF EXISTS {_RAW}")
     connection.run(f"CREATE TEMPORARY TABLE {_RAW} ({_PLACE} bigint, {kinds}) ON COMMIT DROP")
     names = [_PLACE, *(f"c{number}" for number in range(len(texts)))]
@@ -113,11 +133,10 @@ def _convert(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table)
     _for_each(
         connection,
         f"SELECT * FROM {_RAW} AS s ORDER BY s.{_PLACE}",
-        f"{assignments} _row.{_PLACE} := _this.{_PLACE};"
-        f" INSERT INTO {identifier(stage.name)} SELECT _row.*;",
-        declare=f"_row {identifier(stage.name)}%ROWTYPE;",
+        f"{assignments} _row.{_PLACE} := _this.{_PLACE}; INSERT INTO {stage.source} SELECT _row.*;",
+        declare=f"_row {stage.source}%ROWTYPE;",
     )
-    connection.run(f"ANALYZE {identifier(stage.name)}")
+    connection.run(f"ANALYZE {stage.source}")
 
 
 def _raw(rows: pa.Table, texts: list[bool]) -> Iterable[pa.RecordBatch]:

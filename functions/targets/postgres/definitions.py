@@ -1,10 +1,10 @@
-"""Notice that the definition of a star table has changed, so that refused rows may fit now."""
+"""Notice that the definition of a table has changed, so that refused rows may fit now."""
 
 import hashlib
 
 import pg8000.native
 
-from functions.targets.postgres.star import Star
+from functions.targets.postgres.tables import Layout
 
 _DEFINITIONS = """
     SELECT attrelid, attname::text, format_type(atttypid, atttypmod), attnotnull::text
@@ -20,8 +20,8 @@ _DEFINITIONS = """
     ORDER BY 1, 2, 3, 4"""
 
 
-def definitions_of(connection: pg8000.native.Connection, star: Star) -> str:
-    """Return a digest of types, constraints, unique indexes and triggers of the star tables."""
-    oids = [table.oid for table in star.identity.tables.values()]
+def definitions_of(connection: pg8000.native.Connection, layout: Layout) -> str:
+    """Return a digest of types, constraints, unique indexes and triggers of the tables."""
+    oids = [table.oid for table in layout.identity.tables.values()]
     rows = connection.run(_DEFINITIONS, oids=oids)
     return hashlib.sha256(repr(rows).encode()).hexdigest()

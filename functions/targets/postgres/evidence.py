@@ -1,4 +1,4 @@
-"""Recognise the state of a fact table by its newest record, which no later batch changes.
+"""Recognise the state of a history by its newest record, which no later batch changes.
 
 A history only grows, so a table that has the record that was the newest after a batch has all
 records of that batch and of those before it.
@@ -13,13 +13,13 @@ import pg8000.native
 from pg8000.native import identifier
 
 from functions.common.manifests import Evidence
-from functions.targets.postgres.star import StarTable
+from functions.targets.postgres.tables import WarehouseTable
 
 
 def newest_record(
-    connection: pg8000.native.Connection, table: StarTable, columns: list[str]
+    connection: pg8000.native.Connection, table: WarehouseTable, columns: list[str]
 ) -> Evidence | None:
-    """Return the evidence of a fact table as it is now, None when it is empty."""
+    """Return the evidence of a history as it is now, None when it is empty."""
     record_id = identifier(str(table.record_id))
     rows = connection.run(
         f"SELECT {record_id}, {_list(table, columns)} FROM {table.target}"
@@ -28,16 +28,16 @@ def newest_record(
     return Evidence(rows[0][0], columns, _digest(rows[0][1:])) if rows else None
 
 
-def greatest_record(connection: pg8000.native.Connection, table: StarTable) -> int | None:
-    """Return the greatest record id of a fact table, None when it is empty."""
+def greatest_record(connection: pg8000.native.Connection, table: WarehouseTable) -> int | None:
+    """Return the greatest record id of a history, None when it is empty."""
     [[greatest]] = connection.run(
         f"SELECT max({identifier(str(table.record_id))}) FROM {table.target}"
     )
     return None if greatest is None else int(greatest)
 
 
-def holds(connection: pg8000.native.Connection, table: StarTable, evidence: Evidence) -> bool:
-    """Tell whether a fact table has the record of an evidence, as it was then."""
+def holds(connection: pg8000.native.Connection, table: WarehouseTable, evidence: Evidence) -> bool:
+    """Tell whether a history has the record of an evidence, as it was then."""
     rows = connection.run(
         f"SELECT {_list(table, evidence.columns)} FROM {table.target}"
         f" WHERE {identifier(str(table.record_id))} = :record",
@@ -46,8 +46,13 @@ def holds(connection: pg8000.native.Connection, table: StarTable, evidence: Evid
     return any(_digest(row) == evidence.sha256 for row in rows)
 
 
-def _list(table: StarTable, columns: list[str]) -> str:
-    return ", ".join(identifier(table.column(name)) for name in columns)
+def _list(table: WarehouseTable, columns: list[str]) -> str:
+    """Return columns as SQL: amounts, whose digits may be shown otherwise later, and texts."""
+    found = [table.column(name) for name in columns]
+    return ", ".join(
+        identifier(column) + ("" if table.types[column].startswith("numeric") else "::text")
+        for column in found
+    )
 
 
 def _digest(row: list[Any]) -> str:

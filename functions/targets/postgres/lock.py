@@ -1,12 +1,12 @@
 """One loader at a time, and nobody else may hold it up.
 
 Anybody who may connect can take an advisory lock, so a lock counts only if its holder may insert
-into the star. Each loader takes one under a number of its own, and then looks for others: of two
-that begin together both see each other and leave.
+into all tables that are loaded. Each loader takes one under a number of its own, and then looks for
+others: of two that begin together both see each other and leave.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,9 +14,6 @@ import pg8000.native
 from pg8000.native import literal
 
 from functions.common.errors import WarehouseMismatch
-from functions.targets.postgres.star import STAR_TABLES, TABLE_NAMES
-
-_NAMES = [actual for name in STAR_TABLES for actual in TABLE_NAMES.get(name, (name,))]
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,8 @@ class LoaderLock:
         if not is_ours:
             raise _pooled()
 
-    def is_taken(self, schema: str) -> bool:
-        """Tell whether another session has a lock that counts."""
+    def is_taken(self, schema: str, tables: Collection[str]) -> bool:
+        """Tell whether another session, that may insert into the tables, has such a lock."""
         # While a managed warehouse has no table yet, whoever may create one counts.
         rights = (
             "SELECT coalesce(bool_and(has_table_privilege(a.usesysid, c.oid, 'INSERT')),"
@@ -52,7 +49,7 @@ class LoaderLock:
             "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity AS a USING (pid)"
             f" WHERE {self._condition()} AND pid <> pg_backend_pid() AND ({rights}))",
             schema=schema,
-            names=_NAMES,
+            names=list(tables),
         )
         return bool(is_taken)
 
@@ -71,7 +68,9 @@ class LoaderLock:
 
 
 @contextmanager
-def only_loader(connection: pg8000.native.Connection, schema: str) -> Iterator[LoaderLock | None]:
+def only_loader(
+    connection: pg8000.native.Connection, schema: str, tables: Collection[str]
+) -> Iterator[LoaderLock | None]:
     """Hold the lock while the context lasts; yield None if another loader is at work.
 
     The lock goes with the session, also when that breaks. Raises WarehouseMismatch where a pooler
@@ -80,7 +79,7 @@ def only_loader(connection: pg8000.native.Connection, schema: str) -> Iterator[L
     key = f"hashtext({literal(f'totesys-etl {schema}')})"
     lock = LoaderLock(connection, key, _take(connection, key))
     lock.require()
-    yield None if lock.is_taken(schema) else lock
+    yield None if lock.is_taken(schema, tables) else lock
     lock.release()
 
 

@@ -1,8 +1,8 @@
-"""Tell which rows are new to a fact table and which may have changed, before any is written.
+"""Tell which rows are new to a history and which may have changed, before any is written.
 
 Most rows of a big batch are one or the other as a whole, and a prepared warehouse has no index on
-the business id. So the newest records are read out in one scan and compared here: new rows can be
-copied straight in, and rows that are there as they are go nowhere.
+the key. So the newest records are read out in one scan and compared here: new rows can be copied
+straight in, and rows that are there as they are go nowhere. For keys of one integer column.
 """
 
 import re
@@ -16,10 +16,13 @@ from pg8000.native import identifier
 
 from functions.common.copy import array, copy_out, set_values, value
 from functions.common.errors import LogCorrupted
-from functions.targets.postgres.star import StarTable
+from functions.targets.postgres.tables import WarehouseTable
 
 # Types of the warehouse whose every value the Arrow type of our rows can hold.
+_INTEGERS = re.compile(r"smallint|integer|bigint")
 _READABLE = {
+    pa.int16(): re.compile(r"smallint"),
+    pa.int64(): _INTEGERS,
     pa.int32(): re.compile(r"integer|smallint"),
     pa.string(): re.compile(r"text|character varying(\(\d+\))?"),
     pa.bool_(): re.compile(r"boolean"),
@@ -31,7 +34,7 @@ _RECORD = "_record"
 
 @dataclass(frozen=True)
 class SortedOut:
-    """Rows of a batch by what the fact table has of them.
+    """Rows of a batch by what the table has of them.
 
     `new` has no record; `doubtful` may differ from the newest record: that is for the warehouse to
     say, whose types decide. A row that is its newest record is in neither.
@@ -42,20 +45,20 @@ class SortedOut:
 
 
 class Extent:
-    """The business ids of a fact table, from the lowest to the highest.
+    """The keys of a table, from the lowest to the highest.
 
-    A batch of many parts brings serial ids mostly in their order: those beyond are new, and no
-    part looks through what the parts before it have brought.
+    The parts of a batch mostly have serial keys in their order: those beyond are new, and no part
+    looks through what the parts before it have added.
     """
 
-    def __init__(self, connection: pg8000.native.Connection, table: StarTable, key: str) -> None:
-        business_id = identifier(table.column(key))
+    def __init__(self, connection: pg8000.native.Connection, table: WarehouseTable) -> None:
+        [key] = map(identifier, table.keys)
         [[self._lowest, self._highest]] = connection.run(
-            f"SELECT min({business_id}), max({business_id}) FROM {table.target}"
+            f"SELECT min({key}), max({key}) FROM {table.target}"
         )
 
     def is_beyond(self, lowest: int, highest: int) -> bool:
-        """Tell whether ids are outside, and count them in from now on."""
+        """Tell whether keys are outside, and count them in from now on."""
         if self._lowest is None:
             self._lowest, self._highest = lowest, highest
             return True
@@ -66,17 +69,16 @@ class Extent:
 
 def sort_out(
     connection: pg8000.native.Connection,
-    table: StarTable,
-    key: str,
+    table: WarehouseTable,
     rows: pa.Table,
     extent: Extent | None = None,
 ) -> SortedOut:
-    """Compare rows (one at least) with the newest records of their business ids, the column `key`.
+    """Compare rows (one at least), whose keys are numbered, with the newest records of these.
 
     Each column of `rows` is one chunk; rows beyond `extent`, if it is known, are new without a
-    look. Raises LogCorrupted for rows that transform would not have written.
+    look.
     """
-    _require_keys(table, key, rows)
+    [key] = table.key
     places = _Places(rows[key].chunk(0))
     if extent and extent.is_beyond(places.lowest, places.highest) and places.are_unique:
         return SortedOut(rows, rows.slice(0, 0))
@@ -90,7 +92,7 @@ def sort_out(
             records,
             whole=compared.num_columns == rows.num_columns,
         )
-        for records in _records(connection, table, key, compared, places)
+        for records in _records(connection, table, compared, places)
     ]
     if not versions:
         return SortedOut(rows, rows.slice(0, 0))
@@ -102,9 +104,9 @@ def sort_out(
 
 
 class _Places:
-    """Where the row of a business id is, among up to some hundred thousand.
+    """Where the row of a key is, among up to some hundred thousand.
 
-    Serial ids leave few gaps: then a place is looked up by the distance from the lowest.
+    Serial keys leave few gaps: then a place is looked up by the distance from the lowest.
     """
 
     def __init__(self, keys: pa.Array) -> None:
@@ -119,7 +121,7 @@ class _Places:
             self.are_unique = pc.count_distinct(keys).as_py() == len(keys)
 
     def of(self, keys: pa.Array) -> pa.Array:
-        """Return the place of each id, NULL for one that has none."""
+        """Return the place of each key, NULL for one that has none."""
         if not self.are_dense:
             return pc.index_in(keys, self.keys)
         return self._places.take(self._distance(keys))
@@ -128,17 +130,27 @@ class _Places:
         return pc.subtract(keys.cast(pa.int64()), self.lowest)
 
 
-def _require_keys(table: StarTable, key: str, rows: pa.Table) -> None:
+def require_keys(table: WarehouseTable, rows: pa.Table) -> None:
+    """Raise LogCorrupted for rows without a key, which transform would not have written."""
     names = rows.column_names
-    is_table = len(set(names)) == len(names) and key in names
-    if not (is_table and pa.types.is_integer(rows[key].type) and rows[key].null_count == 0):
+    is_table = len(set(names)) == len(names) and set(table.key) <= set(names)
+    if not is_table or any(rows[name].null_count for name in table.key):
         raise LogCorrupted(
-            f"rows of {table.name} in the processed bucket have no {key} of their own: which "
+            f"rows of {table.name} in the processed bucket have no {', '.join(table.key)}: which "
             "version of transform wrote them?"
         )
 
 
-def _readable(table: StarTable, schema: pa.Schema) -> bool:
+def is_numbered(table: WarehouseTable, rows: pa.Table) -> bool:
+    """Tell whether rows have a key of one integer column, here and in the warehouse."""
+    if len(table.key) != 1:
+        return False
+    [column] = table.keys
+    is_integer = pa.types.is_integer(rows[table.key[0]].type)
+    return is_integer and _INTEGERS.fullmatch(table.types[column]) is not None
+
+
+def _readable(table: WarehouseTable, schema: pa.Schema) -> bool:
     """Tell whether every value of the table's columns can be read as the type of our rows."""
     return all(_fits(field.type, table.types[table.column(field.name)]) for field in schema)
 
@@ -155,19 +167,18 @@ def _fits(mine: pa.DataType, theirs: str) -> bool:
 
 def _records(
     connection: pg8000.native.Connection,
-    table: StarTable,
-    key: str,
+    table: WarehouseTable,
     rows: pa.Table,
     places: _Places,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the records of the business ids, and of ids between them, as the rows' columns."""
+    """Yield the records of the keys, and of keys between them, as the rows' columns."""
     columns = ", ".join(identifier(table.column(name)) for name in rows.column_names)
-    business_id = identifier(table.column(key))
+    [key] = map(identifier, table.keys)
     if places.are_dense:
-        condition = f"{business_id} BETWEEN {places.lowest} AND {places.highest}"
+        condition = f"{key} BETWEEN {places.lowest} AND {places.highest}"
     else:
         set_values(connection, {"keys": array(places.keys.to_pylist())})
-        condition = f"{business_id} IN (SELECT unnest({value('keys', 'bigint[]')}))"
+        condition = f"{key} IN (SELECT unnest({value('keys', 'bigint[]')}))"
     query = f"SELECT {columns}, {identifier(str(table.record_id))} FROM {table.target}"
     schema = rows.schema.append(pa.field(_RECORD, pa.int64()))
     return copy_out(connection, f"{query} WHERE {condition}", schema)

@@ -1,4 +1,4 @@
-"""Rows of a star table on their way in: a temporary table of the warehouse's own types.
+"""Rows of a table on their way in: a temporary table of the warehouse's own types.
 
 So it is the warehouse that decides what "differs" means.
 """
@@ -10,7 +10,7 @@ import pyarrow as pa
 from pg8000.native import identifier
 
 from functions.common.copy import SESSION, copy_in
-from functions.targets.postgres.star import DIMENSIONS, FACTS, Star, StarTable
+from functions.targets.postgres.tables import Layout, WarehouseTable
 
 SESSION_PARAMETERS = {
     **SESSION,
@@ -19,25 +19,40 @@ SESSION_PARAMETERS = {
 
 
 class Stage:
-    """The rows of one star table of a batch, in a temporary table."""
+    """Rows of one table of a batch, in the temporary table `name`."""
 
-    def __init__(self, table: StarTable, key: str) -> None:
+    def __init__(self, table: WarehouseTable, name: str) -> None:
         self.table = table
-        self.key = key
-        self.name = f"stage_{table.name}"
+        self.name = name
         self.columns: list[str] = []
         self.rows = 0
 
-    def fill(self, connection: pg8000.native.Connection, batches: Iterable[pa.RecordBatch]) -> None:
-        """Copy the rows in; without any, nothing is created."""
+    @property
+    def source(self) -> str:
+        """The temporary table as SQL names it."""
+        return str(identifier(self.name))
+
+    @property
+    def others(self) -> list[str]:
+        """The columns beside the key."""
+        keys = self.table.keys
+        return [column for column in self.columns if column not in keys]
+
+    def fill(
+        self,
+        connection: pg8000.native.Connection,
+        batches: Iterable[pa.RecordBatch],
+        extra: str = "",
+    ) -> None:
+        """Copy the rows in; without any, nothing is created. `extra` is as in `open`."""
         before = self.rows
         for batch in batches:
-            self.open(connection, batch.schema)
-            copy_in(connection, identifier(self.name), self.columns, [batch])
+            self.open(connection, batch.schema, extra)
+            copy_in(connection, self.source, self.columns, [batch])
             self.rows += batch.num_rows
         if self.rows > before:
             # The stage is ours, and the only table of the plan that we may tell the planner about.
-            connection.run(f"ANALYZE {identifier(self.name)}")
+            connection.run(f"ANALYZE {self.source}")
 
     def open(
         self, connection: pg8000.native.Connection, schema: pa.Schema, extra: str = ""
@@ -47,35 +62,51 @@ class Stage:
             return
         self.columns = [self.table.column(field.name) for field in schema]
         connection.run(
-            f"CREATE TEMPORARY TABLE {identifier(self.name)} ON COMMIT DROP AS"
+            f"CREATE TEMPORARY TABLE {self.source} ON COMMIT DROP AS"
             f" SELECT {self.list_of()}{extra} FROM {self.table.target} WITH NO DATA"
         )
 
+    def drop(self, connection: pg8000.native.Connection) -> None:
+        """Drop the temporary table, so that the stage can be filled with other rows."""
+        if self.columns:
+            connection.run(f"DROP TABLE {self.source}")
+        self.columns, self.rows = [], 0
+
     def changed(self) -> str:
         """Return SQL from FROM on: the rows `s` that differ from the newest record of their key."""
-        source, target = identifier(self.name), self.table.target
-        key, record_id = identifier(self.key), identifier(str(self.table.record_id))
+        table = self.table
+        keys, record_id = table.key_values("f"), identifier(str(table.record_id))
+        first = f"newest.{identifier(table.keys[0])}"
         return (
-            f"FROM {source} AS s"
-            f" LEFT JOIN (SELECT DISTINCT ON (f.{key}) {self.list_of('f')}"
-            f" FROM {target} AS f JOIN {source} AS k ON k.{key} = f.{key}"
-            f" ORDER BY f.{key}, f.{record_id} DESC) AS newest ON newest.{key} = s.{key}"
-            f" WHERE (newest.{key} IS NULL OR {self.differs('newest', 's')})"
+            f"FROM {self.source} AS s"
+            f" LEFT JOIN (SELECT DISTINCT ON ({keys}) {self.list_of('f')}"
+            f" FROM {table.target} AS f JOIN {self.source} AS k ON {table.same_key('k', 'f')}"
+            f" ORDER BY {keys}, f.{record_id} DESC) AS newest ON {table.same_key('newest', 's')}"
+            f" WHERE ({first} IS NULL OR {self.differs('newest', 's')})"
         )
 
-    def list_of(self, alias: str = "", columns: list[str] | None = None) -> str:
-        """Return columns, all by default, as an SQL list, each with a table's alias before it."""
-        names = self.columns if columns is None else columns
+    def list_of(self, alias: str = "") -> str:
+        """Return the columns as an SQL list, each with a table's alias before it."""
         prefix = f"{alias}." if alias else ""
-        return ", ".join(prefix + identifier(column) for column in names)
+        return ", ".join(prefix + identifier(column) for column in self.columns)
+
+    def assignments(self, alias: str) -> str:
+        """Return the SQL that sets the columns beside the key to those of an alias."""
+        return ", ".join(
+            f"{identifier(column)} = {alias}.{identifier(column)}" for column in self.others
+        )
 
     def differs(self, here: str, there: str) -> str:
         """Return the SQL that is true where two aliases disagree in any column but the key."""
-        others = [column for column in self.columns if column != self.key]
-        return f"({self.list_of(here, others)}) IS DISTINCT FROM ({self.list_of(there, others)})"
+        if not self.others:
+            return "false"
+        one, other = (
+            ", ".join(self.table.value(column, alias) for column in self.others)
+            for alias in (here, there)
+        )
+        return f"({one}) IS DISTINCT FROM ({other})"
 
 
-def stage_of(star: Star, name: str) -> Stage:
-    """Return an empty stage for the star table `name`."""
-    table = star.tables[name]
-    return Stage(table, table.column((DIMENSIONS | FACTS)[name]))
+def stage_of(layout: Layout, name: str) -> Stage:
+    """Return an empty stage for a table; its name is short, whatever the table's is."""
+    return Stage(layout.tables[name], f"stage_{list(layout.tables).index(name)}")

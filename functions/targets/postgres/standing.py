@@ -1,89 +1,80 @@
 """Decide what a warehouse has: the newest marker counts only in the state that it was left in.
 
 A warehouse may have been restored to an older copy, crashed, moved, exchanged for another one, or
-lost a table. Then each table is asked for what it has. Where that is uncertain, a dimension gets
-batches again, since its latest values converge; a fact table shows its history up to the newest
-record that a marker knows, so that no record of it is repeated.
+lost a table. Then each table is asked for what it has. Where that is uncertain, a table without a
+history gets batches again, since its latest values converge; a history shows what it has up to the
+newest record that a marker knows, so that no record of it is repeated.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import pg8000.native
+from msgspec import structs
 
-from functions.common.manifests import Evidence, LoadedMarker, RefusedRows, Warehouse
-from functions.load.markers import MarkerLog
+from functions.common.batchlog import BatchLog
+from functions.common.manifests import LoadedMarker, RefusedRows, Warehouse
+from functions.targets import Standing
 from functions.targets.postgres.evidence import greatest_record, holds
-from functions.targets.postgres.star import CALENDAR, DIMENSIONS, FACTS, STAR_TABLES, Star
+from functions.targets.postgres.tables import DELETIONS, Layout
+
+Markers = BatchLog[LoadedMarker]
 
 TRIES = 3  # records that were removed by hand are stepped over, before they are searched around
 
 
-@dataclass(frozen=True)
-class Standing:
-    """What a warehouse has: see LoadedMarker for most of it.
-
-    `is_recorded` says that the newest marker describes the warehouse as it is.
-    """
-
-    has: dict[str, int]
-    evidence: dict[str, Evidence]
-    since: int
-    is_recorded: bool
-    refused: dict[str, list[RefusedRows]] = field(default_factory=dict)
-    tried_at: datetime | None = None
-    definitions: str = ""
-
-    @property
-    def loaded(self) -> int:
-        """The newest batch that all tables have."""
-        return min(self.has.values())
-
-
-def loaded_batch(connection: pg8000.native.Connection, markers: MarkerLog, star: Star) -> int:
+def loaded_batch(connection: pg8000.native.Connection, markers: Markers, layout: Layout) -> int:
     """Return the newest batch that all tables of a warehouse have, 0 for none.
 
     Where the server has kept running since the newest marker, and the tables are the same, nothing
     was restored: a newest record that differs was changed by hand, which no batch explains.
     """
     newest = markers.newest()
-    if newest and (last := markers.read(newest)).warehouse == star.identity:
-        return min(last.has.values())
-    return standing_of(connection, markers, star).loaded
+    if newest and _is_as_left(last := markers.read(newest), layout):
+        return min((last.has.get(name, 0) for name in layout.all), default=0)
+    return standing_of(connection, markers, layout).loaded
 
 
-def newest_marked(markers: MarkerLog) -> int:
+def newest_marked(markers: Markers) -> int:
     """Return the newest batch that any table has by the newest marker, 0 without any."""
     newest = markers.newest()
-    return max(markers.read(newest).has.values()) if newest else 0
+    return max(markers.read(newest).has.values(), default=0) if newest else 0
 
 
-def standing_of(connection: pg8000.native.Connection, markers: MarkerLog, star: Star) -> Standing:
+def standing_of(connection: pg8000.native.Connection, markers: Markers, layout: Layout) -> Standing:
     """Compare a warehouse with the markers; nothing is written."""
     newest = markers.newest()
     if not newest:
-        return Standing(dict.fromkeys(STAR_TABLES, 0), {}, 1, is_recorded=True)
+        return Standing(dict.fromkeys(layout.all, 0), {}, 1, is_recorded=True)
     last = markers.read(newest)
-    if last.warehouse == star.identity and all(
-        holds(connection, star.tables[fact], evidence) for fact, evidence in last.evidence.items()
+    inspection = _Inspection(connection, markers, layout)
+    known = layout.histories.keys() & last.evidence.keys()
+    if _is_as_left(last, layout) and all(
+        holds(connection, layout.tables[name], last.evidence[name]) for name in known
     ):
-        return Standing(
-            last.has,
-            last.evidence,
-            last.since,
-            is_recorded=True,
-            refused=last.refused,
-            tried_at=last.tried_at,
-            definitions=last.definitions,
-        )
-    return _Inspection(connection, markers, star).standing(last)
+        return inspection.with_new_tables(last)
+    return inspection.standing(last)
+
+
+def _is_as_left(last: LoadedMarker, layout: Layout) -> bool:
+    """Tell whether the tables that a marker knows are still those of a server that kept running."""
+    before, now = last.warehouse, layout.identity
+    server, other = (structs.replace(each, tables={}) for each in (before, now))
+    return server == other and all(
+        before.tables[name] == now.tables[name] for name in before.tables.keys() & layout.all.keys()
+    )
+
+
+def _deletions(last: LoadedMarker, layout: Layout, has: int) -> int:
+    """Return up to which batch a warehouse that has so many has recorded the deleted rows."""
+    before, now = (each.tables.get(DELETIONS) for each in (last.warehouse, layout.identity))
+    return has if before and now and before.oid == now.oid else 0
 
 
 @dataclass(frozen=True)
 class _Proof:
-    """What shows the state of a fact table: the `first` and the `newest` marker of that state."""
+    """What shows the state of a history: the `first` and the `newest` marker of that state."""
 
     first: LoadedMarker
     newest: LoadedMarker
@@ -93,43 +84,69 @@ class _Inspection:
     """A look at every table of a warehouse that is not, or not for certain, as it was left."""
 
     def __init__(
-        self, connection: pg8000.native.Connection, markers: MarkerLog, star: Star
+        self, connection: pg8000.native.Connection, markers: Markers, layout: Layout
     ) -> None:
         self._connection = connection
         self._markers = markers
-        self._star = star
+        self._layout = layout
+
+    def with_new_tables(self, last: LoadedMarker) -> Standing:
+        """Return what a marker says, and of tables that it does not know what they have."""
+        names = self._layout.all.keys()
+        proofs = self._proofs(last.number, self._layout.histories.keys() - last.has.keys())
+        markers = {name: proofs[name].newest if name in proofs else last for name in names}
+        # Records grow with the markers of a stretch only while each has them of the same tables.
+        is_shorter = not last.evidence.keys() <= names
+        return Standing(
+            {name: each.has.get(name, 0) for name, each in markers.items()},
+            {name: each.evidence[name] for name, each in markers.items() if name in each.evidence},
+            last.number + 1 if is_shorter else last.since,
+            is_recorded=True,
+            refused=_refused(markers),
+            tried_at=last.tried_at,
+            definitions=last.definitions,
+            deletions=_deletions(last, self._layout, min(last.has.values(), default=0)),
+        )
 
     def standing(self, last: LoadedMarker) -> Standing:
-        greatest = {
-            name: greatest_record(self._connection, self._star.tables[name]) for name in FACTS
-        }
-        proofs = {
-            name: proof
-            for name, record in greatest.items()
-            if record is not None and (proof := self._best_proof(last.number, name, record))
-        }
-        has = {name: proof.newest.has[name] for name, proof in proofs.items()}
-        evidence = {name: proof.newest.evidence[name] for name, proof in proofs.items()}
-        has |= {name: 0 for name in FACTS if name not in has}
-        refused = {name: proof.newest.refused.get(name, []) for name, proof in proofs.items()}
-        for name in (*DIMENSIONS, CALENDAR):
-            proven = self._proven(name, [proof.first for proof in proofs.values()])
-            has[name] = proven.has[name] if proven else 0
-            refused[name] = proven.refused.get(name, []) if proven else []
+        """Return what every table is found to have."""
+        proofs = self._proofs(last.number, self._layout.histories)
+        markers: dict[str, LoadedMarker] = {name: proof.newest for name, proof in proofs.items()}
+        for name in self._layout.all.keys() - self._layout.histories.keys():
+            if proven := self._proven(name, [proof.first for proof in proofs.values()]):
+                markers[name] = proven
+        evidence = {name: proofs[name].newest.evidence[name] for name in proofs}
         lost = any(evidence.get(name) != former for name, former in last.evidence.items())
-        since = last.number + 1 if lost else last.since
-        refused = {name: rows for name, rows in refused.items() if rows}
-        return Standing(has, evidence, since, is_recorded=False, refused=refused)
+        standing = Standing(
+            {
+                name: markers[name].has.get(name, 0) if name in markers else 0
+                for name in self._layout.all
+            },
+            evidence,
+            last.number + 1 if lost else last.since,
+            is_recorded=False,
+            refused=_refused(markers),
+        )
+        return replace(standing, deletions=_deletions(last, self._layout, standing.loaded))
 
-    def _best_proof(self, newest: int, fact: str, greatest: int) -> _Proof | None:
+    def _proofs(self, newest: int, names: Iterable[str]) -> dict[str, _Proof]:
+        """Return the best proof of each history that has records and any proof."""
+        proofs = {}
+        for name in names:
+            greatest = greatest_record(self._connection, self._layout.tables[name])
+            if greatest is not None and (proof := self._best_proof(newest, name, greatest)):
+                proofs[name] = proof
+        return proofs
+
+    def _best_proof(self, newest: int, name: str, greatest: int) -> _Proof | None:
         """Return the proof of the newest batch, over all stretches without a loss."""
         stretches = self._stretches(newest)
         found = [
             proof
             for first, last in stretches
-            if (proof := self._proof(range(first, last + 1), fact, greatest))
+            if (proof := self._proof(range(first, last + 1), name, greatest))
         ]
-        return max(found, key=lambda proof: proof.newest.has[fact], default=None)
+        return max(found, key=lambda proof: proof.newest.has[name], default=None)
 
     def _stretches(self, last: int) -> Iterator[tuple[int, int]]:
         while last > 0:
@@ -137,16 +154,16 @@ class _Inspection:
             yield first, last
             last = first - 1
 
-    def _proof(self, markers: range, fact: str, greatest: int) -> _Proof | None:
+    def _proof(self, markers: range, name: str, greatest: int) -> _Proof | None:
         """Return the newest of some markers whose record the table has; records grow with them."""
 
         def record(number: int) -> int:
-            evidence = self._markers.read(number).evidence.get(fact)
+            evidence = self._markers.read(number).evidence.get(name)
             return evidence.record if evidence else -1
 
         def is_lost(number: int) -> bool:
-            evidence = self._markers.read(number).evidence.get(fact)
-            table = self._star.tables[fact]
+            evidence = self._markers.read(number).evidence.get(name)
+            table = self._layout.tables[name]
             return evidence is not None and not holds(self._connection, table, evidence)
 
         candidate = markers.start + bisect_right(markers, greatest, key=record) - 1
@@ -163,22 +180,33 @@ class _Inspection:
         return _Proof(self._markers.read(first), self._markers.read(candidate))
 
     def _proven(self, name: str, first: list[LoadedMarker]) -> LoadedMarker | None:
-        """Return what a table without a history has at least, since the facts have what they have.
+        """Return what a table without a history has at least, since the histories have theirs.
 
         It was written in the same transactions. One that is empty or was created since has nothing.
         """
-        target = self._star.tables[name].target
+        target = self._layout.all[name].target
         if not self._connection.run(f"SELECT 1 FROM {target} LIMIT 1"):
             return None
-        here = self._star.identity
-        known = [marker for marker in first if not _was_created(name, marker.warehouse, here)]
+        here = self._layout.identity
+        known = [
+            marker
+            for marker in first
+            if name in marker.has and not _was_created(name, marker.warehouse, here)
+        ]
         return max(known, key=lambda marker: marker.has[name], default=None)
+
+
+def _refused(markers: Mapping[str, LoadedMarker]) -> dict[str, list[RefusedRows]]:
+    """Return the refused rows of each table, as its marker has them."""
+    refused = {name: marker.refused.get(name, []) for name, marker in markers.items()}
+    return {name: rows for name, rows in refused.items() if rows}
 
 
 def _was_created(name: str, before: Warehouse, now: Warehouse) -> bool:
     """Tell whether a table is a new one among others that are not."""
+    both = before.tables.keys() & now.tables.keys()
     has_moved = (before.system_identifier, before.database_oid) != (
         now.system_identifier,
         now.database_oid,
-    ) or all(before.tables[each].oid != now.tables[each].oid for each in STAR_TABLES)
+    ) or all(before.tables[each].oid != now.tables[each].oid for each in both)
     return not has_moved and before.tables[name].oid != now.tables[name].oid

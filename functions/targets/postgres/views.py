@@ -1,7 +1,7 @@
-"""Keep the views of the current state: of each fact the newest record, without deleted rows.
+"""Keep the views of the current state: of each history the newest record, without deleted rows.
 
-A view says in its comment from which definition it was made, so that it is made anew when that
-changes: with a new column, or a table that was made anew.
+A view says in its comment from which definition it was made, so that it is replaced when that
+changes: with a new column, or a table that was created again.
 """
 
 import hashlib
@@ -11,35 +11,37 @@ from pg8000.native import DatabaseError, identifier, literal
 
 from functions.common.errors import WarehouseMismatch
 from functions.common.telemetry import logger
-from functions.targets.postgres.ddl import check_may_create
+from functions.targets.postgres.catalogue import check_may_create
 from functions.targets.postgres.deletions import Deletions
-from functions.targets.postgres.star import FACTS, Star
+from functions.targets.postgres.tables import Layout, WarehouseTable
 
-CURRENT = {
-    "current_sales_order": "fact_sales_order",
-    "current_purchase_order": "fact_purchase_order",
-    "current_payment": "fact_payment",
-}
 MADE_BY_US = "Made by totesys-etl"
 
 _INVALID_DEFINITION = "42P16"  # columns of a view may be added at its end, and nothing else
 
 
-def make_views(connection: pg8000.native.Connection, star: Star, deletions: Deletions) -> None:
+def view_name(table: str) -> str:
+    """Return what the view of a history's current state is called."""
+    return f"current_{table.removeprefix('fact_')}"
+
+
+def make_views(connection: pg8000.native.Connection, layout: Layout, deletions: Deletions) -> None:
     """Make the views that are missing or not as they should be.
 
     Raises WarehouseMismatch when this role may not, or somebody else has the name.
     """
-    schema = star.identity.schema
-    there = _relations(connection, schema)
+    schema = layout.identity.schema
+    views = {view_name(table.declared): table for table in layout.histories.values()}
+    there = _relations(connection, schema, list(views))
     [[oid]] = connection.run("SELECT CAST(:name AS regclass)::oid", name=deletions.target)
-    # A query names its tables; these are the tables that have the names now.
-    tables = [*(table.oid for table in star.identity.tables.values()), oid]
-    for view, fact in CURRENT.items():
-        query = current_state(star, fact, deletions)
+    for view, table in views.items():
+        query = current_state(table, deletions)
+        # A query names its tables; these are the tables that have the names now.
+        tables = [layout.identity.tables[table.name].oid, oid]
         digest = hashlib.sha256(f"{query} {tables}".encode()).hexdigest()[:16]
         comment = (
-            f"{MADE_BY_US} ({digest}): the newest record of each {FACTS[fact]}, if not deleted."
+            f"{MADE_BY_US} ({digest}): the newest record of each {', '.join(table.key)}, if not"
+            " deleted."
         )
         if view not in there:
             check_may_create(connection, schema, f"view {view}")
@@ -50,25 +52,26 @@ def make_views(connection: pg8000.native.Connection, star: Star, deletions: Dele
                 f"{view} in schema {schema} of the warehouse is not the view that load keeps "
                 "there: rename it, or set WAREHOUSE_MANAGED=false"
             )
-        _make(connection, f"{identifier(schema)}.{view}", query, comment)
+        _make(connection, f"{identifier(schema)}.{identifier(view)}", query, comment)
         logger.info("view made", extra={"schema": schema, "view": view})
 
 
-def current_state(star: Star, fact: str, deletions: Deletions) -> str:
-    """Return the SQL of a fact's current state, with all columns that the fact has here."""
-    table = star.tables[fact]
+def current_state(table: WarehouseTable, deletions: Deletions) -> str:
+    """Return the SQL of a history's current state, with all columns that it has here."""
     columns = ", ".join(f"f.{identifier(column)}" for column in table.types)
-    key, record_id = identifier(table.column(FACTS[fact])), identifier(str(table.record_id))
+    keys, record_id = table.key_values("f"), identifier(str(table.record_id))
     return (
-        f"SELECT DISTINCT ON (f.{key}) {columns} FROM {table.target} AS f"
+        f"SELECT DISTINCT ON ({keys}) {columns} FROM {table.target} AS f"
         f" WHERE NOT EXISTS (SELECT FROM {deletions.target} AS d"
-        f" WHERE d.star_table = {literal(fact)} AND d.business_id = f.{key}"
+        f" WHERE d.table_name = {literal(table.declared)} AND d.business_id = {table.key_text('f')}"
         " AND d.seen_again_at IS NULL)"
-        f" ORDER BY f.{key}, f.{record_id} DESC"
+        f" ORDER BY {keys}, f.{record_id} DESC"
     )
 
 
-def _relations(connection: pg8000.native.Connection, schema: str) -> dict[str, str]:
+def _relations(
+    connection: pg8000.native.Connection, schema: str, views: list[str]
+) -> dict[str, str]:
     """Return the comments of what has a view's name; '' for what is no view or has none."""
     rows = connection.run(
         "SELECT c.relname::text,"
@@ -76,7 +79,7 @@ def _relations(connection: pg8000.native.Connection, schema: str) -> dict[str, s
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname = :schema AND c.relname = ANY(:views)",
         schema=schema,
-        views=list(CURRENT),
+        views=views,
     )
     return {name: comment or "" for name, comment in rows}
 

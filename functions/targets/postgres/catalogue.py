@@ -1,0 +1,100 @@
+"""What the warehouse's catalogue says of its tables, and what this role may do there."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import pg8000.native
+from pg8000.native import identifier
+
+from functions.common.errors import WarehouseMismatch
+
+# A type without an order of PostgreSQL's own may have no equality either, or one that only its
+# schema knows: such values are compared by their text.
+_TABLES = """
+    SELECT c.relname::text, c.oid, pg_relation_filenode(c.oid),
+        array_agg(a.attname::text ORDER BY a.attnum),
+        array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum),
+        array_remove(array_agg(CASE WHEN a.attidentity <> '' OR
+            pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%' THEN a.attname::text END), NULL),
+        array_remove(array_agg(CASE WHEN a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
+            THEN a.attname::text END), NULL),
+        array_remove(array_agg(CASE WHEN NOT EXISTS
+            (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
+             WHERE o.opcintype = a.atttypid AND o.opcdefault AND m.amname = 'btree'
+             AND o.opcnamespace = 'pg_catalog'::regnamespace) THEN a.attname::text END), NULL),
+        ARRAY(SELECT r FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
+            WHERE NOT has_table_privilege(c.oid, r))
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    WHERE n.nspname = :schema AND c.relkind IN ('r', 'p')
+    GROUP BY c.relname, c.oid"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A table as the catalogue has it.
+
+    `types` are the SQL types of its columns, in order. `numbered` are the columns that the
+    warehouse numbers itself, `required` those that have to be given, `opaque` those whose values
+    are compared by their text, `denied` the rights that this role does not have.
+    """
+
+    schema: str
+    name: str
+    oid: int
+    file: int | None
+    types: Mapping[str, str]
+    numbered: list[str]
+    required: list[str]
+    opaque: frozenset[str]
+    denied: frozenset[str]
+
+    def require_rights(self, needed: Collection[str]) -> None:
+        """Raise WarehouseMismatch if this role does not have a right that is needed."""
+        if lacking := sorted(self.denied & set(needed)):
+            raise WarehouseMismatch(
+                f"no right to {', '.join(lacking)} on {self.schema}.{self.name} of the warehouse: "
+                "ask for it"
+            )
+
+
+def tables_of(connection: pg8000.native.Connection, schema: str) -> dict[str, Found]:
+    """Return all tables of a schema by name."""
+    return {
+        name: Found(
+            schema,
+            name,
+            oid,
+            file,
+            dict(zip(columns, types, strict=True)),
+            numbered,
+            required,
+            frozenset(opaque),
+            frozenset(denied),
+        )
+        for name, oid, file, columns, types, numbered, required, opaque, denied in connection.run(
+            _TABLES, schema=schema
+        )
+    }
+
+
+def check_may_create(connection: pg8000.native.Connection, schema: str, what: str) -> None:
+    """Raise WarehouseMismatch if this role may not create `what`, which is missing, in a schema."""
+    [[role, database, in_schema, in_database]] = connection.run(
+        "SELECT current_user::text, current_database()::text,"
+        " (SELECT has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE')"
+        " FROM pg_namespace WHERE nspname = :schema),"
+        " has_database_privilege(current_database(), 'CREATE')",
+        schema=schema,
+    )
+    if in_schema or (in_schema is None and in_database):
+        return
+    grant = f"USAGE, CREATE ON SCHEMA {identifier(schema)}"
+    if in_schema is None:
+        what, grant = f"schema {schema}", f"CREATE ON DATABASE {identifier(database)}"
+    raise WarehouseMismatch(
+        f"{what} is not in the warehouse, and this role may not create it: GRANT {grant} TO "
+        f"{identifier(role)}, or set WAREHOUSE_MANAGED=false and ask for the tables to be prepared"
+    )

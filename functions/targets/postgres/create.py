@@ -1,0 +1,85 @@
+"""Create what is missing in a warehouse that is ours to shape (WAREHOUSE_MANAGED).
+
+What is there already, whoever created it, is left as it is, but for columns that were declared
+since: those are added.
+"""
+
+from pathlib import Path
+
+import pg8000.native
+from pg8000.native import identifier
+
+from etl.ddl import columns_of, postgres, sql_type
+from etl.targets import PostgresWarehouse, TargetTable
+from functions.common.errors import WarehouseMismatch
+from functions.common.telemetry import logger
+from functions.targets.postgres.catalogue import Found, check_may_create, tables_of
+from functions.targets.postgres.tables import actual_name
+
+
+def missing_tables(
+    connection: pg8000.native.Connection, schema: str, target: PostgresWarehouse
+) -> list[str]:
+    """Return the declared tables that a schema does not have under any of their names."""
+    there = tables_of(connection, schema)
+    calendar = [target.calendar.name] if target.calendar else []
+    return [name for name in calendar if name not in there] + [
+        table.name for table in target.tables if actual_name(table, there) is None
+    ]
+
+
+def create_missing(
+    connection: pg8000.native.Connection, schema: str, target: PostgresWarehouse, folder: Path
+) -> None:
+    """Create the tables that are missing, all or none, and the schema if that is missing.
+
+    `folder` is that of the pipeline. Raises WarehouseMismatch when this role may not, or for a
+    table that is not as it is declared.
+    """
+    if missing := missing_tables(connection, schema, target):
+        check_may_create(connection, schema, f"table {missing[0]}")
+        connection.run("BEGIN")
+        # Not IF NOT EXISTS, for which PostgreSQL asks the right to create it even where it exists.
+        if not connection.run("SELECT FROM pg_namespace WHERE nspname = :schema", schema=schema):
+            connection.run(f"CREATE SCHEMA {identifier(schema)}")
+        for name, statement in postgres(target, schema, folder).items():
+            if name in missing:
+                connection.run(statement)
+        connection.run("COMMIT")
+        logger.info("tables created", extra={"schema": schema, "tables": missing})
+    if target.ddl is None:
+        there = tables_of(connection, schema)
+        for table in target.tables:
+            _add_columns(connection, table, there[str(actual_name(table, there))])
+
+
+def _add_columns(connection: pg8000.native.Connection, declared: TargetTable, found: Found) -> None:
+    """Add the columns that a table does not have; raise WarehouseMismatch for what differs."""
+    table = f"{identifier(found.schema)}.{identifier(found.name)}"
+    for name, column in columns_of(declared).items():
+        actual = next(
+            (n for n in (name, declared.other_columns.get(name)) if n in found.types), None
+        )
+        kind = sql_type(column)
+        if actual is None:
+            # NULL in the rows that are there, until they come again.
+            connection.run(f"ALTER TABLE {table} ADD COLUMN {identifier(name)} {kind}")
+            logger.warning("column added", extra={"table": found.name, "column": name})
+        elif found.types[actual] != kind:
+            raise WarehouseMismatch(
+                f"column {actual} of warehouse table {found.schema}.{found.name} is "
+                f"{found.types[actual]} and declared as {kind}: ALTER TABLE {table} ALTER COLUMN "
+                f"{identifier(actual)} TYPE {kind}, or change the declaration"
+            )
+    _require_no_more(declared, found, table)
+
+
+def _require_no_more(declared: TargetTable, found: Found, table: str) -> None:
+    """Raise WarehouseMismatch for a column that rows do not have and that may not be NULL."""
+    names = {*columns_of(declared), *declared.other_columns.values()}
+    if more := sorted(set(found.required) - names):
+        raise WarehouseMismatch(
+            f"column {more[0]} of warehouse table {found.schema}.{found.name} is not declared and "
+            f"may not be NULL: ALTER TABLE {table} ALTER COLUMN {identifier(more[0])} DROP NOT "
+            "NULL, or DROP COLUMN"
+        )

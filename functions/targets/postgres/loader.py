@@ -1,0 +1,129 @@
+"""PostgreSQL as a target of load: a connection that holds the lock, and one source's tables there.
+
+This is the kind's side of `functions.targets`.
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from etl.targets import PostgresWarehouse
+from functions.common.database import connection, database_from_secret
+from functions.common.manifests import ProcessedManifest
+from functions.common.manifests import Warehouse as Identity
+from functions.common.settings import required, switched_on
+from functions.common.storage import Bucket
+from functions.common.telemetry import logger
+from functions.targets import Applied, Feed, Place, Standing
+from functions.targets.postgres.batch import Warehouse, apply_batch, retry_refused
+from functions.targets.postgres.create import create_missing
+from functions.targets.postgres.definitions import definitions_of
+from functions.targets.postgres.deletions import Deletions, create_deletions
+from functions.targets.postgres.lock import LoaderLock, only_loader
+from functions.targets.postgres.stage import SESSION_PARAMETERS
+from functions.targets.postgres.standing import standing_of
+from functions.targets.postgres.tables import Layout, inspect
+from functions.targets.postgres.views import make_views
+
+
+@contextmanager
+def loader(place: Place, feed: Feed, seconds: float) -> Iterator["PostgresLoader | None"]:
+    """Hold the warehouse's lock, for so many seconds at most; None while another loader has it."""
+    database = database_from_secret(
+        place.secrets, required(place.settings, place.target.secret_setting)
+    )
+    schema = required(place.settings, place.setting("SCHEMA"))
+    is_managed = switched_on(place.settings, place.setting("MANAGED"))
+    with (
+        connection(database, seconds, **SESSION_PARAMETERS) as opened,
+        only_loader(opened, schema, _names(place.target)) as lock,
+    ):
+        if lock is None:
+            yield None
+            return
+        if is_managed:
+            create_missing(opened, schema, place.target, place.folder)
+            create_deletions(opened, schema)
+        declared = [mapping.target for mapping in feed.mappings]
+        layout = inspect(opened, schema, place.target, declared)
+        if layout.left_out:
+            logger.info("the warehouse lacks optional tables", extra={"tables": layout.left_out})
+        yield _prepared(lock, layout, feed, is_managed=is_managed)
+
+
+def _names(target: PostgresWarehouse) -> list[str]:
+    """Return every name that a table of the target may have."""
+    names = [name for table in target.tables for name in (table.name, *table.other_names)]
+    return [*names, *([target.calendar.name] if target.calendar else [])]
+
+
+def _prepared(
+    lock: LoaderLock, layout: Layout, feed: Feed, *, is_managed: bool
+) -> "PostgresLoader":
+    """Find out what the tables have, and bring what is kept beside them up to the same batch."""
+    standing = standing_of(lock.connection, feed.markers, layout)
+    if not standing.is_recorded:
+        logger.warning("the warehouse is not as it was left", extra={"batches": standing.has})
+    deletions = Deletions(lock.connection, layout) if layout.has_deletions else None
+    if deletions and standing.deletions < standing.loaded:
+        deletions.catch_up(feed.log, standing.loaded)
+        standing = replace(standing, deletions=standing.loaded, is_recorded=False)
+    if deletions and is_managed:
+        make_views(lock.connection, layout, deletions)
+    return PostgresLoader(Warehouse(lock, layout, deletions), feed.log.bucket, standing)
+
+
+class PostgresLoader:
+    """The tables of a warehouse that one source feeds, while they are loaded."""
+
+    def __init__(self, warehouse: Warehouse, bucket: Bucket, standing: Standing) -> None:
+        self._warehouse = warehouse
+        self._layout = warehouse.layout
+        self._bucket = bucket
+        self.standing = standing
+
+    @property
+    def identity(self) -> Identity:
+        """Which warehouse it is, and which tables these are there."""
+        return self._layout.identity
+
+    def concerns(self, manifest: ProcessedManifest, lacking: Collection[str]) -> bool:
+        """Tell whether a batch has anything for tables that lack it."""
+        is_new = self._warehouse.deletions and manifest.batch > self.standing.deletions
+        calendar = self._layout.calendar
+        return any(
+            (name in lacking and (entry.files or entry.snapshot or entry.tombstones))
+            or (is_new and entry.tombstones)
+            or (calendar and calendar.name in lacking and table.way == "history" and entry.files)
+            for name, table in self._layout.tables.items()
+            if (entry := manifest.tables.get(name))
+        )
+
+    def apply(
+        self, manifest: ProcessedManifest, lacking: Collection[str], before: Applied
+    ) -> Applied:
+        """Apply a batch to the tables that are `lacking` it, in one transaction."""
+        return apply_batch(self._warehouse, self._bucket, manifest, lacking, before)
+
+    def retry(self, batch: int, before: Applied) -> Applied:
+        """Try the refused rows again; `batch` is the newest, which all tables have."""
+        return retry_refused(self._warehouse, self._bucket, batch, before)
+
+    def may_accept(self, applied: Applied) -> bool:
+        """Tell whether refused rows refer to others, and some came that may be those."""
+        has_new = any(
+            table.inserted and name in self._layout.tables.keys() - self._layout.histories.keys()
+            for name, table in applied.rows.items()
+        )
+        reasons = (
+            reason for rows in applied.refused.values() for each in rows for reason in each.reasons
+        )
+        return has_new and any("[23503]" in reason for reason in reasons)
+
+    def definitions(self) -> str:
+        """Return a digest of all that decides which rows the tables accept."""
+        return definitions_of(self._warehouse.connection, self._layout)
+
+    def require_lock(self) -> None:
+        """Raise WarehouseMismatch unless the session holds the lock still."""
+        self._warehouse.lock.require()

@@ -1,0 +1,72 @@
+"""Make a table equal to a snapshot: what is not in it goes, what is missing comes.
+
+Rows need no key, and equal ones are counted. They are compared by their text: the same value has
+the same one, and a hash of it joins them, NULL with NULL.
+"""
+
+from collections.abc import Iterable
+
+import pg8000.native
+import pyarrow as pa
+from pg8000.native import identifier
+
+from functions.common.manifests import Loaded
+from functions.targets.postgres.stage import Stage
+
+
+def replace_all(
+    connection: pg8000.native.Connection, stage: Stage, batches: Iterable[pa.RecordBatch]
+) -> Loaded:
+    """Make the table equal to the rows; without any, empty."""
+    stage.fill(connection, batches)
+    if not stage.rows:
+        connection.run(f"DELETE FROM {stage.table.target}")
+        return Loaded(0, 0, 0, deleted=int(connection.row_count))
+    deleted = delete_others(connection, stage)
+    connection.run(
+        f"INSERT INTO {stage.table.target} ({stage.list_of()})"
+        f" SELECT {stage.list_of('s')} {missing(stage)}"
+    )
+    return Loaded(stage.rows, int(connection.row_count), 0, deleted=deleted)
+
+
+def delete_others(connection: pg8000.native.Connection, stage: Stage) -> int:
+    """Delete the rows that are not among the staged ones, or more often than there."""
+    connection.run("SET LOCAL enable_nestloop = off")
+    connection.run(
+        f"DELETE FROM {stage.table.target} AS t"
+        f" USING {_numbered(stage, stage.table.target)} AS here"
+        f" LEFT JOIN {_counted(stage, stage.source)} AS wanted ON wanted.line = here.line"
+        " WHERE t.ctid = here.at AND t.tableoid = here.relation"
+        " AND here.place > coalesce(wanted.copies, 0)"
+    )
+    return int(connection.row_count)
+
+
+def missing(stage: Stage) -> str:
+    """Return SQL from FROM on: the staged rows `s` that the table does not have as often."""
+    return (
+        f"FROM {stage.source} AS s JOIN {_numbered(stage, stage.source)} AS mine"
+        " ON mine.at = s.ctid"
+        f" LEFT JOIN {_counted(stage, stage.table.target)} AS here ON here.line = mine.line"
+        " WHERE mine.place > coalesce(here.copies, 0)"
+    )
+
+
+def _numbered(stage: Stage, table: str) -> str:
+    """Return SQL with a row for each of a table's: where it is, its text, and which of its kind."""
+    line = _line(stage, "n")
+    return (
+        f"(SELECT n.ctid AS at, n.tableoid AS relation, {line} AS line, row_number() OVER"
+        f" (PARTITION BY {line}) AS place FROM {table} AS n)"
+    )
+
+
+def _counted(stage: Stage, table: str) -> str:
+    line = _line(stage, "c")
+    return f"(SELECT {line} AS line, count(*) AS copies FROM {table} AS c GROUP BY 1)"
+
+
+def _line(stage: Stage, alias: str) -> str:
+    """Return the SQL of all values of a row as one text."""
+    return f"ROW({', '.join(f'{alias}.{identifier(column)}' for column in stage.columns)})::text"

@@ -1,0 +1,241 @@
+"""The tables of a warehouse as load knows them, under the names that this installation gave them.
+
+Nothing is changed here: names that differ are followed, and a table or column that is not there
+stops the load and says what to ask for.
+"""
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+import pg8000.native
+from pg8000.native import identifier
+
+from etl.targets import PostgresWarehouse, TargetTable, Way
+from functions.common.errors import WarehouseMismatch
+from functions.common.manifests import TableFile, Warehouse
+from functions.targets.postgres.catalogue import Found, tables_of
+
+DELETIONS = "deleted_rows"
+DELETIONS_COLUMNS = {
+    "table_name": "text NOT NULL",
+    "business_id": "text NOT NULL",
+    "seen_gone_at": "timestamptz NOT NULL",
+    "batch": "bigint NOT NULL",
+    "seen_again_at": "timestamptz",
+}
+
+
+@dataclass(frozen=True)
+class WarehouseTable:
+    """A table of the warehouse: `name` as manifests call it, `actual` and its columns as it is.
+
+    `types` are the SQL types of its columns, `opaque` those whose values are compared by their
+    text. `record_id` is the column that the warehouse numbers itself, None without a history.
+    """
+
+    name: str
+    schema: str
+    actual: str
+    types: Mapping[str, str]
+    record_id: str | None
+    key: tuple[str, ...] = ()
+    way: Way = "latest"
+    other_columns: Mapping[str, str] = field(default_factory=dict)
+    opaque: frozenset[str] = frozenset()
+
+    @property
+    def declared(self) -> str:
+        """Its name in the declaration."""
+        return unquote(self.name)
+
+    @property
+    def target(self) -> str:
+        """The table as SQL names it."""
+        return f"{identifier(self.schema)}.{identifier(self.actual)}"
+
+    @property
+    def keys(self) -> list[str]:
+        """What this installation calls the columns of the key."""
+        return [self.column(name) for name in self.key]
+
+    def column(self, name: str) -> str:
+        """Return what this installation calls a column; raise WarehouseMismatch if it has none."""
+        for candidate in (name, self.other_columns.get(name, name)):
+            if candidate in self.types:
+                return candidate
+        raise WarehouseMismatch(
+            f"warehouse table {self.schema}.{self.actual} has no column {name}: ask for it"
+        )
+
+    def value(self, column: str, alias: str) -> str:
+        """Return the SQL by which values of a column of an alias are compared."""
+        value = f"{alias}.{identifier(column)}"
+        return f"{value}::text" if column in self.opaque else value
+
+    def key_values(self, alias: str) -> str:
+        """Return the SQL list by which the keys of an alias are compared."""
+        return ", ".join(self.value(column, alias) for column in self.keys)
+
+    def same_key(self, here: str, there: str) -> str:
+        """Return the SQL that is true where two aliases have the same key."""
+        return " AND ".join(
+            f"{self.value(column, here)} = {self.value(column, there)}" for column in self.keys
+        )
+
+    def key_text(self, alias: str) -> str:
+        """Return the SQL of a key as the one text that `functions.common.keys` makes of it."""
+        texts = [_text(self.types[column], f"{alias}.{identifier(column)}") for column in self.keys]
+        if len(texts) == 1:
+            return texts[0]
+        escaped = [rf"replace(replace({text}, '\', '\\'), ',', '\,')" for text in texts]
+        return " || ',' || ".join(escaped)
+
+
+def _text(kind: str, value: str) -> str:
+    """Return the SQL of a value as `functions.common.keys` writes it."""
+    if kind.startswith("timestamp"):
+        at = f"{value} AT TIME ZONE 'UTC'" if kind.endswith("with time zone") else value
+        return f"to_char({at}, 'YYYY-MM-DD HH24:MI:SS.US')"
+    if kind.startswith("time") and kind.endswith("without time zone"):
+        return f"to_char({value}, 'HH24:MI:SS.US')"
+    if kind.startswith("character("):
+        return f"concat({value})"  # a cast drops the blanks at its end
+    return f"{value}::text"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A warehouse as one source feeds it: which one it is, and the tables, parents first.
+
+    `calendar` is there if a history needs it. `left_out` are optional tables that it lacks. The
+    identity knows the table of deleted rows, too.
+    """
+
+    identity: Warehouse
+    tables: dict[str, WarehouseTable]
+    calendar: WarehouseTable | None = None
+    left_out: list[str] = field(default_factory=list)
+
+    @property
+    def all(self) -> dict[str, WarehouseTable]:
+        """The tables and the calendar."""
+        calendar = {self.calendar.name: self.calendar} if self.calendar else {}
+        return {**calendar, **self.tables}
+
+    @property
+    def has_deletions(self) -> bool:
+        """Whether the warehouse has the table of deleted rows."""
+        return DELETIONS in self.identity.tables
+
+    @property
+    def histories(self) -> dict[str, WarehouseTable]:
+        """The tables that keep a record of each state."""
+        return {name: table for name, table in self.tables.items() if table.way == "history"}
+
+
+def inspect(
+    connection: pg8000.native.Connection,
+    schema: str,
+    target: PostgresWarehouse,
+    declared: Iterable[TargetTable],
+) -> Layout:
+    """Look at declared tables of a schema, in order; raise WarehouseMismatch for what lacks."""
+    there = tables_of(connection, schema)
+    tables: dict[str, WarehouseTable] = {}
+    left_out: list[str] = []
+    for each in declared:
+        if (actual := actual_name(each, there)) is not None:
+            tables[each.id] = _table(each, there[actual])
+        elif each.optional:
+            left_out.append(each.name)
+        else:
+            raise _missing(each.name, schema)
+    has_history = any(table.way == "history" for table in tables.values())
+    calendar = _calendar(target, schema, there) if has_history else None
+    names = {table.name: table.actual for table in tables.values()}
+    if calendar:
+        names[calendar.name] = calendar.actual
+    if is_deletions(there.get(DELETIONS)):
+        names[DELETIONS] = DELETIONS
+    files = {
+        name: TableFile(there[actual].oid, there[actual].file) for name, actual in names.items()
+    }
+    return Layout(_identity(connection, schema, files), tables, calendar, left_out)
+
+
+def is_deletions(found: Found | None) -> bool:
+    """Tell whether this is the table of deleted rows that load keeps.
+
+    Raises WarehouseMismatch when this role may not use it.
+    """
+    if found is None or not DELETIONS_COLUMNS.keys() <= found.types.keys():
+        return False
+    found.require_rights({"SELECT", "INSERT", "UPDATE"})
+    return True
+
+
+def actual_name(declared: TargetTable, there: Container[str]) -> str | None:
+    """Return what this installation calls a table, None if it has none."""
+    return next((name for name in (declared.name, *declared.other_names) if name in there), None)
+
+
+def _table(declared: TargetTable, found: Found) -> WarehouseTable:
+    rights = {"SELECT", "INSERT"}
+    if declared.way != "history" and declared.key:
+        rights.add("UPDATE")
+    if declared.way == "replace":
+        rights.add("DELETE")
+    found.require_rights(rights)
+    return WarehouseTable(
+        declared.id,
+        found.schema,
+        found.name,
+        found.types,
+        _record_id(found) if declared.way == "history" else None,
+        declared.key,
+        declared.way,
+        declared.other_columns,
+        found.opaque,
+    )
+
+
+def _calendar(
+    target: PostgresWarehouse, schema: str, there: Mapping[str, Found]
+) -> WarehouseTable | None:
+    if target.calendar is None:
+        return None
+    name = target.calendar.name
+    if name not in there:
+        raise _missing(name, schema)
+    there[name].require_rights({"SELECT", "INSERT"})
+    return WarehouseTable(name, schema, name, there[name].types, None)
+
+
+def _missing(name: str, schema: str) -> WarehouseMismatch:
+    return WarehouseMismatch(
+        f"table {name} is not in schema {schema} of the warehouse, or this role may not "
+        "use the schema: ask for it to be prepared, set WAREHOUSE_SCHEMA, or, where the "
+        "schema is this role's own, set WAREHOUSE_MANAGED=true"
+    )
+
+
+def _record_id(found: Found) -> str:
+    """Return the column that orders a history: the one that the warehouse numbers."""
+    match found.numbered:
+        case [column]:
+            return column
+    raise WarehouseMismatch(
+        f"warehouse table {found.schema}.{found.name} has no single serial or identity column: "
+        f"the history in it cannot be kept in order. Ask for one, or declare the table as latest"
+    )
+
+
+def _identity(
+    connection: pg8000.native.Connection, schema: str, tables: dict[str, TableFile]
+) -> Warehouse:
+    [[system_identifier, database, oid, started_at]] = connection.run(
+        "SELECT system_identifier::text, datname::text, oid, pg_postmaster_start_time()"
+        " FROM pg_control_system(), pg_database WHERE datname = current_database()"
+    )
+    return Warehouse(system_identifier, database, oid, schema, started_at, tables)
