@@ -209,8 +209,10 @@ def copy_in(
 
 
 def _csv_blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[memoryview]:
-    options = csv.WriteOptions(include_header=False, quoting_style="needed")
     for batch in batches:
+        # Before version 18 a line of nothing but \. ends the rows, unless it is quoted.
+        style = "needed" if batch.num_columns > 1 else "all_valid"
+        options = csv.WriteOptions(include_header=False, quoting_style=style)
         sink = pa.BufferOutputStream()
         csv.write_csv(batch, sink, options)
         yield memoryview(sink.getvalue())
