@@ -15,7 +15,6 @@ from deployer.databases import parse_database_url
 from etl import Pipeline, Postgres, Table
 from functions.common.batchlog import BatchLog
 from functions.common.database import Database, connection
-from functions.common.keys import keys_of
 from functions.common.manifests import DataFile, IngestionManifest
 from functions.common.parquet import read_rows
 from functions.extract.replay import replay
@@ -70,17 +69,6 @@ class Lake:
     def rows(self, batch: IngestionManifest, table: Table, part: Part = "files") -> list[Row]:
         files: list[DataFile] = getattr(batch.capture(table.id), part)
         return [row for rows in read_rows(self.bucket, files) for row in rows.to_pylist()]
-
-    def keyed(
-        self, batch: IngestionManifest, table: Table, columns: tuple[str, ...], part: Part = "files"
-    ) -> list[tuple[Any, Row]]:
-        """Return rows, each with the key that some columns make; None where one is NULL."""
-        files: list[DataFile] = getattr(batch.capture(table.id), part)
-        found: list[tuple[Any, Row]] = []
-        for rows in read_rows(self.bucket, files):
-            keys = keys_of(rows, columns).to_pylist()
-            found += zip(keys, rows.to_pylist(), strict=True)
-        return found
 
     def schema(self, batch: IngestionManifest, table: Table) -> pa.Schema:
         """Return the form in which the rows of a table were written."""

@@ -6,8 +6,8 @@ from itertools import chain
 from typing import Any
 
 from etl import SELF, Integer, Pipeline, Postgres, PostgresWarehouse, Table, Text, latest
-from functions.common.manifests import IngestionManifest
-from tests.pipeline.lake import Lake, Part, Row
+from tests.pipeline.lake import Lake, Part
+from tests.pipeline.replica import Replica
 
 region = Table("region", key="region_id", columns={"region_id": Integer(), "name": Text()})
 office = Table("office", key="office_id", columns={
@@ -75,60 +75,7 @@ ORACLE = {
 }
 
 
-class Replica:
-    """What target tables hold that are made of each batch alone, with outer joins."""
-
-    def __init__(self, lake: Lake) -> None:
-        self._lake = lake
-        self.tables: dict[str, dict[Any, tuple[Any, ...]]] = {
-            mapping.target.name: {} for mapping in self._mappings
-        }
-
-    @property
-    def _mappings(self) -> Any:
-        return self._lake.pipeline.mappings(self._lake.source.name)
-
-    def apply(self, batch: IngestionManifest) -> None:
-        for mapping in self._mappings:
-            table = self.tables[mapping.target.name]
-            for key, _ in self._lake.keyed(batch, mapping.main, mapping.main.keys, "tombstones"):
-                del table[key]
-            for key, row in self._lake.keyed(batch, mapping.main, mapping.main.keys):
-                table[key] = self._made(mapping, row, self._joining(batch, mapping))
-
-    def _joining(self, batch: IngestionManifest, mapping: Any) -> dict[Any, dict[Any, Row]]:
-        return {
-            table: dict(self._lake.keyed(batch, table, table.keys, "joining"))
-            for table in mapping.tables
-        }
-
-    def _made(self, mapping: Any, row: Row, joining: Any) -> tuple[Any, ...]:
-        under: dict[str, Row | None] = {mapping.parameter: row}
-        for join in mapping.joins:
-            child = under[join.child]
-            [column] = join.columns
-            key = child[column] if child else None
-            under[join.parameter] = joining[join.table].get(key)
-        columns = {employee: "name", office: "city", region: "name"}
-        shown = [row[column] for column in (mapping.main.keys[0], columns[mapping.main])]
-        for join in mapping.joins:
-            partner = under[join.parameter]
-            shown.append(partner and partner[columns[join.table]])
-        return tuple(shown)
-
-    def oracle(self) -> dict[str, dict[Any, tuple[Any, ...]]]:
-        """Return what plain SQL says of the live database."""
-        return {
-            name: {row[0]: _in_order(name, row) for row in self._lake.sql(query)}
-            for name, query in ORACLE.items()
-        }
-
-
-def _in_order(name: str, row: list[Any]) -> tuple[Any, ...]:
-    """Return a row of the oracle in the order in which a mapping's joins are resolved."""
-    [mapping] = [each for each in HOUSE.mappings("house") if each.target.name == name]
-    order = {parameter: place for place, parameter in enumerate(mapping.target.parameters)}
-    return (row[0], row[1], *(row[order[join.parameter] + 1] for join in mapping.joins))
+SHOWS = {employee: "name", office: "city", region: "name"}
 
 
 def changes(number: random.Random) -> Iterator[str]:
@@ -157,7 +104,7 @@ def test_rows_made_of_each_batch_alone_are_those_of_plain_sql(
 ) -> None:
     """Whatever changes, at whatever level, also deleted partners and references to nothing."""
     lake = new_lake(HOUSE, *CREATE, *FILL)
-    replica, number = Replica(lake), random.Random(7)
+    replica, number = Replica(lake, SHOWS, ORACLE), random.Random(7)
     for _ in range(60):
         if batch := lake.extract().manifest:
             replica.apply(batch)
@@ -209,7 +156,7 @@ def test_a_table_that_stopped_is_joined_again_when_it_can_be_read(
 ) -> None:
     """Rows that changed meanwhile wait for their partners, and no others are read again."""
     lake = new_lake(HOUSE, *CREATE, *FILL)
-    replica = Replica(lake)
+    replica = Replica(lake, SHOWS, ORACLE)
     replica.apply(lake.batch())
     lake.sql(
         "ALTER TABLE office RENAME COLUMN city TO town",
