@@ -11,6 +11,9 @@ from etl.errors import DeclarationError
 
 _NONE: Mapping[str, Column] = MappingProxyType({})
 
+OWN_COLUMNS = frozenset({"_batch", "_known", "_reason", "_target", "_unfit", "_xid"})
+"""What rows get on their way to the target and to the quarantine."""
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -48,6 +51,10 @@ class Table:
         """Raise DeclarationError for a key or a reference that the columns do not allow."""
         if not self.keys:
             raise DeclarationError(f"{self}: it has no key: name the columns that tell rows apart")
+        if taken := sorted(OWN_COLUMNS & self.columns.keys()):
+            raise DeclarationError(
+                f"{self}: the engine has a column {taken[0]} itself: leave it out"
+            )
         for column in self.keys:
             _require_column(self, column, "its key")
             if self.columns[column].nullable:

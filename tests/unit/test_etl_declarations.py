@@ -194,6 +194,9 @@ MISTAKES: dict[str, Callable[[], object]] = {
     "table s.t: its key names a column no, and none is declared under that name": lambda: a_table(
         key="no", schema="s"
     ),
+    "table t: the engine has a column _batch itself: leave it out": lambda: a_table(
+        columns={"id": Integer(), "_batch": Integer()}
+    ),
     "table t: column id of its key may not be nullable": lambda: a_table(
         columns={"id": Integer(nullable=True)}
     ),

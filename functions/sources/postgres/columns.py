@@ -13,14 +13,11 @@ import pyarrow as pa
 from pg8000.native import identifier
 
 from etl import Table
-from etl.tables import table_id
-from functions.common.carried import KNOWN, UNFIT
+from etl.tables import OWN_COLUMNS, table_id
+from functions.common.carried import UNFIT
 from functions.sources.postgres.sqltypes import arrow_type, is_accepted, needed
 
 Types = tuple[tuple[str, str], ...]
-
-# What rows get on their way to the target and to the quarantine.
-OWN_COLUMNS = (UNFIT, KNOWN, "_xid", "_batch", "_reason", "_target")
 
 _REFUSALS = {
     "schema": "no right to its schema: GRANT USAGE ON SCHEMA {schema} TO this role",
