@@ -183,7 +183,7 @@ def _save_and_roll_back(hand: Hand) -> None:
 def _is_lost_connection(error: Exception) -> bool:
     """Tell whether a server that ends, starts or is gone explains an error."""
     if isinstance(error, pg8000.native.DatabaseError):
-        return str(error.args[0].get("C", "")).startswith(("57P", "3D"))
+        return str(error.args[0].get("C", "")).startswith(("57", "3D"))
     return isinstance(error, (pg8000.native.InterfaceError, OSError))
 
 
