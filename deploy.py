@@ -19,11 +19,19 @@ from rich.text import Text
 from deployer import account, packages, reports, sns
 from deployer.account import Account
 from deployer.costs import monthly_cost
+from deployer.databases import AddressError, parse_database_url
 from deployer.deployer import Deployer
 from deployer.errors import DeployError, SettingsError
 from deployer.names import Names
 from deployer.pipeline import Pipeline
-from deployer.settings import Settings, load_dotenv, read_names, read_pipeline, read_schema
+from deployer.settings import (
+    DATABASE_URL_EXAMPLE,
+    Settings,
+    load_dotenv,
+    read_names,
+    read_pipeline,
+    read_schema,
+)
 from deployer.status import read_status
 from deployer.status_view import status_view
 from deployer.terminal import Terminal
@@ -32,6 +40,7 @@ from etl import ddl as sql
 from etl.loading import folder
 
 INTERRUPTED = 130
+PIPELINES = Path(__file__).parent / "pipelines"
 SMALLEST_SCALE = 0.01  # about 110 orders; a shop without any cannot trade
 
 
@@ -130,6 +139,23 @@ def ddl(options: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
+def new(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Write a pipeline for a live database: its tables, keys, types and references."""
+    from local.addresses import read_address  # noqa: PLC0415  a deployment needs no database
+    from local.new_pipeline.command import shown, write_pipeline  # noqa: PLC0415
+
+    url = read_address(
+        "--source-url", options.source_url, "SOURCE_DATABASE_URL", os.environ, terminal
+    )
+    try:
+        source = parse_database_url(url or "")
+    except AddressError as error:
+        raise SettingsError([f"--source-url {error}. Example: {DATABASE_URL_EXAMPLE}"]) from None
+    written = write_pipeline(options.name, source, PIPELINES)
+    terminal.result(asdict(written), *shown(written))
+    return 0
+
+
 def local(options: argparse.Namespace, terminal: Terminal) -> int:
     """Run all of it on this machine."""
     from local.addresses import read_address  # noqa: PLC0415
@@ -176,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="deploy.py", description=about, parents=[common])
     parser.set_defaults(command=deploy)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (plan, status, run, replay, reconcile, ddl, local):
+    for command in (plan, status, run, replay, reconcile, ddl, new, local):
         added = commands.add_parser(command.__name__, help=command.__doc__, parents=[common])
         added.set_defaults(command=command)
         if command is replay:
@@ -188,20 +214,28 @@ def _parser() -> argparse.ArgumentParser:
                 action="store_true",
                 help="read the tables that disagree again from the source, then compare again",
             )
+        if command is new:
+            added.add_argument("name", metavar="NAME", help="what it is called: pipelines/NAME")
+            _add_source_url(added, default="env")
         if command is local:
             _add_local_options(added)
     return parser
 
 
-def _add_local_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--once", action="store_true", help="end after the first full cycle")
+def _add_source_url(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     parser.add_argument(
         "--source-url",
         metavar="WHERE",
+        default=default,
         help="your own live database: env (its URL is in SOURCE_DATABASE_URL, also of .env), "
         "@FILE (in a file), - (asked for, or on standard input), or the URL itself, whose "
         "password other users of this machine can then read",
     )
+
+
+def _add_local_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--once", action="store_true", help="end after the first full cycle")
+    _add_source_url(parser)
     parser.add_argument(
         "--warehouse-url",
         metavar="WHERE",

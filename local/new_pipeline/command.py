@@ -5,8 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.table import Table
+from rich.text import Text
+
 from deployer.databases import DatabaseAddress
 from deployer.errors import DeployError, SettingsError
+from deployer.terminal import table
 from local.new_pipeline.catalogue import FoundTable, read_catalogue
 from local.new_pipeline.page import page, ways
 from local.session import session
@@ -46,8 +50,8 @@ def write_pipeline(name: str, source: DatabaseAddress, pipelines: Path) -> Writt
         raise SettingsError([f"{folder} is there already: take another name, or remove it"])
     with session(source) as connection:
         found = read_catalogue(connection)
-    left_out = {_shown(table): why for table in found if (why := _why_left_out(table))}
-    tables = [table for table in found if not _why_left_out(table)]
+    left_out = {_shown(each): why for each in found if (why := _why_left_out(each))}
+    tables = [each for each in found if not _why_left_out(each)]
     if not tables:
         raise NothingToDeclare(_nothing(left_out))
     folder.mkdir(parents=True)
@@ -56,21 +60,21 @@ def write_pipeline(name: str, source: DatabaseAddress, pipelines: Path) -> Writt
     chosen = ways(tables)
     return Written(
         str(folder / "pipeline.py"),
-        {_shown(table): chosen[table.known_as] for table in tables},
+        {_shown(each): chosen[each.known_as] for each in tables},
         left_out,
     )
 
 
-def _why_left_out(table: FoundTable) -> str | None:
-    if not table.may_read:
+def _why_left_out(found: FoundTable) -> str | None:
+    if not found.may_read:
         return "this role may not read it: GRANT SELECT on it"
-    if not table.key:
+    if not found.key:
         return "it has no primary key, and no unique index on columns that are NOT NULL"
     return None
 
 
-def _shown(table: FoundTable) -> str:
-    return table.name if table.schema == "public" else f"{table.schema}.{table.name}"
+def _shown(found: FoundTable) -> str:
+    return found.name if found.schema == "public" else f"{found.schema}.{found.name}"
 
 
 def _nothing(left_out: Mapping[str, str]) -> str:
@@ -78,3 +82,24 @@ def _nothing(left_out: Mapping[str, str]) -> str:
         return "the database has no table in any schema that this role may use: GRANT USAGE on one"
     name, why = next(iter(left_out.items()))
     return f"none of {len(left_out)} tables can be read by a pipeline; table {name}: {why}"
+
+
+def shown(written: Written) -> list[Table | Text]:
+    """Return what a person sees of it, and what to do next."""
+    tables = table("table", "kept as")
+    for name, way in written.tables.items():
+        tables.add_row(name, way)
+    name = Path(written.path).parent.name
+    return [
+        tables,
+        Text(
+            "latest: the newest values of each row, since other tables refer to it or it stands "
+            "alone.\nhistory: each state of a row that was seen, since it refers to others and "
+            "none to it.\n"
+        ),
+        *(Text(f"left out: {left_out}: {why}") for left_out, why in written.left_out.items()),
+        Text(
+            f"Written: {written.path}\n"
+            f"Try it:  PIPELINE={name} .venv/bin/python deploy.py local --once --source-url env"
+        ),
+    ]

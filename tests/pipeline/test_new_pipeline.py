@@ -3,10 +3,12 @@
 import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from pg8000.native import identifier
 
+import deploy
 from deployer.databases import DatabaseAddress, parse_database_url
 from deployer.errors import DeployError, SettingsError
 from etl import Pipeline
@@ -189,3 +191,37 @@ def test_nothing_is_overwritten(tmp_path: Path, name: str, expected: str) -> Non
     with pytest.raises(DeployError):
         write_pipeline("fresh", nowhere, tmp_path)
     assert not (tmp_path / "fresh").exists()
+
+
+def test_the_command_says_what_it_wrote_and_what_comes_next(
+    database: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One command, without a line of Python to write, ends with the command to try it."""
+    source = database("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (line text)")
+    monkeypatch.setattr(deploy, "PIPELINES", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    secret = source.secret()
+    monkeypatch.setenv(
+        "SOURCE_DATABASE_URL",
+        "postgresql://{user}:{password}@{host}:{port}/{database}".format(
+            **{name: quote(str(value), safe="") for name, value in secret.items()}
+        ),
+    )
+
+    status = deploy.main(["new", "tried"])
+
+    assert (status, capsys.readouterr().out) == (
+        0,
+        f"""table  kept as
+a      latest 
+latest: the newest values of each row, since other tables refer to it or it stands alone.
+history: each state of a row that was seen, since it refers to others and none to it.
+
+left out: b: it has no primary key, and no unique index on columns that are NOT NULL
+Written: {tmp_path}/tried/pipeline.py
+Try it:  PIPELINE=tried .venv/bin/python deploy.py local --once --source-url env
+""",  # noqa: W291
+    )
