@@ -160,15 +160,18 @@ def local(options: argparse.Namespace, terminal: Terminal) -> int:
     """Run all of it on this machine."""
     from local.addresses import read_address  # noqa: PLC0415
     from local.command import run_local  # noqa: PLC0415  a deployment needs no PostgreSQL
+    from local.preflight import only_parts  # noqa: PLC0415
     from local.sandbox import Options  # noqa: PLC0415
+
+    source, target = only_parts(*read_pipeline(os.environ))
 
     chosen = Options(
         directory=options.dir,
         source_url=read_address(
-            "--source-url", options.source_url, "SOURCE_DATABASE_URL", os.environ, terminal
+            "--source-url", options.source_url, source.setting, os.environ, terminal
         ),
         warehouse_url=read_address(
-            "--warehouse-url", options.warehouse_url, "WAREHOUSE_DATABASE_URL", os.environ, terminal
+            "--warehouse-url", options.warehouse_url, target.setting, os.environ, terminal
         ),
         port=options.port,
         postgres_port=options.postgres_port,

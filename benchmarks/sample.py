@@ -65,7 +65,7 @@ DIMENSIONS = {
 
 def make_source(server: PostgresServer, rows: int, database: str) -> str:
     """Make a shop with exactly `rows` sales orders and little else; return the reader's URL."""
-    url = create_source(server, now=NOW, scale=SMALL, database=database)
+    url = create_source(server, "totesys", now=NOW, scale=SMALL, database=database)
     with connect(server.superuser_url(database)) as connection:
         with transaction(connection):
             # The parents are there; checking each would take most of the time.
@@ -80,7 +80,7 @@ def make_source(server: PostgresServer, rows: int, database: str) -> str:
 
 def make_warehouse(server: PostgresServer, source: str, database: str) -> None:
     """Make a warehouse with the dimensions of the database `source`, and no facts."""
-    create_warehouse(server, database=database)
+    create_warehouse(server, "totesys", database=database)
     with (
         connect(server.superuser_url(source)) as there,
         connect(server.superuser_url(database)) as here,

@@ -15,9 +15,9 @@ from benchmarks.plan import Plan
 from benchmarks.results import Record, record
 from benchmarks.sample import NOW
 from benchmarks.workshop import Workshop
-from local.business_day import place_order
 from local.connection import connect
 from local.databases import create_source, create_warehouse
+from pipelines.totesys.sample.business_day import place_order
 
 FUNCTIONS = ("extract", "transform", "load")
 CHANGES = (0, 1, 50, 1_000)
@@ -54,8 +54,8 @@ def _live(workshop: Workshop, scale: float) -> tuple[Database, Database]:
     """Make a shop of real size and an empty warehouse."""
     server, made = workshop.databases.server, []
     for name, url in (
-        ("totesys", create_source(server, now=NOW, scale=scale)),
-        ("warehouse", create_warehouse(server)),
+        ("totesys", create_source(server, "totesys", now=NOW, scale=scale)),
+        ("warehouse", create_warehouse(server, "totesys")),
     ):
         made.append(Database(name, url, server.superuser_url(name)))
     return made[0], made[1]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from deployer.names import FunctionUse, Names
 from deployer.settings import Settings
+from etl import product
 from etl.pipeline import Pipeline, Source, Target
 
 LAYERS = ("arrow", "postgres", "pandas")
@@ -15,7 +16,6 @@ LOG_RETENTION_DAYS = 14
 SWEEP_SCHEDULE = "rate(5 minutes)"
 RECONCILE_SCHEDULE = "cron(0 3 * * ? *)"  # when the shop is closed
 BATCH_LOG = "batches/"
-PRODUCT = "source-to-warehouse"
 
 
 @dataclass(frozen=True)
@@ -153,4 +153,4 @@ def tags(settings: Settings) -> Mapping[str, str]:
 
 def own_tags(project: str, stage: str) -> Mapping[str, str]:
     """Return the tags by which everything of a deployment is told from everything else."""
-    return {"project": project, "stage": stage, "managed-by": PRODUCT}
+    return {"project": project, "stage": stage, "managed-by": product.NAME}

@@ -18,16 +18,17 @@ from deployer.databases import DatabaseAddress
 from deployer.deployer import Deployer
 from deployer.names import Names
 from deployer.pipeline import Pipeline, Run
-from deployer.settings import Settings
 from deployer.terminal import Terminal
+from functions.common.storage import Bucket
+from functions.load.markers import MarkerLog
 from local.cycle import (
     MEANING,
-    StarRow,
+    TargetRow,
     ViewRow,
+    delete_something,
     show,
     show_views,
-    star_rows,
-    take_an_order_back,
+    target_rows,
     trade_a_minute,
     view_rows,
 )
@@ -50,18 +51,19 @@ def run_local(
     with _stopped_by_signals(), Sandbox(options, environment, terminal) as sandbox:
         aws = account.connect(sandbox.environment)
         deploy(sandbox, aws, terminal)
-        sources = [source.name for source in sandbox.settings.declared.sources]
         names = Names(sandbox.settings.project, sandbox.settings.stage, aws.id, aws.region)
         runs, committed = first_cycle(
-            sandbox, Pipeline(aws, names, sources, terminal.step), terminal
+            sandbox, Pipeline(aws, names, [sandbox.source.name], terminal.step), terminal
         )
         settings = sandbox.settings
-        stars = star_rows(
-            aws, names, settings.databases["warehouse"], settings.warehouse_schema, committed
-        )
-        views = _views(settings)
-        document = _document(sandbox, runs, stars, views)
-        terminal.result(document, "", show(stars), MEANING, "", *_shown(views))
+        warehouse = settings.databases[sandbox.target.name]
+        schema = settings.warehouse_schema
+        log = MarkerLog(Bucket(aws.clients.s3, names.bucket("processed")), sandbox.source.name)
+        tables = target_rows(warehouse, sandbox.target, schema, log, committed)
+        # A prepared warehouse has no views.
+        views = view_rows(warehouse, sandbox.target, schema) if settings.warehouse_managed else []
+        document = _document(sandbox, runs, tables, views)
+        terminal.result(document, "", show(tables), MEANING, "", *_shown(views))
         if not once:
             stay(sandbox, LogTail(aws, names), terminal)
     terminal.note(f"The data is kept in {options.directory}. {_how_to_go_on(once)}")
@@ -77,7 +79,7 @@ def deploy(sandbox: Sandbox, aws: Account, terminal: Terminal) -> None:
 def first_cycle(
     sandbox: Sandbox, pipeline: Pipeline, terminal: Terminal
 ) -> tuple[list[Run], datetime | None]:
-    """Bring the warehouse up to date, and then a minute of business after it.
+    """Load the warehouse, and then what a minute of business changes.
 
     Returns the runs, and when the business was committed; None with a source of the user's own.
     """
@@ -85,10 +87,10 @@ def first_cycle(
     if not sandbox.brings_source:
         return runs, None
     if sandbox.settings.warehouse_managed:
-        with terminal.step("let the shop take an order back"):
-            take_an_order_back(sandbox.postgres.superuser_url("totesys"))
-    with terminal.step("let the shop trade"):
-        committed = trade_a_minute(sandbox.writer, _chance())
+        with terminal.step("delete something in the source"):
+            delete_something(sandbox.sample, sandbox.postgres.superuser_url(sandbox.pipeline))
+    with terminal.step("let business go on"):
+        committed = trade_a_minute(sandbox.sample, sandbox.writer, _chance())
     return [*runs, run_once(pipeline, terminal)], committed
 
 
@@ -101,14 +103,14 @@ def run_once(pipeline: Pipeline, terminal: Terminal) -> Run:
 
 
 def stay(sandbox: Sandbox, logs: LogTail, terminal: Terminal) -> None:
-    """Let the schedules run, and the shop if it is ours, showing the logs, until Ctrl-C."""
+    """Let the schedules run, and business in a sample, showing the logs, until Ctrl-C."""
     for line in _how_to_look_inside(sandbox):
         terminal.note(line)
     rng, traded = _chance(), time.monotonic()
     try:
         while True:
             if sandbox.brings_source and time.monotonic() - traded > TRADE_SECONDS:
-                trade_a_minute(sandbox.writer, rng)
+                trade_a_minute(sandbox.sample, sandbox.writer, rng)
                 traded = time.monotonic()
             for entry in logs.poll():
                 (terminal.warn if entry.failed else terminal.log)(entry.text)
@@ -126,7 +128,7 @@ def _how_to_look_inside(sandbox: Sandbox) -> Iterator[str]:
     folder = sandbox.options.directory
     psql = shlex.quote(str(folder / "psql"))
     if sandbox.brings_source:
-        yield f"source     {psql} totesys"
+        yield f"source     {psql} {sandbox.pipeline}"
     if sandbox.brings_warehouse:
         yield f"warehouse  {psql} warehouse"
     yield f"AWS        {sandbox.aws.endpoint}"
@@ -141,27 +143,20 @@ def _how_to_go_on(once: bool) -> str:
     return "The next start goes on from there."
 
 
-def _views(settings: Settings) -> list[ViewRow]:
-    """Count the views that a managed warehouse has; a prepared one has none."""
-    if not settings.warehouse_managed:
-        return []
-    return view_rows(settings.databases["warehouse"], settings.warehouse_schema)
-
-
 def _shown(views: list[ViewRow]) -> list[Table | str]:
     return [show_views(views), ""] if views else []
 
 
 def _document(
-    sandbox: Sandbox, runs: list[Run], stars: list[StarRow], views: list[ViewRow]
+    sandbox: Sandbox, runs: list[Run], tables: list[TargetRow], views: list[ViewRow]
 ) -> dict[str, Any]:
     return {
         "endpoint": sandbox.aws.endpoint,
         "environment": str(sandbox.directory / "env"),
-        "source": _public(sandbox.settings.databases["source"]),
-        "warehouse": _public(sandbox.settings.databases["warehouse"]),
+        "source": _public(sandbox.settings.databases[sandbox.source.name]),
+        "warehouse": _public(sandbox.settings.databases[sandbox.target.name]),
         "runs": [asdict(run) for run in runs],
-        "tables": [asdict(row) for row in stars],
+        "tables": [asdict(row) for row in tables],
         "views": [asdict(row) for row in views],
     }
 

@@ -1,25 +1,24 @@
 """What the sandbox shows: how the changes of a first cycle arrived, table by table."""
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
+from urllib.parse import unquote
 
 import pg8000.native
 from pg8000.native import identifier
 from rich.table import Table
 
-from deployer.account import Account
 from deployer.databases import DatabaseAddress
-from deployer.names import Names
 from deployer.terminal import table
+from etl import PostgresWarehouse
 from functions.common.manifests import LoadedMarker
-from functions.common.storage import Bucket
 from functions.load.markers import MarkerLog
-from functions.targets.postgres.tables import DELETIONS, Layout
-from local.business_day import trade
+from functions.targets.postgres.tables import DELETIONS
+from functions.targets.postgres.views import view_name
 from local.connection import connect, transaction
-from local.declared import layout_of, views
+from local.sample import Sample
 from local.session import session
 
 BATCHES_BACK = 200  # how far the newest change of a table is looked for, at 3 ms a batch
@@ -27,8 +26,8 @@ MEANING = "seconds: from the commit in the source, or else its snapshot, to the 
 
 
 @dataclass(frozen=True)
-class StarRow:
-    """One star table: its rows, the batch that last changed it, and how long that was on the way.
+class TargetRow:
+    """A table of the target: its rows, the batch that last changed it, and how long that took.
 
     `at` is when that change was committed in the source, or, where that is not known, when the
     batch's snapshot was taken; `seconds` are from there to the warehouse's commit. All three are
@@ -51,55 +50,73 @@ class ViewRow:
     deleted: int
 
 
-def trade_a_minute(writer: DatabaseAddress, rng: Random) -> datetime:
-    """Let the shop work for a minute's worth; return when the last of it was committed."""
+def trade_a_minute(sample: Sample, writer: DatabaseAddress, rng: Random) -> datetime:
+    """Change what a minute of business would; return when the last of it was committed."""
     with session(writer) as connection:
-        trade(connection, rng, datetime.now(UTC).replace(tzinfo=None))
+        sample.trade(connection, rng, datetime.now(UTC).replace(tzinfo=None))
     return datetime.now(UTC)
 
 
-def take_an_order_back(database_url: str) -> None:
-    """Delete the newest sales order with what belongs to it; the URL is that of the superuser."""
-    newest = "SELECT max(sales_order_id) FROM sales_order"
-    its = f"SELECT transaction_id FROM transaction WHERE sales_order_id = ({newest})"
+def delete_something(sample: Sample, database_url: str) -> None:
+    """Delete what the sample chooses; the URL is that of the superuser."""
     with connect(database_url) as connection, transaction(connection):
-        connection.run(f"DELETE FROM payment WHERE transaction_id IN ({its})")
-        connection.run(f"DELETE FROM transaction WHERE transaction_id IN ({its})")
-        connection.run(f"DELETE FROM sales_order WHERE sales_order_id = ({newest})")
+        sample.delete(connection)
 
 
-def star_rows(
-    account: Account,
-    names: Names,
-    warehouse: DatabaseAddress,
+def target_rows(
+    address: DatabaseAddress,
+    target: PostgresWarehouse,
     schema: str,
+    log: MarkerLog,
     committed: datetime | None = None,
-) -> list[StarRow]:
-    """Count the warehouse's tables, and find the newest change of each in the batch log.
+) -> list[TargetRow]:
+    """Count the tables of a target, and find the newest change of each in the log of markers.
 
     `committed` is when the last change was committed in the source, if that is known.
     """
-    with session(warehouse) as connection:
-        star = layout_of(connection, schema)
-        counts = {name: _count(connection, found.target) for name, found in star.all.items()}
-    newest = _newest_changes(Bucket(account.clients.s3, names.bucket("processed")), star)
-    return [_star_row(name, rows, newest.get(name), committed) for name, rows in counts.items()]
+    with session(address) as connection:
+        counts = {
+            name: _count(connection, f"{identifier(schema)}.{identifier(actual)}")
+            for name, actual in _tables(connection, target, schema).items()
+        }
+    newest = _newest_changes(log, counts.keys())
+    return [_target_row(name, rows, newest.get(name), committed) for name, rows in counts.items()]
 
 
-def view_rows(warehouse: DatabaseAddress, schema: str) -> list[ViewRow]:
+def _tables(
+    connection: pg8000.native.Connection, target: PostgresWarehouse, schema: str
+) -> dict[str, str]:
+    """Return what the target's tables that are there are called there."""
+    rows = connection.run(
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = :schema", schema=schema
+    )
+    there = {name for [name] in rows}
+    names = {table.name: (table.name, *table.other_names) for table in target.tables}
+    if target.calendar:
+        names[target.calendar.name] = (target.calendar.name,)
+    return {
+        name: actual
+        for name, candidates in names.items()
+        for actual in candidates
+        if actual in there
+    }
+
+
+def view_rows(address: DatabaseAddress, target: PostgresWarehouse, schema: str) -> list[ViewRow]:
     """Count the views of a managed warehouse, and what was deleted."""
-    with session(warehouse) as connection:
+    histories = [table.name for table in target.tables if table.way == "history"]
+    with session(address) as connection:
         deleted = (
             f"SELECT count(DISTINCT business_id) FROM {identifier(schema)}.{identifier(DELETIONS)}"
-            " WHERE table_name = :fact AND seen_again_at IS NULL"
+            " WHERE table_name = :name AND seen_again_at IS NULL"
         )
         return [
             ViewRow(
-                view,
-                _count(connection, f"{identifier(schema)}.{identifier(view)}"),
-                int(connection.run(deleted, fact=fact)[0][0]),
+                view_name(name),
+                _count(connection, f"{identifier(schema)}.{identifier(view_name(name))}"),
+                int(connection.run(deleted, name=name)[0][0]),
             )
-            for view, fact in views().items()
+            for name in histories
         ]
 
 
@@ -111,10 +128,10 @@ def show_views(rows: list[ViewRow]) -> Table:
     return shown
 
 
-def show(rows: list[StarRow]) -> Table:
+def show(rows: list[TargetRow]) -> Table:
     """Return the rows as a table for a terminal of 80 columns."""
     numbers = frozenset({"rows", "batch", "seconds"})
-    shown = table("star table", "rows", "newest change (UTC)", "batch", "seconds", numbers=numbers)
+    shown = table("table", "rows", "newest change (UTC)", "batch", "seconds", numbers=numbers)
     for row in rows:
         shown.add_row(
             row.table,
@@ -131,32 +148,26 @@ def _count(connection: pg8000.native.Connection, target: str) -> int:
     return int(rows)
 
 
-def _star_row(
+def _target_row(
     name: str, rows: int, marker: LoadedMarker | None, committed: datetime | None
-) -> StarRow:
+) -> TargetRow:
     if marker is None:
-        return StarRow(name, rows, None, None, None)
+        return TargetRow(name, rows, None, None, None)
     at = marker.source.snapshot_at
     if committed is not None and committed <= at:
         at = committed
-    return StarRow(name, rows, marker.batch, at, (marker.written_at - at).total_seconds())
+    return TargetRow(name, rows, marker.batch, at, (marker.written_at - at).total_seconds())
 
 
-def _newest_changes(processed: Bucket, star: Layout) -> dict[str, LoadedMarker]:
-    """Return, by star table, the newest marker that tells of a change."""
+def _newest_changes(log: MarkerLog, tables: Collection[str]) -> dict[str, LoadedMarker]:
+    """Return, by table, the newest marker that tells of a change."""
     newest: dict[str, LoadedMarker] = {}
-    for marker in _markers(processed):
+    last = log.newest()
+    for number in range(last, max(0, last - BATCHES_BACK), -1):
+        marker = log.read(number)
         for name, changed in marker.rows.items():
             if changed.inserted or changed.updated:
-                newest.setdefault(name, marker)
-        if newest.keys() == star.all.keys():
+                newest.setdefault(unquote(name), marker)
+        if newest.keys() >= set(tables):
             break
     return newest
-
-
-def _markers(processed: Bucket) -> Iterator[LoadedMarker]:
-    """Yield what was loaded of late, the newest first."""
-    log = MarkerLog(processed, "source")
-    newest = log.newest()
-    for number in range(newest, max(0, newest - BATCHES_BACK), -1):
-        yield log.read(number)

@@ -1,83 +1,82 @@
-"""The two databases of the sandbox: the live `totesys`, and the prepared warehouse.
+"""The two databases of the sandbox: the source that a pipeline's sample fills, and the warehouse.
 
 Each is made once, whole or not at all, and then left as it is. The roles whose URLs leave this
 module have the rights that they have in the real systems and no others.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
 
 import pg8000.native
 from pg8000.native import identifier
 
+from etl import ddl
+from etl.loading import folder, load
 from local.connection import connect, transaction
-from local.declared import statements
-from local.dimensions import Row
 from local.postgres import PostgresServer
-from local.totesys import sample
+from local.sample import sample_of
 
-READER = "totesys_reader"
-WRITER = "totesys_app"
+READER = "source_reader"
+WRITER = "source_writer"
 LOADER = "warehouse_loader"
-
-DEFAULT_SEED = 1
-
-_SQL = Path(__file__).parent
-_COPY_BYTES = 1 << 20
 
 
 def create_source(
     server: PostgresServer,
+    pipeline: str,
     *,
     now: datetime,
     scale: float = 1.0,
-    seed: int = DEFAULT_SEED,
-    database: str = "totesys",
+    database: str = "",
 ) -> str:
-    """Make the shop's database unless it is there, and return the URL of its read-only role.
+    """Make the source of a pipeline unless it is there, and return the URL of its read-only role.
 
-    The last business day before `now` (UTC, without zone) is the last of the sample; `scale` 1.0 is
-    11,000 sales orders, 0 leaves all tables empty.
+    The pipeline's sample fills it, as of `now` (UTC, without zone) and in the size `scale`. The
+    `database` is named after the pipeline unless it is given.
     """
+    database = database or pipeline
+    [source] = load(pipeline).sources
+    schemas = sorted({table.schema for table in source.tables})
     _create_role(server, READER)
     _create_role(server, WRITER)
     _create_database(server, database)
     with connect(server.superuser_url(database)) as connection:
-        if not _has_table(connection, "public", "payment"):
+        if not _has_table(connection, source.tables[0].schema, source.tables[0].name):
             with transaction(connection):
-                connection.run((_SQL / "totesys.sql").read_text())
-                if scale > 0:
-                    _load(connection, sample(scale, seed, now))
-                _allow(connection, database, "public", READER, "SELECT")
-                _allow(connection, database, "public", WRITER, "SELECT, INSERT, UPDATE")
+                sample_of(pipeline).fill(connection, now, scale)
+                for schema in schemas:
+                    _allow(connection, database, schema, READER, "SELECT")
+                    _allow(connection, database, schema, WRITER, "SELECT, INSERT, UPDATE")
             connection.run("ANALYZE")
     return server.url(READER, server.password(READER), database)
 
 
-def source_writer_url(server: PostgresServer, database: str = "totesys") -> str:
-    """Return the URL of the role under which the shop itself works: it may insert and update."""
+def source_writer_url(server: PostgresServer, database: str) -> str:
+    """Return the URL of the role under which the source's owner works: it may insert and update."""
     return server.url(WRITER, server.password(WRITER), database)
 
 
 def create_warehouse(
-    server: PostgresServer, schema: str = "public", *, database: str = "warehouse"
+    server: PostgresServer, pipeline: str, schema: str = "public", *, database: str = "warehouse"
 ) -> str:
     """Make the prepared, empty warehouse in `schema` unless it is there; return its loader's URL.
 
-    The loader may select, insert, update, and make temporary tables: no DDL, DELETE or TRUNCATE.
+    The loader may select, insert, update, and make temporary tables: no DDL and no TRUNCATE. It may
+    delete only where a table is replaced by what is in the source.
     """
+    [target] = load(pipeline).targets
+    tables = ddl.postgres(target, schema, folder(pipeline))
+    rights = "SELECT, INSERT, UPDATE"
+    if any(table.way == "replace" for table in target.tables):
+        rights += ", DELETE"
     _create_role(server, LOADER)
     _create_database(server, database)
     with connect(server.superuser_url(database)) as connection:
-        if not _has_table(connection, schema, "fact_payment"):
+        if not _has_table(connection, schema, next(iter(tables))):
             with transaction(connection):
                 connection.run(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
-                for statement in statements(schema).values():
+                for statement in tables.values():
                     connection.run(statement)
-                _allow(connection, database, schema, LOADER, "SELECT, INSERT, UPDATE")
+                _allow(connection, database, schema, LOADER, rights)
                 connection.run(f"GRANT TEMPORARY ON DATABASE {identifier(database)} TO {LOADER}")
     return server.url(LOADER, server.password(LOADER), database)
 
@@ -136,35 +135,3 @@ def _allow(
     connection.run(f"GRANT {rights} ON ALL TABLES IN SCHEMA {home} TO {name}")
     if "INSERT" in rights:
         connection.run(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {home} TO {name}")
-
-
-def _load(connection: pg8000.native.Connection, data: Iterable[tuple[str, list[Row]]]) -> None:
-    # Foreign keys are not checked row by row while the sample is loaded: four times as fast, and
-    # the sample's parents all exist, which its tests prove.
-    connection.run("SET LOCAL session_replication_role = replica")
-    tables = set()
-    for table, rows in data:
-        connection.run(f"COPY {identifier(table)} FROM STDIN (FORMAT csv)", stream=_as_csv(rows))
-        tables.add(table)
-    connection.run("SET LOCAL session_replication_role = DEFAULT")
-    for table in tables:
-        key = f"{table}_id"
-        connection.run(
-            f"SELECT setval(pg_get_serial_sequence(:table, :key), max({key})) "  # nosec B608
-            f"FROM {identifier(table)}",
-            table=table,
-            key=key,
-        )
-
-
-def _as_csv(rows: Iterable[Row]) -> Iterator[str]:
-    """Yield the rows as CSV in pieces of about a megabyte; None is an empty field, so NULL."""
-    piece = io.StringIO()
-    writer = csv.writer(piece)
-    for row in rows:
-        writer.writerow(row)
-        if piece.tell() > _COPY_BYTES:
-            yield piece.getvalue()
-            piece.seek(0)
-            piece.truncate()
-    yield piece.getvalue()

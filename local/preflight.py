@@ -12,10 +12,12 @@ from pathlib import Path
 from deployer.databases import AddressError, DatabaseAddress, parse_database_url
 from deployer.errors import DeployError, SettingsError
 from deployer.settings import DATABASE_URL_EXAMPLE
-from etl.loading import load
+from etl import DeclarationError, Pipeline, Postgres, PostgresWarehouse, ddl
+from etl.loading import folder
 from functions.sources.postgres.columns import read_columns
 from functions.targets.postgres.catalogue import check_may_create
-from local.declared import layout_of, missing
+from functions.targets.postgres.create import missing_tables
+from functions.targets.postgres.tables import inspect
 from local.private_files import make_private_folder
 from local.session import DatabaseProblem, session
 from local.system_account import server_account
@@ -33,6 +35,24 @@ def read_url(option: str, url: str) -> DatabaseAddress:
         return parse_database_url(url)
     except AddressError as error:
         raise SettingsError([f"{option} {error}. Example: {DATABASE_URL_EXAMPLE}"]) from None
+
+
+def only_parts(name: str, declared: Pipeline) -> tuple[Postgres, PostgresWarehouse]:
+    """Return the source and the target of a pipeline; raise PreflightError if it has several."""
+    if len(declared.sources) == len(declared.targets) == 1:
+        return declared.sources[0], declared.targets[0]
+    raise PreflightError(
+        f"pipelines/{name} has {len(declared.sources)} sources and {len(declared.targets)} targets,"
+        " and on this machine it can have one of each: deploy it to AWS"
+    )
+
+
+def check_declared(target: PostgresWarehouse, pipeline: str) -> None:
+    """Raise SettingsError if the declaration does not say what the target's tables are like."""
+    try:
+        ddl.postgres(target, "public", folder(pipeline))
+    except DeclarationError as error:
+        raise SettingsError([str(error)]) from error
 
 
 def check_directory(directory: Path) -> None:
@@ -70,25 +90,27 @@ def check_port(option: str, port: int) -> None:
             ) from error
 
 
-def check_source(address: DatabaseAddress) -> None:
+def check_source(address: DatabaseAddress, source: Postgres, pipeline: str) -> None:
     """Raise DatabaseProblem, one line for each table that cannot be ingested."""
     with session(address) as connection:
-        columns = read_columns(connection, load("totesys").sources[0].tables)
+        columns = read_columns(connection, source.tables)
     if not any(table.types for table in columns.values()):
         raise DatabaseProblem(
             f"database {address.dbname} at {address.host}:{address.port} has none of the tables "
-            f"of totesys in its schema public: is it the right database?"
+            f"that pipelines/{pipeline} declares: is it the right database?"
         )
     problems = [problem for table in columns.values() if (problem := table.drift())]
     if problems:
         raise DatabaseProblem("\n".join(problems))
 
 
-def check_warehouse(address: DatabaseAddress, schema: str, managed: bool) -> None:
-    """Raise DatabaseProblem if the star cannot be loaded into a schema, nor made there."""
+def check_warehouse(
+    address: DatabaseAddress, target: PostgresWarehouse, schema: str, managed: bool
+) -> None:
+    """Raise DatabaseProblem if the target's tables cannot be loaded, nor created there."""
     with session(address) as connection:
-        lacking = missing(connection, schema) if managed else []
-        if lacking:
-            check_may_create(connection, schema, f"table {lacking[0]}")
+        missing = missing_tables(connection, schema, target) if managed else []
+        if missing:
+            check_may_create(connection, schema, f"table {missing[0]}")
         else:
-            layout_of(connection, schema)
+            inspect(connection, schema, target, target.tables)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from deployer.databases import DatabaseAddress, parse_database_url
-from deployer.settings import DATABASE_URL_EXAMPLE, Settings
+from deployer.settings import DATABASE_URL_EXAMPLE, Settings, read_pipeline
 from deployer.terminal import Terminal
 from local import preflight
 from local.databases import (
@@ -26,6 +26,7 @@ from local.databases import (
 from local.emulator import Emulator
 from local.postgres import SUPERUSER, PostgresServer
 from local.private_files import open_private, write_private
+from local.sample import Sample, has_sample, sample_of
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Sandbox:
         self._source_url = options.source_url or DATABASE_URL_EXAMPLE
         self._warehouse_url = options.warehouse_url or DATABASE_URL_EXAMPLE
         self._environment = environment
+        self.pipeline, declared = read_pipeline(environment)
+        self.source, self.target = preflight.only_parts(self.pipeline, declared)
         self._terminal = terminal
         self._undo = ExitStack()
 
@@ -74,9 +77,14 @@ class Sandbox:
         return self.options.warehouse_url is None
 
     @property
+    def sample(self) -> Sample:
+        """Fills the sandbox's own source, and lets business go on in it."""
+        return sample_of(self.pipeline)
+
+    @property
     def writer(self) -> DatabaseAddress:
-        """The account under which the simulated shop works in the sandbox's own source."""
-        return parse_database_url(source_writer_url(self.postgres))
+        """The account under which business goes on in the sandbox's own source."""
+        return parse_database_url(source_writer_url(self.postgres, self.pipeline))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -84,8 +92,8 @@ class Sandbox:
         return {
             **self._environment,
             **self.aws.environment,
-            "SOURCE_DATABASE_URL": self._source_url,
-            "WAREHOUSE_DATABASE_URL": self._warehouse_url,
+            self.source.setting: self._source_url,
+            self.target.setting: self._warehouse_url,
             **({"WAREHOUSE_MANAGED": "true"} if self.options.managed else {}),
         }
 
@@ -119,6 +127,11 @@ class Sandbox:
         source = preflight.read_url("--source-url", self._source_url)
         warehouse = preflight.read_url("--warehouse-url", self._warehouse_url)
         settings = self.settings
+        if self.brings_source and not has_sample(self.pipeline):
+            raise preflight.PreflightError(
+                f"pipelines/{self.pipeline} has no sample of a source: give --source-url"
+            )
+        preflight.check_declared(self.target, self.pipeline)
         preflight.check_directory(self.directory)
         self._claim_directory()
         if options.port:
@@ -127,11 +140,11 @@ class Sandbox:
             preflight.check_port("--postgres-port", options.postgres_port)
         if not self.brings_source:
             with self._terminal.step("check the source"):
-                preflight.check_source(source)
+                preflight.check_source(source, self.source, self.pipeline)
         if not self.brings_warehouse:
             with self._terminal.step("check the warehouse"):
                 preflight.check_warehouse(
-                    warehouse, settings.warehouse_schema, settings.warehouse_managed
+                    warehouse, self.target, settings.warehouse_schema, settings.warehouse_managed
                 )
 
     def _claim_directory(self) -> None:
@@ -153,9 +166,14 @@ class Sandbox:
         with self._terminal.step("start PostgreSQL"):
             self._undo.enter_context(self.postgres)
         if self.brings_source:
-            with self._terminal.step(f"fill database totesys (scale {self.options.scale:g})"):
-                now = datetime.now(UTC).replace(tzinfo=None)
-                self._source_url = create_source(self.postgres, now=now, scale=self.options.scale)
+            step = f"fill database {self.pipeline} (scale {self.options.scale:g})"
+            with self._terminal.step(step):
+                self._source_url = create_source(
+                    self.postgres,
+                    self.pipeline,
+                    now=datetime.now(UTC).replace(tzinfo=None),
+                    scale=self.options.scale,
+                )
         if self.brings_warehouse:
             self._make_warehouse(self.settings)
 
@@ -166,7 +184,7 @@ class Sandbox:
                 self._warehouse_url = create_managed_warehouse(self.postgres, schema)
         else:
             with self._terminal.step("prepare database warehouse"):
-                self._warehouse_url = create_warehouse(self.postgres, schema)
+                self._warehouse_url = create_warehouse(self.postgres, self.pipeline, schema)
 
     def _write_files(self) -> None:
         """Leave, for as long as it is up, what other terminals need: settings, and a psql."""
@@ -187,8 +205,9 @@ class Sandbox:
         settings = self.settings
         values = {
             **self.aws.environment,
-            "SOURCE_DATABASE_URL": self._source_url,
-            "WAREHOUSE_DATABASE_URL": self._warehouse_url,
+            "PIPELINE": self.pipeline,
+            self.source.setting: self._source_url,
+            self.target.setting: self._warehouse_url,
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,
             "WAREHOUSE_MANAGED": str(settings.warehouse_managed).lower(),
             "PROJECT": settings.project,
@@ -202,7 +221,7 @@ class Sandbox:
         """Return a script that opens psql as the one who may do everything."""
         passwords = shlex.quote(str(self.directory / "pgpass"))
         program = shlex.quote(str(self.postgres.psql or "psql"))
-        default = "warehouse" if self.brings_warehouse else "totesys"
+        default = "warehouse" if self.brings_warehouse else self.pipeline
         return (
             "#!/bin/sh\n"
             "# psql [DATABASE] [OPTION...]\n"

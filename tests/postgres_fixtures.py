@@ -60,7 +60,7 @@ def new_source(postgres: PostgresServer, database_numbers: Iterator[int]) -> Cal
 
     def make(scale: float = SAMPLE_SCALE) -> Source:
         name = f"totesys {next(database_numbers)}"
-        reader_url = create_source(postgres, now=SAMPLE_NOW, scale=scale, database=name)
+        reader_url = create_source(postgres, "totesys", now=SAMPLE_NOW, scale=scale, database=name)
         writer_url = source_writer_url(postgres, name)
         return Source(name, reader_url, writer_url, postgres.superuser_url(name))
 
@@ -75,7 +75,7 @@ def new_warehouse(
 
     def make(schema: str = "public") -> Warehouse:
         name = f"warehouse {next(database_numbers)}"
-        loader_url = create_warehouse(postgres, schema, database=name)
+        loader_url = create_warehouse(postgres, "totesys", schema, database=name)
         return Warehouse(name, schema, loader_url, postgres.superuser_url(name))
 
     return make

@@ -17,6 +17,7 @@ import pg8000.native
 from botocore.exceptions import ClientError
 from scramp import ScramException  # type: ignore[import-untyped]  # the login part of pg8000
 
+from etl import product
 from functions.common.errors import (
     DatabaseFailed,
     DatabaseRefused,
@@ -169,7 +170,7 @@ def _connect(database: Database, parameters: dict[str, str]) -> GuardedConnectio
             password=database.password,
             database=database.dbname,
             host=database.host,
-            application_name="totesys-etl",
+            application_name=product.NAME,
             startup_params=parameters,
         )
     except BaseException as error:

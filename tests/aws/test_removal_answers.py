@@ -195,7 +195,7 @@ def test_what_we_do_not_make_is_left_to_its_owner(account: Account) -> None:
     database = "arn:aws:rds:eu-west-2:123456789012:db:totesys"
     with stubbed(account.clients.tagging) as stubber:
         filters = [
-            {"Key": "project", "Values": ["source-to-warehouse"]},
+            {"Key": "project", "Values": ["totesys-etl"]},
             {"Key": "stage", "Values": ["dev"]},
             {"Key": "managed-by", "Values": ["source-to-warehouse"]},
         ]

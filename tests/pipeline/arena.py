@@ -124,8 +124,10 @@ def _client(aws: Emulator, service: Any) -> Any:
 
 def _databases(servers: Servers, name: str) -> tuple[Source, Warehouse]:
     shop, stars = f"{name} totesys", f"{name} warehouse"
-    reader = create_source(servers.source, now=SAMPLE_NOW, scale=SAMPLE_SCALE, database=shop)
-    loader = create_warehouse(servers.warehouse, database=stars)
+    reader = create_source(
+        servers.source, "totesys", now=SAMPLE_NOW, scale=SAMPLE_SCALE, database=shop
+    )
+    loader = create_warehouse(servers.warehouse, "totesys", database=stars)
     return (
         Source(
             shop,

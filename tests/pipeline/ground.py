@@ -41,7 +41,7 @@ def shop_on(
     server: PostgresServer, database: str = "totesys", scale: float = SAMPLE_SCALE
 ) -> Source:
     """Return the shop's database on a server, made unless it is there."""
-    reader = create_source(server, now=SAMPLE_NOW, scale=scale, database=database)
+    reader = create_source(server, "totesys", now=SAMPLE_NOW, scale=scale, database=database)
     return Source(
         database, reader, source_writer_url(server, database), server.superuser_url(database)
     )

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from local.business_day import trade
 from local.connection import connect
+from pipelines.totesys.sample.business_day import trade
 from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import current, expected, history
 from tests.postgres_fixtures import SAMPLE_NOW

@@ -28,7 +28,7 @@ LOSE_A_KEY = (
 )
 GRANT_COLUMNS = (
     "GRANT SELECT (design_id, design_name, file_location, file_name, created_at, last_updated)"
-    " ON design TO totesys_reader"
+    " ON design TO source_reader"
 )
 
 
@@ -54,7 +54,7 @@ def test_an_added_column_is_carried_and_the_table_is_read_again(functions: Funct
     alter(
         functions,
         "ALTER TABLE design ADD COLUMN \"weight; in 'kg'\" numeric(6,3) DEFAULT 1.125",
-        "GRANT SELECT ON design TO totesys_reader",
+        "GRANT SELECT ON design TO source_reader",
     )
 
     extracted = functions.run()
@@ -143,13 +143,13 @@ def test_a_stamp_that_is_no_day_waits(functions: Functions) -> None:
             "table design: column file_name is now bytea, and text is declared",
         ),
         (
-            "REVOKE SELECT ON design FROM totesys_reader",
-            "GRANT SELECT ON design TO totesys_reader",
+            "REVOKE SELECT ON design FROM source_reader",
+            "GRANT SELECT ON design TO source_reader",
             "table design: no right to read it: GRANT SELECT ON design to this role",
         ),
         (
-            f"REVOKE SELECT ON design FROM totesys_reader; {GRANT_COLUMNS}",
-            "GRANT SELECT ON design TO totesys_reader",
+            f"REVOKE SELECT ON design FROM source_reader; {GRANT_COLUMNS}",
+            "GRANT SELECT ON design TO source_reader",
             "table design: no right to read it: GRANT SELECT ON design to this role",
         ),
         (
@@ -224,7 +224,7 @@ def test_a_right_to_the_schema_that_is_revoked_stops_all_and_loses_nothing(
     functions.run()
     alter(
         functions,
-        "REVOKE USAGE ON SCHEMA public FROM totesys_reader",
+        "REVOKE USAGE ON SCHEMA public FROM source_reader",
         "UPDATE payment SET payment_amount = 1.23 WHERE payment_id = 1",
         "DELETE FROM payment WHERE payment_id = 3",
     )
@@ -237,7 +237,7 @@ def test_a_right_to_the_schema_that_is_revoked_stops_all_and_loses_nothing(
     }
     assert (during["rows"], during["deleted"]) == ({}, {})
 
-    alter(functions, "GRANT USAGE ON SCHEMA public TO totesys_reader")
+    alter(functions, "GRANT USAGE ON SCHEMA public TO source_reader")
     after = functions.run()
 
     # Those that are joined are read whole.

@@ -25,9 +25,9 @@ from deployer.receipt import Receipt
 from deployer.settings import Settings
 from deployer.status import SourceStatus, read_status
 from deployer.teardown import Teardown
-from local.business_day import place_order
 from local.connection import connect as connect_to
 from local.emulator import Emulator
+from pipelines.totesys.sample.business_day import place_order
 from tests.aws.sandbox import everything_in, pending
 from tests.pipeline.oracle import current, expected, history, records
 from tests.postgres_fixtures import SAMPLE_NOW, Source, Warehouse

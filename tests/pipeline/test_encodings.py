@@ -22,7 +22,7 @@ def sql_ascii_source(postgres: PostgresServer, name: str) -> Source:
             " LC_COLLATE 'C' LC_CTYPE 'C'"
         )
         server.run(f"ALTER DATABASE {identifier(name)} SET client_encoding = 'UTF8'")
-    url = create_source(postgres, now=SAMPLE_NOW, scale=SAMPLE_SCALE, database=name)
+    url = create_source(postgres, "totesys", now=SAMPLE_NOW, scale=SAMPLE_SCALE, database=name)
     return Source(name, url, source_writer_url(postgres, name), postgres.superuser_url(name))
 
 

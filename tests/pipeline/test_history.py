@@ -52,7 +52,7 @@ def test_a_database_made_again_from_a_template_is_read_again(shop: Shop) -> None
         postgres,
         f"DROP DATABASE {name} WITH (FORCE)",
         f'CREATE DATABASE {name} TEMPLATE "{template}"',
-        f"GRANT CONNECT ON DATABASE {name} TO totesys_reader",
+        f"GRANT CONNECT ON DATABASE {name} TO source_reader",
     )
 
     assert shop.departments() == {1: "Changed", 2: "Tech"}
@@ -121,7 +121,7 @@ def test_a_lagging_replica_takes_nothing_back(server: PostgresServer, shop: Shop
     """Behind an address with several replicas, an older state is never shown after a newer one."""
     with ground.standby_of(server) as standby:
         reader = standby.url(
-            "totesys_reader", standby.password("totesys_reader"), shop.source.database
+            "source_reader", standby.password("source_reader"), shop.source.database
         )
         assert shop.departments(reader) == {1: "Sales", 2: "Tech"}
         ground.pause_replay(standby)
@@ -151,7 +151,7 @@ def test_a_first_batch_is_not_read_from_a_replica_that_lags(
     """The warehouse may have a later state already, from a bucket that was emptied since."""
     with ground.standby_of(server) as standby:
         reader = standby.url(
-            "totesys_reader", standby.password("totesys_reader"), shop.source.database
+            "source_reader", standby.password("source_reader"), shop.source.database
         )
         ground.pause_replay(standby)
         shop.sql(RENAME.format(1, "Changed"))
@@ -173,7 +173,7 @@ def test_extract_is_never_the_reason_for_a_deadlock(shop: Shop) -> None:
     """A session that alters two tables, the later one first, is not ended because of extract."""
     url = shop.source.superuser_url
     tried = "SELECT 1 FROM pg_locks WHERE NOT granted UNION ALL SELECT 1 FROM pg_stat_activity"
-    tried += " WHERE usename = 'totesys_reader' AND query = 'ROLLBACK'"
+    tried += " WHERE usename = 'source_reader' AND query = 'ROLLBACK'"
     with connect(url) as migration, connect(url) as watcher, ThreadPoolExecutor(1) as threads:
         migration.run("SET deadlock_timeout = '100ms'")
         migration.run("BEGIN")
@@ -250,7 +250,7 @@ def test_settings_of_the_role_do_not_stop_extract(shop: Shop) -> None:
     database = identifier(shop.source.database)
     shop.sql(
         *(
-            f"ALTER ROLE totesys_reader IN DATABASE {database} SET {name} = {value}"
+            f"ALTER ROLE source_reader IN DATABASE {database} SET {name} = {value}"
             for name, value in settings.items()
         ),
         RENAME.format(1, "Changed"),

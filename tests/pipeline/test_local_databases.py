@@ -9,17 +9,17 @@ from random import Random
 import pytest
 from pg8000.native import DatabaseError
 
-from local.business_day import trade
 from local.connection import connect, transaction
 from local.databases import (
-    DEFAULT_SEED,
     create_managed_warehouse,
     create_source,
     create_warehouse,
 )
-from local.orders import SalesOrder
 from local.postgres import PostgresServer
-from local.totesys import sample
+from pipelines.totesys.sample import SEED
+from pipelines.totesys.sample.business_day import trade
+from pipelines.totesys.sample.history import sample
+from pipelines.totesys.sample.orders import SalesOrder
 from tests.postgres_fixtures import SAMPLE_NOW, Source, Warehouse
 
 NEXT_MONDAY = datetime(2024, 11, 18, 9, 30, 11, 250_000)
@@ -105,7 +105,7 @@ def test_roles_cannot_enter_other_databases(
     """A function that is given one database cannot look into another one."""
     new_source(0)
     with pytest.raises(DatabaseError) as error:
-        connect(postgres.url("totesys_reader", postgres.password("totesys_reader"), "postgres"))
+        connect(postgres.url("source_reader", postgres.password("source_reader"), "postgres"))
     assert error.value.args[0]["C"] == REFUSED
 
 
@@ -122,9 +122,11 @@ def test_databases_that_are_there_are_left_alone(
     }
     for url, change in changes.items():
         assert refusal(url, change) == "allowed"
-    again = create_source(postgres, now=SAMPLE_NOW, scale=1, database=source.database)
+    again = create_source(postgres, "totesys", now=SAMPLE_NOW, scale=1, database=source.database)
     assert again == source.reader_url
-    assert create_warehouse(postgres, database=warehouse.database) == warehouse.loader_url
+    assert (
+        create_warehouse(postgres, "totesys", database=warehouse.database) == warehouse.loader_url
+    )
     with connect(source.reader_url) as connection:
         assert connection.run("SELECT DISTINCT currency_code FROM currency") == [["SEK"]]
         assert connection.run("SELECT count(*) FROM sales_order") == [[220]]
@@ -148,7 +150,7 @@ def test_the_sample_arrives_as_it_was_made(new_source: Callable[..., Source]) ->
         )
     made = [
         SalesOrder._make(row)
-        for table, rows in sample(1.0, DEFAULT_SEED, SAMPLE_NOW)
+        for table, rows in sample(1.0, SEED, SAMPLE_NOW)
         for row in rows
         if table == "sales_order"
     ]

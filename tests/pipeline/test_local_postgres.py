@@ -83,11 +83,11 @@ def test_passwords_are_private(postgres: PostgresServer, new_source: Callable[..
     path = postgres.directory / "passwords.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with connect(source.superuser_url) as connection, pytest.raises(DatabaseError):
-        connection.run("CREATE ROLE totesys_app PASSWORD 'top secret'")
+        connection.run("CREATE ROLE source_writer PASSWORD 'top secret'")
     log = postgres.log_path.read_text()
     assert "already exists" in log
     assert "top secret" not in log
-    assert [role for role in ("postgres", "totesys_app") if postgres.password(role) in log] == []
+    assert [role for role in ("postgres", "source_writer") if postgres.password(role) in log] == []
 
 
 def test_the_bundled_psql_connects(postgres: PostgresServer) -> None:

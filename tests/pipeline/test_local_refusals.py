@@ -77,7 +77,7 @@ def test_a_database_that_turns_us_away(
     for wrong in ("wrong", ""):
         message = refused(option, swapped(url, f":{password}@", f":{wrong}@"))
         assert message.endswith(
-            'password authentication failed for user "totesys_reader": check user and password '
+            'password authentication failed for user "source_reader": check user and password '
             "of the URL"
         )
     unknown = refused(option, swapped(url, f":{port}/", f":{port}/nowhere"))
@@ -91,7 +91,7 @@ def test_a_source_that_does_not_fit(
     """Every table that cannot be read is named with its reason, before anything is deployed."""
     source = new_source(0)
     with connect(source.superuser_url) as connection:
-        connection.run("REVOKE SELECT ON currency FROM totesys_reader")
+        connection.run("REVOKE SELECT ON currency FROM source_reader")
         connection.run("ALTER TABLE design RENAME TO drawing")
 
     assert refused("--source-url", source.reader_url) == (
@@ -99,8 +99,8 @@ def test_a_source_that_does_not_fit(
         "table design is not in schema public of the source (any more)"
     )
     assert refused("--source-url", postgres.superuser_url()) == (
-        f"database postgres at 127.0.0.1:{postgres.port} has none of the tables of totesys in its "
-        "schema public: is it the right database?"
+        f"database postgres at 127.0.0.1:{postgres.port} has none of the tables that "
+        "pipelines/totesys declares: is it the right database?"
     )
 
 

@@ -41,7 +41,7 @@ def test_a_table_that_was_dropped_and_made_again_is_read_whole(functions: Functi
         "UPDATE design SET file_name = 'new.json' WHERE design_id = 1",
     )
     without_right = functions.run()
-    alter(functions, "GRANT SELECT ON payment TO totesys_reader")
+    alter(functions, "GRANT SELECT ON payment TO source_reader")
 
     extracted = functions.run()
 
@@ -63,7 +63,7 @@ def test_another_table_that_takes_the_place_of_one_is_read_whole(
         "CREATE TABLE prepared (LIKE design INCLUDING ALL)",
         "INSERT INTO prepared SELECT design_id, created_at, design_name || ' II', file_location,"
         " file_name, last_updated FROM design",
-        "GRANT SELECT ON prepared TO totesys_reader",
+        "GRANT SELECT ON prepared TO source_reader",
     )
     functions.run()
     alter(functions, "ALTER TABLE design RENAME TO former")
@@ -104,7 +104,7 @@ def test_a_partition_that_is_attached_brings_its_rows(functions: Functions) -> N
         "CREATE TABLE highest (LIKE lowest)",
         "INSERT INTO highest SELECT 100, 'PURCHASE_REFUND', created_at, last_updated FROM lowest"
         " LIMIT 1",
-        "GRANT SELECT ON payment_type TO totesys_reader",
+        "GRANT SELECT ON payment_type TO source_reader",
     )
     functions.run()
     alter(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deployer.databases import DatabaseAddress
+from etl import PostgresWarehouse
 from functions.common.errors import SettingsError, WarehouseMismatch
 from local import command, cycle
 from local.connection import connect
@@ -100,14 +101,14 @@ def test_the_names_of_the_installation_are_followed(managed: Functions) -> None:
 def test_who_may_read_a_view_still_may_when_it_is_made_anew(managed: Functions) -> None:
     """A new column of the fact comes into the view, and no grant is lost."""
     managed.run()
-    query(managed.warehouse, "GRANT SELECT ON current_payment TO totesys_app")
+    query(managed.warehouse, "GRANT SELECT ON current_payment TO source_writer")
     query(managed.warehouse, "ALTER TABLE fact_payment ADD note text")
 
     managed.load()
 
     assert query(
         managed.warehouse,
-        "SELECT has_table_privilege('totesys_app', 'current_payment', 'SELECT'), count(note)"
+        "SELECT has_table_privilege('source_writer', 'current_payment', 'SELECT'), count(note)"
         " FROM current_payment",
     ) == [[True, 0]]
 
@@ -212,13 +213,15 @@ def test_the_local_sandbox_shows_it(
     settings: list[str] = []
     ids: dict[str, int] = {}
 
-    def view_rows(warehouse: DatabaseAddress, schema: str) -> list[ViewRow]:
+    def view_rows(
+        warehouse: DatabaseAddress, target: PostgresWarehouse, schema: str
+    ) -> list[ViewRow]:
         settings.extend((folder / "env").read_text().splitlines())
         with session(warehouse) as connection:
             for view, fact in VIEWS.items():
                 key = fact.removeprefix("fact_") + "_id"
                 [[ids[view]]] = connection.run(f"SELECT count(DISTINCT {key}) FROM {fact}")
-        return cycle.view_rows(warehouse, schema)
+        return cycle.view_rows(warehouse, target, schema)
 
     monkeypatch.setattr(command, "view_rows", view_rows)
 

@@ -256,7 +256,7 @@ def test_a_deployment_keeps_passwords_in_its_secrets_alone(
     """The real packages work with such a password, and neither work nor failure shows it."""
     source, warehouse = new_source(), new_warehouse()
     with connect_to(source.superuser_url) as superuser:
-        superuser.run(f"GRANT totesys_reader, warehouse_loader TO {identifier(ROLE)}")
+        superuser.run(f"GRANT source_reader, warehouse_loader TO {identifier(ROLE)}")
     settings = Settings.read(
         {
             "SOURCE_DATABASE_URL": url_of(source.reader_url),

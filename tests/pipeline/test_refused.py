@@ -217,7 +217,7 @@ def test_a_character_that_the_warehouse_does_not_have_costs_its_row(
         postgres.superuser_url(),
         f"CREATE DATABASE {identifier(name)} TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'",
     )
-    url = create_warehouse(postgres, database=name)
+    url = create_warehouse(postgres, "totesys", database=name)
     latin = Warehouse(name, "public", url, postgres.superuser_url(name))
     functions = functions_on(new_source(), latin)
     source(functions, "UPDATE address SET city = 'Preis: 5 \u20ac' WHERE address_id = 1")

@@ -207,9 +207,9 @@ def test_runs_side_by_side_tell_a_change_once(
 
 def test_a_role_without_any_right_has_its_reasons_in_the_first_batch(functions: Functions) -> None:
     """A lake that begins with tables left out says so, and takes all rows once it may."""
-    alter(functions, "REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM totesys_reader")
+    alter(functions, "REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM source_reader")
     first = functions.run()
-    alter(functions, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO totesys_reader")
+    alter(functions, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO source_reader")
     functions.run()
 
     assert (first["batch"], first["rows"], set(first["stopped"])) == (1, {}, set(TABLES))

@@ -125,7 +125,7 @@ def test_a_parent_comes_with_its_child_as_it_is_now(functions: Functions) -> Non
     """An address that moved while its counterparties were closed to us does not move back."""
     functions.run()
     with connect(functions.source.superuser_url) as source:
-        source.run("REVOKE SELECT ON counterparty FROM totesys_reader")
+        source.run("REVOKE SELECT ON counterparty FROM source_reader")
         source.run("UPDATE address SET city = 'Moved'")
         functions.run()
 
@@ -156,14 +156,14 @@ def test_a_batch_of_tables_that_have_changed_since_comes_again(functions: Functi
     with connect(functions.source.superuser_url) as source:
         source.run("UPDATE address SET city = 'Moved' WHERE address_id = 2")
         functions.run()
-        source.run("REVOKE SELECT ON counterparty FROM totesys_reader")
+        source.run("REVOKE SELECT ON counterparty FROM source_reader")
         source.run("ALTER TABLE address ALTER COLUMN address_id TYPE bigint")
         source.run("UPDATE address SET city = 'Further' WHERE address_id = 2")
         source.run("ALTER TABLE payment ALTER COLUMN payment_amount TYPE numeric(14,4)")
         source.run("ALTER TABLE design RENAME TO put_away")
         functions.run()
         functions.run()
-        source.run("GRANT SELECT ON counterparty TO totesys_reader")
+        source.run("GRANT SELECT ON counterparty TO source_reader")
         before = current(functions.warehouse)
 
         replay(functions, 1)

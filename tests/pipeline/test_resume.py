@@ -11,7 +11,7 @@ from tests.pipeline.oracle import current, expected
 
 RENAME = "UPDATE department SET department_name = 'Renamed' WHERE department_id = {}"
 MOVE = "UPDATE staff SET department_id = {} WHERE staff_id = {}"
-CLOSE = "REVOKE SELECT ON staff FROM totesys_reader"
+CLOSE = "REVOKE SELECT ON staff FROM source_reader"
 COLUMNS = "staff_id, first_name, last_name, department_id, email_address"
 
 
@@ -22,11 +22,11 @@ def alter(functions: Functions, *statements: str) -> None:
 
 
 def revoke(functions: Functions, *tables: str) -> None:
-    alter(functions, *(f"REVOKE SELECT ON {table} FROM totesys_reader" for table in tables))
+    alter(functions, *(f"REVOKE SELECT ON {table} FROM source_reader" for table in tables))
 
 
 def grant(functions: Functions, *tables: str) -> None:
-    alter(functions, *(f"GRANT SELECT ON {table} TO totesys_reader" for table in tables))
+    alter(functions, *(f"GRANT SELECT ON {table} TO source_reader" for table in tables))
 
 
 def departments_of(functions: Functions) -> tuple[int, int]:
@@ -55,10 +55,10 @@ def require_equal(functions: Functions) -> None:
 @pytest.mark.parametrize(
     ("stop", "resume"),
     [
-        (CLOSE, "GRANT SELECT ON staff TO totesys_reader"),
+        (CLOSE, "GRANT SELECT ON staff TO source_reader"),
         (
-            f"{CLOSE}; GRANT SELECT ({COLUMNS}) ON staff TO totesys_reader",
-            "GRANT SELECT ON staff TO totesys_reader",
+            f"{CLOSE}; GRANT SELECT ({COLUMNS}) ON staff TO source_reader",
+            "GRANT SELECT ON staff TO source_reader",
         ),
         (
             "ALTER TABLE staff ENABLE ROW LEVEL SECURITY",

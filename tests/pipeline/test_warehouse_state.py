@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import pytest
 from pg8000.native import identifier
 
+from etl.loading import load as load_pipeline
 from functions.common.errors import LogCorrupted
 from functions.common.storage import Bucket
 from functions.load.markers import MarkerLog
 from functions.targets.postgres.standing import loaded_batch
+from functions.targets.postgres.tables import inspect
 from local.connection import connect
 from local.databases import create_warehouse
-from local.declared import layout_of
 from local.installation import installed_postgres
 from local.postgres import PostgresServer
 from tests.pipeline.conftest import Functions, forget_clients
@@ -100,7 +101,7 @@ def away(shop: Functions, server: PostgresServer) -> Functions:
 
 
 def warehouse_on(server: PostgresServer, name: str = NAME, schema: str = "public") -> Warehouse:
-    url = create_warehouse(server, schema, database=name)
+    url = create_warehouse(server, "totesys", schema, database=name)
     return Warehouse(name, schema, url, server.superuser_url(name))
 
 
@@ -375,7 +376,9 @@ def test_the_newest_batch_of_a_warehouse_is_known_without_writing(
 
 def newest_batch(warehouse: Warehouse, lake: Bucket) -> int:
     with connect(warehouse.loader_url) as connection:
-        return loaded_batch(connection, MarkerLog(lake, "source"), layout_of(connection, "public"))
+        [target] = load_pipeline("totesys").targets
+        layout = inspect(connection, "public", target, target.tables)
+        return loaded_batch(connection, MarkerLog(lake, "source"), layout)
 
 
 def test_batches_that_are_gone_are_not_taken_for_loaded(shop: Functions) -> None:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
-from local.dimensions import Row
-from local.orders import Payment, PurchaseOrder, SalesOrder, Transaction
-from local.totesys import business_days, sample
+from pipelines.totesys.sample.dimensions import Row
+from pipelines.totesys.sample.history import business_days, sample
+from pipelines.totesys.sample.orders import Payment, PurchaseOrder, SalesOrder, Transaction
 
 NOW = datetime(2024, 11, 16, 12)  # a Saturday
 TODAY = date(2024, 11, 15)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pg8000.native
 from pg8000.native import literal
 
+from etl import product
 from functions.common.errors import WarehouseMismatch
 
 
@@ -76,7 +77,7 @@ def only_loader(
     The lock goes with the session, also when that breaks. Raises WarehouseMismatch where a pooler
     shares sessions between transactions, so that nobody can hold one.
     """
-    key = f"hashtext({literal(f'totesys-etl {schema}')})"
+    key = f"hashtext({literal(f'{product.NAME} {schema}')})"
     lock = LoaderLock(connection, key, _take(connection, key))
     lock.require()
     yield None if lock.is_taken(schema, tables) else lock

@@ -9,13 +9,14 @@ import hashlib
 import pg8000.native
 from pg8000.native import DatabaseError, identifier, literal
 
+from etl import product
 from functions.common.errors import WarehouseMismatch
 from functions.common.telemetry import logger
 from functions.targets.postgres.catalogue import check_may_create
 from functions.targets.postgres.deletions import Deletions
 from functions.targets.postgres.tables import Layout, WarehouseTable
 
-MADE_BY_US = "Made by totesys-etl"
+MADE_BY_US = f"Made by {product.NAME}"
 
 _INVALID_DEFINITION = "42P16"  # columns of a view may be added at its end, and nothing else
 

@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 from itertools import islice
 from random import Random
 
-from local.dimensions import Row, design, dimensions
-from local.orders import Occasion, Payment, SalesOrder, Trade, purchase, sale
+from pipelines.totesys.sample.dimensions import Row, design, dimensions
+from pipelines.totesys.sample.orders import Occasion, Payment, SalesOrder, Trade, purchase, sale
 
 TRADING_DAYS = 520
 SALES_ORDERS = 11_000
@@ -33,7 +33,7 @@ PUT_OFF = 0.007
 def sample(scale: float, seed: int, now: datetime) -> Iterator[tuple[str, list[Row]]]:
     """Yield (table, rows) with parents before children; the last business day before `now` ends it.
 
-    Rows have the columns of totesys.sql. `scale` multiplies designs, orders, transactions and
+    Rows have the columns of source.sql. `scale` multiplies designs, orders, transactions and
     payments; 1.0 is 11,000 sales orders and 4,600 purchase orders.
     """
     rng = Random(seed)  # noqa: S311  # nosec B311  # must repeat; nothing here is a secret

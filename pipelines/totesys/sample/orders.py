@@ -1,7 +1,7 @@
 """What the shop trades: an order, and the transaction and the payment that belong to it.
 
-All of it is invented. Both the sample (`local.totesys`) and the business day that goes on while the
-sandbox is up (`local.business_day`) make their rows here. It does no I/O and reads no clock.
+All of it is invented. Both the sample (`history`) and the business day that goes on while the
+sandbox is up (`business_day`) make their rows here. It does no I/O and reads no clock.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SALES_RECEIPT = 1
 PURCHASE_PAYMENT = 3
 
 
-# The fields of a row are the columns of its table, in the order of totesys.sql. Stamps are
+# The fields of a row are the columns of its table, in the order of source.sql. Stamps are
 # `yyyy-mm-dd hh:mm:ss.mmm`, dates `yyyy-mm-dd` and money decimal text: exact, and fast to make.
 class SalesOrder(NamedTuple):
     """A row of `sales_order`."""

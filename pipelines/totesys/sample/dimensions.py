@@ -7,7 +7,7 @@ leading zeros and a misspelt city. It does no I/O and reads no clock.
 from collections.abc import Iterator
 from random import Random
 
-from local.orders import ADDRESSES
+from pipelines.totesys.sample.orders import ADDRESSES
 
 Row = tuple[object, ...]
 
@@ -62,7 +62,7 @@ COUNTRIES = (
 
 
 def dimensions(rng: Random, stamp: str) -> Iterator[tuple[str, list[Row]]]:
-    """Yield (table, rows), parents first, all made at `stamp`; columns as in totesys.sql."""
+    """Yield (table, rows), parents first, all made at `stamp`; columns as in source.sql."""
     yield "address", _addresses(rng, stamp)
     yield "counterparty", _counterparties(rng, stamp)
     yield "currency", [(i, code, stamp, stamp) for i, code in enumerate(CURRENCY_CODES, 1)]

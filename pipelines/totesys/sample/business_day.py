@@ -12,8 +12,8 @@ import pg8000.native
 from pg8000.native import identifier
 
 from local.connection import transaction
-from local.dimensions import FOLDERS, Row, design
-from local.orders import Occasion, item_code, purchase, sale
+from pipelines.totesys.sample.dimensions import FOLDERS, Row, design
+from pipelines.totesys.sample.orders import Occasion, item_code, purchase, sale
 
 PAYING_RUN = time(7, 55, 11, 830_000)
 
