@@ -1,5 +1,6 @@
 """Apply the batches of a source that a target lacks, in order, and mark each as loaded."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,8 +29,11 @@ def load_pending(
     log, standing = feed.log, loader.standing
     newest = log.newest()
     _require_log(log, newest, standing)
+    if not standing.has:  # none of the tables, which are optional, is there
+        return
     marking = _Marking(loader, feed.markers)
-    for batch in range(standing.loaded + 1, newest + 1):
+    marking.has |= _undeclared(feed, newest, standing)
+    for batch in range(min(marking.has.values()) + 1, newest + 1):
         manifest = log.read(batch)
         lacking = {name for name, has in marking.has.items() if has < batch}
         is_new = len(lacking) == len(marking.has)
@@ -57,6 +61,24 @@ def _require_log(log: BatchLog[ProcessedManifest], newest: int, standing: Standi
             f"s3://{log.bucket.name}/{log.prefix} is {newest}: was that log emptied? Remove what "
             f"is under loaded/{log.source}/ as well, and all batches are applied again"
         )
+
+
+def _undeclared(feed: Feed, newest: int, standing: Standing) -> dict[str, int]:
+    """Return the newest batches that do not name tables declared since, which lack nothing of them.
+
+    From the first batch that names such a table all do, unless it was declared more than once: then
+    it is filled again, and an earlier batch is as good to begin with.
+    """
+    new = {
+        mapping.target.id for mapping in feed.mappings if standing.has.get(mapping.target.id) == 0
+    }
+    if not any(standing.has.values()):
+        return {}
+    batches = range(1, newest + 1)
+    return {
+        name: bisect_left(batches, True, key=lambda batch: name in feed.log.read(batch).tables)
+        for name in new
+    }
 
 
 class _Marking:

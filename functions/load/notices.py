@@ -5,12 +5,13 @@ from functions.common.text import defanged
 
 
 def notice(marker: LoadedMarker) -> str:
-    """Return the text of a notice: rows by star table, and how long the batch was on its way."""
+    """Return the text of a notice: rows by table, and how long the batch was on its way."""
     database = defanged(marker.source.database)
     rows = [
         f"{table:<24}{loaded.inserted:>12,} inserted{loaded.updated:>12,} updated"
+        + (f"{loaded.deleted:>12,} deleted" if loaded.deleted else "")
         for table, loaded in sorted(marker.rows.items())
-        if loaded.inserted or loaded.updated
+        if loaded.inserted or loaded.updated or loaded.deleted
     ]
     return "\n".join(
         [

@@ -216,3 +216,32 @@ def test_a_document_as_the_only_column_is_compared(new_managed_warehouse: New) -
 
     found = scene.query("SELECT word::text FROM pages ORDER BY pages_record_id")
     assert found == [['{"a": 1}'], ['{"a":  1}']]
+
+
+def test_two_views_of_one_name_are_refused(new_managed_warehouse: New) -> None:
+    """The current states of two histories are never shown under one name by turns."""
+    tables = (history(THING, name="fact_thing"), history(THING, name="thing"))
+    scene = Scene(new_managed_warehouse(), tables)
+
+    with pytest.raises(WarehouseMismatch, match="views of fact_thing and thing would both be call"):
+        scene.load()
+
+
+def test_a_view_of_a_long_name_is_made_once(
+    new_managed_warehouse: New, caplog: pytest.LogCaptureFixture
+) -> None:
+    """PostgreSQL cuts a name at 63 bytes, and the view is found under what is left of it."""
+    scene = Scene(new_managed_warehouse(), (history(THING, name="ä" * 31),))
+    for _ in range(2):
+        scene.load()
+
+    assert caplog.messages.count("view made") == 1
+
+
+def test_nothing_is_loaded_where_no_table_is_there(new_managed_warehouse: New) -> None:
+    """Optional tables may all be missing: then batches wait for them, and no marker is written."""
+    scene = Scene(new_managed_warehouse(), (latest(THING, optional=True),), managed=False)
+    scene.batch(thing=words("a"))
+
+    assert (scene.load(), scene.load()) == ([], [])
+    assert scene.markers == []

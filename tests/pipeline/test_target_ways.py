@@ -142,11 +142,13 @@ def test_a_table_that_is_declared_later_is_filled_and_no_other_is_written(
     scene = Scene(new_managed_warehouse(), (latest(THING), history(THING, name="past")))
     fifty_batches(scene)
     before = scene.query("SELECT xmin::text, ctid::text FROM thing")
+    read = scene.bucket.requests["get"]
     new = {"history": history, "latest": latest, "replace": replace}[way](THING, name="new")
     scene.declare(*scene.tables, new)
     scene.batch(new=Rows([*STATES, things(_4="49")], filled=True))
 
     loaded = scene.load()
+    assert scene.bucket.requests["get"] - read < 25  # and not every batch
     scene.forget_last_marker()
     scene.load()
 

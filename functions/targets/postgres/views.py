@@ -18,12 +18,15 @@ from functions.targets.postgres.tables import Layout, WarehouseTable
 
 MADE_BY_US = f"Made by {product.NAME}"
 
+_NAME_BYTES = 63  # of a name in PostgreSQL
+
 _INVALID_DEFINITION = "42P16"  # columns of a view may be added at its end, and nothing else
 
 
 def view_name(table: str) -> str:
-    """Return what the view of a history's current state is called."""
-    return f"current_{table.removeprefix('fact_')}"
+    """Return what the view of a history's current state is called, cut as PostgreSQL would."""
+    name = f"current_{table.removeprefix('fact_')}"
+    return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
 def make_views(connection: pg8000.native.Connection, layout: Layout, deletions: Deletions) -> None:
@@ -32,7 +35,7 @@ def make_views(connection: pg8000.native.Connection, layout: Layout, deletions: 
     Raises WarehouseMismatch when this role may not, or somebody else has the name.
     """
     schema = layout.identity.schema
-    views = {view_name(table.declared): table for table in layout.histories.values()}
+    views = _views(layout)
     there = _relations(connection, schema, list(views))
     [[oid]] = connection.run("SELECT CAST(:name AS regclass)::oid", name=deletions.target)
     for view, table in views.items():
@@ -55,6 +58,20 @@ def make_views(connection: pg8000.native.Connection, layout: Layout, deletions: 
             )
         _make(connection, f"{identifier(schema)}.{identifier(view)}", query, comment)
         logger.info("view made", extra={"schema": schema, "view": view})
+
+
+def _views(layout: Layout) -> dict[str, WarehouseTable]:
+    """Return the table that each view shows; raise WarehouseMismatch for two under one name."""
+    views: dict[str, WarehouseTable] = {}
+    for table in layout.histories.values():
+        first = views.setdefault(view_name(table.declared), table)
+        if first is not table:
+            raise WarehouseMismatch(
+                f"the views of {first.declared} and {table.declared} would both be called "
+                f"{view_name(table.declared)}: rename one of the tables, or set "
+                "WAREHOUSE_MANAGED=false"
+            )
+    return views
 
 
 def current_state(table: WarehouseTable, deletions: Deletions) -> str:
