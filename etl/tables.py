@@ -6,12 +6,12 @@ from types import MappingProxyType
 from typing import Literal
 from urllib.parse import quote
 
-from etl.columns import SELF, Column
+from etl.columns import SELF, Column, Double, Real
 from etl.errors import DeclarationError
 
 _NONE: Mapping[str, Column] = MappingProxyType({})
 
-OWN_COLUMNS = frozenset({"_batch", "_known", "_reason", "_target", "_unfit", "_xid"})
+OWN_COLUMNS = frozenset({"_batch", "_hash", "_known", "_reason", "_target", "_unfit", "_xid"})
 """What rows get on their way to the target and to the quarantine."""
 
 
@@ -59,6 +59,11 @@ class Table:
             _require_column(self, column, "its key")
             if self.columns[column].nullable:
                 raise DeclarationError(f"{self}: column {column} of its key may not be nullable")
+            if isinstance(self.columns[column], Real | Double):
+                raise DeclarationError(
+                    f"{self}: column {column} of its key is a floating-point number, which has no "
+                    "one form as text: choose other columns"
+                )
         for reference in self.all_references():
             wanted = [reference.table.columns[name] for name in reference.table.keys]
             if len(reference.columns) != len(wanted):

@@ -134,7 +134,7 @@ class KeyFile(Struct, frozen=True):
 class KeyPart(KeyFile, frozen=True):
     """The keys of a range of buckets: those after the part before, up to `last`."""
 
-    last: int
+    last: Annotated[int, Meta(ge=-(2**15), le=2**15 - 1)]
 
 
 class KeyParts(Struct, frozen=True):
@@ -159,8 +159,9 @@ class IngestionManifest(Struct, frozen=True):
 
     `targets` are the target tables that the source fed when the batch was written. `missing` are
     parents, by table, that rows of this batch name and the source does not have. `keys` is the
-    object with the keys that each table had, `keys_sha256` its digest. `replay_of` is the batch
-    whose rows come again in this one. `schemas` is the registry of the source's tables as this
+    object with the keys of each table that are single integers, `keys_sha256` its digest;
+    `key_parts` are the objects with those of every other table. `replay_of` is the batch whose rows
+    come again in this one. `schemas` is the registry of the source's tables as this
     batch's snapshot shows them, `drift` says in words how they have changed since the last batch's.
     """
 
@@ -172,6 +173,7 @@ class IngestionManifest(Struct, frozen=True):
     missing: dict[str, list[Key]]
     keys: KeysKey
     keys_sha256: Sha256
+    key_parts: dict[str, KeyParts]
     replay_of: BatchNumber | None = None
     schemas: dict[str, TableSchema] = {}
     drift: list[str] = []
@@ -180,6 +182,11 @@ class IngestionManifest(Struct, frozen=True):
     def __post_init__(self) -> None:
         """Raise ValueError when a table names files that are not its own."""
         _require_own_files(self.tables, self.keys.split("/")[1] + "/")
+
+    @property
+    def key_objects(self) -> set[str]:
+        """All objects that have keys of tables."""
+        return {self.keys, *(file.key for each in self.key_parts.values() for file in each.files)}
 
     def capture(self, table: str) -> TableCapture:
         """Return what the batch holds of a table: nothing of one that was not declared then."""

@@ -61,6 +61,7 @@ def replay(
         missing={},
         keys=last.keys,
         keys_sha256=last.keys_sha256,
+        key_parts=last.key_parts,
         replay_of=batch,
         schemas=last.schemas,
         targets=last.targets,

@@ -15,8 +15,8 @@ from functions.common.batchlog import BatchLog
 from functions.common.manifests import IngestionManifest, ProcessedManifest, Quarantine
 from functions.common.parquet import opened, require_rows
 from functions.common.storage import Bucket
-from functions.sources.postgres import keysets
-from functions.sources.postgres.keysets import KeySet
+from functions.sources.postgres import tablekeys
+from functions.sources.postgres.plan import TableKeys
 from functions.transform.quarantine import TARGET
 
 
@@ -51,12 +51,12 @@ class AsOf:
         self._put_aside = lake.processed.read(batch).quarantine if batch else {}
         self._keys = list(self._key_sets()) if batch else []
 
-    def _key_sets(self) -> Iterator[dict[str, KeySet]]:
+    def _key_sets(self) -> Iterator[dict[str, TableKeys]]:
         """Yield the keys of all tables, after each batch that the warehouse may hold."""
         ingested = self._lake.ingested
         for batch in range(self.batch, min(self.latest + 1, ingested.newest()) + 1):
             manifest = ingested.read(batch)
-            yield keysets.fetch(ingested.bucket, manifest.keys, manifest.keys_sha256)
+            yield tablekeys.fetch(ingested.bucket, manifest)
 
     def had(self, table: str, keys: pa.Array) -> pa.Array:
         """Return the distinct keys that a source table had after one of the batches."""
@@ -65,7 +65,7 @@ class AsOf:
         for keys_of_table in (sets[table] for sets in self._keys if table in sets):
             if not len(left):
                 break
-            unknown = pa.array(keysets.not_in(keys_of_table, left), pa.int64())
+            unknown = keys_of_table.not_in(left)
             found.append(left.filter(pc.invert(pc.is_in(left, unknown))))
             left = unknown
         return pa.concat_arrays(found)

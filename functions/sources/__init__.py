@@ -16,7 +16,8 @@ from etl.pipeline import Source
 from functions.common.batchlog import BatchLog
 from functions.common.manifests import IngestionManifest
 
-Keys = Annotated[list[Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]], Meta(max_length=100_000)]
+_Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Keys = Annotated[list[_Integer | str], Meta(max_length=100_000)]
 
 
 class Repair(Struct, frozen=True):

@@ -128,7 +128,7 @@ def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[]
         logs.ingested,
         [f"{prefix}{name}/{table}" for prefix in ("", "tombstones/") for table in sources],
         [f"keys/{name}"],
-        lambda newest: {newest.keys},
+        lambda newest: newest.key_objects,
         notes,
         f"{name}/ingestion",
     )

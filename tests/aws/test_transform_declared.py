@@ -121,7 +121,7 @@ class Lake:
         }
         keys = f"keys/{self.logs.ingested.source}/2024-03-01/0000000001-0000000000001.parquet"
         manifest = IngestionManifest(
-            number, AT, "extract", SOURCE, captures, missing or {}, keys, "0a" * 32
+            number, AT, "extract", SOURCE, captures, missing or {}, keys, "0a" * 32, {}
         )
         assert self.logs.ingested.claim(manifest)
 

@@ -64,7 +64,7 @@ class Pipeline:
         source = msgspec.structs.replace(SOURCE, snapshot_at=at)
         gone = {name: list(keys) for name, keys in (missing or {}).items()}
         manifest = IngestionManifest(
-            number, NOW, "extract", source, captures, gone, KEYS, "0a" * 32
+            number, NOW, "extract", source, captures, gone, KEYS, "0a" * 32, {}
         )
         assert self.logs.ingested.claim(manifest)
 

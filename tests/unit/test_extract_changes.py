@@ -33,7 +33,7 @@ CAPTURE = TableCapture(
 def after(capture: TableCapture | None, source: Source = SOURCE) -> IngestionManifest:
     """Return a manifest that left the table `design` like this."""
     tables = {} if capture is None else {"design": capture}
-    return IngestionManifest(7, SOURCE.snapshot_at, "run", source, tables, {}, KEYS, "digest")
+    return IngestionManifest(7, SOURCE.snapshot_at, "run", source, tables, {}, KEYS, "digest", {})
 
 
 def ending_at(end: int) -> Snapshot:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from functions.common.names import ObjectNames
 from functions.sources.postgres.keysets import (
     BUCKETS_AT_MOST,
+    KEYS_AT_A_TIME,
     SHIFT,
     KeySet,
     KeySetBuilder,
@@ -20,8 +21,8 @@ from functions.sources.postgres.keysets import (
     deleted_keys,
     fetch,
     in_buckets,
+    is_in,
     keys_of,
-    not_in,
     runs_of,
     store,
     with_buckets,
@@ -46,6 +47,10 @@ def stored(bucket: FakeBucket, sets: dict[str, KeySet]) -> tuple[str, str]:
     return store(bucket, ObjectNames("keys", 7, DAY), sets)
 
 
+def deleted(before: KeySet, now: KeySet) -> list[int]:
+    return [key for keys in deleted_keys(before, now) for key in keys.to_pylist()]
+
+
 @FEW
 @given(KEYS, st.integers(1, 9))
 def test_runs_hold_exactly_the_keys(keys: set[int], parts: int) -> None:
@@ -68,7 +73,7 @@ def test_deleted_keys_are_those_that_were_there_and_are_not(
     before: set[int], now: set[int]
 ) -> None:
     """No deletion is missed and none is made up."""
-    assert deleted_keys(key_set(before), key_set(now)).to_pylist() == sorted(before - now)
+    assert deleted(key_set(before), key_set(now)) == sorted(before - now)
 
 
 @FEW
@@ -77,7 +82,10 @@ def test_a_set_knows_what_it_holds(keys: set[int], others: set[int]) -> None:
     """A key is in a set if and only if it was put there."""
     asked = pa.array([*keys, None, *others], pa.int64())
 
-    assert set(not_in(key_set(keys), asked)) == others - keys
+    assert set(key_set(keys).not_in(asked).to_pylist()) == others - keys
+    assert is_in(key_set(keys), asked.drop_null()).to_pylist() == [
+        key in keys for key in asked.drop_null().to_pylist()
+    ]
 
 
 @FEW
@@ -139,7 +147,7 @@ def test_sparse_keys_share_buckets() -> None:
     before, now = key_set(keys), key_set(keys - gone)
 
     assert max(len(before.digests), len(now.digests)) <= BUCKETS_AT_MOST
-    assert deleted_keys(before, now).to_pylist() == sorted(gone)
+    assert deleted(before, now) == sorted(gone)
 
 
 GROWS = """
@@ -158,7 +166,7 @@ for _ in range(10):
     builder.add(pa.array([draw.randint(-2**63, 2**63 - 1) for _ in range(30_000)], pa.int64()))
 made = builder.key_set()
 read = fetch(bucket, *store(bucket, ObjectNames("keys", 1, date(2024, 1, 1)), {"a": made}))["a"]
-deleted_keys(read, made)
+list(deleted_keys(read, made))
 print(peak() - before)
 """
 
@@ -170,3 +178,16 @@ def test_sparse_keys_take_memory_by_their_number() -> None:
     ).stdout
 
     assert int(grown) < 100
+
+
+def test_a_truncated_table_hands_over_its_keys_in_pieces() -> None:
+    """Deleted keys take bounded memory, however many they are, in long runs and in short ones."""
+    serial, sparse = range(3_000_000), range(10_000_000, 20_000_000, 10)
+    builder = KeySetBuilder()
+    for keys in (serial, sparse):
+        builder.add(pa.array(keys, pa.int64()))
+    pieces = [len(keys) for keys in deleted_keys(builder.key_set(), KeySet())]
+
+    assert sum(pieces) == len(serial) + len(sparse)
+    assert max(pieces) <= KEYS_AT_A_TIME
+    assert len(pieces) < 30

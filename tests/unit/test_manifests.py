@@ -10,6 +10,9 @@ from functions.common.manifests import (
     DataFile,
     Evidence,
     IngestionManifest,
+    KeyFile,
+    KeyPart,
+    KeyParts,
     Loaded,
     LoadedMarker,
     ProcessedManifest,
@@ -27,6 +30,7 @@ NOW = datetime(2024, 11, 16, 9, 0, 2, tzinfo=UTC)
 SOURCE = Source("7437", 1, "totesys", SNAPSHOT)
 DIGEST = "0a" * 32
 FILE = DataFile("source/payment/2024-11-16/0000000007-0000000000001.parquet", 3, DIGEST)
+KEYS = "keys/source/2024-11-16/0000000007-000000000000"
 REFUSED = DataFile("refused/fact_payment/2024-11-16/0000000007-0000000000001.parquet", 1, DIGEST)
 
 INGESTION = IngestionManifest(
@@ -56,8 +60,14 @@ INGESTION = IngestionManifest(
         "staff": TableCapture(["staff_id"], [], "", None, [], error="table staff: no right"),
     },
     missing={"design": [999]},
-    keys="keys/source/2024-11-16/0000000007-0000000000001.parquet",
+    keys=f"{KEYS}1.parquet",
     keys_sha256=DIGEST,
+    key_parts={
+        "note": KeyParts(
+            digests=KeyFile(f"{KEYS}2.parquet", 3, DIGEST),
+            parts=[KeyPart(f"{KEYS}3.parquet", 3, DIGEST, 2**15 - 1)],
+        )
+    },
 )
 PROCESSED = ProcessedManifest(
     batch=7,

@@ -7,24 +7,29 @@ from collections.abc import Callable
 from datetime import datetime
 
 import pg8000.native
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchContended
 from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.names import ObjectNames
 from functions.sources import NO_REPAIR, Captured, Repair
-from functions.sources.postgres import keysets
+from functions.sources.postgres import tablekeys
 from functions.sources.postgres.alone import is_alone
 from functions.sources.postgres.changes import are_few, next_seen
 from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.history import Snapshot
-from functions.sources.postgres.keysets import KeySet, deleted_keys, not_in
-from functions.sources.postgres.plan import Survey, TablePlan, has_key, plan_tables, survey
+from functions.sources.postgres.plan import (
+    Survey,
+    TableKeys,
+    TablePlan,
+    has_key,
+    plan_tables,
+    survey,
+)
 from functions.sources.postgres.registry import register
 from functions.sources.postgres.rows import BatchRows
 from functions.sources.postgres.snapshot import snapshot_of
+from functions.sources.postgres.tablekeys import SnapshotKeys
 from functions.sources.postgres.uniqueness import stop_at_equal_keys
 
 
@@ -49,6 +54,7 @@ def capture(
         if postponed := _reason_to_wait(connection, log, snapshot, before):
             return Captured(None, {}, postponed)
         plans = plan_tables(connection, snapshot, before, declared, repair.tables)
+        known = tablekeys.comparable(known, plans, before)
         found = survey(connection, [plan for plan in _readable(plans) if not plan.is_whole], known)
         plans = stop_at_equal_keys(connection, plans, found, known)
         stopped = {plan.id: plan.error for plan in plans.values() if plan.error is not None}
@@ -58,30 +64,22 @@ def capture(
         is_news = registry.is_news or _has_other_targets(before, declared)
         if not (is_news or _anything_new(readable, found, known)):
             return Captured(None, stopped)
-        rows = BatchRows(
-            connection, declared, plans, bucket, newest + 1, day=at.date(), known=known
-        )
-        keys = dict(known)
+        names = ObjectNames(f"keys/{declared.source.name}", newest + 1, at.date())
+        keys = SnapshotKeys(connection, bucket, names, known)
+        rows = BatchRows(connection, declared, plans, bucket, newest + 1, day=at.date(), keys=keys)
         for plan in readable:  # parents come before the rows that wait for them
-            seen = found.get(plan.id)
-            if seen is None or seen.changed:
-                rows.copy_changed(plan, keys)
-            keys[plan.id] = rows.keys_now(plan, seen, known.get(plan.id, KeySet()))
-        gone = {
-            name: _gone(known.get(name, KeySet()), there, repair.absent.get(name, []))
-            for name, there in keys.items()
-        }
-        rows.copy_companions({name for name, deleted in gone.items() if len(deleted)})
+            rows.copy_changed(plan, found.get(plan.id))
+            rows.delete_absent(plan, repair.absent.get(plan.id, []))
+        rows.copy_companions()
         rows.copy_partners()
         rows.flush()
     tables = {
-        name: _stopped(plan) if plan.error else _captured(plan, snapshot, rows, gone[name])
+        name: _stopped(plan) if plan.error else _captured(plan, snapshot, rows)
         for name, plan in plans.items()
     }
     if not (is_news or any(each.changed or each.deleted for each in tables.values())):
         return Captured(None, stopped)
-    names = ObjectNames(f"keys/{declared.source.name}", newest + 1, at.date())
-    keys_object, keys_sha256 = keysets.store(bucket, names, keys)
+    stored = tablekeys.store(bucket, names, keys.now)
     manifest = IngestionManifest(
         batch=newest + 1,
         written_at=now(),
@@ -89,8 +87,9 @@ def capture(
         source=snapshot.source_after(before.source if before else None),
         tables=tables,
         missing=rows.missing.by_table(),
-        keys=keys_object,
-        keys_sha256=keys_sha256,
+        keys=stored.keys,
+        keys_sha256=stored.sha256,
+        key_parts=stored.parts,
         schemas=registry.schemas,
         drift=registry.drift,
         targets=declared.targets,
@@ -102,13 +101,13 @@ def capture(
 
 def _known_keys(
     log: BatchLog[IngestionManifest], declared: Declared, before: IngestionManifest | None
-) -> dict[str, KeySet]:
+) -> dict[str, TableKeys]:
     """Return the keys that each declared table had, if they were of today's key columns."""
     if before is None:
         return {}
     return {
         name: keys
-        for name, keys in keysets.fetch(log.bucket, before.keys, before.keys_sha256).items()
+        for name, keys in tablekeys.fetch(log.bucket, before).items()
         if name in declared.tables and has_key(before.capture(name), declared.tables[name])
     }
 
@@ -140,25 +139,15 @@ def _reason_to_wait(
 
 
 def _anything_new(
-    plans: list[TablePlan], found: dict[str, Survey], known: dict[str, KeySet]
+    plans: list[TablePlan], found: dict[str, Survey], known: dict[str, TableKeys]
 ) -> bool:
     return any(
-        plan.is_whole
-        or found[plan.id].changed
-        or found[plan.id].differs_from(known.get(plan.id, KeySet()))
+        plan.is_whole or found[plan.id].changed or found[plan.id].differs_from(known.get(plan.id))
         for plan in plans
     )
 
 
-def _gone(before: KeySet, there: KeySet, absent: list[int]) -> pa.Array:
-    """Return the keys that a table had and has not, also those that a repair asks for."""
-    asked = pa.array(not_in(there, pa.array(absent, pa.int64())), pa.int64())
-    return pc.unique(pa.concat_arrays([deleted_keys(before, there), asked])).sort()
-
-
-def _captured(
-    plan: TablePlan, snapshot: Snapshot, rows: BatchRows, deleted: pa.Array
-) -> TableCapture:
+def _captured(plan: TablePlan, snapshot: Snapshot, rows: BatchRows) -> TableCapture:
     table = rows.tables[plan.id]
     seen = next_seen(snapshot, plan.since, table.xids)
     can_go_on = are_few(seen)  # else the table is read whole the next time
@@ -173,8 +162,8 @@ def _captured(
         companions=table.companions,
         files=table.writer.close(),
         partners=table.partners.close(),
-        deleted=len(deleted),
-        tombstones=rows.write_tombstones(plan, deleted),
+        deleted=table.deleted,
+        tombstones=table.tombstones.close(),
     )
 
 

@@ -8,7 +8,7 @@ one scan: only buckets whose digest has changed are looked at key by key.
 """
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -25,6 +25,8 @@ from functions.sources.postgres.keyhash import hash_halves
 SHIFT = 12  # a bucket holds 4,096 neighbours,
 BUCKETS_AT_MOST = 1 << 16  # or more of them, where keys are sparse: a digest takes some 100 bytes
 RUNS_AT_MOST = 1 << 20  # that a builder holds before it merges them
+
+KEYS_AT_A_TIME = 1 << 18  # that are looked at one by one
 
 EXPANDED_AT_MOST = 512 << 20
 
@@ -48,6 +50,11 @@ class KeySet:
     shift: int = SHIFT
     digests: pa.Table = field(default_factory=DIGESTS.empty_table)
     runs: pa.Table = field(default_factory=RUNS.empty_table)
+
+    def not_in(self, values: pa.Array) -> pa.Array:
+        """Return the distinct values (integers, NULL is none) that are not in the set."""
+        asked = pc.unique(values.drop_null()).cast(pa.int64())
+        return asked.filter(pc.invert(_in_runs(self.runs, asked)))
 
 
 def digest_columns(key: str, shift: int) -> str:
@@ -186,20 +193,32 @@ def changed_buckets(before: pa.Table, now: pa.Table) -> pa.Array:
     return pc.unique(once["bucket"]).sort()
 
 
-def deleted_keys(before: KeySet, now: KeySet) -> pa.Array:
-    """Return the keys that were there and are not, in order."""
+def deleted_keys(before: KeySet, now: KeySet) -> Iterator[pa.Array]:
+    """Yield the keys that were there and are not, in order, a bounded number at a time."""
     there, here = before.runs, now.runs
     if before.shift == now.shift:
         changed = changed_buckets(before.digests, now.digests)
         there, here = in_buckets(before, changed), in_buckets(now, changed)
-    keys = keys_of(there)
-    return keys.filter(pc.invert(_in_runs(here, keys)))
+    for runs in _pieces(there):
+        keys = keys_of(runs)
+        if len(deleted := keys.filter(pc.invert(_in_runs(here, keys)))):
+            yield deleted
 
 
-def not_in(keys: KeySet, values: pa.Array) -> list[int]:
-    """Return the distinct values (integers, NULL is none) that are not in the set."""
-    asked = pc.unique(values.drop_null()).cast(pa.int64())
-    return list(asked.filter(pc.invert(_in_runs(keys.runs, asked))).to_pylist())
+def _pieces(runs: pa.Table) -> Iterator[pa.Table]:
+    """Yield runs, those of a bounded number of keys at a time."""
+    sizes = pc.add(pc.subtract(runs["last"], runs["first"]), 1)
+    ends = pc.cumulative_sum(sizes).combine_chunks()
+    start = before = 0
+    while start < len(ends):
+        end = pc.search_sorted(ends, before + KEYS_AT_A_TIME, side="right").as_py()
+        yield runs.slice(start, (end := max(end, start + 1)) - start)
+        start, before = end, ends[end - 1].as_py()
+
+
+def is_in(keys: KeySet, values: pa.Array) -> pa.Array:
+    """Tell which values (integers) are in the set."""
+    return _in_runs(keys.runs, values.cast(pa.int64()))
 
 
 def _in_runs(runs: pa.Table, values: pa.Array) -> pa.Array:

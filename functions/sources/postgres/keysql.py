@@ -14,15 +14,26 @@ HASH_SHIFT = 48
 """The upper 16 of the 64 bits of a hash are the bucket of its key."""
 
 
+def is_integer(columns: Mapping[str, pa.DataType]) -> bool:
+    """Tell whether the key of some columns is an integer."""
+    [kind, *others] = columns.values()
+    return not others and bool(pa.types.is_integer(kind))
+
+
 def key_sql(columns: Mapping[str, pa.DataType]) -> str:
     """Return the SQL of a row's key: an integer or text, NULL where one of the columns is.
 
     `columns` are those of the key, by their names in the source, as Arrow carries them.
     """
-    [(name, kind), *others] = columns.items()
-    if others:
+    if len(columns) > 1:
         return " || ',' || ".join(_escaped(_text(*column)) for column in columns.items())
-    return identifier(name) if pa.types.is_integer(kind) else _text(name, kind)
+    [(name, kind)] = columns.items()
+    return str(identifier(name)) if is_integer(columns) else _text(name, kind)
+
+
+def hash_of(key: str) -> str:
+    """Return the SQL of the hash of a key that is text."""
+    return f"hashtextextended({key}, 0)"
 
 
 def hashed(key: str, table: str, *more: str) -> str:
@@ -32,7 +43,7 @@ def hashed(key: str, table: str, *more: str) -> str:
     """
     selected = ", ".join([f"{key} AS key", *more])
     keyed = f"SELECT {selected} FROM {table} OFFSET 0"
-    return f"(SELECT *, hashtextextended(key, 0) AS hash FROM ({keyed}) AS keyed OFFSET 0)"
+    return f"(SELECT *, {hash_of('key')} AS hash FROM ({keyed}) AS keyed OFFSET 0)"
 
 
 def _text(name: str, kind: pa.DataType) -> str:

@@ -1,7 +1,8 @@
 """Decide how each table of the source is read in this batch, before any row is."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import pg8000.native
 import pyarrow as pa
@@ -15,9 +16,15 @@ from functions.sources.postgres import changes, keysets, large, unfit
 from functions.sources.postgres.changes import Since
 from functions.sources.postgres.columns import Columns, read_columns, sql_name
 from functions.sources.postgres.declared import Declared
+from functions.sources.postgres.hashedkeys import HashedKeys
 from functions.sources.postgres.history import Snapshot
 from functions.sources.postgres.keysets import KeySet
-from functions.sources.postgres.sqltypes import is_accepted
+from functions.sources.postgres.keysql import HASH_SHIFT, hash_of, hashed, is_integer, key_sql
+from functions.sources.postgres.sqltypes import arrow_type, is_accepted
+
+TableKeys = KeySet | HashedKeys
+XID, HASH = "_xid", "_hash"
+"""The columns with a row's transaction and the hash of its key, which stay in extract."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class TablePlan:
     is read whole; `error` says why a table is left out; `before` is where it stood, None if that
     means nothing here; `recent_xid` is the SQL of a row's transaction, if that is at or above the
     new horizon, and None when none can be; `measured` are the columns of which a value may be too
-    large to carry.
+    large to carry; `is_waited_for` says whether rows of others wait for those of this table.
     """
 
     columns: Columns
@@ -38,6 +45,7 @@ class TablePlan:
     before: TableCapture | None
     recent_xid: str | None
     measured: list[str]
+    is_waited_for: bool
 
     @property
     def table(self) -> Table:
@@ -53,6 +61,26 @@ class TablePlan:
     def key(self) -> str:
         """The column of its integer key."""
         return self.table.keys[0]
+
+    def types_of(self, columns: Iterable[str]) -> dict[str, pa.DataType]:
+        """Return how Arrow carries some columns."""
+        types = dict(self.columns.types)
+        return {name: arrow_type(types[name]) for name in columns}
+
+    @cached_property
+    def key_types(self) -> dict[str, pa.DataType]:
+        """The columns of its key, and how Arrow carries them."""
+        return self.types_of(self.table.keys)
+
+    @property
+    def has_integer_key(self) -> bool:
+        """Whether a key is one integer."""
+        return is_integer(self.key_types)
+
+    @property
+    def key_sql(self) -> str:
+        """The key of a row, as SQL."""
+        return key_sql(self.key_types)
 
     @property
     def source(self) -> str:
@@ -81,13 +109,23 @@ class TablePlan:
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of `rows`: that of the columns, and `_xid` unless none is recent."""
-        schema = self.columns.schema
-        return schema if self.recent_xid is None else schema.append(pa.field("_xid", pa.int64()))
+        """The Arrow schema of `rows`: that of the columns, `_xid` unless none is recent, `_hash`.
+
+        The last only where a key is hashed, and rows of others wait for it.
+        """
+        return pa.schema([*self.columns.schema, *((name, pa.int64()) for name in self._own)])
 
     def rows(self, condition: str) -> str:
         """Return the query for the rows for which a condition holds, to be parsed as `schema`."""
-        return self.select(condition, *([] if self.recent_xid is None else [self.recent_xid]))
+        return self.select(condition, *self._own.values())
+
+    @property
+    def _own(self) -> dict[str, str]:
+        """What `rows` selects beside the columns, as SQL."""
+        own = {} if self.recent_xid is None else {XID: self.recent_xid}
+        if self.is_waited_for and not self.has_integer_key:
+            own[HASH] = hash_of(self.key_sql)
+        return own
 
     def select(self, condition: str, *more: str) -> str:
         """Return the query for rows and for `more` expressions of each, to be read by `parse`."""
@@ -106,9 +144,10 @@ class Survey:
     digests: pa.Table
     changed: int
 
-    def differs_from(self, known: KeySet) -> bool:
-        """Tell whether the table has other keys than it had."""
-        return len(keysets.changed_buckets(known.digests, self.digests)) > 0
+    def differs_from(self, known: TableKeys | None) -> bool:
+        """Tell whether the table has other keys than the known ones; None are none."""
+        digests = known.digests if known is not None else keysets.DIGESTS.empty_table()
+        return len(keysets.changed_buckets(digests, self.digests)) > 0
 
 
 def plan_tables(
@@ -137,7 +176,14 @@ def plan_tables(
         error = drift[name] or _rows_without_key(connection, columns)
         measured = large.columns_to_measure(columns, apart=name in apart)
         plans[name] = TablePlan(
-            columns, f"t{number}", position, error, capture, recent_xid, measured
+            columns,
+            f"t{number}",
+            position,
+            error,
+            capture,
+            recent_xid,
+            measured,
+            name in declared.waited_for,
         )
     positions = {plan.variable: plan.since for plan in plans.values() if plan.since is not None}
     changes.give_values(connection, snapshot, positions)
@@ -167,23 +213,35 @@ def _rows_without_key(connection: pg8000.native.Connection, columns: Columns) ->
 
 
 def survey(
-    connection: pg8000.native.Connection, plans: list[TablePlan], known: Mapping[str, KeySet]
+    connection: pg8000.native.Connection, plans: list[TablePlan], known: Mapping[str, TableKeys]
 ) -> dict[str, Survey]:
     """Scan tables, each once, in one statement; keys are grouped as in the `known` sets."""
     if not plans:
         return {}
-    scans = [
-        f"SELECT {literal(plan.id)},"
-        f" {keysets.digest_columns(plan.key, known.get(plan.id, KeySet()).shift)},"
-        f" count(*) FILTER (WHERE {plan.changed}) FROM {plan.source} GROUP BY 2"
-        for plan in plans
-    ]
+    scans = [_scan(plan, known.get(plan.id)) for plan in plans]
     schema = pa.schema([("table", pa.string()), *keysets.DIGESTS, ("changed", pa.int64())])
     # Not row by row: sparse keys have a digest each.
     found = pa.Table.from_batches(copy_out(connection, " UNION ALL ".join(scans), schema), schema)
     return {plan.id: _survey_of(plan, found) for plan in plans}
 
 
+def _scan(plan: TablePlan, known: TableKeys | None) -> str:
+    if plan.has_integer_key:
+        shift = known.shift if isinstance(known, KeySet) else keysets.SHIFT
+        digests, rows = keysets.digest_columns(plan.key, shift), plan.source
+        changed = plan.changed
+    else:
+        digests = f"hash >> {HASH_SHIFT}, count(*), sum(hash)"
+        rows = f"{hashed(plan.key_sql, plan.source, f'{plan.changed} AS changed')} AS hashed"
+        changed = "changed"
+    return (
+        f"SELECT {literal(plan.id)}, {digests}, count(*) FILTER (WHERE {changed})"
+        f" FROM {rows} GROUP BY 2"
+    )
+
+
 def _survey_of(plan: TablePlan, found: pa.Table) -> Survey:
-    mine = found.filter(pc.equal(found["table"], plan.id)).sort_by("bucket")
-    return Survey(mine.select(keysets.DIGESTS.names), pc.sum(mine["changed"]).as_py() or 0)
+    mine = found.filter(pc.equal(found["table"], plan.id))
+    # A row whose key Arrow cannot hold has none.
+    digests = mine.filter(mine["bucket"].is_valid()).select(keysets.DIGESTS.names)
+    return Survey(digests.sort_by("bucket"), pc.sum(mine["changed"]).as_py() or 0)

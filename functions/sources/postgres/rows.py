@@ -4,7 +4,7 @@ A batch is self-contained: the rows that join in with a row come with it, and a 
 when one that joins in with it has changed, so that transform needs nothing but the batch.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -12,40 +12,40 @@ from functools import partial
 import pg8000.native
 import pyarrow as pa
 import pyarrow.compute as pc
-from pg8000.native import identifier
 
 from functions.common.carried import KNOWN
-from functions.common.copy import array, copy_out, set_values, value
-from functions.common.keys import keys_of
-from functions.common.manifests import DataFile
+from functions.common.copy import copy_out
+from functions.common.errors import RepairRefused
+from functions.common.keys import Key, columns_of, keys_of, none_of
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
-from functions.sources.postgres import joins, keysets
+from functions.sources.postgres import joins
 from functions.sources.postgres.changes import SEEN_AT_MOST
 from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.joins import Step, Way
-from functions.sources.postgres.keysets import KeySet, KeySetBuilder
 from functions.sources.postgres.parents import MissingParents
-from functions.sources.postgres.plan import Survey, TablePlan
+from functions.sources.postgres.plan import XID, Survey, TablePlan
 from functions.sources.postgres.references import References
+from functions.sources.postgres.tablekeys import SnapshotKeys
 
 
 @dataclass
 class TableRows:
     """What a batch holds of one table so far.
 
-    `writer` takes the rows that target rows are made of, `partners` those that only join in. `xids`
-    are the recent transactions whose rows are shown, `keys` those of a table that is read whole,
-    `came_along` those of its companions; `references` is what its rows refer to, by columns.
+    `writer` takes the rows that target rows are made of, `partners` those that only join in, and
+    `tombstones` the keys of deleted rows. `xids` are the recent transactions whose rows are shown,
+    `came_along` the keys of its companions; `references` is what its rows refer to, by columns.
     """
 
     writer: PartWriter
     partners: PartWriter
+    tombstones: PartWriter
     references: dict[tuple[str, ...], References]
     changed: int = 0
     companions: int = 0
+    deleted: int = 0
     xids: set[int] = field(default_factory=set)
-    keys: KeySetBuilder = field(default_factory=KeySetBuilder)
     came_along: list[pa.Array] = field(default_factory=list)
 
 
@@ -61,17 +61,17 @@ class BatchRows:
         batch: int,
         *,
         day: date,
-        known: Mapping[str, KeySet],
+        keys: SnapshotKeys,
     ) -> None:
-        """Begin a batch; `known` are the keys that each table had at the batch before."""
+        """Begin a batch; `keys` are brought up to date as rows are copied."""
         self._connection = connection
         self._declared = declared
         self._plans = plans
-        self._known = known
+        self._keys = keys
         self._writer = partial(PartWriter, bucket, batch=batch, day=day)
         self._ways = {name: list(self._ways_from(plan)) for name, plan in plans.items()}
         self.tables = {name: self._nothing_of(plan) for name, plan in plans.items()}
-        self.missing = MissingParents()
+        self.missing = MissingParents(connection, plans)
 
     def _ways_from(self, plan: TablePlan) -> Iterator[Way]:
         if plan.error is None:
@@ -86,39 +86,77 @@ class BatchRows:
             each: References(each, f"{plan.variable}_{number}")
             for number, each in enumerate(dict.fromkeys(columns))
         }
-        return TableRows(self._writer(prefix), self._writer(prefix), references)
+        return TableRows(
+            self._writer(prefix),
+            self._writer(prefix),
+            self._writer(f"tombstones/{prefix}"),
+            references,
+        )
 
-    def copy_changed(self, plan: TablePlan, keys: Mapping[str, KeySet]) -> None:
-        """Copy the rows of a table that changed; note parents that are not among `keys`."""
+    def copy_changed(self, plan: TablePlan, found: Survey | None) -> None:
+        """Copy the rows of a table that changed, and the keys of those that were deleted.
+
+        Parents that are not there are noted. `found` is None for a table that is read whole.
+        """
+        gone = partial(self.delete, plan)
+        self._keys.begin(plan, found, gone)
+        if found is None or found.changed:
+            self._copy(plan)
+        self._keys.end(plan, found, gone)
+
+    def _copy(self, plan: TablePlan) -> None:
         table, waits = self.tables[plan.id], self._declared.waits(plan.id)
         for rows in self._read(plan, plan.changed):
             self._take(plan, rows)
-            self.missing.look(waits, rows, keys)
+            self.missing.look(waits, plan, rows, self._keys.now)
             if plan.is_whole:
-                table.keys.add(rows[plan.key])
+                self._keys.add(plan, rows)
             table.changed += rows.num_rows
+        self.missing.ask(waits, plan, self._keys.now)
         if not self._ways[plan.id]:
             table.writer.flush()  # that is all of it: no companions will come
 
-    def copy_companions(self, lost: Collection[str]) -> None:
-        """Copy the unchanged rows that something which joins in with them has changed for.
+    def delete(self, plan: TablePlan, keys: pa.Array) -> None:
+        """Write the keys of deleted rows, in the columns of the table's key."""
+        kinds = {plan.key: pa.int64()} if plan.has_integer_key else plan.key_types
+        table = self.tables[plan.id]
+        table.tombstones.write(columns_of(keys, pa.schema(kinds)))
+        table.deleted += len(keys)
 
-        `lost` are the tables from which rows were deleted.
+    def delete_absent(self, plan: TablePlan, asked: Sequence[Key]) -> None:
+        """Take the keys of some that are asked for, and that the source lacks, for deleted.
+
+        Raises RepairRefused for one that cannot be a key of the table.
         """
+        kind = int if plan.has_integer_key else str
+        keys = none_of(integer=plan.has_integer_key)
+        some = pa.array([key for key in asked if isinstance(key, kind)], keys.type)
+        absent = self._keys.absent(plan, some)
+        if not len(absent):
+            return
+        try:
+            self.delete(plan, absent)
+        except pa.ArrowInvalid:
+            raise RepairRefused(
+                f"the event asks for a key that cannot be one of {plan.table}: reconcile again"
+            ) from None
+
+    def copy_companions(self) -> None:
+        """Copy the unchanged rows that something which joins in with them has changed for."""
         for name, ways in self._ways.items():
             table, plan = self.tables[name], self._plans[name]
-            conditions = [condition for way in ways for condition in self._news(way, lost)]
+            conditions = [condition for way in ways for condition in self._news(way)]
             for rows in self._unchanged(plan, conditions):
                 self._take(plan, rows)
                 table.came_along.append(keys_of(rows, plan.table.keys))
                 table.companions += rows.num_rows
 
-    def _news(self, way: Way, lost: Collection[str]) -> Iterator[str]:
+    def _news(self, way: Way) -> Iterator[str]:
         """Yield the conditions that a row joins with one that is new, or with none any more."""
         last = way[-1].parent
         if self.tables[last.id].changed:
             yield joins.leads_to(way, last.changed)
-        if last.id in lost:
+        if self.tables[last.id].deleted:
             yield joins.leads_nowhere(way)
 
     def copy_partners(self) -> None:
@@ -153,7 +191,7 @@ class BatchRows:
         table = self.tables[plan.id]
         for rows in copy_out(self._connection, plan.rows(condition), plan.schema, plan.parse):
             if plan.recent_xid is not None and len(table.xids) <= SEEN_AT_MOST:
-                table.xids.update(pc.unique(rows["_xid"].drop_null()).to_pylist())
+                table.xids.update(pc.unique(rows[XID].drop_null()).to_pylist())
             yield rows
 
     def _take(self, plan: TablePlan, rows: pa.RecordBatch) -> None:
@@ -168,44 +206,14 @@ class BatchRows:
         carried = rows.select(plan.columns.schema.names)
         if plan.id not in self._declared.waited_for:
             return carried
-        keys = rows[plan.key].cast(pa.int64())
-        new = keysets.not_in(self._known.get(plan.id, KeySet()), keys)
-        is_known = pc.invert(pc.is_in(keys, pa.array(new, pa.int64())))
-        return carried.append_column(KNOWN, is_known)
-
-    def keys_now(self, plan: TablePlan, found: Survey | None, before: KeySet) -> KeySet:
-        """Return a table's keys: those of a whole read, or the known ones brought up to date."""
-        if found is None:
-            return self.tables[plan.id].keys.key_set()
-        stale = keysets.changed_buckets(before.digests, found.digests)
-        if not len(stale):
-            return before
-        runs = self._keys_in(plan, stale, before.shift)
-        return keysets.with_buckets(before, found.digests, stale, runs)
-
-    def _keys_in(self, plan: TablePlan, buckets: pa.Array, shift: int) -> pa.Table:
-        """Look up the keys of some buckets in the source, as runs."""
-        set_values(self._connection, {"buckets": array(buckets.to_pylist())})
-        key = identifier(plan.key)
-        query = (
-            f"SELECT t.{key} FROM unnest({value('buckets', 'bigint[]')}) AS b (number)"
-            f" JOIN {plan.source} AS t ON t.{key} BETWEEN b.number << {shift}"
-            f" AND (b.number << {shift}) + {(1 << shift) - 1}"
-        )
-        found = copy_out(self._connection, query, pa.schema([("key", pa.int64())]))
-        return keysets.merged([keysets.runs_of(rows["key"]) for rows in found])
+        return carried.append_column(KNOWN, self._keys.is_known(plan, rows))
 
     def flush(self) -> None:
         """Begin to put all rows into the bucket, those of all tables side by side."""
         for table in self.tables.values():
             table.writer.flush()
             table.partners.flush()
-
-    def write_tombstones(self, plan: TablePlan, keys: pa.Array) -> list[DataFile]:
-        """Write the keys of deleted rows, in a column of the table's key."""
-        writer = self._writer(f"tombstones/{self._declared.source.name}/{plan.id}")
-        writer.write(pa.table({plan.key: keys}))
-        return writer.close()
+            table.tombstones.flush()
 
 
 def _among_none(keys: pa.Array, others: list[pa.Array]) -> pa.Array:

@@ -9,17 +9,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pg8000.native
-from pg8000.native import identifier
 
-from functions.sources.postgres.keysets import KeySet
-from functions.sources.postgres.plan import Survey, TablePlan
+from functions.common.keys import spoken
+from functions.sources.postgres.plan import Survey, TableKeys, TablePlan
 
 
 def stop_at_equal_keys(
     connection: pg8000.native.Connection,
     plans: Mapping[str, TablePlan],
     found: Mapping[str, Survey],
-    known: Mapping[str, KeySet],
+    known: Mapping[str, TableKeys],
 ) -> dict[str, TablePlan]:
     """Return the plans, those of tables in which a key stands twice with an error.
 
@@ -28,24 +27,25 @@ def stop_at_equal_keys(
     """
     return {
         name: replace(plan, error=_equal_keys(connection, plan))
-        if _may_have_equal_keys(plan, found.get(name), known.get(name, KeySet()))
+        if _may_have_equal_keys(plan, found.get(name), known.get(name))
         else plan
         for name, plan in plans.items()
     }
 
 
-def _may_have_equal_keys(plan: TablePlan, found: Survey | None, known: KeySet) -> bool:
+def _may_have_equal_keys(plan: TablePlan, found: Survey | None, known: TableKeys | None) -> bool:
     if plan.error is not None or plan.columns.key_is_unique:
         return False
     return found is None or found.differs_from(known)
 
 
 def _equal_keys(connection: pg8000.native.Connection, plan: TablePlan) -> str | None:
-    key = identifier(plan.key)
     rows = connection.run(
-        f"SELECT {key}, count(*) FROM {plan.source} GROUP BY {key} HAVING count(*) > 1"
-        f" ORDER BY {key} LIMIT 1"
+        f"SELECT key, count(*) FROM (SELECT {plan.key_sql} AS key FROM {plan.source}) AS keys"
+        " WHERE key IS NOT NULL GROUP BY key HAVING count(*) > 1 ORDER BY key LIMIT 1"
     )
-    for value, times in rows:
-        return f"{plan.table}: {times} rows have {plan.key} {value}: leave only one of them"
+    names = plan.table.keys
+    for key, times in rows:
+        which = f"{', '.join(names)} {spoken(key, len(names))}"
+        return f"{plan.table}: {times} rows have {which}: leave only one of them"
     return None

@@ -1,0 +1,186 @@
+"""The keys that each table of a source had at a batch, and those that it has in a snapshot.
+
+A key of one integer column is in runs (`keysets`), which are few where keys are serial. Any other
+is in parts by its hash (`hashedkeys`). Both know the digests of their buckets.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pg8000.native
+import pyarrow as pa
+
+from functions.common.copy import array, copy_out, set_values, value
+from functions.common.manifests import IngestionManifest, KeyParts
+from functions.common.names import ObjectNames
+from functions.common.storage import Bucket
+from functions.sources.postgres import hashedkeys, keysets
+from functions.sources.postgres.hashedkeys import FOUND, HashedKeys, Renewed
+from functions.sources.postgres.keysets import KeySet, KeySetBuilder
+from functions.sources.postgres.keysql import HASH_SHIFT, hashed
+from functions.sources.postgres.plan import HASH, Survey, TableKeys, TablePlan
+
+Gone = Callable[[pa.Array], None]
+"""Takes keys that a table had and has no more, as often as there are some."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where the keys of all tables are, as a manifest says it."""
+
+    keys: str
+    sha256: str
+    parts: dict[str, KeyParts]
+
+
+def fetch(bucket: Bucket, manifest: IngestionManifest) -> dict[str, TableKeys]:
+    """Return the keys that each table had at a batch; those in parts are read when needed."""
+    sets: dict[str, TableKeys] = {
+        name: HashedKeys(bucket, parts) for name, parts in manifest.key_parts.items()
+    }
+    return sets | keysets.fetch(bucket, manifest.keys, manifest.keys_sha256)
+
+
+def store(bucket: Bucket, names: ObjectNames, sets: Mapping[str, TableKeys]) -> Stored:
+    """Write the keys that no object has yet, and return where all of them are."""
+    integers = {name: keys for name, keys in sets.items() if isinstance(keys, KeySet)}
+    parts = {name: keys.stored for name, keys in sets.items() if isinstance(keys, HashedKeys)}
+    return Stored(*keysets.store(bucket, names, integers), parts)
+
+
+def comparable(
+    known: Mapping[str, TableKeys],
+    plans: Mapping[str, TablePlan],
+    before: IngestionManifest | None,
+) -> dict[str, TableKeys]:
+    """Return the known keys that still look as those of their tables do today.
+
+    Integers do, whatever their type. The text of a key may be another in another type: then the
+    table is read whole, and which of its rows were deleted meanwhile is not known.
+    """
+    if before is None:
+        return {}
+    return {
+        name: keys
+        for name, keys in known.items()
+        if plans[name].error is not None
+        or (
+            isinstance(keys, KeySet) == plans[name].has_integer_key
+            and (
+                plans[name].has_integer_key or _has_types(plans[name], before.capture(name).columns)
+            )
+        )
+    }
+
+
+def _has_types(plan: TablePlan, columns: Iterable[tuple[str, str]]) -> bool:
+    was, now = dict(columns), dict(plan.columns.types)
+    return all(was.get(name) == now[name] for name in plan.table.keys)
+
+
+class SnapshotKeys:
+    """The keys of the tables in a snapshot: `now`, which begins with the `known` ones of before."""
+
+    def __init__(
+        self,
+        connection: pg8000.native.Connection,
+        bucket: Bucket,
+        names: ObjectNames,
+        known: Mapping[str, TableKeys],
+    ) -> None:
+        self._connection = connection
+        self._bucket = bucket
+        self._names = names
+        self._known = known
+        self._built: dict[str, KeySetBuilder] = {}
+        self._renewed: dict[str, Renewed] = {}
+        self.now = dict(known)
+
+    def begin(self, plan: TablePlan, found: Survey | None, gone: Gone) -> None:
+        """Look for keys that came or went, before rows of a table are read.
+
+        `found` is None for a table that is read whole. Integers are looked for by `end`: those of a
+        table that is read whole are in its rows.
+        """
+        if plan.has_integer_key:
+            self._built[plan.id] = KeySetBuilder()
+            return
+        before = self._hashed(plan)
+        digests = found.digests if found else None
+        stale = keysets.changed_buckets(before.digests, digests) if found else None
+        renewed = Renewed(before, pa.array([], pa.int64()))
+        if stale is None or len(stale):
+            keys = self._found(plan, stale)
+            renewed = hashedkeys.renewed(
+                before, self._names, keys, gone, stale=stale, digests=digests
+            )
+        self._renewed[plan.id], self.now[plan.id] = renewed, renewed.keys
+
+    def add(self, plan: TablePlan, rows: pa.RecordBatch) -> None:
+        """Note the keys of rows of a table that is read whole."""
+        if plan.has_integer_key:
+            self._built[plan.id].add(rows[plan.key])
+
+    def end(self, plan: TablePlan, found: Survey | None, gone: Gone) -> None:
+        """Bring the keys of a table up to date, after its rows were read."""
+        if not plan.has_integer_key:
+            return
+        before = self._integers(plan)
+        now = before
+        if found is None:
+            now = self._built[plan.id].key_set()
+        elif len(stale := keysets.changed_buckets(before.digests, found.digests)):
+            runs = self._runs_in(plan, stale, before.shift)
+            now = keysets.with_buckets(before, found.digests, stale, runs)
+        self.now[plan.id] = now
+        for keys in keysets.deleted_keys(before, now):
+            gone(keys)
+
+    def is_known(self, plan: TablePlan, rows: pa.RecordBatch) -> pa.Array:
+        """Tell of rows whether the batch before had their keys."""
+        if not plan.has_integer_key:
+            return self._renewed[plan.id].is_known(rows[HASH])
+        return keysets.is_in(self._integers(plan), rows[plan.key])
+
+    def absent(self, plan: TablePlan, asked: pa.Array) -> pa.Array:
+        """Return the keys, of some that are asked for, that neither this batch nor the last has."""
+        known = self._integers(plan) if plan.has_integer_key else self._hashed(plan)
+        return self.now[plan.id].not_in(known.not_in(asked))
+
+    def _integers(self, plan: TablePlan) -> KeySet:
+        known = self._known.get(plan.id)
+        return known if isinstance(known, KeySet) else KeySet()
+
+    def _hashed(self, plan: TablePlan) -> HashedKeys:
+        known = self._known.get(plan.id)
+        return known if isinstance(known, HashedKeys) else HashedKeys(self._bucket)
+
+    def _runs_in(self, plan: TablePlan, buckets: pa.Array, shift: int) -> pa.Table:
+        """Look up the integer keys of some buckets in the source, as runs.
+
+        An index serves for neighbours; without one, or with no statistics, it is one scan.
+        """
+        set_values(self._connection, {"buckets": array(buckets.to_pylist())})
+        first, last = buckets[0].as_py() << shift, ((buckets[-1].as_py() + 1) << shift) - 1
+        query = (
+            f"SELECT {plan.key_sql} FROM {plan.source} WHERE {plan.key_sql} BETWEEN {first}"
+            f" AND {last} AND {plan.key_sql} >> {shift} IN {_buckets()}"
+        )
+        found = copy_out(self._connection, query, pa.schema([("key", pa.int64())]))
+        return keysets.merged([keysets.runs_of(rows["key"]) for rows in found])
+
+    def _found(self, plan: TablePlan, buckets: pa.Array | None) -> Iterator[pa.RecordBatch]:
+        """Yield keys with their hashes, in the order of these: of some buckets, or of all."""
+        condition = "key IS NOT NULL"
+        if buckets is not None:
+            set_values(self._connection, {"buckets": array(buckets.to_pylist())})
+            condition += f" AND hash >> {HASH_SHIFT} IN {_buckets()}"
+        query = (
+            f"SELECT hash, key FROM {hashed(plan.key_sql, plan.source)} AS hashed"
+            f" WHERE {condition} ORDER BY hash"
+        )
+        return copy_out(self._connection, query, FOUND)
+
+
+def _buckets() -> str:
+    return f"(SELECT unnest({value('buckets', 'bigint[]')}))"
