@@ -269,7 +269,7 @@ class ProcessedManifest(Struct, frozen=True):
 
 
 class TableFile(Struct, frozen=True):
-    """A star table as the server knows it: a table that was dropped and created has another `oid`.
+    """A table as the server knows it: one that was dropped and created again has another `oid`.
 
     `file` changes when the table is truncated or rewritten; None for a partitioned table.
     """
@@ -293,9 +293,9 @@ class Warehouse(Struct, frozen=True):
 
 
 class Evidence(Struct, frozen=True):
-    """The newest record of a fact table: a table that has it has everything up to it.
+    """The newest record of a history: a table that has it has everything up to it.
 
-    `columns` are those that the digest covers, by our names.
+    `columns` are those that the digest covers, by their declared names.
     """
 
     record: int
@@ -314,7 +314,7 @@ class Loaded(Struct, frozen=True):
 
 
 class RefusedRows(Struct, frozen=True):
-    """Rows of one star table that the warehouse refused, in one object, counted by reason."""
+    """Rows of one table that the warehouse refused, in one object, counted by reason."""
 
     file: DataFile
     reasons: dict[str, Count]
@@ -324,11 +324,11 @@ class LoadedMarker(Struct, frozen=True):
     """Proof that a batch is in a warehouse, and the state that the warehouse was left in.
 
     `number` is the marker's own in the log of markers: a batch that is applied again, to a restored
-    or another warehouse, has another marker. `has` says by star table up to which batch the table
-    holds everything, `evidence` by fact table how to recognise that. Since the marker `since` no
-    fact table has lost a record. `refused` are all rows, by star table, that the warehouse does not
-    accept at present; they were tried at `tried_at`, against the definitions of tables that have
-    the digest `definitions`. `age_seconds` is from source snapshot to commit.
+    or another warehouse, has another marker. `has` says by table up to which batch it holds
+    everything, `evidence` how to recognise that of a history. Since the marker `since` no history
+    has lost a record. `refused` are all rows, by table, that the warehouse does not accept at
+    present; they were tried at `tried_at`, against the definitions of tables that have the digest
+    `definitions`. `age_seconds` is from source snapshot to commit.
     """
 
     number: BatchNumber

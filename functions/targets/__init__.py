@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from etl.mapping import Mapping as TableMapping
-from etl.targets import PostgresWarehouse
+from etl.pipeline import Target
 from functions.common.batchlog import BatchLog
 from functions.common.manifests import (
     Evidence,
@@ -98,7 +98,7 @@ class Loader(Protocol):
 class Place:
     """Where a target is: its declaration, the pipeline's folder, and the function's settings."""
 
-    target: PostgresWarehouse
+    target: Target
     folder: Path
     settings: Mapping[str, str]
     secrets: "SecretsManagerClient"
@@ -126,6 +126,6 @@ class Kind(Protocol):
         """Hold the target's lock, for so many seconds at most; None while another loader has it."""
 
 
-def kind_of(target: PostgresWarehouse) -> Kind:
+def kind_of(target: Target) -> Kind:
     """Return what load needs of a target's kind; nothing of the other kinds is imported."""
     return cast("Kind", import_module(f"functions.targets.{target.kind}.loader"))

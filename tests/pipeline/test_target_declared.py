@@ -62,6 +62,11 @@ ALTER = 'ALTER TABLE "public"."thing" ALTER COLUMN'
             f'{ALTER} "word" TYPE text',
         ),
         (
+            "ALTER TABLE thing ALTER word SET NOT NULL",
+            "may not be NULL and is declared as nullable",
+            f'{ALTER} "word" DROP NOT NULL',
+        ),
+        (
             "ALTER TABLE thing ADD more integer NOT NULL",
             "is not declared and may not be NULL",
             f'{ALTER} "more" DROP NOT NULL',

@@ -71,6 +71,12 @@ def _add_columns(connection: pg8000.native.Connection, declared: TargetTable, fo
                 f"{found.types[actual]} and declared as {kind}: ALTER TABLE {table} ALTER COLUMN "
                 f"{identifier(actual)} TYPE {kind}, or change the declaration"
             )
+        elif column.nullable and actual in found.required:
+            raise WarehouseMismatch(
+                f"column {actual} of warehouse table {found.schema}.{found.name} may not be NULL "
+                f"and is declared as nullable: ALTER TABLE {table} ALTER COLUMN "
+                f"{identifier(actual)} DROP NOT NULL, or change the declaration"
+            )
     _require_no_more(declared, found, table)
 
 
