@@ -209,10 +209,8 @@ def copy_in(
 
 
 def _csv_blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[memoryview]:
+    options = csv.WriteOptions(include_header=False, quoting_style="needed")  # by every text
     for batch in batches:
-        # Before version 18 a line of nothing but \. ends the rows, unless it is quoted.
-        style = "needed" if batch.num_columns > 1 else "all_valid"
-        options = csv.WriteOptions(include_header=False, quoting_style=style)
         sink = pa.BufferOutputStream()
         csv.write_csv(batch, sink, options)
         yield memoryview(sink.getvalue())

@@ -5,10 +5,11 @@ import random
 from queue import Queue
 from types import SimpleNamespace
 
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.common.copy import _Rows
+from functions.common.copy import _csv_blocks, _Rows
 
 # Rows as COPY sends them in CSV: no NUL, a line feed at the end; some look like heads of messages.
 SHORT = st.text(st.sampled_from(["d", "\n", ",", "é", "x"]), max_size=300)
@@ -69,3 +70,10 @@ def test_every_row_comes_out_once_and_nothing_else_is_touched(
     assert all(block.endswith(b"\n") for block in out)
     assert len(out) == (sum(map(len, rows)) > 0)
     assert rest == [other for position, other in sorted(others.items()) if position < len(rows)]
+
+
+def test_every_text_is_quoted_on_its_way_in() -> None:
+    """Older servers end the rows at a line of nothing but \\., and NULL is not the empty text."""
+    rows = pa.record_batch({"key": pa.array(["\\.", "", None])})
+
+    assert [bytes(block) for block in _csv_blocks([rows])] == [b'"\\."\n""\n\n']
