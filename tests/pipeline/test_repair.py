@@ -74,8 +74,8 @@ def test_damage_of_every_kind_is_found_and_repaired(managed: Functions) -> None:
         assert [row for row in there[name] if row[0] != added.get(name)] == rows
     assert views(managed.warehouse) == source_facts(managed.source)
     assert [row[:2] for row in deleted(managed.warehouse)] == [
-        ["dim_payment_type", 77],
-        ["fact_payment", 4711],
+        ["dim_payment_type", "77"],
+        ["fact_payment", "4711"],
     ]
 
 

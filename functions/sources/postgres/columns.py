@@ -33,18 +33,18 @@ _TYPE = """LATERAL (
     WITH RECURSIVE base (oid, typmod, suffix) AS (
         SELECT a.atttypid, a.atttypmod, ''
         UNION ALL SELECT
-            CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE e.oid END,
+            CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END,
             CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE typmod END,
             CASE t.typtype WHEN 'd' THEN suffix ELSE suffix || '[]' END
-        FROM base JOIN pg_type t ON t.oid = base.oid LEFT JOIN pg_type e ON e.typarray = t.oid
-        WHERE t.typtype = 'd' OR e.oid IS NOT NULL)
+        FROM base JOIN pg_type t ON t.oid = base.oid
+        WHERE t.typtype = 'd' OR t.typinput = 'array_in'::regproc)
     SELECT format_type(t.oid, typmod) || suffix,
         CASE t.typtype WHEN 'e' THEN 'enum ' || quote_ident(t.typname) || coalesce(
             (SELECT ' (' || string_agg(enumlabel, ', ' ORDER BY enumsortorder) || ')'
              FROM pg_enum WHERE enumtypid = t.oid), '')
         ELSE format_type(t.oid, typmod) END || suffix
     FROM base JOIN pg_type t ON t.oid = base.oid
-    WHERE t.typtype <> 'd' AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)
+    WHERE t.typtype <> 'd' AND t.typinput <> 'array_in'::regproc
     ) AS base (cast_to, described)"""
 
 # The value of a generated column may follow its expression without any row being written.
