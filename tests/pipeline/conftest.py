@@ -150,6 +150,7 @@ def forget_clients() -> None:
     extract_handler._pipeline.cache_clear()
     extract_handler._log.cache_clear()
     reader._secrets.cache_clear()
+    transform_handler._pipeline.cache_clear()
     transform_handler._logs.cache_clear()
     load_handler._lake.cache_clear()
     reconcile_handler._sides.cache_clear()
