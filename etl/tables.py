@@ -6,10 +6,10 @@ from types import MappingProxyType
 from typing import Literal
 from urllib.parse import quote
 
-from etl.columns import SELF, Column, Double, Real
+from etl.columns import SELF, BigInteger, Column, Double, Integer, Real, SmallInteger
 from etl.errors import DeclarationError
 
-_NONE: Mapping[str, Column] = MappingProxyType({})
+_INTEGERS = (SmallInteger, Integer, BigInteger)
 
 OWN_COLUMNS = frozenset({"_batch", "_hash", "_known", "_reason", "_target", "_unfit", "_xid"})
 """What rows get on their way to the target and to the quarantine."""
@@ -65,12 +65,7 @@ class Table:
                     "one form as text: choose other columns"
                 )
         for reference in self.all_references():
-            wanted = [reference.table.columns[name] for name in reference.table.keys]
-            if len(reference.columns) != len(wanted):
-                raise DeclarationError(
-                    f"{self}: {', '.join(reference.columns)} refers to {reference.table}, whose "
-                    f"key has {len(wanted)} columns: use references={{(…): …}} of the table"
-                )
+            _require_reference(self, reference)
 
     def __str__(self) -> str:
         return (
@@ -118,3 +113,19 @@ def _require_column(table: Table, column: str, what: str) -> None:
         raise DeclarationError(
             f"{table}: {what} names a column {column}, and none is declared under that name"
         )
+
+
+def _require_reference(table: Table, reference: Reference) -> None:
+    """Raise DeclarationError for columns that cannot be a key of the table that they refer to."""
+    wanted = [reference.table.columns[name] for name in reference.table.keys]
+    if len(reference.columns) != len(wanted):
+        raise DeclarationError(
+            f"{table}: {', '.join(reference.columns)} refers to {reference.table}, whose "
+            f"key has {len(wanted)} columns: use references={{(…): …}} of the table"
+        )
+    for name, key in zip(reference.columns, wanted, strict=True):
+        if isinstance(table.columns[name], _INTEGERS) != isinstance(key, _INTEGERS):
+            raise DeclarationError(
+                f"{table}: {name} refers to {reference.table}, and only one of it and the key there"
+                " is a whole number: declare both as they are in the source"
+            )

@@ -202,6 +202,10 @@ MISTAKES: dict[str, Callable[[], object]] = {
     ),
     "table t: task refers to table task, whose key has 2 columns: use references={(…): …} of the "
     "table": lambda: a_table(columns={"id": Integer(), "task": Integer(references=TASK)}),
+    "table t: team refers to table team, and only one of it and the key there is a whole number: "
+    "declare both as they are in the source": lambda: a_table(
+        columns={"id": Integer(), "team": Text(references=TEAM)}
+    ),
     "table t: a reference names a column no, and none is declared under that name": lambda: a_table(
         references={("id", "no"): TASK}
     ),
