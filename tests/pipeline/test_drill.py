@@ -177,7 +177,8 @@ def test_the_next_run_runs_the_new_code(new_sandbox: NewSandbox, tmp_path: Path)
     sandbox = new_sandbox(ANOTHER)
     sandbox.deploy()
     assert sandbox.run().stopped == {}
-    shutil.copytree(packages.ROOT / "functions", tmp_path / "functions")
+    for package in ("etl", "functions", "pipelines"):
+        shutil.copytree(packages.ROOT / package, tmp_path / package)
     handler = tmp_path / "functions" / "extract" / "handler.py"
     old = handler.read_text()
     handler.write_text(old.replace('"stopped": captured.stopped', '"stopped": {"all": "new code"}'))

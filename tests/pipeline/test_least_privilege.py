@@ -310,7 +310,7 @@ def _leave_orphans(roles: Roles) -> None:
             bucket, _, key = grant.resource.removeprefix("arn:aws:s3:::").partition("/")
             prefix = key.removesuffix("/*")
             below = {"tombstones": "/source/staff" if "ingestion" in bucket else "/dim_staff"}
-            below |= {"quarantine": "/source/staff", "keys": "/source"}
+            below |= {"source": "/staff", "quarantine": "/source/staff", "keys": "/source"}
             roles.account.clients.s3.put_object(
                 Bucket=bucket,
                 Key=f"{prefix}{below.get(prefix, '')}/2024-01-01/0000000001-999.parquet",
