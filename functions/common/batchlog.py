@@ -146,7 +146,7 @@ class BatchLog(Generic[Manifest]):
     def claim(self, manifest: Manifest) -> bool:
         """Write the manifest under its number; return False if another run has that number.
 
-        A write that S3 carried out although its answer was lost is told from another run's by the
+        A write that S3 carried out although its answer was lost differs from another run's by the
         run id, so a repeated request cannot lose its own batch. Raises LogCorrupted for one that
         is too large to be read again.
         """

@@ -26,7 +26,7 @@ SESSION = {
     "TimeZone": "UTC",
     # A database may switch it off; a backslash in a name would then end the name's literal.
     "standard_conforming_strings": "on",
-    # No function of somebody who may create one is called in place of PostgreSQL's own.
+    # No function of somebody who may create one is called instead of PostgreSQL's own.
     # https://wiki.postgresql.org/wiki/A_Guide_to_CVE-2018-1058
     "search_path": "pg_catalog",
     # Else types and defaults read from the catalogue look different: "text" instead of text.
@@ -93,7 +93,7 @@ def copy_out(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a query, typed as `schema` says, while they come in.
 
-    They are received by a thread of its own, a few blocks ahead, so memory holds no more than that.
+    A thread receives them a few blocks ahead, so memory holds no more than that.
     Raises what the driver raises, and DatabaseFailed for a value that is not of its column's type.
     """
     blocks: Queue[bytes] = Queue(BLOCKS_AHEAD)

@@ -54,7 +54,7 @@ class RepairRefused(PipelineError):
 
 
 class BatchOutdated(PipelineError):
-    """Say that a batch has not the columns that today's star needs: ask for a later one."""
+    """Say that a batch does not have the columns that are declared today: ask for a later one."""
 
 
 class BatchContended(PipelineError):

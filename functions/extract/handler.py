@@ -123,7 +123,7 @@ def _reading(source: Source, asked: Asked, seconds: float) -> Iterator[Callable[
 
 def _claiming(attempt: Callable[[str], Captured]) -> Captured:
     """Make an attempt at a batch; start over when another run claims its number first."""
-    run = str(uuid4())  # not the request id: an event that comes twice brings the same one
+    run = str(uuid4())  # not the request id: an event that comes twice has the same one
     for _ in range(ATTEMPTS - 1):
         try:
             return attempt(run)

@@ -87,9 +87,9 @@ def _with_rows(
 
 
 class _Current:
-    """The rows of a batch that no later batch brings again, or reports as deleted.
+    """The rows of a batch that no later batch has again, or reports as deleted.
 
-    A later replay brings rows that were current already, so it supersedes none.
+    A later replay has rows that were current already, so it supersedes none.
     """
 
     def __init__(

@@ -165,7 +165,7 @@ def test_a_table_that_is_not_declared_any_more_is_forgotten(
 
 
 def test_another_key_begins_a_table_again(new_lake: Callable[..., Lake]) -> None:
-    """Which rows were deleted cannot be told by the keys that another column made."""
+    """The keys that another column made do not say which rows were deleted."""
     lake = new_lake(
         pipeline_of(latest(same), tables=(same,)),
         *CREATE,

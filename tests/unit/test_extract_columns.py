@@ -3,8 +3,9 @@
 import pyarrow as pa
 import pytest
 
+import etl
 from functions.sources.postgres.columns import Columns
-from functions.sources.postgres.sqltypes import arrow_type
+from functions.sources.postgres.sqltypes import arrow_type, is_accepted, needed
 from tests.totesys import TABLES
 
 PAYMENT_TYPE = TABLES["payment_type"]
@@ -154,6 +155,45 @@ def test_another_family_of_types_is_drift(column: str, types: list[str]) -> None
 def test_a_type_is_carried_exactly_or_as_text(sql_type: str, expected: pa.DataType) -> None:
     """No value is rounded: what Arrow cannot hold exactly stays PostgreSQL's own text."""
     assert arrow_type(sql_type) == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "types", "others"),
+    [
+        (etl.SmallInteger(), ["smallint", "bigint"], ["numeric", "boolean"]),
+        (etl.Real(), ["real", "double precision"], ["numeric", "integer"]),
+        (etl.Text(), ["citext", "my schema.citext", "name", "bpchar"], ["citext[]", "xml"]),
+        (etl.Time(), ["time without time zone"], ["time with time zone", "interval"]),
+        (etl.Time(timezone=True), ["time(3) with time zone"], ["time without time zone"]),
+        (etl.Timestamp(timezone=True), ["timestamp(0) with time zone"],
+         ["timestamp without time zone", "date"]),
+        (etl.Interval(), ["interval", "interval day to second(3)"], ["text"]),
+        (etl.Uuid(), ["uuid"], ["text"]),
+        (etl.Json(), ["json", "jsonb"], ["text"]),
+        (etl.Bytes(), ["bytea"], ["text"]),
+        (etl.Array(etl.Text()), ["text[]", "enum x (a, b)[]", "character(3)[][]"],
+         ["text", "integer[]"]),
+        (etl.Array(etl.Timestamp()), ["timestamp(3) without time zone[]"],
+         ["timestamp with time zone[]"]),
+        (etl.Other("inet"), ["inet"], ["cidr", "inet[]"]),
+        (etl.Other("geometry"), ["gis.geometry", "gis.geometry(Point,4326)"], ["geometry2"]),
+        (etl.Other("bit varying(5)"), ["bit varying(5)"], ["bit varying(6)", "bit(5)"]),
+    ],
+)  # fmt: skip
+def test_each_declared_type_has_types_that_it_accepts(
+    column: etl.Column, types: list[str], others: list[str]
+) -> None:
+    """The others stop the table: their values would have to be guessed at."""
+    assert [sql_type for sql_type in types if not is_accepted(column, sql_type)] == []
+    assert [sql_type for sql_type in others if is_accepted(column, sql_type)] == []
+
+
+def test_no_declared_type_is_forgotten() -> None:
+    """Whatever `etl` offers can be read from a source."""
+    kinds = set(etl.Column.__subclasses__()) - {etl.Array, etl.Other}
+    columns = [*(kind() for kind in kinds), etl.Array(etl.Text()), etl.Other("inet")]
+
+    assert all(name and pattern for name, pattern in map(needed, columns))
 
 
 def test_a_fingerprint_tells_every_change_of_the_columns() -> None:

@@ -52,7 +52,7 @@ _GENERATED = """(SELECT string_agg(format(' %s %s %s', g.attnum, g.attgenerated,
                                   pg_get_expr(d.adbin, d.adrelid)), '' ORDER BY g.attnum)
     FROM pg_attribute g JOIN pg_attrdef d ON d.adrelid = g.attrelid AND d.adnum = g.attnum
     WHERE g.attrelid = part AND g.attgenerated <> '')"""
-# A partition, or a table that inherits, brings its rows with it.
+# The rows of a table are also those of its partitions, and of tables that inherit from it.
 _PARTS = f"""(WITH RECURSIVE tree (part) AS (
     SELECT c.oid UNION SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = part)
     SELECT string_agg(part::text || coalesce({_GENERATED}, ''), ',' ORDER BY part) FROM tree)"""

@@ -191,7 +191,7 @@ def plan_tables(
 
 
 def has_key(capture: TableCapture | None, table: Table) -> bool:
-    """Tell whether rows were told apart by the key that is declared today."""
+    """Tell whether a batch identified rows by the key that is declared today."""
     if capture is None or capture.key != list(table.keys):
         return False
     types = dict(capture.columns)

@@ -76,7 +76,7 @@ def _standing(now: TableSchema, was: TableSchema | None) -> TableSchema:
 def _changes(
     plan: TablePlan, schemas: dict[str, TableSchema], known: dict[str, TableSchema]
 ) -> Iterator[str]:
-    """Say how a table's columns have changed; why it stops, if it does, is told elsewhere."""
+    """Say how a table's columns have changed; not why it stops, if it does."""
     now, was, stopped = schemas[plan.id], known.get(plan.id), plan.error is not None
     if was is not None and was.fingerprint != now.fingerprint:
         for text in _differences(dict(was.columns), dict(now.columns), stopped):

@@ -56,7 +56,7 @@ def needed(column: etl.Column) -> tuple[str, str]:
             name, pattern = needed(column.of)
             return f"{name}[]", rf"({pattern})(\[\])+"
         case etl.Other():
-            return column.sql, rf"(.*\.)?{re.escape(column.sql)}"
+            return column.sql, rf"(.*\.)?{re.escape(column.sql)}(\(.*\))?"
     return ACCEPTED[type(column)]
 
 
