@@ -37,8 +37,10 @@ CHANGES = {
         "DELETE FROM film_actor WHERE actor_id = 7",
         "DELETE FROM payment WHERE payment_id BETWEEN 10 AND 20",
         "INSERT INTO language VALUES ('f,', 'A code with a comma')",
-        "DELETE FROM inventory WHERE inventory_id > 480 AND inventory_id NOT IN"
-        " (SELECT inventory_id FROM rental)",
+        (
+            "DELETE FROM inventory WHERE inventory_id > 480 AND inventory_id NOT IN"
+            " (SELECT inventory_id FROM rental)"
+        ),
         "INSERT INTO actor VALUES (61, 'Nobody')",
         "DELETE FROM actor WHERE actor_id IN (7, 61)",
         "UPDATE payment SET amount = -0.01 WHERE payment_id = 900",
