@@ -19,8 +19,8 @@ from deployer.deployer import Deployer
 from deployer.names import Names
 from deployer.pipeline import Pipeline, Run
 from deployer.terminal import Terminal
+from functions.common.markers import MarkerLog
 from functions.common.storage import Bucket
-from functions.load.markers import MarkerLog
 from local.cycle import (
     MEANING,
     TargetRow,

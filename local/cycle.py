@@ -14,7 +14,7 @@ from deployer.databases import DatabaseAddress
 from deployer.terminal import table
 from etl import PostgresWarehouse
 from functions.common.manifests import LoadedMarker
-from functions.load.markers import MarkerLog
+from functions.common.markers import MarkerLog
 from functions.targets.postgres.tables import DELETIONS
 from functions.targets.postgres.views import view_name
 from local.connection import connect, transaction

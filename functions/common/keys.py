@@ -54,6 +54,14 @@ def is_among(keys: pa.Array, some: pa.Array | Collection[Key]) -> pa.Array:
     return pc.is_in(keys, some.drop_null())
 
 
+def as_type(keys: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return keys as numbers, or as their texts; NULL for a text that is no number."""
+    if keys.type == kind or pa.types.is_string(kind):
+        return keys.cast(kind)
+    is_number = pc.match_substring_regex(keys, r"^-?\d{1,18}$")
+    return pc.if_else(is_number, keys, None).cast(kind)
+
+
 def spoken(key: Key, columns: int) -> str:
     """Return a key of so many columns as a person reads it."""
     if columns == 1:

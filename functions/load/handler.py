@@ -14,12 +14,12 @@ from etl.loading import folder, load
 from etl.pipeline import Pipeline
 from functions.common.batchlog import BatchLog
 from functions.common.manifests import LoadedMarker, ProcessedManifest
+from functions.common.markers import MarkerLog
 from functions.common.notices import give_notice
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.load.loading import Progress, load_pending
-from functions.load.markers import MarkerLog
 from functions.load.notices import notice
 from functions.targets import Feed, Place, kind_of
 

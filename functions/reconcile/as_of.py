@@ -1,28 +1,28 @@
-"""What the batch logs say about the newest batch in the warehouse: the moment that is compared.
+"""What the batch logs say about the newest batch in the target: the moment that is compared.
 
 Rows that the source changed after that batch are on their way, and no difference. The logs say
 where change capture stood, which keys each table had, and which rows were put aside.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etl import Table
 from etl.mapping import Mapping
 from functions.common.batchlog import BatchLog
-from functions.common.manifests import IngestionManifest, ProcessedManifest, Quarantine
+from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.parquet import opened, require_rows
 from functions.common.storage import Bucket
-from functions.sources.postgres import tablekeys
-from functions.sources.postgres.plan import TableKeys
+from functions.sources import Comparable
 from functions.transform.quarantine import TARGET
 
 
 @dataclass(frozen=True)
 class Lake:
-    """The two buckets and their batch logs."""
+    """The batch logs of a source in both buckets."""
 
     ingested: BatchLog[IngestionManifest]
     processed: BatchLog[ProcessedManifest]
@@ -37,45 +37,37 @@ class Lake:
 
 
 class AsOf:
-    """The newest batch that the warehouse has; `manifest` is None when it has none.
+    """The newest batch that the target has; `manifest` is None when it has none.
 
-    `batch` was loaded before the snapshot of the warehouse, and the snapshot holds nothing later
-    than the batch after `latest`: the newest one that was marked as loaded after the snapshot.
+    `batch` was loaded before the snapshot of the target, and the snapshot holds nothing later than
+    the batch after `latest`: the newest one that was marked as loaded after the snapshot.
     """
 
-    def __init__(self, lake: Lake, batch: int, latest: int) -> None:
+    def __init__(self, lake: Lake, batch: int, latest: int, kind: Comparable) -> None:
+        ingested = lake.ingested
         self._lake = lake
         self.batch = batch
         self.latest = latest
-        self.manifest = lake.ingested.read(batch) if batch else None
+        self.manifest = ingested.read(batch) if batch else None
         self._put_aside = lake.processed.read(batch).quarantine if batch else {}
-        self._keys = list(self._key_sets()) if batch else []
+        # After each batch that the target may hold.
+        held = range(batch, min(latest + 1, ingested.newest()) + 1) if batch else ()
+        self._keys = [kind.keys_after(ingested.bucket, ingested.read(number)) for number in held]
 
-    def _key_sets(self) -> Iterator[dict[str, TableKeys]]:
-        """Yield the keys of all tables, after each batch that the warehouse may hold."""
-        ingested = self._lake.ingested
-        for batch in range(self.batch, min(self.latest + 1, ingested.newest()) + 1):
-            manifest = ingested.read(batch)
-            yield tablekeys.fetch(ingested.bucket, manifest)
+    def had(self, table: Table, keys: pa.Array) -> pa.Array:
+        """Tell which of some keys a source table had after one of the batches."""
+        found = pa.repeat(pa.scalar(False), len(keys))
+        for known in self._keys if len(keys) else ():
+            found = pc.or_(found, known.had(table, keys))
+        return found
 
-    def had(self, table: str, keys: pa.Array) -> pa.Array:
-        """Return the distinct keys that a source table had after one of the batches."""
-        left = pc.unique(keys.drop_null()).cast(pa.int64())
-        found = [pa.nulls(0, pa.int64())]
-        for keys_of_table in (sets[table] for sets in self._keys if table in sets):
-            if not len(left):
-                break
-            unknown = keys_of_table.not_in(left)
-            found.append(left.filter(pc.invert(pc.is_in(left, unknown))))
-            left = unknown
-        return pa.concat_arrays(found)
-
-    def put_aside(self, mapping: Mapping, columns: Sequence[str]) -> pa.Table:
+    def put_aside(self, mapping: Mapping, columns: Sequence[str]) -> pa.Table | None:
         """Return columns of the rows that the batch left in quarantine for a target table."""
-        entry: Quarantine | None = self._put_aside.get(mapping.main.id)
-        if entry is None:
-            return pa.table({column: pa.nulls(0, pa.int64()) for column in columns})
-        with opened(self._lake.processed.bucket, entry.file, entry.sha256) as source:
-            rows: pa.Table = source.read(columns=[*columns, TARGET], use_threads=False)
-        require_rows(self._lake.processed.bucket, entry.file, entry.rows, rows.num_rows)
-        return rows.filter(pc.equal(rows[TARGET], mapping.target.id)).select(columns)
+        if (entry := self._put_aside.get(mapping.main.id)) is None:
+            return None
+        bucket = self._lake.processed.bucket
+        wanted = list(dict.fromkeys([*columns, TARGET]))
+        with opened(bucket, entry.file, entry.sha256) as source:
+            rows: pa.Table = source.read(columns=wanted, use_threads=False)
+        require_rows(bucket, entry.file, entry.rows, rows.num_rows)
+        return rows.filter(pc.equal(rows[TARGET], mapping.target.id))

@@ -1,40 +1,34 @@
-"""The Lambda function `reconcile`: woken once a day, and by hand, to compare source and warehouse.
+"""The Lambda function `reconcile`: woken once a day, and by hand, to compare sources and targets.
 
-It compares as of the newest batch that the warehouse has: what the source changed after it is
-pending, and no disagreement.
+It compares as of the newest batch that a target has: what the source changed after it is pending,
+and no disagreement.
 """
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import pg8000.native
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from etl import Pipeline
-from etl.loading import load
-from functions.common.database import connection, database_from_secret
+from etl.loading import folder, load
+from etl.pipeline import Source, Target
+from functions.common.manifests import Key
+from functions.common.markers import MarkerLog
 from functions.common.notices import give_notice
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
-from functions.load.markers import MarkerLog
 from functions.reconcile.as_of import AsOf, Lake
-from functions.reconcile.compare import Comparison
+from functions.reconcile.comparison import Comparison
 from functions.reconcile.notices import notice
 from functions.reconcile.table import Run, compare_table
-from functions.sources.postgres.declared import Declared
-from functions.sources.postgres.plan import plan_tables
-from functions.sources.postgres.snapshot import SESSION_PARAMETERS as SOURCE_PARAMETERS
-from functions.sources.postgres.snapshot import snapshot_of
-from functions.targets.postgres.stage import SESSION_PARAMETERS as WAREHOUSE_PARAMETERS
-from functions.targets.postgres.standing import loaded_batch, newest_marked
-from functions.targets.postgres.tables import Layout, inspect
+from functions.sources import comparable, reader_of
+from functions.targets import Feed, Place, comparing
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -42,30 +36,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sides:
-    """Where the two databases are, and the buckets between them, with the logs of `source`."""
+    """The pipeline, and the buckets between its sources and its targets."""
 
     pipeline: Pipeline
-    source: str
+    folder: Path
     secrets: "SecretsManagerClient"
-    source_secret_id: str
-    warehouse_secret_id: str
-    schema: str
     ingestion: Bucket
     processed: Bucket
+
+    def fed(self) -> list[tuple[Source, Target]]:
+        """Return each source that is set up, with the target that it feeds."""
+        return [
+            (source, target)
+            for source in self.pipeline.sources
+            if not source.optional or reader_of(source).is_configured(source)
+            if (target := self.pipeline.target_of(source.name))
+        ]
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a comparison found: the batch that the warehouse was at, and how each table agrees.
+    """What a comparison found: the batch that the target was at, and how each table agrees.
 
     `made_of` is the main source table of each. `extra` are keys, by source table, that are in the
-    warehouse only and that nothing explains.
+    target only and that nothing explains.
     """
 
     batch: int
     tables: dict[str, Comparison]
     made_of: dict[str, str]
-    extra: dict[str, list[int]]
+    extra: dict[str, list[Key]]
 
     @property
     def apart(self) -> dict[str, Comparison]:
@@ -83,15 +83,11 @@ class Found:
 @cache
 def _sides() -> Sides:
     s3 = boto3.client("s3", config=CLIENT_CONFIG)
-    pipeline = load(required(os.environ, "PIPELINE"))
-    [declared] = pipeline.sources
+    name = required(os.environ, "PIPELINE")
     return Sides(
-        pipeline,
-        declared.name,
+        load(name),
+        folder(name),
         boto3.client("secretsmanager", config=CLIENT_CONFIG),
-        required(os.environ, "SOURCE_SECRET_ID"),
-        required(os.environ, "WAREHOUSE_SECRET_ID"),
-        required(os.environ, "WAREHOUSE_SCHEMA"),
         Bucket(s3, required(os.environ, "INGESTION_BUCKET")),
         Bucket(s3, required(os.environ, "PROCESSED_BUCKET")),
     )
@@ -100,66 +96,70 @@ def _sides() -> Sides:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Compare every star table with the source; `agrees` says whether all do.
+    """Compare every target table with its source; `agrees` says whether all do.
 
-    Returns `batch`, the newest one in the warehouse (None when there is none); `tables`: for each
-    its counts of source, warehouse, missing, different, extra, pending, deleted and quarantined
-    rows, and keys as examples; and `repair`, the event with which extract reads again what
-    disagrees.
+    Returns `tables`: for each its counts of source, warehouse, missing, different, extra, pending,
+    deleted and quarantined rows, and keys as examples; by source, under `sources`, `batch`, the
+    newest one in the target (None when there is none), and `repair`, the event with which extract
+    reads again what disagrees. `batch` is that of the only source, and `repair` the first that
+    there is. A source that fails does not stop the others; then the first error is raised.
     """
     started = time.monotonic()
-    found = _compare_all(_sides(), context.get_remaining_time_in_millis() / 1000)
-    metrics.add_metric("TablesApart", MetricUnit.Count, len(found.apart))
-    for name, table in found.apart.items():
+    found: dict[str, Found] = {}
+    failures: list[Exception] = []
+    for source, target in _sides().fed():
+        seconds = context.get_remaining_time_in_millis() / 1000
+        try:
+            found[source.name] = _compare_all(_sides(), source, target, seconds)
+        except Exception as error:  # it must not keep the other sources from being compared
+            logger.error(f"{source.name}: {error}")
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return _report(found) | {"seconds": round(time.monotonic() - started, 3)}
+
+
+def _report(found: dict[str, Found]) -> dict[str, Any]:
+    """Return what all sources came to; count and log the tables that disagree."""
+    tables = {name: table for each in found.values() for name, table in each.tables.items()}
+    apart = {name: table for each in found.values() for name, table in each.apart.items()}
+    metrics.add_metric("TablesApart", MetricUnit.Count, len(apart))
+    for name, table in apart.items():
         logger.error(f"{name} disagrees with the source", extra=asdict(table))
-    subject = "Source and warehouse disagree" if found.apart else "Source and warehouse agree"
-    give_notice("daily", subject, notice(found.tables))
+    subject = "Source and warehouse disagree" if apart else "Source and warehouse agree"
+    give_notice("daily", subject, notice(tables))
+    sources = {
+        name: {"batch": each.batch or None, "repair": _event(name, each, len(found))}
+        for name, each in found.items()
+    }
+    batches = [each["batch"] for each in sources.values()]
     return {
-        "agrees": not found.apart,
-        "batch": found.batch or None,
-        "tables": {name: asdict(table) for name, table in found.tables.items()},
-        "repair": found.repair,
-        "seconds": round(time.monotonic() - started, 3),
+        "agrees": not apart,
+        "batch": batches[0] if len(batches) == 1 else None,
+        "tables": {name: asdict(table) for name, table in tables.items()},
+        "repair": next((each["repair"] for each in sources.values() if each["repair"]), {}),
+        "sources": sources,
     }
 
 
-def _compare_all(sides: Sides, seconds: float) -> Found:
-    """Take both snapshots, the warehouse's first: what it has, the source has or had."""
-    declared = Declared(sides.pipeline.source(sides.source), sides.pipeline)
-    source = database_from_secret(sides.secrets, sides.source_secret_id)
-    warehouse = database_from_secret(sides.secrets, sides.warehouse_secret_id)
-    lake = Lake.of(sides.ingestion, sides.processed, sides.source)
-    with (
-        connection(source, seconds, **SOURCE_PARAMETERS) as there,
-        connection(warehouse, seconds, **WAREHOUSE_PARAMETERS) as here,
-    ):
-        star = _layout(here, sides)
-        markers = MarkerLog(sides.processed, sides.source)
-        batch = loaded_batch(here, markers, star)
-        with _snapshot(here):
-            as_of = AsOf(lake, batch, max(batch, newest_marked(markers)))
-            with snapshot_of(there, declared.source) as snapshot:
-                plans = plan_tables(there, snapshot, as_of.manifest, declared)
-                run = Run(sides.pipeline, there, here, star, plans, lake, as_of)
-                mappings = sides.pipeline.mappings(sides.source)
-                tables = {each.target.name: compare_table(run, each) for each in mappings}
-    made_of = {mapping.target.name: mapping.main.id for mapping in mappings}
-    return Found(batch, tables, made_of, run.extra)
+def _event(source: str, found: Found, sources: int) -> dict[str, Any]:
+    """Return the event that repairs a source; it names the source where there are several."""
+    named = {"source": source} if sources > 1 and found.repair else {}
+    return named | found.repair
 
 
-def _layout(warehouse: pg8000.native.Connection, sides: Sides) -> Layout:
-    [target] = sides.pipeline.targets
-    declared = [mapping.target for mapping in sides.pipeline.mappings(sides.source)]
-    return inspect(warehouse, sides.schema, target, declared)
-
-
-@contextmanager
-def _snapshot(connection: pg8000.native.Connection) -> Iterator[None]:
-    """Hold one snapshot of the warehouse, with temporary tables, and leave nothing behind."""
-    connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
-    try:
-        connection.run("SELECT FROM pg_class LIMIT 0")  # the first query takes the snapshot
-        yield
-    finally:
-        if connection._transaction_status != b"I":
-            connection.run("ROLLBACK")
+def _compare_all(sides: Sides, source: Source, target: Target, seconds: float) -> Found:
+    """Hold a moment of both, the target's first: what it has, the source has or had."""
+    lake = Lake.of(sides.ingestion, sides.processed, source.name)
+    mappings = sides.pipeline.mappings(source.name)
+    place = Place(target, sides.folder, os.environ, sides.secrets)
+    feed = Feed(mappings, lake.processed, MarkerLog(sides.processed, source.name))
+    kind = comparable(source)
+    with comparing(target).comparer(place, feed, seconds) as there:
+        as_of = AsOf(lake, there.batch, there.latest, kind)
+        with kind.current(source, sides.pipeline, as_of.manifest, seconds) as here:
+            run = Run(sides.pipeline, here, there, lake, as_of)
+            compared = [mapping for mapping in mappings if there.has(mapping)]
+            tables = {each.target.name: compare_table(run, each) for each in compared}
+    made_of = {mapping.target.name: mapping.main.id for mapping in compared}
+    return Found(there.batch, tables, made_of, run.extra)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from functions.common.text import defanged
-from functions.reconcile.compare import Comparison
+from functions.reconcile.comparison import Comparison
 
 
 def notice(tables: Mapping[str, Comparison]) -> str:

@@ -1,106 +1,105 @@
-"""Compare one star table: what disagrees, and what the batch logs explain of it."""
+"""Compare one target table: what disagrees, and what the batch logs explain of it."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 
-import pg8000.native
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from etl import Pipeline
-from etl import mapping as declared
-from functions.common.keys import is_among, keys_of
+from etl.mapping import Mapping
+from functions.common.keys import as_type, is_among, keys_of
+from functions.common.manifests import Key
 from functions.reconcile.as_of import AsOf, Lake
-from functions.reconcile.compare import Comparison, Disagreements
+from functions.reconcile.comparison import Comparison
 from functions.reconcile.expect import Expected
 from functions.reconcile.tombstones import deleted_keys
-from functions.sources.postgres.plan import TablePlan
-from functions.targets.postgres.stage import stage_of
-from functions.targets.postgres.tables import Layout
+from functions.sources import Current
+from functions.targets import Comparer, Counted
 
 REPAIRED_AT_ONCE = 10_000  # keys of a table, about 100 kB of an event
 
 
 @dataclass
 class Run:
-    """One comparison of all tables: both snapshots, and what is known of the batches before.
+    """One comparison of all tables of a source: both moments, and what is known of the batches.
 
-    `changed` are the keys, by source table, that changed since the batch; those of a dimension are
-    there before its facts are compared. `extra` are the keys, by source table, that nothing
-    explains, up to as many as one repair takes.
+    `changed` are the keys, by source table, that changed since the batch; those of a parent are
+    there before the rows that refer to it are compared. `extra` are the keys, by source table, that
+    nothing explains, up to as many as one repair takes.
     """
 
     pipeline: Pipeline
-    source: pg8000.native.Connection
-    warehouse: pg8000.native.Connection
-    star: Layout
-    plans: Mapping[str, TablePlan]
+    current: Current
+    target: Comparer
     lake: Lake
     as_of: AsOf
     changed: dict[str, pa.Array] = field(default_factory=dict)
-    extra: dict[str, list[int]] = field(default_factory=dict)
+    extra: dict[str, list[Key]] = field(default_factory=dict)
 
 
-def compare_table(run: Run, mapping: declared.Mapping) -> Comparison:
-    """Compare a star table with the rows that the source makes of it."""
-    expected = Expected(run.source, run.plans, run.pipeline, mapping, run.as_of)
+def compare_table(run: Run, mapping: Mapping) -> Comparison:
+    """Compare a target table with the rows that the source makes of it."""
+    expected = Expected(run.current, run.pipeline, mapping, run.as_of)
     if expected.error is not None:
         return Comparison(error=expected.error)
-    stage = stage_of(run.star, mapping.target.name)
-    stage.fill(run.warehouse, expected.slices())
-    with Disagreements(run.warehouse, stage, expected.unfit) as found:
-        table = mapping.main
-        waits = run.pipeline.waits(mapping)
-        linked = [name for wait in waits for name in wait.columns]
-        aside = run.as_of.put_aside(mapping, [*table.keys, *linked])
+    table = mapping.main
+    with run.target.disagreements(mapping, expected.slices(), expected.unfit) as found:
+        changed = pa.concat_arrays(expected.changed)
+        run.changed[table.id] = changed
         pending, unexplained = [], 0
-        for keys in found.in_warehouse_only():
-            gone = run.as_of.had(table.id, keys) if expected.is_known else keys[:0]
-            pending.append(gone)
-            unexplained += len(keys) - len(gone)
+        for keys in found.in_target_only():
+            mine = as_type(keys, changed.type)
+            gone = run.as_of.had(table, mine) if expected.is_known else is_among(mine, [])
+            pending.append(mine.filter(gone))
+            unexplained += len(keys) - pc.sum(gone, min_count=0).as_py()
+        aside, released = _put_aside(run, mapping, changed.type)
         if expected.is_known:
-            pending += _changed(run, mapping, expected, aside)
-        deleted = _deleted(run, mapping) if unexplained else iter(())
-        found.explain(pending, deleted, [keys_of(aside, table.keys)])
-        compared = found.counted()
-        if compared.extra:
-            run.extra[table.id] = found.unexplained(REPAIRED_AT_ONCE)
-    note = _note(run.as_of.batch, compared, is_known=expected.is_known)
-    return replace(compared, note=note)
+            pending += [changed, released]
+        found.explain(pending, _deleted(run, mapping) if unexplained else iter(()), aside)
+        counted = found.counted()
+        if counted.extra:
+            extra = found.unexplained(REPAIRED_AT_ONCE)
+            run.extra[table.id] = list(dict.fromkeys([*run.extra.get(table.id, ()), *extra]))
+    note = _note(run.as_of.batch, counted, is_known=expected.is_known)
+    return Comparison(**asdict(counted), note=note)
 
 
-def _changed(
-    run: Run, mapping: declared.Mapping, expected: Expected, aside: pa.Table
-) -> list[pa.Array]:
-    """Return the keys of rows that are on their way: they, or what they waited for, changed."""
-    keys = keys_of(aside, mapping.main.keys)
-    changed = pa.concat_arrays([keys[:0], *expected.changed])
-    run.changed[mapping.main.id] = changed
-    found = [changed]
-    for wait in run.pipeline.waits(mapping):
-        has_come = is_among(keys_of(aside, wait.columns), run.changed.get(wait.parent.id, []))
-        found.append(keys.filter(has_come))
-    return found
+def _put_aside(run: Run, mapping: Mapping, kind: pa.DataType) -> tuple[pa.Array, pa.Array]:
+    """Return the keys of rows in quarantine, and those of rows that wait for what changed since."""
+    waits = run.pipeline.waits(mapping)
+    linked = [name for wait in waits for name in wait.columns]
+    rows = run.as_of.put_aside(mapping, [*mapping.main.keys, *linked])
+    if rows is None:
+        return pa.array([], kind), pa.array([], kind)
+    keys = as_type(keys_of(rows, mapping.main.keys), kind)
+    has_come = pa.repeat(pa.scalar(False), len(keys))
+    for wait in waits:
+        parents = keys_of(rows, wait.columns)
+        has_come = pc.or_(has_come, is_among(parents, run.changed.get(wait.parent.id, [])))
+    return keys, keys.filter(has_come)
 
 
-def _deleted(run: Run, mapping: declared.Mapping) -> Iterator[pa.Array]:
+def _deleted(run: Run, mapping: Mapping) -> Iterator[pa.Array]:
     for rows in deleted_keys(run.lake.processed, mapping.target.id, run.as_of.latest):
         yield keys_of(rows, mapping.target.key)
 
 
-def _note(batch: int, compared: Comparison, *, is_known: bool) -> str | None:
+def _note(batch: int, counted: Counted, *, is_known: bool) -> str | None:
     """Say what a reader could not tell from the numbers of a table that disagrees."""
     notes = []
-    if not compared.agrees and not batch:
+    agrees = not (counted.missing or counted.different or counted.extra)
+    if not agrees and not batch:
         notes.append("no batch is in this warehouse yet: load fills it")
-    elif not compared.agrees and not is_known:
+    elif not agrees and not is_known:
         notes.append(
             f"what has changed since batch {batch} is not known (the source was restarted, restored"
             " or altered), so rows on their way count too: compare again after the next batch"
         )
-    if compared.quarantined:
+    if counted.quarantined:
         notes.append(
-            f"in quarantine: {compared.quarantined:,} (no repair helps: correct them in the source)"
+            f"in quarantine: {counted.quarantined:,} (no repair helps: correct them in the source)"
         )
-    if compared.extra > REPAIRED_AT_ONCE:
+    if counted.extra > REPAIRED_AT_ONCE:
         notes.append(f"a repair takes {REPAIRED_AT_ONCE:,} extra rows: repeat it")
     return "; ".join(notes) or None

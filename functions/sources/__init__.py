@@ -1,20 +1,26 @@
 """The kinds of sources: a package for each, which offers extract what `Reader` says.
 
+It offers reconcile what `Comparable` says, where the source can still be asked for its rows.
+
 Nothing here depends on a kind, and a kind is imported only where a source is of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Protocol, cast
 
 from msgspec import Meta, Struct
 
-from etl import Pipeline
+from etl import Pipeline, Table
 from etl.pipeline import Source
 from functions.common.batchlog import BatchLog
 from functions.common.manifests import IngestionManifest
+from functions.common.storage import Bucket
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Keys = Annotated[list[_Integer | str], Meta(max_length=100_000)]
@@ -79,3 +85,47 @@ class Reader(Protocol):
 def reader_of(source: Source) -> Reader:
     """Return the reader of the kind that a source is of."""
     return cast("Reader", import_module(f"{__name__}.{source.kind}.reader"))
+
+
+class Current(Protocol):
+    """The rows of a source at one moment, and which of them have changed since a batch."""
+
+    def error(self, table: Table) -> str | None:
+        """Say why a table cannot be read; None when it can."""
+
+    def is_known(self, table: Table) -> bool:
+        """Tell whether the rows that have changed can be told from the others."""
+
+    def rows(self, table: Table) -> Iterator[tuple["pa.Table", "pa.Array"]]:
+        """Yield the rows of a table as extract writes them, and which of these have changed.
+
+        The first slice has no rows, so that there is always one with the columns.
+        """
+
+
+class KeysThen(Protocol):
+    """The keys that the tables of a source had after a batch."""
+
+    def had(self, table: Table, keys: "pa.Array") -> "pa.Array":
+        """Tell which of some keys, as `functions.common.keys` makes them, a table had."""
+
+
+class Comparable(Protocol):
+    """What the module `current` of a kind offers."""
+
+    def current(
+        self,
+        source: Source,
+        pipeline: Pipeline,
+        since: IngestionManifest | None,
+        seconds: float,
+    ) -> AbstractContextManager[Current]:
+        """Connect to a source, for no longer than some seconds, and hold one moment of it."""
+
+    def keys_after(self, bucket: Bucket, manifest: IngestionManifest) -> KeysThen:
+        """Return the keys that a batch has recorded."""
+
+
+def comparable(source: Source) -> Comparable:
+    """Return what reconcile needs of the kind that a source is of."""
+    return cast("Comparable", import_module(f"{__name__}.{source.kind}.current"))

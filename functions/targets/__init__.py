@@ -3,7 +3,7 @@
 The module `loader` of a package offers what `Kind` says, and load knows no more of it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +16,7 @@ from etl.pipeline import Target
 from functions.common.batchlog import BatchLog
 from functions.common.manifests import (
     Evidence,
+    Key,
     Loaded,
     LoadedMarker,
     ProcessedManifest,
@@ -24,6 +25,7 @@ from functions.common.manifests import (
 )
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 
@@ -129,3 +131,79 @@ class Kind(Protocol):
 def kind_of(target: Target) -> Kind:
     """Return what load needs of a target's kind; nothing of the other kinds is imported."""
     return cast("Kind", import_module(f"functions.targets.{target.kind}.loader"))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How a table agrees with the rows that it should have; all numbers are rows.
+
+    `missing` are in the source only, `different` in both, `extra` in the target only and not known
+    to be deleted; `deleted` are in the target only because the source has deleted them. `pending`
+    disagree because the source changed after the newest batch in the target, and are among none of
+    the others. Of the missing and the different, `quarantined` are those that were put aside with a
+    reason. `examples` has keys of each kind.
+    """
+
+    source: int = 0
+    warehouse: int = 0
+    missing: int = 0
+    different: int = 0
+    extra: int = 0
+    pending: int = 0
+    deleted: int = 0
+    quarantined: int = 0
+    examples: dict[str, list[Key]] = field(default_factory=dict)
+
+
+class Disagreements(Protocol):
+    """The keys for which a table and the rows that it should have disagree."""
+
+    def in_target_only(self) -> Iterator["pa.Array"]:
+        """Yield the keys that the source does not have; nothing else may be asked meanwhile."""
+
+    def explain(
+        self, pending: Iterable["pa.Array"], deleted: Iterable["pa.Array"], aside: "pa.Array"
+    ) -> None:
+        """Say which keys changed since the batch, were deleted before, or were put aside."""
+
+    def counted(self) -> Counted:
+        """Count the disagreements of each kind, with examples; agreements count as well."""
+
+    def unexplained(self, limit: int) -> list[Key]:
+        """Return keys that are in the target only and that nothing explains, up to a limit."""
+
+
+class Comparer(Protocol):
+    """One moment of a target, to be compared with what its sources say.
+
+    `batch` is the newest batch that all tables have, 0 for none; the target holds nothing later
+    than the batch after `latest`.
+    """
+
+    batch: int
+    latest: int
+
+    def has(self, mapping: TableMapping) -> bool:
+        """Tell whether the target has a table; it may lack an optional one."""
+
+    def disagreements(
+        self, mapping: TableMapping, rows: Iterable["pa.Table"], unfit: Sequence[Key]
+    ) -> AbstractContextManager[Disagreements]:
+        """Compare a table with the rows that it should have.
+
+        `unfit` are keys of the source that no row can be made of, known after the last row.
+        """
+
+
+class Comparing(Protocol):
+    """What the module `comparer` of a kind offers to reconcile."""
+
+    def comparer(
+        self, place: Place, feed: Feed, seconds: float
+    ) -> AbstractContextManager[Comparer]:
+        """Connect to a target, for no longer than some seconds, and hold one moment of it."""
+
+
+def comparing(target: Target) -> Comparing:
+    """Return what reconcile needs of a target's kind."""
+    return cast("Comparing", import_module(f"functions.targets.{target.kind}.comparer"))

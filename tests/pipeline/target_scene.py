@@ -21,9 +21,9 @@ from functions.common.manifests import (
     Source,
     StarTable,
 )
+from functions.common.markers import MarkerLog
 from functions.common.parquet import PartWriter
 from functions.load.loading import Progress, load_pending
-from functions.load.markers import MarkerLog
 from functions.targets import Feed, Place, kind_of
 from local.connection import connect
 from tests.postgres_fixtures import Warehouse

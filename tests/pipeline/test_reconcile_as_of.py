@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions.reconcile import handler as reconcile_handler
+from functions.targets.postgres import comparer
 from local.connection import connect
 from tests.pipeline.conftest import Functions
 from tests.pipeline.reconciling import (
@@ -118,8 +118,8 @@ def test_a_batch_that_is_loaded_and_not_marked_leaves_nothing_extra(
     in_source(functions, "INSERT INTO currency VALUES (7, 'JPY', now(), now())")
     functions.run()
     in_source(functions, "DELETE FROM currency WHERE currency_id = 7")
-    monkeypatch.setattr(reconcile_handler, "loaded_batch", lambda *_: 1)
-    monkeypatch.setattr(reconcile_handler, "newest_marked", lambda *_: 1)
+    monkeypatch.setattr(comparer, "loaded_batch", lambda *_: 1)
+    monkeypatch.setattr(comparer, "newest_marked", lambda *_: 1)
 
     report = reconcile()
 

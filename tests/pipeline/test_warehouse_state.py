@@ -12,8 +12,8 @@ from pg8000.native import identifier
 
 from etl.loading import load as load_pipeline
 from functions.common.errors import LogCorrupted
+from functions.common.markers import MarkerLog
 from functions.common.storage import Bucket
-from functions.load.markers import MarkerLog
 from functions.targets.postgres.standing import loaded_batch
 from functions.targets.postgres.tables import inspect
 from local.connection import connect

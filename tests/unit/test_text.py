@@ -14,7 +14,7 @@ from functions.common.manifests import Loaded, LoadedMarker, Source, Warehouse
 from functions.common.notices import give_notice
 from functions.common.text import MAIL_CHARACTERS, MESSAGE_CHARACTERS, defanged, printable
 from functions.load.notices import notice as load_notice
-from functions.reconcile.compare import Comparison
+from functions.reconcile.comparison import Comparison
 from functions.reconcile.notices import notice as reconcile_notice
 
 HOSTILE = "t\x1b[2J\r\nPay at https://evil.example/x or mail a@evil.example, \\\\evil\\x, \u202etxt"

@@ -1,53 +1,27 @@
-"""Compare what a star table should hold with what it holds, in the warehouse's own SQL."""
+"""Compare what a table should hold with what it holds, in the warehouse's own SQL.
+
+Keys are compared as what `functions.common.keys` makes of them: an integer, or a text.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 
 import pg8000.native
 import pyarrow as pa
 from pg8000.native import identifier
 
 from functions.common.copy import copy_in, copy_out
+from functions.common.keys import as_type, spoken
+from functions.common.manifests import Key
+from functions.targets import Counted
 from functions.targets.postgres.stage import Stage
 
 EXAMPLES = 5  # keys that are shown of each kind
 
-_KEYS = pa.schema([("key", pa.int64())])
 _KEY_TABLES = ("pending_keys", "deleted_keys", "aside_keys")
 _KIND = """CASE WHEN pending.key IS NOT NULL THEN 'pending'
     WHEN in_source AND in_warehouse THEN 'different' WHEN in_source THEN 'missing'
     WHEN deleted.key IS NOT NULL THEN 'deleted' ELSE 'extra' END"""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How a star table agrees with the source; all numbers are rows.
-
-    `missing` are in the source only, `different` in both, `extra` in the warehouse only and not
-    known to be deleted; `deleted` are in the warehouse only because the source has deleted them.
-    `pending` disagree because the source changed after the newest batch in the warehouse, and are
-    among none of the others. Of the missing and the different, `quarantined` are those that were
-    put aside with a reason. `examples` has keys of each kind. `error` says why nothing was
-    compared, `note` what to know about the numbers.
-    """
-
-    source: int = 0
-    warehouse: int = 0
-    missing: int = 0
-    different: int = 0
-    extra: int = 0
-    pending: int = 0
-    deleted: int = 0
-    quarantined: int = 0
-    examples: dict[str, list[int]] = field(default_factory=dict)
-    error: str | None = None
-    note: str | None = None
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the warehouse is what the source says, deletions and pending rows aside."""
-        return self.error is None and not (self.missing or self.different or self.extra)
 
 
 class Disagreements:
@@ -58,13 +32,14 @@ class Disagreements:
     """
 
     def __init__(
-        self, connection: pg8000.native.Connection, stage: Stage, unfit: list[int]
+        self, connection: pg8000.native.Connection, stage: Stage, unfit: Sequence[Key]
     ) -> None:
         """Find them. `unfit` are keys in the source that no row of the warehouse can be made of."""
         self._connection = connection
-        self._stage = stage
         self._in_source = stage.rows + len(unfit)
-        self._create("unfit_keys", [pa.array(unfit, pa.int64())])
+        self._columns = len(stage.table.key)
+        self._is_integer = _has_integer_key(stage)
+        self._create("unfit_keys", [pa.array(unfit, None if unfit else pa.string())])
         connection.run("SET LOCAL enable_nestloop = off")
         connection.run(
             "CREATE TEMPORARY TABLE apart ON COMMIT DROP AS SELECT key,"
@@ -85,23 +60,28 @@ class Disagreements:
             names = ", ".join(["apart", "unfit_keys", *_KEY_TABLES])
             self._connection.run(f"DROP TABLE {names}")
 
-    def in_warehouse_only(self) -> Iterator[pa.Array]:
+    @property
+    def _schema(self) -> pa.Schema:
+        return pa.schema([("key", pa.int64() if self._is_integer else pa.string())])
+
+    def in_target_only(self) -> Iterator[pa.Array]:
         """Yield the keys that the source does not have; nothing else may be asked meanwhile."""
         query = "SELECT key FROM apart WHERE NOT in_source AND key IS NOT NULL"
-        for rows in copy_out(self._connection, query, _KEYS):
+        for rows in copy_out(self._connection, query, self._schema):
             yield rows["key"]
 
     def explain(
-        self, pending: Iterable[pa.Array], deleted: Iterable[pa.Array], aside: Iterable[pa.Array]
+        self, pending: Iterable[pa.Array], deleted: Iterable[pa.Array], aside: pa.Array
     ) -> None:
         """Say which keys changed since the batch, were deleted before, or were put aside."""
-        for name, keys in zip(_KEY_TABLES, (pending, deleted, aside), strict=True):
+        for name, keys in zip(_KEY_TABLES, (pending, deleted, [aside]), strict=True):
             self._copy(name, keys)
 
-    def counted(self) -> Comparison:
+    def counted(self) -> Counted:
         """Count the disagreements of each kind, with examples; agreements count as well."""
         kinds: Counter[str] = Counter()
-        examples, quarantined = {}, 0
+        examples: dict[str, list[Key]] = {}
+        quarantined = 0
         for kind, total, aside, keys in self._connection.run(
             f"SELECT kind, count(*), count(*) FILTER (WHERE put_aside),"
             f" (array_agg(key ORDER BY key) FILTER (WHERE key IS NOT NULL))[1:{EXAMPLES}]"
@@ -111,12 +91,12 @@ class Disagreements:
             if kind in ("missing", "different"):
                 quarantined += aside
             if kind not in ("deleted", "pending") and keys:
-                examples[kind] = keys
+                examples[kind] = [self._spoken(key) for key in keys]
         [[missing, extra]] = self._connection.run(
             "SELECT count(*) FILTER (WHERE NOT in_warehouse), count(*) FILTER (WHERE NOT in_source)"
             " FROM apart"
         )
-        return Comparison(
+        return Counted(
             source=self._in_source,
             warehouse=self._in_source - missing + extra,
             quarantined=quarantined,
@@ -128,7 +108,7 @@ class Disagreements:
             deleted=kinds["deleted"],
         )
 
-    def unexplained(self, limit: int) -> list[int]:
+    def unexplained(self, limit: int) -> list[Key]:
         """Return keys that are in the warehouse only and that nothing explains, up to a limit."""
         rows = self._connection.run(
             f"SELECT key FROM ({self._kinds()}) AS found WHERE kind = 'extra' AND key IS NOT NULL"
@@ -136,6 +116,9 @@ class Disagreements:
             limit=limit,
         )
         return [key for [key] in rows]
+
+    def _spoken(self, key: Key) -> Key:
+        return key if self._is_integer else spoken(key, self._columns)
 
     def _kinds(self) -> str:
         return (
@@ -146,29 +129,50 @@ class Disagreements:
         )
 
     def _create(self, name: str, keys: Iterable[pa.Array]) -> None:
-        self._connection.run(f"CREATE TEMPORARY TABLE {name} (key bigint) ON COMMIT DROP")
+        kind = "bigint" if self._is_integer else "text"
+        self._connection.run(f"CREATE TEMPORARY TABLE {name} (key {kind}) ON COMMIT DROP")
         self._copy(name, keys)
 
     def _copy(self, name: str, keys: Iterable[pa.Array]) -> None:
+        [field] = self._schema
         for each in keys:
             if len(each):
-                rows = pa.record_batch([each], schema=_KEYS)
+                rows = pa.record_batch([as_type(each, field.type)], schema=self._schema)
                 copy_in(self._connection, identifier(name), ["key"], [rows])
         self._connection.run(f"ANALYZE {identifier(name)}")
 
 
+def _has_integer_key(stage: Stage) -> bool:
+    kinds = [stage.table.types[column] for column in stage.table.keys]
+    return len(kinds) == 1 and kinds[0] in ("smallint", "integer", "bigint")
+
+
+def _key(stage: Stage, alias: str) -> str:
+    """Return the SQL of an alias's keys."""
+    if _has_integer_key(stage):
+        return f"{alias}.{identifier(stage.table.keys[0])}::bigint"
+    return stage.table.key_text(alias)
+
+
+def _row(stage: Stage, alias: str) -> str:
+    values = ", ".join(stage.table.value(column, alias) for column in stage.columns)
+    return f"ROW({values}) AS row"
+
+
 def _expected(stage: Stage) -> str:
-    key, name = identifier(stage.table.keys[0]), identifier(stage.name)
     return (
-        f"SELECT {key}::bigint AS key, true AS fit, ROW({stage.list_of()}) AS row FROM {name}"
-        " UNION ALL SELECT key, false, NULL FROM unfit_keys"
+        f"SELECT {_key(stage, 's')} AS key, true AS fit, {_row(stage, 's')}"
+        f" FROM {stage.source} AS s UNION ALL SELECT key, false, NULL FROM unfit_keys"
     )
 
 
 def _newest(stage: Stage) -> str:
-    """Return the SQL of the table's current state: of a fact, the newest record of each id."""
-    key, table = identifier(stage.table.keys[0]), stage.table
-    row = f"{key}::bigint AS key, ROW({stage.list_of()}) AS row FROM {table.target}"
+    """Return the SQL of the table's current state: of a history, the newest record of each key."""
+    table = stage.table
+    state = f"{_key(stage, 't')} AS key, {_row(stage, 't')} FROM {table.target} AS t"
     if table.record_id is None:
-        return f"SELECT {row}"
-    return f"SELECT DISTINCT ON ({key}) {row} ORDER BY {key}, {identifier(table.record_id)} DESC"
+        return f"SELECT {state}"
+    keys = table.key_values("t")
+    return (
+        f"SELECT DISTINCT ON ({keys}) {state} ORDER BY {keys}, t.{identifier(table.record_id)} DESC"
+    )

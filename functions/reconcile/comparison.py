@@ -1,0 +1,21 @@
+"""What a comparison of one target table came to."""
+
+from dataclasses import dataclass
+
+from functions.targets import Counted
+
+
+@dataclass(frozen=True)
+class Comparison(Counted):
+    """How a target table agrees with its source.
+
+    `error` says why nothing was compared, `note` what to know about the numbers.
+    """
+
+    error: str | None = None
+    note: str | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the target is what the source says, deletions and pending rows aside."""
+        return self.error is None and not (self.missing or self.different or self.extra)

@@ -1,0 +1,74 @@
+"""PostgreSQL as a target of reconcile: one moment of a warehouse, compared in its own SQL.
+
+This is the kind's side of `functions.targets`. Nothing is written but temporary tables.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pg8000.native
+import pyarrow as pa
+
+from etl.mapping import Mapping
+from functions.common.database import connection, database_from_secret
+from functions.common.manifests import Key
+from functions.common.settings import required
+from functions.targets import Feed, Place
+from functions.targets.postgres.disagreements import Disagreements
+from functions.targets.postgres.stage import SESSION_PARAMETERS, stage_of
+from functions.targets.postgres.standing import loaded_batch, newest_marked
+from functions.targets.postgres.tables import Layout, inspect
+
+
+@contextmanager
+def comparer(place: Place, feed: Feed, seconds: float) -> Iterator["PostgresComparer"]:
+    """Connect to a warehouse, and hold one snapshot of it."""
+    database = database_from_secret(
+        place.secrets, required(place.settings, place.target.secret_setting)
+    )
+    schema = required(place.settings, place.setting("SCHEMA"))
+    with connection(database, seconds, **SESSION_PARAMETERS) as opened:
+        layout = inspect(opened, schema, place.target, [each.target for each in feed.mappings])
+        batch = loaded_batch(opened, feed.markers, layout)
+        with _snapshot(opened):
+            latest = max(batch, newest_marked(feed.markers))
+            yield PostgresComparer(opened, layout, batch, latest)
+
+
+@contextmanager
+def _snapshot(connection: pg8000.native.Connection) -> Iterator[None]:
+    """Hold one snapshot of the warehouse, with temporary tables, and leave nothing behind."""
+    connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    try:
+        connection.run("SELECT FROM pg_class LIMIT 0")  # the first query takes the snapshot
+        yield
+    finally:
+        if connection._transaction_status != b"I":
+            connection.run("ROLLBACK")
+
+
+class PostgresComparer:
+    """A snapshot of the tables that one source feeds."""
+
+    def __init__(
+        self, connection: pg8000.native.Connection, layout: Layout, batch: int, latest: int
+    ) -> None:
+        self._connection = connection
+        self._layout = layout
+        self.batch = batch
+        self.latest = latest
+
+    def has(self, mapping: Mapping) -> bool:
+        """Tell whether the warehouse has a table; it may lack an optional one."""
+        return mapping.target.id in self._layout.tables
+
+    @contextmanager
+    def disagreements(
+        self, mapping: Mapping, rows: Iterable[pa.Table], unfit: Sequence[Key]
+    ) -> Iterator[Disagreements]:
+        """Compare a table with the rows that it should have; `unfit` are known after these."""
+        stage = stage_of(self._layout, mapping.target.id)
+        stage.fill(self._connection, rows)
+        with Disagreements(self._connection, stage, unfit) as found:
+            yield found
+        stage.drop(self._connection)
