@@ -41,21 +41,26 @@ from functions.targets.postgres.careful import (
 from functions.targets.postgres.deletions import Deletions
 from functions.targets.postgres.evidence import newest_record
 from functions.targets.postgres.fill import fill_history, is_new, keep_newest, newest_of
+from functions.targets.postgres.ledger import record_batch
 from functions.targets.postgres.lock import LoaderLock
 from functions.targets.postgres.snapshot import replace_all
 from functions.targets.postgres.stage import stage_of
-from functions.targets.postgres.tables import Layout, WarehouseTable
+from functions.targets.postgres.tables import LEDGER, Layout, WarehouseTable
 
 _NOTHING = StarTable(0, [])
 
 
 @dataclass(frozen=True)
 class Warehouse:
-    """The warehouse that batches are applied to; `deletions` is None where it has no such table."""
+    """The warehouse that batches of one source are applied to.
+
+    `deletions` is None where it has no such table.
+    """
 
     lock: LoaderLock
     layout: Layout
     deletions: Deletions | None
+    source: str
 
     @property
     def connection(self) -> pg8000.native.Connection:
@@ -125,14 +130,14 @@ class _Application:
                     self._days.cover(part)
         if self._warehouse.deletions:
             self._warehouse.deletions.record(self._bucket, [manifest])
-        return self._commit()
+        return self._commit(manifest.batch)
 
     def refused(self, batch: int) -> Applied:
         self._begin()
         for name, table in self._layout.tables.items():
             for rows in self._before.get(name, []):
                 self._retry(table, rows, batch)
-        return self._commit()
+        return self._commit(batch)
 
     def _begin(self) -> None:
         self._connection.run("BEGIN")
@@ -141,7 +146,11 @@ class _Application:
         if self._careful:
             begin(self._connection)
 
-    def _commit(self) -> Applied:
+    def _commit(self, batch: int) -> Applied:
+        if ledger := self._layout.ledger:
+            source = self._warehouse.source
+            if record := record_batch(self._connection, ledger, source, batch):
+                self._evidence[LEDGER] = record
         self._connection.run("COMMIT")
         rows = dict(self._rows)
         if self._layout.calendar:

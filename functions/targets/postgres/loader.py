@@ -19,6 +19,7 @@ from functions.targets.postgres.batch import Warehouse, apply_batch, retry_refus
 from functions.targets.postgres.create import create_missing
 from functions.targets.postgres.definitions import definitions_of
 from functions.targets.postgres.deletions import Deletions, create_deletions
+from functions.targets.postgres.ledger import create_ledger
 from functions.targets.postgres.lock import LoaderLock, only_loader
 from functions.targets.postgres.stage import SESSION_PARAMETERS
 from functions.targets.postgres.standing import standing_of
@@ -44,6 +45,7 @@ def loader(place: Place, feed: Feed, seconds: float) -> Iterator["PostgresLoader
         if is_managed:
             create_missing(opened, schema, place.target, place.folder)
             create_deletions(opened, schema)
+            create_ledger(opened, schema)
         declared = [mapping.target for mapping in feed.mappings]
         layout = inspect(opened, schema, place.target, declared)
         if layout.left_out:
@@ -70,7 +72,8 @@ def _prepared(
         standing = replace(standing, deletions=standing.loaded, is_recorded=False)
     if deletions and is_managed:
         make_views(lock.connection, layout, deletions)
-    return PostgresLoader(Warehouse(lock, layout, deletions), feed.log.bucket, standing)
+    warehouse = Warehouse(lock, layout, deletions, feed.log.source)
+    return PostgresLoader(warehouse, feed.log.bucket, standing)
 
 
 class PostgresLoader:

@@ -49,9 +49,9 @@ def standing_of(connection: pg8000.native.Connection, markers: Markers, layout: 
         return Standing(dict.fromkeys(layout.all, 0), {}, 1, is_recorded=True)
     last = markers.read(newest)
     inspection = _Inspection(connection, markers, layout)
-    known = layout.histories.keys() & last.evidence.keys()
+    known = layout.proving.keys() & last.evidence.keys()
     if _is_as_left(last, layout) and all(
-        holds(connection, layout.tables[name], last.evidence[name]) for name in known
+        holds(connection, layout.proving[name], last.evidence[name]) for name in known
     ):
         return inspection.with_new_tables(last)
     return inspection.standing(last)
@@ -94,11 +94,14 @@ class _Inspection:
         """Return what a marker says, and of tables that it does not know what they have."""
         names = self._layout.all.keys()
         proofs = self._proofs(last.number, self._layout.histories.keys() - last.has.keys())
-        markers = {name: proofs[name].newest if name in proofs else last for name in names}
+        markers = {
+            name: proofs[name].newest if name in proofs else last
+            for name in names | self._layout.proving.keys()
+        }
         # Records grow with the markers of a stretch only while each has them of the same tables.
-        is_shorter = not last.evidence.keys() <= names
+        is_shorter = not last.evidence.keys() <= self._layout.proving.keys()
         return Standing(
-            {name: each.has.get(name, 0) for name, each in markers.items()},
+            {name: markers[name].has.get(name, 0) for name in names},
             {name: each.evidence[name] for name, each in markers.items() if name in each.evidence},
             last.number + 1 if is_shorter else last.since,
             is_recorded=True,
@@ -110,7 +113,7 @@ class _Inspection:
 
     def standing(self, last: LoadedMarker) -> Standing:
         """Return what every table is found to have."""
-        proofs = self._proofs(last.number, self._layout.histories)
+        proofs = self._proofs(last.number, self._layout.proving)
         markers: dict[str, LoadedMarker] = {name: proof.newest for name, proof in proofs.items()}
         for name in self._layout.all.keys() - self._layout.histories.keys():
             if proven := self._proven(name, [proof.first for proof in proofs.values()]):
@@ -133,7 +136,7 @@ class _Inspection:
         """Return the best proof of each history that has records and any proof."""
         proofs = {}
         for name in names:
-            greatest = greatest_record(self._connection, self._layout.tables[name])
+            greatest = greatest_record(self._connection, self._layout.proving[name])
             if greatest is not None and (proof := self._best_proof(newest, name, greatest)):
                 proofs[name] = proof
         return proofs
@@ -146,7 +149,7 @@ class _Inspection:
             for first, last in stretches
             if (proof := self._proof(range(first, last + 1), name, greatest))
         ]
-        return max(found, key=lambda proof: proof.newest.has[name], default=None)
+        return max(found, key=lambda proof: proof.newest.has.get(name, 0), default=None)
 
     def _stretches(self, last: int) -> Iterator[tuple[int, int]]:
         while last > 0:
@@ -163,7 +166,7 @@ class _Inspection:
 
         def is_lost(number: int) -> bool:
             evidence = self._markers.read(number).evidence.get(name)
-            table = self._layout.tables[name]
+            table = self._layout.proving[name]
             return evidence is not None and not holds(self._connection, table, evidence)
 
         candidate = markers.start + bisect_right(markers, greatest, key=record) - 1

@@ -24,6 +24,7 @@ DELETIONS_COLUMNS = {
     "batch": "bigint NOT NULL",
     "seen_again_at": "timestamptz",
 }
+LEDGER = "loaded_batches"
 
 
 @dataclass(frozen=True)
@@ -108,13 +109,14 @@ def _text(kind: str, value: str) -> str:
 class Layout:
     """A warehouse as one source feeds it: which one it is, and the tables, parents first.
 
-    `calendar` is there if a history needs it. `left_out` are optional tables that it lacks. The
-    identity knows the table of deleted rows, too.
+    `calendar` is there if a history needs it, `ledger` if batches are recorded there. `left_out`
+    are optional tables that it lacks. The identity knows the table of deleted rows, too.
     """
 
     identity: Warehouse
     tables: dict[str, WarehouseTable]
     calendar: WarehouseTable | None = None
+    ledger: WarehouseTable | None = None
     left_out: list[str] = field(default_factory=list)
 
     @property
@@ -132,6 +134,11 @@ class Layout:
     def histories(self) -> dict[str, WarehouseTable]:
         """The tables that keep a record of each state."""
         return {name: table for name, table in self.tables.items() if table.way == "history"}
+
+    @property
+    def proving(self) -> dict[str, WarehouseTable]:
+        """The tables whose newest records show what the warehouse has."""
+        return {**self.histories, **({LEDGER: self.ledger} if self.ledger else {})}
 
 
 def inspect(
@@ -161,7 +168,8 @@ def inspect(
     files = {
         name: TableFile(there[actual].oid, there[actual].file) for name, actual in names.items()
     }
-    return Layout(_identity(connection, schema, files), tables, calendar, left_out)
+    identity = _identity(connection, schema, files)
+    return Layout(identity, tables, calendar, ledger_of(there), left_out)
 
 
 def is_deletions(found: Found | None) -> bool:
@@ -173,6 +181,18 @@ def is_deletions(found: Found | None) -> bool:
         return False
     found.require_rights({"SELECT", "INSERT", "UPDATE"})
     return True
+
+
+def ledger_of(there: Mapping[str, Found]) -> WarehouseTable | None:
+    """Return the table in which load records batches; None if there is none, or another one.
+
+    Raises WarehouseMismatch when this role may not use it.
+    """
+    found = there.get(LEDGER)
+    if found is None or not {"record_id", "source", "batch", "loaded_at"} <= found.types.keys():
+        return None
+    found.require_rights({"SELECT", "INSERT"})
+    return WarehouseTable(LEDGER, found.schema, LEDGER, found.types, "record_id")
 
 
 def actual_name(declared: TargetTable, there: Container[str]) -> str | None:
