@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
 from pg8000.native import identifier
 
 from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, TargetTable, Text, latest
@@ -183,6 +185,28 @@ def test_another_key_begins_a_table_again(new_lake: Callable[..., Lake]) -> None
     assert (capture.key, capture.changed, capture.deleted) == (["number"], 1, 0)
     lake.sql(f"DELETE FROM {sql_name(same)}")
     assert lake.rows(lake.batch(), other, "tombstones") == [{"number": 70}]
+
+
+def test_rows_that_go_while_their_table_is_stopped_are_deleted_afterwards(
+    new_lake: Callable[..., Lake],
+) -> None:
+    """Also when the server was restarted meanwhile, so that all rows are read again."""
+    lake = new_lake(pipeline_of(latest(same), things), *CREATE)
+    lake.batch()
+    key = lake.log.key(1)
+    unknown = replace(lake.log.read(1), source=replace(lake.log.read(1).source, instances=[]))
+    lake.bucket.objects[key] = msgspec.json.encode(unknown)
+    lake.sql(f"ALTER TABLE {sql_name(same)} RENAME COLUMN id TO number")
+    stopped = lake.extract()
+    assert set(stopped.stopped) == {same.id}
+    lake.sql(
+        f"DELETE FROM {sql_name(same)}",
+        f"ALTER TABLE {sql_name(same)} RENAME COLUMN number TO id",
+    )
+
+    batch = lake.batch()
+
+    assert lake.rows(batch, same, "tombstones") == [{"id": 7}]
 
 
 def test_a_batch_is_replayed_with_the_joins_that_are_declared_today(

@@ -3,14 +3,15 @@
 Data first, manifest last: until the manifest is claimed, nothing that was written exists.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime
 
 import pg8000.native
 
 from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchContended
-from functions.common.manifests import IngestionManifest, TableCapture
+from functions.common.manifests import NOT_DECLARED, IngestionManifest, TableCapture
 from functions.common.names import ObjectNames
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.postgres import tablekeys
@@ -26,7 +27,7 @@ from functions.sources.postgres.plan import (
     plan_tables,
     survey,
 )
-from functions.sources.postgres.registry import register
+from functions.sources.postgres.registry import Registry, register
 from functions.sources.postgres.rows import BatchRows
 from functions.sources.postgres.snapshot import snapshot_of
 from functions.sources.postgres.tablekeys import SnapshotKeys
@@ -47,39 +48,28 @@ def capture(
     Raises BatchContended when another run has claimed the batch's number in the meantime; what
     this one wrote then counts for nothing.
     """
-    newest, bucket = log.newest(), log.bucket
+    newest = log.newest()
     before = log.read(newest) if newest else None
-    known = _known_keys(log, declared, before)
     with snapshot_of(connection, declared.source) as snapshot:
         if postponed := _reason_to_wait(connection, log, snapshot, before):
             return Captured(None, {}, postponed)
-        plans = plan_tables(connection, snapshot, before, declared, repair.tables)
-        known = tablekeys.comparable(known, plans, before)
-        found = survey(connection, [plan for plan in _readable(plans) if not plan.is_whole], known)
-        plans = stop_at_equal_keys(connection, plans, found, known)
-        stopped = {plan.id: plan.error for plan in plans.values() if plan.error is not None}
-        at = snapshot.source.snapshot_at
-        registry = register(connection, declared.source, plans, before, at)
-        readable = _readable(plans)
-        is_news = registry.is_news or _has_other_targets(before, declared)
-        if not (is_news or _anything_new(readable, found, known)):
-            return Captured(None, stopped)
-        names = ObjectNames(f"keys/{declared.source.name}", newest + 1, at.date())
-        keys = SnapshotKeys(connection, bucket, names, known)
-        rows = BatchRows(connection, declared, plans, bucket, newest + 1, day=at.date(), keys=keys)
-        for plan in readable:  # parents come before the rows that wait for them
-            rows.copy_changed(plan, found.get(plan.id))
-            rows.delete_absent(plan, repair.absent.get(plan.id, []))
-        rows.copy_companions()
-        rows.copy_partners()
-        rows.flush()
+        seen = _look(connection, log, declared, snapshot, before, whole=repair.tables)
+        if not seen.has_news:
+            return Captured(None, seen.stopped)
+        day = snapshot.source.snapshot_at.date()
+        names = ObjectNames(f"keys/{declared.source.name}", newest + 1, day)
+        keys = SnapshotKeys(connection, log.bucket, names, seen.known)
+        rows = BatchRows(
+            connection, declared, seen.plans, log.bucket, newest + 1, day=day, keys=keys
+        )
+        _copy(rows, seen, repair)
     tables = {
-        name: _stopped(plan) if plan.error else _captured(plan, snapshot, rows)
-        for name, plan in plans.items()
+        name: _captured(plan, snapshot, rows) if plan.error is None else _stopped(plan, before)
+        for name, plan in seen.plans.items()
     }
-    if not (is_news or any(each.changed or each.deleted for each in tables.values())):
-        return Captured(None, stopped)
-    stored = tablekeys.store(bucket, names, keys.now)
+    if not (seen.is_due or any(each.changed or each.deleted for each in tables.values())):
+        return Captured(None, seen.stopped)
+    stored = tablekeys.store(log.bucket, names, keys.now)
     manifest = IngestionManifest(
         batch=newest + 1,
         written_at=now(),
@@ -90,13 +80,79 @@ def capture(
         keys=stored.keys,
         keys_sha256=stored.sha256,
         key_parts=stored.parts,
-        schemas=registry.schemas,
-        drift=registry.drift,
+        schemas=seen.registry.schemas,
+        drift=seen.registry.drift,
         targets=declared.targets,
     )
     if not log.claim(manifest):
         raise BatchContended(f"batch {manifest.batch} was claimed by another run")
-    return Captured(manifest, stopped)
+    return Captured(manifest, seen.stopped)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a look at the source found, before any row is read.
+
+    `known` are the keys that the tables had, `found` what their scans say of those that are not
+    read whole. A batch `is_due` even without rows where the tables or their targets are others.
+    """
+
+    plans: dict[str, TablePlan]
+    known: dict[str, TableKeys]
+    found: dict[str, Survey]
+    registry: Registry
+    is_due: bool
+
+    @property
+    def readable(self) -> list[TablePlan]:
+        """The tables that are read, parents before the rows that wait for them."""
+        return _readable(self.plans)
+
+    @property
+    def stopped(self) -> dict[str, str]:
+        """Why the others are not."""
+        return {name: plan.error for name, plan in self.plans.items() if plan.error is not None}
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there may be something for a batch."""
+        return self.is_due or any(
+            plan.is_whole
+            or self.found[plan.id].changed
+            or self.found[plan.id].differs_from(self.known.get(plan.id))
+            for plan in self.readable
+        )
+
+
+def _look(
+    connection: pg8000.native.Connection,
+    log: BatchLog[IngestionManifest],
+    declared: Declared,
+    snapshot: Snapshot,
+    before: IngestionManifest | None,
+    *,
+    whole: Collection[str],
+) -> _Seen:
+    """Decide how each table is read, and scan those that are not read whole."""
+    plans = plan_tables(connection, snapshot, before, declared, whole)
+    known = tablekeys.comparable(_known_keys(log, declared, before), plans, before)
+    found = survey(connection, [plan for plan in _readable(plans) if not plan.is_whole], known)
+    plans = stop_at_equal_keys(connection, plans, found, known)
+    at = snapshot.source.snapshot_at
+    registry = register(connection, declared.source, plans, before, at)
+    # A source that is quiet would never fill a new target table.
+    has_other_targets = before is not None and before.targets != declared.targets
+    return _Seen(plans, known, found, registry, registry.is_news or has_other_targets)
+
+
+def _copy(rows: BatchRows, seen: _Seen, repair: Repair) -> None:
+    """Copy the rows of a batch, and the keys of those that are gone."""
+    for plan in seen.readable:
+        rows.copy_changed(plan, seen.found.get(plan.id))
+        rows.delete_absent(plan, repair.absent.get(plan.id, []))
+    rows.copy_companions()
+    rows.copy_partners()
+    rows.flush()
 
 
 def _known_keys(
@@ -110,11 +166,6 @@ def _known_keys(
         for name, keys in tablekeys.fetch(log.bucket, before).items()
         if name in declared.tables and has_key(before.capture(name), declared.tables[name])
     }
-
-
-def _has_other_targets(before: IngestionManifest | None, declared: Declared) -> bool:
-    """Tell whether the newest batch was written for other target tables: new ones are filled."""
-    return before is not None and before.targets != declared.targets
 
 
 def _readable(plans: dict[str, TablePlan]) -> list[TablePlan]:
@@ -138,15 +189,6 @@ def _reason_to_wait(
     return None
 
 
-def _anything_new(
-    plans: list[TablePlan], found: dict[str, Survey], known: dict[str, TableKeys]
-) -> bool:
-    return any(
-        plan.is_whole or found[plan.id].changed or found[plan.id].differs_from(known.get(plan.id))
-        for plan in plans
-    )
-
-
 def _captured(plan: TablePlan, snapshot: Snapshot, rows: BatchRows) -> TableCapture:
     table = rows.tables[plan.id]
     seen = next_seen(snapshot, plan.since, table.xids)
@@ -167,15 +209,19 @@ def _captured(plan: TablePlan, snapshot: Snapshot, rows: BatchRows) -> TableCapt
     )
 
 
-def _stopped(plan: TablePlan) -> TableCapture:
-    """Keep a table's position, for when it can be read again."""
-    before = plan.before
+def _stopped(plan: TablePlan, before: IngestionManifest | None) -> TableCapture:
+    """Keep what is known of a table for when it can be read again.
+
+    Its keys say then which rows were deleted meanwhile, even if its position means nothing here.
+    """
+    was = before.capture(plan.id) if before else NOT_DECLARED
+    stands = plan.before is not None
     return TableCapture(
-        key=list(plan.table.keys),
-        columns=before.columns if before else [],
-        fingerprint=before.fingerprint if before else "",
-        incarnation=before.incarnation if before else "",
-        horizon=before.horizon if before else None,
-        seen=before.seen if before else [],
+        key=was.key,
+        columns=was.columns,
+        fingerprint=was.fingerprint,
+        incarnation=was.incarnation,
+        horizon=was.horizon if stands else None,
+        seen=was.seen if stands else [],
         error=plan.error,
     )
