@@ -9,7 +9,7 @@ SOURCES := deploy.py teardown.py deployer etl functions pipelines local benchmar
 
 .PHONY: demo test soak bench check setup setup-deploy lock clean
 
-demo: setup  ## the whole pipeline on this machine, from the live database to the warehouse
+demo: setup  ## a pipeline on this machine, from a live database to the warehouse; PIPELINE=totesys
 	@$(IN_VENV) deploy.py local --once
 
 test: setup  ## all tests, with coverage

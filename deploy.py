@@ -20,6 +20,7 @@ from deployer import account, packages, reports, sns
 from deployer.account import Account
 from deployer.costs import monthly_cost
 from deployer.databases import AddressError, parse_database_url
+from deployer.declaration import create_statements, read_pipeline
 from deployer.deployer import Deployer
 from deployer.errors import DeployError, SettingsError
 from deployer.names import Names
@@ -29,15 +30,11 @@ from deployer.settings import (
     Settings,
     load_dotenv,
     read_names,
-    read_pipeline,
     read_schema,
 )
 from deployer.status import read_status
 from deployer.status_view import status_view
 from deployer.terminal import Terminal
-from etl import DeclarationError
-from etl import ddl as sql
-from etl.loading import folder
 
 INTERRUPTED = 130
 PIPELINES = Path(__file__).parent / "pipelines"
@@ -125,15 +122,8 @@ def reconcile(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def ddl(options: argparse.Namespace, terminal: Terminal) -> int:
     """Print the SQL that creates the tables of the pipeline's targets."""
-    pipeline, declared = read_pipeline(os.environ)
-    schema = read_schema(os.environ)
-    try:
-        tables = {
-            target.name: sql.postgres(target, schema, folder(pipeline))
-            for target in declared.targets
-        }
-    except DeclarationError as error:
-        raise SettingsError([str(error)]) from error
+    pipeline, _ = read_pipeline(os.environ)
+    tables = create_statements(pipeline, read_schema(os.environ))
     statements = (each for of_target in tables.values() for each in of_target.values())
     terminal.result(tables, *(Text(f"{each.rstrip(';')};\n") for each in statements))
     return 0

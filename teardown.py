@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deployer import account
+from deployer.declaration import read_databases
 from deployer.errors import DeployError, SettingsError
 from deployer.inventory import Thing
 from deployer.names import Names
-from deployer.settings import load_dotenv, read_databases, read_names
+from deployer.settings import load_dotenv, read_names
 from deployer.teardown import Teardown
 from deployer.terminal import Terminal
 

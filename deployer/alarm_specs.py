@@ -71,7 +71,7 @@ def _failed_events(names: Names) -> Alarm:
         arn=names.alarm_arn("failed-events"),
         description=f"A function failed at an event three times; the event is in the queue "
         f"{names.queue} with the error. Nothing is lost, the schedules catch up. When the cause is "
-        "mended, purge the queue.",
+        "fixed, purge the queue.",
         namespace="AWS/SQS",
         metric="ApproximateNumberOfMessagesVisible",
         dimension=("QueueName", names.queue),
@@ -127,8 +127,8 @@ def _schema_changes(names: Names) -> Alarm:
         arn=names.alarm_arn("schema-changes"),
         description="A table of the source is new, was made again, or has other columns than "
         "before; what the warehouse needs of it goes on. The log group "
-        f"{names.log_group('extract')} says what changed, {STATUS} how it is now. It is told once: "
-        "adapt the pipeline if the warehouse should have it.",
+        f"{names.log_group('extract')} says what changed, {STATUS} how it is now. It is reported "
+        "once: adapt the pipeline if the warehouse should have it.",
         namespace=names.prefix,
         metric="SchemaChanges",
         dimension=("service", "extract"),
@@ -140,7 +140,7 @@ def _disagreement(names: Names) -> Alarm:
     return Alarm(
         name=names.alarm("disagreement"),
         arn=names.alarm_arn("disagreement"),
-        description="A star table is not what the source says it should be. `python deploy.py "
+        description="A target table is not what the source says it should be. `python deploy.py "
         "reconcile` names tables and keys; `python deploy.py replay N` feeds a batch through once "
         "more.",
         namespace=names.prefix,

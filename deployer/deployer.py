@@ -112,7 +112,7 @@ class Deployer:
             self._scheduled("load-schedule", "load", self.settings.load_schedule),
             self._scheduled("reconcile-schedule", "reconcile", specs.RECONCILE_SCHEDULE),
         )
-        return changes + self.remove_old_layers()
+        return changes + self.remove_old_layers() + self.remove_old_secrets()
 
     def create_bucket(self, use: BucketUse) -> Change:
         """Create a private, encrypted, versioned bucket."""
@@ -237,6 +237,18 @@ class Deployer:
             name = self.names.layer(layer)
             with explaining(f"layer {name}"):
                 changes += lambda_layers.remove_old_versions(self.account, name, arn)
+        for change in changes:
+            self._report(change)
+        return changes
+
+    def remove_old_secrets(self) -> list[Change]:
+        """Remove the secrets of sources and targets that are not declared or set any more."""
+        wanted = [self.names.secret(name) for name in self.settings.databases]
+        marks = specs.own_tags(self.settings.project, self.settings.stage)
+        with explaining("old secrets"):
+            changes = secrets.remove_other_secrets(
+                self.account, self.names.secret(""), wanted, marks
+            )
         for change in changes:
             self._report(change)
         return changes

@@ -22,7 +22,7 @@ NEW_POLICY_PAUSE = 10.0
 # Another run works for as long as Lambda lets it; the lock of a dead loader goes in a minute.
 BUSY_SECONDS = 960.0
 BUSY_PAUSE = 1.0
-CHANGED = ("inserted", "updated")  # what a load's marker tells of each star table
+CHANGED = ("inserted", "updated")  # what a load's marker says of each target table
 
 Answer = dict[str, Any]
 

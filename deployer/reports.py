@@ -55,9 +55,9 @@ def _value(value: object) -> str:
 
 
 def compared(tables: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Show how each star table agrees with the source, in 80 columns."""
+    """Show how each target table agrees with the source, in 80 columns."""
     kinds = ("source", "warehouse", "missing", "different", "extra", "pending")
-    shown = table("star table", *kinds, numbers=frozenset(kinds))
+    shown = table("target table", *kinds, numbers=frozenset(kinds))
     for name, found in tables.items():
         shown.add_row(name, *(f"{found[kind]:,}" for kind in kinds))
     return shown

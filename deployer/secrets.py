@@ -1,7 +1,7 @@
 """Secrets: the addresses of the databases. Their values are compared, and never shown."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployer.account import Account
@@ -50,6 +50,23 @@ def ensure_secret(
             ),
         ),
     )
+
+
+def remove_other_secrets(
+    account: Account, prefix: str, wanted: Collection[str], tags: Mapping[str, str]
+) -> list[Change]:
+    """Remove the secrets under a prefix that carry these tags and are not wanted (any more)."""
+    pages = account.clients.secrets.get_paginator("list_secrets").paginate(
+        Filters=[{"Key": "name", "Values": [prefix]}]
+    )
+    names = [
+        secret["Name"]
+        for page in pages
+        for secret in page["SecretList"]
+        if secret["Name"].startswith(prefix) and secret["Name"] not in wanted
+        if tags.items() <= {tag["Key"]: tag["Value"] for tag in secret.get("Tags", [])}.items()
+    ]
+    return [Change("secret", name, "removed") for name in names if remove_secret(account, name)]
 
 
 def remove_secret(account: Account, name: str) -> bool:

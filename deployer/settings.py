@@ -14,12 +14,16 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from deployer.databases import AddressError, DatabaseAddress, parse_database_url
+from deployer.declaration import (
+    create_statements,
+    default_project,
+    pipeline_name,
+    read_pipeline,
+)
 from deployer.errors import SettingsError
-from etl import DeclarationError
 from etl.loading import load
 from etl.pipeline import Pipeline, Source
 
-DEFAULT_PIPELINE = "totesys"
 DATABASE_URL_EXAMPLE = "postgresql://user:password@host:5432/database"
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 RUNTIMES = ("python3.11", "python3.12", "python3.13")
@@ -89,6 +93,8 @@ class Settings:
         )
         if reader.problems:
             raise SettingsError(reader.problems)
+        if settings.warehouse_managed:
+            create_statements(pipeline, settings.warehouse_schema)  # load will need them
         return settings
 
     @property
@@ -102,24 +108,6 @@ class Settings:
         return [each for each in self.declared.sources if each.name not in self.databases]
 
 
-def read_pipeline(environment: Mapping[str, str]) -> tuple[str, Pipeline]:
-    """Read which pipeline is meant: the name of its folder, and what is declared there.
-
-    Raises:
-        SettingsError: there is none of that name, or its declaration has a mistake.
-    """
-    name = environment.get("PIPELINE") or DEFAULT_PIPELINE
-    try:
-        return name, load(name)
-    except DeclarationError as error:
-        raise SettingsError([str(error)]) from error
-
-
-def default_project(pipeline: str) -> str:
-    """Return the PROJECT of a pipeline for which none is set."""
-    return f"{pipeline.lower().replace('_', '-')}-etl"
-
-
 def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
     """Read project and stage alone: all that is needed to find what is deployed.
 
@@ -127,21 +115,11 @@ def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
         SettingsError: one of them is malformed.
     """
     reader = _Reader(environment)
-    pipeline = environment.get("PIPELINE") or DEFAULT_PIPELINE
-    project = reader.matching("PROJECT", NAME, default_project(pipeline))
+    project = reader.matching("PROJECT", NAME, default_project(pipeline_name(environment)))
     stage = reader.matching("STAGE", NAME, Settings.stage)
     if reader.problems:
         raise SettingsError(reader.problems)
     return project, stage
-
-
-def read_databases(environment: Mapping[str, str]) -> list[str]:
-    """Read the names of the pipeline's sources and targets; none where it is not there any more."""
-    try:
-        _, declared = read_pipeline(environment)
-    except SettingsError:
-        return []
-    return [part.name for part in declared.parts]
 
 
 def read_schema(environment: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What is decided once about the functions: sizes, limits, layers, and what they are told.
+"""What is decided once about the functions: sizes, limits, layers, and their environment.
 
 The layer names are those of `requirements/layer-<name>.txt`.
 """
@@ -61,7 +61,7 @@ class FunctionSpec:
 FUNCTIONS = (
     FunctionSpec("extract", "Copies what changed in the source", 1024, 900, ("arrow", "postgres")),
     FunctionSpec(
-        "transform", "Remodels batches into stars", 1769, 600, ("arrow", "pandas"), BY_EVENT
+        "transform", "Makes target rows of batches", 1769, 600, ("arrow", "pandas"), BY_EVENT
     ),
     FunctionSpec("load", "Applies batches to the warehouse", 1024, 900, ("arrow", "postgres")),
     FunctionSpec("reconcile", "Compares source and warehouse", 1769, 900, LAYERS),
@@ -137,7 +137,7 @@ def _secrets(use: FunctionUse, names: Names, settings: Settings) -> dict[str, st
 
 
 def _notices(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:
-    """Return what a function that can write notices is told about them."""
+    """Return the variables of a function that can write notices."""
     if use not in NOTICE_WRITERS.values():
         return {}
     return {"NOTIFY": settings.notify, "NOTICE_TOPIC_ARN": names.topic_arn}
@@ -152,5 +152,5 @@ def tags(settings: Settings) -> Mapping[str, str]:
 
 
 def own_tags(project: str, stage: str) -> Mapping[str, str]:
-    """Return the tags by which everything of a deployment is told from everything else."""
+    """Return the tags by which everything of a deployment is recognised."""
     return {"project": project, "stage": stage, "managed-by": product.NAME}

@@ -47,7 +47,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """Open rows of a source table, or of a star table if the warehouse refuses them, by reason.
+    """Open rows of a source table, or of a target table if the warehouse refuses them, by reason.
 
     `reasons` has the most frequent ones.
     """
@@ -60,7 +60,7 @@ class Quarantined:
 class SourceTable:
     """A table of the source as the newest batch registers it, since a moment (ISO 8601 in UTC).
 
-    The star is made from those that are carried; `error` says why no row of it is read.
+    Target tables are made from those that are carried; `error` says why no row of it is read.
     """
 
     fingerprint: str
@@ -216,7 +216,7 @@ def _quarantine(
 
 
 def _refused(marker: Document | None) -> dict[str, Quarantined]:
-    """Return what the warehouse refuses, by star table."""
+    """Return what the warehouse refuses, by target table."""
     tables = marker.get("refused", {}) if marker else {}
     held = {}
     for name, objects in tables.items():

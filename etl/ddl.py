@@ -124,6 +124,8 @@ def _create(home: str, lines: list[str]) -> str:
 
 def _from_file(target: PostgresWarehouse, file: Path, schema: str) -> dict[str, str]:
     """Return the statements of a file, with the schema before the names of their tables."""
+    if not file.is_file():
+        raise DeclarationError(f"target {target.name}: there is no file {file.name}: write it")
     home = quoted(schema)
     statements = {
         table[1].strip('"').replace('""', '"'): _NAMED.sub(

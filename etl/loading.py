@@ -3,6 +3,7 @@
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from traceback import extract_tb
 
 from etl.errors import DeclarationError
 from etl.pipeline import Pipeline
@@ -18,10 +19,32 @@ def load(name: str) -> Pipeline:
         raise DeclarationError(
             f"there is no pipelines/{name}/pipeline.py: PIPELINE may be {', '.join(there)}"
         )
-    declared = getattr(import_module(f"pipelines.{name}.pipeline"), "PIPELINE", None)
+    try:
+        module = import_module(f"pipelines.{name}.pipeline")
+    except Exception as error:  # what a user's own lines raise may be anything
+        said = str(error) if isinstance(error, DeclarationError) else _exception(error)
+        raise DeclarationError(f"{_place(error, there[name])}: {said}") from error
+    declared = getattr(module, "PIPELINE", None)
     if not isinstance(declared, Pipeline):
         raise DeclarationError(f"pipelines/{name}/pipeline.py: it has no PIPELINE = Pipeline(…)")
     return declared
+
+
+def _place(error: Exception, folder: Path) -> str:
+    """Return the line of the pipeline's own files that raised an error."""
+    path, line = folder / "pipeline.py", 0
+    for frame in extract_tb(error.__traceback__):
+        if Path(frame.filename).is_relative_to(folder):
+            path, line = Path(frame.filename), frame.lineno or 0
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        path, line = Path(error.filename), error.lineno
+    where = f"pipelines/{folder.name}/{path.name}"
+    return f"{where}, line {line}" if line else where
+
+
+def _exception(error: Exception) -> str:
+    what = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {what}"
 
 
 def folder(name: str) -> Path:

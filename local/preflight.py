@@ -12,8 +12,7 @@ from pathlib import Path
 from deployer.databases import AddressError, DatabaseAddress, parse_database_url
 from deployer.errors import DeployError, SettingsError
 from deployer.settings import DATABASE_URL_EXAMPLE
-from etl import DeclarationError, Pipeline, Postgres, PostgresWarehouse, ddl
-from etl.loading import folder
+from etl import Pipeline, Postgres, PostgresWarehouse
 from functions.sources.postgres.columns import read_columns
 from functions.targets.postgres.catalogue import check_may_create
 from functions.targets.postgres.create import missing_tables
@@ -45,14 +44,6 @@ def only_parts(name: str, declared: Pipeline) -> tuple[Postgres, PostgresWarehou
         f"pipelines/{name} has {len(declared.sources)} sources and {len(declared.targets)} targets,"
         " and on this machine it can have one of each: deploy it to AWS"
     )
-
-
-def check_declared(target: PostgresWarehouse, pipeline: str) -> None:
-    """Raise SettingsError if the declaration does not say what the target's tables are like."""
-    try:
-        ddl.postgres(target, "public", folder(pipeline))
-    except DeclarationError as error:
-        raise SettingsError([str(error)]) from error
 
 
 def check_directory(directory: Path) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Self
 
 from deployer.databases import DatabaseAddress, parse_database_url
-from deployer.settings import DATABASE_URL_EXAMPLE, Settings, read_pipeline
+from deployer.declaration import create_statements, read_pipeline
+from deployer.settings import DATABASE_URL_EXAMPLE, Settings
 from deployer.terminal import Terminal
 from local import preflight
 from local.databases import (
@@ -131,7 +132,8 @@ class Sandbox:
             raise preflight.PreflightError(
                 f"pipelines/{self.pipeline} has no sample of a source: give --source-url"
             )
-        preflight.check_declared(self.target, self.pipeline)
+        if self.brings_warehouse:
+            create_statements(self.pipeline, settings.warehouse_schema)
         preflight.check_directory(self.directory)
         self._claim_directory()
         if options.port:

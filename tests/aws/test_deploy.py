@@ -53,6 +53,22 @@ def test_a_second_deployment_writes_nothing(sandbox: Sandbox) -> None:
     assert sandbox.writes == []
 
 
+def test_the_address_of_a_database_goes_with_its_declaration(sandbox: Sandbox) -> None:
+    """What no function may read any more is not kept; a secret that is not ours stays."""
+    databases = sandbox.settings.databases
+    more = replace(sandbox.settings, databases={**databases, "books": databases["source"]})
+    replace(sandbox, settings=more).deploy()
+    secrets = sandbox.account.clients.secrets
+    secrets.create_secret(Name="totesys-etl/dev/theirs", SecretString="{}")
+
+    assert pending(sandbox.plan()) == pending(changes := sandbox.deploy())
+
+    assert pending(changes) == [("secret", "removed", [])]
+    assert {secret["Name"] for secret in secrets.list_secrets()["SecretList"]} == {
+        f"totesys-etl/dev/{name}" for name in ("source", "warehouse", "theirs")
+    }
+
+
 def test_a_plan_of_an_empty_account_is_what_deploy_then_does(sandbox: Sandbox) -> None:
     """A plan names every step that depends on a thing not there yet, and writes nothing."""
     planned = sandbox.plan()

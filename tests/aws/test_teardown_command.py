@@ -178,3 +178,17 @@ def test_wrong_settings_are_status_2(
 
     assert teardown.main(["--yes"]) == 2
     assert capsys.readouterr().err == message
+
+
+def test_a_pipeline_that_is_gone_can_be_removed(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without its declaration, the names alone find what is deployed; tags find its secrets."""
+    sandbox.deploy()
+    monkeypatch.setenv("PIPELINE", "forgotten")
+    monkeypatch.setenv("PROJECT", "totesys-etl")
+
+    assert teardown.main(["--yes"]) == 0
+
+    assert "removed      secret        totesys-etl/dev/source" in capsys.readouterr().out
+    assert sandbox.account.clients.secrets.list_secrets()["SecretList"] == []

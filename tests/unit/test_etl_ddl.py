@@ -153,3 +153,13 @@ def test_a_file_that_lacks_a_table_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(DeclarationError, match=r"warehouse\.sql has no CREATE TABLE"):
         postgres(target, "public", tmp_path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """A name that was mistyped in the declaration is no traceback."""
+    target = PostgresWarehouse("warehouse", (latest(VISIT),), ddl="warehose.sql")
+
+    with pytest.raises(
+        DeclarationError, match=r"^target warehouse: there is no file warehose\.sql"
+    ):
+        postgres(target, "public", tmp_path)

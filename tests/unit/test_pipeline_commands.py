@@ -166,8 +166,8 @@ def test_reconcile_shows_each_table(
 
     assert status == (0 if agrees else 1)
     assert out == (
-        "star table  source  warehouse  missing  different  extra  pending\n"
-        f"dim_staff       20         20        0          {apart}      0        4\n"
+        "target table  source  warehouse  missing  different  extra  pending\n"
+        f"dim_staff         20         20        0          {apart}      0        4\n"
         + ("" if agrees else "dim_staff: different, such as 3, 5\n")
     )
     assert json.loads(command("reconcile", "--json")[1]) == found

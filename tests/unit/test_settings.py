@@ -454,11 +454,17 @@ def read_or_problem(url: str) -> DatabaseAddress | str:
 def other_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A pipeline with two sources, one of which need not be there."""
     declaration = """
-from etl import Pipeline, Postgres, PostgresWarehouse
+from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, latest
+
+item = Table("item", key="id", columns={"id": Integer()})
+
+@latest(key="id")
+def kept(item):
+    return item
 
 PIPELINE = Pipeline(
-    sources=[Postgres("shop", ()), Postgres("books", (), optional=True)],
-    targets=[PostgresWarehouse("archive", ())],
+    sources=[Postgres("shop", (item,)), Postgres("books", (), optional=True)],
+    targets=[PostgresWarehouse("archive", (kept,))],
 )
 """
     folder = tmp_path / "corner_shop"
@@ -523,3 +529,16 @@ def test_a_pipeline_that_is_not_there_is_one_line() -> None:
     [problem] = problems(PIPELINE="totsys", STAGE="no stage")
 
     assert problem == "there is no pipelines/totsys/pipeline.py: PIPELINE may be totesys"
+
+
+def test_a_warehouse_that_load_creates_has_to_be_declared(other_pipeline: str) -> None:
+    """A table of which nobody says what columns it has is found before anything is deployed."""
+    settings = {
+        "PIPELINE": other_pipeline,
+        "SHOP_DATABASE_URL": REQUIRED["SOURCE_DATABASE_URL"],
+        "ARCHIVE_DATABASE_URL": REQUIRED["WAREHOUSE_DATABASE_URL"],
+    }
+    Settings.read(settings)
+
+    with pytest.raises(SettingsError, match=r"^target table kept cannot be created"):
+        Settings.read({**settings, "WAREHOUSE_MANAGED": "true"})

@@ -1,0 +1,59 @@
+"""Which pipeline is meant, and what follows from its declaration before anything is deployed.
+
+A mistake in it is a mistake in the settings: one line, and nothing is touched.
+"""
+
+from collections.abc import Mapping
+
+from deployer.errors import SettingsError
+from etl import DeclarationError, Pipeline, ddl
+from etl.loading import folder, load
+
+DEFAULT_PIPELINE = "totesys"
+
+
+def read_pipeline(environment: Mapping[str, str]) -> tuple[str, Pipeline]:
+    """Read which pipeline is meant: the name of its folder, and what is declared there.
+
+    Raises:
+        SettingsError: there is none of that name, or its declaration has a mistake.
+    """
+    name = pipeline_name(environment)
+    try:
+        return name, load(name)
+    except DeclarationError as error:
+        raise SettingsError([str(error)]) from error
+
+
+def pipeline_name(environment: Mapping[str, str]) -> str:
+    """Read the name of the pipeline, whether or not there is one."""
+    return environment.get("PIPELINE") or DEFAULT_PIPELINE
+
+
+def default_project(pipeline: str) -> str:
+    """Return the PROJECT of a pipeline for which none is set."""
+    return f"{pipeline.lower().replace('_', '-')}-etl"
+
+
+def read_databases(environment: Mapping[str, str]) -> list[str]:
+    """Read the names of the pipeline's sources and targets; none where it is not there any more."""
+    try:
+        _, declared = read_pipeline(environment)
+    except SettingsError:
+        return []
+    return [part.name for part in declared.parts]
+
+
+def create_statements(pipeline: str, schema: str) -> dict[str, dict[str, str]]:
+    """Return the SQL that creates the tables of a pipeline, by target and table.
+
+    Raises:
+        SettingsError: the declaration does not say what a table is like.
+    """
+    try:
+        return {
+            target.name: ddl.postgres(target, schema, folder(pipeline))
+            for target in load(pipeline).targets
+        }
+    except DeclarationError as error:
+        raise SettingsError([str(error)]) from error
