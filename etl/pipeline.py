@@ -178,8 +178,8 @@ def _ordered(pipeline: Pipeline, source: Source) -> tuple[Mapping, ...]:
     while left:
         pending = {mapping.main for mapping in left}
         free = [mapping for mapping in left if not _refers_to(mapping.main, pending)]
-        # The first of a circle goes first.
-        for mapping in free or left[:1]:
+        # The first of a circle goes first, for all of its target tables.
+        for mapping in free or [each for each in left if each.main is left[0].main]:
             ordered.append(mapping)
             left.remove(mapping)
     return tuple(ordered)

@@ -101,6 +101,12 @@ def test_references_in_a_circle_have_an_order_too() -> None:
     assert waits_of(pipeline, "b") == []
     assert waits_of(pipeline, "a") == [(("b_id",), "b")]
 
+    pipeline = pipeline_of(latest(b), latest(a), history(b, name="b_history"), source=(a, b))
+
+    names = [each.target.name for each in pipeline.mappings("source")]
+    assert names == ["b", "b_history", "a"]
+    assert waits_of(pipeline, "b_history") == []
+
 
 def test_a_table_joins_twice_under_two_parameters_and_over_several_levels() -> None:
     """`joins` says which column leads to which parameter, also to another row of the same table."""
