@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 from pandas import DataFrame
 
 from etl import (
@@ -40,6 +41,7 @@ from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.transform import handler as transform
 from functions.transform.batch import Logs
+from functions.transform.sweep import sweep_all
 from functions.transform.trial import carried
 
 AT = datetime(2024, 3, 1, 9, 31, tzinfo=UTC)
@@ -102,6 +104,7 @@ class Lake:
         deleted: Mapping[Table, Rows] | None = None,
         missing: dict[str, list[Key]] | None = None,
         tables: Sequence[Table] = TABLES,
+        at: datetime = AT,
         **rows: Rows,
     ) -> None:
         """Put a batch in the ingestion log; rows go by the names that functions call them."""
@@ -121,7 +124,15 @@ class Lake:
         }
         keys = f"keys/{self.logs.ingested.source}/2024-03-01/0000000001-0000000000001.parquet"
         manifest = IngestionManifest(
-            number, AT, "extract", SOURCE, captures, missing or {}, keys, "0a" * 32, {}
+            number,
+            AT,
+            "extract",
+            replace(SOURCE, snapshot_at=at),
+            captures,
+            missing or {},
+            keys,
+            "0a" * 32,
+            {},
         )
         assert self.logs.ingested.claim(manifest)
 
@@ -345,6 +356,17 @@ def test_a_target_table_that_is_not_declared_any_more_is_left_out(lake: Lake) ->
     lake.ingest(customer=[ANN], staff=[{"id": 1, "name": "Bea"}])
     done = lake.transform()
     assert (sorted(done.tables), done.quarantine) == (["customers", "everyone"], {})
+
+
+def test_what_only_joins_in_is_never_swept(lake: Lake) -> None:
+    """Rows that a release or a new target table may need again stay as long as their batch."""
+    boss = {"id": 1, "name": "Bea"}
+    lake.ingest(staff=[{"id": 2, "name": "Cy", "boss_id": 1}], partners={staff: [boss]})
+    lake.ingest(at=AT + timedelta(days=9))
+    lake.transform()
+    assert sweep_all(lake.pipeline, lake.logs, AT.date() + timedelta(days=30), lambda: True) == 0
+    [file] = lake.logs.ingested.read(1).tables["staff"].partners
+    assert lake.logs.ingested.bucket.get(file.key)
 
 
 def test_a_function_that_fails_stops_its_source_with_a_clear_error(lake: Lake) -> None:
