@@ -23,7 +23,7 @@ from etl import (
 from functions.common.errors import RepairRefused
 from functions.common.manifests import IngestionManifest
 from functions.sources import Repair
-from functions.sources.postgres import hashedkeys
+from functions.sources.postgres import hashedkeys, keysets
 from tests.pipeline.lake import Lake
 
 person = Table("Person", key="person id", columns={"person id": Uuid(), "name": Text()})
@@ -190,11 +190,14 @@ def lake(new_lake: Callable[..., Lake]) -> Lake:
 
 
 @pytest.mark.parametrize("part_bytes", [16 << 20, 200], ids=["one part", "many parts"])
+@pytest.mark.parametrize("runs", [1 << 18, 5], ids=["runs", "too many runs"])
 def test_after_every_batch_the_keys_are_those_of_the_tables(
-    lake: Lake, seed: int, part_bytes: int, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, seed: int, part_bytes: int, runs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows that came, went or got another key: none is missed, none is made up, all are typed."""
     monkeypatch.setattr(hashedkeys, "PART_BYTES", part_bytes)
+    monkeypatch.setattr(keysets, "RUNS_AT_MOST", runs)
+    monkeypatch.setattr(keysets, "DIGESTS_AT_MOST", max(runs, 5))
     shop, copy = Shop(lake, seed), Copy(lake)
     shop.trade(len(TABLES))
     for _ in range(10):
@@ -235,8 +238,12 @@ def spoken(missing: dict[str, list[Any]]) -> dict[str, set[tuple[Any, ...]]]:
     return found
 
 
-def test_parents_that_are_not_there_are_named(lake: Lake) -> None:
+@pytest.mark.parametrize("runs", [1 << 18, 5], ids=["runs", "too many runs"])
+def test_parents_that_are_not_there_are_named(
+    lake: Lake, runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever its key is made of, a parent that rows wait for is known to be missing."""
+    monkeypatch.setattr(keysets, "RUNS_AT_MOST", runs)
     fill(lake)
     assert lake.batch().missing == {}
     for parent in PARENTS:

@@ -39,6 +39,7 @@ def test_keys_that_were_read_have_the_digests_that_a_scan_gives(
     for start in range(0, len(keys), 1000):
         builder.add(pa.array(keys[start : start + 1000], pa.int64()))
     made = builder.key_set()
+    assert made is not None
 
     with connect(postgres.superuser_url()) as connection:
         assert made.digests == scanned(connection, sql_type, keys)

@@ -126,7 +126,9 @@ def test_no_damaged_key_set_is_believed() -> None:
     """Keys that are misread would be rows that are told to be deleted."""
     bucket, builder = FakeBucket(), KeySetBuilder()
     builder.add(pa.array([1, 2, 3]))
-    key, sha256 = store(bucket, ObjectNames("keys", 1, DAY), {"payment": builder.key_set()})
+    made = builder.key_set()
+    assert made is not None
+    key, sha256 = store(bucket, ObjectNames("keys", 1, DAY), {"payment": made})
     body = bucket.objects[key]
 
     for place in range(len(body)):

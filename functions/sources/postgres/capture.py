@@ -134,8 +134,10 @@ def _look(
     whole: Collection[str],
 ) -> _Seen:
     """Decide how each table is read, and scan those that are not read whole."""
-    plans = plan_tables(connection, snapshot, before, declared, whole)
-    known = tablekeys.comparable(_known_keys(log, declared, before), plans, before)
+    known = _known_keys(log, declared, before)
+    sparse = tablekeys.in_parts(known)
+    plans = plan_tables(connection, snapshot, before, declared, whole, sparse=sparse)
+    known = tablekeys.comparable(known, plans, before)
     found = survey(connection, [plan for plan in _readable(plans) if not plan.is_whole], known)
     plans = stop_at_equal_keys(connection, plans, found, known)
     at = snapshot.source.snapshot_at

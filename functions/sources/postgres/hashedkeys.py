@@ -52,16 +52,16 @@ class HashedKeys:
         return self.read(self.stored.patch, _PATCH)
 
     def not_in(self, keys: pa.Array) -> pa.Array:
-        """Return the distinct keys (NULL is none) that are not in the set.
+        """Return the distinct keys (integers or text, NULL is none) that are not in the set.
 
         Reads all parts, one at a time, unless there are no keys to look for.
         """
-        left = pc.unique(keys.drop_null())
+        left = pc.unique(keys.drop_null()).cast(pa.string())
         for part in self.ranges():
             if not len(left):
                 break
             left = _without(pa.table({"key": left}), part.keys())["key"].combine_chunks()
-        return left
+        return left.cast(keys.type)
 
     def ranges(self) -> Iterator["Range"]:
         """Yield the parts in order; a table without keys has one that holds none."""

@@ -24,7 +24,9 @@ from functions.sources.postgres.keyhash import hash_halves
 
 SHIFT = 12  # a bucket holds 4,096 neighbours,
 BUCKETS_AT_MOST = 1 << 16  # or more of them, where keys are sparse: a digest takes some 100 bytes
-RUNS_AT_MOST = 1 << 20  # that a builder holds before it merges them
+RUNS_AT_A_TIME = 1 << 18  # that a builder holds before it merges them
+RUNS_AT_MOST = 1 << 18  # of a set: of more, the keys are kept as `hashedkeys` does
+DIGESTS_AT_MOST = 1 << 18  # that are taken from the source
 
 KEYS_AT_A_TIME = 1 << 18  # that are looked at one by one
 
@@ -100,12 +102,15 @@ class KeySetBuilder:
         self._runs = RUNS.empty_table()
         self._new: list[pa.Table] = []
         self._digests = DigestBuilder()
+        self._is_sparse = False
 
     def add(self, keys: pa.Array) -> None:
         """Add keys (integers)."""
+        if self._is_sparse:
+            return
         keys = keys.cast(pa.int64())
         self._new.append(runs_of(keys))
-        if sum(len(runs) for runs in self._new) > max(RUNS_AT_MOST, len(self._runs)):
+        if sum(len(runs) for runs in self._new) > max(RUNS_AT_A_TIME, len(self._runs)):
             self._merge()
         self._digests.add(pc.shift_right(keys, self._shift), *hash_halves(keys))
         while len(self._digests) > BUCKETS_AT_MOST:
@@ -114,10 +119,14 @@ class KeySetBuilder:
 
     def _merge(self) -> None:
         self._runs, self._new = merged([self._runs, *self._new]), []
+        if len(self._runs) > RUNS_AT_MOST:
+            self._is_sparse, self._runs = True, RUNS.empty_table()
 
-    def key_set(self) -> KeySet:
-        """Return the set, with the digests that `digest_columns` gives."""
+    def key_set(self) -> KeySet | None:
+        """Return the set, with the digests that `digest_columns` gives; None for sparse keys."""
         self._merge()
+        if self._is_sparse:
+            return None
         return KeySet(self._shift, self._digests.digests(), self._runs)
 
 
@@ -199,20 +208,20 @@ def deleted_keys(before: KeySet, now: KeySet) -> Iterator[pa.Array]:
     if before.shift == now.shift:
         changed = changed_buckets(before.digests, now.digests)
         there, here = in_buckets(before, changed), in_buckets(now, changed)
-    for runs in _pieces(there):
-        keys = keys_of(runs)
+    for keys in pieces(there):
         if len(deleted := keys.filter(pc.invert(_in_runs(here, keys)))):
             yield deleted
 
 
-def _pieces(runs: pa.Table) -> Iterator[pa.Table]:
-    """Yield runs, those of a bounded number of keys at a time."""
+def pieces(runs: pa.Table) -> Iterator[pa.Array]:
+    """Yield the keys of runs, in order, a bounded number at a time."""
     sizes = pc.add(pc.subtract(runs["last"], runs["first"]), 1)
     ends = pc.cumulative_sum(sizes).combine_chunks()
     start = before = 0
     while start < len(ends):
         end = pc.search_sorted(ends, before + KEYS_AT_A_TIME, side="right").as_py()
-        yield runs.slice(start, (end := max(end, start + 1)) - start)
+        end = max(end, start + 1)
+        yield keys_of(runs.slice(start, end - start))
         start, before = end, ends[end - 1].as_py()
 
 

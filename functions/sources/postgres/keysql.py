@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import pyarrow as pa
 from pg8000.native import identifier
 
-FIRST_BUCKET, LAST_BUCKET = -(1 << 15), (1 << 15) - 1
+BUCKETS = 1 << 16
+FIRST_BUCKET, LAST_BUCKET = -BUCKETS // 2, BUCKETS // 2 - 1
 HASH_SHIFT = 48
 """The upper 16 of the 64 bits of a hash are the bucket of its key."""
 
@@ -29,6 +30,12 @@ def key_sql(columns: Mapping[str, pa.DataType]) -> str:
         return " || ',' || ".join(_escaped(_text(*column)) for column in columns.items())
     [(name, kind)] = columns.items()
     return str(identifier(name)) if is_integer(columns) else _text(name, kind)
+
+
+def text_sql(columns: Mapping[str, pa.DataType]) -> str:
+    """Return the SQL of a row's key as text, also where it is an integer."""
+    key = key_sql(columns)
+    return f'{key}::text COLLATE "C"' if is_integer(columns) else key
 
 
 def hash_of(key: str) -> str:

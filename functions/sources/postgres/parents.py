@@ -1,7 +1,7 @@
-"""Find parents that a batch's facts name and that transform will never see.
+"""Find parents that the rows of a batch name and that transform will never see.
 
 The source's own foreign keys rule them out, as long as they are declared and were never switched
-off; the warehouse's would refuse the whole batch.
+off; those of the target would refuse the rows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,15 +13,15 @@ from etl.pipeline import Wait
 from functions.common.copy import copy_out
 from functions.common.keys import Key
 from functions.sources.postgres.keysets import KeySet
-from functions.sources.postgres.keysql import is_integer, key_sql
+from functions.sources.postgres.keysql import is_integer, text_sql
 from functions.sources.postgres.plan import TableKeys, TablePlan
 
 
 class MissingParents:
     """The parents, by table, that the rows of a batch name and that are not there.
 
-    Single integers are looked for among the keys of the tables in the snapshot. For any other key
-    the source itself compares its tables.
+    Integers that are in runs are looked for among these. For any other key the source itself
+    compares its tables.
     """
 
     def __init__(
@@ -38,28 +38,27 @@ class MissingParents:
         rows: pa.RecordBatch,
         keys: Mapping[str, TableKeys],
     ) -> None:
-        """Look for the parents with integer keys that rows of a table wait for.
+        """Look for the parents whose keys are in runs, and that rows of a table wait for.
 
         The parents of a table that is left out are looked for among the keys that it had when it
         was last read.
         """
         for wait in waits:
-            known = keys.get(wait.parent.id, KeySet())
-            if is_integer(plan.types_of(wait.columns)) and isinstance(known, KeySet):
+            if known := _runs(wait, plan, keys):
                 self._add(wait, known.not_in(rows[wait.columns[0]]))
 
     def ask(self, waits: Iterable[Wait], plan: TablePlan, keys: Mapping[str, TableKeys]) -> None:
-        """Look for the parents with other keys that the changed rows of a table wait for."""
+        """Look for the other parents that the changed rows of a table wait for."""
         for wait in waits:
-            if not is_integer(plan.types_of(wait.columns)):
+            if not _runs(wait, plan, keys):
                 self._ask(wait, plan, keys.get(wait.parent.id))
 
     def _ask(self, wait: Wait, plan: TablePlan, known: TableKeys | None) -> None:
-        key = key_sql(plan.types_of(wait.columns))
-        named = f"SELECT DISTINCT {key} AS key FROM {plan.source} WHERE {plan.changed}"
+        types = plan.types_of(wait.columns)
+        named = f"SELECT DISTINCT {text_sql(types)} AS key FROM {plan.source} WHERE {plan.changed}"
         parent = self._plans[wait.parent.id]
         if parent.error is None:
-            there = f"SELECT ({parent.key_sql})::text AS key FROM {parent.source}"
+            there = f"SELECT {parent.key_text} AS key FROM {parent.source}"
             named = (
                 f"SELECT named.key FROM ({named}) AS named LEFT JOIN ({there}) AS there"
                 " ON there.key = named.key WHERE there.key IS NULL"
@@ -67,6 +66,8 @@ class MissingParents:
             known = None
         for rows in copy_out(self._connection, named, pa.schema([("key", pa.string())])):
             missing = rows["key"].drop_null()
+            if is_integer(types):
+                missing = missing.cast(pa.int64())
             self._add(wait, missing if known is None else known.not_in(missing))
 
     def _add(self, wait: Wait, missing: pa.Array) -> None:
@@ -79,3 +80,11 @@ class MissingParents:
             table: sorted(keys, key=lambda key: (isinstance(key, str), key))
             for table, keys in sorted(self._found.items())
         }
+
+
+def _runs(wait: Wait, plan: TablePlan, keys: Mapping[str, TableKeys]) -> KeySet | None:
+    """Return the keys of a parent, if rows of a table refer to them by an integer."""
+    known = keys.get(wait.parent.id, KeySet())
+    if isinstance(known, KeySet) and is_integer(plan.types_of(wait.columns)):
+        return known
+    return None

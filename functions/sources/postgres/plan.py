@@ -1,7 +1,7 @@
 """Decide how each table of the source is read in this batch, before any row is."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pg8000.native
@@ -19,7 +19,15 @@ from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.hashedkeys import HashedKeys
 from functions.sources.postgres.history import Snapshot
 from functions.sources.postgres.keysets import KeySet
-from functions.sources.postgres.keysql import HASH_SHIFT, hash_of, hashed, is_integer, key_sql
+from functions.sources.postgres.keysql import (
+    BUCKETS,
+    HASH_SHIFT,
+    hash_of,
+    hashed,
+    is_integer,
+    key_sql,
+    text_sql,
+)
 from functions.sources.postgres.sqltypes import arrow_type, is_accepted
 
 TableKeys = KeySet | HashedKeys
@@ -35,7 +43,8 @@ class TablePlan:
     is read whole; `error` says why a table is left out; `before` is where it stood, None if that
     means nothing here; `recent_xid` is the SQL of a row's transaction, if that is at or above the
     new horizon, and None when none can be; `measured` are the columns of which a value may be too
-    large to carry; `is_waited_for` says whether rows of others wait for those of this table.
+    large to carry; `is_waited_for` says whether rows of others wait for those of this table, and
+    `is_sparse` whether its integer keys are kept like those that are none.
     """
 
     columns: Columns
@@ -46,6 +55,7 @@ class TablePlan:
     recent_xid: str | None
     measured: list[str]
     is_waited_for: bool
+    is_sparse: bool
 
     @property
     def table(self) -> Table:
@@ -81,6 +91,16 @@ class TablePlan:
     def key_sql(self) -> str:
         """The key of a row, as SQL."""
         return key_sql(self.key_types)
+
+    @property
+    def key_text(self) -> str:
+        """The key of a row as text, as SQL."""
+        return text_sql(self.key_types)
+
+    @property
+    def is_hashed(self) -> bool:
+        """Whether its keys are in parts by their hashes: those that are no integers, or sparse."""
+        return self.is_sparse or not self.has_integer_key
 
     @property
     def source(self) -> str:
@@ -123,8 +143,8 @@ class TablePlan:
     def _own(self) -> dict[str, str]:
         """What `rows` selects beside the columns, as SQL."""
         own = {} if self.recent_xid is None else {XID: self.recent_xid}
-        if self.is_waited_for and not self.has_integer_key:
-            own[HASH] = hash_of(self.key_sql)
+        if self.is_waited_for and self.is_hashed:
+            own[HASH] = hash_of(self.key_text)
         return own
 
     def select(self, condition: str, *more: str) -> str:
@@ -139,15 +159,19 @@ class TablePlan:
 
 @dataclass(frozen=True)
 class Survey:
-    """What one scan of a table tells: the digests of its keys, and how many rows changed."""
+    """What one scan of a table tells: the digests of its keys, and how many rows changed.
+
+    `is_partial` says that there are more digests: the keys are sparse, and all have to be read.
+    """
 
     digests: pa.Table
     changed: int
+    is_partial: bool = False
 
     def differs_from(self, known: TableKeys | None) -> bool:
         """Tell whether the table has other keys than the known ones; None are none."""
         digests = known.digests if known is not None else keysets.DIGESTS.empty_table()
-        return len(keysets.changed_buckets(digests, self.digests)) > 0
+        return self.is_partial or len(keysets.changed_buckets(digests, self.digests)) > 0
 
 
 def plan_tables(
@@ -156,10 +180,13 @@ def plan_tables(
     before: IngestionManifest | None,
     declared: Declared,
     whole: Collection[str] = (),
+    *,
+    sparse: Collection[str] = (),
 ) -> dict[str, TablePlan]:
     """Return the plan of every table by its id, and give the transaction what conditions need.
 
-    The tables in `whole` are read whole, wherever they stand.
+    The tables in `whole` are read whole, wherever they stand. The keys of those in `sparse` are in
+    parts by their hashes, whatever they are made of.
     """
     plans, recent_xid = {}, changes.recent_xid(snapshot)
     tables = read_columns(connection, declared.tables.values())
@@ -184,6 +211,7 @@ def plan_tables(
             recent_xid,
             measured,
             name in declared.waited_for,
+            name in sparse,
         )
     positions = {plan.variable: plan.since for plan in plans.values() if plan.since is not None}
     changes.give_values(connection, snapshot, positions)
@@ -220,19 +248,26 @@ def survey(
         return {}
     scans = [_scan(plan, known.get(plan.id)) for plan in plans]
     schema = pa.schema([("table", pa.string()), *keysets.DIGESTS, ("changed", pa.int64())])
-    # Not row by row: sparse keys have a digest each.
-    found = pa.Table.from_batches(copy_out(connection, " UNION ALL ".join(scans), schema), schema)
-    return {plan.id: _survey_of(plan, found) for plan in plans}
+    surveys = {plan.id: Survey(keysets.DIGESTS.empty_table(), 0) for plan in plans}
+    at_most = {plan.id: BUCKETS if plan.is_hashed else keysets.DIGESTS_AT_MOST for plan in plans}
+    for rows in copy_out(connection, " UNION ALL ".join(scans), schema):
+        for name in pc.unique(rows["table"]).to_pylist():
+            mine = rows.filter(pc.equal(rows["table"], name))
+            surveys[name] = _with(surveys[name], mine, at_most[name])
+    return {
+        name: replace(found, digests=found.digests.sort_by("bucket").combine_chunks())
+        for name, found in surveys.items()
+    }
 
 
 def _scan(plan: TablePlan, known: TableKeys | None) -> str:
-    if plan.has_integer_key:
+    if not plan.is_hashed:
         shift = known.shift if isinstance(known, KeySet) else keysets.SHIFT
         digests, rows = keysets.digest_columns(plan.key, shift), plan.source
         changed = plan.changed
     else:
         digests = f"hash >> {HASH_SHIFT}, count(*), sum(hash)"
-        rows = f"{hashed(plan.key_sql, plan.source, f'{plan.changed} AS changed')} AS hashed"
+        rows = f"{hashed(plan.key_text, plan.source, f'{plan.changed} AS changed')} AS hashed"
         changed = "changed"
     return (
         f"SELECT {literal(plan.id)}, {digests}, count(*) FILTER (WHERE {changed})"
@@ -240,8 +275,11 @@ def _scan(plan: TablePlan, known: TableKeys | None) -> str:
     )
 
 
-def _survey_of(plan: TablePlan, found: pa.Table) -> Survey:
-    mine = found.filter(pc.equal(found["table"], plan.id))
+def _with(found: Survey, rows: pa.RecordBatch, at_most: int) -> Survey:
+    """Return a survey with more rows of it, and so many digests at most."""
+    changed = found.changed + pc.sum(rows["changed"]).as_py()
     # A row whose key Arrow cannot hold has none.
-    digests = mine.filter(mine["bucket"].is_valid()).select(keysets.DIGESTS.names)
-    return Survey(digests.sort_by("bucket"), pc.sum(mine["changed"]).as_py() or 0)
+    digests = rows.filter(rows["bucket"].is_valid()).select(keysets.DIGESTS.names)
+    if found.is_partial or len(found.digests) + len(digests) > at_most:
+        return Survey(keysets.DIGESTS.empty_table(), changed, is_partial=True)
+    return Survey(pa.concat_tables([found.digests, pa.Table.from_batches([digests])]), changed)

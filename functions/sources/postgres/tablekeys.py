@@ -1,24 +1,25 @@
 """The keys that each table of a source had at a batch, and those that it has in a snapshot.
 
-A key of one integer column is in runs (`keysets`), which are few where keys are serial. Any other
-is in parts by its hash (`hashedkeys`). Both know the digests of their buckets.
+Keys of one integer column are in runs (`keysets`), as long as these are few. All others are in
+parts by their hashes (`hashedkeys`). Both know the digests of their buckets.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pg8000.native
 import pyarrow as pa
 
 from functions.common.copy import array, copy_out, set_values, value
-from functions.common.manifests import IngestionManifest, KeyParts
+from functions.common.manifests import IngestionManifest, KeyParts, TableCapture
 from functions.common.names import ObjectNames
 from functions.common.storage import Bucket
 from functions.sources.postgres import hashedkeys, keysets
 from functions.sources.postgres.hashedkeys import FOUND, HashedKeys, Renewed
 from functions.sources.postgres.keysets import KeySet, KeySetBuilder
-from functions.sources.postgres.keysql import HASH_SHIFT, hashed
+from functions.sources.postgres.keysql import HASH_SHIFT, hashed, is_integer
 from functions.sources.postgres.plan import HASH, Survey, TableKeys, TablePlan
+from functions.sources.postgres.sqltypes import arrow_type
 
 Gone = Callable[[pa.Array], None]
 """Takes keys that a table had and has no more, as often as there are some."""
@@ -48,6 +49,11 @@ def store(bucket: Bucket, names: ObjectNames, sets: Mapping[str, TableKeys]) -> 
     return Stored(*keysets.store(bucket, names, integers), parts)
 
 
+def in_parts(sets: Mapping[str, TableKeys]) -> set[str]:
+    """Return the tables whose keys are in parts."""
+    return {name for name, keys in sets.items() if isinstance(keys, HashedKeys)}
+
+
 def comparable(
     known: Mapping[str, TableKeys],
     plans: Mapping[str, TablePlan],
@@ -63,19 +69,16 @@ def comparable(
     return {
         name: keys
         for name, keys in known.items()
-        if plans[name].error is not None
-        or (
-            isinstance(keys, KeySet) == plans[name].has_integer_key
-            and (
-                plans[name].has_integer_key or _has_types(plans[name], before.capture(name).columns)
-            )
-        )
+        if plans[name].error is not None or _look_alike(plans[name], before.capture(name))
     }
 
 
-def _has_types(plan: TablePlan, columns: Iterable[tuple[str, str]]) -> bool:
-    was, now = dict(columns), dict(plan.columns.types)
-    return all(was.get(name) == now[name] for name in plan.table.keys)
+def _look_alike(plan: TablePlan, before: TableCapture) -> bool:
+    types = dict(before.columns)
+    was = {name: types.get(name, "") for name in plan.table.keys}
+    if plan.has_integer_key:
+        return is_integer({name: arrow_type(sql_type) for name, sql_type in was.items()})
+    return was.items() <= dict(plan.columns.types).items()
 
 
 class SnapshotKeys:
@@ -99,10 +102,10 @@ class SnapshotKeys:
     def begin(self, plan: TablePlan, found: Survey | None, gone: Gone) -> None:
         """Look for keys that came or went, before rows of a table are read.
 
-        `found` is None for a table that is read whole. Integers are looked for by `end`: those of a
-        table that is read whole are in its rows.
+        `found` is None for a table that is read whole. What is in runs is looked for by `end`: keys
+        of a table that is read whole are in its rows.
         """
-        if plan.has_integer_key:
+        if not plan.is_hashed:
             self._built[plan.id] = KeySetBuilder()
             return
         before = self._hashed(plan)
@@ -118,36 +121,54 @@ class SnapshotKeys:
 
     def add(self, plan: TablePlan, rows: pa.RecordBatch) -> None:
         """Note the keys of rows of a table that is read whole."""
-        if plan.has_integer_key:
+        if not plan.is_hashed:
             self._built[plan.id].add(rows[plan.key])
 
     def end(self, plan: TablePlan, found: Survey | None, gone: Gone) -> None:
         """Bring the keys of a table up to date, after its rows were read."""
-        if not plan.has_integer_key:
+        if plan.is_hashed:
             return
-        before = self._integers(plan)
-        now = before
-        if found is None:
-            now = self._built[plan.id].key_set()
-        elif len(stale := keysets.changed_buckets(before.digests, found.digests)):
-            runs = self._runs_in(plan, stale, before.shift)
-            now = keysets.with_buckets(before, found.digests, stale, runs)
-        self.now[plan.id] = now
-        for keys in keysets.deleted_keys(before, now):
+        before = self._runs(plan)
+        now = self._runs_now(plan, found, before)
+        if now is None:
+            deleted = self._to_parts(plan, before)
+        else:
+            self.now[plan.id], deleted = now, keysets.deleted_keys(before, now)
+        for keys in deleted:
             gone(keys)
+
+    def _runs_now(self, plan: TablePlan, found: Survey | None, before: KeySet) -> KeySet | None:
+        """Return the keys that a table has now; None if they make too many runs."""
+        if found is None:
+            return self._built[plan.id].key_set()
+        if found.is_partial:
+            return None
+        stale = keysets.changed_buckets(before.digests, found.digests)
+        if not len(stale):
+            return before
+        runs = self._runs_in(plan, stale, before.shift)
+        now = keysets.with_buckets(before, found.digests, stale, runs)
+        return now if len(now.runs) <= keysets.RUNS_AT_MOST else None
+
+    def _to_parts(self, plan: TablePlan, before: KeySet) -> Iterator[pa.Array]:
+        """Keep the keys that a table has now in parts, and yield those that it has no more."""
+        none = HashedKeys(self._bucket)
+        keys = hashedkeys.renewed(none, self._names, self._found(plan, None), lambda _: None).keys
+        self.now[plan.id] = keys
+        return filter(len, map(keys.not_in, keysets.pieces(before.runs)))
 
     def is_known(self, plan: TablePlan, rows: pa.RecordBatch) -> pa.Array:
         """Tell of rows whether the batch before had their keys."""
-        if not plan.has_integer_key:
+        if plan.is_hashed:
             return self._renewed[plan.id].is_known(rows[HASH])
-        return keysets.is_in(self._integers(plan), rows[plan.key])
+        return keysets.is_in(self._runs(plan), rows[plan.key])
 
     def absent(self, plan: TablePlan, asked: pa.Array) -> pa.Array:
         """Return the keys, of some that are asked for, that neither this batch nor the last has."""
-        known = self._integers(plan) if plan.has_integer_key else self._hashed(plan)
+        known = self._hashed(plan) if plan.is_hashed else self._runs(plan)
         return self.now[plan.id].not_in(known.not_in(asked))
 
-    def _integers(self, plan: TablePlan) -> KeySet:
+    def _runs(self, plan: TablePlan) -> KeySet:
         known = self._known.get(plan.id)
         return known if isinstance(known, KeySet) else KeySet()
 
@@ -176,7 +197,7 @@ class SnapshotKeys:
             set_values(self._connection, {"buckets": array(buckets.to_pylist())})
             condition += f" AND hash >> {HASH_SHIFT} IN {_buckets()}"
         query = (
-            f"SELECT hash, key FROM {hashed(plan.key_sql, plan.source)} AS hashed"
+            f"SELECT hash, key FROM {hashed(plan.key_text, plan.source)} AS hashed"
             f" WHERE {condition} ORDER BY hash"
         )
         return copy_out(self._connection, query, FOUND)
