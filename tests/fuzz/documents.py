@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from functions.common.batchlog import BatchLog
-from functions.common.errors import LogCorrupted, NoSuchBatch
+from functions.common.errors import LogCorrupted, NoSuchBatch, RepairRefused, SettingsError
 from functions.common.manifests import IngestionManifest, LoadedMarker, ProcessedManifest
 from functions.extract.asked import asked_for
 from pipelines.totesys.pipeline import PIPELINE
@@ -47,17 +47,23 @@ def manifests(written: tuple[type[Document], bytes]) -> None:
 
 
 def events(event: Any) -> None:
-    """An event asks for a batch that there may be, or is refused, or asks for nothing."""
+    """An event asks for a batch that there may be, for tables that there are, or for nothing."""
     try:
         asked = asked_for(event, PIPELINE)
-    except NoSuchBatch as error:
+    except (NoSuchBatch, RepairRefused, SettingsError) as error:
         assert str(error).isprintable()
         assert len(str(error)) < MESSAGE_CHARACTERS
     else:
         assert asked.replay is None or type(asked.replay) is int
+        assert asked.repair.tables <= {table.id for table in PIPELINE.sources[0].tables}
 
 
 TARGETS = (
     Target(manifests, st.one_of([_bodies(example) for example in EXAMPLES.values()])),
-    Target(events, JSON | st.fixed_dictionaries({"replay": JSON | st.integers()})),
+    Target(
+        events,
+        JSON
+        | st.fixed_dictionaries({"replay": JSON | st.integers()})
+        | st.fixed_dictionaries({}, optional=dict.fromkeys(("source", "read", "absent"), JSON)),
+    ),
 )

@@ -11,6 +11,8 @@ from deployer.databases import parse_database_url
 from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, latest
 from functions.common.errors import DatabaseUnavailable, SettingsError
 from functions.extract import handler as extract_handler
+from functions.extract.asked import Asked
+from functions.sources import Captured
 from tests.pipeline.conftest import Context, Functions, forget_clients
 from tests.pipeline.lake import Lake
 
@@ -102,6 +104,23 @@ def test_a_source_that_fails_stops_no_other(
         extract()
 
     assert batches(functions) == ["batches/bank/0000000001.json"]
+
+
+def test_a_source_that_hangs_leaves_time_for_the_next(
+    two: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each gets its share of what is left; the last one gets all of it."""
+    seconds: list[float] = []
+
+    def taking_none(source: Postgres, asked: Asked, share: float) -> Captured:
+        seconds.append(share)
+        return Captured(None, {})
+
+    monkeypatch.setattr(extract_handler, "_extract", taking_none)
+
+    extract()
+
+    assert seconds == [300, 600]
 
 
 def test_an_optional_source_without_an_address_is_left_out(
