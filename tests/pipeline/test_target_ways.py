@@ -102,6 +102,30 @@ def test_a_table_that_equals_a_database_s_loses_what_was_deleted_there(
     assert scene.markers[1].rows == {"thing": Loaded(2, 1, 1, deleted=1)}
 
 
+@pytest.mark.parametrize("left", [[(2, "b")], []])
+def test_a_row_that_others_refer_to_is_kept_and_nothing_stops(
+    new_managed_warehouse: New, left: list[tuple[int, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the warehouse does not let go is reported, and everything else goes on."""
+    scene = Scene(new_managed_warehouse(), (line, replace(THING)))
+    first = [(1, "a"), (2, "b"), (3, "c")]
+    scene.batch(line=lines(*first), thing=things(_1="a", _2="b", _3="c"))
+    scene.load()
+    for table in ("line", "thing"):
+        scene.query(
+            f"ALTER TABLE {table} ADD UNIQUE (id); CREATE TABLE of_{table} (id int REFERENCES"
+            f" {table} (id)); INSERT INTO of_{table} VALUES (1)"
+        )
+    gone = rows_of({"id": pa.int32()}, (1,), (3,))
+    snapshot = lines(*left) if left else Rows(snapshot=True)
+    scene.batch(line=snapshot, thing=Rows(gone=gone))
+
+    assert scene.load() == [(2, "new")]
+    assert words(scene, "thing") == [[1, "a"], [2, "b"]]
+    assert words(scene, "line") == [[1, "a"], *map(list, left)]
+    assert caplog.messages.count("rows cannot be deleted, and are kept") == 2
+
+
 def test_a_prepared_table_that_is_replaced_needs_the_right_to_delete(
     new_managed_warehouse: New,
 ) -> None:

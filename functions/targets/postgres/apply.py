@@ -11,11 +11,9 @@ import pg8000.native
 import pyarrow as pa
 
 from functions.common.copy import copy_in
-from functions.common.manifests import DataFile, Loaded
-from functions.common.storage import Bucket
+from functions.common.manifests import Loaded
 from functions.targets.postgres.binary import copy_in_binary, is_exact
 from functions.targets.postgres.calendar import Days
-from functions.targets.postgres.deletions import stage_keys
 from functions.targets.postgres.newest import Extent, is_numbered, require_keys, sort_out
 from functions.targets.postgres.stage import Stage
 from functions.targets.postgres.tables import WarehouseTable
@@ -44,23 +42,6 @@ def upsert_latest(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
         f" WHERE NOT EXISTS (SELECT FROM {table.target} AS d WHERE {table.same_key('d', 's')})"
     )
     return Loaded(stage.rows, connection.row_count, updated)
-
-
-def delete_gone(
-    connection: pg8000.native.Connection,
-    bucket: Bucket,
-    table: WarehouseTable,
-    files: list[DataFile],
-) -> int:
-    """Delete the rows whose keys are in files of tombstones; return how many there were."""
-    keys = stage_keys(connection, bucket, table, files)
-    connection.run("SET LOCAL enable_nestloop = off")
-    connection.run(
-        f"DELETE FROM {table.target} AS d USING {keys} AS k WHERE {table.key_text('d')} = k.key"
-    )
-    deleted = int(connection.row_count)
-    connection.run("SET LOCAL enable_nestloop = on")
-    return deleted
 
 
 def append_history(

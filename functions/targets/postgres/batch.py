@@ -29,21 +29,22 @@ from functions.load.refused import (
     without_superseded,
 )
 from functions.targets import Applied
-from functions.targets.postgres.apply import append_history, delete_gone, upsert_latest
+from functions.targets.postgres.apply import append_history, upsert_latest
 from functions.targets.postgres.calendar import Days
 from functions.targets.postgres.careful import (
     Outcome,
     append_each,
     begin,
+    delete_each,
     replace_each,
     upsert_each,
 )
-from functions.targets.postgres.deletions import Deletions
+from functions.targets.postgres.deletions import Deletions, stage_keys
 from functions.targets.postgres.evidence import newest_record
 from functions.targets.postgres.fill import fill_history, is_new, keep_newest, newest_of
 from functions.targets.postgres.ledger import record_batch
 from functions.targets.postgres.lock import LoaderLock
-from functions.targets.postgres.snapshot import replace_all
+from functions.targets.postgres.snapshot import delete_rows, others, replace_all
 from functions.targets.postgres.stage import stage_of
 from functions.targets.postgres.tables import LEDGER, Layout, WarehouseTable
 
@@ -161,16 +162,26 @@ class _Application:
 
     def _load(self, table: WarehouseTable, entry: StarTable, batch: int) -> None:
         """Load what a batch has of one table."""
-        if entry.files or entry.snapshot:
-            if self._careful and entry.files:
-                self._load_each(table, entry, batch)
-            elif table.way == "history":
-                self._load_history(table, entry)
-            else:
-                self._note(table, self._load_latest(table, entry))
+        if self._careful and entry.files:
+            self._load_each(table, entry, batch)
+        elif entry.files and table.way == "history":
+            self._load_history(table, entry)
+        elif entry.files:
+            self._note(table, self._load_latest(table, entry))
         if table.way == "replace" and entry.tombstones:
-            deleted = delete_gone(self._connection, self._bucket, table, entry.tombstones)
-            self._note(table, Loaded(0, 0, 0, deleted=deleted))
+            keys = stage_keys(self._connection, self._bucket, table, entry.tombstones)
+            self._delete(
+                table,
+                f"SELECT d.ctid AS at, d.tableoid AS relation FROM {table.target} AS d"
+                f" JOIN {keys} AS k ON {table.key_text('d')} = k.key",
+            )
+        elif entry.snapshot and not entry.files:
+            self._delete(table, others(stage_of(self._layout, table.name)))
+
+    def _delete(self, table: WarehouseTable, where: str) -> None:
+        delete = delete_each if self._careful else delete_rows
+        deleted = delete(self._connection, table, where)
+        self._note(table, Loaded(0, 0, 0, deleted=deleted))
 
     def _load_latest(self, table: WarehouseTable, entry: StarTable) -> Loaded:
         stage, rows = stage_of(self._layout, table.name), read_rows(self._bucket, entry.files)

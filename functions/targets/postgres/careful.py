@@ -15,8 +15,10 @@ from pg8000.native import identifier, literal
 from functions.common.copy import copy_in, copy_out
 from functions.common.manifests import Loaded
 from functions.common.sqlstate import DATA_CLASSES, condition
-from functions.targets.postgres.snapshot import delete_others, missing
+from functions.common.telemetry import logger
+from functions.targets.postgres.snapshot import missing, others
 from functions.targets.postgres.stage import Stage
+from functions.targets.postgres.tables import WarehouseTable
 
 _RAW, _REFUSED, _PLACE = "raw_rows", "refused_rows", "_place"
 _REFUSALS = pa.schema(
@@ -80,7 +82,7 @@ def replace_each(
 ) -> Outcome:
     """Insert the rows that the table lacks; where they are the whole of it, delete all others."""
     _convert(connection, stage, rows)
-    deleted = delete_others(connection, stage) if is_whole else 0
+    deleted = delete_each(connection, stage.table, others(stage)) if is_whole else 0
     inserted, _ = _for_each(
         connection,
         f"SELECT s.* {missing(stage)} ORDER BY s.{_PLACE}",
@@ -88,6 +90,21 @@ def replace_each(
     )
     outcome = _outcome(connection, rows, inserted, 0)
     return replace(outcome, loaded=structs.replace(outcome.loaded, deleted=deleted))
+
+
+def delete_each(connection: pg8000.native.Connection, table: WarehouseTable, where: str) -> int:
+    """Delete the rows whose places, `at` in a `relation`, a query returns; keep those in use."""
+    deleted, _ = _for_each(
+        connection,
+        f"SELECT 0 AS {_PLACE}, gone.at, gone.relation FROM ({where}) AS gone",
+        f"DELETE FROM {table.target} AS t WHERE t.ctid = _this.at AND t.tableoid = _this.relation;"
+        " _inserted := _inserted + 1;",
+    )
+    if kept := connection.run(f"SELECT code, count(*) FROM {_REFUSED} GROUP BY code"):
+        extra = {"table": table.name, "reasons": {condition(code): rows for code, rows in kept}}
+        logger.warning("rows cannot be deleted, and are kept", extra=extra)
+    connection.run(f"TRUNCATE {_REFUSED}")
+    return deleted
 
 
 def insert_each(connection: pg8000.native.Connection, query: str, statement: str) -> int:

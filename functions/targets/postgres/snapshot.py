@@ -12,17 +12,15 @@ from pg8000.native import identifier
 
 from functions.common.manifests import Loaded
 from functions.targets.postgres.stage import Stage
+from functions.targets.postgres.tables import WarehouseTable
 
 
 def replace_all(
     connection: pg8000.native.Connection, stage: Stage, batches: Iterable[pa.RecordBatch]
 ) -> Loaded:
-    """Make the table equal to the rows; without any, empty."""
+    """Make the table equal to the rows, of which there is one at least."""
     stage.fill(connection, batches)
-    if not stage.rows:
-        connection.run(f"DELETE FROM {stage.table.target}")
-        return Loaded(0, 0, 0, deleted=int(connection.row_count))
-    deleted = delete_others(connection, stage)
+    deleted = delete_rows(connection, stage.table, others(stage))
     connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()})"
         f" SELECT {stage.list_of('s')} {missing(stage)}"
@@ -30,17 +28,27 @@ def replace_all(
     return Loaded(stage.rows, int(connection.row_count), 0, deleted=deleted)
 
 
-def delete_others(connection: pg8000.native.Connection, stage: Stage) -> int:
-    """Delete the rows that are not among the staged ones, or more often than there."""
+def delete_rows(connection: pg8000.native.Connection, table: WarehouseTable, where: str) -> int:
+    """Delete the rows whose places, `at` in a `relation`, a query returns."""
     connection.run("SET LOCAL enable_nestloop = off")
     connection.run(
-        f"DELETE FROM {stage.table.target} AS t"
-        f" USING {_numbered(stage, stage.table.target)} AS here"
-        f" LEFT JOIN {_counted(stage, stage.source)} AS wanted ON wanted.line = here.line"
-        " WHERE t.ctid = here.at AND t.tableoid = here.relation"
-        " AND here.place > coalesce(wanted.copies, 0)"
+        f"DELETE FROM {table.target} AS t USING ({where}) AS gone"
+        " WHERE t.ctid = gone.at AND t.tableoid = gone.relation"
     )
-    return int(connection.row_count)
+    deleted = int(connection.row_count)
+    connection.run("SET LOCAL enable_nestloop = on")
+    return deleted
+
+
+def others(stage: Stage) -> str:
+    """Return the query of the rows that are not among the staged ones, or more often than there."""
+    if not stage.columns:
+        return f"SELECT n.ctid AS at, n.tableoid AS relation FROM {stage.table.target} AS n"
+    return (
+        f"SELECT here.at, here.relation FROM {_numbered(stage, stage.table.target)} AS here"
+        f" LEFT JOIN {_counted(stage, stage.source)} AS wanted ON wanted.line = here.line"
+        " WHERE here.place > coalesce(wanted.copies, 0)"
+    )
 
 
 def missing(stage: Stage) -> str:
