@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 import etl
+from etl.tables import OWN_COLUMNS
 from local.new_pipeline.catalogue import FoundColumn, FoundReference, FoundTable, Name
 
 Typed = tuple[str, list[str]]
@@ -108,7 +109,9 @@ class _Page:
         lines = [f"{variable} = Table(", f"    {_quoted(table.name)},", f"    key={key},"]
         lines.append("    columns={")
         several = [each for each in self._references(table) if len(each.columns) > 1]
-        lines += [f"        {line}," for line in self._columns(table)]
+        lines += [
+            f"        {line}{'' if line.startswith('#') else ','}" for line in self._columns(table)
+        ]
         lines.append("    },")
         if several:
             lines.append("    references={")
@@ -128,6 +131,9 @@ class _Page:
             each.columns[0]: each for each in self._references(table) if len(each.columns) == 1
         }
         for column in table.columns:
+            if column.name in OWN_COLUMNS and column.name not in table.key:
+                yield f"# {_quoted(column.name)} is left out: the engine has a column of that name"
+                continue
             kind, said = type_of(column)
             self._used.add(kind)
             if kind == "Array":

@@ -31,6 +31,7 @@ from botocore.exceptions import ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
 import functions
+import pipelines
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
 from functions.transform import handler as transform_handler
@@ -40,6 +41,9 @@ HANDLERS: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
     "transform": transform_handler.handler,
     "load": load_handler.handler,
 }
+MORE_PIPELINES = "TEST_PIPELINES"
+"""The setting with a folder of further pipelines: this process knows nothing of the test's own."""
+
 OUR_CODE = str(Path(functions.__file__).parent)
 
 How = Literal[
@@ -114,6 +118,8 @@ def run(
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(environment)
+    if folder := environment.get(MORE_PIPELINES):
+        pipelines.__path__.append(folder)
     os.environ.pop("AWS_PROFILE", None)  # what there was to read has been read: see `warm_up`
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(output, 1)

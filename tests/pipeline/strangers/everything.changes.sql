@@ -1,0 +1,15 @@
+UPDATE every_type SET a_smallint = a_smallint + 1, a_real = random() WHERE random() < 0.1;
+UPDATE every_type SET texts = texts || 'more'::text, a_json = '{ }' WHERE random() < 0.1;
+INSERT INTO every_type (id, a_text) SELECT gen_random_uuid(), repeat('x', 1000);
+DELETE FROM every_type WHERE random() < 0.02;
+UPDATE "Größe & Co"."Order ""Lines""/100%: a.b" SET "Ä" = random() * 1000, _unfit = NULL WHERE random() < 0.05;
+DELETE FROM "Größe & Co"."Order ""Lines""/100%: a.b" WHERE random() < 0.03;
+UPDATE "Größe & Co"."Order ""Lines""/100%: a.b" SET line = line + 100 WHERE random() < 0.01;
+UPDATE "Größe & Co".node SET parent = 1 WHERE random() < 0.1 AND place > 1;
+UPDATE node SET words = words || 'ß' WHERE random() < 0.1;
+INSERT INTO reading VALUES (gen_random_uuid(), clock_timestamp(), '2024-01-01', 'NaN');
+DELETE FROM reading WHERE random() < 0.03;
+DELETE FROM big_key WHERE random() < 0.03;
+INSERT INTO big_key SELECT (random() * 9e18)::bigint, 'new' ON CONFLICT DO NOTHING;
+DELETE FROM nothing_but_a_key WHERE random() < 0.05;
+INSERT INTO nothing_but_a_key VALUES (floor(random() * 999)::text) ON CONFLICT DO NOTHING;

@@ -1,0 +1,1 @@
+"""A pipeline with joins of every kind, for the tests."""

@@ -1,0 +1,10 @@
+UPDATE film SET length = floor(random() * 200), special_features = NULL WHERE random() < 0.05;
+UPDATE film SET rating = 'R', fulltext = to_tsvector('simple', 'new one') WHERE random() < 0.02;
+UPDATE staffing.employee SET picture = decode('cafe', 'hex') WHERE random() < 0.2;
+UPDATE payment SET amount = random() * 99 WHERE random() < 0.02;
+UPDATE payment SET paid_at = paid_at + interval '200 days' WHERE random() < 0.02 AND paid_at < '2024-01-01';
+DELETE FROM payment WHERE random() < 0.02;
+DELETE FROM film_actor WHERE random() < 0.05;
+UPDATE rental SET note = note || '{"more": 1}', kept = kept * 2 WHERE random() < 0.05;
+INSERT INTO payment SELECT max(payment_id) + 1, 3, 1.5, '2024-03-03' FROM payment;
+INSERT INTO language VALUES (chr(97 + floor(random() * 26)::int), 'One') ON CONFLICT DO NOTHING;

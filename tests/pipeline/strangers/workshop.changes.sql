@@ -1,0 +1,13 @@
+UPDATE team SET title = title || '!' WHERE random() < 0.3;
+UPDATE employee SET name = name || '.' WHERE random() < 0.05;
+UPDATE employee SET manager_id = 1 + floor(random() * 3) WHERE random() < 0.1 AND employee_id > 3;
+UPDATE employee SET manager_id = NULL WHERE random() < 0.03;
+UPDATE employee SET team_id = md5('2')::uuid WHERE random() < 0.1;
+UPDATE "Sales & more".customer SET name = name || '*', keeper_id = NULL WHERE random() < 0.05;
+UPDATE "Sales & more".customer SET number = number + 1000 WHERE random() < 0.02 AND number < 1000;
+UPDATE purchase SET reviewer_id = 1 + floor(random() * 39) WHERE random() < 0.05;
+UPDATE line SET price = price + 1, what = 'Changed' WHERE random() < 0.03;
+UPDATE line SET place = place + 1000 WHERE random() < 0.01 AND place < 1000;
+DELETE FROM line WHERE random() < 0.02;
+INSERT INTO team VALUES (gen_random_uuid(), 'New team');
+INSERT INTO line SELECT purchase_id, 5000 + floor(random() * 100000), 'New', 1.5 FROM purchase WHERE random() < 0.02 ON CONFLICT DO NOTHING;
