@@ -22,7 +22,7 @@ NEW_POLICY_PAUSE = 10.0
 # Another run works for as long as Lambda lets it; the lock of a dead loader goes in a minute.
 BUSY_SECONDS = 960.0
 BUSY_PAUSE = 1.0
-CHANGED = ("inserted", "updated")  # what a load's marker says of each target table
+CHANGED = ("inserted", "updated", "deleted")  # what a load's marker says of each target table
 
 Answer = dict[str, Any]
 
@@ -78,7 +78,7 @@ class Pipeline:
         Raises:
             PipelineFailed: a function is not deployed, or failed; the message is what it said.
         """
-        return self._follow({})
+        return self._follow([{}])
 
     def replay(self, source: str, batch: int) -> Run:
         """Feed the rows of a batch that are still current through transform and load again.
@@ -86,7 +86,7 @@ class Pipeline:
         Raises:
             PipelineFailed: a function is not deployed, or failed; the message is what it said.
         """
-        return self._follow({"replay": batch, "source": source})
+        return self._follow([{"replay": batch, "source": source}])
 
     def reconcile(self, *, repair: bool = False) -> Answer:
         """Compare source and warehouse row by row; return what the function found.
@@ -97,52 +97,47 @@ class Pipeline:
         Raises:
             PipelineFailed: a function is not deployed, or failed; the message is what it said.
         """
-        found, event = self._compare()
-        if not (repair and event):
+        found, events = self._compare()
+        if not (repair and events):
             return found
-        run = self._follow(event)
+        run = self._follow(events)
         found, _ = self._compare()
         return {**found, "repaired": asdict(run)}
 
-    def _compare(self) -> tuple[Answer, Answer]:
-        """Return what reconcile found, and the event with which extract repairs it, if any."""
+    def _compare(self) -> tuple[Answer, list[Answer]]:
+        """Return what reconcile found, and the events with which extract repairs it, if any."""
         with self._step("reconcile"):
             found = self._invoke("reconcile", {})
-        return found, found.pop("repair", {})
+        found.pop("repair", None)
+        return found, [event for part in _parts(found) if (event := part.pop("repair", None))]
 
-    def _follow(self, event: Answer) -> Run:
-        """Invoke extract with an event, and what comes after it until nothing is left to do."""
+    def _follow(self, events: Sequence[Answer]) -> Run:
+        """Invoke extract with each event, and what comes after until nothing is left to do."""
         run = Run()
-        extracted = self._stage("extract", run, event)[-1]
+        extracted = [self._stage("extract", run, event)[-1] for event in events]
         self._stage("transform", run)
         loaded = self._stage("load", run)
         for source in self.sources:
-            parts = [part for answer in loaded if (part := self._part(answer, source))]
-            self._account_for(source, self._part(extracted, source), parts, run)
+            self._account_for(source, _parts_of(source, extracted), _parts_of(source, loaded), run)
         if len(self.sources) == 1:
             run.batch = run.batches[self.sources[0]]
         return run
 
-    def _part(self, answer: Answer, source: str) -> Answer:
-        """Return what a function's answer says of a source, which may be nothing."""
-        part: Answer = answer["sources"].get(source, {}) if "sources" in answer else answer
-        return part
-
     def _account_for(
-        self, source: str, extracted: Answer, loaded: Sequence[Answer], run: Run
+        self, source: str, extracted: Sequence[Answer], loaded: Sequence[Answer], run: Run
     ) -> None:
         """Add to a run what became of the batches of a source."""
         prefix = f"{source}/" if len(self.sources) > 1 else ""
-        stopped = extracted.get("stopped", {})
-        run.stopped |= {f"{prefix}{name}": why for name, why in stopped.items()}
+        for answer in extracted:
+            run.stopped |= {f"{prefix}{name}": why for name, why in answer["stopped"].items()}
         for answer in loaded:
             _add(run.loaded, answer["rows"])
             _add(run.quarantined, answer.get("refused", {}))
         batches = {batch for answer in loaded for batch in answer["batches"]}
-        new = extracted.get("batch")
-        if new is not None and new not in batches:
-            batches.add(new)  # a scheduled loader was faster
-            _add(run.loaded, self._loaded(source, new))
+        for new in [answer["batch"] for answer in extracted]:
+            if new is not None and new not in batches:
+                batches.add(new)  # a scheduled loader was faster
+                _add(run.loaded, self._loaded(source, new))
         run.batches[source] = max(batches, default=None)
         for batch in sorted(batches):
             key = f"batches/{source}/{batch:010d}.json"
@@ -159,7 +154,7 @@ class Pipeline:
             while _has_more(use, answers[-1]):
                 self._wait_for_others(answers[-1], self._clock() - began)
                 answers.append(self._invoke(use, event or {}))
-        run.seconds[use] = round(self._clock() - began, 3)
+        run.seconds[use] = round(run.seconds.get(use, 0) + self._clock() - began, 3)
         return answers
 
     def _wait_for_others(self, answer: Answer, waited: float) -> None:
@@ -237,7 +232,7 @@ class Pipeline:
 
 def _sums(tables: Mapping[str, Mapping[str, int]], counts: Sequence[str]) -> dict[str, int]:
     """Return, by table, the sum of some counts."""
-    return {name: sum(table[count] for count in counts) for name, table in tables.items()}
+    return {name: sum(table.get(count, 0) for count in counts) for name, table in tables.items()}
 
 
 def _has_more(use: FunctionUse, answer: Answer) -> bool:
@@ -248,7 +243,12 @@ def _has_more(use: FunctionUse, answer: Answer) -> bool:
 
 def _parts(answer: Answer) -> list[Answer]:
     """Return an answer's parts about one source each."""
-    return list(answer["sources"].values()) if "sources" in answer else [answer]
+    return list(answer["sources"].values())
+
+
+def _parts_of(source: str, answers: Sequence[Answer]) -> list[Answer]:
+    """Return what answers say of a source, as far as they do."""
+    return [answer["sources"][source] for answer in answers if source in answer["sources"]]
 
 
 def _add(total: dict[str, int], more: Mapping[str, int], prefix: str = "") -> None:

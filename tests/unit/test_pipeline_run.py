@@ -60,7 +60,9 @@ class Lambda:
         if isinstance(answer, str):
             said = {"errorMessage": answer, "errorType": "Runtime.HandlerError"}
             return {"Payload": io.BytesIO(json.dumps(said).encode()), "FunctionError": "Unhandled"}
-        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
+        # As the functions do, which say of the only source at the top, too, what they say of it.
+        whole = {"sources": {"source": answer}} | answer
+        return {"Payload": io.BytesIO(json.dumps(whole).encode())}
 
 
 class S3:
@@ -370,7 +372,9 @@ def test_reconcile_returns_what_the_function_found() -> None:
     found = {"agrees": True, "tables": {}, "seconds": 1.0}
     sandbox = Sandbox(Lambda(reconcile=[found | {"repair": EVENT}]))
 
-    assert sandbox.pipeline.reconcile() == found
+    said = sandbox.pipeline.reconcile()
+    assert {name: said[name] for name in found} == found
+    assert "repair" not in str(said)
     assert sandbox.steps == ["reconcile"]
 
 
@@ -399,6 +403,35 @@ def test_a_repair_reads_again_what_disagrees_and_compares_again() -> None:
     assert sandbox.functions.events[1] == EVENT
     assert (found["agrees"], found["repaired"]["batch"]) == (True, 7)
     assert found["repaired"]["loaded"] == {"dim_staff": 1}
+
+
+def test_a_repair_is_of_every_source_that_disagrees() -> None:
+    """Each source is read by an event of its own; what follows is done once for all of them."""
+    events = [EVENT | {"source": name} for name in ("shop", "books")]
+    apart = {
+        "agrees": False,
+        "repair": events[0],
+        "sources": {
+            "shop": {"batch": 6, "repair": events[0]},
+            "archive": {"batch": 4, "repair": {}},
+            "books": {"batch": 1, "repair": events[1]},
+        },
+    }
+    sandbox = Sandbox(
+        Lambda(
+            reconcile=[apart, {"agrees": True}],
+            extract=[{"sources": {"shop": extracted(7)}}, {"sources": {"books": extracted(2)}}],
+            transform=[{"sources": {"shop": REMODELLED, "books": REMODELLED}}],
+            load=[{"sources": {"shop": loaded(7), "books": loaded(2)}}, {"sources": {}}],
+        ),
+        sources=("shop", "archive", "books"),
+    )
+
+    found = sandbox.pipeline.reconcile(repair=True)
+
+    assert sandbox.functions.events[1:3] == events
+    assert sandbox.functions.invoked.count("transform") == 1
+    assert found["repaired"]["batches"] == {"shop": 7, "archive": None, "books": 2}
 
 
 def test_an_extract_that_was_postponed_is_asked_again() -> None:
@@ -432,5 +465,5 @@ def test_a_repair_of_what_agrees_reads_nothing() -> None:
     agreeing = {"agrees": True, "tables": {}, "seconds": 1.0}
     sandbox = Sandbox(Lambda(reconcile=[agreeing | {"repair": {}}]))
 
-    assert sandbox.pipeline.reconcile(repair=True) == agreeing
+    assert sandbox.pipeline.reconcile(repair=True)["agrees"] is True
     assert sandbox.functions.invoked == ["reconcile"]
