@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 from etl import Pipeline
@@ -100,10 +101,28 @@ class Sweep(Generic[Manifest]):
     def _superseded(self, day: str, newest: Manifest) -> Iterator[str]:
         named = self.named_latest(newest)
         for prefix in self.latest:
+            of_day: dict[str, int] = {}
             for key in _keys(self.log.bucket, f"{prefix}/{day}/"):
                 batch = _batch(key)
-                if batch is not None and batch <= newest.batch and key not in named:
-                    yield key
+                if batch is not None and batch <= newest.batch:
+                    of_day[key] = batch
+            yield from of_day.keys() - named
+            if of_day:
+                yield from self._outlived(prefix, day, named, max(of_day.values()))
+
+    def _outlived(self, prefix: str, day: str, named: set[str], batch: int) -> Iterator[str]:
+        """Yield objects that were still read when their own day was swept.
+
+        Nobody reads one that neither the newest manifest names nor that of the last `batch` of a
+        day that is due: it is not even read by who looks at batches of the last days.
+        """
+        before = takewhile(f"{prefix}/{day}".__gt__, _keys(self.log.bucket, f"{prefix}/"))
+        if not (left := {key for key in before if _batch(key)} - named):
+            return
+        try:
+            yield from left - self.named_latest(self.log.read(batch))
+        except LogCorrupted as error:
+            logger.warning(f"nothing that outlived its day is removed: {error}")
 
 
 def _batch(key: str) -> int | None:

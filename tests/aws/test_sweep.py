@@ -5,12 +5,14 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from functions.common.errors import BucketRefused
+from functions.common.manifests import KeyPart, KeyParts
 from functions.common.storage import Bucket
 from functions.transform.sweep import DAYS_KEPT, sweep_all
 from pipelines.totesys.pipeline import PIPELINE
-from tests.aws.transform_pipeline import SNAPSHOT, Pipeline, one_of_each
+from tests.aws.transform_pipeline import SNAPSHOT, SOURCE, Pipeline, one_of_each
 from tests.source_rows import source_rows
 
 DAY = SNAPSHOT.date()
@@ -158,3 +160,32 @@ def test_a_removal_that_is_refused_is_an_error(
             sweep(swept)
 
     assert sweep(swept) == len(ORPHANS) + len(STAR_ORPHANS)
+
+
+def test_keys_expire_that_outlived_their_day(pipeline: Pipeline) -> None:
+    """An object with keys is named for many days: it goes some days after it was replaced."""
+    pipeline.ingest(one_of_each())
+    pipeline.transform()
+    log, first = pipeline.logs.ingested, pipeline.logs.ingested.read(1)
+    part = f"keys/source/{DAY}/0000000001-0000000000007.parquet"
+    log.bucket.put_new(part, b"keys")
+    named = {"design": KeyParts(parts=[KeyPart(part, 1, "0a" * 32, 7)])}
+    replaced_on, gone_on = DAY + timedelta(days=6), []
+    for days in range(1, 15):
+        at = SNAPSHOT + timedelta(days=days)
+        index = f"keys/source/{at.date()}/{days + 1:010d}-0000000000001.parquet"
+        log.bucket.put_new(index, b"keys")
+        batch = replace(
+            first,
+            batch=days + 1,
+            source=replace(SOURCE, snapshot_at=at),
+            tables={},
+            keys=index,
+            key_parts=named if at.date() < replaced_on else {},
+        )
+        assert log.claim(batch)
+        sweep(pipeline, today=at.date())
+        if part not in keys(log.bucket):
+            gone_on.append(at.date())
+
+    assert gone_on[0] == replaced_on + timedelta(days=DAYS_KEPT + 1)
