@@ -204,6 +204,7 @@ def _variables(tables: list[FoundTable]) -> dict[Name, str]:
     counts = [table.name for table in tables]
     for table in tables:
         own = f"{table.schema}_{table.name}" if counts.count(table.name) > 1 else table.name
+        own = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", own)  # MediaType is media_type
         stem = re.sub(r"\W+", "_", own, flags=re.ASCII).strip("_").lower() or "table"
         stem = f"table_{stem}" if stem[0].isdigit() else stem
         variable = f"{stem}_" if stem in TAKEN else stem
