@@ -101,7 +101,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     done = _pipeline(terminal).run()
     for why in done.stopped.values():
         terminal.warn(f"left out: {why}")
-    terminal.result(asdict(done), reports.brought(done))
+    terminal.result(asdict(done), reports.loaded(done))
     return 1 if done.stopped else 0
 
 
@@ -109,7 +109,7 @@ def replay(options: argparse.Namespace, terminal: Terminal) -> int:
     """Feed a batch through transform and load again."""
     pipeline = _pipeline(terminal)
     done = pipeline.replay(_source(options.source, pipeline.sources), options.batch)
-    terminal.result(asdict(done), reports.brought(done))
+    terminal.result(asdict(done), reports.loaded(done))
     return 0
 
 

@@ -67,7 +67,7 @@ def remarks(found: Mapping[str, Any]) -> Iterator[Text]:
     """Say, of a comparison, what its numbers do not: keys, errors, and what a repair loaded."""
     for name, compared in found["tables"].items():
         for kind, keys in compared["examples"].items():
-            yield Text(f"{name}: {kind}, such as {', '.join(map(str, keys))}")
+            yield Text(printable(f"{name}: {kind}, such as {', '.join(map(str, keys))}"))
         for text in (compared["error"], compared["note"]):
             if text is not None:
                 yield Text(printable(f"{name}: {text}"))
@@ -79,7 +79,7 @@ def remarks(found: Mapping[str, Any]) -> Iterator[Text]:
             yield Text(printable(f"left out: {text}"))
 
 
-def brought(run: Run) -> Table | str:
+def loaded(run: Run) -> Table | str:
     """Say what a run loaded into the warehouse."""
     new = {source: batch for source, batch in run.batches.items() if batch is not None}
     if not new:

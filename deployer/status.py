@@ -22,7 +22,7 @@ from deployer.reading import found
 NO_BUCKET = "NoSuchBucket"
 EXPIRY_TAG = "expires-at"
 SHORT = 12  # digits of a fingerprint that tell two apart
-REASONS = 5  # of a table's quarantine that are told, the most frequent ones
+REASONS = 5  # of a table, the most frequent ones
 
 Document = Mapping[str, Any]
 

@@ -179,10 +179,15 @@ HOSTILE = 'table staff: column x is now enum "[/x]\x1b[2J" (a)'
 def test_a_hostile_name_neither_ends_reconcile_nor_reaches_the_terminal(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Markup and escapes in the name of a type are shown as they are, in errors and notes."""
+    """Markup and escapes in a type's name or a key are shown as they are, in errors and notes."""
     kinds = ("source", "warehouse", "missing", "different", "extra", "pending")
     numbers = dict.fromkeys(kinds, 0)
-    table: dict[str, object] = {**numbers, "examples": {}, "error": HOSTILE, "note": None}
+    table: dict[str, object] = {
+        **numbers,
+        "examples": {"extra": [HOSTILE]},
+        "error": HOSTILE,
+        "note": None,
+    }
     repaired = {
         "batches": {"source": 8},
         "loaded": {"dim_staff": 1_200},
@@ -202,6 +207,7 @@ def test_a_hostile_name_neither_ends_reconcile_nor_reaches_the_terminal(
     visible = HOSTILE.replace("\x1b", "\\x1b")
     assert (status, asked) == (1, [True])
     assert out.splitlines()[2:] == [
+        f"dim_staff: extra, such as {visible}",
         f"dim_staff: {visible}",
         "repair: batch 8, 1,200 rows new or updated",
         f"left out: {visible}",

@@ -1,0 +1,67 @@
+"""A person with a database of their own: two commands, and a warehouse equals it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pg8000.native import identifier
+
+from deployer.packages import ROOT
+from local.connection import connect
+from local.postgres import PostgresServer
+from tests.pipeline.local_process import somebodys_folder
+from tests.pipeline.test_new_pipeline import STRANGERS
+
+PARTS = ("deploy.py", "deployer", "etl", "functions", "local", "pipelines", "requirements")
+
+
+@pytest.fixture
+def checkout() -> Iterator[Path]:
+    """A copy of the code, to which a pipeline may be added; layers that are built come along."""
+    (ROOT / ".build").mkdir(exist_ok=True)
+    with somebodys_folder() as folder:
+        for part in PARTS:
+            source = ROOT / part
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, folder / part)
+        (folder / ".build").symlink_to(ROOT / ".build")
+        yield folder
+
+
+def test_two_commands_keep_a_strangers_database_in_a_warehouse(
+    postgres: PostgresServer, database_numbers: Iterator[int], checkout: Path
+) -> None:
+    """`new` declares it, and `local` deploys and loads it: nothing is written by hand."""
+    name = f"music {next(database_numbers)}"
+    with connect(postgres.superuser_url()) as connection:
+        connection.run(f"CREATE DATABASE {identifier(name)}")
+    with connect(url := postgres.superuser_url(name)) as connection:
+        connection.run((STRANGERS / "music.sql").read_text())
+        [[tracks]] = connection.run('SELECT count(*) FROM "Track"')
+
+    def command(*arguments: str) -> Any:
+        done = subprocess.run(
+            [sys.executable, "deploy.py", *arguments, "--json", "--source-url", "env"],
+            cwd=checkout,
+            env={**os.environ, "PIPELINE": "music", "SOURCE_DATABASE_URL": url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    command("new", "music")
+    document = command("local", "--once", "--managed", "--dir", "sandbox")
+
+    rows = {table["table"]: table["rows"] for table in document["tables"]}
+    assert rows["Track"] == tracks > 0
+    assert min(rows.values()) > 0
+    views = {view["view"]: view["rows"] for view in document["views"]}
+    assert views["current_InvoiceLine"] == rows["InvoiceLine"]
