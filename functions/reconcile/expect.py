@@ -48,7 +48,7 @@ class Expected:
 
     @property
     def is_known(self) -> bool:
-        """Whether the rows that changed since the batch can be told from the others."""
+        """Whether the rows that changed since the batch can be distinguished from the others."""
         return all(self._current.is_known(table) for table in self._mapping.tables)
 
     def slices(self) -> Iterator[pa.Table]:

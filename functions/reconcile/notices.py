@@ -7,7 +7,7 @@ from functions.reconcile.comparison import Comparison
 
 
 def notice(tables: Mapping[str, Comparison]) -> str:
-    """Return the text of a notice: one line for each star table."""
+    """Return the text of a notice: one line for each target table."""
     return "\n".join(f"{name:<24}{_verdict(found)}" for name, found in sorted(tables.items()))
 
 

@@ -23,7 +23,7 @@ _NUMBER = re.compile(r".*/(\d{10})-\d+\.parquet")
 def deleted_keys(
     log: BatchLog[ProcessedManifest], table: str, latest: int
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the tombstones of a star table in the batches up to `latest`, a slice at a time.
+    """Yield the tombstones of a target table in the batches up to `latest`, a slice at a time.
 
     Raises LogCorrupted for an object that is not what its manifest says.
     """
@@ -36,7 +36,7 @@ def deleted_keys(
 
 
 def _batches(log: BatchLog[ProcessedManifest], table: str) -> set[int]:
-    """Return the numbers of the batches that may have deleted rows of a star table."""
+    """Return the numbers of the batches that may have deleted rows of a target table."""
     prefix = f"tombstones/{table}/"
     numbers: set[int] = set()
     keys = log.bucket.keys_after(prefix, prefix, PAGE)

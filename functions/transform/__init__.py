@@ -1,1 +1,1 @@
-"""The function `transform`: remodels batches of source tables into batches of star tables."""
+"""The function `transform`: remodels batches of source tables into batches of target tables."""

@@ -70,26 +70,37 @@ def remodel_batch(
     done: dict[Mapping, Remodelled] = {}
     held: dict[str, Quarantine] = {}
     for table, mappings in _by_main_table(pipeline.mappings(source)).items():
-        entry = before.quarantine.get(table.id) if before else None
-        open_rows = quarantine.read(batch.processed, entry)
-        for mapping in mappings:
-            is_new = before is not None and mapping.target.id not in before.tables
-            mine = quarantine.of(mapping.target.id, open_rows)
-            done[mapping] = fill(batch, mapping) if is_new else remodel(batch, mapping, mine)
-        left = quarantine.together([rows for each in mappings for rows in done[each].open])
-        absent.settle(table, left)
-        if kept := _kept(batch, f"{source}/{table.id}", entry, open_rows, left):
+        remodelled, kept = _remodel_table(batch, table, mappings, before)
+        done |= remodelled
+        if kept:
             held[table.id] = kept
     return ProcessedManifest(
         batch=ingested.batch,
         written_at=now(),
         run=run,
         source=ingested.source,
-        tables={mapping.target.id: each.star for mapping, each in done.items()},
+        tables={mapping.target.id: each.table for mapping, each in done.items()},
         balance=_balances(done),
         quarantine=held,
         absent=absent.left(),
     )
+
+
+def _remodel_table(
+    batch: Batch, table: Table, mappings: list[Mapping], before: ProcessedManifest | None
+) -> tuple[dict[Mapping, Remodelled], Quarantine | None]:
+    """Remodel the rows of a source table for each of its target tables; keep what is open then."""
+    entry = before.quarantine.get(table.id) if before else None
+    was_open = quarantine.read(batch.processed, entry)
+    done: dict[Mapping, Remodelled] = {}
+    for mapping in mappings:
+        is_new = before is not None and mapping.target.id not in before.tables
+        mine = quarantine.of(mapping.target.id, was_open)
+        done[mapping] = fill(batch, mapping) if is_new else remodel(batch, mapping, mine)
+    is_open = quarantine.together([rows for each in done.values() for rows in each.open])
+    batch.absent.settle(table, is_open)
+    name = f"{batch.ingested.source}/{table.id}"
+    return done, _kept(batch, name, entry, was_open, is_open)
 
 
 def _by_main_table(mappings: Iterable[Mapping]) -> dict[Table, list[Mapping]]:

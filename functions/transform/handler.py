@@ -61,8 +61,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     for logs in _logs():
         try:
             sources[logs.ingested.source] = _work_off(logs, context)
-        except Exception as error:
-            logger.exception("a source could not be worked off", source=logs.ingested.source)
+        except Exception as error:  # it must not keep the other sources from being remodelled
+            logger.error(f"{logs.ingested.source}: {error}")
             errors.append(error)
     if errors:
         raise errors[0]
@@ -135,7 +135,7 @@ def _require_same_log(logs: Logs, before: ProcessedManifest) -> None:
 
 def _account_for(done: ProcessedManifest) -> dict[str, int]:
     """Log and count a batch; return how many of its rows are in quarantine, by source table."""
-    rows = {table: star.rows for table, star in done.tables.items() if star.rows}
+    rows = {name: table.rows for name, table in done.tables.items() if table.rows}
     held = {table: kept.quarantined for table, kept in done.balance.items() if kept.quarantined}
     logger.info("batch transformed", extra={"batch": done.batch, "rows": rows, "quarantined": held})
     metrics.add_metric("RowsQuarantined", MetricUnit.Count, sum(held.values()))

@@ -54,7 +54,7 @@ def of(target: str, rows: pa.Table) -> pa.Table:
 
 
 def still_open(rows: pa.Table, reasons: Mapping[int, str]) -> pa.Table:
-    """Return the open rows that have reasons, today's in place of the former ones."""
+    """Return the open rows that have reasons, with today's reasons."""
     place = rows.schema.get_field_index(REASON)
     return rows.take(_positions(reasons)).set_column(place, REASON, _text(reasons))
 

@@ -20,7 +20,7 @@ AHEAD = 64
 class Remodelled:
     """What became of the rows for a target table: its rows, the account, and what is still open."""
 
-    star: StarTable
+    table: StarTable
     balance: Balance
     open: list[pa.Table]
 
@@ -40,12 +40,12 @@ def remodel(batch: Batch, mapping: Mapping, open_rows: pa.Table) -> Remodelled:
     )
     _require_balance(batch, mapping, balance)
     tombstones = table.write_deleted(table.deleted())
-    star = StarTable(balance.out, files, _rows(tombstones), tombstones)
-    return Remodelled(star, balance, [waiting, *unfit])
+    made = StarTable(balance.out, files, _rows(tombstones), tombstones)
+    return Remodelled(made, balance, [waiting, *unfit])
 
 
 def fill(batch: Batch, mapping: Mapping) -> Remodelled:
-    """Remodel the rows of all batches of the log up to this one, each into files of its own."""
+    """Remodel the rows of all batches of the log up to this one, each into its own files."""
     files: list[DataFile] = []
     open_rows, deleted = pa.table({}), pa.table({})
     taken = quarantined = 0
@@ -61,8 +61,8 @@ def fill(batch: Batch, mapping: Mapping) -> Remodelled:
     balance = Balance(taken, released=0, out=_rows(files), quarantined=quarantined)
     _require_balance(batch, mapping, balance)
     tombstones = table.write_deleted([deleted])
-    star = StarTable(balance.out, files, _rows(tombstones), tombstones, filled=True)
-    return Remodelled(star, balance, [open_rows])
+    made = StarTable(balance.out, files, _rows(tombstones), tombstones, filled=True)
+    return Remodelled(made, balance, [open_rows])
 
 
 def _manifests(batch: Batch) -> Iterator[IngestionManifest]:
