@@ -1,8 +1,9 @@
-"""Which keys a table has, and so which rows were deleted since the last batch.
+"""Which integer keys a table has, and so which rows were deleted since the last batch.
 
-A set of keys is kept as runs of neighbours, so ten million serial keys take few bytes and sparse
-ones 16 bytes each. Keys are grouped into buckets, each with a digest that the source computes in
-one scan: only buckets whose digest has changed are looked at key by key.
+A set of keys is kept as runs of neighbours, so ten million serial keys take few bytes; keys that
+make too many runs are kept as `hashedkeys` does. Keys are grouped into buckets, each with a digest
+that the source computes in one scan: only buckets whose digest has changed are looked at key by
+key.
 
     keys 1, 2, 3, 7 -> runs (1, 3), (7, 7); with SHIFT 12 all of them are in bucket 0
 """
@@ -25,9 +26,8 @@ from functions.sources.postgres.keyhash import hash_halves
 SHIFT = 12  # a bucket holds 4,096 neighbours,
 BUCKETS_AT_MOST = 1 << 16  # or more of them, where keys are sparse: a digest takes some 100 bytes
 RUNS_AT_A_TIME = 1 << 18  # that a builder holds before it merges them
-RUNS_AT_MOST = 1 << 18  # of a set: of more, the keys are kept as `hashedkeys` does
-DIGESTS_AT_MOST = 1 << 18  # that are taken from the source
-
+RUNS_AT_MOST = 1 << 18  # of a set: 60 bytes each while it is stored or fetched
+DIGESTS_AT_MOST = 1 << 18  # of a table whose keys the source scans
 KEYS_AT_A_TIME = 1 << 18  # that are looked at one by one
 
 EXPANDED_AT_MOST = 512 << 20
