@@ -78,6 +78,11 @@ class Table:
         return (self.key,) if isinstance(self.key, str) else self.key
 
     @property
+    def has_integer_key(self) -> bool:
+        """Whether its key is one whole number; any other key is known by its text."""
+        return len(self.keys) == 1 and isinstance(self.columns[self.keys[0]], _INTEGERS)
+
+    @property
     def parameter(self) -> str:
         """What a function calls its rows."""
         return self.alias or self.name

@@ -4,13 +4,13 @@ Reconcile asks for tables to be read whole and for keys to be looked for, when t
 with the source; a person asks for a batch to be replayed.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from etl import Pipeline
+from etl import Pipeline, Table
 from etl.pipeline import Source
 from functions.common.errors import NoSuchBatch, RepairRefused, SettingsError
 from functions.sources import NO_REPAIR, Repair
@@ -41,7 +41,7 @@ def asked_for(event: object, pipeline: Pipeline) -> Asked:
     if "read" in event:
         if len(sources) != 1:
             raise RepairRefused(f"a repair is of one source: {_which(pipeline)}")
-        return Asked(sources, repair=_repair(event, {table.id for table in sources[0].tables}))
+        return Asked(sources, repair=_repair(event, {each.id: each for each in sources[0].tables}))
     return Asked(sources)
 
 
@@ -72,7 +72,7 @@ def _batch(asked: object) -> int:
     return asked
 
 
-def _repair(event: dict[str, Any], tables: Collection[str]) -> Repair:
+def _repair(event: dict[str, Any], tables: Mapping[str, Table]) -> Repair:
     asked = {name: event[name] for name in ("read", "absent") if name in event}
     try:
         repair = msgspec.convert(asked, Repair)
@@ -86,4 +86,9 @@ def _repair(event: dict[str, Any], tables: Collection[str]) -> Repair:
             f"the event asks for {len(unknown)} tables that extract does not read: name some of "
             f"{', '.join(sorted(tables))}"
         )
+    for name, keys in repair.absent.items():
+        kind = int if tables[name].has_integer_key else str
+        if not all(isinstance(key, kind) for key in keys):
+            what = "whole numbers" if kind is int else "texts"
+            raise RepairRefused(f"the event has keys of table {name} that are no {what}")
     return repair

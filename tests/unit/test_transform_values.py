@@ -78,7 +78,9 @@ def test_no_other_text_is_a_date(text: str) -> None:
 
 def converted(column_type: Column, values: pa.ChunkedArray) -> Any:
     """Return values as those of a declared column, after asking that they have its form."""
-    made = convert(Table("t", "c", {"c": column_type}), pa.table({"c": values}))["c"]
+    table = Table("t", "k", {"k": Integer(), "c": column_type})
+    keys = pa.array(range(len(values)), pa.int32())
+    made = convert(table, pa.table({"k": keys, "c": values}))["c"]
     assert made.type == form(column_type)
     return made.to_pylist()
 
