@@ -7,13 +7,19 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 IN_VENV := .venv/bin/python
 SOURCES := deploy.py teardown.py deployer etl functions pipelines local benchmarks
 
-.PHONY: demo test soak bench check setup setup-deploy lock clean
+.PHONY: help demo test quick soak bench check setup setup-deploy lock clean
+
+help:  ## what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F ': ' '{printf "%-14s%s\n", $$1, $$2}'
 
 demo: setup  ## a pipeline on this machine, from a live database to the warehouse; PIPELINE=totesys
 	@$(IN_VENV) deploy.py local --once
 
 test: setup  ## all tests, with coverage
 	@$(IN_VENV) -m pytest --cov --cov-report=term --cov-fail-under=90
+
+quick: setup  ## the tests that need no database, in about half a minute
+	@$(IN_VENV) -m pytest -q tests/unit
 
 MINUTES ?= 30
 soak: setup  ## a random shop, functions killed and hindered, the comparison, and fuzzing; MINUTES=30
