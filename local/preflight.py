@@ -9,10 +9,11 @@ import stat
 import tempfile
 from pathlib import Path
 
+import etl.testing
 from deployer.databases import AddressError, DatabaseAddress, parse_database_url
 from deployer.errors import DeployError, SettingsError
 from deployer.settings import DATABASE_URL_EXAMPLE
-from etl import Pipeline, Postgres, PostgresWarehouse
+from etl import DeclarationError, Pipeline, Postgres, PostgresWarehouse
 from functions.sources.postgres.columns import read_columns
 from functions.targets.postgres.catalogue import check_may_create
 from functions.targets.postgres.create import missing_tables
@@ -44,6 +45,14 @@ def only_parts(name: str, declared: Pipeline) -> tuple[Postgres, PostgresWarehou
         f"pipelines/{name} has {len(declared.sources)} sources and {len(declared.targets)} targets,"
         " and on this machine it can have one of each: deploy it to AWS"
     )
+
+
+def check_functions(declared: Pipeline) -> None:
+    """Raise SettingsError for a function that does not make what is declared."""
+    try:
+        etl.testing.check(declared)
+    except DeclarationError as error:
+        raise SettingsError([str(error)]) from error
 
 
 def check_directory(directory: Path) -> None:

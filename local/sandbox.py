@@ -59,6 +59,7 @@ class Sandbox:
         self._environment = environment
         self.pipeline, declared = read_pipeline(environment)
         self.source, self.target = preflight.only_parts(self.pipeline, declared)
+        preflight.check_functions(declared)
         self._terminal = terminal
         self._undo = ExitStack()
 
