@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from dataclasses import dataclass, field
+from inspect import signature
 from types import ModuleType
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,11 @@ from benchmarks.process import answer, cpu_seconds, measured, take_over_stdout
 
 # What the layers of these functions do not have; pyarrow would import it where it is there.
 ABSENT = {"extract": ("numpy", "pandas"), "load": ("numpy", "pandas")}
+# What a function imports in its first call, since a pipeline names the kind.
+KINDS = {
+    "extract": ("functions.sources.postgres.reader",),
+    "load": ("functions.targets.postgres.loader",),
+}
 MILLISECONDS = 3_600_000  # no measurement is to be cut short by Lambda's limit
 
 
@@ -48,7 +54,7 @@ def main(use: str, *, ready: bool) -> None:
     if use != "transform":
         _note_first_query(cold)
     if ready:
-        _make_clients(module)
+        _make_clients(use, module)
     for line in sys.stdin:
         answer(answers, _invoke(handler, use, json.loads(line), cold))
 
@@ -64,11 +70,13 @@ def _invoke(handler: Any, use: str, event: dict[str, Any], cold: dict[str, float
     return measured(work) | {"result": result, "process_cpu": cpu_seconds(), **cold}
 
 
-def _make_clients(module: ModuleType) -> None:
-    """Make what a function keeps between its calls."""
+def _make_clients(use: str, module: ModuleType) -> None:
+    """Make what a function keeps between its calls, and import its kinds of databases."""
     for kept in vars(module).values():
-        if hasattr(kept, "cache_clear"):
-            kept()
+        if hasattr(kept, "cache_clear") and kept.__module__ == module.__name__:
+            kept(*("source" for _ in signature(kept).parameters))
+    for kind in KINDS.get(use, ()):
+        importlib.import_module(kind)
 
 
 def _note_first_query(cold: dict[str, float]) -> None:
