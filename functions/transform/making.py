@@ -5,12 +5,27 @@ it is an error with the name of the table and of the column, and never a row tha
 """
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl import TargetTable
+from etl import (
+    BigInteger,
+    Boolean,
+    Date,
+    Double,
+    Integer,
+    IsoDate,
+    Numeric,
+    Real,
+    SmallInteger,
+    Table,
+    TargetTable,
+    Time,
+    Timestamp,
+)
 from etl import mapping as declared
 from functions.common.errors import FunctionFailed
 from functions.common.keys import keys_of
@@ -30,28 +45,26 @@ def make(mapping: declared.Mapping, rows: pa.Table, joined: Mapping[str, pa.Tabl
     target = mapping.target
     if target.make is None:
         return rows.select(list(target.columns or mapping.main.columns))
-    made = _in_target_form(target, _called(target, [rows, *_in_order(target, joined)]))
+    tables = {join.parameter: (join.table, joined[join.parameter]) for join in mapping.joins}
+    given = [(mapping.main, rows), *(tables[name] for name in target.parameters[1:])]
+    made = _in_target_form(target, _called(target, given))
     _require_same_keys(target, made, keys_of(rows, mapping.main.keys))
     return made
 
 
-def made_columns(target: TargetTable, rows: Iterable[pa.Table]) -> pa.Schema:
+def made_columns(target: TargetTable, given: Iterable[tuple[Table, pa.Table]]) -> pa.Schema:
     """Return the columns that a target's function makes of rows of its tables, in their order.
 
     The keys of what it makes are not looked at. Raises FunctionFailed.
     """
-    return _in_target_form(target, _called(target, rows)).schema
+    return _in_target_form(target, _called(target, given)).schema
 
 
-def _in_order(target: TargetTable, joined: Mapping[str, pa.Table]) -> Iterable[pa.Table]:
-    return (joined[parameter] for parameter in target.parameters[1:])
-
-
-def _called(target: TargetTable, rows: Iterable[pa.Table]) -> "DataFrame":
+def _called(target: TargetTable, given: Iterable[tuple[Table, pa.Table]]) -> "DataFrame":
     """Return what the function makes of rows; pandas is imported for functions only."""
-    from pandas import ArrowDtype, DataFrame  # noqa: PLC0415  a pipeline of copies has none
+    from pandas import DataFrame  # noqa: PLC0415  a pipeline of copies has none
 
-    frames = [table.to_pandas(types_mapper=ArrowDtype) for table in rows]
+    frames = [_frame(table, rows) for table, rows in given]
     try:
         made = target(*frames)
     except Exception as error:  # whatever a function of the pipeline raises
@@ -63,6 +76,23 @@ def _called(target: TargetTable, rows: Iterable[pa.Table]) -> "DataFrame":
             f"{target}: its function returned a {type(made).__name__}, not a DataFrame: {_TRY}"
         )
     return made
+
+
+def _frame(table: Table, rows: pa.Table) -> "DataFrame":
+    """Return rows of a source table as a function takes them.
+
+    No Arrow type holds every numeric, so one without a scale is carried as text. A function gets
+    decimals: what looks like arithmetic on a text would repeat it.
+    """
+    from pandas import ArrowDtype, Series  # noqa: PLC0415
+
+    frame: DataFrame = rows.to_pandas(types_mapper=ArrowDtype)
+    for name, column in table.columns.items():
+        if isinstance(column, Numeric) and pa.types.is_string(rows.schema.field(name).type):
+            texts = rows[name].to_pylist()
+            numbers = [None if text is None else Decimal(text) for text in texts]
+            frame[name] = Series(numbers, frame.index, object)
+    return frame
 
 
 def _line_of(error: Exception, target: TargetTable) -> str:
@@ -101,7 +131,12 @@ def _require_columns(target: TargetTable, names: list[str]) -> None:
 
 def _column(target: TargetTable, name: str, values: Any) -> pa.ChunkedArray:
     try:
-        column = pa.table({name: values})[name]
+        if _are_decimals(values):
+            texts = [None if value is None else format(value, "f") for value in values]
+            column, is_number = pa.chunked_array([texts], pa.string()), True
+        else:
+            column, is_number = pa.table({name: values})[name], False
+        _require_type(target, name, column, is_number=is_number)
         return column.cast(_form(column.type))
     except (pa.ArrowException, TypeError, ValueError) as error:
         # Arrow's own words may quote a value.
@@ -109,6 +144,49 @@ def _column(target: TargetTable, name: str, values: Any) -> pa.ChunkedArray:
             f"{target}: its function returned a column {name} of values that have no type of the "
             f"warehouse ({values.dtype}): {_TRY}"
         ) from error
+
+
+def _are_decimals(values: Any) -> bool:
+    """Tell whether Python's decimals are in a column: Arrow would give all of them one scale."""
+    return values.dtype == object and any(isinstance(value, Decimal) for value in values)
+
+
+def _require_type(
+    target: TargetTable, name: str, column: pa.ChunkedArray, *, is_number: bool
+) -> None:
+    """Raise FunctionFailed for values that are not of the declared type, such as text for money."""
+    if target.columns is None or column.null_count == len(column):
+        return
+    wanted, kind = target.columns[name], column.type
+    match wanted:
+        case SmallInteger() | Integer() | BigInteger():
+            is_right = pa.types.is_integer(kind)
+        case Numeric():
+            is_right = is_number or pa.types.is_decimal(kind) or pa.types.is_integer(kind)
+        case Real() | Double():
+            is_right = pa.types.is_floating(kind) or pa.types.is_integer(kind)
+        case Boolean():
+            is_right = pa.types.is_boolean(kind)
+        case Date() | IsoDate():
+            is_right = pa.types.is_date(kind)
+        case Timestamp():
+            is_right = pa.types.is_timestamp(kind)
+        case Time():
+            is_right = pa.types.is_time(kind) or _is_text(kind)
+        case _:
+            is_right = _is_text(kind)
+    if not is_right:
+        raise FunctionFailed(
+            f"{target}: its function returned a column {name} of {kind}, and "
+            f"{type(wanted).__name__} is declared: {_TRY}"
+        )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    text = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(
+        pa.types.is_string(text) or pa.types.is_large_string(text) or pa.types.is_string_view(text)
+    )
 
 
 def _form(kind: pa.DataType) -> pa.DataType:

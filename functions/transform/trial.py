@@ -41,7 +41,19 @@ def made(
     partners = dict(chain.from_iterable(each.by_parameter() for each in joined))
     fit = make(mapping, checks.without(converted, wrong), partners)
     keys = keys_of(main, mapping.main.keys).to_pylist()
-    return fit.to_pylist(), {keys[position]: reason for position, reason in wrong.items()}
+    refused = {keys[position]: reason for position, reason in wrong.items()}
+    return [_as_python(mapping, row) for row in fit.to_pylist()], refused
+
+
+def _as_python(mapping: declared.Mapping, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a target row with decimals for the numerics that are carried as text."""
+    columns = mapping.target.columns or mapping.main.columns
+    return {
+        name: Decimal(value)
+        if isinstance(columns.get(name), Numeric) and isinstance(value, str)
+        else value
+        for name, value in row.items()
+    }
 
 
 def mistake_in(mapping: declared.Mapping) -> str | None:
@@ -52,7 +64,7 @@ def mistake_in(mapping: declared.Mapping) -> str | None:
         return f"{target}: {mapping.main} has no column {unknown[0]}" if unknown else None
     tables = [mapping.main, *(_join(mapping, name).table for name in target.parameters[1:])]
     try:
-        made_columns(target, [convert(table, carried(table, ())) for table in tables])
+        made_columns(target, [(table, convert(table, carried(table, ()))) for table in tables])
     except FunctionFailed as error:
         return str(error)
     return None

@@ -9,7 +9,20 @@ import pyarrow as pa
 import pytest
 from pandas import DataFrame
 
-from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, Text, latest
+from etl import (
+    Boolean,
+    Column,
+    Date,
+    Integer,
+    Numeric,
+    Pipeline,
+    Postgres,
+    PostgresWarehouse,
+    Table,
+    Text,
+    Timestamp,
+    latest,
+)
 from etl.mapping import Mapping
 from etl.targets import Make
 from functions.common.errors import FunctionFailed
@@ -107,7 +120,8 @@ SERIES: Any = pd.Series
         (SERIES(["a", None], dtype="string"), pa.string(), ["a", None]),
         (SERIES(["a", "b"], dtype="category"), pa.string(), ["a", "b"]),
         (SERIES([None, None]), pa.string(), [None, None]),
-        (SERIES([Decimal("1.50"), None]), pa.decimal128(3, 2), [Decimal("1.50"), None]),
+        (SERIES([Decimal("1.50"), None]), pa.string(), ["1.50", None]),
+        (SERIES([Decimal("1.50"), Decimal("1E+3")]), pa.string(), ["1.50", "1000"]),
         (SERIES([AT.date(), None]), pa.date32(), [AT.date(), None]),
         (SERIES([time(9, 30, 15, 7), None]), pa.time64("us"), [time(9, 30, 15, 7), None]),
         (SERIES([AT, AT], dtype="datetime64[ns]"), pa.timestamp("us"), [AT, AT]),
@@ -136,3 +150,51 @@ def test_a_copy_needs_no_function() -> None:
     )
     made = make(pipeline.mappings("source")[0], ROWS.append_column("x", ROWS["id"]), {})
     assert made.equals(ROWS)
+
+
+def test_a_numeric_without_a_scale_is_a_decimal_to_a_function() -> None:
+    """Twice 1.50 is 3.00, and not 1.501.50; what is passed on keeps its digits."""
+    table = Table("item", "id", {"id": Integer(), "price": Numeric()})
+    target = latest(key="id", name="things")(
+        lambda item: item.assign(double=item["price"] * 2)[["id", "price", "double"]]
+    )
+    pipeline = Pipeline(
+        sources=[Postgres("source", (table,))], targets=[PostgresWarehouse("warehouse", (target,))]
+    )
+    rows = pa.table({"id": pa.array([1, 2], pa.int32()), "price": ["1.50", "12.3456789"]})
+
+    made = make(pipeline.mappings("source")[0], rows, {})
+
+    assert made.to_pylist() == [
+        {"id": 1, "price": "1.50", "double": "3.00"},
+        {"id": 2, "price": "12.3456789", "double": "24.6913578"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("declared", "values", "is_right"),
+    [
+        (Numeric(10, 2), ["1.5", "2"], False),
+        (Numeric(10, 2), [Decimal("1.5"), 2], True),
+        (Integer(), [1.5, 2], False),
+        (Text(), [1, 2], False),
+        (Text(), ["a", None], True),
+        (Date(), [AT, AT], False),
+        (Date(), [AT.date(), None], True),
+        (Boolean(), [None, None], True),
+        (Timestamp(), ["2024-01-01", None], False),
+    ],
+)
+def test_a_column_of_another_type_than_declared_is_refused(
+    declared: Column, values: list[object], is_right: bool
+) -> None:
+    """The database would convert some of them in its own way, or refuse each row."""
+    columns = {"id": Integer(), "x": declared}
+
+    def function(item: DataFrame) -> DataFrame:
+        return item.assign(x=pd.Series(values, item.index))[["id", "x"]]
+
+    if is_right:
+        assert make(mapping_of(function, columns=columns), ROWS, {}).num_rows == len(values)
+    else:
+        assert f"and {type(declared).__name__} is declared" in error_of(function, columns=columns)
