@@ -4,12 +4,26 @@ A type says what the target holds. A value of the source that is not exactly one
 the row into quarantine, with the column and the reason. A wider type in the source is accepted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from etl.errors import DeclarationError
+
 if TYPE_CHECKING:
     from etl.tables import Table
+
+
+def require_columns(of: object, columns: object) -> None:
+    """Raise DeclarationError unless columns are what they should be: {name: type}."""
+    if not isinstance(columns, Mapping):
+        raise DeclarationError(f'{of}: write its columns as {{"name": Text(), …}}')
+    for name, column in columns.items():
+        if isinstance(column, type) and issubclass(column, Column):
+            raise DeclarationError(f"{of}: column {name}: write {column.__name__}()")
+        if not isinstance(column, Column):
+            raise DeclarationError(f"{of}: column {name} is no type: write Text(), Integer(), …")
+
 
 SELF: Literal["self"] = "self"
 """A reference to another row of the same table, such as an employee's manager."""

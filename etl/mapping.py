@@ -124,3 +124,7 @@ def _require_key(mapping: Mapping) -> None:
             f"{target}: its key has {len(target.key)} columns and that of {mapping.main} has "
             f"{len(mapping.main.keys)}: each row is made of one row of {mapping.main.name}"
         )
+    if target.copy_of is not None and target.key != mapping.main.keys:
+        raise DeclarationError(
+            f"{target}: a copy has the key of its table, {', '.join(mapping.main.keys)}"
+        )

@@ -8,7 +8,7 @@ from etl.errors import DeclarationError
 from etl.mapping import Mapping, resolved
 from etl.sources import Postgres
 from etl.tables import Table
-from etl.targets import Calendar, PostgresWarehouse
+from etl.targets import Calendar, PostgresWarehouse, TargetTable
 
 Source = Postgres
 Target = PostgresWarehouse
@@ -49,6 +49,7 @@ class Pipeline:
         """Raise DeclarationError for the first mistake in it."""
         self.sources = tuple(sources)
         self.targets = tuple(targets)
+        _require_parts(self)
         _require_names(self)
         self._mappings = {source.name: _ordered(self, source) for source in self.sources}
         for source in self.sources:
@@ -111,6 +112,27 @@ class Pipeline:
         """Return the calendar that has to have the dates of a mapping's rows, if any has."""
         target = next(target for target in self.targets if mapping.target in target.tables)
         return target.calendar if mapping.target.way == "history" else None
+
+
+def _require_parts(pipeline: Pipeline) -> None:
+    """Raise DeclarationError for what is no table where one has to be."""
+    for source in pipeline.sources:
+        for table in source.tables:
+            if not isinstance(table, Table):
+                raise DeclarationError(f"source {source.name}: {_named(table)} is no Table(…)")
+    for target in pipeline.targets:
+        for made in target.tables:
+            if not isinstance(made, TargetTable):
+                raise DeclarationError(
+                    f"target {target.name}: {_named(made)} is no target table: write latest(table) "
+                    "for one as it is, or @latest(key=…) before the def of a function"
+                )
+        if target.calendar is not None and not isinstance(target.calendar, Calendar):
+            raise DeclarationError(f"target {target.name}: write its calendar as Calendar(name)")
+
+
+def _named(part: object) -> str:
+    return str(getattr(part, "__name__", part))
 
 
 def _require_names(pipeline: Pipeline) -> None:

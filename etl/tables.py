@@ -6,7 +6,16 @@ from types import MappingProxyType
 from typing import Literal
 from urllib.parse import quote
 
-from etl.columns import SELF, BigInteger, Column, Double, Integer, Real, SmallInteger
+from etl.columns import (
+    SELF,
+    BigInteger,
+    Column,
+    Double,
+    Integer,
+    Real,
+    SmallInteger,
+    require_columns,
+)
 from etl.errors import DeclarationError
 
 _INTEGERS = (SmallInteger, Integer, BigInteger)
@@ -49,6 +58,12 @@ class Table:
 
     def __post_init__(self) -> None:
         """Raise DeclarationError for a key or a reference that the columns do not allow."""
+        require_columns(self, self.columns)
+        if any(isinstance(names, str) for names in self.references):
+            raise DeclarationError(
+                f"{self}: references={{…}} is for several columns, as in "
+                '{("country", "number"): customer}: declare one of a single column with the column'
+            )
         if not self.keys:
             raise DeclarationError(f"{self}: it has no key: name the columns that tell rows apart")
         if taken := sorted(OWN_COLUMNS & self.columns.keys()):

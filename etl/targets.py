@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar, Literal, TypedDict, Unpack, overload
 
-from etl.columns import Column
+from etl.columns import Column, require_columns
 from etl.errors import DeclarationError
 from etl.tables import Table, table_id
 
@@ -45,6 +45,8 @@ class TargetTable:
 
     def __post_init__(self) -> None:
         """Raise DeclarationError for a key that the columns do not have."""
+        if self.columns is not None:
+            require_columns(self, self.columns)
         if not self.key and self.way != "replace":
             raise DeclarationError(f"{self}: it has no key: name the columns that tell rows apart")
         for name in self.key if self.columns is not None else ():
@@ -106,6 +108,10 @@ class Declare:
         self, copy_of: Table | None = None, **options: Unpack[Options]
     ) -> TargetTable | Callable[[Make], TargetTable]:
         """Return the target table that equals a source table, or a decorator for a function."""
+        if unknown := [name for name in options if name not in Options.__annotations__]:
+            raise DeclarationError(
+                f"{self._way} has no {unknown[0]}: it takes {', '.join(Options.__annotations__)}"
+            )
         if copy_of is None:
             return lambda make: self._table(make.__name__, make, options)
         if not isinstance(copy_of, Table):

@@ -143,6 +143,10 @@ class _Page:
             if column.name in single:
                 said = [*said, f"references={self._named(table, single[column.name])}"]
             yield f"{_quoted(column.name)}: {kind}({', '.join(said)})"
+        for each in table.references:
+            if each.table not in self._written and each.table != table.known_as:
+                names = ", ".join(each.columns)
+                yield f"# {names} refers to {self._variables[each.table]}, which refers back"
 
     def _references(self, table: FoundTable) -> Iterator[FoundReference]:
         """Yield the references that lead to the key of a table that stands above, or to itself."""
@@ -192,10 +196,24 @@ def _parents_first(tables: list[FoundTable]) -> list[FoundTable]:
             for table in left
             if not {each.table for each in table.references} & (names - {table.known_as})
         ]
-        for table in free or left[:1]:
+        for table in free or [_of_circle(left)]:
             ordered.append(table)
             left.remove(table)
     return ordered
+
+
+def _of_circle(tables: list[FoundTable]) -> FoundTable:
+    """Return a table that refers to itself over others, where each table refers to another."""
+    by_name = {table.known_as: table for table in tables}
+    table, seen = tables[0], set[Name]()
+    while table.known_as not in seen:
+        seen.add(table.known_as)
+        table = next(
+            by_name[each.table]
+            for each in table.references
+            if each.table in by_name and each.table != table.known_as
+        )
+    return table
 
 
 def _variables(tables: list[FoundTable]) -> dict[Name, str]:

@@ -259,6 +259,29 @@ MISTAKES: dict[str, Callable[[], object]] = {
     "keys cannot be the name of a target table: take another": lambda: pipeline_of(
         latest(TEAM, name="keys")
     ),
+    "table t: column x: write Text()": lambda: a_table(columns={"id": Integer(), "x": Text}),
+    "table t: column x is no type: write Text(), Integer(), …": lambda: a_table(
+        columns={"id": Integer(), "x": "text"}
+    ),
+    'table t: write its columns as {"name": Text(), …}': lambda: a_table(columns=["id"]),
+    "table t: references={…} is for several columns, as in "
+    '{("country", "number"): customer}: declare one of a single column with the '
+    "column": lambda: a_table(references={"id": TEAM}),
+    "latest has no nme: it takes key, name, joins, columns, other_names, other_columns, "
+    "optional": lambda: latest(TEAM, nme="teams"),  # type: ignore[call-overload]
+    "target table team: a copy has the key of its table, team_id": lambda: pipeline_of(
+        latest(TEAM, key="title")
+    ),
+    "target warehouse: made is no target table: write latest(table) for one as it is, or "
+    "@latest(key=…) before the def of a function": lambda: pipeline_of(
+        made("team").make  # type: ignore[arg-type]
+    ),
+    "target warehouse: table team is no target table: write latest(table) for one as it is, or "
+    "@latest(key=…) before the def of a function": lambda: pipeline_of(TEAM),  # type: ignore[arg-type]
+    "target warehouse: write its calendar as Calendar(name)": lambda: Pipeline(
+        sources=[Postgres("source", (TEAM,))],
+        targets=[PostgresWarehouse("warehouse", (latest(TEAM),), calendar="days")],  # type: ignore[arg-type]
+    ),
     "there is no pipelines/nothing/pipeline.py: PIPELINE may be totesys": lambda: load("nothing"),
 }
 
