@@ -237,7 +237,8 @@ def _add_local_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--managed",
         action="store_true",
-        help="the warehouse's schema is ours: load makes its tables and views (WAREHOUSE_MANAGED)",
+        help="load creates the warehouse's tables and views (WAREHOUSE_MANAGED), as it always does "
+        "in the sandbox's own warehouse for a pipeline without ddl",
     )
     parser.add_argument(
         "--dir", type=Path, default=Path(".local"), help="where its files are kept (.local)"

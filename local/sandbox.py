@@ -79,6 +79,11 @@ class Sandbox:
         return self.options.warehouse_url is None
 
     @property
+    def is_managed(self) -> bool:
+        """Whether load creates the tables: if asked to, or if the sandbox has no `ddl` to run."""
+        return self.options.managed or (self.brings_warehouse and self.target.ddl is None)
+
+    @property
     def sample(self) -> Sample:
         """Fills the sandbox's own source, and lets business go on in it."""
         return sample_of(self.pipeline)
@@ -96,7 +101,7 @@ class Sandbox:
             **self.aws.environment,
             self.source.setting: self._source_url,
             self.target.setting: self._warehouse_url,
-            **({"WAREHOUSE_MANAGED": "true"} if self.options.managed else {}),
+            **({"WAREHOUSE_MANAGED": "true"} if self.is_managed else {}),
         }
 
     @property

@@ -18,6 +18,12 @@ from local.postgres import PostgresServer
 from tests.pipeline.local_process import somebodys_folder
 from tests.pipeline.test_new_pipeline import STRANGERS
 
+# A calendar, a target table under another name, and one more.
+CHANGES = {
+    "from etl import (": "from etl import (\n    Calendar,",
+    "    latest(genre),": '    latest(genre, name="style"),\n    history(invoice, name="billed"),',
+    "TARGET_TABLES)]": 'TARGET_TABLES, calendar=Calendar("days"))]',
+}
 PARTS = ("deploy.py", "deployer", "etl", "functions", "local", "pipelines", "requirements")
 
 
@@ -37,7 +43,7 @@ def checkout() -> Iterator[Path]:
 def test_two_commands_keep_a_strangers_database_in_a_warehouse(
     postgres: PostgresServer, database_numbers: Iterator[int], checkout: Path
 ) -> None:
-    """`new` declares it, and `local` deploys and loads it: nothing is written by hand."""
+    """`new` declares it, and `local` deploys and loads it, again after the page was changed."""
     name = f"music {next(database_numbers)}"
     with connect(postgres.superuser_url()) as connection:
         connection.run(f"CREATE DATABASE {identifier(name)}")
@@ -58,10 +64,23 @@ def test_two_commands_keep_a_strangers_database_in_a_warehouse(
         return json.loads(done.stdout)
 
     command("new", "music")
-    document = command("local", "--once", "--managed", "--dir", "sandbox")
+    document = command("local", "--once", "--dir", "sandbox")
 
     rows = {table["table"]: table["rows"] for table in document["tables"]}
     assert rows["Track"] == tracks > 0
     assert min(rows.values()) > 0
     views = {view["view"]: view["rows"] for view in document["views"]}
     assert views["current_InvoiceLine"] == rows["InvoiceLine"]
+
+    page = checkout / "pipelines" / "music" / "pipeline.py"
+    changed = page.read_text()
+    for old, new in CHANGES.items():
+        assert old in changed
+        changed = changed.replace(old, new)
+    page.write_text(changed)
+    document = command("local", "--once", "--dir", "sandbox")
+
+    again = {table["table"]: table["rows"] for table in document["tables"]}
+    rows["style"] = rows.pop("Genre")
+    # A history of stamps alone has no dates for the calendar.
+    assert again == {**rows, "billed": rows["Invoice"], "days": 0}
