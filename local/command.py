@@ -3,10 +3,12 @@
 import shlex
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -64,6 +66,8 @@ def run_local(
         views = view_rows(warehouse, sandbox.target, schema) if settings.warehouse_managed else []
         document = _document(sandbox, runs, tables, views)
         terminal.result(document, "", show(tables), MEANING, "", *_shown(views))
+        for line in put_aside(runs, options.directory, once=once):
+            terminal.warn(line)
         if not once:
             stay(sandbox, LogTail(aws, names), terminal)
     terminal.note(f"The data is kept in {options.directory}. {_how_to_go_on(once)}")
@@ -100,6 +104,17 @@ def run_once(pipeline: Pipeline, terminal: Terminal) -> Run:
     for why in run.stopped.values():
         terminal.warn(f"left out: {why}")
     return run
+
+
+def put_aside(runs: list[Run], directory: Path, *, once: bool) -> Iterator[str]:
+    """Say which tables had rows that were not loaded, and how to see why."""
+    rows: Counter[str] = Counter()
+    for run in runs:
+        rows.update(run.quarantined)
+    status = f"`. {shlex.quote(str(directory / 'env'))}; python deploy.py status`"
+    why = f"start again without --once, then {status}" if once else f"{status} says why"
+    for table, number in rows.items():
+        yield f"{table}: {number:,} {'row' if number == 1 else 'rows'} put aside, not loaded: {why}"
 
 
 def stay(sandbox: Sandbox, logs: LogTail, terminal: Terminal) -> None:
