@@ -115,8 +115,10 @@ def replay(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def reconcile(options: argparse.Namespace, terminal: Terminal) -> int:
     """Compare source and warehouse row by row, as of the newest loaded batch."""
+    _, declared = read_pipeline(os.environ)
     found = _pipeline(terminal).reconcile(repair=options.repair)
-    terminal.result(found, reports.compared(found["tables"]), *reports.remarks(found))
+    shown = reports.compared(found["tables"])
+    terminal.result(found, shown, *reports.remarks(found, declared))
     return 0 if found["agrees"] else 1
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from deployer.changes import Action, Change
 from deployer.pipeline import Run
 from deployer.terminal import printable, table
+from etl import Pipeline
 
 SAID: dict[Action, str] = {
     "created": "created",
@@ -63,12 +64,16 @@ def compared(tables: Mapping[str, Mapping[str, Any]]) -> Table:
     return shown
 
 
-def remarks(found: Mapping[str, Any]) -> Iterator[Text]:
+def remarks(found: Mapping[str, Any], declared: Pipeline) -> Iterator[Text]:
     """Say, of a comparison, what its numbers do not: keys, errors, and what a repair loaded."""
+    several = {
+        each.name for target in declared.targets for each in target.tables if len(each.key) > 1
+    }
     for name, compared in found["tables"].items():
         for kind, keys in compared["examples"].items():
-            yield Text(printable(f"{name}: {kind}, such as {', '.join(map(str, keys))}"))
-        for text in (compared["error"], compared["note"]):
+            shown = (f"({key})" if name in several else str(key) for key in keys)
+            yield Text(printable(f"{name}: {kind}, such as {', '.join(shown)}"))
+        for text in (_kept(compared["deleted"]), compared["error"], compared["note"]):
             if text is not None:
                 yield Text(printable(f"{name}: {text}"))
     if repaired := found.get("repaired"):
@@ -77,6 +82,16 @@ def remarks(found: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(f"repair: batch {batches}, {loaded:,} rows new or updated")
         for text in repaired["stopped"].values():
             yield Text(printable(f"left out: {text}"))
+
+
+def _kept(deleted: int) -> str | None:
+    """Say how many rows a table has only because the source deleted them."""
+    if not deleted:
+        return None
+    return (
+        f"rows deleted in the source and kept: {deleted:,} (only a managed warehouse marks them, "
+        "in deleted_rows)"
+    )
 
 
 def loaded(run: Run) -> Table | str:

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 import deploy
+from deployer import reports
 from deployer.pipeline import Run
 from deployer.status import Status
+from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, Text, latest
 from tests.unit.conftest import WHO, Command, running
 
 
@@ -145,7 +147,7 @@ def test_a_mistake_in_the_pipeline_is_one_line(
 def test_reconcile_shows_each_table(
     command: Command, monkeypatch: pytest.MonkeyPatch, agrees: bool
 ) -> None:
-    """The exit status is 0 only if all agree, and keys say where to look."""
+    """The exit status is 0 only if all agree; keys and kept rows are named below the table."""
     apart = 0 if agrees else 2
     table = {
         "source": 20,
@@ -154,6 +156,7 @@ def test_reconcile_shows_each_table(
         "different": apart,
         "extra": 0,
         "pending": 4,
+        "deleted": 0 if agrees else 1_200,
         "examples": {} if agrees else {"different": [3, 5]},
         "error": None,
         "note": None,
@@ -168,9 +171,37 @@ def test_reconcile_shows_each_table(
     assert out == (
         "target table  source  warehouse  missing  different  extra  pending\n"
         f"dim_staff         20         20        0          {apart}      0        4\n"
-        + ("" if agrees else "dim_staff: different, such as 3, 5\n")
+        + (
+            ""
+            if agrees
+            else "dim_staff: different, such as 3, 5\n"
+            "dim_staff: rows deleted in the source and kept: 1,200 (only a managed warehouse marks "
+            "them, in deleted_rows)\n"
+        )
     )
     assert json.loads(command("reconcile", "--json")[1]) == found
+
+
+def test_keys_of_several_columns_are_told_apart() -> None:
+    """Each stands in brackets; a key of one column may have a comma and has none."""
+    a, b = Integer(), Text()
+    line = Table("line", key=("a", "b"), columns={"a": a, "b": b})
+    place = Table("place", key="b", columns={"b": b})
+    pipeline = Pipeline(
+        sources=[Postgres("source", (line, place))],
+        targets=[PostgresWarehouse("warehouse", (latest(line), latest(place)))],
+    )
+    found = {
+        "tables": {
+            name: {"examples": {"extra": keys}, "deleted": 0, "error": None, "note": None}
+            for name, keys in {"line": ["5, FR", "46, GB"], "place": ["Rome, GA", "Pisa"]}.items()
+        }
+    }
+
+    assert [str(line) for line in reports.remarks(found, pipeline)] == [
+        "line: extra, such as (5, FR), (46, GB)",
+        "place: extra, such as Rome, GA, Pisa",
+    ]
 
 
 HOSTILE = 'table staff: column x is now enum "[/x]\x1b[2J" (a)'
@@ -180,7 +211,7 @@ def test_a_hostile_name_neither_ends_reconcile_nor_reaches_the_terminal(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Markup and escapes in a type's name or a key are shown as they are, in errors and notes."""
-    kinds = ("source", "warehouse", "missing", "different", "extra", "pending")
+    kinds = ("source", "warehouse", "missing", "different", "extra", "pending", "deleted")
     numbers = dict.fromkeys(kinds, 0)
     table: dict[str, object] = {
         **numbers,
