@@ -144,7 +144,7 @@ def new(options: argparse.Namespace, terminal: Terminal) -> int:
     except AddressError as error:
         raise SettingsError([f"--source-url {error}. Example: {DATABASE_URL_EXAMPLE}"]) from None
     written = write_pipeline(options.name, source, PIPELINES)
-    terminal.result(asdict(written), *shown(written))
+    terminal.result(asdict(written), *shown(written, options.source_url))
     return 0
 
 

@@ -1,6 +1,7 @@
 """`deploy.py new`: from a live database to a pipeline that is ready to run."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.text import Text
 from deployer.databases import DatabaseAddress
 from deployer.errors import DeployError, SettingsError
 from deployer.terminal import table
+from local.addresses import FROM_ENVIRONMENT, FROM_FILE, FROM_INPUT
 from local.new_pipeline.catalogue import FoundTable, read_catalogue
 from local.new_pipeline.page import page, ways
 from local.session import session
@@ -84,12 +86,17 @@ def _nothing(left_out: Mapping[str, str]) -> str:
     return f"none of {len(left_out)} tables can be read by a pipeline; table {name}: {why}"
 
 
-def shown(written: Written) -> list[Table | Text]:
-    """Return what a person sees of it, and what to do next."""
+def shown(written: Written, source_url: str) -> list[Table | Text]:
+    """Return what a person sees of it, and what to do next, with `--source-url` as it was given.
+
+    A URL is not repeated, since it may have a password.
+    """
     tables = table("table", "kept as")
     for name, way in written.tables.items():
         tables.add_row(name, way)
     name = Path(written.path).parent.name
+    is_place = source_url == FROM_INPUT or source_url.startswith(FROM_FILE)
+    where = shlex.quote(source_url) if is_place else FROM_ENVIRONMENT
     return [
         tables,
         Text(
@@ -100,6 +107,7 @@ def shown(written: Written) -> list[Table | Text]:
         *(Text(f"left out: {left_out}: {why}") for left_out, why in written.left_out.items()),
         Text(
             f"Written: {written.path}\n"
-            f"Try it:  PIPELINE={name} .venv/bin/python deploy.py local --once --source-url env"
+            f"Try it:  PIPELINE={name} .venv/bin/python deploy.py local --once "
+            f"--source-url {where}"
         ),
     ]

@@ -12,7 +12,7 @@ from deployer.databases import parse_database_url
 from deployer.errors import DeployError, SettingsError
 from etl import Pipeline
 from local.connection import connect
-from local.new_pipeline.command import NothingToDeclare, Written, write_pipeline
+from local.new_pipeline.command import NothingToDeclare, Written, shown, write_pipeline
 from local.postgres import PostgresServer
 
 STRANGERS = Path(__file__).parent / "strangers"
@@ -218,3 +218,18 @@ Written: {tmp_path}/tried/pipeline.py
 Try it:  PIPELINE=tried .venv/bin/python deploy.py local --once --source-url env
 """,  # noqa: W291
     )
+
+
+def test_the_next_command_repeats_where_the_url_is() -> None:
+    """A file or standard input is named again; a URL is not, which may have a password."""
+    written = Written("pipelines/tried/pipeline.py", {"a": "latest"}, {})
+    url = "postgresql://reader:s3cret@db.example.com/shop"
+    hints = [str(shown(written, given)[-1]) for given in ("@its url", "-", "env", url)]
+
+    assert [hint.partition("--source-url ")[2] for hint in hints] == [
+        "'@its url'",
+        "-",
+        "env",
+        "env",
+    ]
+    assert "s3cret" not in "".join(hints)
