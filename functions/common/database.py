@@ -9,7 +9,7 @@ import ssl
 import struct
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -127,7 +127,17 @@ def connection(
             opened._usock.settimeout(seconds - _spare(seconds) / 2)
             yield opened
         finally:
-            opened.close()
+            _hang_up(opened)
+
+
+def _hang_up(opened: pg8000.native.Connection) -> None:
+    """Close a connection, also where the trace of an error still holds what reads from it."""
+    peer = opened._usock
+    try:
+        opened.close()
+    finally:
+        with suppress(OSError):
+            peer.shutdown(socket.SHUT_RDWR)
 
 
 def _spare(seconds: float) -> float:

@@ -67,3 +67,16 @@ class FunctionFailed(PipelineError):
 
 class BatchUnbalanced(PipelineError):
     """Say that rows in are not rows out plus rows quarantined: a defect of ours, call someone."""
+
+
+def raise_first(failures: list[Exception]) -> None:
+    """Raise the first of some errors, if there are any.
+
+    The list is emptied: an error in a list that its own traceback holds would keep open whatever
+    its frames had open, such as the socket of a server that has fallen silent.
+    """
+    try:
+        if failures:
+            raise failures[0]
+    finally:
+        failures.clear()

@@ -16,7 +16,7 @@ from etl import Pipeline
 from etl.loading import load
 from etl.pipeline import Source
 from functions.common.batchlog import BatchLog
-from functions.common.errors import BatchContended
+from functions.common.errors import BatchContended, raise_first
 from functions.common.manifests import IngestionManifest
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
@@ -75,8 +75,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         else:
             results[source.name] = _summary(captured)
             _report(captured, results[source.name])
-    if failures:
-        raise failures[0]
+    raise_first(failures)
     only = next(iter(results.values())) if len(results) == 1 else {}
     return {"sources": results, **only, "seconds": round(time.monotonic() - started, 3)}
 

@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from etl.loading import folder, load
 from etl.pipeline import Pipeline
 from functions.common.batchlog import BatchLog
+from functions.common.errors import raise_first
 from functions.common.manifests import LoadedMarker, ProcessedManifest
 from functions.common.markers import MarkerLog
 from functions.common.notices import give_notice
@@ -92,8 +93,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         except Exception as error:  # it must not keep the other sources from being loaded
             logger.error(f"{feed.log.source}: {error}")
             failures.append(error)
-    if failures:
-        raise failures[0]
+    raise_first(failures)
     return _summary(results) | {"seconds": round(time.monotonic() - started, 3)}
 
 

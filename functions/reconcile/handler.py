@@ -17,6 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from etl import Pipeline
 from etl.loading import folder, load
 from etl.pipeline import Source, Target
+from functions.common.errors import raise_first
 from functions.common.manifests import Key
 from functions.common.markers import MarkerLog
 from functions.common.notices import give_notice
@@ -114,8 +115,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         except Exception as error:  # it must not keep the other sources from being compared
             logger.error(f"{source.name}: {error}")
             failures.append(error)
-    if failures:
-        raise failures[0]
+    raise_first(failures)
     return _report(found) | {"seconds": round(time.monotonic() - started, 3)}
 
 
