@@ -280,7 +280,9 @@ def test_databases_of_the_users_own(
         [[orders]] = connection.run("SELECT count(*) FROM sales_order")
     [shown] = [t["rows"] for t in document["tables"] if t["table"] == "fact_sales_order"]
     assert shown == orders
-    assert [line[:69].rstrip() for line in err.splitlines()[:-1]] == [
+    # A step that takes long on a slow machine has further lines: "extract … 15 s".
+    steps = [line for line in err.splitlines()[:-1] if " … " not in line]
+    assert [line[:69].rstrip() for line in steps] == [
         "check the source",
         "check the warehouse",
         "start AWS (ministack, IAM enforced)",
