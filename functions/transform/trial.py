@@ -1,7 +1,7 @@
 """Make target rows of a few rows that a person wrote, for `etl.testing`."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import chain
 from typing import Any
@@ -17,6 +17,7 @@ from etl import (
     Numeric,
     SmallInteger,
     Table,
+    Timestamp,
 )
 from etl import mapping as declared
 from functions.common.carried import UNFIT
@@ -91,7 +92,7 @@ def carried(table: Table, rows: Rows) -> pa.Table:
 def _column(table: Table, name: str, column: Column, values: list[Any]) -> pa.Array:
     try:
         return pa.array([_written(column, value) for value in values], _kind(column))
-    except (pa.ArrowException, OverflowError) as error:
+    except (pa.ArrowException, OverflowError, ValueError) as error:
         kind = type(column).__name__
         raise DeclarationError(
             f"{table}: a value that was given for {name} is none of {kind}: give one, or its text"
@@ -109,7 +110,9 @@ def _kind(column: Column) -> pa.DataType:
 
 
 def _written(column: Column, value: Any) -> Any:
-    """Return a value as text where extract writes text."""
+    """Return a value as text where extract writes text, and as a stamp where it writes stamps."""
+    if isinstance(column, Timestamp) and isinstance(value, str):
+        return datetime.fromisoformat(value)
     if value is None or _kind(column) != pa.string():
         return value
     if isinstance(value, Decimal):

@@ -179,3 +179,16 @@ def test_a_copy_of_columns_that_are_not_there_is_found() -> None:
     )
     with pytest.raises(DeclarationError, match="target table office: table office has no column t"):
         etl.testing.check(pipeline)
+
+
+def test_a_stamp_may_be_given_as_its_text() -> None:
+    """What the source shows can be pasted into a test."""
+    table = Table("event", "id", {"id": Integer(), "at": Timestamp()})
+    pipeline = Pipeline(
+        sources=[Postgres("source", (table,))],
+        targets=[PostgresWarehouse("warehouse", (latest(table),))],
+    )
+
+    made = etl.testing.made(pipeline, "event", event=[{"id": 1, "at": "2024-01-01 05:00:00.5"}])
+
+    assert made.rows == [{"id": 1, "at": datetime(2024, 1, 1, 5, 0, 0, 500_000)}]
