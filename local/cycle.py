@@ -13,7 +13,7 @@ from rich.table import Table
 from deployer.databases import DatabaseAddress
 from deployer.terminal import table
 from etl import PostgresWarehouse
-from functions.common.manifests import LoadedMarker
+from functions.common.loaded import LoadedMarker
 from functions.common.markers import MarkerLog
 from functions.targets.postgres.tables import DELETIONS
 from functions.targets.postgres.views import view_name

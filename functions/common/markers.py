@@ -6,7 +6,7 @@ or exchanged.
 """
 
 from functions.common.batchlog import BatchLog
-from functions.common.manifests import LoadedMarker
+from functions.common.loaded import LoadedMarker
 from functions.common.storage import Bucket
 
 

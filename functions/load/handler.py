@@ -14,7 +14,8 @@ from etl.loading import folder, load
 from etl.pipeline import Pipeline
 from functions.common.batchlog import BatchLog
 from functions.common.errors import raise_first
-from functions.common.manifests import LoadedMarker, ProcessedManifest
+from functions.common.loaded import LoadedMarker
+from functions.common.manifests import ProcessedManifest
 from functions.common.markers import MarkerLog
 from functions.common.notices import give_notice
 from functions.common.settings import required

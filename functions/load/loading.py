@@ -9,7 +9,8 @@ from uuid import uuid4
 
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted
-from functions.common.manifests import LoadedMarker, ProcessedManifest
+from functions.common.loaded import LoadedMarker
+from functions.common.manifests import ProcessedManifest
 from functions.targets import Applied, Feed, Loader, Standing
 
 RETRY_AFTER = timedelta(hours=1)

@@ -1,6 +1,6 @@
 """The notice that a batch is in the warehouse."""
 
-from functions.common.manifests import LoadedMarker
+from functions.common.loaded import LoadedMarker
 from functions.common.text import defanged
 
 

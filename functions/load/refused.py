@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.common.keys import keys_of
-from functions.common.manifests import DataFile, ProcessedManifest, RefusedRows
+from functions.common.loaded import RefusedRows
+from functions.common.manifests import DataFile, ProcessedManifest
 from functions.common.names import ObjectNames
 from functions.common.parquet import digest, packed, put, read_parts, read_rows
 from functions.common.storage import Bucket

@@ -14,15 +14,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 from etl.mapping import Mapping as TableMapping
 from etl.pipeline import Target
 from functions.common.batchlog import BatchLog
-from functions.common.manifests import (
-    Evidence,
-    Key,
-    Loaded,
-    LoadedMarker,
-    ProcessedManifest,
-    RefusedRows,
-    Warehouse,
-)
+from functions.common.loaded import Evidence, Loaded, LoadedMarker, RefusedRows, Warehouse
+from functions.common.manifests import Key, ProcessedManifest
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,8 @@ from botocore.exceptions import EndpointConnectionError
 from msgspec.structs import replace
 
 from functions.common import notices
-from functions.common.manifests import Loaded, LoadedMarker, Source, Warehouse
+from functions.common.loaded import Loaded, LoadedMarker, Warehouse
+from functions.common.manifests import Source
 from functions.load.notices import notice
 from tests.aws.faults import stubbed
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted, NoSuchBatch, RepairRefused, SettingsError
-from functions.common.manifests import IngestionManifest, LoadedMarker, ProcessedManifest
+from functions.common.loaded import LoadedMarker
+from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.extract.asked import asked_for
 from pipelines.totesys.pipeline import PIPELINE
 from tests.fuzz.mutations import JSON, damaged, rewritten

@@ -14,13 +14,8 @@ from deployer.databases import parse_database_url
 from etl import PostgresWarehouse, TargetTable
 from etl.mapping import Mapping
 from functions.common.batchlog import BatchLog
-from functions.common.manifests import (
-    DataFile,
-    LoadedMarker,
-    ProcessedManifest,
-    Source,
-    StarTable,
-)
+from functions.common.loaded import LoadedMarker
+from functions.common.manifests import DataFile, ProcessedManifest, Source, StarTable
 from functions.common.markers import MarkerLog
 from functions.common.parquet import PartWriter
 from functions.load.loading import Progress, load_pending

@@ -8,7 +8,7 @@ import pytest
 
 from etl import Integer, Table, Text, history, latest, replace
 from functions.common.errors import WarehouseMismatch
-from functions.common.manifests import Loaded
+from functions.common.loaded import Loaded
 from tests.pipeline.target_scene import Rows, Scene, rows_of
 from tests.postgres_fixtures import Warehouse
 

@@ -11,7 +11,8 @@ import pytest
 
 from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, latest
 from functions.common.batchlog import BatchLog
-from functions.common.manifests import Loaded, ProcessedManifest, Source, StarTable, Warehouse
+from functions.common.loaded import Loaded, Warehouse
+from functions.common.manifests import ProcessedManifest, Source, StarTable
 from functions.load import handler as load_handler
 from functions.load.handler import Lake
 from functions.targets import Applied, Feed, Place, Standing

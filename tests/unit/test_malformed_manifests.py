@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted
-from functions.common.manifests import IngestionManifest, LoadedMarker, ProcessedManifest
+from functions.common.loaded import LoadedMarker
+from functions.common.manifests import IngestionManifest, ProcessedManifest
 from tests.unit.fake_bucket import FakeBucket
 from tests.unit.test_manifests import DOCUMENTS, INGESTION, MARKER, PROCESSED
 

@@ -5,24 +5,26 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from functions.common.loaded import (
+    Evidence,
+    Loaded,
+    LoadedMarker,
+    RefusedRows,
+    TableFile,
+    Warehouse,
+)
 from functions.common.manifests import (
     Balance,
     DataFile,
-    Evidence,
     IngestionManifest,
     KeyFile,
     KeyPart,
     KeyParts,
-    Loaded,
-    LoadedMarker,
     ProcessedManifest,
     Quarantine,
-    RefusedRows,
     Source,
     StarTable,
     TableCapture,
-    TableFile,
-    Warehouse,
 )
 
 SNAPSHOT = datetime(2024, 11, 16, 9, 0, 0, 123000, tzinfo=UTC)

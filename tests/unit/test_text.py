@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from functions.common import notices
 from functions.common.errors import DatabaseFailed
-from functions.common.manifests import Loaded, LoadedMarker, Source, Warehouse
+from functions.common.loaded import Loaded, LoadedMarker, Warehouse
+from functions.common.manifests import Source
 from functions.common.notices import give_notice
 from functions.common.text import MAIL_CHARACTERS, MESSAGE_CHARACTERS, defanged, printable
 from functions.load.notices import notice as load_notice

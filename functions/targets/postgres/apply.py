@@ -11,7 +11,7 @@ import pg8000.native
 import pyarrow as pa
 
 from functions.common.copy import copy_in
-from functions.common.manifests import Loaded
+from functions.common.loaded import Loaded
 from functions.targets.postgres.binary import copy_in_binary, is_exact
 from functions.targets.postgres.calendar import Days
 from functions.targets.postgres.newest import Extent, is_numbered, require_keys, sort_out

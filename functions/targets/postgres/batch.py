@@ -9,12 +9,8 @@ import pyarrow as pa
 from msgspec.structs import astuple
 from pg8000.native import DatabaseError
 
-from functions.common.manifests import (
-    Loaded,
-    ProcessedManifest,
-    RefusedRows,
-    StarTable,
-)
+from functions.common.loaded import Loaded, RefusedRows
+from functions.common.manifests import ProcessedManifest, StarTable
 from functions.common.parquet import read_parts, read_rows
 from functions.common.sqlstate import condition, is_data_error
 from functions.common.storage import Bucket

@@ -13,7 +13,7 @@ from msgspec import structs
 from pg8000.native import identifier, literal
 
 from functions.common.copy import copy_in, copy_out
-from functions.common.manifests import Loaded
+from functions.common.loaded import Loaded
 from functions.common.sqlstate import DATA_CLASSES, condition
 from functions.common.telemetry import logger
 from functions.targets.postgres.snapshot import missing, others

@@ -12,7 +12,7 @@ from typing import Any
 import pg8000.native
 from pg8000.native import identifier
 
-from functions.common.manifests import Evidence
+from functions.common.loaded import Evidence
 from functions.targets.postgres.tables import WarehouseTable
 
 

@@ -10,7 +10,7 @@ import pg8000.native
 import pyarrow as pa
 
 from functions.common.keys import Key, keys_of
-from functions.common.manifests import Loaded
+from functions.common.loaded import Loaded
 from functions.targets.postgres.apply import ROWS_AT_A_TIME, insert_changed
 from functions.targets.postgres.calendar import Days
 from functions.targets.postgres.evidence import greatest_record

@@ -10,7 +10,7 @@ import pg8000.native
 from pg8000.native import identifier, literal
 
 from functions.common.errors import WarehouseMismatch
-from functions.common.manifests import Evidence
+from functions.common.loaded import Evidence
 from functions.common.telemetry import logger
 from functions.targets.postgres.catalogue import check_may_create, tables_of
 from functions.targets.postgres.evidence import newest_record

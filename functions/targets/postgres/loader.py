@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from etl.targets import PostgresWarehouse
 from functions.common.database import connection, database_from_secret
+from functions.common.loaded import Warehouse as Identity
 from functions.common.manifests import ProcessedManifest
-from functions.common.manifests import Warehouse as Identity
 from functions.common.settings import required, switched_on
 from functions.common.storage import Bucket
 from functions.common.telemetry import logger

@@ -10,7 +10,7 @@ import pg8000.native
 import pyarrow as pa
 from pg8000.native import identifier
 
-from functions.common.manifests import Loaded
+from functions.common.loaded import Loaded
 from functions.targets.postgres.stage import Stage
 from functions.targets.postgres.tables import WarehouseTable
 

@@ -14,7 +14,7 @@ import pg8000.native
 from msgspec import structs
 
 from functions.common.batchlog import BatchLog
-from functions.common.manifests import LoadedMarker, RefusedRows, Warehouse
+from functions.common.loaded import LoadedMarker, RefusedRows, Warehouse
 from functions.targets import Standing
 from functions.targets.postgres.evidence import greatest_record, holds
 from functions.targets.postgres.tables import DELETIONS, Layout

@@ -13,7 +13,7 @@ from pg8000.native import identifier
 
 from etl.targets import PostgresWarehouse, TargetTable, Way
 from functions.common.errors import WarehouseMismatch
-from functions.common.manifests import TableFile, Warehouse
+from functions.common.loaded import TableFile, Warehouse
 from functions.targets.postgres.catalogue import Found, tables_of
 
 DELETIONS = "deleted_rows"
