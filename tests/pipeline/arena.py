@@ -76,7 +76,9 @@ def arena(servers: Servers, aws: Emulator, name: str, seed: int) -> Iterator[Are
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
             undo.callback(_remove, lake, bucket)
         settings = {
-            "PIPELINE": "totesys",  # the server that forks invocations may have begun in another
+            # The server that forks invocations may have begun in another test, with its settings.
+            "PIPELINE": "totesys",
+            "WAREHOUSE_MANAGED": "false",
             "SOURCE_SECRET_ID": f"{name}/source",
             "WAREHOUSE_SECRET_ID": f"{name}/warehouse",
             "WAREHOUSE_SCHEMA": warehouse.schema,
