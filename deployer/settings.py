@@ -21,8 +21,9 @@ from deployer.declaration import (
     read_pipeline,
 )
 from deployer.errors import SettingsError
+from etl import Postgres
 from etl.loading import load
-from etl.pipeline import Pipeline, Source
+from etl.pipeline import Pipeline
 
 DATABASE_URL_EXAMPLE = "postgresql://user:password@host:5432/database"
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
@@ -103,9 +104,13 @@ class Settings:
         return load(self.pipeline)
 
     @property
-    def left_out(self) -> list[Source]:
+    def left_out(self) -> list[Postgres]:
         """The optional sources that have no address."""
-        return [each for each in self.declared.sources if each.name not in self.databases]
+        return [
+            each
+            for each in self.declared.sources
+            if isinstance(each, Postgres) and each.name not in self.databases
+        ]
 
 
 def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
@@ -211,7 +216,7 @@ class _Reader:
         """Read where the sources and targets are; optional sources may be nowhere."""
         return {
             part.name: self.database(part.setting)
-            for part in declared.parts
+            for part in declared.databases
             if self._environment.get(part.setting) or not getattr(part, "optional", False)
         }
 

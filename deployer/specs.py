@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from deployer.names import FunctionUse, Names
 from deployer.settings import Settings
-from etl import product
-from etl.pipeline import Pipeline, Source, Target
+from etl import Postgres, product
+from etl.pipeline import Pipeline, Target
 
 LAYERS = ("arrow", "postgres", "pandas")
 LOG_RETENTION_DAYS = 14
@@ -88,12 +88,13 @@ def parts(use: FunctionUse, declared: Pipeline) -> list[str]:
     )
 
 
-def databases(use: FunctionUse, declared: Pipeline) -> tuple[Source | Target, ...]:
-    """Return the sources and targets that a function connects to."""
-    return (
+def databases(use: FunctionUse, declared: Pipeline) -> tuple[Postgres | Target, ...]:
+    """Return the sources and targets that a function connects to as databases."""
+    parts = (
         *(declared.sources if use in READS_SOURCES else ()),
         *(declared.targets if use in READS_TARGETS else ()),
     )
+    return tuple(part for part in declared.databases if part in parts)
 
 
 def function_environment(use: FunctionUse, names: Names, settings: Settings) -> Mapping[str, str]:

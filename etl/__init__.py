@@ -26,7 +26,10 @@ from etl.columns import (
     Uuid,
 )
 from etl.errors import DeclarationError
+from etl.files import Csv, Feed, Files, JsonDocuments
+from etl.models import Model
 from etl.pipeline import Pipeline
+from etl.settings import Setting, at_most
 from etl.sources import Postgres
 from etl.tables import Table
 from etl.targets import (
@@ -48,19 +51,25 @@ __all__ = [
     "Bytes",
     "Calendar",
     "Column",
+    "Csv",
     "Date",
     "DeclarationError",
     "Double",
+    "Feed",
+    "Files",
     "Integer",
     "Interval",
     "IsoDate",
     "Json",
+    "JsonDocuments",
+    "Model",
     "Numeric",
     "Other",
     "Pipeline",
     "Postgres",
     "PostgresWarehouse",
     "Real",
+    "Setting",
     "SmallInteger",
     "Table",
     "TargetTable",
@@ -68,6 +77,7 @@ __all__ = [
     "Time",
     "Timestamp",
     "Uuid",
+    "at_most",
     "dimension",
     "fact",
     "history",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from etl.errors import DeclarationError
-from etl.sources import Postgres
+from etl.sources import Source
 from etl.tables import Reference, Table
 from etl.targets import TargetTable
 
@@ -46,7 +46,7 @@ class Mapping:
         return tuple(dict.fromkeys([self.main, *(join.table for join in self.joins)]))
 
 
-def resolved(target: TargetTable, sources: Iterable[Postgres]) -> Mapping:
+def resolved(target: TargetTable, sources: Iterable[Source]) -> Mapping:
     """Return a target table with the source tables that its parameters name.
 
     Raises DeclarationError for a parameter that is no table, or that no reference leads to.
@@ -114,11 +114,12 @@ def _as_join(name: str, child: str, reference: Reference) -> Join:
 
 
 def _require_key(mapping: Mapping) -> None:
-    """Raise DeclarationError unless a row of the target has a row of the main table.
-
-    Also where the rows replace others: a database says which rows have changed, by their keys.
-    """
+    """Raise DeclarationError unless a row of the target has a row of the main table."""
     target = mapping.target
+    if not mapping.main.keys and (target.way != "replace" or target.key):
+        raise DeclarationError(
+            f"{target}: {mapping.main} has no key, so it can only be `replace` and have none either"
+        )
     if len(target.key) != len(mapping.main.keys):
         raise DeclarationError(
             f"{target}: its key has {len(target.key)} columns and that of {mapping.main} has "

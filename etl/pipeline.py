@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from etl.errors import DeclarationError
+from etl.files import Feed, Files
 from etl.mapping import Mapping, resolved
-from etl.sources import Postgres
+from etl.models import Model
+from etl.settings import Setting
+from etl.sources import Postgres, Source
 from etl.tables import Table
 from etl.targets import Calendar, PostgresWarehouse, TargetTable
 
-Source = Postgres
 Target = PostgresWarehouse
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -45,10 +47,23 @@ class Pipeline:
     other reference to a table that has a target table is a parent to wait for.
     """
 
-    def __init__(self, *, sources: Sequence[Source], targets: Sequence[Target]) -> None:
-        """Raise DeclarationError for the first mistake in it."""
+    def __init__(
+        self,
+        *,
+        sources: Sequence[Source],
+        targets: Sequence[Target],
+        settings: Sequence[Setting] = (),
+        notify: str = "failures",
+    ) -> None:
+        """Raise DeclarationError for the first mistake in it.
+
+        `settings` are the pipeline's own, `notify` is what NOTIFY is unless it is set.
+        """
         self.sources = tuple(sources)
         self.targets = tuple(targets)
+        limits = [each.at_most for each in self.files if each.at_most is not None]
+        self.settings = tuple(dict.fromkeys([*settings, *limits]))
+        self.notify = notify
         _require_parts(self)
         _require_names(self)
         self._mappings = {source.name: _ordered(self, source) for source in self.sources}
@@ -59,6 +74,16 @@ class Pipeline:
     def parts(self) -> tuple[Source | Target, ...]:
         """Its sources and targets: each has a name and an address of its own."""
         return (*self.sources, *self.targets)
+
+    @property
+    def files(self) -> tuple[Files, ...]:
+        """Its sources that are files."""
+        return tuple(each for each in self.sources if isinstance(each, Files))
+
+    @property
+    def databases(self) -> tuple[Postgres | Target, ...]:
+        """Its sources and targets that are databases, whose addresses are secrets."""
+        return tuple(each for each in self.parts if not isinstance(each, Files))
 
     def source(self, name: str) -> Source:
         """Return the source of a name."""
@@ -117,9 +142,17 @@ class Pipeline:
 def _require_parts(pipeline: Pipeline) -> None:
     """Raise DeclarationError for what is no table where one has to be."""
     for source in pipeline.sources:
+        if isinstance(source, Files) and (
+            wrong := [feed for feed in source.feeds if not isinstance(feed, Feed)]
+        ):
+            raise DeclarationError(f"source {source.name}: {_named(wrong[0])} is no Feed(…)")
         for table in source.tables:
             if not isinstance(table, Table):
                 raise DeclarationError(f"source {source.name}: {_named(table)} is no Table(…)")
+            if isinstance(source, Postgres) and not table.keys:
+                raise DeclarationError(
+                    f"{table}: it has no key: name the columns that tell rows apart"
+                )
     for target in pipeline.targets:
         for made in target.tables:
             if not isinstance(made, TargetTable):
@@ -129,6 +162,26 @@ def _require_parts(pipeline: Pipeline) -> None:
                 )
         if target.calendar is not None and not isinstance(target.calendar, Calendar):
             raise DeclarationError(f"target {target.name}: write its calendar as Calendar(name)")
+        _require_models(target)
+
+
+def _require_models(target: Target) -> None:
+    """Raise DeclarationError for a model or an export of what the target does not have yet."""
+    there: list[object] = list(target.tables)
+    for model in target.models:
+        if not isinstance(model, Model):
+            raise DeclarationError(f"target {target.name}: {_named(model)} is no Model(…)")
+        for needed in model.inputs:
+            if needed not in there:
+                raise DeclarationError(
+                    f"{model} is made of {needed}, which is not before it in {target.name}"
+                )
+        there.append(model)
+    for export in target.exports:
+        if export not in there:
+            raise DeclarationError(
+                f"target {target.name} exports {export}, which it does not have: add it there"
+            )
 
 
 def _named(part: object) -> str:
@@ -156,6 +209,7 @@ def _require_names(pipeline: Pipeline) -> None:
         for target in pipeline.targets
         for name in (
             *(table.id for table in target.tables),
+            *(model.id for model in target.models),
             *([target.calendar.name] if target.calendar else []),
         )
     ]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from etl.files import Files
 from etl.tables import Table
 
 
@@ -30,3 +31,6 @@ class Postgres:
     def secret_setting(self) -> str:
         """The name of the functions' variable with the id of the secret that holds its address."""
         return f"{self.name.upper()}_SECRET_ID"
+
+
+Source = Postgres | Files

@@ -20,7 +20,20 @@ from etl.errors import DeclarationError
 
 _INTEGERS = (SmallInteger, Integer, BigInteger)
 
-OWN_COLUMNS = frozenset({"_batch", "_hash", "_known", "_reason", "_target", "_unfit", "_xid"})
+OWN_COLUMNS = frozenset(
+    {
+        "_batch",
+        "_hash",
+        "_known",
+        "_line",
+        "_reason",
+        "_row",
+        "_target",
+        "_unfit",
+        "_wrong",
+        "_xid",
+    }
+)
 """What rows get on their way to the target and to the quarantine."""
 
 
@@ -40,9 +53,10 @@ class Reference:
 class Table:
     """A table of a source, with the columns that its target tables need.
 
-    `key` names the column, or the columns, that tell rows apart. A function takes the rows in a
-    parameter that is called `alias`, by default `name`. `references` are those of several columns
-    each; a reference of one column is declared with the column.
+    `key` names the column, or the columns, that tell rows apart; `()` is none, for lines of files
+    that may be equal. A function takes the rows in a parameter that is called `alias`, by default
+    `name`. `references` are those of several columns each; a reference of one column is declared
+    with the column.
 
     A column that is not declared is carried into the lake, and goes no further.
     """
@@ -64,8 +78,6 @@ class Table:
                 f"{self}: references={{…}} is for several columns, as in "
                 '{("country", "number"): customer}: declare one of a single column with the column'
             )
-        if not self.keys:
-            raise DeclarationError(f"{self}: it has no key: name the columns that tell rows apart")
         if taken := sorted(OWN_COLUMNS & self.columns.keys()):
             raise DeclarationError(
                 f"{self}: the engine has a column {taken[0]} itself: leave it out"

@@ -9,11 +9,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, ClassVar, Literal, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, Unpack, overload
 
 from etl.columns import Column, require_columns
 from etl.errors import DeclarationError
 from etl.tables import Table, table_id
+
+if TYPE_CHECKING:
+    from etl.models import Model
 
 Way = Literal["history", "latest", "replace"]
 """How rows come together: one is added when it differs from the newest of its key (`history`), is
@@ -30,6 +33,7 @@ class TargetTable:
     maps a parameter to the columns that refer to its rows, where the name of a table does not say
     which are meant. `columns` are those of the table, for a warehouse that is to be made from the
     declaration. `other_names`, of the table and of columns, are those that some installations use.
+    `schema` is that of the table, None for the one that the target says.
     """
 
     name: str
@@ -42,6 +46,7 @@ class TargetTable:
     other_names: tuple[str, ...] = ()
     other_columns: Mapping[str, str] = field(default_factory=dict)
     optional: bool = False
+    schema: str | None = None
 
     def __post_init__(self) -> None:
         """Raise DeclarationError for a key that the columns do not have."""
@@ -90,6 +95,7 @@ class Options(TypedDict, total=False):
     other_names: tuple[str, ...]
     other_columns: Mapping[str, str]
     optional: bool
+    schema: str | None
 
 
 class Declare:
@@ -134,6 +140,7 @@ class Declare:
             other_names=options.get("other_names", ()),
             other_columns=options.get("other_columns", {}),
             optional=options.get("optional", False),
+            schema=options.get("schema"),
         )
 
 
@@ -162,7 +169,12 @@ class PostgresWarehouse:
     """A schema of a PostgreSQL database, whose URL is the setting `<NAME>_DATABASE_URL`.
 
     `ddl` is the file of the pipeline's folder that creates the tables where WAREHOUSE_MANAGED says
-    so. Without one they are created from the `columns` of the target tables.
+    so. Without one they are created from the `columns` of the target tables. `schema` is where the
+    tables are unless WAREHOUSE_SCHEMA says otherwise.
+
+    `models` are made of the tables, in this order. `exports` are tables and models that are written
+    as CSV, `exports/<schema>/<table>/<yyyy-mm-dd>.csv`, whenever a batch has brought rows of them:
+    a table as a whole, of a model the rows that came of its SELECT.
     """
 
     kind: ClassVar[str] = "postgres"
@@ -171,6 +183,9 @@ class PostgresWarehouse:
     tables: tuple[TargetTable, ...]
     calendar: Calendar | None = None
     ddl: str | None = None
+    schema: str = "public"
+    models: "tuple[Model, ...]" = ()
+    exports: "tuple[TargetTable | Model, ...]" = ()
 
     @property
     def setting(self) -> str:

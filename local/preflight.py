@@ -40,7 +40,9 @@ def read_url(option: str, url: str) -> DatabaseAddress:
 def only_parts(name: str, declared: Pipeline) -> tuple[Postgres, PostgresWarehouse]:
     """Return the source and the target of a pipeline; raise PreflightError if it has several."""
     if len(declared.sources) == len(declared.targets) == 1:
-        return declared.sources[0], declared.targets[0]
+        [source] = declared.sources
+        if isinstance(source, Postgres):
+            return source, declared.targets[0]
     raise PreflightError(
         f"pipelines/{name} has {len(declared.sources)} sources and {len(declared.targets)} targets,"
         " and on this machine it can have one of each: deploy it to AWS"

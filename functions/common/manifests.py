@@ -22,6 +22,7 @@ _ID = r"[A-Za-z0-9_~%-]+(\.[A-Za-z0-9_~%-]+)?"  # of a table, with its schema
 _NAME = r"/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{10}-[0-9]+\.parquet\Z"
 DataKey = Annotated[str, Meta(pattern=rf"^([a-z0-9_]+/){{0,2}}{_ID}{_NAME}")]
 KeysKey = Annotated[str, Meta(pattern=rf"^keys/[a-z0-9_]+{_NAME}")]
+ErrorsKey = Annotated[str, Meta(pattern=r"^errors/[^\x00-\x1f\x7f]+\Z")]
 QuarantineKey = Annotated[str, Meta(pattern=rf"^quarantine/[a-z0-9_]+/{_ID}{_NAME}")]
 
 
@@ -154,6 +155,39 @@ class KeyParts(Struct, frozen=True):
         return [file for file in (self.digests, self.patch, *self.parts) if file is not None]
 
 
+class FileVersion(Struct, frozen=True):
+    """A file, as S3 knows it: it is read by its version, or where it has none by its ETag."""
+
+    bucket: str
+    key: str
+    version: str | None
+    etag: str
+    size: Count
+    modified: Moment
+
+
+class FileRead(Struct, frozen=True):
+    """A file that was read, and the objects of its table that hold its rows, in order.
+
+    `rows` are all of them, also those that could not be separated into values; `header` are the
+    columns in the order of the file. `error` says why none of it can be used.
+    """
+
+    table: str
+    file: FileVersion
+    header: list[str]
+    rows: Count
+    objects: list[DataKey]
+    error: str | None = None
+
+
+class KnownFiles(Struct, frozen=True):
+    """The files that were read: those in an object, and those of the batches from `since` on."""
+
+    since: BatchNumber
+    file: KeyFile | None = None
+
+
 class IngestionManifest(Struct, frozen=True):
     """A batch in the ingestion bucket: rows of all tables that were true together.
 
@@ -163,6 +197,8 @@ class IngestionManifest(Struct, frozen=True):
     `key_parts` are the objects with those of every other table. `replay_of` is the batch whose rows
     come again in this one. `schemas` is the registry of the source's tables as this
     batch's snapshot shows them, `drift` says in words how they have changed since the last batch's.
+    A batch of files names those that it has read, in the order in which their rows follow each
+    other, and which are `known`; it has no keys.
     """
 
     batch: BatchNumber
@@ -171,22 +207,36 @@ class IngestionManifest(Struct, frozen=True):
     source: Source
     tables: dict[str, TableCapture]
     missing: dict[str, list[Key]]
-    keys: KeysKey
-    keys_sha256: Sha256
+    keys: KeysKey | None
+    keys_sha256: Sha256 | None
     key_parts: dict[str, KeyParts]
     replay_of: BatchNumber | None = None
     schemas: dict[str, TableSchema] = {}
     drift: list[str] = []
     targets: list[str] = []
+    files: list[FileRead] = []
+    known: KnownFiles | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError when a table names files that are not its own."""
-        _require_own_files(self.tables, self.keys.split("/")[1] + "/")
+        """Raise ValueError when a table or a file names objects that are not its own."""
+        if self.known is None and (self.keys is None or self.keys_sha256 is None):
+            raise ValueError("it lacks one of `keys` and `keys_sha256`, and has no `known` files")
+        named = [file.key for table in self.tables.values() for file in table.files]
+        source = self.keys.split("/")[1] if self.keys else (named or ["/"])[0].split("/")[0]
+        _require_own_files(self.tables, f"{source}/")
+        for name, table in self.tables.items() if self.files else ():
+            of_files = [key for each in self.files if each.table == name for key in each.objects]
+            if of_files != [file.key for file in table.files]:
+                raise ValueError(f"the objects of {name} are not those of its files")
 
     @property
     def key_objects(self) -> set[str]:
-        """All objects that have keys of tables."""
-        return {self.keys, *(file.key for each in self.key_parts.values() for file in each.files)}
+        """All objects that have keys of tables, or the names of files."""
+        known = self.known.file if self.known else None
+        parts = [file for each in self.key_parts.values() for file in each.files]
+        return {file.key for file in (*parts, *([known] if known else []))} | (
+            {self.keys} if self.keys else set()
+        )
 
     def capture(self, table: str) -> TableCapture:
         """Return what the batch holds of a table: nothing of one that was not declared then."""
@@ -198,7 +248,8 @@ class StarTable(Struct, frozen=True):
 
     Where the table is new in this batch it is `filled`: the files have the rows of all batches of
     the log so far, each file those of one batch, in their order. Where it is a `snapshot` the rows
-    are all that the table is to have.
+    are all that the table is to have. Where they are a `sequence` a key may come more than once,
+    and the rows are in the order in which they were true.
     """
 
     rows: Count
@@ -207,6 +258,7 @@ class StarTable(Struct, frozen=True):
     tombstones: list[DataFile] = []
     filled: bool = False
     snapshot: bool = False
+    sequence: bool = False
 
     @property
     def objects(self) -> list[DataFile]:
@@ -236,6 +288,22 @@ class Balance(Struct, frozen=True):
         )
 
 
+class FileAccount(Struct, frozen=True):
+    """What became of a file: `rows` = `out` + `refused`, with why in the object `errors`.
+
+    `out` counts rows that at least one target table got. `reason` says why the file was refused
+    whole; then nothing of it is in any target table.
+    """
+
+    table: str
+    file: FileVersion
+    rows: Count
+    out: Count
+    refused: Count
+    errors: ErrorsKey | None = None
+    reason: str | None = None
+
+
 class Quarantine(Struct, frozen=True):
     """The rows of one source table that are in quarantine after a batch, all in one object."""
 
@@ -249,6 +317,8 @@ class ProcessedManifest(Struct, frozen=True):
 
     `quarantine` is what is open after this batch, by source table; `absent` are the keys of
     parents, by source table, that cannot be in the target yet: rows that refer to them wait.
+    `files` are those of a batch of files, `refusals` those that were refused, whole or in part, and
+    that no newer version has superseded, the newest first.
     """
 
     batch: BatchNumber
@@ -259,6 +329,8 @@ class ProcessedManifest(Struct, frozen=True):
     balance: dict[str, Balance]
     quarantine: dict[str, Quarantine]
     absent: dict[str, list[Key]]
+    files: list[FileAccount] = []
+    refusals: list[FileAccount] = []
 
     def __post_init__(self) -> None:
         """Raise ValueError when a table names files that are not its own."""

@@ -11,17 +11,21 @@ from typing import Any
 import msgspec
 
 from etl import Pipeline, Table
-from etl.pipeline import Source
+from etl.sources import Source
 from functions.common.errors import NoSuchBatch, RepairRefused, SettingsError
 from functions.sources import NO_REPAIR, Repair
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The sources that are read, and, of the only one, a batch to replay or what to read again."""
+    """The sources that are read, and, of the only one, a batch to replay or what to read again.
+
+    `now` has sources read also where their declaration says that it is not time for that yet.
+    """
 
     sources: tuple[Source, ...]
     replay: int | None = None
+    now: bool = False
     repair: Repair = NO_REPAIR
 
 
@@ -42,7 +46,7 @@ def asked_for(event: object, pipeline: Pipeline) -> Asked:
         if len(sources) != 1:
             raise RepairRefused(f"a repair is of one source: {_which(pipeline)}")
         return Asked(sources, repair=_repair(event, {each.id: each for each in sources[0].tables}))
-    return Asked(sources)
+    return Asked(sources, now=event.get("now") is True)
 
 
 def _sources(event: dict[str, Any], pipeline: Pipeline) -> tuple[Source, ...]:

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from etl import Pipeline
 from etl.loading import load
-from etl.pipeline import Source
+from etl.sources import Source
 from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchContended, raise_first
 from functions.common.manifests import IngestionManifest
@@ -49,15 +49,17 @@ def _log(source: str) -> Log:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Copy what changed in each source into the ingestion bucket, as one batch.
 
-    An event {"source": name} asks for one source only. {"replay": n} asks for the rows of batch n
-    once more instead. One that names tables to `read`, as reconcile's answer does, has these read
-    whole. What else an event says does not matter.
+    An event {"source": name} asks for one source only, {"now": true} for sources also where it is
+    not time for them yet. {"replay": n} asks for the rows of batch n once more instead. One that
+    names tables to `read`, as reconcile's answer does, has these read whole. What else an event
+    says does not matter.
 
     Returns `sources`: for each its `batch` (None when nothing had changed), `rows` and `deleted` by
     table, `stopped`: why a table could not be read, `drift`: how its tables have changed, and
-    `postponed`: why it was not read, so that the next run has to (None when it was). The same for
-    the only source, where there is one, and `seconds`. Raises the first source's error, after all
-    were tried.
+    `postponed`: why it was not read, so that the next run has to (None when it was), `waiting`:
+    what is not to be read yet, and whether there is `more` than was read. The same for the only
+    source, where there is one, and `seconds`. Raises the first source's error, after all were
+    tried.
     """
     started = time.monotonic()
     asked = asked_for(event, _pipeline())
@@ -116,7 +118,7 @@ def _reading(source: Source, asked: Asked, seconds: float) -> Iterator[Callable[
             replay(log, source, pipeline, batch, run=run, now=_utc_now), stopped={}
         )
         return
-    with reader_of(source).opened(source, pipeline, log, seconds) as read:
+    with reader_of(source).opened(source, pipeline, log, seconds, now=asked.now) as read:
         yield lambda run: read(run, asked.repair)
 
 
@@ -145,4 +147,6 @@ def _summary(captured: Captured) -> dict[str, Any]:
         "stopped": captured.stopped,
         "drift": captured.drift,
         "postponed": captured.postponed,
+        "waiting": captured.waiting,
+        "more": captured.more,
     }

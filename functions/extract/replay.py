@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from etl import Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
-from etl.pipeline import Source
+from etl.sources import Source
 from functions.common.batchlog import BatchLog
 from functions.common.carried import missing
 from functions.common.errors import BatchContended, BatchOutdated, NoSuchBatch

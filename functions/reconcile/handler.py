@@ -16,7 +16,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from etl import Pipeline
 from etl.loading import folder, load
-from etl.pipeline import Source, Target
+from etl.pipeline import Target
+from etl.sources import Source
 from functions.common.errors import raise_first
 from functions.common.manifests import Key
 from functions.common.markers import MarkerLog

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, cast
 from msgspec import Meta, Struct
 
 from etl import Pipeline, Table
-from etl.pipeline import Source
+from etl.sources import Source
 from functions.common.batchlog import BatchLog
 from functions.common.manifests import IngestionManifest
 from functions.common.storage import Bucket
@@ -46,12 +46,15 @@ class Captured:
     """What a run found: a new batch's manifest, or None when nothing had changed.
 
     `stopped` says, by table, why a table could not be read; `postponed` why the source was not read
-    at all and the next run has to.
+    at all and the next run, in seconds, has to. `waiting` says what is there and is not to be read
+    yet. There may be `more` than fits into a batch.
     """
 
     manifest: IngestionManifest | None
     stopped: Mapping[str, str]
     postponed: str | None = None
+    waiting: str | None = None
+    more: bool = False
 
     @property
     def drift(self) -> list[str]:
@@ -78,8 +81,13 @@ class Reader(Protocol):
         pipeline: Pipeline,
         log: BatchLog[IngestionManifest],
         seconds: float,
+        *,
+        now: bool,
     ) -> AbstractContextManager[Read]:
-        """Connect to a source, for no longer than some seconds."""
+        """Connect to a source, for no longer than some seconds.
+
+        `now` has it read also where its declaration says that it is not time for that yet.
+        """
 
 
 def reader_of(source: Source) -> Reader:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import uuid4
 
 import msgspec
@@ -44,7 +44,7 @@ class Lake:
 
     @property
     def source(self) -> Postgres:
-        return self.pipeline.sources[0]
+        return cast("Postgres", self.pipeline.sources[0])
 
     def sql(self, *statements: str) -> list[list[Any]]:
         return run_sql(self.url, *statements)

@@ -196,7 +196,9 @@ def a_loop() -> Pipeline:
 
 
 MISTAKES: dict[str, Callable[[], object]] = {
-    "table t: it has no key: name the columns that tell rows apart": lambda: a_table(key=()),
+    "table t: it has no key: name the columns that tell rows apart": lambda: pipeline_of(
+        source=(a_table(key=()),)
+    ),
     "table s.t: its key names a column no, and none is declared under that name": lambda: a_table(
         key="no", schema="s"
     ),
@@ -268,7 +270,7 @@ MISTAKES: dict[str, Callable[[], object]] = {
     '{("country", "number"): customer}: declare one of a single column with the '
     "column": lambda: a_table(references={"id": TEAM}),
     "latest has no nme: it takes key, name, joins, columns, other_names, other_columns, "
-    "optional": lambda: latest(TEAM, nme="teams"),  # type: ignore[call-overload]
+    "optional, schema": lambda: latest(TEAM, nme="teams"),  # type: ignore[call-overload]
     "target table team: a copy has the key of its table, team_id": lambda: pipeline_of(
         latest(TEAM, key="title")
     ),

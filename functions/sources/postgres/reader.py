@@ -45,9 +45,14 @@ def connected(source: Postgres, seconds: float) -> Iterator[pg8000.native.Connec
 
 @contextmanager
 def opened(
-    source: Postgres, pipeline: Pipeline, log: BatchLog[IngestionManifest], seconds: float
+    source: Postgres,
+    pipeline: Pipeline,
+    log: BatchLog[IngestionManifest],
+    seconds: float,
+    *,
+    now: bool = False,
 ) -> Iterator[Read]:
-    """Connect to a source; yield what captures a batch."""
+    """Connect to a source; yield what captures a batch. It is always time for that."""
     declared = Declared(source, pipeline)
     with connected(source, seconds) as session:
         yield lambda run, repair: capture(

@@ -39,6 +39,8 @@ def fetch(bucket: Bucket, manifest: IngestionManifest) -> dict[str, TableKeys]:
     sets: dict[str, TableKeys] = {
         name: HashedKeys(bucket, parts) for name, parts in manifest.key_parts.items()
     }
+    if manifest.keys is None or manifest.keys_sha256 is None:
+        return sets
     return sets | keysets.fetch(bucket, manifest.keys, manifest.keys_sha256)
 
 

@@ -1,0 +1,144 @@
+"""Files in a bucket as a source: which keys are files of which table, and how these are written."""
+
+import codecs
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+from etl.errors import DeclarationError
+from etl.settings import Setting
+from etl.tables import Table
+
+_ONE_CHARACTER = re.compile(r"[^\r\n]")
+
+
+@dataclass(frozen=True)
+class Csv:
+    """Lines of values, with a `header` or in the order of the columns, as RFC 4180 has them.
+
+    A value that is one of `nulls` is NULL. A byte order mark is skipped, and says which `encoding`
+    it is in UTF-8 and UTF-16.
+    """
+
+    delimiter: str = ","
+    header: bool = True
+    encoding: str = "utf-8"
+    quote: str = '"'
+    nulls: tuple[str, ...] = ("",)
+
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for options that no file can be written with."""
+        for what, character in (("delimiter", self.delimiter), ("quote", self.quote)):
+            if not (_ONE_CHARACTER.fullmatch(character) and character.isascii()):
+                raise DeclarationError(f"Csv: its {what} is one character of ASCII")
+        if self.delimiter == self.quote:
+            raise DeclarationError("Csv: its delimiter and its quote are the same character")
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise DeclarationError(f"Csv: there is no encoding {self.encoding}") from None
+
+
+@dataclass(frozen=True)
+class JsonDocuments:
+    """JSON objects, one a line or all in one array; their fields are the columns."""
+
+
+Format = Csv | JsonDocuments
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The files of one table: those whose keys fit a `pattern`, compressed by gzip or not.
+
+    In a pattern `*` stands for any characters but a slash, `**` for any at all, `?` for one. A key
+    also fits with `.gz` after it. A feed that is `optional` is not waited for where files belong
+    together. A file of which more than the share `max_rejects` of the rows cannot be used is
+    refused whole; None is what the setting MAX_REJECTS says.
+
+    A table whose target tables are all `replace` equals the newest file; of any other the files
+    come one after the other, in the order in which they came into the bucket.
+    """
+
+    table: Table
+    pattern: str
+    format: Format = Csv()
+    optional: bool = False
+    max_rejects: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for a feed that no file can be of."""
+        if not self.pattern or self.pattern.startswith("/"):
+            raise DeclarationError(
+                f"{self.table}: give the keys of its files as a pattern, as in Feed(orders, "
+                '"orders/*.csv")'
+            )
+        if not isinstance(self.format, Csv | JsonDocuments):
+            raise DeclarationError(f"{self.table}: write its format as Csv(…) or JsonDocuments()")
+        if self.max_rejects is not None and not 0 <= self.max_rejects <= 1:
+            raise DeclarationError(f"{self.table}: max_rejects is a share between 0 and 1")
+        if any(self.table.all_references()):
+            raise DeclarationError(
+                f"{self.table}: rows of files refer to no others: join the tables in a model"
+            )
+
+    def fits(self, key: str) -> bool:
+        """Tell whether a key, without the prefix of the source, is that of one of its files."""
+        return bool(_expression(self.pattern).fullmatch(key.removesuffix(".gz"))) or bool(
+            _expression(self.pattern).fullmatch(key)
+        )
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    parts = re.split(r"(\*\*/?|\*|\?)", pattern)
+    meaning = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(meaning.get(part, re.escape(part)) for part in parts), re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files in the pipeline's own drop bucket, or, where it is `remote`, in somebody else's.
+
+    Those of a remote one are only read. It is named by the setting `<NAME>_BUCKET`, which may be
+    accompanied by `<NAME>_PREFIX` (the keys below it count) and `<NAME>_REGION`.
+
+    The feeds may belong `together`: then a batch has all of them or none. It is made when there is
+    something new of each, or of some and for the time `settle` nothing has come. With `at_most` no
+    batch is made sooner than that setting says after the one before: with `1 day`, not on the same
+    day (UTC). One that is `optional` is left out while its setting is empty.
+    """
+
+    kind: ClassVar[str] = "files"
+
+    name: str
+    feeds: tuple[Feed, ...]
+    remote: bool = False
+    together: bool = False
+    settle: timedelta = timedelta(seconds=30)
+    at_most: Setting | None = None
+    optional: bool = False
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables, each of one feed."""
+        return tuple(feed.table for feed in self.feeds)
+
+    @property
+    def bucket_setting(self) -> str:
+        """The name of the variable with the bucket; the pipeline's own is set by the deployer."""
+        return f"{self.name.upper()}_BUCKET" if self.remote else "DROP_BUCKET"
+
+    @property
+    def prefix_setting(self) -> str:
+        """The name of the setting with the prefix of a remote bucket."""
+        return f"{self.name.upper()}_PREFIX"
+
+    @property
+    def region_setting(self) -> str:
+        """The name of the setting with the region of a remote bucket; without it, our own."""
+        return f"{self.name.upper()}_REGION"
+
+    def feed(self, table: Table) -> Feed:
+        """Return the feed of a table."""
+        return next(feed for feed in self.feeds if feed.table is table)

@@ -1,0 +1,56 @@
+"""The settings that a pipeline declares for itself, beside those that every pipeline has."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from etl.errors import DeclarationError
+
+_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+_PERIOD = re.compile(r"(\d{1,4}) (minute|hour|day)s?")
+_OPTION = re.compile(r"[^\x00-\x1f\x7f]{0,200}")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An environment variable that a pipeline's functions and models go by; never a secret.
+
+    It is read when the pipeline is deployed, and given to its Lambda functions. `check` returns
+    whether a value will do; `reason` is what is said of one that will not, as in "is no country".
+    A model names it as `:NAME`.
+    """
+
+    name: str
+    default: str
+    check: Callable[[str], object] | None = None
+    reason: str = "is not valid"
+
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for what cannot be the name of a variable, or its value."""
+        if not _NAME.fullmatch(self.name):
+            raise DeclarationError(
+                f"setting {self.name}: its name is made of A to Z, 0 to 9 and _, as in SHOP_COUNTRY"
+            )
+        if not self.is_valid(self.default):
+            raise DeclarationError(f"setting {self.name}: its default {self.reason}")
+
+    def is_valid(self, value: str) -> bool:
+        """Tell whether a value will do."""
+        return bool(_OPTION.fullmatch(value)) and (self.check is None or bool(self.check(value)))
+
+    def value(self, environment: Mapping[str, str] = os.environ) -> str:
+        """Return what the environment says, or the default."""
+        return environment.get(self.name) or self.default
+
+
+def period(text: str) -> timedelta | None:
+    """Return the time that a text such as `1 day` or `90 minutes` says; None for any other text."""
+    found = _PERIOD.fullmatch(text)
+    return timedelta(**{f"{found[2]}s": int(found[1])}) if found else None
+
+
+def at_most(name: str, default: str = "1 day") -> Setting:
+    """Return the setting that says how often a source is read: once in that time."""
+    return Setting(name, default, period, "is no time: write 1 day, 12 hours or 30 minutes")
