@@ -10,6 +10,7 @@ from etl.errors import DeclarationError
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _PERIOD = re.compile(r"(\d{1,4}) (minute|hour|day)s?")
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)%|([01](?:\.\d{1,8})?)", re.ASCII)
 _OPTION = re.compile(r"[^\x00-\x1f\x7f]{0,200}")
 
 
@@ -49,6 +50,19 @@ def period(text: str) -> timedelta | None:
     """Return the time that a text such as `1 day` or `90 minutes` says; None for any other text."""
     found = _PERIOD.fullmatch(text)
     return timedelta(**{f"{found[2]}s": int(found[1])}) if found else None
+
+
+def share(text: str) -> float | None:
+    """Return the share that a text such as `5%`, `0.05` or `off` says; None for any other text.
+
+    `off` is all of it, 1.0: as a limit, none at all.
+    """
+    if text == "off":
+        return 1.0
+    if not (found := _SHARE.fullmatch(text)):
+        return None
+    value = float(found[1]) / 100 if found[1] else float(found[2])
+    return value if value <= 1 else None
 
 
 def at_most(name: str, default: str = "1 day") -> Setting:

@@ -1,11 +1,12 @@
-"""A bucket whose objects are written once and never changed.
+"""A bucket whose objects are written once and never changed, but for those that people read.
 
-Nothing here overwrites: every write asks S3 to refuse it if the key is taken.
+What the pipeline itself reads is written by `put_new`, which never overwrites: it asks S3 to refuse
+a key that is taken. Errors and exports are for people, and are overwritten by newer ones.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -63,6 +64,10 @@ class Bucket:
                 last = error
                 self._sleep(0.1 * 2**attempt)
         raise last
+
+    def put(self, key: str, body: bytes | IO[bytes]) -> None:
+        """Write what only people read at `key`, from memory or a seekable file; overwrite it."""
+        self.client.put_object(Bucket=self.name, Key=key, Body=body)
 
     def get(self, key: str, at_most: int = OBJECT_BYTES) -> bytes:
         """Return the bytes at `key`, up to `at_most`; raise LogCorrupted if there are none or more.

@@ -95,6 +95,13 @@ def test_other_errors_of_a_write_are_passed_on(stub: Stubber, bucket: Bucket) ->
         bucket.put_new("a/1", b"x")
 
 
+def test_what_people_read_is_overwritten(stub: Stubber, bucket: Bucket) -> None:
+    """An export of the same day, or the errors of a file that came again, are the newest ones."""
+    stub.add_response("put_object", {}, {"Bucket": "lake", "Key": "exports/a.csv", "Body": b"x"})
+
+    bucket.put("exports/a.csv", b"x")
+
+
 def test_an_object_is_read_whole(stub: Stubber, bucket: Bucket) -> None:
     """What was written is what is read."""
     body = StreamingBody(BytesIO(b"bytes"), 5)

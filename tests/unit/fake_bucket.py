@@ -2,7 +2,7 @@
 
 from bisect import bisect_right, insort
 from collections import Counter
-from typing import Any
+from typing import IO, Any
 
 from functions.common.errors import LogCorrupted
 from functions.common.storage import OBJECT_BYTES, Bucket
@@ -27,6 +27,12 @@ class FakeBucket(Bucket):
         self.objects[key] = body
         insort(self._keys, key)
         return True
+
+    def put(self, key: str, body: bytes | IO[bytes]) -> None:
+        self.requests["put"] += 1
+        if key not in self.objects:
+            insort(self._keys, key)
+        self.objects[key] = body if isinstance(body, bytes) else body.read()
 
     def get(self, key: str, at_most: int = OBJECT_BYTES) -> bytes:
         self.requests["get"] += 1

@@ -23,7 +23,7 @@ from etl import (
     latest,
     replace,
 )
-from etl.settings import period
+from etl.settings import period, share
 
 LINES = Table("lines", key=(), columns={"text": Text()})
 ITEMS = Table("items", key="id", columns={"id": Integer(), "day": Date(nullable=True)})
@@ -99,6 +99,30 @@ def test_a_setting_is_what_the_environment_says_or_else_its_default() -> None:
 def test_a_period_is_a_number_and_a_unit(text: str, time: timedelta | None) -> None:
     """Whatever else is written is no time."""
     assert period(text) == time
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("5%", 0.05),
+        ("0.5%", 0.005),
+        ("100%", 1.0),
+        ("0.05", 0.05),
+        ("0", 0.0),
+        ("off", 1.0),
+        ("5", None),
+        ("101%", None),
+        ("1.5", None),
+        ("-1%", None),
+        ("5 %", None),
+        ("5%\n", None),
+        ("Off", None),
+        ("", None),
+    ],
+)
+def test_a_share_is_a_percentage_or_a_fraction(text: str, part: float | None) -> None:
+    """A 5 that lacks its percent sign is an error, and never five times everything."""
+    assert share(text) == part
 
 
 MISTAKES: dict[str, Callable[[], object]] = {
