@@ -22,6 +22,7 @@ RESERVED = frozenset(
         "batches",
         "errors",
         "exports",
+        "files",
         "keys",
         "loaded",
         "quarantine",

@@ -22,6 +22,9 @@ _ID = r"[A-Za-z0-9_~%-]+(\.[A-Za-z0-9_~%-]+)?"  # of a table, with its schema
 _NAME = r"/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{10}-[0-9]+\.parquet\Z"
 DataKey = Annotated[str, Meta(pattern=rf"^([a-z0-9_]+/){{0,2}}{_ID}{_NAME}")]
 KeysKey = Annotated[str, Meta(pattern=rf"^keys/[a-z0-9_]+{_NAME}")]
+CopyKey = Annotated[
+    str, Meta(pattern=r"^files/[a-z0-9_]+/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{10}-[0-9]+\Z")
+]
 ErrorsKey = Annotated[str, Meta(pattern=r"^errors/[^\x00-\x1f\x7f]+\Z")]
 QuarantineKey = Annotated[str, Meta(pattern=rf"^quarantine/[a-z0-9_]+/{_ID}{_NAME}")]
 
@@ -170,7 +173,8 @@ class FileRead(Struct, frozen=True):
     """A file that was read, and the objects of its table that hold its rows, in order.
 
     `rows` are all of them, also those that could not be separated into values; `header` are the
-    columns in the order of the file. `error` says why none of it can be used.
+    columns in the order of the file. `error` says why none of it can be used. `copy` is the object
+    with the bytes of a file that is in somebody else's bucket, as they came.
     """
 
     table: str
@@ -179,6 +183,7 @@ class FileRead(Struct, frozen=True):
     rows: Count
     objects: list[DataKey]
     error: str | None = None
+    copy: CopyKey | None = None
 
 
 class KnownFiles(Struct, frozen=True):

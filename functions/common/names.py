@@ -13,12 +13,13 @@ RUNS = 10**9
 class ObjectNames:
     """Names for the objects that one writer puts under a prefix of a bucket for a batch."""
 
-    def __init__(self, prefix: str, batch: int, day: date) -> None:
+    def __init__(self, prefix: str, batch: int, day: date, ending: str = ".parquet") -> None:
         self._prefix = f"{prefix}/{day:%Y-%m-%d}/{batch:010d}"
+        self._ending = ending
         self._run = randbelow(RUNS)
         self._part = 0
 
     def next(self) -> str:
         """Return a key that this writer has not used, nor, but for a rare chance, any other."""
         self._part += 1
-        return f"{self._prefix}-{self._run:09d}{self._part:04d}.parquet"
+        return f"{self._prefix}-{self._run:09d}{self._part:04d}{self._ending}"

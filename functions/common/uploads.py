@@ -1,0 +1,131 @@
+"""An object that is written piece by piece: a few parts of it are in memory, whatever its size.
+
+It is there when it is whole, and never before: what fails on its way leaves nothing.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from functions.common.errors import BucketRefused
+from functions.common.storage import Bucket, error_code
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+PART_BYTES = 8 << 20  # S3 wants at least 5 MB of each part but the last, and takes 10,000 of them
+
+
+class Upload:
+    """Write an object in pieces, as in `with Upload(bucket, key) as upload: upload.write(piece)`.
+
+    It is complete at the end of the block; an error in the block removes what there was of it. One
+    of less than a part takes one request. Raises BucketRefused when the key is taken, unless the
+    object may `overwrite` another. One part is on its way while the next one is filled.
+    """
+
+    def __init__(self, bucket: Bucket, key: str, *, overwrite: bool = False) -> None:
+        self.size = 0
+        self._bucket = bucket
+        self._object: dict[str, Any] = {"Bucket": bucket.name, "Key": key}
+        self._overwrite = overwrite
+        self._pending = bytearray()
+        self._upload: dict[str, Any] | None = None
+        self._parts: list[CompletedPartTypeDef] = []
+        self._thread = ThreadPoolExecutor(1)
+        self._on_its_way: Future[CompletedPartTypeDef] | None = None
+
+    def __enter__(self) -> "Upload":
+        return self
+
+    def write(self, piece: bytes | memoryview) -> None:
+        """Append bytes."""
+        self.size += len(piece)
+        self._pending += piece
+        while len(self._pending) >= PART_BYTES:
+            self._send(bytes(self._pending[:PART_BYTES]))
+            del self._pending[:PART_BYTES]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self._finish()
+        except BaseException:
+            self._abort()
+            raise
+        else:
+            if error is not None:
+                self._abort()
+        finally:
+            self._thread.shutdown()
+
+    def _send(self, part: bytes) -> None:
+        """Begin to send a part, once the one before has arrived."""
+        if self._upload is None:
+            # Parts are checked by S3 as they arrive; it has to know by which algorithm.
+            begun = self._bucket.client.create_multipart_upload(
+                **self._object, ChecksumAlgorithm="CRC32"
+            )
+            self._upload = {**self._object, "UploadId": begun["UploadId"]}
+        self._arrive()
+        self._on_its_way = self._thread.submit(
+            self._send_part, self._upload, len(self._parts) + 1, part
+        )
+
+    def _send_part(
+        self, upload: dict[str, Any], number: int, part: bytes
+    ) -> "CompletedPartTypeDef":
+        sent = self._bucket.client.upload_part(
+            **upload, PartNumber=number, Body=part, ChecksumAlgorithm="CRC32"
+        )
+        done: CompletedPartTypeDef = {"ETag": sent["ETag"], "PartNumber": number}
+        if checksum := sent.get("ChecksumCRC32"):
+            done["ChecksumCRC32"] = checksum
+        return done
+
+    def _arrive(self) -> None:
+        arriving, self._on_its_way = self._on_its_way, None
+        if arriving is not None:
+            self._parts.append(arriving.result())
+
+    def _finish(self) -> None:
+        rest = bytes(self._pending)
+        if self._upload is None:
+            self._put(rest)
+            return
+        if rest:
+            self._send(rest)
+        self._arrive()
+        condition: dict[str, Any] = {} if self._overwrite else {"IfNoneMatch": "*"}
+        try:
+            self._bucket.client.complete_multipart_upload(
+                **self._upload, MultipartUpload={"Parts": self._parts}, **condition
+            )
+        except ClientError as error:
+            if error_code(error) == "PreconditionFailed":
+                raise self._taken() from error
+            raise
+
+    def _put(self, body: bytes) -> None:
+        if self._overwrite:
+            self._bucket.put(self._object["Key"], body)
+        elif not self._bucket.put_new(self._object["Key"], body):
+            raise self._taken()
+
+    def _taken(self) -> BucketRefused:
+        where = f"s3://{self._bucket.name}/{self._object['Key']}"
+        return BucketRefused(f"{where} is there already, and is not overwritten: run again")
+
+    def _abort(self) -> None:
+        """Remove the parts that have arrived; one on its way would arrive later, and stay."""
+        if self._on_its_way is not None:
+            self._on_its_way.exception()
+        if self._upload is not None:
+            self._bucket.client.abort_multipart_upload(**self._upload)
