@@ -65,9 +65,13 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes -
 LOCK := uvx uv pip compile --quiet --universal --python-version $(OLDEST) --generate-hashes --no-header
 lock:  ## new versions into requirements/, from pyproject.toml (needs uv)
 	$(LOCK) --upgrade pyproject.toml --group layer-arrow --group layer-postgres --group layer-pandas \
-		--group local-postgres --group test --group check -o requirements/dev.txt
+		--group pipeline-retail --group local-postgres --group test --group check \
+		-o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/deploy.txt
-	for group in layer-arrow layer-postgres layer-pandas local-aws bench; do \
+	$(LOCK) -c requirements/dev.txt --group pipeline-retail -o pipelines/retail/requirements.txt
+	for group in layer-arrow layer-postgres layer-pandas; do \
+		$(LOCK) -c requirements/dev.txt --group $$group -o requirements/$$group.txt || exit 1; done
+	for group in local-aws bench; do \
 		$(LOCK) --upgrade --group $$group -o requirements/$$group.txt || exit 1; done
 
 clean:  ## remove what was made here: .venv, packages, the local databases and AWS
