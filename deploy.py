@@ -20,7 +20,12 @@ from deployer import account, packages, reports, sns
 from deployer.account import Account
 from deployer.costs import monthly_cost
 from deployer.databases import AddressError, parse_database_url
-from deployer.declaration import create_statements, read_pipeline
+from deployer.declaration import (
+    address_setting,
+    create_statements,
+    present_sources,
+    read_pipeline,
+)
 from deployer.deployer import Deployer
 from deployer.errors import DeployError, SettingsError
 from deployer.names import Names
@@ -62,7 +67,7 @@ def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
     """Deploy everything."""
     settings = Settings.read(os.environ)
     for source in settings.left_out:
-        terminal.note(f"source {source.name} is left out: {source.setting} is not set")
+        terminal.note(f"source {source.name} is left out: {address_setting(source)} is not set")
     aws = _connect(terminal)
     with terminal.step("deploy the pipeline"):
         deployer = Deployer(aws, settings, packages, terminal.event)
@@ -90,7 +95,7 @@ def status(options: argparse.Namespace, terminal: Terminal) -> int:
     """Say what is deployed and how it is doing."""
     _, declared = read_pipeline(os.environ)
     aws = _connect(terminal)
-    sources = [source.name for source in declared.sources]
+    sources = [source.name for source in present_sources(declared, os.environ)]
     found = read_status(aws, _names(aws), sources, datetime.now(UTC))
     terminal.result(asdict(found), *status_view(found))
     return 0 if found.is_deployed else 1
@@ -124,8 +129,8 @@ def reconcile(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def ddl(options: argparse.Namespace, terminal: Terminal) -> int:
     """Print the SQL that creates the tables of the pipeline's targets."""
-    pipeline, _ = read_pipeline(os.environ)
-    tables = create_statements(pipeline, read_schema(os.environ))
+    pipeline, declared = read_pipeline(os.environ)
+    tables = create_statements(pipeline, read_schema(os.environ, declared))
     statements = (each for of_target in tables.values() for each in of_target.values())
     terminal.result(tables, *(Text(f"{each.rstrip(';')};\n") for each in statements))
     return 0
@@ -274,7 +279,8 @@ def _scale(text: str) -> float:
 def _pipeline(terminal: Terminal) -> Pipeline:
     _, declared = read_pipeline(os.environ)
     aws = _connect(terminal)
-    return Pipeline(aws, _names(aws), [each.name for each in declared.sources], terminal.step)
+    sources = [each.name for each in present_sources(declared, os.environ)]
+    return Pipeline(aws, _names(aws), sources, terminal.step)
 
 
 def _source(named: str | None, sources: Sequence[str]) -> str:

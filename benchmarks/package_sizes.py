@@ -13,7 +13,7 @@ from benchmarks.plan import Plan
 from benchmarks.results import Record
 from deployer.packages import Layer, build_function_zip, build_layer
 from deployer.settings import Settings
-from deployer.specs import FUNCTIONS, LAYERS, parts
+from deployer.specs import FUNCTIONS, LAYERS, layers_of, parts
 from etl.loading import load
 
 SIZE, BUILD = "size", "build"
@@ -60,7 +60,10 @@ def _sizes(layers: dict[str, Layer], zips: Zips) -> Iterator[Record]:
     for name, layer in layers.items():
         yield _size(f"layer {name}", layer.size, layer.unzipped, layer.compiled)
     for spec in FUNCTIONS:
-        used, zipped = [layers[name] for name in spec.layers], zips[spec.use]
+        used, zipped = (
+            [layers[name] for name in layers_of(spec.use, "totesys", load("totesys"))],
+            zips[spec.use],
+        )
         with zipfile.ZipFile(BytesIO(zipped)) as archive:
             unzipped = sum(member.file_size for member in archive.infolist())
         compiled = all(layer.compiled for layer in used)

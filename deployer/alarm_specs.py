@@ -18,8 +18,8 @@ SIGNS_OF_LIFE: dict[FunctionUse, str] = {
 STATUS = "`python deploy.py status`"
 
 
-def alarms(names: Names) -> tuple[Alarm, ...]:
-    """Return all alarms of a deployment."""
+def alarms(names: Names, *, of_files: bool = False) -> tuple[Alarm, ...]:
+    """Return all alarms of a deployment, with or without that of a pipeline that takes files."""
     uses = [spec.use for spec in specs.FUNCTIONS]
     return (
         *(_errors(use, names) for use in uses),
@@ -27,6 +27,7 @@ def alarms(names: Names) -> tuple[Alarm, ...]:
         _failed_events(names),
         _quarantine(names),
         _refused(names),
+        *([_refused_files(names)] if of_files else []),
         _drift(names),
         _schema_changes(names),
         _freshness(names),
@@ -103,6 +104,20 @@ def _refused(names: Names) -> Alarm:
         namespace=names.prefix,
         metric="RowsRefused",
         dimension=("service", "load"),
+        statistic="Sum",
+    )
+
+
+def _refused_files(names: Names) -> Alarm:
+    return Alarm(
+        name=names.alarm("files-refused"),
+        arn=names.alarm_arn("files-refused"),
+        description="A file was refused, as a whole or some of its rows; the others went on. "
+        f"{STATUS} names file and reason, and the objects under errors/ in the bucket "
+        f"{names.bucket('processed')} have the refused rows. Correct the file and drop it again.",
+        namespace=names.prefix,
+        metric="FilesRefused",
+        dimension=("service", "transform"),
         statistic="Sum",
     )
 

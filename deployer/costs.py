@@ -200,7 +200,8 @@ def _secrets(number: int, runs: Mapping[FunctionUse, int]) -> Item:
 
 
 def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[Item, ...]:
-    number = len(alarms(Names(settings.project, settings.stage, account="", region="")))
+    names = Names(settings.project, settings.stage, account="", region="")
+    number = len(alarms(names, of_files=settings.reads_files))
     gigabytes = sum(runs.values()) * LOG_BYTES / 1e9
     return (
         Item("CloudWatch alarms", number * ALARM, f"{number} alarms"),

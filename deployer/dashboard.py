@@ -47,8 +47,8 @@ def ensure_dashboard(account: Account, name: str, body: Body, tags: Mapping[str,
     )
 
 
-def dashboard_body(names: Names) -> Body:
-    """Return what the dashboard shows, as CloudWatch has it.
+def dashboard_body(names: Names, *, of_files: bool = False) -> Body:
+    """Return what the dashboard shows, as CloudWatch has it; also of files, if it is to.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
     """
@@ -62,6 +62,7 @@ def dashboard_body(names: Names) -> Body:
     trouble = [
         _count("RowsQuarantined", "transform", names),
         _count("RowsRefused", "load", names),
+        *([_count("FilesRefused", "transform", names)] if of_files else []),
         _count("TablesStopped", "extract", names, "Maximum"),
         _count("SchemaChanges", "extract", names),
         _count("TablesApart", "reconcile", names, "Maximum"),
@@ -79,7 +80,7 @@ def dashboard_body(names: Names) -> Body:
         _graph("Runs", names, _lambda("Invocations", names, "Sum")),
         _graph("Milliseconds of a run", names, _lambda("Duration", names, "Maximum")),
     ]
-    arns = [alarm.arn for alarm in alarms(names)]
+    arns = [alarm.arn for alarm in alarms(names, of_files=of_files)]
     overview = {"type": "alarm", "properties": {"title": "Alarms", "alarms": arns}}
     return {"widgets": [{**overview, **_place(0, wide=True)}, *_arranged(graphs)]}
 

@@ -6,8 +6,9 @@ A mistake in it is a mistake in the settings: one line, and nothing is touched.
 from collections.abc import Mapping
 
 from deployer.errors import SettingsError
-from etl import DeclarationError, Pipeline, ddl
+from etl import DeclarationError, Files, Pipeline, ddl
 from etl.loading import folder, load
+from etl.sources import Source
 
 DEFAULT_PIPELINE = "totesys"
 
@@ -42,6 +43,24 @@ def read_databases(environment: Mapping[str, str]) -> list[str]:
     except SettingsError:
         return []
     return [part.name for part in declared.parts]
+
+
+def address_setting(source: Source) -> str | None:
+    """Return the name of the setting without which a source is nowhere; None for our own bucket."""
+    if isinstance(source, Files):
+        return source.bucket_setting if source.remote else None
+    return source.setting
+
+
+def present_sources(declared: Pipeline, environment: Mapping[str, str]) -> list[Source]:
+    """Return the sources of a pipeline without those that are optional and have no address."""
+    return [
+        source
+        for source in declared.sources
+        if not source.optional
+        or (setting := address_setting(source)) is None
+        or environment.get(setting)
+    ]
 
 
 def create_statements(pipeline: str, schema: str) -> dict[str, dict[str, str]]:

@@ -7,7 +7,8 @@ import platform
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, get_args
 
 from deployer import (
     events,
@@ -45,8 +46,13 @@ class Packages(Protocol):
     def build_function_zip(self, name: str, pipeline: str, parts: Sequence[str]) -> Package:
         """Pack the code of a function, for a pipeline, with parts of `functions`."""
 
-    def build_layer(self, name: str, python: str, architecture: str, host: bool) -> Layer:
-        """Build a layer for a Python such as 3.13, or for the one that runs this."""
+    def build_layer(
+        self, name: str, python: str, architecture: str, host: bool, *, requirements: Path | None
+    ) -> Layer:
+        """Build a layer for a Python such as 3.13, or for the one that runs this.
+
+        `requirements` are the pipeline's own, None for those of the engine's layer of that name.
+        """
 
 
 class Deployer:
@@ -82,17 +88,24 @@ class Deployer:
         changes = side_by_side(
             [
                 partial(self.create_bucket, "code"),
-                *(partial(self.create_layer, layer) for layer in specs.LAYERS),
+                *(
+                    partial(self.create_layer, layer)
+                    for layer in self._layers(*get_args(FunctionUse))
+                ),
             ],
             [partial(self.create_bucket, "ingestion")],
             [partial(self.create_bucket, "processed")],
+            [partial(self.create_bucket, "drop")] if self.settings.takes_files else [],
             *([partial(self.create_secret, name)] for name in self.settings.databases),
             [self.create_queue],
             [
                 self.create_topic,
                 self.create_subscription,
                 # In turn: CloudWatch takes three alarms a second.
-                *(partial(self.create_alarm, alarm) for alarm in alarms(self.names)),
+                *(
+                    partial(self.create_alarm, alarm)
+                    for alarm in alarms(self.names, of_files=self.settings.reads_files)
+                ),
             ],
             [self.create_dashboard],
             *([partial(self.create_log_group, spec.use)] for spec in specs.FUNCTIONS),
@@ -103,11 +116,13 @@ class Deployer:
             *([partial(self.create_lambda_function, spec)] for spec in specs.FUNCTIONS),
         )
         changes += side_by_side(
-            self._scheduled("extract-schedule", "extract", self.settings.extract_schedule),
+            [
+                *self._scheduled("extract-schedule", "extract", self.settings.extract_schedule),
+                *(self._woken_by("drop", "extract") if self.settings.takes_files else []),
+            ],
             [
                 *self._scheduled("transform-sweep", "transform", specs.SWEEP_SCHEDULE),
-                self.create_bucket_permission,
-                self.create_bucket_notification,
+                *self._woken_by("ingestion", "transform", specs.BATCH_LOG),
             ],
             self._scheduled("load-schedule", "load", self.settings.load_schedule),
             self._scheduled("reconcile-schedule", "reconcile", specs.RECONCILE_SCHEDULE),
@@ -119,7 +134,9 @@ class Deployer:
         name = self.names.bucket(use)
         # An emulator that speaks plain http would refuse every call under such a policy.
         policy = policies.bucket_policy(use, self.names) if self.account.speaks_tls else None
-        return self._steps.take("bucket", name, s3.ensure_bucket, name, policy, self.tags)
+        # What was dropped is the only copy of what came.
+        ensure = partial(s3.ensure_bucket, keeps_versions=use == "drop")
+        return self._steps.take("bucket", name, ensure, name, policy, self.tags)
 
     def create_secret(self, database: str) -> Change:
         """Keep the address of a source or a target as a secret."""
@@ -153,7 +170,8 @@ class Deployer:
 
     def create_dashboard(self) -> Change:
         """Create the dashboard of the alarms and the figures behind them."""
-        name, body = self.names.dashboard, dashboard_body(self.names)
+        name = self.names.dashboard
+        body = dashboard_body(self.names, of_files=self.settings.reads_files)
         return self._steps.take("dashboard", name, ensure_dashboard, name, body, self.tags)
 
     def create_log_group(self, use: FunctionUse) -> Change:
@@ -167,7 +185,11 @@ class Deployer:
         name = self.names.role(use)
         writes_notices = specs.NOTICE_WRITERS.get(self.settings.notify) == use
         policy = policies.function_policy(
-            use, self.names, self.settings.declared, writes_notices=writes_notices
+            use,
+            self.names,
+            self.settings.declared,
+            self.settings.buckets,
+            writes_notices=writes_notices,
         )
         trust = policies.trust_policy(self.names)
         return self._steps.take("role", name, iam.ensure_role, name, trust, policy, self.tags)
@@ -206,29 +228,24 @@ class Deployer:
         rule, arn = self.names.rule(use), self.names.function_arn(function)
         return self._steps.take("target", rule, events.ensure_target, rule, arn)
 
-    def create_bucket_permission(self) -> Change:
-        """Let the ingestion bucket invoke transform."""
+    def create_bucket_permission(self, bucket: BucketUse, function: FunctionUse) -> Change:
+        """Let a bucket invoke a function."""
         return self._create_permission(
-            "transform",
-            "bucket-ingestion",
-            "s3.amazonaws.com",
-            self.names.bucket_arn("ingestion"),
+            function, f"bucket-{bucket}", "s3.amazonaws.com", self.names.bucket_arn(bucket)
         )
 
-    def create_bucket_notification(self) -> Change:
-        """Make each new batch in the ingestion bucket invoke transform."""
+    def create_bucket_notification(
+        self, bucket: BucketUse, function: FunctionUse, prefix: str
+    ) -> Change:
+        """Make each new object under a prefix of a bucket invoke a function."""
         notification = s3_notifications.Notification(
-            id=self.names.function("transform"),
-            bucket=self.names.bucket("ingestion"),
-            prefix=specs.BATCH_LOG,
-            function_arn=self.names.function_arn("transform"),
+            id=self.names.function(function),
+            bucket=self.names.bucket(bucket),
+            prefix=prefix,
+            function_arn=self.names.function_arn(function),
         )
-        return self._steps.take(
-            "notification",
-            notification.bucket,
-            s3_notifications.ensure_notification,
-            notification,
-        )
+        ensure = s3_notifications.ensure_notification
+        return self._steps.take("notification", notification.bucket, ensure, notification)
 
     def remove_old_layers(self) -> list[Change]:
         """Remove the layer versions that the functions do not use any more."""
@@ -265,9 +282,25 @@ class Deployer:
             partial(self.create_target, use, function),
         ]
 
+    def _woken_by(self, bucket: BucketUse, function: FunctionUse, prefix: str = "") -> list[Step]:
+        """Return the steps by which a function is invoked for new objects of a bucket."""
+        return [
+            partial(self.create_bucket_permission, bucket, function),
+            partial(self.create_bucket_notification, bucket, function, prefix),
+        ]
+
+    def _layers(self, *uses: FunctionUse) -> list[str]:
+        """Return the layers of some functions."""
+        pipeline, declared = self.settings.pipeline, self.settings.declared
+        layers = (layer for use in uses for layer in specs.layers_of(use, pipeline, declared))
+        return list(dict.fromkeys(layers))
+
     def _create_layer(self, account: Account, layer: str) -> Change:
         python = self._runtime.removeprefix("python")
-        built = self._packages.build_layer(layer, python, self._architecture, account.is_local)
+        own = specs.requirements(self.settings.pipeline) if layer == specs.OWN_LAYER else None
+        built = self._packages.build_layer(
+            layer, python, self._architecture, account.is_local, requirements=own
+        )
         change, arn = lambda_layers.ensure_layer(
             account,
             self.names.layer(layer),
@@ -301,7 +334,7 @@ class Deployer:
             memory=spec.memory,
             timeout=spec.timeout,
             role_arn=self.names.role_arn(spec.use),
-            layers=tuple(self._layer_arns[layer] for layer in spec.layers),
+            layers=tuple(self._layer_arns[layer] for layer in self._layers(spec.use)),
             environment=specs.function_environment(spec.use, self.names, self.settings),
             code=self.build_zip(spec.use),
             concurrency=RUNS_AT_A_TIME if self.one_run_at_a_time else None,

@@ -42,7 +42,7 @@ class Thing:
 
 
 def named(names: Names, databases: Iterable[str]) -> Iterator[Thing]:
-    """Return all that a deployment of these names makes, with secrets for these databases."""
+    """Return what every deployment of these names makes, with secrets for these databases."""
     for rule in get_args(RuleUse):
         yield Thing("rule", names.rule(rule))
     yield Thing("notification", f"{names.bucket('ingestion')}/{names.function('transform')}")
@@ -60,7 +60,18 @@ def named(names: Names, databases: Iterable[str]) -> Iterator[Thing]:
     for database in databases:
         yield Thing("secret", names.secret(database))
     for bucket in get_args(BucketUse):
-        yield Thing("bucket", names.bucket(bucket))
+        if bucket != "drop":
+            yield Thing("bucket", names.bucket(bucket))
+
+
+def occasional(names: Names) -> Iterator[Thing]:
+    """Return what a deployment makes of a pipeline that takes files, or has a layer of its own."""
+    yield Thing("notification", f"{names.bucket('drop')}/{names.function('extract')}")
+    yield Thing("layer", names.layer(specs.OWN_LAYER))
+    for alarm in all_alarms(names, of_files=True):
+        if alarm not in all_alarms(names):
+            yield Thing("alarm", alarm.name)
+    yield Thing("bucket", names.bucket("drop"))
 
 
 def tagged(account: Account, names: Names) -> Iterator[Thing]:

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
-BucketUse = Literal["ingestion", "processed", "code"]
+BucketUse = Literal["ingestion", "processed", "code", "drop"]
 FunctionUse = Literal["extract", "transform", "load", "reconcile"]
 RuleUse = Literal["extract-schedule", "transform-sweep", "load-schedule", "reconcile-schedule"]
 

@@ -114,15 +114,24 @@ def _imported(path: Path, root: Path) -> Iterator[Path]:
                 yield from (candidate for candidate in candidates if candidate.is_file())
 
 
-def build_layer(name: str, python: str, architecture: str, host: bool, root: Path = ROOT) -> Layer:
+def build_layer(
+    name: str,
+    python: str,
+    architecture: str,
+    host: bool,
+    root: Path = ROOT,
+    *,
+    requirements: Path | None = None,
+) -> Layer:
     """Build the layer of `requirements/layer-<name>.txt`, or reuse it when nothing has changed.
 
+    That of another file of `requirements`, where it is given.
     `python` is the function's version, "3.13"; `architecture` "arm64" or "x86_64". With `host`
     the layer is for the Python that runs this, whose version and machine they have to be.
     Bytecode is compiled by an interpreter of that version, if this machine has one.
     Raises InstallError when pip cannot install the wheels.
     """
-    requirements = root / "requirements" / f"layer-{name}.txt"
+    requirements = requirements or root / "requirements" / f"layer-{name}.txt"
     compiler = _interpreter(python)
     recipe = _recipe(requirements, python, architecture, host, compiler is not None)
     path = root / ".build" / "layers" / f"{name}-{recipe}.zip"

@@ -5,11 +5,15 @@ and its resources down to the prefix; a call that a function does not make is no
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from deployer import specs
 from deployer.names import BucketUse, FunctionUse, Names
+from deployer.settings import RemoteBucket
+from etl import Postgres
 from etl.pipeline import RESERVED, Pipeline
 
 Policy = Mapping[str, Any]
@@ -18,6 +22,10 @@ ALL = "*"
 # Of all inline policies of a role, without white space:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 POLICY_CHARACTERS = 10_240
+# What people read in the processed bucket: newer ones take the place of older ones.
+FOR_PEOPLE = ("errors", "exports")
+WRITTEN_ONCE: Mapping[BucketUse, tuple[str, ...]] = {"ingestion": (), "processed": FOR_PEOPLE}
+NO_BUCKETS: Mapping[str, RemoteBucket] = MappingProxyType({})
 
 
 def trust_policy(names: Names) -> Policy:
@@ -37,7 +45,7 @@ def trust_policy(names: Names) -> Policy:
 
 
 def bucket_policy(use: BucketUse, names: Names) -> Policy:
-    """Refuse what is not encrypted on its way and, where functions write, what overwrites."""
+    """Refuse what is not encrypted on its way and, where functions read again, what overwrites."""
     arn = names.bucket_arn(use)
     statements = [
         {
@@ -49,23 +57,24 @@ def bucket_policy(use: BucketUse, names: Names) -> Policy:
             "Condition": {"Bool": {"aws:SecureTransport": "false"}},
         }
     ]
-    if use != "code":
-        statements.append(_written_once(arn))
+    if use in WRITTEN_ONCE:
+        statements.append(_written_once(arn, WRITTEN_ONCE[use]))
     return _policy(*statements)
 
 
-def _written_once(bucket_arn: str) -> dict[str, Any]:
+def _written_once(bucket_arn: str, but: Sequence[str]) -> dict[str, Any]:
     """Refuse uploads that do not ask S3 to fail if the key is taken, whoever sends them.
 
     Parts of an upload carry no condition, the call that completes it does.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
     """
+    others = {"NotResource": [f"{bucket_arn}/{prefix}/*" for prefix in but]}
     return {
         "Sid": "WrittenOnce",
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:PutObject",
-        "Resource": f"{bucket_arn}/*",
+        **(others if but else {"Resource": f"{bucket_arn}/*"}),
         "Condition": {
             "Null": {"s3:if-none-match": "true"},
             "Bool": {"s3:ObjectCreationOperation": "true"},
@@ -91,64 +100,85 @@ def alarms_only(names: Names) -> Policy:
 
 
 def function_policy(
-    use: FunctionUse, names: Names, declared: Pipeline, *, writes_notices: bool = False
+    use: FunctionUse,
+    names: Names,
+    declared: Pipeline,
+    buckets: Mapping[str, RemoteBucket] = NO_BUCKETS,
+    *,
+    writes_notices: bool = False,
 ) -> Policy:
-    """Return the least that a function needs.
+    """Return the least that a function needs; `buckets` are those of others, by source.
 
     In the processed bucket that is a prefix for each target table. Where so many are more than a
     role may have, it is all prefixes but those that are for something else.
     """
-    own = {
-        "extract": _extract,
+    own: Mapping[FunctionUse, Callable[[Names, Pipeline, list[str]], list[Policy]]] = {
+        "extract": partial(_extract, buckets),
         "transform": _transform,
         "load": _load,
         "reconcile": _reconcile,
     }
     notices = [_allow("sns:Publish", names.topic_arn)] if writes_notices else []
-    rest = [*_secrets(use, names, declared), *notices, *_common(use, names)]
-    sources = [source.name for source in declared.sources]
+    files = _files(names, declared, buckets) if use in specs.READS_SOURCES else []
+    rest = [*files, *_secrets(use, names, declared), *notices, *_common(use, names)]
     tables = [table.id for target in declared.targets for table in target.tables]
-    policy = _policy(*own[use](names, sources, tables), *rest)
+    policy = _policy(*own[use](names, declared, tables), *rest)
     if len(json.dumps(policy, separators=(",", ":"))) <= POLICY_CHARACTERS:
         return policy
-    return _policy(*own[use](names, sources, [ALL]), *rest)
+    return _policy(*own[use](names, declared, [ALL]), *rest)
 
 
-def _extract(names: Names, sources: list[str], tables: list[str]) -> list[Policy]:
-    lake = [*sources, "tombstones", "batches", "keys"]
+def _extract(
+    buckets: Mapping[str, RemoteBucket], names: Names, declared: Pipeline, tables: list[str]
+) -> list[Policy]:
+    left_out = {each.name for each in declared.files if each.remote and each.name not in buckets}
+    lake = [prefix for prefix in (*_lake(declared), "batches") if prefix not in left_out]
+    copies = ["files"] if buckets else []
+    last = [
+        *_objects("s3:GetObject", "processed", ["batches"], names),
+        *_list("processed", ["batches"], names),
+    ]
     return [
         *_objects("s3:GetObject", "ingestion", lake, names),  # the rows only for a replay
-        *_objects("s3:PutObject", "ingestion", lake, names),
+        *_objects("s3:PutObject", "ingestion", [*lake, *copies], names),
+        *_objects("s3:AbortMultipartUpload", "ingestion", copies, names),
         *_list("ingestion", ["batches"], names),
+        *(last if any(source.at_most for source in declared.files) else []),
     ]
 
 
-def _transform(names: Names, sources: list[str], tables: list[str]) -> list[Policy]:
-    kept = ["batches", "quarantine"]
+def _transform(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
+    deleted = ["tombstones"] if _of_databases(declared) else []
+    quarantine = ["quarantine"] if _of_databases(declared) else []
+    errors = ["errors"] if declared.files else []
     # What no manifest names is listed and removed; manifests and markers never are.
-    lake = [*sources, "tombstones", "keys"]
-    stars = [*tables, "tombstones", "quarantine"]
+    lake = [*_lake(declared), *(["files"] if _copies_files(declared) else [])]
+    stars = [*tables, *deleted, *quarantine]
+    read = [*(source.name for source in declared.sources), *deleted, "batches"]
     return [
-        *_objects("s3:GetObject", "ingestion", [*sources, "tombstones", "batches"], names),
+        *_objects("s3:GetObject", "ingestion", read, names),
         *_list("ingestion", ["batches", *lake], names),
         *_objects("s3:DeleteObject", "ingestion", lake, names),
-        *_objects("s3:GetObject", "processed", kept, names),
-        *_objects("s3:PutObject", "processed", [*tables, "tombstones", "swept", *kept], names),
+        *_objects("s3:GetObject", "processed", ["batches", *quarantine], names),
+        *_objects("s3:PutObject", "processed", [*stars, "swept", "batches", *errors], names),
         *_list("processed", ["batches", "swept", *stars], names),
         *_objects("s3:DeleteObject", "processed", stars, names),
     ]
 
 
-def _load(names: Names, sources: list[str], tables: list[str]) -> list[Policy]:
+def _load(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
     kept = ["loaded", "refused"]
+    deleted = ["tombstones"] if _of_databases(declared) else []
+    exports = ["exports"] if any(target.exports for target in declared.targets) else []
     return [
-        *_objects("s3:GetObject", "processed", [*tables, "tombstones", "batches", *kept], names),
-        *_objects("s3:PutObject", "processed", kept, names),
+        *_objects("s3:GetObject", "processed", [*tables, *deleted, "batches", *kept], names),
+        *_objects("s3:PutObject", "processed", [*kept, *exports], names),
+        *_objects("s3:AbortMultipartUpload", "processed", exports, names),
         *_list("processed", ["batches", "loaded"], names),
     ]
 
 
-def _reconcile(names: Names, sources: list[str], tables: list[str]) -> list[Policy]:
+def _reconcile(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
     kept = ["batches", "loaded", "quarantine", "tombstones"]
     return [
         *_objects("s3:GetObject", "ingestion", ["batches", "keys"], names),
@@ -156,6 +186,39 @@ def _reconcile(names: Names, sources: list[str], tables: list[str]) -> list[Poli
         *_objects("s3:GetObject", "processed", kept, names),
         *_list("processed", ["loaded", "tombstones"], names),
     ]
+
+
+def _lake(declared: Pipeline) -> list[str]:
+    """Return the prefixes of the ingestion bucket that data of batches is under."""
+    deleted = ["tombstones"] if _of_databases(declared) else []
+    return [*(source.name for source in declared.sources), *deleted, "keys"]
+
+
+def _of_databases(declared: Pipeline) -> bool:
+    """Tell whether a source is a database, whose rows may be deleted, or wait in quarantine."""
+    return any(isinstance(source, Postgres) for source in declared.sources)
+
+
+def _copies_files(declared: Pipeline) -> bool:
+    """Tell whether files are kept as they came, because they are in somebody else's bucket."""
+    return any(source.remote for source in declared.files)
+
+
+def _files(names: Names, declared: Pipeline, buckets: Mapping[str, RemoteBucket]) -> list[Policy]:
+    """Let a function list and read files, each version of them, and change nothing."""
+    places = [(names.bucket("drop"), "")] if any(not each.remote for each in declared.files) else []
+    places += [(bucket.name, bucket.prefix) for bucket in buckets.values()]
+    return [statement for place in dict.fromkeys(places) for statement in _readable(*place)]
+
+
+def _readable(bucket: str, prefix: str) -> Iterator[Policy]:
+    """Yield what lets a function read the objects of a bucket whose keys begin with a prefix."""
+    arn = f"arn:aws:s3:::{bucket}"
+    # Without the right to list, S3 says of a file that is gone that access to it is denied.
+    listing = _allow(["s3:ListBucket", "s3:ListBucketVersions"], arn)
+    below = {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}}
+    yield {**listing, **(below if prefix else {})}
+    yield _allow(["s3:GetObject", "s3:GetObjectVersion"], f"{arn}/{prefix}*")
 
 
 def _common(use: FunctionUse, names: Names) -> list[Policy]:
@@ -171,8 +234,13 @@ def _secrets(use: FunctionUse, names: Names, declared: Pipeline) -> list[Policy]
 
 
 def _objects(action: str, bucket: BucketUse, prefixes: Sequence[str], names: Names) -> list[Policy]:
-    """Allow an action on the objects under prefixes; ALL are all but the other reserved ones."""
+    """Allow an action on the objects under prefixes, of which there may be none.
+
+    ALL are all but the other reserved ones.
+    """
     arn = names.bucket_arn(bucket)
+    if not prefixes:
+        return []
     allowed = _allow(action, [f"{arn}/{prefix}/*" for prefix in prefixes])
     if ALL not in prefixes:
         return [allowed]

@@ -4,7 +4,7 @@ Objects are written here only for layers; what is in the other buckets belongs t
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +24,39 @@ BLOCK_PUBLIC_ACCESS = {
     "RestrictPublicBuckets": True,
 }
 ENCRYPTION = "AES256"
-LIFECYCLE = [
+UNFINISHED = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": OLD_VERSIONS_DAYS}}
+OLD_VERSIONS_EXPIRE = [
     {
         "ID": "old-versions",
         "Status": "Enabled",
         "Filter": {"Prefix": ""},
         "Expiration": {"ExpiredObjectDeleteMarker": True},
         "NoncurrentVersionExpiration": {"NoncurrentDays": OLD_VERSIONS_DAYS},
-        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": OLD_VERSIONS_DAYS},
+        **UNFINISHED,
     }
+]
+ALL_VERSIONS_STAY = [
+    {"ID": "unfinished", "Status": "Enabled", "Filter": {"Prefix": ""}, **UNFINISHED},
 ]
 
 
 def ensure_bucket(
-    account: Account, name: str, policy: Policy | None, tags: Mapping[str, str]
+    account: Account,
+    name: str,
+    policy: Policy | None,
+    tags: Mapping[str, str],
+    *,
+    keeps_versions: bool = False,
 ) -> Change:
     """Make a bucket as wanted. Tags of others stay; lifecycle rules and policies of others do not.
+
+    Versions that are not the newest expire, unless the bucket `keeps_versions`.
 
     Raises:
         ConflictError: the name belongs to another account.
     """
-    return converge(account, _Bucket(account, name, policy, tags).resource())
+    lifecycle = ALL_VERSIONS_STAY if keeps_versions else OLD_VERSIONS_EXPIRE
+    return converge(account, _Bucket(account, name, policy, lifecycle, tags).resource())
 
 
 def upload(account: Account, bucket: str, key: str, path: Path, sha256: str) -> str:
@@ -68,12 +80,18 @@ class _Bucket:
     """The calls that read and write one bucket; each names its owner, so never another's."""
 
     def __init__(
-        self, account: Account, name: str, policy: Policy | None, tags: Mapping[str, str]
+        self,
+        account: Account,
+        name: str,
+        policy: Policy | None,
+        lifecycle: Sequence[Mapping[str, Any]],
+        tags: Mapping[str, str],
     ) -> None:
         self._account = account
         self._s3 = account.clients.s3
         self._name = name
         self._policy = policy
+        self._rules = lifecycle
         self._tags = tags
         self._ours: Any = {"Bucket": name, "ExpectedBucketOwner": account.id}
 
@@ -95,7 +113,7 @@ class _Bucket:
             "encryption": ENCRYPTION,
             "versioning": "Enabled",
             "policy": self._policy,
-            "lifecycle": LIFECYCLE,
+            "lifecycle": self._rules,
             "tags": {**tags, **self._tags},
         }
 

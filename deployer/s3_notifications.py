@@ -24,7 +24,10 @@ CREATED = "s3:ObjectCreated:*"
 
 @dataclass(frozen=True)
 class Notification:
-    """Invokes a function for every new object of `bucket` whose key begins with `prefix`."""
+    """Invokes a function for every new object of `bucket` whose key begins with `prefix`.
+
+    With an empty prefix, for every new object of the bucket.
+    """
 
     id: str
     bucket: str
@@ -108,11 +111,12 @@ def _read(account: Account, bucket: str) -> dict[str, Any]:
 def _merged(present: Mapping[str, Any], notification: Notification) -> dict[str, Any]:
     """Return the configuration with ours in it, in place of an older one of ours."""
     others = _without(present, notification.id)
+    rules = [{"Name": "prefix", "Value": notification.prefix}]
     ours = {
         "Id": notification.id,
         "LambdaFunctionArn": notification.function_arn,
         "Events": [CREATED],
-        "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": notification.prefix}]}},
+        **({"Filter": {"Key": {"FilterRules": rules}}} if notification.prefix else {}),
     }
     functions = [*others["LambdaFunctionConfigurations"], ours]
     return {**others, "LambdaFunctionConfigurations": functions}

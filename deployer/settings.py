@@ -7,7 +7,7 @@ import re
 import shlex
 import stat
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,12 +18,15 @@ from deployer.declaration import (
     create_statements,
     default_project,
     pipeline_name,
+    present_sources,
     read_pipeline,
 )
 from deployer.errors import SettingsError
-from etl import Postgres
+from etl import Files, Setting
 from etl.loading import load
 from etl.pipeline import Pipeline
+from etl.settings import share
+from etl.sources import Source
 
 DATABASE_URL_EXAMPLE = "postgresql://user:password@host:5432/database"
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
@@ -42,6 +45,21 @@ IDENTIFIER = re.compile(r"[^\x00]{1,63}")
 EMAIL = re.compile(r"[^@\s:/\x00-\x1f\x7f]+@[^@\s:/]+\.[^@\s:/]+")
 RATE = re.compile(r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)")
 CRON = re.compile(r"cron\(\S+( \S+){5}\)")
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+PREFIX = re.compile(
+    r"[^/*?$\x00-\x1f\x7f][^*?$\x00-\x1f\x7f]{0,500}"
+)  # none that a policy takes for a pattern
+REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+
+
+@dataclass(frozen=True)
+class RemoteBucket:
+    """Somebody else's bucket: its name, and where given the prefix that counts, and its region."""
+
+    name: str
+    prefix: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,12 +67,16 @@ class Settings:
     """What the user decides about one deployment.
 
     `pipeline` is the folder of its declaration, `databases` are the addresses of its sources and
-    targets by their names.
+    targets by their names, `buckets` those of its sources that are somebody else's files, and
+    `own` are the values of the settings that it declares itself.
     """
 
     pipeline: str
     project: str
     databases: Mapping[str, DatabaseAddress]
+    buckets: Mapping[str, RemoteBucket] = field(default_factory=dict)
+    own: Mapping[str, str] = field(default_factory=dict)
+    max_rejects: str = "5%"
     warehouse_schema: str = "public"
     warehouse_managed: bool = False
     alert_email: str | None = None
@@ -81,10 +103,13 @@ class Settings:
             pipeline=pipeline,
             project=reader.matching("PROJECT", NAME, default_project(pipeline)),
             databases=reader.databases(declared),
-            warehouse_schema=reader.matching("WAREHOUSE_SCHEMA", IDENTIFIER, "public"),
+            buckets=reader.buckets(declared),
+            own={each.name: reader.own(each) for each in declared.settings},
+            max_rejects=reader.share("MAX_REJECTS", cls.max_rejects),
+            warehouse_schema=reader.matching("WAREHOUSE_SCHEMA", IDENTIFIER, _schema(declared)),
             warehouse_managed=reader.switch("WAREHOUSE_MANAGED", cls.warehouse_managed),
             alert_email=reader.matching("ALERT_EMAIL", EMAIL, "", "team@example.com") or None,
-            notify=reader.choice("NOTIFY", NOTICES, cls.notify),
+            notify=reader.choice("NOTIFY", NOTICES, declared.notify),
             stage=reader.matching("STAGE", NAME, cls.stage),
             extract_schedule=reader.schedule("EXTRACT_SCHEDULE", cls.extract_schedule),
             load_schedule=reader.schedule("LOAD_SCHEDULE", cls.load_schedule),
@@ -104,13 +129,24 @@ class Settings:
         return load(self.pipeline)
 
     @property
-    def left_out(self) -> list[Postgres]:
+    def left_out(self) -> list[Source]:
         """The optional sources that have no address."""
         return [
             each
             for each in self.declared.sources
-            if isinstance(each, Postgres) and each.name not in self.databases
+            if each.name not in {**self.databases, **self.buckets}
+            and not (isinstance(each, Files) and not each.remote)
         ]
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether the pipeline has a bucket of its own, into which files are dropped."""
+        return any(not each.remote for each in self.declared.files)
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether a source is files, dropped or somebody else's."""
+        return self.takes_files or bool(self.buckets)
 
 
 def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
@@ -127,13 +163,18 @@ def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
     return project, stage
 
 
-def read_schema(environment: Mapping[str, str]) -> str:
+def read_schema(environment: Mapping[str, str], declared: Pipeline) -> str:
     """Read the schema of the warehouse; raise SettingsError if it is malformed."""
     reader = _Reader(environment)
-    schema = reader.matching("WAREHOUSE_SCHEMA", IDENTIFIER, Settings.warehouse_schema)
+    schema = reader.matching("WAREHOUSE_SCHEMA", IDENTIFIER, _schema(declared))
     if reader.problems:
         raise SettingsError(reader.problems)
     return schema
+
+
+def _schema(declared: Pipeline) -> str:
+    """Return the schema of the warehouse that the declaration says."""
+    return declared.targets[0].schema if declared.targets else Settings.warehouse_schema
 
 
 def load_dotenv(
@@ -214,11 +255,40 @@ class _Reader:
 
     def databases(self, declared: Pipeline) -> dict[str, DatabaseAddress]:
         """Read where the sources and targets are; optional sources may be nowhere."""
+        present = [*present_sources(declared, self._environment), *declared.targets]
         return {
-            part.name: self.database(part.setting)
-            for part in declared.databases
-            if self._environment.get(part.setting) or not getattr(part, "optional", False)
+            part.name: self.database(part.setting) for part in declared.databases if part in present
         }
+
+    def buckets(self, declared: Pipeline) -> dict[str, RemoteBucket]:
+        """Read where the files of others are; optional sources may be nowhere."""
+        present = present_sources(declared, self._environment)
+        return {
+            source.name: self.bucket(source)
+            for source in declared.files
+            if source.remote and source in present
+        }
+
+    def bucket(self, source: Files) -> RemoteBucket:
+        if not self._environment.get(source.bucket_setting):
+            self._complain(source.bucket_setting, "is not set", "name-of-their-bucket")
+        return RemoteBucket(
+            self.matching(source.bucket_setting, BUCKET, "", "name-of-their-bucket"),
+            self.matching(source.prefix_setting, PREFIX, "", "exports/"),
+            self.matching(source.region_setting, REGION, "", "eu-west-1"),
+        )
+
+    def own(self, setting: Setting) -> str:
+        value = setting.value(self._environment)
+        if not setting.is_valid(value):
+            self._complain(setting.name, f"{setting.reason}: {_quoted(value)}", setting.default)
+        return value
+
+    def share(self, name: str, default: str) -> str:
+        value = self._environment.get(name) or default
+        if share(value) is None:
+            self._complain(name, f"is not a share: {_quoted(value)}", "5% or off")
+        return value
 
     def database(self, name: str) -> DatabaseAddress:
         try:

@@ -1,17 +1,20 @@
 """What is decided once about the functions: sizes, limits, layers, and their environment.
 
-The layer names are those of `requirements/layer-<name>.txt`.
+The layer names are those of `requirements/layer-<name>.txt`, but for the pipeline's own.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from deployer.names import FunctionUse, Names
 from deployer.settings import Settings
 from etl import Postgres, product
+from etl.loading import folder
 from etl.pipeline import Pipeline, Target
 
 LAYERS = ("arrow", "postgres", "pandas")
+OWN_LAYER = "pipeline"
 LOG_RETENTION_DAYS = 14
 SWEEP_SCHEDULE = "rate(5 minutes)"
 RECONCILE_SCHEDULE = "cron(0 3 * * ? *)"  # when the shop is closed
@@ -48,7 +51,6 @@ class FunctionSpec:
     description: str
     memory: int
     timeout: int
-    layers: tuple[str, ...]
     events: Asynchronous = BY_SCHEDULE
 
     @property
@@ -59,12 +61,12 @@ class FunctionSpec:
 
 # 1,769 MB is one whole CPU: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 FUNCTIONS = (
-    FunctionSpec("extract", "Copies what changed in the source", 1024, 900, ("arrow", "postgres")),
-    FunctionSpec(
-        "transform", "Makes target rows of batches", 1769, 600, ("arrow", "pandas"), BY_EVENT
-    ),
-    FunctionSpec("load", "Applies batches to the warehouse", 1024, 900, ("arrow", "postgres")),
-    FunctionSpec("reconcile", "Compares source and warehouse", 1769, 900, LAYERS),
+    # Also woken by files that are dropped, many at once maybe: an event that cannot be taken within
+    # a minute is not needed, the schedule reads what it was about.
+    FunctionSpec("extract", "Copies what changed in the source", 1024, 900),
+    FunctionSpec("transform", "Makes target rows of batches", 1769, 600, BY_EVENT),
+    FunctionSpec("load", "Applies batches to the warehouse", 1024, 900),
+    FunctionSpec("reconcile", "Compares source and warehouse", 1769, 900),
 )
 
 
@@ -73,6 +75,8 @@ KEEPS_FAILED = frozenset(spec.use for spec in FUNCTIONS if spec.events.keeps_fai
 
 READS_SOURCES = frozenset[FunctionUse]({"extract", "reconcile"})
 READS_TARGETS = frozenset[FunctionUse]({"load", "reconcile"})
+RUNS_ROW_FUNCTIONS = frozenset[FunctionUse]({"transform", "reconcile"})
+RUNS_PIPELINE_CODE = RUNS_ROW_FUNCTIONS | {"load"}
 
 # Which function writes the notices that a user may choose by NOTIFY.
 NOTICE_WRITERS: Mapping[str, FunctionUse] = {"every-batch": "load", "daily": "reconcile"}
@@ -83,18 +87,35 @@ def parts(use: FunctionUse, declared: Pipeline) -> list[str]:
     return sorted(
         {
             f"{'sources' if part in declared.sources else 'targets'}/{part.kind}"
-            for part in databases(use, declared)
+            for part in declared.parts
+            if use in (READS_SOURCES if part in declared.sources else READS_TARGETS)
         }
     )
 
 
 def databases(use: FunctionUse, declared: Pipeline) -> tuple[Postgres | Target, ...]:
     """Return the sources and targets that a function connects to as databases."""
-    parts = (
-        *(declared.sources if use in READS_SOURCES else ()),
-        *(declared.targets if use in READS_TARGETS else ()),
+    return tuple(
+        part
+        for part in declared.databases
+        if use in (READS_SOURCES if isinstance(part, Postgres) else READS_TARGETS)
     )
-    return tuple(part for part in declared.databases if part in parts)
+
+
+def layers_of(use: FunctionUse, pipeline: str, declared: Pipeline) -> tuple[str, ...]:
+    """Return the layers of a function: what its own code needs, and what the pipeline's does."""
+    needed = {
+        "arrow": True,
+        "postgres": bool(databases(use, declared)),
+        "pandas": use in RUNS_ROW_FUNCTIONS,
+        OWN_LAYER: use in RUNS_PIPELINE_CODE and requirements(pipeline).is_file(),
+    }
+    return tuple(layer for layer, is_needed in needed.items() if is_needed)
+
+
+def requirements(pipeline: str) -> Path:
+    """Return the file that locks what a pipeline's own code imports; most have none."""
+    return folder(pipeline) / "requirements.txt"
 
 
 def function_environment(use: FunctionUse, names: Names, settings: Settings) -> Mapping[str, str]:
@@ -113,6 +134,7 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
         "transform": {
             "INGESTION_BUCKET": names.bucket("ingestion"),
             "PROCESSED_BUCKET": names.bucket("processed"),
+            "MAX_REJECTS": settings.max_rejects,
         },
         "load": {
             "PROCESSED_BUCKET": names.bucket("processed"),
@@ -125,7 +147,29 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,
         },
     }
-    return common | own[use] | _secrets(use, names, settings) | _notices(use, names, settings)
+    return {
+        **settings.own,
+        **common,
+        **own[use],
+        **(_files(names, settings) if use in READS_SOURCES else {}),
+        **_secrets(use, names, settings),
+        **_notices(use, names, settings),
+    }
+
+
+def _files(names: Names, settings: Settings) -> dict[str, str]:
+    """Return where a function finds the files that it reads, and when it last did."""
+    found: dict[str, str] = {}
+    if settings.takes_files:
+        found["DROP_BUCKET"] = names.bucket("drop")
+    if any(source.at_most for source in settings.declared.files):
+        found["PROCESSED_BUCKET"] = names.bucket("processed")
+    for source in settings.declared.files:
+        if bucket := settings.buckets.get(source.name):
+            found[source.bucket_setting] = bucket.name
+            found[source.prefix_setting] = bucket.prefix
+            found[source.region_setting] = bucket.region
+    return {name: value for name, value in found.items() if value}
 
 
 def _secrets(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:

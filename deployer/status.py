@@ -198,7 +198,7 @@ def _schemas(ingested: Document | None) -> dict[str, SourceTable]:
 
 
 def _not_ok(account: Account, names: Names) -> dict[str, str]:
-    ours = [alarm.name for alarm in alarms(names)]
+    ours = [alarm.name for alarm in alarms(names, of_files=True)]
     answer = account.clients.cloudwatch.describe_alarms(AlarmNames=ours)
     states = {alarm["AlarmName"]: str(alarm["StateValue"]) for alarm in answer["MetricAlarms"]}
     return {name: states[name] for name in ours if states.get(name, "OK") != "OK"}

@@ -15,7 +15,7 @@ from deployer import invocations, sns, specs
 from deployer.account import Account
 from deployer.changes import Change
 from deployer.errors import AwsError, CredentialsError, DeployError, explaining
-from deployer.inventory import REMOVERS, Thing, named, tagged
+from deployer.inventory import REMOVERS, Thing, named, occasional, tagged
 from deployer.names import Names
 from deployer.progress import Report, Started
 from deployer.receipt import Entry, Outcome, Receipt
@@ -86,7 +86,7 @@ class Teardown:
     def _find(self) -> list[Thing]:
         """Find what belongs to the deployment, be it there or not, in the order of its removal."""
         self._entries.clear()
-        found = list(named(self.names, self._databases))
+        found = [*named(self.names, self._databases), *self._those_there([*occasional(self.names)])]
         try:
             with explaining("tags"):
                 found += tagged(self.account, self.names)

@@ -33,7 +33,15 @@ class TinyPackages:
         data = _zip(f"functions/{name}/handler.py", self.code.get(name, HANDLER))
         return Package(data, _sha256(data))
 
-    def build_layer(self, name: str, python: str, architecture: str, host: bool) -> Layer:
+    def build_layer(
+        self,
+        name: str,
+        python: str,
+        architecture: str,
+        host: bool,
+        *,
+        requirements: Path | None = None,
+    ) -> Layer:
         data = _zip(f"python/{name}.py", self.locks.get(name, f"{python} {architecture} {host}"))
         path = self._directory / f"{name}.zip"
         path.write_bytes(data)

@@ -50,8 +50,10 @@ class Checkout:
     def build_function_zip(self, name: str, pipeline: str, parts: Sequence[str]) -> Package:
         return packages.build_function_zip(name, pipeline, parts, self.root)
 
-    def build_layer(self, name: str, python: str, architecture: str, host: bool) -> Layer:
-        return packages.build_layer(name, python, architecture, host)
+    def build_layer(
+        self, name: str, python: str, architecture: str, host: bool, *, requirements: Path | None
+    ) -> Layer:
+        return packages.build_layer(name, python, architecture, host, requirements=requirements)
 
 
 @dataclass(frozen=True)

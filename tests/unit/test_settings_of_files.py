@@ -1,0 +1,146 @@
+"""The settings of a pipeline of files: whose they are, how much may be refused, and its own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import pipelines
+from deployer.errors import SettingsError
+from deployer.names import FunctionUse, Names
+from deployer.settings import RemoteBucket, Settings
+from deployer.specs import function_environment, layers_of, parts
+
+REQUIRED = {
+    "PIPELINE": "market",
+    "WAREHOUSE_DATABASE_URL": "postgresql://loader:s3cret@db.example.com/warehouse",
+}
+THEIRS = {"STALLS_BUCKET": "their-bucket", "STALLS_PREFIX": "out/", "STALLS_REGION": "eu-west-1"}
+FOLDER = Path(__file__).parent.parent / "pipelines"
+
+
+@pytest.fixture(autouse=True)
+def market(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.__path__", [*pipelines.__path__, str(FOLDER)])
+
+
+def environment(use: FunctionUse, settings: Settings) -> dict[str, str]:
+    """Return what a function is told beside what every function is."""
+    names = Names(settings.project, settings.stage, "123456789012", "eu-west-2")
+    told = function_environment(use, names, settings)
+    return {name: value for name, value in told.items() if not name.startswith("POWERTOOLS")}
+
+
+def problems(**changed: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        Settings.read({**REQUIRED, **changed})
+    return list(caught.value.problems)
+
+
+def test_a_pipeline_of_files_needs_the_warehouse_alone() -> None:
+    """No database is a source; schema and notices are what the declaration says."""
+    settings = Settings.read(REQUIRED)
+
+    assert list(settings.databases) == ["warehouse"]
+    assert (settings.warehouse_schema, settings.notify) == ("staging", "every-batch")
+    assert settings.own == {"MARKET_TAX": "5", "MARKET_AT_MOST": "1 day"}
+    assert (settings.takes_files, settings.max_rejects) == (True, "5%")
+
+
+def test_somebody_elses_bucket_is_named_by_settings() -> None:
+    """It may have a prefix and a region; without its name the optional source is left out."""
+    settings = Settings.read({**REQUIRED, **THEIRS})
+    without = Settings.read({**REQUIRED, **THEIRS, "STALLS_BUCKET": ""})
+
+    assert settings.buckets == {"stalls": RemoteBucket("their-bucket", "out/", "eu-west-1")}
+    assert settings.left_out == []
+    assert (without.buckets, [each.name for each in without.left_out]) == ({}, ["stalls"])
+
+
+def test_each_function_gets_what_it_goes_by() -> None:
+    """Extract finds the files and its last batch, transform what may be refused, all their own."""
+    settings = Settings.read({**REQUIRED, **THEIRS, "MAX_REJECTS": "off", "MARKET_TAX": "20"})
+    ingestion, processed, drop = (
+        f"market-etl-dev-123456789012-eu-west-2-{use}" for use in ("ingestion", "processed", "drop")
+    )
+    common = {
+        "PROJECT": "market-etl",
+        "STAGE": "dev",
+        "PIPELINE": "market",
+        "MARKET_TAX": "20",
+        "MARKET_AT_MOST": "1 day",
+    }
+
+    assert environment("extract", settings) == {
+        **common,
+        **THEIRS,
+        "INGESTION_BUCKET": ingestion,
+        "PROCESSED_BUCKET": processed,
+        "DROP_BUCKET": drop,
+    }
+    assert environment("transform", settings) == {
+        **common,
+        "INGESTION_BUCKET": ingestion,
+        "PROCESSED_BUCKET": processed,
+        "MAX_REJECTS": "off",
+    }
+    assert environment("load", settings).items() >= {**common, "NOTIFY": "every-batch"}.items()
+    assert environment("reconcile", settings).items() >= {**common, **THEIRS}.items()
+
+
+def test_a_source_that_is_left_out_is_in_no_environment() -> None:
+    """Functions know of its bucket only where there is one."""
+    found = environment("extract", Settings.read(REQUIRED))
+
+    assert not [name for name in found if name.startswith("STALLS")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"STALLS_BUCKET": "s3://a/b"}, "STALLS_BUCKET is malformed: (a URL). Example: "),
+        (
+            {**THEIRS, "STALLS_PREFIX": "*"},
+            "STALLS_PREFIX is malformed: '*'. Example: STALLS_PREFIX=exports/",
+        ),
+        (
+            {**THEIRS, "STALLS_REGION": "Ireland"},
+            "STALLS_REGION is malformed: 'Ireland'. Example: STALLS_REGION=eu-west-1",
+        ),
+        ({"MAX_REJECTS": "a few"}, "MAX_REJECTS is not a share: 'a few'. Example: MAX_REJECTS=5%"),
+        ({"MARKET_AT_MOST": "often"}, "MARKET_AT_MOST is no time: write 1 day, 12 hours or 30"),
+    ],
+)
+def test_a_malformed_setting_is_one_line(changed: Mapping[str, str], problem: str) -> None:
+    """It names the setting, and what it may be."""
+    [said] = problems(**changed)
+
+    assert said.startswith(problem)
+
+
+def test_the_pipeline_says_what_is_wrong_with_a_setting_of_its_own() -> None:
+    """The reason is that of its declaration, the example its default."""
+    assert problems(MARKET_TAX="high") == [
+        "MARKET_TAX is no whole number of percent: 'high'. Example: MARKET_TAX=5"
+    ]
+
+
+def test_functions_get_the_kinds_and_layers_that_they_use() -> None:
+    """Extract has no database driver where no source is a database."""
+    declared = Settings.read(REQUIRED).declared
+
+    assert parts("extract", declared) == ["sources/files"]
+    assert parts("load", declared) == ["targets/postgres"]
+    assert layers_of("extract", "market", declared) == ("arrow",)
+    assert layers_of("transform", "market", declared) == ("arrow", "pandas")
+    assert layers_of("load", "market", declared) == ("arrow", "postgres")
+
+
+def test_what_a_pipeline_imports_itself_is_a_layer_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its requirements.txt is for the functions that run its code, and not for extract."""
+    declared = Settings.read(REQUIRED).declared
+    monkeypatch.setattr("deployer.specs.requirements", lambda _: Path(__file__))
+
+    assert layers_of("extract", "market", declared) == ("arrow",)
+    for use in ("transform", "load", "reconcile"):
+        assert layers_of(use, "market", declared)[-1] == "pipeline"
