@@ -46,20 +46,25 @@ def convert(table: Table, rows: pa.Table, columns: Iterable[str] | None = None) 
     FunctionFailed when the `check` of a column does.
     """
     names = table.columns if columns is None else columns
-    return pa.table({name: _converted(table, name, rows[name]) for name in names})
+    return pa.table(
+        {name: checked(table, name, conversion(table.columns[name])(rows[name])) for name in names}
+    )
 
 
-def _converted(table: Table, name: str, values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+def checked(
+    table: Table, name: str, values: pa.Array | pa.ChunkedArray
+) -> pa.Array | pa.ChunkedArray:
+    """Return the values of a column without those that its `check` does not accept."""
     column = table.columns[name]
     if isinstance(column, Text) and column.check is not None:
         try:
-            return _checked(values, column.check)
+            return _accepted(values, column.check)
         except Exception as error:  # whatever a function of the pipeline raises
             raise FunctionFailed(
                 f"{table}: the check of column {name} raised {type(error).__name__}: correct it in "
                 "the pipeline, and try it with etl.testing"
             ) from error
-    return conversion(column)(values)
+    return values
 
 
 def conversion(column: Column) -> Convert:
@@ -98,6 +103,16 @@ def decimals(numbers: pa.ChunkedArray, precision: int, scale: int) -> pa.Array |
 
     They are decimals where Arrow has such a type, else texts.
     """
+    exact, to = exactly(precision, scale), _decimal_form(precision, scale)
+    if to == pa.string():
+        return by_distinct_value(
+            numbers, lambda number: None if exact(number) is None else str(number), to
+        )
+    return numbers if numbers.type == to else by_distinct_value(numbers, exact, to)
+
+
+def exactly(precision: int, scale: int) -> Callable[[Decimal | int | str], Decimal | None]:
+    """Return what makes a number, or its text, one of numeric(precision,scale), or else None."""
     unit, limit = Decimal(1).scaleb(-scale), Decimal(1).scaleb(precision - scale)
 
     def exact(number: Decimal | int | str) -> Decimal | None:
@@ -107,12 +122,7 @@ def decimals(numbers: pa.ChunkedArray, precision: int, scale: int) -> pa.Array |
         rounded = value.quantize(unit, context=_EXACT)
         return rounded if rounded == value else None
 
-    to = _decimal_form(precision, scale)
-    if to == pa.string():
-        return _by_distinct_value(
-            numbers, lambda number: None if exact(number) is None else str(number), to
-        )
-    return numbers if numbers.type == to else _by_distinct_value(numbers, exact, to)
+    return exact
 
 
 def _decimal_form(precision: int, scale: int) -> pa.DataType:
@@ -130,7 +140,7 @@ def amounts(numbers: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
         return numbers
     if pa.types.is_integer(numbers.type):
         return numbers.cast(pa.string())
-    return _by_distinct_value(
+    return by_distinct_value(
         numbers, lambda text: text if Decimal(text).is_finite() else None, pa.string()
     )
 
@@ -153,7 +163,7 @@ def dates(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     if pa.types.is_timestamp(values.type):
         days = values.cast(pa.date32())
         return pc.if_else(pc.equal(days.cast(values.type), values), days, None)
-    return _by_distinct_value(values, _iso_date, pa.date32())
+    return by_distinct_value(values, iso_date, pa.date32())
 
 
 def stamps(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -186,21 +196,23 @@ _FORMS: dict[type[Column], pa.DataType] = {
 }
 
 
-def _checked(texts: pa.ChunkedArray, check: Callable[[str], object]) -> pa.Array:
+def _accepted(texts: pa.Array | pa.ChunkedArray, check: Callable[[str], object]) -> pa.Array:
     """Return the texts that a check accepts, NULL for the others."""
-    return _by_distinct_value(texts, lambda text: text if check(text) else None, pa.string())
+    return by_distinct_value(texts, lambda text: text if check(text) else None, pa.string())
 
 
-def _by_distinct_value(
-    values: pa.ChunkedArray, exact: Callable[[Any], object], to: pa.DataType
+def by_distinct_value(
+    values: pa.Array | pa.ChunkedArray, exact: Callable[[Any], object], to: pa.DataType
 ) -> pa.Array:
     """Convert each distinct value once: a slice of 65,536 orders has a few hundred dates."""
-    encoded = values.combine_chunks().dictionary_encode()
+    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    encoded = whole.dictionary_encode()
     converted = pa.array([exact(value) for value in encoded.dictionary.to_pylist()], to)
     return converted.take(encoded.indices)
 
 
-def _iso_date(text: str) -> date | None:
+def iso_date(text: str) -> date | None:
+    """Return the day that a text of the form yyyy-mm-dd says, if there is such a day."""
     if not _ISO_DATE.fullmatch(text):
         return None  # fromisoformat also takes 20230430 and 2023-W17-7
     try:
