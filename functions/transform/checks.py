@@ -15,9 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl import (
+    BigInteger,
+    Boolean,
     Calendar,
     Column,
     Date,
+    Double,
     Integer,
     IsoDate,
     Numeric,
@@ -226,10 +229,17 @@ def _inexact(name: str, column: Column, value: object) -> str:
 
 
 def _uncarried(column: Column) -> str:
-    """Say what is wrong with a value that its type in Parquet cannot hold."""
+    """Say what is wrong with a value that its type in Parquet cannot hold.
+
+    It may be one of another type, which the column had when the batch was written.
+    """
     match column:
-        case Numeric():
+        case SmallInteger() | Integer() | BigInteger():
+            return "is not a whole number"
+        case Numeric() | Real() | Double():
             return "is not a number"
+        case Boolean():
+            return "is neither true nor false"
         case Timestamp() | Time():
             return "is out of range"
         case Date() | IsoDate():
