@@ -5,35 +5,16 @@ where change capture stood, which keys each table had, and which rows were put a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl import Table
 from etl.mapping import Mapping
-from functions.common.batchlog import BatchLog
-from functions.common.manifests import IngestionManifest, ProcessedManifest
+from functions.common.logs import Logs
 from functions.common.parquet import opened, require_rows
-from functions.common.storage import Bucket
 from functions.sources import Comparable
 from functions.transform.quarantine import TARGET
-
-
-@dataclass(frozen=True)
-class Lake:
-    """The batch logs of a source in both buckets."""
-
-    ingested: BatchLog[IngestionManifest]
-    processed: BatchLog[ProcessedManifest]
-
-    @classmethod
-    def of(cls, ingestion: Bucket, processed: Bucket, source: str) -> "Lake":
-        """Return the logs of a source in the ingestion bucket and in the processed one."""
-        return cls(
-            BatchLog(ingestion, source, IngestionManifest),
-            BatchLog(processed, source, ProcessedManifest),
-        )
 
 
 class AsOf:
@@ -43,13 +24,13 @@ class AsOf:
     the batch after `latest`: the newest one that was marked as loaded after the snapshot.
     """
 
-    def __init__(self, lake: Lake, batch: int, latest: int, kind: Comparable) -> None:
-        ingested = lake.ingested
-        self._lake = lake
+    def __init__(self, logs: Logs, batch: int, latest: int, kind: Comparable) -> None:
+        ingested = logs.ingested
+        self._processed = logs.processed.bucket
         self.batch = batch
         self.latest = latest
         self.manifest = ingested.read(batch) if batch else None
-        self._put_aside = lake.processed.read(batch).quarantine if batch else {}
+        self._put_aside = logs.processed.read(batch).quarantine if batch else {}
         # After each batch that the target may hold.
         held = range(batch, min(latest + 1, ingested.newest()) + 1) if batch else ()
         self._keys = [kind.keys_after(ingested.bucket, ingested.read(number)) for number in held]
@@ -65,9 +46,8 @@ class AsOf:
         """Return columns of the rows that the batch left in quarantine for a target table."""
         if (entry := self._put_aside.get(mapping.main.id)) is None:
             return None
-        bucket = self._lake.processed.bucket
         wanted = list(dict.fromkeys([*columns, TARGET]))
-        with opened(bucket, entry.file, entry.sha256) as source:
+        with opened(self._processed, entry.file, entry.sha256) as source:
             rows: pa.Table = source.read(columns=wanted, use_threads=False)
-        require_rows(bucket, entry.file, entry.rows, rows.num_rows)
+        require_rows(self._processed, entry.file, entry.rows, rows.num_rows)
         return rows.filter(pc.equal(rows[TARGET], mapping.target.id))

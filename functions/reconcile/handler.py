@@ -19,13 +19,14 @@ from etl.loading import folder, load
 from etl.pipeline import Target
 from etl.sources import Source
 from functions.common.errors import raise_first
+from functions.common.logs import Logs
 from functions.common.manifests import Key
 from functions.common.markers import MarkerLog
 from functions.common.notices import give_notice
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
-from functions.reconcile.as_of import AsOf, Lake
+from functions.reconcile.as_of import AsOf
 from functions.reconcile.comparison import Comparison
 from functions.reconcile.notices import notice
 from functions.reconcile.table import Run, compare_table
@@ -151,15 +152,15 @@ def _event(source: str, found: Found, sources: int) -> dict[str, Any]:
 
 def _compare_all(sides: Sides, source: Source, target: Target, seconds: float) -> Found:
     """Hold a moment of both, the target's first: what it has, the source has or had."""
-    lake = Lake.of(sides.ingestion, sides.processed, source.name)
+    logs = Logs.of(sides.ingestion, sides.processed, source.name)
     mappings = sides.pipeline.mappings(source.name)
     place = Place(target, sides.folder, os.environ, sides.secrets)
-    feed = Feed(mappings, lake.processed, MarkerLog(sides.processed, source.name))
+    feed = Feed(mappings, logs.processed, MarkerLog(sides.processed, source.name))
     kind = comparable(source)
     with comparing(target).comparer(place, feed, seconds) as there:
-        as_of = AsOf(lake, there.batch, there.latest, kind)
+        as_of = AsOf(logs, there.batch, there.latest, kind)
         with kind.current(source, sides.pipeline, as_of.manifest, seconds) as here:
-            run = Run(sides.pipeline, here, there, lake, as_of)
+            run = Run(sides.pipeline, here, there, logs, as_of)
             compared = [mapping for mapping in mappings if there.has(mapping)]
             tables = {each.target.name: compare_table(run, each) for each in compared}
     made_of = {mapping.target.name: mapping.main.id for mapping in compared}

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 from etl import Pipeline
 from etl.mapping import Mapping
 from functions.common.keys import as_type, is_among, keys_of
+from functions.common.logs import Logs
 from functions.common.manifests import Key
-from functions.reconcile.as_of import AsOf, Lake
+from functions.reconcile.as_of import AsOf
 from functions.reconcile.comparison import Comparison
 from functions.reconcile.expect import Expected
 from functions.reconcile.tombstones import deleted_keys
@@ -32,7 +33,7 @@ class Run:
     pipeline: Pipeline
     current: Current
     target: Comparer
-    lake: Lake
+    logs: Logs
     as_of: AsOf
     changed: dict[str, pa.Array] = field(default_factory=dict)
     extra: dict[str, list[Key]] = field(default_factory=dict)
@@ -81,7 +82,7 @@ def _put_aside(run: Run, mapping: Mapping, kind: pa.DataType) -> tuple[pa.Array,
 
 
 def _deleted(run: Run, mapping: Mapping) -> Iterator[pa.Array]:
-    for rows in deleted_keys(run.lake.processed, mapping.target.id, run.as_of.latest):
+    for rows in deleted_keys(run.logs.processed, mapping.target.id, run.as_of.latest):
         yield keys_of(rows, mapping.target.key)
 
 

@@ -5,41 +5,23 @@ a target table that the batch before did not have, on all batches of the log so 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
 
 from etl import Pipeline, Table
 from etl.mapping import Mapping
-from functions.common.batchlog import BatchLog
+from functions.common.logs import Logs
 from functions.common.manifests import (
     Balance,
     IngestionManifest,
     ProcessedManifest,
     Quarantine,
 )
-from functions.common.storage import Bucket
 from functions.transform import quarantine
 from functions.transform.absent import Absent
 from functions.transform.remodelling import Remodelled, fill, remodel
 from functions.transform.table import Batch
-
-
-@dataclass(frozen=True)
-class Logs:
-    """The batch logs of a source on both sides, kept between invocations of a warm function."""
-
-    ingested: BatchLog[IngestionManifest]
-    processed: BatchLog[ProcessedManifest]
-
-    @classmethod
-    def of(cls, lake: Bucket, processed: Bucket, source: str) -> "Logs":
-        """Return the logs of a source in the ingestion bucket and in the processed one."""
-        return cls(
-            BatchLog(lake, source, IngestionManifest),
-            BatchLog(processed, source, ProcessedManifest),
-        )
 
 
 def remodel_batch(

@@ -20,11 +20,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from etl import Pipeline
 from etl.loading import load
 from functions.common.errors import LogCorrupted
+from functions.common.logs import Logs
 from functions.common.manifests import ProcessedManifest
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
-from functions.transform.batch import Logs, remodel_batch
+from functions.transform.batch import remodel_batch
 from functions.transform.sweep import sweep_all
 
 SPARE_MILLISECONDS = 60_000  # no batch is begun with less of the function's time left

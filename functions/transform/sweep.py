@@ -19,10 +19,10 @@ from typing import Generic, TypeVar
 from etl import Pipeline
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted
+from functions.common.logs import Logs
 from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.storage import LISTED_AT_MOST, Bucket
 from functions.common.telemetry import logger
-from functions.transform.batch import Logs
 
 DAYS_KEPT = 3  # so that a person can still look at what a failed run has written
 

@@ -29,6 +29,7 @@ from etl import (
 )
 from functions.common.errors import FunctionFailed
 from functions.common.keys import Key
+from functions.common.logs import Logs
 from functions.common.manifests import (
     Balance,
     DataFile,
@@ -40,7 +41,6 @@ from functions.common.manifests import (
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.transform import handler as transform
-from functions.transform.batch import Logs
 from functions.transform.sweep import sweep_all
 from functions.transform.trial import carried
 

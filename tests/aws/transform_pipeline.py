@@ -13,6 +13,7 @@ import pytest
 from moto import mock_aws
 
 from functions.common.keys import Key
+from functions.common.logs import Logs
 from functions.common.manifests import (
     IngestionManifest,
     ProcessedManifest,
@@ -22,7 +23,6 @@ from functions.common.manifests import (
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.transform import handler as transform
-from functions.transform.batch import Logs
 from pipelines.totesys.pipeline import PIPELINE
 from tests.source_rows import COLUMNS, source_rows
 
