@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
 
@@ -35,6 +37,14 @@ def settings() -> Settings:
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # moto refuses a PutObject by a statement's effect and does not look at its condition.
     monkeypatch.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
+    # Nor does it expect requests side by side: it walks over what another one adds to.
+    lock, process = RLock(), BotocoreStubber.process_request
+
+    def one_at_a_time(stubber: BotocoreStubber, request: Any) -> Any:
+        with lock:
+            return process(stubber, request)
+
+    monkeypatch.setattr(BotocoreStubber, "process_request", one_at_a_time)
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     with mock_aws():
