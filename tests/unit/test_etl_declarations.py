@@ -284,7 +284,9 @@ MISTAKES: dict[str, Callable[[], object]] = {
         sources=[Postgres("source", (TEAM,))],
         targets=[PostgresWarehouse("warehouse", (latest(TEAM),), calendar="days")],  # type: ignore[arg-type]
     ),
-    "there is no pipelines/nothing/pipeline.py: PIPELINE may be totesys": lambda: load("nothing"),
+    "there is no pipelines/nothing/pipeline.py: PIPELINE may be retail, totesys": lambda: load(
+        "nothing"
+    ),
 }
 
 

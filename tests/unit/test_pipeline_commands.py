@@ -129,7 +129,7 @@ def test_a_mistake_in_the_pipeline_is_one_line(
 ) -> None:
     """Whatever the command, a declaration that is not there ends it before anything is asked."""
     os.environ["PIPELINE"] = "totsys"
-    said = "error: there is no pipelines/totsys/pipeline.py: PIPELINE may be totesys\n"
+    said = "error: there is no pipelines/totsys/pipeline.py: PIPELINE may be retail, totesys\n"
 
     for arguments in (
         (),
