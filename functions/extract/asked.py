@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from etl import Pipeline, Table
+from etl import Table
 from etl.sources import Source
 from functions.common.errors import NoSuchBatch, RepairRefused, SettingsError
 from functions.sources import NO_REPAIR, Repair
@@ -29,32 +29,32 @@ class Asked:
     repair: Repair = NO_REPAIR
 
 
-def asked_for(event: object, pipeline: Pipeline) -> Asked:
-    """Return what an event asks for; whatever is no question to extract asks for every source.
+def asked_for(event: object, sources: tuple[Source, ...]) -> Asked:
+    """Return what an event asks of some sources; what is no question to extract asks it of all.
 
     Raises SettingsError for a source that there is not, NoSuchBatch and RepairRefused for an event
     of another form, and for one that does not say which of several sources it is about.
     """
     if not isinstance(event, dict):
-        return Asked(pipeline.sources)
-    sources = _sources(event, pipeline)
+        return Asked(sources)
+    asked = _sources(event, sources)
     if "replay" in event:
-        if len(sources) != 1:
-            raise NoSuchBatch(f"a replay is of one source: {_which(pipeline)}")
-        return Asked(sources, replay=_batch(event["replay"]))
+        if len(asked) != 1:
+            raise NoSuchBatch(f"a replay is of one source: {_which(sources)}")
+        return Asked(asked, replay=_batch(event["replay"]))
     if "read" in event:
-        if len(sources) != 1:
-            raise RepairRefused(f"a repair is of one source: {_which(pipeline)}")
-        return Asked(sources, repair=_repair(event, {each.id: each for each in sources[0].tables}))
-    return Asked(sources, now=event.get("now") is True)
+        if len(asked) != 1:
+            raise RepairRefused(f"a repair is of one source: {_which(sources)}")
+        return Asked(asked, repair=_repair(event, {each.id: each for each in asked[0].tables}))
+    return Asked(asked, now=event.get("now") is True)
 
 
-def _sources(event: dict[str, Any], pipeline: Pipeline) -> tuple[Source, ...]:
+def _sources(event: dict[str, Any], sources: tuple[Source, ...]) -> tuple[Source, ...]:
     if (name := event.get("source")) is None or not _is_ours(event):
-        return pipeline.sources
-    found = tuple(source for source in pipeline.sources if source.name == name)
+        return sources
+    found = tuple(source for source in sources if source.name == name)
     if not found:
-        raise SettingsError(f"the event names a source that there is not: {_which(pipeline)}")
+        raise SettingsError(f"the event names a source that there is not: {_which(sources)}")
     return found
 
 
@@ -63,8 +63,8 @@ def _is_ours(event: dict[str, Any]) -> bool:
     return "detail-type" not in event
 
 
-def _which(pipeline: Pipeline) -> str:
-    return f'give {{"source": …}}, one of {", ".join(each.name for each in pipeline.sources)}'
+def _which(sources: tuple[Source, ...]) -> str:
+    return f'give {{"source": …}}, one of {", ".join(each.name for each in sources)}'
 
 
 def _batch(asked: object) -> int:

@@ -62,11 +62,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     tried.
     """
     started = time.monotonic()
-    asked = asked_for(event, _pipeline())
+    asked = asked_for(event, tuple(filter(_is_there, _pipeline().sources)))
     results: dict[str, dict[str, Any]] = {}
     failures: list[Exception] = []
-    sources = [source for source in asked.sources if _is_there(source)]
-    for left, source in zip(range(len(sources), 0, -1), sources, strict=True):
+    for left, source in zip(range(len(asked.sources), 0, -1), asked.sources, strict=True):
         # One that hangs takes no more than its share of the time.
         seconds = context.get_remaining_time_in_millis() / 1000 / left
         try:

@@ -50,13 +50,13 @@ def manifests(written: tuple[type[Document], bytes]) -> None:
 def events(event: Any) -> None:
     """An event asks for a batch that there may be, for tables that there are, or for nothing."""
     try:
-        asked = asked_for(event, PIPELINE)
+        asked = asked_for(event, (PIPELINE.source("source"),))
     except (NoSuchBatch, RepairRefused, SettingsError) as error:
         assert str(error).isprintable()
         assert len(str(error)) < MESSAGE_CHARACTERS
     else:
         assert asked.replay is None or type(asked.replay) is int
-        assert asked.repair.tables <= {table.id for table in PIPELINE.sources[0].tables}
+        assert asked.repair.tables <= {table.id for table in PIPELINE.source("source").tables}
 
 
 TARGETS = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from etl import Pipeline, Postgres
+from etl import Postgres
 from functions.common.errors import NoSuchBatch, RepairRefused, SettingsError
 from functions.extract.asked import Asked, asked_for
 from functions.sources import NO_REPAIR, Repair
@@ -19,21 +19,22 @@ MALFORMED = [
 
 
 SHOP, BANK = Postgres("shop", ()), Postgres("bank", ())
-TWO = Pipeline(sources=[SHOP, BANK], targets=[])
+TWO = (SHOP, BANK)
+ONE = (PIPELINE.source("source"),)
 
 
 @pytest.mark.parametrize("event", MALFORMED)
 def test_a_malformed_event_is_refused_with_an_example(event: dict[str, object]) -> None:
     """What is no table or key is refused, in words that quote no value."""
     with pytest.raises(RepairRefused, match=r"^the event ") as refusal:
-        asked_for(event, PIPELINE)
+        asked_for(event, ONE)
 
     assert "DROP" not in str(refusal.value)
 
 
 def test_tables_whose_keys_are_looked_for_are_read_as_well() -> None:
     """An event names tables, and keys of some."""
-    asked = asked_for({"read": ["staff"], "absent": {"design": [7]}, "by": "a person"}, PIPELINE)
+    asked = asked_for({"read": ["staff"], "absent": {"design": [7]}, "by": "a person"}, ONE)
 
     assert asked.repair == Repair(read=["staff"], absent={"design": [7]})
     assert asked.repair.tables == {"staff", "design"}
@@ -45,7 +46,7 @@ def test_tables_whose_keys_are_looked_for_are_read_as_well() -> None:
 )
 def test_any_other_event_asks_for_what_is_new_in_every_source(event: object) -> None:
     """A schedule's event, and whatever else wakes extract, reads what has changed."""
-    assert asked_for(event, TWO) == Asked((SHOP, BANK), replay=None, repair=NO_REPAIR)
+    assert asked_for(event, TWO) == Asked(TWO, replay=None, repair=NO_REPAIR)
 
 
 def test_an_event_may_name_one_source() -> None:
