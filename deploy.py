@@ -73,8 +73,15 @@ def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
         deployer = Deployer(aws, settings, packages, terminal.event)
         changes = deployer.deploy()
     costs = monthly_cost(settings, one_at_a_time=deployer.one_run_at_a_time)
-    document = {**reports.changes_document(changes), "monthly_cost_usd": costs.total}
+    drop_bucket = _names(aws).bucket("drop") if settings.takes_files else None
+    document = {
+        **reports.changes_document(changes),
+        "monthly_cost_usd": costs.total,
+        "drop_bucket": drop_bucket,
+    }
     terminal.result(document, reports.counts(changes), costs.text())
+    if drop_bucket:
+        terminal.note(f"Drop files into s3://{drop_bucket}/")
     for email in sns.unconfirmed(aws, _names(aws).topic_arn):
         terminal.note(f"no alarm reaches {email} before the link in the e-mail from AWS is opened")
     return 0
@@ -96,25 +103,26 @@ def status(options: argparse.Namespace, terminal: Terminal) -> int:
     _, declared = read_pipeline(os.environ)
     aws = _connect(terminal)
     sources = [source.name for source in present_sources(declared, os.environ)]
-    found = read_status(aws, _names(aws), sources, datetime.now(UTC))
+    dropped = [source for source in declared.files if not source.remote]
+    found = read_status(aws, _names(aws), sources, datetime.now(UTC), dropped)
     terminal.result(asdict(found), *status_view(found))
     return 0 if found.is_deployed else 1
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Load what is new in the sources into the warehouse now."""
-    done = _pipeline(terminal).run()
+    done = _pipeline(terminal).run(now=options.now)
     for why in done.stopped.values():
         terminal.warn(f"left out: {why}")
-    terminal.result(asdict(done), reports.loaded(done))
-    return 1 if done.stopped else 0
+    terminal.result(asdict(done), *reports.ran(done))
+    return 1 if done.stopped or any(each.reason for each in done.refused.values()) else 0
 
 
 def replay(options: argparse.Namespace, terminal: Terminal) -> int:
     """Feed a batch through transform and load again."""
     pipeline = _pipeline(terminal)
     done = pipeline.replay(_source(options.source, pipeline.sources), options.batch)
-    terminal.result(asdict(done), reports.loaded(done))
+    terminal.result(asdict(done), *reports.ran(done))
     return 0
 
 
@@ -208,6 +216,12 @@ def _parser() -> argparse.ArgumentParser:
         if command is replay:
             added.add_argument("batch", type=int, metavar="N", help="the number of the batch")
             added.add_argument("--source", metavar="NAME", help="whose batch, of several sources")
+        if command is run:
+            added.add_argument(
+                "--now",
+                action="store_true",
+                help="also what is not due yet: files that a day or so has to pass for",
+            )
         if command is reconcile:
             added.add_argument(
                 "--repair",

@@ -13,6 +13,7 @@ from typing import Any
 from deployer.account import Account
 from deployer.batchlog import marker_of
 from deployer.errors import PipelineFailed, explaining
+from deployer.files import RefusedFile, refused_files
 from deployer.names import BucketUse, FunctionUse, Names
 from deployer.waiting import Waited
 
@@ -35,8 +36,10 @@ class Run:
     the only source. `rows` are rows that changed, by source table; `loaded` rows inserted or
     updated, by target table; `quarantined` rows that could not be remodelled, by source table, and
     those that the warehouse refused, by target table; `stopped` says which source tables could not
-    be read, and why; `seconds` are wall-clock seconds by stage. Where there are several sources,
-    their tables are named `<source>/<table>`.
+    be read, and why; `waiting` says by source what is there and is not to be read yet; `refused`
+    are the files of which something was refused, by key; `exports` the URLs of what was exported;
+    `seconds` are wall-clock seconds by stage. Where there are several sources, their tables are
+    named `<source>/<table>`.
     """
 
     batches: dict[str, int | None] = field(default_factory=dict)
@@ -45,6 +48,9 @@ class Run:
     loaded: dict[str, int] = field(default_factory=dict)
     quarantined: dict[str, int] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, RefusedFile] = field(default_factory=dict)
+    exports: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -69,16 +75,17 @@ class Pipeline:
         self._clock = clock
         self._sleep = sleep
 
-    def run(self) -> Run:
+    def run(self, *, now: bool = False) -> Run:
         """Bring what has changed in the source, and what was left on the way, to the warehouse.
 
+        `now` also where it is not time for a source yet, by its declaration.
         The schedules may be doing the same at this moment, so what became of a batch is read from
         the batch logs, whoever worked on it.
 
         Raises:
             PipelineFailed: a function is not deployed, or failed; the message is what it said.
         """
-        return self._follow([{}])
+        return self._follow([{"now": True} if now else {}])
 
     def replay(self, source: str, batch: int) -> Run:
         """Feed the rows of a batch that are still current through transform and load again.
@@ -114,7 +121,7 @@ class Pipeline:
     def _follow(self, events: Sequence[Answer]) -> Run:
         """Invoke extract with each event, and what comes after until nothing is left to do."""
         run = Run()
-        extracted = [self._stage("extract", run, event)[-1] for event in events]
+        extracted = [answer for event in events for answer in self._stage("extract", run, event)]
         self._stage("transform", run)
         loaded = self._stage("load", run)
         for source in self.sources:
@@ -130,9 +137,12 @@ class Pipeline:
         prefix = f"{source}/" if len(self.sources) > 1 else ""
         for answer in extracted:
             run.stopped |= {f"{prefix}{name}": why for name, why in answer["stopped"].items()}
+        if extracted and (why := extracted[-1].get("waiting")):
+            run.waiting[source] = why
         for answer in loaded:
             _add(run.loaded, answer["rows"])
             _add(run.quarantined, answer.get("refused", {}))
+            run.exports += self._urls(answer.get("exports", []))
         batches = {batch for answer in loaded for batch in answer["batches"]}
         for new in [answer["batch"] for answer in extracted]:
             if new is not None and new not in batches:
@@ -141,10 +151,13 @@ class Pipeline:
         run.batches[source] = max(batches, default=None)
         for batch in sorted(batches):
             key = f"batches/{source}/{batch:010d}.json"
-            changed = self._counts("ingestion", key, "tables", "changed")
-            _add(run.rows, changed, prefix)
-            held = self._counts("processed", key, "balance", "quarantined")
-            _add(run.quarantined, held, prefix)
+            read = self._manifest("ingestion", key)
+            made = self._manifest("processed", key)
+            _add(run.rows, _sums(read.get("tables", {}), ("changed",)), prefix)
+            of_files = {each["table"] for each in made.get("files", [])}
+            held = _sums(made.get("balance", {}), ("quarantined",))
+            _add(run.quarantined, _without(held, of_files), prefix)
+            run.refused |= refused_files(made.get("files", []), self.names.bucket("processed"))
 
     def _stage(self, use: FunctionUse, run: Run, event: Answer | None = None) -> list[Answer]:
         """Invoke a function until it has nothing left to do."""
@@ -211,16 +224,19 @@ class Pipeline:
                 else:
                     return json.loads(response["Payload"].read()), "FunctionError" in response
 
-    def _counts(self, use: BucketUse, key: str, part: str, count: str) -> dict[str, int]:
-        """Return a count of a batch's manifest, by table; none without manifest."""
+    def _urls(self, keys: Sequence[str]) -> list[str]:
+        return [f"s3://{self.names.bucket('processed')}/{key}" for key in keys]
+
+    def _manifest(self, use: BucketUse, key: str) -> Answer:
+        """Return a batch's manifest; an empty one where there is none."""
         s3, bucket = self.account.clients.s3, self.names.bucket(use)
         with explaining(f"bucket {bucket}"):
             try:
                 found = s3.get_object(Bucket=bucket, Key=key)
             except s3.exceptions.NoSuchKey:
                 return {}
-            manifest = json.loads(found["Body"].read())
-        return _sums(manifest[part], (count,))
+            manifest: Answer = json.loads(found["Body"].read())
+        return manifest
 
     def _loaded(self, source: str, batch: int) -> dict[str, int]:
         """Return the rows that a batch changed, by target table."""
@@ -236,9 +252,10 @@ def _sums(tables: Mapping[str, Mapping[str, int]], counts: Sequence[str]) -> dic
 
 
 def _has_more(use: FunctionUse, answer: Answer) -> bool:
-    """Tell whether a function is to be invoked again; extract reads all that there is at once."""
-    done = "postponed" if use == "extract" else "batches"
-    return any(part.get(done) or part.get("busy") for part in _parts(answer))
+    """Tell whether a function is to be invoked again: extract where it says so, others until
+    they have found nothing to do."""
+    signs = ("postponed", "more") if use == "extract" else ("batches", "busy")
+    return any(part.get(sign) for part in _parts(answer) for sign in signs)
 
 
 def _parts(answer: Answer) -> list[Answer]:
@@ -255,3 +272,7 @@ def _add(total: dict[str, int], more: Mapping[str, int], prefix: str = "") -> No
     for name, number in more.items():
         if number:
             total[f"{prefix}{name}"] = total.get(f"{prefix}{name}", 0) + number
+
+
+def _without(counts: Mapping[str, int], names: set[str]) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if name not in names}

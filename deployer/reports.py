@@ -94,11 +94,22 @@ def _kept(deleted: int) -> str | None:
     )
 
 
-def loaded(run: Run) -> Table | str:
-    """Say what a run loaded into the warehouse."""
+def ran(run: Run) -> Iterator[Table | Text]:
+    """Say what a run loaded, what of it was refused, what it exported, and what waits."""
+    yield _loaded(run)
+    for source, why in run.waiting.items():
+        yield Text(printable(f"{source} waits: {why}"))
+    for key, refused in run.refused.items():
+        for line in refused.lines(key):
+            yield Text(printable(line), "red")
+    for url in run.exports:
+        yield Text(printable(f"export: {url}"))
+
+
+def _loaded(run: Run) -> Table | Text:
     new = {source: batch for source, batch in run.batches.items() if batch is not None}
     if not new:
-        return "nothing new in the source"
+        return Text("nothing new in the source")
     title = ", ".join(
         f"batch {batch}" + (f" of {source}" if len(run.batches) > 1 else "")
         for source, batch in new.items()

@@ -7,7 +7,7 @@ teardown. Nothing here writes, and nothing asks a database.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +16,10 @@ from deployer.account import Account
 from deployer.alarm_specs import alarms
 from deployer.batchlog import BatchLog, newest_marker
 from deployer.errors import explaining
+from deployer.files import RefusedFile, count_new, refused_files
 from deployer.names import FunctionUse, Names
 from deployer.reading import found
+from etl import Files
 
 NO_BUCKET = "NoSuchBucket"
 EXPIRY_TAG = "expires-at"
@@ -76,7 +78,8 @@ class SourceStatus:
 
     `batches` are the newest by function, `quarantine` is by source table or, for rows that the
     warehouse refuses, target table, `stopped` (why a table is left out) and `schemas` (the
-    registry) by source table.
+    registry) by source table. `refusals` are the newest of each file of which something is refused,
+    `new_files` those that have been dropped since the newest batch was read.
     `source_to_warehouse` are the seconds that the newest loaded batch took, `snapshot_age` those
     since its snapshot.
     """
@@ -87,6 +90,8 @@ class SourceStatus:
     quarantine: Mapping[str, Quarantined]
     stopped: Mapping[str, str]
     schemas: Mapping[str, SourceTable]
+    refusals: Mapping[str, RefusedFile] = field(default_factory=dict)
+    new_files: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,8 @@ class Status:
     """A deployment; what is not there is None or left out.
 
     `functions` and `sources` are by name, `alarms` the state of those that are not OK,
-    `unconfirmed` the e-mail addresses that get nothing until they confirm.
+    `unconfirmed` the e-mail addresses that get nothing until they confirm, `drop_bucket` the name
+    of the bucket that files are dropped into.
     """
 
     is_deployed: bool
@@ -104,18 +110,29 @@ class Status:
     failed_events: int | None
     unconfirmed: list[str]
     hours_left: float | None
+    drop_bucket: str | None = None
 
 
-def read_status(account: Account, names: Names, sources: Iterable[str], now: datetime) -> Status:
+def read_status(
+    account: Account,
+    names: Names,
+    sources: Iterable[str],
+    now: datetime,
+    dropped: Iterable[Files] = (),
+) -> Status:
     """Read how a deployment with these sources is doing; `now` has a time zone.
+
+    `dropped` are those of them that are files in the pipeline's own bucket.
 
     Raises:
         DeployError: AWS refuses a look, or does not accept the credentials.
     """
+    own_files = {source.name: source for source in dropped}
     with explaining("status"), ThreadPoolExecutor() as threads:
         reading_functions = threads.submit(_functions, account, names)
         reading_sources = {
-            source: threads.submit(_source, account, names, source, now) for source in sources
+            source: threads.submit(_source, account, names, source, now, own_files.get(source))
+            for source in sources
         }
         reading_alarms = threads.submit(_not_ok, account, names)
         reading_queue = threads.submit(sqs.count_messages, account, names.queue)
@@ -129,10 +146,13 @@ def read_status(account: Account, names: Names, sources: Iterable[str], now: dat
             failed_events=reading_queue.result(),
             unconfirmed=reading_emails.result(),
             hours_left=_hours_left(functions, now),
+            drop_bucket=names.bucket("drop") if own_files else None,
         )
 
 
-def _source(account: Account, names: Names, source: str, now: datetime) -> SourceStatus:
+def _source(
+    account: Account, names: Names, source: str, now: datetime, dropped: Files | None
+) -> SourceStatus:
     processed_bucket = names.bucket("processed")
     ingested = _newest(account, names.bucket("ingestion"), source)
     processed = _newest(account, processed_bucket, source)
@@ -151,7 +171,17 @@ def _source(account: Account, names: Names, source: str, now: datetime) -> Sourc
             name: table.error for name, table in schemas.items() if table.error and table.is_carried
         },
         schemas=schemas,
+        refusals=refused_files((processed or {}).get("refusals", []), processed_bucket),
+        new_files=_new_files(account, names.bucket("drop"), dropped, ingested),
     )
+
+
+def _new_files(
+    account: Account, bucket: str, source: Files | None, newest: Document | None
+) -> int | None:
+    if source is None:
+        return None
+    return found(lambda: count_new(account, bucket, source, newest), NO_BUCKET)
 
 
 def _functions(account: Account, names: Names) -> dict[FunctionUse, FunctionStatus | None]:

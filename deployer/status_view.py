@@ -68,15 +68,12 @@ def _findings(status: Status) -> Table:
 
 def _lines(status: Status) -> Iterator[tuple[str, Text]]:
     """Yield what there is to say, each with its label; what somebody must act on is red."""
-    for source, found in status.sources.items():
-        prefix = f"{_of(source, status)}: ".removeprefix(": ")
-        yield "freshness", Text(prefix) + _freshness(found)
-        for name, why in found.stopped.items():
-            yield "left out", _red(f"{prefix}{name}: {why}")
-        for name, held in found.quarantine.items():
-            yield "quarantine", _red(f"{prefix}{name}: {_counted(held.rows, 'row')}")
-            for reason, rows in held.reasons.items():
-                yield "quarantine", _text(f"  {rows:,} x {reason}")
+    for name, source in status.sources.items():
+        for label, text in _source_lines(source):
+            prefix = f"{_of(name, status)}: ".removeprefix(": ")
+            yield label, Text(prefix) + text
+    if status.drop_bucket:
+        yield "drop", _text(f"files into s3://{status.drop_bucket}/")
     ringing = [name for name, state in status.alarms.items() if state == "ALARM"]
     for name in ringing:
         yield "alarms", _red(name)
@@ -88,6 +85,21 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
         yield "e-mail", _red(f"{email} gets nothing until the mail from AWS is confirmed")
     if status.hours_left is not None:
         yield "sandbox", _expiry(status.hours_left)
+
+
+def _source_lines(source: SourceStatus) -> Iterator[tuple[str, Text]]:
+    yield "freshness", _freshness(source)
+    for name, why in source.stopped.items():
+        yield "left out", _red(f"{name}: {why}")
+    if source.new_files:
+        yield "files", Text(f"{_counted(source.new_files, 'file')} not read yet")
+    for key, refused in source.refusals.items():
+        for line in refused.lines(key):
+            yield "refused", _red(line)
+    for name, held in source.quarantine.items():
+        yield "quarantine", _red(f"{name}: {_counted(held.rows, 'row')}")
+        for reason, rows in held.reasons.items():
+            yield "quarantine", _text(f"  {rows:,} x {reason}")
 
 
 def _freshness(status: SourceStatus) -> Text:

@@ -158,6 +158,9 @@ def test_a_run_from_another_terminal_brings_a_silent_change(up: Started) -> None
         "loaded",
         "quarantined",
         "stopped",
+        "waiting",
+        "refused",
+        "exports",
         "seconds",
     }
 

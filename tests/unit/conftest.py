@@ -47,7 +47,7 @@ def running(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """Let a run of the pipeline bring this."""
     again = SimpleNamespace(
         sources=["source"],
-        run=lambda: run,
+        run=lambda *, now: replace(run, waiting=run.waiting if not now else {}),
         replay=lambda source, batch: replace(run, batches={source: batch + 1}),
     )
     monkeypatch.setattr(deploy, "Pipeline", lambda *_: again)

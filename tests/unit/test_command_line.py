@@ -83,6 +83,7 @@ def test_deploy_as_json(command: Command, monkeypatch: pytest.MonkeyPatch) -> No
                 }
             ],
             "monthly_cost_usd": COSTS.total,
+            "drop_bucket": None,
         },
     )
 

@@ -52,6 +52,9 @@ def test_run_without_news(command: Command, monkeypatch: pytest.MonkeyPatch) -> 
             "loaded": {},
             "quarantined": {},
             "stopped": {},
+            "waiting": {},
+            "refused": {},
+            "exports": [],
             "seconds": {"extract": 0.1},
         },
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from deployer.files import RefusedFile
 from deployer.status import Batch, FunctionStatus, Quarantined, SourceStatus, SourceTable, Status
 from deployer.status_view import status_view
 
@@ -169,3 +170,24 @@ def test_each_source_has_batches_and_findings_of_its_own() -> None:
         "left out   shop: staff: it is gone\n"
         "freshness  books: no batch has been loaded"
     )
+
+
+def test_files_are_said_with_what_was_refused_of_them() -> None:
+    """Files that are new, rows and files that were refused and where to read why, the bucket."""
+    errors = "s3://shop-processed/errors/sale/sale.csv"
+    refusals = {
+        "sale.csv": RefusedFile(3, 1_200, None, errors),
+        "price.csv": RefusedFile(0, 0, "column price is missing", None),
+    }
+    shop = replace(QUIET, refusals=refusals, new_files=2)
+
+    said = printed(replace(EMPTY, sources={"shop": shop}, drop_bucket="shop-drop"))
+
+    assert said.splitlines()[4:] == [
+        "freshness  no batch has been loaded",
+        "files      2 files not read yet",
+        "refused    sale.csv: 3 of 1,200 rows refused",
+        f"             {errors}",
+        "           price.csv: refused as a whole: column price is missing",
+        "drop       files into s3://shop-drop/",
+    ]

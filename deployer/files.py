@@ -1,0 +1,72 @@
+"""Files as an onlooker sees them: those that were refused, and those that are new in our bucket."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from deployer.account import Account
+from etl import Files
+
+PAGES = 10  # of a listing, 1,000 keys each: enough to say that many are new
+
+
+@dataclass(frozen=True)
+class RefusedFile:
+    """A file of which `rows` of its `of` rows were refused, or, for a `reason`, all of it.
+
+    `errors` is the URL of the object with the refused rows and why; None where there is none.
+    """
+
+    rows: int
+    of: int
+    reason: str | None
+    errors: str | None
+
+    def lines(self, key: str) -> Iterator[str]:
+        """Say it: the file and what was refused of it, and then where to look."""
+        yield (
+            f"{key}: refused as a whole: {self.reason}"
+            if self.reason
+            else f"{key}: {self.rows:,} of {self.of:,} rows refused"
+        )
+        if self.errors:
+            yield f"  {self.errors}"
+
+
+def refused_files(accounts: Sequence[Mapping[str, Any]], bucket: str) -> dict[str, RefusedFile]:
+    """Return, by key, the files of a processed manifest of which something was refused."""
+    return {
+        each["file"]["key"]: RefusedFile(
+            rows=each["refused"],
+            of=each["rows"],
+            reason=each.get("reason"),
+            errors=f"s3://{bucket}/{errors}" if (errors := each.get("errors")) else None,
+        )
+        for each in accounts
+        if each["refused"] or each.get("reason")
+    }
+
+
+def count_new(
+    account: Account, bucket: str, source: Files, newest: Mapping[str, Any] | None
+) -> int:
+    """Count the files of a source that have come since its newest batch was read; 10,000 at most.
+
+    S3 says to the second when one came, so those that the batch has read are told by their ETag.
+    """
+    read = {(each["file"]["key"], each["file"]["etag"]) for each in (newest or {}).get("files", [])}
+    since = (
+        datetime.fromisoformat(newest["source"]["snapshot_at"]).replace(microsecond=0)
+        if newest
+        else None
+    )
+    pages = account.clients.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return sum(
+        any(feed.fits(found["Key"]) for feed in source.feeds)
+        and (since is None or found["LastModified"] >= since)
+        and (found["Key"], found["ETag"]) not in read
+        for page in islice(pages, PAGES)
+        for found in page.get("Contents", [])
+    )
