@@ -5,6 +5,8 @@ is the watermark. A number is claimed with a conditional write, so two runs can 
 """
 
 import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
@@ -15,6 +17,8 @@ from functions.common.storage import Bucket
 from functions.common.telemetry import logger
 
 PAGE = 1000  # the most keys that S3 lists in one call
+READERS = 8  # manifests that are fetched at a time; the client has more connections
+AHEAD = 64
 MANIFEST_BYTES = 32 << 20  # as Python objects that is about 200 MB
 
 
@@ -130,6 +134,12 @@ class BatchLog(Generic[Manifest]):
     def read(self, batch: int) -> Manifest:
         """Return the manifest of a batch; raise LogCorrupted when it is missing or malformed."""
         return self._decode(batch, self.bucket.get(self.key(batch), MANIFEST_BYTES))
+
+    def read_each(self, batches: Sequence[int]) -> Iterator[Manifest]:
+        """Yield the manifests of some batches, in their order; a few are read ahead."""
+        with ThreadPoolExecutor(READERS) as pool:
+            for first in range(0, len(batches), AHEAD):
+                yield from pool.map(self.read, batches[first : first + AHEAD])
 
     def _decode(self, batch: int, body: bytes) -> Manifest:
         where = f"s3://{self.bucket.name}/{self.key(batch)}"

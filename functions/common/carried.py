@@ -15,6 +15,10 @@ A value that is too large to carry has, instead of its text, the number of bytes
 KNOWN = "_known"
 """The column that says, of a row that others may refer to, whether the batch before had its key."""
 
+LINE, WRONG, ROW = "_line", "_wrong", "_row"
+"""The columns of a file's rows: the line of the file on which a record begins, why it cannot be
+separated into values, NULL for one that can, and the record as it came, where that is needed."""
+
 _IS_CARRIED: dict[type[etl.Column], Callable[[pa.DataType], bool]] = {
     etl.SmallInteger: pa.types.is_integer,
     etl.Integer: pa.types.is_integer,

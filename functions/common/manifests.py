@@ -243,6 +243,12 @@ class IngestionManifest(Struct, frozen=True):
             {self.keys} if self.keys else set()
         )
 
+    @property
+    def objects(self) -> set[str]:
+        """All objects with rows, and the copies of files that they were read from."""
+        rows = {file.key for table in self.tables.values() for file in table.objects}
+        return rows | {file.copy for file in self.files if file.copy is not None}
+
     def capture(self, table: str) -> TableCapture:
         """Return what the batch holds of a table: nothing of one that was not declared then."""
         return self.tables.get(table, NOT_DECLARED)
@@ -343,6 +349,11 @@ class ProcessedManifest(Struct, frozen=True):
         for name, entry in self.quarantine.items():
             [_, source, *_] = entry.file.split("/")
             _require_under(f"quarantine/{source}/{name}/", [entry.file])
+
+    @property
+    def objects(self) -> set[str]:
+        """All objects with rows of target tables."""
+        return {file.key for table in self.tables.values() for file in table.objects}
 
 
 def _require_own_files(

@@ -4,13 +4,13 @@ What comes out depends on the batch and on what the batch before left open, and 
 a target table that the batch before did not have, on all batches of the log so far.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 import pyarrow as pa
 
-from etl import Pipeline, Table
-from etl.mapping import Mapping
+from etl import Files, Pipeline, Table
+from etl.mapping import Mapping as TargetMapping
 from functions.common.logs import Logs
 from functions.common.manifests import (
     Balance,
@@ -20,6 +20,8 @@ from functions.common.manifests import (
 )
 from functions.transform import quarantine
 from functions.transform.absent import Absent
+from functions.transform.filerows import FileBatch
+from functions.transform.files import remodel_files
 from functions.transform.remodelling import Remodelled, fill, remodel
 from functions.transform.table import Batch
 
@@ -32,14 +34,18 @@ def remodel_batch(
     *,
     run: str,
     now: Callable[[], datetime],
+    environment: Mapping[str, str],
 ) -> ProcessedManifest:
     """Write the target rows of a source's batch, and return the manifest that names them.
 
-    `before` is the manifest of the batch before, None for the first. Until the manifest is in the
-    log nothing of it counts, so any number of runs may do the same batch. Raises FunctionFailed,
-    and BatchUnbalanced.
+    `before` is the manifest of the batch before, None for the first. `environment` has the
+    settings. Until the manifest is in the log nothing of it counts, so any number of runs may do
+    the same batch. Raises FunctionFailed, BatchUnbalanced, and SettingsError.
     """
     source = logs.ingested.source
+    if isinstance(files := pipeline.source(source), Files):
+        batch_of_files = FileBatch(pipeline, files, logs, ingested, environment)
+        return remodel_files(batch_of_files, before, run=run, now=now)
     absent = Absent(
         sorted(pipeline.waited_for(source), key=lambda table: table.id),
         before.absent if before else {},
@@ -49,7 +55,7 @@ def remodel_batch(
     batch = Batch(
         ingested.batch, day, ingested, absent, pipeline, logs.ingested, logs.processed.bucket
     )
-    done: dict[Mapping, Remodelled] = {}
+    done: dict[TargetMapping, Remodelled] = {}
     held: dict[str, Quarantine] = {}
     for table, mappings in _by_main_table(pipeline.mappings(source)).items():
         remodelled, kept = _remodel_table(batch, table, mappings, before)
@@ -69,12 +75,12 @@ def remodel_batch(
 
 
 def _remodel_table(
-    batch: Batch, table: Table, mappings: list[Mapping], before: ProcessedManifest | None
-) -> tuple[dict[Mapping, Remodelled], Quarantine | None]:
+    batch: Batch, table: Table, mappings: list[TargetMapping], before: ProcessedManifest | None
+) -> tuple[dict[TargetMapping, Remodelled], Quarantine | None]:
     """Remodel the rows of a source table for each of its target tables; keep what is open then."""
     entry = before.quarantine.get(table.id) if before else None
     was_open = quarantine.read(batch.processed, entry)
-    done: dict[Mapping, Remodelled] = {}
+    done: dict[TargetMapping, Remodelled] = {}
     for mapping in mappings:
         is_new = before is not None and mapping.target.id not in before.tables
         mine = quarantine.of(mapping.target.id, was_open)
@@ -85,8 +91,8 @@ def _remodel_table(
     return done, _kept(batch, name, entry, was_open, is_open)
 
 
-def _by_main_table(mappings: Iterable[Mapping]) -> dict[Table, list[Mapping]]:
-    tables: dict[Table, list[Mapping]] = {}
+def _by_main_table(mappings: Iterable[TargetMapping]) -> dict[Table, list[TargetMapping]]:
+    tables: dict[Table, list[TargetMapping]] = {}
     for mapping in mappings:
         tables.setdefault(mapping.main, []).append(mapping)
     return tables
@@ -103,7 +109,7 @@ def _kept(
     return quarantine.store(batch.processed, name, batch.number, batch.day, is_open)
 
 
-def _balances(done: dict[Mapping, Remodelled]) -> dict[str, Balance]:
+def _balances(done: dict[TargetMapping, Remodelled]) -> dict[str, Balance]:
     """Return the account of each source table: a row counts once for each of its target tables."""
     balances: dict[str, Balance] = {}
     for mapping, each in done.items():

@@ -45,6 +45,7 @@ _SQL_NAMES: dict[type[Column], str] = {
 }
 
 Say = Callable[[int, Any], str]
+Words = Callable[[str, Column, Any], str]
 
 
 @dataclass(frozen=True)
@@ -140,20 +141,26 @@ def without(rows: pa.Table, positions: Collection[int]) -> pa.Table:
 
 
 def reasons(
-    table: Table, rows: pa.Table, converted: pa.Table, around: Surroundings = NOTHING_ELSE
+    table: Table,
+    rows: pa.Table,
+    converted: pa.Table,
+    around: Surroundings = NOTHING_ELSE,
+    words: Words | None = None,
 ) -> dict[int, str]:
     """Return, by position in order, why rows cannot be in the target; the others are fit.
 
-    `rows` have the declared columns and `_unfit`, the values that Arrow cannot hold; `converted`
-    are the same rows as `values.convert` returns them.
+    `rows` have the declared columns and, if they are those of a database, `_unfit`, the values that
+    Arrow cannot hold; `converted` are the same rows with the values that the target can have.
+    `words` say what is wrong with a value, as a database has it unless they are given.
     """
     findings = _Findings()
-    unfit = _unfit_values(rows[UNFIT])
+    unfit = _unfit_values(rows[UNFIT]) if UNFIT in rows.column_names else {}
     for name, column in table.columns.items():
         if converted[name].null_count:
             noted = [position for position, texts in unfit.items() if name in texts]
             wrong = _without_value(rows[name], converted[name], noted, nullable=column.nullable)
-            findings.add(rows[name], wrong, _say_what_is_wrong(name, column, unfit))
+            say = _say_what_is_wrong(name, column, unfit, words or _inexact)
+            findings.add(rows[name], wrong, say)
     if around.calendar is not None:
         _check_calendar(findings, table, converted, around.calendar)
     for joined in around.joined:
@@ -199,11 +206,11 @@ def _without_value(
 
 
 def _say_what_is_wrong(
-    name: str, column: Column, unfit: Mapping[int, Mapping[str, str | int]]
+    name: str, column: Column, unfit: Mapping[int, Mapping[str, str | int]], words: Words
 ) -> Say:
     def say(position: int, value: Any) -> str:
         if value is not None:
-            return _inexact(name, column, value)
+            return words(name, column, value)
         match unfit.get(position, {}).get(name):
             case int(at_most):
                 return f"{name} is larger than {at_most:,} bytes"
@@ -214,7 +221,7 @@ def _say_what_is_wrong(
     return say
 
 
-def _inexact(name: str, column: Column, value: object) -> str:
+def _inexact(name: str, column: Column, value: Any) -> str:
     """Say what is wrong with a value that its conversion makes NULL."""
     match column:
         case Date() | IsoDate():

@@ -8,7 +8,7 @@ one that comes twice nothing at all.
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
@@ -21,7 +21,7 @@ from etl import Pipeline
 from etl.loading import load
 from functions.common.errors import LogCorrupted
 from functions.common.logs import Logs
-from functions.common.manifests import ProcessedManifest
+from functions.common.manifests import FileAccount, ProcessedManifest
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
@@ -52,9 +52,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Remodel every batch that waits; with little time left, leave the rest to the next event.
 
     Returns by source, under `sources`, the numbers of the `batches` that this run remodelled and
-    how many of their rows are in quarantine by source table (`quarantined`), and `seconds`. Where
-    there is one source, its fields are beside `sources` as well. A source that fails does not stop
-    the others; then the first error is raised.
+    how many of their rows are in quarantine or refused by source table (`quarantined`), and
+    `seconds`. Where there is one source, its fields are beside `sources` as well. A source that
+    fails does not stop the others; then the first error is raised.
     """
     started = time.monotonic()
     sources: dict[str, dict[str, Any]] = {}
@@ -98,6 +98,8 @@ def work_off(
     run: str,
     now: Callable[[], datetime],
     has_time: Callable[[], bool],
+    *,
+    environment: Mapping[str, str] = os.environ,
 ) -> Iterator[ProcessedManifest]:
     """Remodel the batches that wait, in order; yield the manifest of each that this run claimed.
 
@@ -116,7 +118,9 @@ def work_off(
         _require_same_log(logs, before)
     for number in range(done + 1, newest + 1):
         ingested = logs.ingested.read(number)
-        manifest = remodel_batch(pipeline, logs, ingested, before, run=run, now=now)
+        manifest = remodel_batch(
+            pipeline, logs, ingested, before, run=run, now=now, environment=environment
+        )
         ours = logs.processed.claim(manifest)
         before = manifest if ours else logs.processed.read(number)
         if ours:
@@ -135,12 +139,30 @@ def _require_same_log(logs: Logs, before: ProcessedManifest) -> None:
 
 
 def _account_for(done: ProcessedManifest) -> dict[str, int]:
-    """Log and count a batch; return how many of its rows are in quarantine, by source table."""
+    """Log and count a batch; return how many rows it put aside or refused, by source table."""
     rows = {name: table.rows for name, table in done.tables.items() if table.rows}
     held = {table: kept.quarantined for table, kept in done.balance.items() if kept.quarantined}
     logger.info("batch transformed", extra={"batch": done.batch, "rows": rows, "quarantined": held})
     metrics.add_metric("RowsQuarantined", MetricUnit.Count, sum(held.values()))
+    if done.files:
+        refused = [account for account in done.files if account.refused or account.reason]
+        for account in refused:
+            what = "file refused" if account.reason else "rows of a file refused"
+            logger.warning(what, extra=_as_logged(account))
+        metrics.add_metric("FilesRefused", MetricUnit.Count, len(refused))
     return held
+
+
+def _as_logged(account: FileAccount) -> dict[str, Any]:
+    """Return what the log says of a file of which rows are refused: none of their values."""
+    return {
+        "file": f"s3://{account.file.bucket}/{account.file.key}",
+        "version": account.file.version,
+        "rows": account.rows,
+        "refused": account.refused,
+        "errors": account.errors,
+        "reason": account.reason,
+    }
 
 
 def _has_time(context: LambdaContext) -> bool:

@@ -48,7 +48,13 @@ def make(mapping: declared.Mapping, rows: pa.Table, joined: Mapping[str, pa.Tabl
     tables = {join.parameter: (join.table, joined[join.parameter]) for join in mapping.joins}
     given = [(mapping.main, rows), *(tables[name] for name in target.parameters[1:])]
     made = _in_target_form(target, _called(target, given))
-    _require_same_keys(target, made, keys_of(rows, mapping.main.keys))
+    if made.num_rows != rows.num_rows:
+        raise FunctionFailed(
+            f"{target}: its function returned {made.num_rows:,} rows for {rows.num_rows:,}: each "
+            f"row of its first parameter makes one row. {_TRY.capitalize()}"
+        )
+    if target.key:
+        _require_same_keys(target, made, keys_of(rows, mapping.main.keys))
     return made
 
 
@@ -234,22 +240,26 @@ _FORMS = {
 
 
 def _require_same_keys(target: TargetTable, made: pa.Table, given: pa.Array) -> None:
-    """Raise FunctionFailed unless each row that was given has made one row, with its key."""
-    keys = keys_of(made, target.key) if target.key else given[: made.num_rows]
+    """Raise FunctionFailed unless each row that was given has made one row, with its key.
+
+    Rows of one key are in the order in which they were true, and stay in it.
+    """
+    keys = keys_of(made, target.key)
     if keys.equals(given):
         return
     name = ", ".join(target.key)
     if keys.null_count:
         raise FunctionFailed(f"{target}: its function returned a row without {name}: {_TRY}")
-    if len(keys) != len(given):
-        raise FunctionFailed(
-            f"{target}: its function returned {len(keys):,} rows for {len(given):,}: each row of "
-            f"its first parameter makes one row. {_TRY.capitalize()}"
-        )
-    if pc.count_distinct(keys).as_py() < pc.count_distinct(given).as_py():
+    distinct = pc.count_distinct(given).as_py()
+    if pc.count_distinct(keys).as_py() < distinct:
         raise FunctionFailed(f"{target}: its function returned the same {name} twice: {_TRY}")
     if keys.type != given.type or not keys.sort().equals(given.sort()):
         raise FunctionFailed(
             f"{target}: its function returned rows whose {name} is not the key of the row that "
             f"they were made of: {_TRY}"
+        )
+    if distinct < len(given):
+        raise FunctionFailed(
+            f"{target}: its function returned the rows in another order, and several may have the "
+            f"same {name}: {_TRY}"
         )

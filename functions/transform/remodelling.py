@@ -1,7 +1,6 @@
 """Remodel a batch for one target table, or all batches so far for one that is new."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -11,9 +10,6 @@ from functions.common.errors import BatchUnbalanced
 from functions.common.manifests import Balance, DataFile, IngestionManifest, StarTable
 from functions.transform import quarantine
 from functions.transform.table import Batch, TableOfBatch
-
-READERS = 8  # manifests that are fetched at a time; the client has more connections
-AHEAD = 64
 
 
 @dataclass(frozen=True)
@@ -67,10 +63,7 @@ def fill(batch: Batch, mapping: Mapping) -> Remodelled:
 
 def _manifests(batch: Batch) -> Iterator[IngestionManifest]:
     """Yield the manifests of the log in their order, the batch's own last."""
-    numbers = range(1, batch.number)
-    with ThreadPoolExecutor(READERS) as pool:
-        for first in range(0, len(numbers), AHEAD):
-            yield from pool.map(batch.ingested.read, numbers[first : first + AHEAD])
+    yield from batch.ingested.read_each(range(1, batch.number))
     yield batch.manifest
 
 

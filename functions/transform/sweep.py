@@ -27,7 +27,7 @@ from functions.common.telemetry import logger
 DAYS_KEPT = 3  # so that a person can still look at what a failed run has written
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_OBJECT = re.compile(r"(\d{10})-\d+\.parquet")
+_OBJECT = re.compile(r"(\d{10})-\d+(\.parquet)?")
 
 Manifest = TypeVar("Manifest", bound=IngestionManifest | ProcessedManifest)
 
@@ -91,12 +91,12 @@ class Sweep(Generic[Manifest]):
     def _named(self, batch: int) -> set[str] | None:
         """Return what a batch's manifest names, or None if that cannot be read."""
         try:
-            tables = self.log.read(batch).tables.values()
+            named = self.log.read(batch).objects
         except LogCorrupted as error:
             logger.warning(f"nothing of batch {batch} is removed: {error}")
             return None
         # Never empty: a batch that names nothing has no objects that are kept either.
-        return {"", *(file.key for each in tables for file in each.objects)}
+        return {"", *named}
 
     def _superseded(self, day: str, newest: Manifest) -> Iterator[str]:
         named = self.named_latest(newest)
@@ -145,7 +145,10 @@ def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[]
     targets = [mapping.target.id for mapping in pipeline.mappings(name)]
     lake = Sweep(
         logs.ingested,
-        [f"{prefix}{name}/{table}" for prefix in ("", "tombstones/") for table in sources],
+        [
+            *(f"{prefix}{name}/{table}" for prefix in ("", "tombstones/") for table in sources),
+            f"files/{name}",
+        ],
         [f"keys/{name}"],
         lambda newest: newest.key_objects,
         notes,

@@ -108,15 +108,12 @@ class _Reading:
 def convert(table: Table, rows: pa.Table) -> pa.Table:
     """Return the declared columns of rows whose cells are text, as the target has them.
 
-    The rows are as many and in the same order; a cell that cannot be a value is NULL, and so are
-    those of a column that the rows do not have. Raises FunctionFailed when a column's `check` does.
+    The rows are as many and in the same order; a cell that cannot be a value is NULL. Raises
+    FunctionFailed when a column's `check` does.
     """
-    none = pa.nulls(rows.num_rows, pa.string())
     return pa.table(
         {
-            name: checked(
-                table, name, reading(column)(rows[name] if name in rows.column_names else none)
-            )
+            name: checked(table, name, reading(column)(rows[name]))
             for name, column in table.columns.items()
         }
     )

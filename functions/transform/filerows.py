@@ -1,0 +1,97 @@
+"""The rows of one file: those that are fit go into target tables, the others are refused."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from etl import Files, Pipeline, Table
+from etl.mapping import Mapping as TargetMapping
+from functions.common.errors import BatchUnbalanced
+from functions.common.logs import Logs
+from functions.common.manifests import DataFile, FileRead, IngestionManifest
+from functions.common.parquet import PartWriter, read_rows
+from functions.transform import checks
+from functions.transform.cells import checked, with_all_columns
+from functions.transform.making import make
+
+Refuse = Callable[[pa.Table, Mapping[int, str]], None]
+"""Take rows of the lake, and by position why some of them are refused."""
+
+
+@dataclass(frozen=True)
+class FileBatch:
+    """A batch of files at work; `environment` has the settings."""
+
+    pipeline: Pipeline
+    source: Files
+    logs: Logs
+    manifest: IngestionManifest
+    environment: Mapping[str, str]
+
+    @property
+    def mappings(self) -> tuple[TargetMapping, ...]:
+        """How the target tables are made."""
+        return self.pipeline.mappings(self.source.name)
+
+    def table(self, read: FileRead) -> Table | None:
+        """Return the table of a file, None for one that is not declared any more."""
+        return next((table for table in self.source.tables if table.id == read.table), None)
+
+    def mappings_of(self, table: Table) -> tuple[TargetMapping, ...]:
+        """Return how the target tables of a table are made."""
+        return tuple(mapping for mapping in self.mappings if mapping.main is table)
+
+
+def write_rows(
+    batch: FileBatch,
+    table: Table,
+    read: FileRead,
+    came_with: IngestionManifest,
+    *,
+    mappings: Sequence[TargetMapping],
+    refuse: Refuse,
+) -> dict[str, list[DataFile]]:
+    """Write the rows of a file, which came with a batch, into target tables; `refuse` the unfit.
+
+    Returns the objects by target table. Raises FunctionFailed and BatchUnbalanced.
+    """
+    bucket, number = batch.logs.processed.bucket, batch.manifest.batch
+    day = batch.manifest.source.snapshot_at.date()
+    writers = {each: PartWriter(bucket, each.target.id, number, day) for each in mappings}
+    taken = fit = 0
+    for rows, converted, refused in _checked(batch, table, read, came_with):
+        refuse(rows, refused)
+        taken += rows.num_rows
+        fit += rows.num_rows - len(refused)
+        if len(refused) < rows.num_rows:
+            for mapping, writer in writers.items():
+                writer.write(make(mapping, checks.without(converted, refused), {}))
+    made = {mapping.target.id: writer.close() for mapping, writer in writers.items()}
+    if taken != read.rows or any(rows_of(files) != fit for files in made.values()):
+        raise BatchUnbalanced(
+            f"batch {number}: of {read.rows} rows of {read.file.key}, {taken} were read and {fit} "
+            "are fit, and its target tables have others: this is a defect of transform, report it"
+        )
+    return made
+
+
+def _checked(
+    batch: FileBatch, table: Table, read: FileRead, came_with: IngestionManifest
+) -> Iterator[tuple[pa.Table, pa.Table, Mapping[int, str]]]:
+    """Yield the rows of a file as they came and converted, and why some are refused.
+
+    A row has to be fit for all target tables of its table; one that is not is in none of them.
+    """
+    calendars = (batch.pipeline.calendar_of(mapping) for mapping in batch.mappings_of(table))
+    calendar = next(filter(None, calendars), None)
+    own = set(read.objects)
+    files = [file for file in came_with.tables[read.table].files if file.key in own]
+    for part in read_rows(batch.logs.ingested.bucket, files):
+        rows = with_all_columns(table, pa.Table.from_batches([part]))
+        yield rows, *checked(table, rows, calendar)
+
+
+def rows_of(files: Sequence[DataFile]) -> int:
+    """Return how many rows objects have."""
+    return sum(file.rows for file in files)

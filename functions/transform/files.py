@@ -1,0 +1,192 @@
+"""Remodel a batch of files: what can be used of each into target rows, the rest into `errors/`.
+
+Rows of files join no others and wait for none, so nothing of them is in quarantine: a row that is
+refused is corrected in its file, which then comes again.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from etl import Table
+from etl.mapping import Mapping as TargetMapping
+from functions.common.manifests import (
+    Balance,
+    DataFile,
+    FileAccount,
+    FileRead,
+    IngestionManifest,
+    ProcessedManifest,
+    StarTable,
+)
+from functions.transform.filerows import FileBatch, rows_of, write_rows
+from functions.transform.refusals import (
+    RefusedRows,
+    errors_key,
+    most_refused,
+    still_open,
+    too_many,
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file: the objects with its rows by target table, and what was refused.
+
+    `reason` says why it is refused whole.
+    """
+
+    read: FileRead
+    made: Mapping[str, list[DataFile]]
+    refused: int
+    errors: str | None = None
+    reason: str | None = None
+
+    @property
+    def account(self) -> FileAccount:
+        """The account of its rows, all of which are refused where it is refused whole."""
+        rows = self.read.rows
+        refused = rows if self.reason else self.refused
+        table, file = self.read.table, self.read.file
+        return FileAccount(table, file, rows, rows - refused, refused, self.errors, self.reason)
+
+
+def remodel_files(
+    batch: FileBatch, before: ProcessedManifest | None, *, run: str, now: Callable[[], datetime]
+) -> ProcessedManifest:
+    """Write the target rows of a batch of files; return the manifest that names them.
+
+    See `batch.remodel_batch`.
+    """
+    outcomes = _together(batch, [_remodel(batch, read) for read in batch.manifest.files])
+    accounts = [each.account for each in outcomes]
+    balances = {
+        table.id: _balance(each for each in accounts if each.table == table.id)
+        for table in batch.source.tables
+    }
+    tables: dict[str, StarTable] = {}
+    for mapping in batch.mappings:
+        is_new = before is not None and mapping.target.id not in before.tables
+        mine = [each for each in outcomes if each.read.table == mapping.main.id and not each.reason]
+        earlier = _earlier(batch, mapping, has_any=bool(mine)) if is_new else []
+        tables[mapping.target.id] = _star_table(mapping, [*earlier, *mine], is_filled=is_new)
+        balances[mapping.main.id] += _balance(each.account for each in earlier)
+    return ProcessedManifest(
+        batch=batch.manifest.batch,
+        written_at=now(),
+        run=run,
+        source=batch.manifest.source,
+        tables=tables,
+        balance=balances,
+        quarantine={},
+        absent={},
+        files=accounts,
+        refusals=still_open(before.refusals if before else [], accounts, _replaced(batch)),
+    )
+
+
+def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
+    """Write the rows of a file into its target tables and into `errors/`, and decide about it.
+
+    One of a table that is not declared any more makes nothing, and nothing of it is refused.
+    """
+    if (table := batch.table(read)) is None:
+        return Outcome(read, {}, 0)
+    feed, source = batch.source.feed(table), batch.source
+    prefix = batch.environment.get(source.prefix_setting, "") if source.remote else ""
+    key = errors_key(table.id, read.file.key, prefix)
+    made: Mapping[str, list[DataFile]] = {}
+    with RefusedRows(batch.logs.processed.bucket, key, read, feed.format) as refused:
+        if read.error is None:
+            mappings = batch.mappings_of(table)
+            made = write_rows(
+                batch, table, read, batch.manifest, mappings=mappings, refuse=refused.add
+            )
+        else:
+            refused.add_file(read.error)
+    limit = most_refused(feed, batch.environment)
+    reason = read.error or too_many(read.rows, refused.rows, limit)
+    return Outcome(read, made, refused.rows, refused.key, reason)
+
+
+def _together(batch: FileBatch, outcomes: list[Outcome]) -> list[Outcome]:
+    """Refuse all files of a batch where one is refused whole that they belong together with."""
+    refused = next((each for each in outcomes if each.reason), None)
+    if refused is None or not batch.source.together:
+        return outcomes
+    reason = f"it belongs together with {refused.read.file.key}, which is refused"
+    return [each if each.reason else replace(each, reason=reason) for each in outcomes]
+
+
+def _star_table(
+    mapping: TargetMapping, accepted: Sequence[Outcome], *, is_filled: bool
+) -> StarTable:
+    """Return what a batch has of a target table, given the files that it is made of, in order."""
+    if is_snapshot := mapping.target.way == "replace":
+        accepted = accepted[-1:]
+    files = [file for each in accepted for file in each.made[mapping.target.id]]
+    return StarTable(
+        rows=rows_of(files),
+        files=files,
+        filled=is_filled and not is_snapshot,
+        snapshot=is_snapshot and bool(accepted),
+        sequence=not is_snapshot,
+    )
+
+
+def _earlier(batch: FileBatch, mapping: TargetMapping, *, has_any: bool) -> list[Outcome]:
+    """Remodel what a target table that is new would have had of the batches so far.
+
+    Of one that is replaced that is the newest file, unless the batch `has_any`. Rows are held
+    against today's declaration; what was refused whole stays so.
+    """
+    if mapping.target.way != "replace":
+        return [_again(batch, mapping, *each) for each in _accepted(batch, mapping.main)]
+    newest = None if has_any else next(_accepted(batch, mapping.main, newest_first=True), None)
+    return [_again(batch, mapping, *newest)] if newest else []
+
+
+def _accepted(
+    batch: FileBatch, table: Table, *, newest_first: bool = False
+) -> Iterator[tuple[IngestionManifest, FileRead]]:
+    """Yield the files of a table that earlier batches accepted, each with its batch."""
+    step = -1 if newest_first else 1
+    numbers = range(1, batch.manifest.batch)[::step]
+    logs = batch.logs.ingested.read_each(numbers), batch.logs.processed.read_each(numbers)
+    for ingested, processed in zip(*logs, strict=True):
+        of_batch = list(zip(ingested.files, processed.files, strict=True))
+        for read, account in of_batch[::step]:
+            if read.table == table.id and account.reason is None:
+                yield ingested, read
+
+
+def _again(
+    batch: FileBatch, mapping: TargetMapping, came_with: IngestionManifest, read: FileRead
+) -> Outcome:
+    """Remodel a file of an earlier batch for a target table; count what is refused today."""
+    refused: list[int] = []
+    made = write_rows(
+        batch,
+        mapping.main,
+        read,
+        came_with,
+        mappings=[mapping],
+        refuse=lambda _, why: refused.append(len(why)),
+    )
+    return Outcome(read, made, sum(refused))
+
+
+def _replaced(batch: FileBatch) -> set[str]:
+    """Return the tables of which only the newest file counts."""
+    ways = {
+        table.id: {mapping.target.way for mapping in batch.mappings_of(table)}
+        for table in batch.source.tables
+    }
+    return {table for table, of_table in ways.items() if of_table == {"replace"}}
+
+
+def _balance(accounts: Iterable[FileAccount]) -> Balance:
+    total = Balance(0, 0, 0, 0)
+    for each in accounts:
+        total += Balance(each.rows, 0, each.out, each.refused)
+    return total

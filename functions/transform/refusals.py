@@ -1,0 +1,158 @@
+"""What is refused of files, for the people who drop them: the objects under `errors/`.
+
+Each has the refused rows of one file as CSV: the line of the file on which a row begins, all
+reasons, and the row as it came. A newer version of the file overwrites it. The pipeline itself
+never reads it: what it knows of refusals is in the manifests.
+"""
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from io import StringIO
+from typing import Any
+
+import pyarrow as pa
+
+from etl import Csv, Feed, JsonDocuments
+from etl.settings import share
+from functions.common.carried import LINE, ROW
+from functions.common.errors import SettingsError
+from functions.common.manifests import FileAccount, FileRead
+from functions.common.storage import Bucket
+from functions.common.uploads import Upload
+
+OPEN_AT_MOST = 1_000  # refused files that a manifest names
+
+_COLUMNS = ("line", "reasons", "row")
+_KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_ENDING = ".csv"
+# Control characters have no place in a manifest, and some clients resolve the dots of a path.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f]|(?<![^/])\.{1,2}(?![^/])")
+
+
+class RefusedRows:
+    """The refused rows of a file, written as they are found; without any there is no object."""
+
+    def __init__(self, bucket: Bucket, key: str, read: FileRead, written_as: Csv | JsonDocuments):
+        self.rows = 0
+        self._bucket = bucket
+        self._key = key
+        self._read = read
+        self._format = written_as
+        self._stack = ExitStack()
+        self._upload: Upload | None = None
+
+    def __enter__(self) -> "RefusedRows":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    @property
+    def key(self) -> str | None:
+        """The key of the object, if there is one."""
+        return self._key if self._upload else None
+
+    def add(self, rows: pa.Table, reasons: Mapping[int, str]) -> None:
+        """Append the rows of the lake that have reasons, by position."""
+        if not reasons:
+            return
+        refused = rows.take(pa.array(list(reasons), pa.int64())).to_pylist()
+        self._write(
+            (row[LINE], reason, self._as_it_came(row))
+            for row, reason in zip(refused, reasons.values(), strict=True)
+        )
+        self.rows += len(reasons)
+
+    def add_file(self, reason: str) -> None:
+        """Note why the file cannot be used at all, as the reason of its first line."""
+        self._write([(1, reason, "")])
+
+    def _write(self, lines: Iterable[tuple[int, str, str]]) -> None:
+        text = StringIO()
+        writer = csv.writer(text)
+        if self._upload is None:
+            self._upload = self._stack.enter_context(
+                Upload(self._bucket, self._key, overwrite=True)
+            )
+            writer.writerow(_COLUMNS)
+        writer.writerows(lines)
+        self._upload.write(text.getvalue().encode())
+
+    def _as_it_came(self, row: Mapping[str, Any]) -> str:
+        """Return a record as it came, put together again from its cells unless it was kept."""
+        if row[ROW] is not None or not isinstance(self._format, Csv):
+            return row[ROW] or ""
+        nulls = self._format.nulls
+        null = "" if "" in nulls else next(iter(nulls), "")
+        cells = [row.get(name) for name in self._read.header]
+        line = StringIO()
+        writer = csv.writer(line, delimiter=self._format.delimiter, quotechar=self._format.quote)
+        writer.writerow([null if cell is None else cell for cell in cells])
+        return line.getvalue().removesuffix("\r\n")
+
+
+def errors_key(table: str, key: str, prefix: str) -> str:
+    """Return the key of the object with the refused rows of a file, whose own is below a prefix.
+
+    orders.csv -> errors/orders/orders.csv      day/1.json -> errors/orders/day/1.json.csv
+    """
+    name = _UNSAFE.sub(
+        lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()),
+        key.removeprefix(prefix).lstrip("/"),
+    )
+    whole = f"errors/{table}/{name.removesuffix(_ENDING)}".encode()
+    if len(whole) + len(_ENDING) > _KEY_BYTES:
+        mark = f"-{hashlib.sha256(key.encode()).hexdigest()[:16]}".encode()
+        room = _KEY_BYTES - len(_ENDING) - len(mark)
+        whole = whole[:room].decode(errors="ignore").encode() + mark
+    return whole.decode() + _ENDING
+
+
+def most_refused(feed: Feed, environment: Mapping[str, str]) -> float:
+    """Return the share of a file's rows that may be refused without it being refused whole.
+
+    Raises SettingsError for a MAX_REJECTS that is no share.
+    """
+    if feed.max_rejects is not None:
+        return feed.max_rejects
+    limit = share(environment.get("MAX_REJECTS") or "5%")
+    if limit is None:
+        raise SettingsError(
+            "environment variable MAX_REJECTS of this function is no share, such as 5% or off: "
+            "run deploy.py again"
+        )
+    return limit
+
+
+def too_many(rows: int, refused: int, limit: float) -> str | None:
+    """Say that too many rows of a file are refused, if they are."""
+    if not rows or refused / rows <= limit:
+        return None
+    return (
+        f"{refused:,} of its {rows:,} rows are refused ({refused / rows:.1%}), and at most "
+        f"{limit * 100:g}% may be: correct it and drop it again"
+    )
+
+
+def still_open(
+    before: Sequence[FileAccount], now: Sequence[FileAccount], replaced: set[str]
+) -> list[FileAccount]:
+    """Return the refused files of a batch and those that were open before, the newest first.
+
+    A newer version of a file supersedes it, and in a table that is `replaced` any newer file.
+    """
+    is_open = {_identity(account): account for account in reversed(before)}
+    for account in now:
+        if account.table in replaced:
+            is_open = {key: each for key, each in is_open.items() if each.table != account.table}
+        is_open.pop(_identity(account), None)
+        if account.refused or account.reason:
+            is_open[_identity(account)] = account
+    return list(is_open.values())[::-1][:OPEN_AT_MOST]
+
+
+def _identity(account: FileAccount) -> tuple[str, str, str]:
+    return account.table, account.file.bucket, account.file.key
