@@ -161,6 +161,7 @@ def _transform(names: Names, declared: Pipeline, tables: list[str]) -> list[Poli
         *_objects("s3:DeleteObject", "ingestion", lake, names),
         *_objects("s3:GetObject", "processed", ["batches", *quarantine], names),
         *_objects("s3:PutObject", "processed", [*stars, "swept", "batches", *errors], names),
+        *_objects("s3:AbortMultipartUpload", "processed", errors, names),
         *_list("processed", ["batches", "swept", *stars], names),
         *_objects("s3:DeleteObject", "processed", stars, names),
     ]

@@ -152,6 +152,7 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
         **common,
         **own[use],
         **(_files(names, settings) if use in READS_SOURCES else {}),
+        **(_prefixes(settings) if use == "transform" else {}),
         **_secrets(use, names, settings),
         **_notices(use, names, settings),
     }
@@ -170,6 +171,15 @@ def _files(names: Names, settings: Settings) -> dict[str, str]:
             found[source.prefix_setting] = bucket.prefix
             found[source.region_setting] = bucket.region
     return {name: value for name, value in found.items() if value}
+
+
+def _prefixes(settings: Settings) -> dict[str, str]:
+    """Return the prefixes of others' files, which the keys of refused rows leave out."""
+    return {
+        source.prefix_setting: bucket.prefix
+        for source in settings.declared.files
+        if (bucket := settings.buckets.get(source.name)) and bucket.prefix
+    }
 
 
 def _secrets(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Generic, TypeVar
 
-from etl import Pipeline
+from etl import Files, Pipeline
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted
 from functions.common.logs import Logs
@@ -139,16 +139,21 @@ def _keys(bucket: Bucket, prefix: str) -> Iterator[str]:
 
 
 def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[], bool]) -> int:
-    """Sweep what a source has in both buckets; return how many objects were removed."""
-    name, notes = logs.ingested.source, logs.processed.bucket
-    sources = [table.id for table in pipeline.source(name).tables]
+    """Sweep what a source has in both buckets; return how many objects were removed.
+
+    What people read, under `errors/` and `exports/`, is nowhere among it.
+    """
+    source, notes = pipeline.source(logs.ingested.source), logs.processed.bucket
+    name = source.name
+    tables = [table.id for table in source.tables]
     targets = [mapping.target.id for mapping in pipeline.mappings(name)]
+    # The role lists nothing of a kind that its sources do not have.
+    data, copies, aside = ["", "tombstones/"], [], [f"quarantine/{name}/{id_}" for id_ in tables]
+    if isinstance(source, Files):
+        data, copies, aside = [""], [f"files/{name}"] if source.remote else [], []
     lake = Sweep(
         logs.ingested,
-        [
-            *(f"{prefix}{name}/{table}" for prefix in ("", "tombstones/") for table in sources),
-            f"files/{name}",
-        ],
+        [*(f"{prefix}{name}/{table}" for prefix in data for table in tables), *copies],
         [f"keys/{name}"],
         lambda newest: newest.key_objects,
         notes,
@@ -156,8 +161,8 @@ def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[]
     )
     processed = Sweep(
         logs.processed,
-        [f"{prefix}{table}" for prefix in ("", "tombstones/") for table in targets],
-        [f"quarantine/{name}/{table}" for table in sources],
+        [f"{prefix}{table}" for prefix in data for table in targets],
+        aside,
         lambda newest: {entry.file for entry in newest.quarantine.values()},
         notes,
         f"{name}/processed",

@@ -99,6 +99,7 @@ def test_a_batch_of_files_done_twice_has_the_same_rows(lake: FilesLake) -> None:
 def test_what_is_for_people_is_never_swept_and_what_nothing_names_is(lake: FilesLake) -> None:
     """Errors and exports stay; copies and rows of files go when no manifest names them."""
     copies = [f"files/shop/{AT:%Y-%m-%d}/0000000001-000000000000{n}" for n in (1, 2)]
+    lake.pipeline = declared(staged, reviews, remote=True)
     lake.ingest(orders(BAD, GOOD, copy=copies[0]))
     later = AT + timedelta(days=9)
     lake.ingest(Dropped(review, "reviews.csv", [["5", None]]), at=later)

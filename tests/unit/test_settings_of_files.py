@@ -83,6 +83,7 @@ def test_each_function_gets_what_it_goes_by() -> None:
         "INGESTION_BUCKET": ingestion,
         "PROCESSED_BUCKET": processed,
         "MAX_REJECTS": "off",
+        "STALLS_PREFIX": THEIRS["STALLS_PREFIX"],
     }
     assert environment("load", settings).items() >= {**common, "NOTIFY": "every-batch"}.items()
     assert environment("reconcile", settings).items() >= {**common, **THEIRS}.items()
