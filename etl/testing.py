@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import DeclarationError
+from etl.files import Files
 from etl.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Made:
-    """What rows came to: the `rows` of the target table, and why others were `refused`, by key."""
+    """What rows came to: the `rows` of the target table, and why others were `refused`, by key.
+
+    A row of a file that has no key is known by its position, from 0, among those that were given.
+    """
 
     rows: list[dict[str, Any]]
     refused: dict[int | str, str]
@@ -37,6 +41,7 @@ def made(pipeline: Pipeline, target: str, **tables: Rows) -> Made:
     Tables go by the names that functions call them. A row is {column: value}, with Python's own
     values: int, str, Decimal, float, bool, date, datetime, or the text that the source shows; a
     column that it does not name is NULL. Rows that the target would wait for are taken to be there.
+    Rows of a file are {column: text} as in a CSV file, or Python's values instead of their texts.
 
     Raises DeclarationError for a name that is not declared, and what the function raises as
     FunctionFailed.
@@ -51,7 +56,11 @@ def made(pipeline: Pipeline, target: str, **tables: Rows) -> Made:
                 f"{mapping.target} is not made of {name}: give rows of {', '.join(known)}"
             )
     rows = {table: tables.get(name, ()) for name, table in known.items()}
-    return Made(*trial.made(mapping, pipeline.calendar_of(mapping), rows))
+    calendar = pipeline.calendar_of(mapping)
+    if isinstance(source := pipeline.source_of(mapping), Files):
+        feed = source.feed(mapping.main)
+        return Made(*trial.made_of_file(mapping, feed, calendar, rows[mapping.main]))
+    return Made(*trial.made(mapping, calendar, rows))
 
 
 def check(pipeline: Pipeline) -> None:

@@ -1,5 +1,6 @@
 """Make target rows of a few rows that a person wrote, for `etl.testing`."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,7 +13,9 @@ from etl import (
     BigInteger,
     Calendar,
     Column,
+    Csv,
     DeclarationError,
+    Feed,
     Integer,
     Numeric,
     SmallInteger,
@@ -24,10 +27,32 @@ from functions.common.carried import UNFIT
 from functions.common.errors import FunctionFailed
 from functions.common.keys import Key, keys_of
 from functions.transform import checks
+from functions.transform.cells import checked
 from functions.transform.making import made_columns, make
 from functions.transform.values import convert, form
 
 Rows = Sequence[Mapping[str, Any]]
+
+
+def made_of_file(
+    mapping: declared.Mapping, feed: Feed, calendar: Calendar | None, rows: Rows
+) -> tuple[list[dict[str, Any]], dict[Key, str]]:
+    """Return the target rows that rows of a file make, and why the others do not, by key.
+
+    A row without a key that it could be known by is known by its position among the rows.
+    """
+    table = mapping.main
+    cells = as_cells(feed, rows)
+    converted, wrong = checked(table, cells, calendar)
+    fit = make(mapping, checks.without(converted, wrong), {})
+    keys: list[Key | None] = [None] * len(rows)
+    if table.keys:
+        exact = keys_of(converted, table.keys).to_pylist()
+        as_written = keys_of(cells, table.keys).to_pylist()
+        keys = [text if key is None else key for key, text in zip(exact, as_written, strict=True)]
+    named = ((keys[position], position, reason) for position, reason in wrong.items())
+    refused = {position if key is None else key: reason for key, position, reason in named}
+    return [_as_python(mapping, row) for row in fit.to_pylist()], refused
 
 
 def made(
@@ -77,16 +102,49 @@ def _join(mapping: declared.Mapping, parameter: str) -> declared.Join:
 
 def carried(table: Table, rows: Rows) -> pa.Table:
     """Return rows in the form in which extract writes them; a column that is not named is NULL."""
-    for row in rows:
-        if unknown := [name for name in row if name not in table.columns]:
-            raise DeclarationError(
-                f"{table} has no column {unknown[0]}: declare it, or leave it out"
-            )
+    _require_known(table, rows)
     columns = {
         name: _column(table, name, column, [row.get(name) for row in rows])
         for name, column in table.columns.items()
     }
     return pa.table({**columns, UNFIT: pa.nulls(len(rows), pa.string())})
+
+
+def as_cells(feed: Feed, rows: Rows) -> pa.Table:
+    """Return rows of a file in the form in which extract writes them: as text."""
+    _require_known(feed.table, rows)
+    nulls = feed.format.nulls if isinstance(feed.format, Csv) else ()
+    columns = {name: [_cell(row.get(name)) for row in rows] for name in feed.table.columns}
+    return pa.table(
+        {
+            name: pa.array([None if cell in nulls else cell for cell in cells], pa.string())
+            for name, cells in columns.items()
+        }
+    )
+
+
+def _require_known(table: Table, rows: Rows) -> None:
+    for row in rows:
+        if unknown := [name for name in row if name not in table.columns]:
+            raise DeclarationError(
+                f"{table} has no column {unknown[0]}: declare it, or leave it out"
+            )
+
+
+def _cell(value: Any) -> str | None:
+    """Return a value as a file has it."""
+    match value:
+        case None | str():
+            return value
+        case bool():
+            return str(value).lower()
+        case Decimal():
+            return f"{value:f}"
+        case bytes():
+            return rf"\x{value.hex()}"
+        case dict() | list():
+            return json.dumps(value)
+    return str(value)
 
 
 def _column(table: Table, name: str, column: Column, values: list[Any]) -> pa.Array:
