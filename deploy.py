@@ -174,7 +174,9 @@ def local(options: argparse.Namespace, terminal: Terminal) -> int:
         directory=options.dir,
         source_url=read_address(
             "--source-url", options.source_url, source.setting, os.environ, terminal
-        ),
+        )
+        if source
+        else options.source_url,
         warehouse_url=read_address(
             "--warehouse-url", options.warehouse_url, target.setting, os.environ, terminal
         ),

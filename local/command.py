@@ -9,32 +9,21 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from random import Random
-from typing import Any
-
-from rich.table import Table
 
 from deployer import account, packages
 from deployer.account import Account
-from deployer.databases import DatabaseAddress
 from deployer.deployer import Deployer
 from deployer.names import Names
 from deployer.pipeline import Pipeline, Run
 from deployer.terminal import Terminal
 from functions.common.markers import MarkerLog
 from functions.common.storage import Bucket
-from local.cycle import (
-    MEANING,
-    TargetRow,
-    ViewRow,
-    delete_something,
-    show,
-    show_views,
-    target_rows,
-    trade_a_minute,
-    view_rows,
-)
+from local.cycle import target_rows, trade_a_minute, view_rows
+from local.first_cycle import bad_drop, chance, first_cycle
 from local.logs import LogTail
+from local.mail import Mailbox
+from local.models import model_rows
+from local.report import Refusal, Seen
 from local.sandbox import Options, Sandbox
 
 POLL_SECONDS = 1.0
@@ -47,31 +36,34 @@ def run_local(
 ) -> int:
     """Bring everything up, deploy into it, and show a first cycle; stay until Ctrl-C or `once`.
 
-    Returns the exit status: 1 when a source table was left out of the first cycle. Nothing stays
-    running. Raises DeployError.
+    Returns the exit status: 1 when a source table or a file was left out of the first cycle.
+    Nothing stays running. Raises DeployError.
     """
     with _stopped_by_signals(), Sandbox(options, environment, terminal) as sandbox:
         aws = account.connect(sandbox.environment)
         deploy(sandbox, aws, terminal)
         names = Names(sandbox.settings.project, sandbox.settings.stage, aws.id, aws.region)
-        runs, committed = first_cycle(
-            sandbox, Pipeline(aws, names, [sandbox.source.name], terminal.step), terminal
+        sources = [source.name for source in sandbox.sources]
+        pipeline = Pipeline(aws, names, sources, terminal.step)
+        mailbox = Mailbox(aws, names.topic_arn, is_open=sandbox.settings.notify == "every-batch")
+        runs, committed = first_cycle(sandbox, pipeline, terminal)
+        seen = look(sandbox, pipeline, runs, committed, mailbox)
+        refusal = None
+        if once and (run := bad_drop(sandbox, pipeline, terminal)):
+            refusal = Refusal.of(run, aws, mailbox.read())
+        after = {"refusal": asdict(refusal)} if refusal else {}
+        terminal.result(
+            {**seen.document(sandbox), **after},
+            *seen.shown(),
+            *(refusal.shown() if refusal else ()),
         )
-        settings = sandbox.settings
-        warehouse = settings.databases[sandbox.target.name]
-        schema = settings.warehouse_schema
-        log = MarkerLog(Bucket(aws.clients.s3, names.bucket("processed")), sandbox.source.name)
-        tables = target_rows(warehouse, sandbox.target, schema, log, committed)
-        # A prepared warehouse has no views.
-        views = view_rows(warehouse, sandbox.target, schema) if settings.warehouse_managed else []
-        document = _document(sandbox, runs, tables, views)
-        terminal.result(document, "", show(tables), MEANING, "", *_shown(views))
         for line in put_aside(runs, options.directory, once=once):
             terminal.warn(line)
         if not once:
-            stay(sandbox, LogTail(aws, names), terminal)
+            stay(sandbox, names, LogTail(aws, names), terminal)
     terminal.note(f"The data is kept in {options.directory}. {_how_to_go_on(once)}")
-    return 1 if any(run.stopped for run in runs) else 0
+    refused = (each for run in runs for each in run.refused.values() if each.reason)
+    return 1 if any(run.stopped for run in runs) or any(refused) else 0
 
 
 def deploy(sandbox: Sandbox, aws: Account, terminal: Terminal) -> None:
@@ -80,30 +72,29 @@ def deploy(sandbox: Sandbox, aws: Account, terminal: Terminal) -> None:
         Deployer(aws, sandbox.settings, packages, terminal.working).deploy()
 
 
-def first_cycle(
-    sandbox: Sandbox, pipeline: Pipeline, terminal: Terminal
-) -> tuple[list[Run], datetime | None]:
-    """Load the warehouse, and then what a minute of business changes.
-
-    Returns the runs, and when the business was committed; None with a source of the user's own.
-    """
-    runs = [run_once(pipeline, terminal)]
-    if not sandbox.brings_source:
-        return runs, None
-    if sandbox.settings.warehouse_managed:
-        with terminal.step("delete something in the source"):
-            delete_something(sandbox.sample, sandbox.postgres.superuser_url(sandbox.pipeline))
-    with terminal.step("let business go on"):
-        committed = trade_a_minute(sandbox.sample, sandbox.writer, _chance())
-    return [*runs, run_once(pipeline, terminal)], committed
-
-
-def run_once(pipeline: Pipeline, terminal: Terminal) -> Run:
-    """Run the pipeline and say what had to be left out."""
-    run = pipeline.run()
-    for why in run.stopped.values():
-        terminal.warn(f"left out: {why}")
-    return run
+def look(
+    sandbox: Sandbox,
+    pipeline: Pipeline,
+    runs: list[Run],
+    committed: datetime | None,
+    mailbox: Mailbox,
+) -> Seen:
+    """Look at what is in the warehouse after some runs; `committed` as of `first_cycle`."""
+    settings, target = sandbox.settings, sandbox.target
+    warehouse, schema = settings.databases[target.name], settings.warehouse_schema
+    processed = Bucket(pipeline.account.clients.s3, pipeline.names.bucket("processed"))
+    logs = {
+        MarkerLog(processed, source.name): committed if source is sandbox.source else None
+        for source in sandbox.sources
+    }
+    return Seen(
+        runs,
+        target_rows(warehouse, target, schema, logs),
+        # A prepared warehouse has no views.
+        view_rows(warehouse, target, schema) if settings.warehouse_managed else [],
+        list(model_rows(warehouse, target, schema)),
+        mailbox.read(),
+    )
 
 
 def put_aside(runs: list[Run], directory: Path, *, once: bool) -> Iterator[str]:
@@ -117,11 +108,11 @@ def put_aside(runs: list[Run], directory: Path, *, once: bool) -> Iterator[str]:
         yield f"{table}: {number:,} {'row' if number == 1 else 'rows'} put aside, not loaded: {why}"
 
 
-def stay(sandbox: Sandbox, logs: LogTail, terminal: Terminal) -> None:
+def stay(sandbox: Sandbox, names: Names, logs: LogTail, terminal: Terminal) -> None:
     """Let the schedules run, and business in a sample, showing the logs, until Ctrl-C."""
-    for line in _how_to_look_inside(sandbox):
+    for line in _how_to_look_inside(sandbox, names):
         terminal.note(line)
-    rng, traded = _chance(), time.monotonic()
+    rng, traded = chance(), time.monotonic()
     try:
         while True:
             if sandbox.brings_source and time.monotonic() - traded > TRADE_SECONDS:
@@ -134,12 +125,7 @@ def stay(sandbox: Sandbox, logs: LogTail, terminal: Terminal) -> None:
         return
 
 
-def _chance() -> Random:
-    # For the shop's business, not for secrets.
-    return Random()  # noqa: S311  # nosec B311
-
-
-def _how_to_look_inside(sandbox: Sandbox) -> Iterator[str]:
+def _how_to_look_inside(sandbox: Sandbox, names: Names) -> Iterator[str]:
     folder = sandbox.options.directory
     psql = shlex.quote(str(folder / "psql"))
     if sandbox.brings_source:
@@ -147,6 +133,8 @@ def _how_to_look_inside(sandbox: Sandbox) -> Iterator[str]:
     if sandbox.brings_warehouse:
         yield f"warehouse  {psql} warehouse"
     yield f"AWS        {sandbox.aws.endpoint}"
+    if sandbox.settings.takes_files:
+        yield f"drop into  s3://{names.bucket('drop')}/"
     yield f"commands   . {shlex.quote(str(folder / 'env'))}; python deploy.py run"
     yield ""
     yield "The schedules are running; the functions' logs follow. Ctrl-C stops everything."
@@ -156,34 +144,6 @@ def _how_to_go_on(once: bool) -> str:
     if once:
         return "To look inside, start again without --once."
     return "The next start goes on from there."
-
-
-def _shown(views: list[ViewRow]) -> list[Table | str]:
-    return [show_views(views), ""] if views else []
-
-
-def _document(
-    sandbox: Sandbox, runs: list[Run], tables: list[TargetRow], views: list[ViewRow]
-) -> dict[str, Any]:
-    return {
-        "endpoint": sandbox.aws.endpoint,
-        "environment": str(sandbox.directory / "env"),
-        "source": _public(sandbox.settings.databases[sandbox.source.name]),
-        "warehouse": _public(sandbox.settings.databases[sandbox.target.name]),
-        "runs": [asdict(run) for run in runs],
-        "tables": [asdict(row) for row in tables],
-        "views": [asdict(row) for row in views],
-    }
-
-
-def _public(address: DatabaseAddress) -> dict[str, str | int]:
-    """Return what anybody may know of an address."""
-    return {
-        "host": address.host,
-        "port": address.port,
-        "username": address.username,
-        "dbname": address.dbname,
-    }
 
 
 def _under_nohup() -> bool:

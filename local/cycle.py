@@ -1,6 +1,6 @@
 """What the sandbox shows: how the changes of a first cycle arrived, table by table."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
@@ -67,38 +67,40 @@ def target_rows(
     address: DatabaseAddress,
     target: PostgresWarehouse,
     schema: str,
-    log: MarkerLog,
-    committed: datetime | None = None,
+    logs: Mapping[MarkerLog, datetime | None],
 ) -> list[TargetRow]:
-    """Count the tables of a target, and find the newest change of each in the log of markers.
+    """Count the tables of a target and of its models, and find the newest change of each.
 
-    `committed` is when the last change was committed in the source, if that is known.
+    `logs` are the markers of each source, with when its last change was committed, if it is known.
     """
     with session(address) as connection:
         counts = {
-            name: _count(connection, f"{identifier(schema)}.{identifier(actual)}")
-            for name, actual in _tables(connection, target, schema).items()
+            name: _count(connection, f"{identifier(home)}.{identifier(actual)}")
+            for name, (home, actual) in _tables(connection, target, schema).items()
         }
-    newest = _newest_changes(log, counts.keys())
-    return [_target_row(name, rows, newest.get(name), committed) for name, rows in counts.items()]
+    rows = {name: TargetRow(name, count, None, None, None) for name, count in counts.items()}
+    for log, committed in logs.items():
+        for name, marker in _newest_changes(log, counts.keys()).items():
+            if name in rows:
+                rows[name] = _target_row(name, counts[name], marker, committed)
+    return list(rows.values())
 
 
 def _tables(
     connection: pg8000.native.Connection, target: PostgresWarehouse, schema: str
-) -> dict[str, str]:
-    """Return what the target's tables that are there are called there."""
-    rows = connection.run(
-        "SELECT tablename::text FROM pg_tables WHERE schemaname = :schema", schema=schema
-    )
-    there = {name for [name] in rows}
-    names = {table.name: (table.name, *table.other_names) for table in target.tables}
+) -> dict[str, tuple[str, str]]:
+    """Return the schema and the name there of each table of the target that is there."""
+    rows = connection.run("SELECT schemaname::text, tablename::text FROM pg_tables")
+    there = {(home, name) for home, name in rows}
+    tables = [*target.tables, *(model.table for model in target.models)]
+    places = {
+        table.name: [(table.schema or schema, name) for name in (table.name, *table.other_names)]
+        for table in tables
+    }
     if target.calendar:
-        names[target.calendar.name] = (target.calendar.name,)
+        places[target.calendar.name] = [(schema, target.calendar.name)]
     return {
-        name: actual
-        for name, candidates in names.items()
-        for actual in candidates
-        if actual in there
+        name: place for name, candidates in places.items() for place in candidates if place in there
     }
 
 
@@ -149,10 +151,8 @@ def _count(connection: pg8000.native.Connection, target: str) -> int:
 
 
 def _target_row(
-    name: str, rows: int, marker: LoadedMarker | None, committed: datetime | None
+    name: str, rows: int, marker: LoadedMarker, committed: datetime | None
 ) -> TargetRow:
-    if marker is None:
-        return TargetRow(name, rows, None, None, None)
     at = marker.source.snapshot_at
     if committed is not None and committed <= at:
         at = committed

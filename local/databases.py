@@ -9,7 +9,7 @@ from datetime import datetime
 import pg8000.native
 from pg8000.native import identifier
 
-from etl import ddl
+from etl import Postgres, ddl
 from etl.loading import folder, load
 from local.connection import connect, transaction
 from local.postgres import PostgresServer
@@ -34,7 +34,7 @@ def create_source(
     `database` is named after the pipeline unless it is given.
     """
     database = database or pipeline
-    [source] = load(pipeline).sources
+    [source] = (each for each in load(pipeline).sources if isinstance(each, Postgres))
     schemas = sorted({table.schema for table in source.tables})
     _create_role(server, READER)
     _create_role(server, WRITER)
@@ -82,10 +82,15 @@ def create_warehouse(
 
 
 def create_managed_warehouse(
-    server: PostgresServer, schema: str = "public", *, database: str = "warehouse"
+    server: PostgresServer,
+    schema: str = "public",
+    *,
+    database: str = "warehouse",
+    has_more_schemas: bool = False,
 ) -> str:
     """Make a warehouse whose loader owns `schema`, empty for load to shape; return its URL.
 
+    Where it `has_more_schemas`, load may create them.
     A prepared warehouse that is there already stays as it is, and load adds what it lacks.
     """
     _create_role(server, LOADER)
@@ -95,7 +100,8 @@ def create_managed_warehouse(
         connection.run(f"CREATE SCHEMA IF NOT EXISTS {home}")
         connection.run(f"ALTER SCHEMA {home} OWNER TO {role}")
         connection.run(f"REVOKE ALL ON SCHEMA {home} FROM PUBLIC")
-        connection.run(f"GRANT CONNECT, TEMPORARY ON DATABASE {identifier(database)} TO {role}")
+        rights = "CONNECT, TEMPORARY, CREATE" if has_more_schemas else "CONNECT, TEMPORARY"
+        connection.run(f"GRANT {rights} ON DATABASE {identifier(database)} TO {role}")
     return server.url(LOADER, server.password(LOADER), database)
 
 

@@ -37,15 +37,17 @@ def read_url(option: str, url: str) -> DatabaseAddress:
         raise SettingsError([f"{option} {error}. Example: {DATABASE_URL_EXAMPLE}"]) from None
 
 
-def only_parts(name: str, declared: Pipeline) -> tuple[Postgres, PostgresWarehouse]:
-    """Return the source and the target of a pipeline; raise PreflightError if it has several."""
-    if len(declared.sources) == len(declared.targets) == 1:
-        [source] = declared.sources
-        if isinstance(source, Postgres):
-            return source, declared.targets[0]
+def only_parts(name: str, declared: Pipeline) -> tuple[Postgres | None, PostgresWarehouse]:
+    """Return the database that is a source of a pipeline, if one is, and its target.
+
+    Raises PreflightError if it has several.
+    """
+    databases = [source for source in declared.sources if isinstance(source, Postgres)]
+    if len(databases) <= 1 and len(declared.targets) == 1:
+        return next(iter(databases), None), declared.targets[0]
     raise PreflightError(
-        f"pipelines/{name} has {len(declared.sources)} sources and {len(declared.targets)} targets,"
-        " and on this machine it can have one of each: deploy it to AWS"
+        f"pipelines/{name} has {len(databases)} databases as sources and {len(declared.targets)} "
+        "targets, and on this machine it can have one of each, and any files: deploy it to AWS"
     )
 
 

@@ -1,9 +1,10 @@
-"""What a pipeline may have for runs on one machine: a source that is made up, and changes in it.
+"""What a pipeline may have for runs on one machine: sources that are made up, and changes in them.
 
 It is the package `pipelines/<name>/sample`, which is never deployed.
 """
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib import import_module
 from random import Random
 from typing import Protocol, cast
@@ -14,7 +15,7 @@ from etl.loading import folder
 
 
 class Sample(Protocol):
-    """The functions of such a package."""
+    """The functions of such a package: of a pipeline with a database as a source."""
 
     def fill(self, connection: pg8000.native.Connection, now: datetime, scale: float) -> None:
         """Make the source's tables in an empty database, and fill them.
@@ -33,9 +34,30 @@ class Sample(Protocol):
         """
 
 
-def has_sample(pipeline: str) -> bool:
-    """Tell whether a pipeline has a sample."""
-    return (folder(pipeline) / "sample" / "__init__.py").is_file()
+class FilesSample(Protocol):
+    """The functions of the package of a pipeline with files as a source; `now` as in `Sample`."""
+
+    def files(self, source: str, now: datetime) -> Mapping[str, bytes]:
+        """Return the files of a source, by key, in the order in which they come."""
+
+    def bad_files(self, source: str, now: datetime) -> Mapping[str, bytes]:
+        """Return a later drop, with some rows that are refused."""
+
+
+def has_sample(pipeline: str, function: str) -> bool:
+    """Tell whether a pipeline has a sample that offers a function."""
+    there = (folder(pipeline) / "sample" / "__init__.py").is_file()
+    return there and hasattr(sample_of(pipeline), function)
+
+
+def files_of(pipeline: str, source: str, *, bad: bool = False) -> Mapping[str, bytes]:
+    """Return the files that a sample has for a source, or the bad ones; none without a sample."""
+    function = "bad_files" if bad else "files"
+    if not has_sample(pipeline, function):
+        return {}
+    sample = cast("FilesSample", sample_of(pipeline))
+    make = sample.bad_files if bad else sample.files
+    return make(source, datetime.now(UTC).replace(tzinfo=None))
 
 
 def sample_of(pipeline: str) -> Sample:

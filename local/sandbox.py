@@ -1,4 +1,4 @@
-"""The machines of the pipeline on this one: two databases and an AWS account, in one folder.
+"""The machines of the pipeline on this one: databases and an AWS account, in one folder.
 
 Whatever the user does not bring (`--source-url`, `--warehouse-url`) is served from here.
 """
@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Self
 
 from deployer.databases import DatabaseAddress, parse_database_url
-from deployer.declaration import create_statements, read_pipeline
+from deployer.declaration import create_statements, present_sources, read_pipeline
+from deployer.errors import SettingsError
 from deployer.settings import DATABASE_URL_EXAMPLE, Settings
 from deployer.terminal import Terminal
+from etl.sources import Source
 from local import preflight
 from local.databases import (
     create_managed_warehouse,
@@ -24,10 +26,11 @@ from local.databases import (
     create_warehouse,
     source_writer_url,
 )
-from local.emulator import Emulator
+from local.emulator import ACCOUNT, Emulator
+from local.files import put_stand_in, stand_in, stand_in_settings
 from local.postgres import SUPERUSER, PostgresServer
 from local.private_files import open_private, write_private
-from local.sample import Sample, has_sample, sample_of
+from local.sample import Sample, files_of, has_sample, sample_of
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,14 @@ class Sandbox:
         self._source_url = options.source_url or DATABASE_URL_EXAMPLE
         self._warehouse_url = options.warehouse_url or DATABASE_URL_EXAMPLE
         self._environment = environment
-        self.pipeline, declared = read_pipeline(environment)
-        self.source, self.target = preflight.only_parts(self.pipeline, declared)
-        preflight.check_functions(declared)
+        self.pipeline, self.declared = read_pipeline(environment)
+        self.source, self.target = preflight.only_parts(self.pipeline, self.declared)
+        preflight.check_functions(self.declared)
+        self._stand_ins = [
+            source
+            for source in self.declared.files
+            if source.remote and (files_of(self.pipeline, source.name) or not source.optional)
+        ]
         self._terminal = terminal
         self._undo = ExitStack()
 
@@ -71,7 +79,7 @@ class Sandbox:
     @property
     def brings_source(self) -> bool:
         """Whether the live database is the sandbox's own, so that business may be simulated."""
-        return self.options.source_url is None
+        return self.source is not None and self.options.source_url is None
 
     @property
     def brings_warehouse(self) -> bool:
@@ -99,10 +107,23 @@ class Sandbox:
         return {
             **self._environment,
             **self.aws.environment,
-            self.source.setting: self._source_url,
-            self.target.setting: self._warehouse_url,
+            **self._addresses,
             **({"WAREHOUSE_MANAGED": "true"} if self.is_managed else {}),
         }
+
+    @property
+    def _addresses(self) -> dict[str, str]:
+        """Where the sources and the target are; nothing that is elsewhere by the environment."""
+        return {
+            **({self.source.setting: self._source_url} if self.source else {}),
+            self.target.setting: self._warehouse_url,
+            **stand_in_settings(self.declared.files, self._stand_ins),
+        }
+
+    @property
+    def sources(self) -> list[Source]:
+        """The sources of the pipeline that are there."""
+        return present_sources(self.declared, self.environment)
 
     @property
     def settings(self) -> Settings:
@@ -120,6 +141,7 @@ class Sandbox:
                 self._start_postgres()
             with self._terminal.step("start AWS (ministack, IAM enforced)"):
                 self._undo.enter_context(self.aws)
+            self._fill_stand_ins()
             self._write_files()
             self._undo = self._undo.pop_all()
         return self
@@ -134,7 +156,9 @@ class Sandbox:
         source = preflight.read_url("--source-url", self._source_url)
         warehouse = preflight.read_url("--warehouse-url", self._warehouse_url)
         settings = self.settings
-        if self.brings_source and not has_sample(self.pipeline):
+        if options.source_url is not None and self.source is None:
+            raise SettingsError([f"--source-url: pipelines/{self.pipeline} reads no database"])
+        if self.brings_source and not has_sample(self.pipeline, "fill"):
             raise preflight.PreflightError(
                 f"pipelines/{self.pipeline} has no sample of a source: give --source-url"
             )
@@ -146,7 +170,7 @@ class Sandbox:
             preflight.check_port("--port", options.port)
         if options.postgres_port and self.brings_postgres:
             preflight.check_port("--postgres-port", options.postgres_port)
-        if not self.brings_source:
+        if self.source is not None and not self.brings_source:
             with self._terminal.step("check the source"):
                 preflight.check_source(source, self.source, self.pipeline)
         if not self.brings_warehouse:
@@ -189,10 +213,22 @@ class Sandbox:
         schema = settings.warehouse_schema
         if settings.warehouse_managed:
             with self._terminal.step("create database warehouse, for load to shape"):
-                self._warehouse_url = create_managed_warehouse(self.postgres, schema)
+                parts = (*self.target.tables, *(model.table for model in self.target.models))
+                self._warehouse_url = create_managed_warehouse(
+                    self.postgres,
+                    schema,
+                    has_more_schemas=any(part.schema not in (None, schema) for part in parts),
+                )
         else:
             with self._terminal.step("prepare database warehouse"):
                 self._warehouse_url = create_warehouse(self.postgres, self.pipeline, schema)
+
+    def _fill_stand_ins(self) -> None:
+        """Let somebody else have the files of the sample."""
+        for source in self._stand_ins:
+            with self._terminal.step(f"let somebody else's bucket have files for {source.name}"):
+                files = files_of(self.pipeline, source.name)
+                put_stand_in(self.environment, ACCOUNT, stand_in(source), files)
 
     def _write_files(self) -> None:
         """Leave, for as long as it is up, what other terminals need: settings, and a psql."""
@@ -214,8 +250,10 @@ class Sandbox:
         values = {
             **self.aws.environment,
             "PIPELINE": self.pipeline,
-            self.source.setting: self._source_url,
-            self.target.setting: self._warehouse_url,
+            **self._addresses,
+            **settings.own,
+            "MAX_REJECTS": settings.max_rejects,
+            "NOTIFY": settings.notify,
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,
             "WAREHOUSE_MANAGED": str(settings.warehouse_managed).lower(),
             "PROJECT": settings.project,

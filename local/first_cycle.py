@@ -1,0 +1,68 @@
+"""The first cycle of a sandbox: files are dropped, business goes on, and all of it is loaded."""
+
+from datetime import datetime
+from random import Random
+
+from deployer.account import Account
+from deployer.names import Names
+from deployer.pipeline import Pipeline, Run
+from deployer.terminal import Terminal
+from local.cycle import delete_something, trade_a_minute
+from local.emulator import ACCOUNT
+from local.files import drop, put_stand_in, stand_in
+from local.sample import files_of
+from local.sandbox import Sandbox
+
+
+def first_cycle(
+    sandbox: Sandbox, pipeline: Pipeline, terminal: Terminal
+) -> tuple[list[Run], datetime | None]:
+    """Load the warehouse, and then what a minute of business changes in a database.
+
+    Returns the runs, and when the business was committed; None with a source of the user's own.
+    """
+    if sandbox.settings.takes_files:
+        with terminal.step("drop the sample's files"):
+            deliver(sandbox, pipeline.account, pipeline.names)
+    runs = [run_once(pipeline, terminal)]
+    if not sandbox.brings_source:
+        return runs, None
+    if sandbox.settings.warehouse_managed:
+        with terminal.step("delete something in the source"):
+            delete_something(sandbox.sample, sandbox.postgres.superuser_url(sandbox.pipeline))
+    with terminal.step("let business go on"):
+        committed = trade_a_minute(sandbox.sample, sandbox.writer, chance())
+    return [*runs, run_once(pipeline, terminal)], committed
+
+
+def bad_drop(sandbox: Sandbox, pipeline: Pipeline, terminal: Terminal) -> Run | None:
+    """Drop files with rows that are refused, and load them now; None without any in the sample."""
+    sources = sandbox.settings.declared.files
+    if not any(files_of(sandbox.pipeline, source.name, bad=True) for source in sources):
+        return None
+    with terminal.step("drop files with bad rows"):
+        deliver(sandbox, pipeline.account, pipeline.names, bad=True)
+    return run_once(pipeline, terminal, now=True)
+
+
+def deliver(sandbox: Sandbox, account: Account, names: Names, *, bad: bool = False) -> None:
+    """Put the files of the sample, or its bad ones, where the pipeline looks for them."""
+    for source in sandbox.settings.declared.files:
+        files = files_of(sandbox.pipeline, source.name, bad=bad)
+        if source.remote and files:
+            put_stand_in(sandbox.environment, ACCOUNT, stand_in(source), files)
+        else:
+            drop(account, names.bucket("drop"), files)
+
+
+def run_once(pipeline: Pipeline, terminal: Terminal, *, now: bool = False) -> Run:
+    """Run the pipeline and say what had to be left out."""
+    run = pipeline.run(now=now)
+    for why in run.stopped.values():
+        terminal.warn(f"left out: {why}")
+    return run
+
+
+def chance() -> Random:
+    """Return what business is left to."""
+    return Random()  # noqa: S311  # nosec B311  for the shop's business, not for secrets

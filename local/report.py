@@ -1,0 +1,100 @@
+"""What a first cycle showed: as one JSON document, and for a person in 80 columns."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from deployer.account import Account
+from deployer.databases import DatabaseAddress
+from deployer.pipeline import Run
+from deployer.reports import ran
+from deployer.terminal import printable
+from local.cycle import MEANING, TargetRow, ViewRow, show, show_views
+from local.files import first_lines
+from local.mail import Mail
+from local.models import ModelRows, show_models
+from local.sandbox import Sandbox
+
+ERRORS_SHOWN = 6  # lines of an object of errors
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What there was in the warehouse after the `runs` of a first cycle, and what was mailed."""
+
+    runs: list[Run]
+    tables: list[TargetRow]
+    views: list[ViewRow]
+    models: list[ModelRows]
+    mails: list[Mail]
+
+    def document(self, sandbox: Sandbox) -> dict[str, Any]:
+        """Return all of it, and where it happened."""
+        databases = sandbox.settings.databases
+        source = sandbox.source
+        return {
+            "endpoint": sandbox.aws.endpoint,
+            "environment": str(sandbox.directory / "env"),
+            "source": _public(databases[source.name]) if source else None,
+            "warehouse": _public(databases[sandbox.target.name]),
+            **{name: [asdict(each) for each in found] for name, found in vars(self).items()},
+        }
+
+    def shown(self) -> Iterator[RenderableType]:
+        """Yield it for a person."""
+        yield from ("", show(self.tables), MEANING, "")
+        if self.views:
+            yield from (show_views(self.views), "")
+        yield from show_models(self.models)
+        for run in self.runs:
+            for source, why in run.waiting.items():
+                yield Text(printable(f"{source} waits: {why}"))
+            for url in run.exports:
+                yield Text(printable(f"export: {url}"))
+        yield from _letters(self.mails)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What became of a drop with bad rows: its `run`, the `errors` by URL, and the mails."""
+
+    run: Run
+    errors: Mapping[str, list[str]]
+    mails: list[Mail]
+
+    @classmethod
+    def of(cls, run: Run, account: Account, mails: list[Mail]) -> "Refusal":
+        """Read the first lines of the objects with errors."""
+        urls = [each.errors for each in run.refused.values() if each.errors]
+        return cls(run, {url: list(first_lines(account, url, ERRORS_SHOWN)) for url in urls}, mails)
+
+    def shown(self) -> Iterator[RenderableType]:
+        """Yield it for a person."""
+        yield Text("After a drop with bad rows:", "bold")
+        yield from ran(self.run)
+        for url, lines in self.errors.items():
+            yield ""
+            yield Text(printable(url.rpartition("/")[2]), "bold")
+            yield from (Text(printable(line)) for line in lines)
+        yield ""
+        yield from _letters(self.mails)
+
+
+def _letters(mails: list[Mail]) -> Iterator[RenderableType]:
+    for mail in mails:
+        yield Text(printable(f"mail: {mail.subject}"), "bold")
+        yield from (Text(printable(f"  {line}")) for line in mail.text.splitlines())
+        yield ""
+
+
+def _public(address: DatabaseAddress) -> dict[str, str | int]:
+    """Return what anybody may know of an address."""
+    return {
+        "host": address.host,
+        "port": address.port,
+        "username": address.username,
+        "dbname": address.dbname,
+    }
