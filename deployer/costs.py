@@ -121,7 +121,7 @@ def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
     functions = [_function(spec, runs[spec.use], batches, settings) for spec in specs.FUNCTIONS]
     others = [
         _s3(runs, batches),
-        _secrets(len(settings.databases), runs),
+        _secrets(settings, runs),
         *_cloudwatch(settings, runs),
         _notices(settings, batches),
     ]
@@ -190,12 +190,14 @@ def _s3(runs: Mapping[FunctionUse, int], batches: int) -> Item:
     )
 
 
-def _secrets(number: int, runs: Mapping[FunctionUse, int]) -> Item:
-    reads = sum(runs[use] * idle.secrets for use, idle in IDLE.items())
+def _secrets(settings: Settings, runs: Mapping[FunctionUse, int]) -> Item:
+    number = len(settings.databases)
+    reading = [use for use in IDLE if specs.databases(use, settings.declared)]
+    reads = sum(runs[use] * IDLE[use].secrets for use in reading)
     return Item(
         "Secrets Manager",
         number * SECRET + reads * SECRET_READ,
-        f"{number} secrets, {reads:,} reads",
+        f"{number} secret{'s' if number > 1 else ''}, {reads:,} reads",
     )
 
 

@@ -66,7 +66,7 @@ def count_new(
     return sum(
         any(feed.fits(found["Key"]) for feed in source.feeds)
         and (since is None or found["LastModified"] >= since)
-        and (found["Key"], found["ETag"]) not in read
+        and (found["Key"], found["ETag"].strip('"')) not in read
         for page in islice(pages, PAGES)
         for found in page.get("Contents", [])
     )

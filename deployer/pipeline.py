@@ -142,7 +142,7 @@ class Pipeline:
         for answer in loaded:
             _add(run.loaded, answer["rows"])
             _add(run.quarantined, answer.get("refused", {}))
-            run.exports += self._urls(answer.get("exports", []))
+            run.exports += answer.get("exports", [])
         batches = {batch for answer in loaded for batch in answer["batches"]}
         for new in [answer["batch"] for answer in extracted]:
             if new is not None and new not in batches:
@@ -223,9 +223,6 @@ class Pipeline:
                     self._sleep(BUSY_PAUSE)
                 else:
                     return json.loads(response["Payload"].read()), "FunctionError" in response
-
-    def _urls(self, keys: Sequence[str]) -> list[str]:
-        return [f"s3://{self.names.bucket('processed')}/{key}" for key in keys]
 
     def _manifest(self, use: BucketUse, key: str) -> Answer:
         """Return a batch's manifest; an empty one where there is none."""

@@ -60,7 +60,7 @@ def run_local(
         for line in put_aside(runs, options.directory, once=once):
             terminal.warn(line)
         if not once:
-            stay(sandbox, names, LogTail(aws, names), terminal)
+            stay(sandbox, LogTail(aws, names), terminal)
     terminal.note(f"The data is kept in {options.directory}. {_how_to_go_on(once)}")
     refused = (each for run in runs for each in run.refused.values() if each.reason)
     return 1 if any(run.stopped for run in runs) or any(refused) else 0
@@ -108,9 +108,9 @@ def put_aside(runs: list[Run], directory: Path, *, once: bool) -> Iterator[str]:
         yield f"{table}: {number:,} {'row' if number == 1 else 'rows'} put aside, not loaded: {why}"
 
 
-def stay(sandbox: Sandbox, names: Names, logs: LogTail, terminal: Terminal) -> None:
+def stay(sandbox: Sandbox, logs: LogTail, terminal: Terminal) -> None:
     """Let the schedules run, and business in a sample, showing the logs, until Ctrl-C."""
-    for line in _how_to_look_inside(sandbox, names):
+    for line in _how_to_look_inside(sandbox):
         terminal.note(line)
     rng, traded = chance(), time.monotonic()
     try:
@@ -125,7 +125,7 @@ def stay(sandbox: Sandbox, names: Names, logs: LogTail, terminal: Terminal) -> N
         return
 
 
-def _how_to_look_inside(sandbox: Sandbox, names: Names) -> Iterator[str]:
+def _how_to_look_inside(sandbox: Sandbox) -> Iterator[str]:
     folder = sandbox.options.directory
     psql = shlex.quote(str(folder / "psql"))
     if sandbox.brings_source:
@@ -134,7 +134,7 @@ def _how_to_look_inside(sandbox: Sandbox, names: Names) -> Iterator[str]:
         yield f"warehouse  {psql} warehouse"
     yield f"AWS        {sandbox.aws.endpoint}"
     if sandbox.settings.takes_files:
-        yield f"drop into  s3://{names.bucket('drop')}/"
+        yield f"drop       {shlex.quote(str(folder / 'drop'))} FILE..."
     yield f"commands   . {shlex.quote(str(folder / 'env'))}; python deploy.py run"
     yield ""
     yield "The schedules are running; the functions' logs follow. Ctrl-C stops everything."

@@ -6,6 +6,7 @@ Whatever the user does not bring (`--source-url`, `--warehouse-url`) is served f
 import fcntl
 import os
 import shlex
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Self
 from deployer.databases import DatabaseAddress, parse_database_url
 from deployer.declaration import create_statements, present_sources, read_pipeline
 from deployer.errors import SettingsError
+from deployer.names import Names
 from deployer.settings import DATABASE_URL_EXAMPLE, Settings
 from deployer.terminal import Terminal
 from etl.sources import Source
@@ -26,7 +28,7 @@ from local.databases import (
     create_warehouse,
     source_writer_url,
 )
-from local.emulator import ACCOUNT, Emulator
+from local.emulator import ACCOUNT, REGION, Emulator
 from local.files import put_stand_in, stand_in, stand_in_settings
 from local.postgres import SUPERUSER, PostgresServer
 from local.private_files import open_private, write_private
@@ -231,8 +233,10 @@ class Sandbox:
                 put_stand_in(self.environment, ACCOUNT, stand_in(source), files)
 
     def _write_files(self) -> None:
-        """Leave, for as long as it is up, what other terminals need: settings, and a psql."""
+        """Leave, for as long as it is up, what other terminals need: settings, psql, drop."""
         self._leave("env", self._exports())
+        if self.settings.takes_files:
+            self._leave("drop", self._drop(), 0o700)
         if self.brings_postgres:
             server = self.postgres
             entry = f"{server.host}:{server.port}:*:{SUPERUSER}:{server.password(SUPERUSER)}\n"
@@ -262,6 +266,22 @@ class Sandbox:
             "LOAD_SCHEDULE": settings.load_schedule,
         }
         return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+
+    def _drop(self) -> str:
+        """Return a script that puts files into the pipeline's bucket, under their own names."""
+        names = Names(self.settings.project, self.settings.stage, ACCOUNT, REGION)
+        program = (
+            "import boto3, os, sys\n"
+            "for path in sys.argv[1:]:\n"
+            f"    boto3.client('s3').upload_file(path, {names.bucket('drop')!r}, "
+            "os.path.basename(path))\n"
+        )
+        return (
+            "#!/bin/sh\n"
+            "# drop FILE...\n"
+            f". {shlex.quote(str(self.directory / 'env'))}\n"
+            f'exec {shlex.quote(sys.executable)} -c {shlex.quote(program)} "$@"\n'
+        )
 
     def _psql(self) -> str:
         """Return a script that opens psql as the one who may do everything."""

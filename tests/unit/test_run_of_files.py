@@ -23,6 +23,7 @@ from tests.unit.test_pipeline_run import (
 )
 
 ERRORS = "s3://totesys-etl-dev-123456789012-eu-west-2-processed/errors/sale/sale.csv"
+EXPORT = "s3://totesys-etl-dev-123456789012-eu-west-2-processed/exports/staging/sale/1.csv"
 FEW = RefusedFile(3, 1_200, None, ERRORS)
 WHOLE = RefusedFile(1_200, 1_200, "9 % of its rows are refused, and 5 % may be", ERRORS)
 
@@ -89,7 +90,7 @@ def test_refused_files_and_exports_are_said() -> None:
         Lambda(
             extract=[extracted(7)],
             transform=[REMODELLED],
-            load=[loaded(7, sale=1_197) | {"exports": ["exports/staging/sale/1.csv"]}, NOTHING],
+            load=[loaded(7, sale=1_197) | {"exports": [EXPORT]}, NOTHING],
         ),
         **{**batch, made: {**batch[made], "files": files}},
     )
@@ -98,9 +99,7 @@ def test_refused_files_and_exports_are_said() -> None:
 
     assert run.refused == {"sale.csv": FEW}
     assert run.quarantined == {"staff": 1}
-    assert run.exports == [
-        "s3://totesys-etl-dev-123456789012-eu-west-2-processed/exports/staging/sale/1.csv"
-    ]
+    assert run.exports == [EXPORT]
 
 
 def test_run_shows_files_that_were_refused(

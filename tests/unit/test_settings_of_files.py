@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import pipelines
+from deployer.costs import monthly_cost
 from deployer.errors import SettingsError
 from deployer.names import FunctionUse, Names
 from deployer.settings import RemoteBucket, Settings
@@ -145,3 +146,11 @@ def test_what_a_pipeline_imports_itself_is_a_layer_more(monkeypatch: pytest.Monk
     assert layers_of("extract", "market", declared) == ("arrow",)
     for use in ("transform", "load", "reconcile"):
         assert layers_of(use, "market", declared)[-1] == "pipeline"
+
+
+def test_without_databases_as_sources_extract_costs_no_secret() -> None:
+    """Only load and reconcile look up where the warehouse is; the alarm of files is one more."""
+    lines = monthly_cost(Settings.read(REQUIRED)).text().splitlines()
+
+    assert "    0.51  Secrets Manager     1 secret, 21,660 reads" in lines
+    assert "    1.50  CloudWatch alarms   15 alarms" in lines
