@@ -33,7 +33,8 @@ BATCH_SECONDS = 1.0  # of each function on the way
 BATCH_WRITES, BATCH_READS = 8, 6  # of all three functions, beside those of an idle run
 STORED_GB = 1.0  # a batch is 30 kB, the layers are 60 MB
 LOG_BYTES = 2_000  # of one run
-CUSTOM_METRICS = 11  # what the functions count, each under the name of its function
+CUSTOM_METRICS = 11  # what the functions count, each under the name of its function,
+METRICS_OF_FILES = 1  # and what they count beside that where a source is files
 ALERTS = 10
 
 MINUTES = {"minute": 1, "hour": 60, "day": 1440}
@@ -204,13 +205,14 @@ def _secrets(settings: Settings, runs: Mapping[FunctionUse, int]) -> Item:
 def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[Item, ...]:
     names = Names(settings.project, settings.stage, account="", region="")
     number = len(alarms(names, of_files=settings.reads_files))
+    metrics = CUSTOM_METRICS + (METRICS_OF_FILES if settings.reads_files else 0)
     gigabytes = sum(runs.values()) * LOG_BYTES / 1e9
     return (
         Item("CloudWatch alarms", number * ALARM, f"{number} alarms"),
         Item(
             "CloudWatch metrics",
-            CUSTOM_METRICS * METRIC + DASHBOARD,
-            f"{CUSTOM_METRICS} of our own, 1 dashboard",
+            metrics * METRIC + DASHBOARD,
+            f"{metrics} of our own, 1 dashboard",
         ),
         Item("CloudWatch logs", gigabytes * LOG_GB, f"{gigabytes:.2f} GB"),
     )

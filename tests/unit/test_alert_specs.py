@@ -13,7 +13,9 @@ from deployer.names import Names
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
-ALARMS = {alarm.name.removeprefix("totesys-etl-dev-"): alarm for alarm in alarms(NAMES)}
+ALARMS = {
+    alarm.name.removeprefix("totesys-etl-dev-"): alarm for alarm in alarms(NAMES, of_files=True)
+}
 COUNTED = re.compile(r'add_metric\(\s*"(\w+)"')
 
 
@@ -30,6 +32,7 @@ def test_every_trouble_has_its_alarm() -> None:
         "failed-events",
         "rows-quarantined",
         "rows-refused",
+        "files-refused",
         "schema-drift",
         "schema-changes",
         "freshness",
@@ -81,7 +84,7 @@ def test_an_alarm_says_what_to_do_within_the_limits_of_aws(alarm: Alarm) -> None
 
 def test_the_dashboard_shows_the_figures_of_the_alarms() -> None:
     """Every alarm is on it, and every metric of ours that an alarm of figures watches."""
-    overview, *graphs = dashboard_body(NAMES)["widgets"]
+    overview, *graphs = dashboard_body(NAMES, of_files=True)["widgets"]
     shown = {
         (namespace, metric, value)
         for graph in graphs
@@ -99,7 +102,7 @@ def test_the_dashboard_shows_the_figures_of_the_alarms() -> None:
 
 def test_the_widgets_of_the_dashboard_do_not_overlap() -> None:
     """Each widget has its own place in the 24 columns."""
-    widgets = dashboard_body(NAMES)["widgets"]
+    widgets = dashboard_body(NAMES, of_files=True)["widgets"]
     cells = [
         (x, y)
         for widget in widgets

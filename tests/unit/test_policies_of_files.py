@@ -99,6 +99,7 @@ def test_errors_and_exports_are_written_by_who_makes_them() -> None:
 
     assert found == {
         ("transform", "s3:PutObject", "errors/*"),
+        ("transform", ABORT, "errors/*"),
         ("load", "s3:PutObject", "exports/*"),
         ("load", ABORT, "exports/*"),
     }

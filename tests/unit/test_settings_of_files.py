@@ -149,8 +149,9 @@ def test_what_a_pipeline_imports_itself_is_a_layer_more(monkeypatch: pytest.Monk
 
 
 def test_without_databases_as_sources_extract_costs_no_secret() -> None:
-    """Only load and reconcile look up where the warehouse is; the alarm of files is one more."""
+    """Only load and reconcile look up where the warehouse is; what files add is counted."""
     lines = monthly_cost(Settings.read(REQUIRED)).text().splitlines()
 
     assert "    0.51  Secrets Manager     1 secret, 21,660 reads" in lines
     assert "    1.50  CloudWatch alarms   15 alarms" in lines
+    assert "    6.60  CloudWatch metrics  12 of our own, 1 dashboard" in lines
