@@ -64,14 +64,19 @@ def present_sources(declared: Pipeline, environment: Mapping[str, str]) -> list[
 
 
 def create_statements(pipeline: str, schema: str) -> dict[str, dict[str, str]]:
-    """Return the SQL that creates the tables of a pipeline, by target and table.
+    """Return the SQL that creates the schemas and tables of a pipeline, by target and name.
 
     Raises:
         SettingsError: the declaration does not say what a table is like.
     """
     try:
         return {
-            target.name: ddl.postgres(target, schema, folder(pipeline))
+            target.name: {
+                f"schema {home}": ddl.create_schema(home)
+                for home in target.schemas(schema)
+                if home != "public"  # every database has it
+            }
+            | ddl.postgres(target, schema, folder(pipeline))
             for target in load(pipeline).targets
         }
     except DeclarationError as error:

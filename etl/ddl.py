@@ -48,15 +48,21 @@ _NAMED = re.compile(rf"(CREATE TABLE|REFERENCES) {_NAME}")
 
 
 def postgres(target: PostgresWarehouse, schema: str, folder: Path | None = None) -> dict[str, str]:
-    """Return the SQL that creates each table of a warehouse in a schema, in an order that works.
+    """Return the SQL that creates each table of a warehouse, in an order that works.
 
-    It is taken from the file that the target names as `ddl`, in the pipeline's `folder`, or made
-    from the columns. Raises DeclarationError where neither says what a table is like.
+    A table that names no schema is created in `schema`. The SQL is taken from the file that the
+    target names as `ddl`, in the pipeline's `folder`, or made from the columns. Raises
+    DeclarationError where neither says what a table is like.
     """
     if target.ddl is not None and folder is not None:
         return _from_file(target, folder / target.ddl, schema)
     statements = {} if target.calendar is None else _calendar(target.calendar.name, schema)
-    return statements | {table.name: _table(table, schema) for table in target.tables}
+    return statements | {table.name: _table(table, table.schema or schema) for table in target.made}
+
+
+def create_schema(schema: str) -> str:
+    """Return the SQL that creates a schema unless it is there."""
+    return f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)};"
 
 
 def sql_type(column: Column) -> str:
@@ -123,18 +129,26 @@ def _create(home: str, lines: list[str]) -> str:
 
 
 def _from_file(target: PostgresWarehouse, file: Path, schema: str) -> dict[str, str]:
-    """Return the statements of a file, with the schema before the names of their tables."""
+    """Return the statements of a file, with their schemas before the names of tables."""
     if not file.is_file():
         raise DeclarationError(f"target {target.name}: there is no file {file.name}: write it")
-    home = quoted(schema)
+    homes = {table.name: table.schema or schema for table in target.made}
+    if target.calendar:
+        homes[target.calendar.name] = schema
+
+    def at_home(named: re.Match[str]) -> str:
+        return f"{named[1]} {quoted(homes.get(_plain(named[2]), schema))}.{named[2]}"
+
     statements = {
-        table[1].strip('"').replace('""', '"'): _NAMED.sub(
-            lambda named: f"{named[1]} {home}.{named[2]}", table[0]
-        )
+        _plain(table[1]): _NAMED.sub(at_home, table[0])
         for table in _TABLE.finditer(file.read_text())
     }
-    calendar = [target.calendar.name] if target.calendar else []
-    for name in (*(table.name for table in target.tables), *calendar):
+    for name in homes:
         if name not in statements:
             raise DeclarationError(f"{file.name} has no CREATE TABLE {name} (…): write it")
     return statements
+
+
+def _plain(name: str) -> str:
+    """Return what a name of SQL stands for."""
+    return name.removeprefix('"').removesuffix('"').replace('""', '"')

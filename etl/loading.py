@@ -6,6 +6,7 @@ from pathlib import Path
 from traceback import extract_tb
 
 from etl.errors import DeclarationError
+from etl.models import Model
 from etl.pipeline import Pipeline
 
 
@@ -27,7 +28,17 @@ def load(name: str) -> Pipeline:
     declared = getattr(module, "PIPELINE", None)
     if not isinstance(declared, Pipeline):
         raise DeclarationError(f"pipelines/{name}/pipeline.py: it has no PIPELINE = Pipeline(…)")
+    for target in declared.targets:
+        for model in target.models:
+            _require_statement(declared, model, there[name])
     return declared
+
+
+def _require_statement(declared: Pipeline, model: Model, folder: Path) -> None:
+    try:
+        model.statement(folder, [setting.name for setting in declared.settings])
+    except DeclarationError as error:
+        raise DeclarationError(f"pipelines/{folder.name}: {error}") from None
 
 
 def _place(error: Exception, folder: Path) -> str:

@@ -1,12 +1,17 @@
 """Models: tables of a warehouse that are made of its other tables, by SQL."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from etl.columns import Column
 from etl.errors import DeclarationError
+from etl.statements import Statement, parsed
 from etl.targets import TargetTable, Way
+
+OWN_PARAMETERS = ("day", "batch")
+"""What stands for a value in every model, beside the settings of its pipeline."""
 
 Say = Callable[[Sequence[Mapping[str, Any]]], str]
 
@@ -20,8 +25,8 @@ class Model:
     they are declared, and may say `:day` for the day of the batch, `:batch` for its number, and
     `:NAME` for a setting of the pipeline; strings and comments in it are left as they are.
 
-    `says` returns, for the mail, what the rows that came of the SELECT mean, in a line or two.
-    `schema` is as in `TargetTable`.
+    `says` returns, for the mail, what the rows that came of the SELECT mean, in a line or two; it
+    is not asked about more than 1,000. `schema` is as in `TargetTable`.
     """
 
     name: str
@@ -46,6 +51,39 @@ class Model:
 
     def __str__(self) -> str:
         return f"model {self.name}"
+
+    @property
+    def base(self) -> tuple[TargetTable, ...]:
+        """The target tables that it is made of, some of them by way of other models."""
+        made_of: list[TargetTable] = []
+        for each in self.inputs:
+            made_of += each.base if isinstance(each, Model) else [each]
+        return tuple(dict.fromkeys(made_of))
+
+    def statement(self, folder: Path, settings: Iterable[str]) -> Statement:
+        """Return the SELECT of a pipeline in a folder, which has some settings.
+
+        Raises DeclarationError if its file is not there, or it is not one statement with the names
+        that stand for values.
+        """
+        sql = self.sql
+        if sql.endswith(".sql"):
+            file = folder / sql
+            if not file.is_file():
+                raise DeclarationError(f"{self}: there is no file {sql}: write it")
+            sql = file.read_text()
+        try:
+            statement = parsed(sql)
+        except DeclarationError as error:
+            raise DeclarationError(f"{self}: {error}") from None
+        known = [*OWN_PARAMETERS, *settings]
+        for name in statement.parameters:
+            if name not in known:
+                raise DeclarationError(
+                    f"{self}: :{name} stands for nothing: write one of :{', :'.join(known)}, or "
+                    "declare the setting"
+                )
+        return statement
 
     @property
     def id(self) -> str:

@@ -188,6 +188,15 @@ class PostgresWarehouse:
     exports: "tuple[TargetTable | Model, ...]" = ()
 
     @property
+    def made(self) -> tuple[TargetTable, ...]:
+        """All tables with rows of the pipeline: those of its sources, then those of its models."""
+        return (*self.tables, *(model.table for model in self.models))
+
+    def schemas(self, schema: str) -> tuple[str, ...]:
+        """Return the schemas that it has tables in: `schema`, of those that say none, is first."""
+        return tuple(dict.fromkeys([schema, *(table.schema or schema for table in self.made)]))
+
+    @property
     def setting(self) -> str:
         """The name of the setting with its URL."""
         return f"{self.name.upper()}_DATABASE_URL"

@@ -15,8 +15,7 @@ from deployer.errors import DeployError, SettingsError
 from deployer.settings import DATABASE_URL_EXAMPLE
 from etl import DeclarationError, Pipeline, Postgres, PostgresWarehouse
 from functions.sources.postgres.columns import read_columns
-from functions.targets.postgres.catalogue import check_may_create
-from functions.targets.postgres.create import missing_tables
+from functions.targets.postgres.create import check_may_create_all, missing_tables
 from functions.targets.postgres.tables import inspect
 from local.private_files import make_private_folder
 from local.session import DatabaseProblem, session
@@ -113,8 +112,8 @@ def check_warehouse(
 ) -> None:
     """Raise DatabaseProblem if the target's tables cannot be loaded, nor created there."""
     with session(address) as connection:
-        missing = missing_tables(connection, schema, target) if managed else []
+        missing = missing_tables(connection, schema, target) if managed else {}
         if missing:
-            check_may_create(connection, schema, f"table {missing[0]}")
+            check_may_create_all(connection, missing)
         else:
             inspect(connection, schema, target, target.tables)

@@ -26,7 +26,7 @@ from functions.common.errors import (
     SettingsError,
 )
 from functions.common.login import GuardedConnection
-from functions.common.sqlstate import condition, may_quote, without_values
+from functions.common.sqlstate import condition, described, may_quote, without_values
 from functions.common.storage import error_code
 
 if TYPE_CHECKING:
@@ -273,6 +273,4 @@ def _from_server(database: Database, fields: dict[str, str]) -> PipelineError:
             )
         case ("08" | "53" | "57" | "40", _) | (_, "55P03"):
             return DatabaseUnavailable(f"{database}: {message}")
-    names = () if fields.get("R") == "exec_stmt_raise" else ("s", "t", "c", "n")
-    where = ".".join(fields[part] for part in names if part in fields)
-    return DatabaseFailed(f"{database}: {message} [{code}]" + (f" at {where}" if where else ""))
+    return DatabaseFailed(f"{database}: {described(fields)}")

@@ -65,9 +65,11 @@ class LoadedMarker(Struct, frozen=True):
 
     `number` is the marker's own in the log of markers: a batch that is applied again, to a restored
     or another warehouse, has another marker. `has` says by table up to which batch it holds
-    everything, `evidence` how to recognise that of a history. Since the marker `since` no history
-    has lost a record. `refused` are all rows, by table, that the warehouse does not accept at
-    present; they were tried at `tried_at`, against the definitions of tables that have the digest
+    everything, and by model the batch with which it was last run; before the batch `settled` none
+    is run, since tables may show later rows. `evidence` is how to recognise the state of a history.
+    Since the marker `since` no history has lost a record. `refused` are all rows, by table, that
+    the warehouse does not accept at present; they were tried at `tried_at`, against the definitions
+    of tables that have the digest
     `definitions`. `age_seconds` is from source snapshot to commit.
     """
 
@@ -85,3 +87,4 @@ class LoadedMarker(Struct, frozen=True):
     refused: dict[str, list[RefusedRows]]
     tried_at: Moment | None
     definitions: str
+    settled: Count = 0

@@ -343,6 +343,11 @@ class ProcessedManifest(Struct, frozen=True):
     files: list[FileAccount] = []
     refusals: list[FileAccount] = []
 
+    def brings(self, table: str) -> bool:
+        """Tell whether the batch changes a target table."""
+        entry = self.tables.get(table)
+        return entry is not None and bool(entry.files or entry.snapshot or entry.tombstones)
+
     def __post_init__(self) -> None:
         """Raise ValueError when a table names files that are not its own."""
         _require_own_files(self.tables)

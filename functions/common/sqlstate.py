@@ -59,3 +59,11 @@ def without_values(fields: Mapping[str, str]) -> dict[str, str]:
     """Return the parts of a server's error that cannot quote a value."""
     named = set() if fields.get("R") == "exec_stmt_raise" else set("stcdn")  # it chose them, too
     return {part: text for part, text in fields.items() if part in _HARMLESS | named}
+
+
+def described(fields: Mapping[str, str]) -> str:
+    """Return what a server's error says, without values: `relation "x" does not exist [42P01]`."""
+    message = condition(fields.get("C", "")) if may_quote(fields) else fields.get("M", "")
+    names = () if fields.get("R") == "exec_stmt_raise" else ("s", "t", "c", "n")
+    where = ".".join(fields[part] for part in names if part in fields)
+    return f"{message} [{fields.get('C', '')}]" + (f" at {where}" if where else "")

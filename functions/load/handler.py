@@ -11,7 +11,7 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from etl.loading import folder, load
-from etl.pipeline import Pipeline
+from etl.pipeline import Pipeline, Target
 from functions.common.batchlog import BatchLog
 from functions.common.errors import raise_first
 from functions.common.loaded import LoadedMarker
@@ -21,7 +21,7 @@ from functions.common.notices import give_notice
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
-from functions.load.loading import Progress, load_pending
+from functions.load.loading import Step, load_pending
 from functions.load.notices import notice
 from functions.targets import Feed, Place, kind_of
 
@@ -68,6 +68,12 @@ class Result:
     loaded: list[LoadedMarker] = field(default_factory=list)
     retried: list[LoadedMarker] = field(default_factory=list)
     is_busy: bool = False
+    exports: list[str] = field(default_factory=list)
+
+    def add(self, step: Step, bucket: str) -> None:
+        """Count in a batch, or rows that were refused and tried again."""
+        (self.retried if step.progress == "retried" else self.loaded).append(step.marker)
+        self.exports += [f"s3://{bucket}/{key}" for key in step.applied.exports]
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -76,9 +82,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Apply every processed batch that is not in its target, in order, one transaction each.
 
     Returns `sources`: for each the numbers of its `batches`; `rows` inserted, updated or deleted
-    and rows `refused`, both by target table; and `busy`: True when another loader is at work, so
-    that this one did nothing. The same for all together. Raises the first source's error, after
-    all were tried.
+    and rows `refused`, both by target table; the `exports` that were written; and `busy`: True when
+    another loader is at work, so that this one did nothing. The same for all together. Raises the
+    first source's error, after all were tried.
     """
     started = time.monotonic()
     lake = _lake()
@@ -100,9 +106,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _feeds(lake: Lake) -> list[tuple[Place, Feed]]:
     """Return what is loaded, and where to: the tables that each source feeds."""
+    options = {each.name: each.value() for each in lake.pipeline.settings}
     return [
         (
-            Place(target, lake.folder, os.environ, lake.secrets),
+            Place(target, lake.folder, os.environ, lake.secrets, options),
             Feed(
                 lake.pipeline.mappings(source.name),
                 lake.logs[source.name],
@@ -122,11 +129,11 @@ def _load_feed(
     with kind_of(place.target).loader(place, feed, milliseconds / 1000) as loader:
         result.is_busy = loader is None
         if loader is not None:
-            for marker, progress in load_pending(
+            for step in load_pending(
                 loader, feed, lambda: context.get_remaining_time_in_millis() >= spare
             ):
-                (result.retried if progress == "retried" else result.loaded).append(marker)
-                _report(marker, progress)
+                result.add(step, feed.log.bucket.name)
+                _report(step, place.target, feed.log.bucket.name)
 
 
 def _summary(results: dict[str, Result]) -> dict[str, Any]:
@@ -135,6 +142,7 @@ def _summary(results: dict[str, Result]) -> dict[str, Any]:
         [marker for each in results.values() for marker in each.loaded],
         [marker for each in results.values() for marker in each.retried],
         any(each.is_busy for each in results.values()),
+        [export for each in results.values() for export in each.exports],
     )
     # No sign of life while another loader is at work: one that never ends must ring an alarm.
     if not total.is_busy:
@@ -149,17 +157,18 @@ def _described(result: Result) -> dict[str, Any]:
         "rows": _total(result.loaded + result.retried),
         "refused": _refused(result.loaded),
         "busy": result.is_busy,
+        "exports": list(dict.fromkeys(result.exports)),
     }
 
 
-def _report(marker: LoadedMarker, progress: Progress) -> None:
+def _report(step: Step, target: Target, bucket: str) -> None:
+    marker, progress = step.marker, step.progress
     metrics.add_metric("RowsLoaded", MetricUnit.Count, sum(_total([marker]).values()))
     refused = _refused([marker]) if progress != "retried" else {}
     metrics.add_metric("RowsRefused", MetricUnit.Count, sum(refused.values()))
     if progress == "new":  # and not one that a restored warehouse gets again
         metrics.add_metric("SourceToWarehouse", MetricUnit.Seconds, marker.age_seconds)
-        subject = f"Batch {marker.batch} is in the warehouse"
-        give_notice("every-batch", subject, notice(marker))
+        give_notice("every-batch", *notice(step, target, bucket))
     logger.info(
         "batch loaded" if progress != "retried" else "refused rows tried again",
         extra={

@@ -1,16 +1,17 @@
 """Apply the batches of a source that a target lacks, in order, and mark each as loaded."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import uuid4
 
 from functions.common.batchlog import BatchLog
-from functions.common.errors import LogCorrupted
+from functions.common.errors import FunctionFailed, LogCorrupted
 from functions.common.loaded import LoadedMarker
 from functions.common.manifests import ProcessedManifest
+from functions.load.models import Models
 from functions.targets import Applied, Feed, Loader, Standing
 
 RETRY_AFTER = timedelta(hours=1)
@@ -18,41 +19,66 @@ RETRY_AFTER = timedelta(hours=1)
 Progress = Literal["new", "again", "retried"]
 
 
-def load_pending(
-    loader: Loader, feed: Feed, has_time: Callable[[], bool]
-) -> Iterator[tuple[LoadedMarker, Progress]]:
+@dataclass(frozen=True)
+class Step:
+    """What was applied, and the marker of it.
+
+    It is a batch that is `new` to all tables, one that comes `again` for the tables that lack it,
+    or rows that were refused and `retried`.
+    """
+
+    marker: LoadedMarker
+    progress: Progress
+    manifest: ProcessedManifest
+    applied: Applied
+
+
+def load_pending(loader: Loader, feed: Feed, has_time: Callable[[], bool]) -> Iterator[Step]:
     """Apply what is in the log and not in the target, then what the target had refused.
 
-    Yields each marker and what it is about: a batch that is `new` to all tables, one that comes
-    `again` for the tables that lack it, or refused rows that were `retried`. Stops when time is
-    short.
+    Stops when time is short. Raises FunctionFailed in the end for a model that fails.
     """
-    log, standing = feed.log, loader.standing
-    newest = log.newest()
-    _require_log(log, newest, standing)
-    if not standing.has:  # none of the tables, which are optional, is there
+    newest = feed.log.newest()
+    _require_log(feed.log, newest, loader.standing)
+    if not loader.standing.has:  # none of the tables, which are optional, is there
         return
-    marking = _Marking(loader, feed.markers)
-    marking.has |= _undeclared(feed, newest, standing)
-    for batch in range(min(marking.has.values()) + 1, newest + 1):
+    marking = _Marking(loader, feed, newest)
+    yield from _steps(loader, feed.log, marking, has_time)
+    if marking.failed:
+        raise FunctionFailed("; ".join(marking.failed.values()))
+
+
+def _steps(
+    loader: Loader,
+    log: BatchLog[ProcessedManifest],
+    marking: "_Marking",
+    has_time: Callable[[], bool],
+) -> Iterator[Step]:
+    newest = marking.newest
+    for batch in range(marking.first, newest + 1):
         manifest = log.read(batch)
         lacking = {name for name, has in marking.has.items() if has < batch}
+        models = marking.models.due(manifest, marking.has, lacking)
         is_new = len(lacking) == len(marking.has)
-        applied = replace(marking.state, rows={})
-        if is_new or loader.concerns(manifest, lacking):
-            applied = loader.apply(manifest, lacking, marking.state)
-        elif batch < newest and has_time():
-            marking.has |= dict.fromkeys(lacking, batch)
-            continue
-        marking.has |= dict.fromkeys(lacking, batch)
-        yield marking.mark(manifest, applied), "new" if is_new else "again"
-        if not has_time():
-            return
+        applied = marking.state.unchanged()
+        is_applied = is_new or models or loader.concerns(manifest, lacking)
+        if is_applied:
+            applied = loader.apply(manifest, lacking, models, marking.state)
+        marking.note(batch, lacking, models, applied)
+        if is_applied or batch == newest or not has_time():
+            yield Step(marking.mark(manifest, applied), _progress(is_new), manifest, applied)
+            if not has_time():
+                return
     if newest and marking.is_retry_due():
-        retried = loader.retry(newest, marking.state)
-        yield marking.mark(log.read(newest), retried, is_retry=True), "retried"
+        manifest = log.read(newest)
+        retried = loader.retry(manifest, marking.state)
+        yield Step(marking.mark(manifest, retried, is_retry=True), "retried", manifest, retried)
     elif newest and not marking.is_recorded:
-        marking.mark(log.read(newest), replace(marking.state, rows={}))
+        marking.mark(log.read(newest), marking.state.unchanged())
+
+
+def _progress(is_new: bool) -> Progress:
+    return "new" if is_new else "again"
 
 
 def _require_log(log: BatchLog[ProcessedManifest], newest: int, standing: Standing) -> None:
@@ -83,19 +109,41 @@ def _undeclared(feed: Feed, newest: int, standing: Standing) -> dict[str, int]:
 
 
 class _Marking:
-    """Write markers, each of which has the whole state of the load after it."""
+    """Write markers, each of which has the whole state of the load after it.
 
-    def __init__(self, loader: Loader, markers: BatchLog[LoadedMarker]) -> None:
+    `failed` are the models that cannot be run at present, and why.
+    """
+
+    def __init__(self, loader: Loader, feed: Feed, newest: int) -> None:
         standing = loader.standing
         self._loader = loader
-        self._markers = markers
-        self._number = markers.newest()
+        self._markers = feed.markers
+        self._number = feed.markers.newest()
+        self.newest = newest
         self._since = standing.since
         self._tried_at = standing.tried_at
         self._definitions = standing.definitions
-        self.has = dict(standing.has)
+        self.has = standing.has | _undeclared(feed, newest, standing)
+        settled = newest if standing.is_ahead else standing.settled
+        self.models = Models(loader.models, dict(standing.models), settled)
+        self.models.begin(self.has)
+        self.failed: dict[str, str] = {}
         self.state = Applied({}, standing.evidence, standing.refused)
         self.is_recorded = standing.is_recorded
+
+    @property
+    def first(self) -> int:
+        """The first batch that a table or a model lacks."""
+        return min([*self.has.values(), *self.models.has.values()]) + 1
+
+    def note(
+        self, batch: int, lacking: Collection[str], models: Collection[str], applied: Applied
+    ) -> None:
+        """Note that a batch was applied to the tables that were lacking it, and models were run."""
+        self.models.done(batch, self.has, applied.failed)
+        self.has |= dict.fromkeys(lacking, batch)
+        left = {name: why for name, why in self.failed.items() if name not in models}
+        self.failed = left | applied.failed
 
     def is_retry_due(self) -> bool:
         """Tell whether rows that were refused may be accepted now."""
@@ -120,7 +168,8 @@ class _Marking:
             source=manifest.source,
             warehouse=self._loader.identity,
             since=self._since,
-            has=dict(self.has),
+            has=self.has | self.models.has,
+            settled=self.models.settled,
             evidence=applied.evidence,
             rows=applied.rows,
             age_seconds=(now - manifest.source.snapshot_at).total_seconds(),

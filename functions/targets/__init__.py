@@ -6,10 +6,10 @@ The module `loader` of a package offers what `Kind` says, and load knows no more
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from etl.mapping import Mapping as TableMapping
 from etl.pipeline import Target
@@ -23,20 +23,54 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """The batch that models are run for: its number, and the day (UTC) that it shows."""
+
+    batch: int
+    day: date
+
+    @classmethod
+    def of(cls, manifest: ProcessedManifest) -> "Moment":
+        """Return that of a batch."""
+        return cls(manifest.batch, manifest.source.snapshot_at.astimezone(UTC).date())
+
+
+@dataclass(frozen=True)
+class Made:
+    """How many rows came of a model, and the rows if there is a use for them and they are few."""
+
+    rows: int
+    shown: Sequence[Mapping[str, Any]] | None
+
+
+@dataclass(frozen=True)
 class Applied:
-    """The state after a batch: rows by table, evidence of histories, and what is refused."""
+    """The state after a batch: rows by table, evidence of histories, and what is refused.
+
+    What came of each model that was run is in `made`, or why nothing did in `failed`; `exports` are
+    the keys of the objects that were written.
+    """
 
     rows: dict[str, Loaded]
     evidence: dict[str, Evidence]
     refused: dict[str, list[RefusedRows]]
+    made: dict[str, Made] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    exports: list[str] = field(default_factory=list)
+
+    def unchanged(self) -> "Applied":
+        """Return the same state, after a batch that has nothing for it."""
+        return Applied({}, self.evidence, self.refused)
 
 
 @dataclass(frozen=True)
 class Standing:
     """What a target has of a source's batches: see LoadedMarker for most of it.
 
-    `is_recorded` says that the newest marker describes the target as it is. Up to the batch
-    `deletions` the target has been informed of deleted rows.
+    `models` says of models what `has` says of tables. `is_recorded` says that the newest marker
+    describes the target as it is. Up to the batch `deletions` the target has been informed of
+    deleted rows. Before the batch `settled` no model is run, since tables may show rows of
+    later batches than they are known to have; where it `is_ahead` that is so up to the newest.
     """
 
     has: dict[str, int]
@@ -47,6 +81,9 @@ class Standing:
     tried_at: datetime | None = None
     definitions: str = ""
     deletions: int = 0
+    models: dict[str, int] = field(default_factory=dict)
+    settled: int = 0
+    is_ahead: bool = False
 
     @property
     def loaded(self) -> int:
@@ -65,19 +102,31 @@ class Loader(Protocol):
     def standing(self) -> Standing:
         """What the target had when this loader was opened."""
 
+    @property
+    def models(self) -> Mapping[str, frozenset[str]]:
+        """The models that may change with the source's tables, and of which of them each is made.
+
+        A model comes after those that it is made of.
+        """
+
     def concerns(self, manifest: ProcessedManifest, lacking: Collection[str]) -> bool:
         """Tell whether a batch has anything for tables that lack it."""
 
     def apply(
-        self, manifest: ProcessedManifest, lacking: Collection[str], before: Applied
+        self,
+        manifest: ProcessedManifest,
+        lacking: Collection[str],
+        models: Collection[str],
+        before: Applied,
     ) -> Applied:
-        """Apply a batch to the tables that are `lacking` it, all of it or nothing.
+        """Apply a batch to the tables that are `lacking` it, all or none, and then run `models`.
 
-        Applying it again changes nothing. A row that the target refuses is put aside.
+        Applying it again changes nothing. A row that the target refuses is put aside, and a model
+        that fails leaves its table as it was.
         """
 
-    def retry(self, batch: int, before: Applied) -> Applied:
-        """Try the refused rows again; `batch` is the newest, which all tables have."""
+    def retry(self, manifest: ProcessedManifest, before: Applied) -> Applied:
+        """Try the refused rows again; the batch is the newest, which all tables have."""
 
     def may_accept(self, applied: Applied) -> bool:
         """Tell whether refused rows may be accepted because of what was just applied."""
@@ -91,12 +140,16 @@ class Loader(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a target is: its declaration, the pipeline's folder, and the function's settings."""
+    """Where a target is: its declaration, the pipeline's folder, and the function's settings.
+
+    `options` are the settings that the pipeline declares itself, by name.
+    """
 
     target: Target
     folder: Path
     settings: Mapping[str, str]
     secrets: "SecretsManagerClient"
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def setting(self, name: str) -> str:
         """Return the name of a setting of this target, such as WAREHOUSE_SCHEMA."""

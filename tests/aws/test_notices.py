@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from functions.common import notices
 from functions.common.loaded import Loaded, LoadedMarker, Warehouse
 from functions.common.manifests import Source
-from functions.load.notices import notice
 from tests.aws.faults import stubbed
+from tests.unit.notice_steps import notice_of
 
 TOPIC_ARN = "arn:aws:sns:eu-west-2:123456789012:totesys-etl-dev-alerts"
 SUBJECT = "Batch 7 is in the warehouse"
@@ -71,7 +71,7 @@ def test_every_batch_is_told_to_who_asked_for_it(sns: Any) -> None:
                 "Message": TEXT,
             },
         )
-        notices.give_notice("every-batch", SUBJECT, notice(MARKER))
+        notices.give_notice("every-batch", *notice_of(MARKER))
 
 
 @pytest.mark.parametrize("notify", ["failures", "daily", None])
@@ -85,7 +85,7 @@ def test_who_did_not_ask_is_left_in_peace(
         monkeypatch.setenv("NOTIFY", notify)
 
     with stubbed(sns):
-        notices.give_notice("every-batch", SUBJECT, notice(MARKER))
+        notices.give_notice("every-batch", *notice_of(MARKER))
 
 
 def refuse(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_a_notice_that_cannot_be_sent_is_a_warning(
     """The load goes on, and the log says which batch was not told."""
     break_it(sns, monkeypatch)
 
-    notices.give_notice("every-batch", SUBJECT, notice(MARKER))
+    notices.give_notice("every-batch", *notice_of(MARKER))
 
     (record,) = caplog.records
     assert (record.levelname, record.getMessage(), vars(record)["subject"]) == (
@@ -121,6 +121,6 @@ def test_a_notice_that_cannot_be_sent_is_a_warning(
 
 def test_a_batch_without_news_says_so() -> None:
     """A replayed batch that changed nothing does not come with an empty list."""
-    assert (
-        notice(replace(MARKER, rows={})).splitlines()[-1] == "The warehouse had all of it already."
-    )
+    _, text = notice_of(replace(MARKER, rows={}))
+
+    assert text.splitlines()[-1] == "The warehouse had all of it already."

@@ -18,7 +18,7 @@ from functions.common.loaded import LoadedMarker
 from functions.common.manifests import DataFile, ProcessedManifest, Source, StarTable
 from functions.common.markers import MarkerLog
 from functions.common.parquet import PartWriter
-from functions.load.loading import Progress, load_pending
+from functions.load.loading import Progress, Step, load_pending
 from functions.targets import Feed, Place, kind_of
 from local.connection import connect
 from tests.postgres_fixtures import Warehouse
@@ -36,6 +36,7 @@ class Rows:
     gone: pa.Table | None = None
     filled: bool = False
     snapshot: bool = False
+    sequence: bool = False
 
 
 class _Secrets:
@@ -50,17 +51,28 @@ class _Secrets:
 
 @dataclass
 class Scene:
-    """A log of batches, and the warehouse that they are loaded into."""
+    """A log of batches, one `every` so often, and the warehouse that they are loaded into.
+
+    `options` are the settings of its pipeline, `folder` is where this has its files.
+    """
 
     warehouse: Warehouse
     tables: tuple[TargetTable, ...]
     managed: bool = True
+    every: timedelta = timedelta(minutes=1)
+    options: dict[str, str] = field(default_factory=dict)
+    folder: Path = Path()
     target: PostgresWarehouse = field(init=False)
     bucket: FakeBucket = field(default_factory=FakeBucket)
-    markers: list[LoadedMarker] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.declare(*self.tables)
+
+    @property
+    def markers(self) -> list[LoadedMarker]:
+        """The markers of all steps."""
+        return [step.marker for step in self.steps]
 
     def declare(self, *tables: TargetTable, **options: Any) -> None:
         """Let these be the tables from now on, in this order."""
@@ -72,7 +84,7 @@ class Scene:
         """Write the next batch; a table that is not named has nothing in it."""
         number = self.log.newest() + 1
         found = {name: self._entry(number, name, rows) for name, rows in tables.items()}
-        snapshot = START + timedelta(minutes=number)
+        snapshot = START + number * self.every
         manifest = ProcessedManifest(
             batch=number,
             written_at=snapshot,
@@ -97,6 +109,7 @@ class Scene:
             gone,
             given.filled,
             given.snapshot,
+            given.sequence,
         )
 
     def _write(self, number: int, name: str, rows: pa.Table) -> list[DataFile]:
@@ -114,13 +127,13 @@ class Scene:
             "WAREHOUSE_MANAGED": "true" if self.managed else "false",
         }
         secrets: Any = _Secrets(self.warehouse.loader_url)
-        place = Place(self.target, Path(), settings, secrets)
+        place = Place(self.target, self.folder, settings, secrets, self.options)
         done = []
         with kind_of(self.target).loader(place, feed, 600) as loader:
             assert loader is not None
-            for marker, progress in load_pending(loader, feed, has_time):
-                self.markers.append(marker)
-                done.append((marker.batch, progress))
+            for step in load_pending(loader, feed, has_time):
+                self.steps.append(step)
+                done.append((step.marker.batch, step.progress))
         return done
 
     def forget_last_marker(self) -> None:

@@ -132,10 +132,10 @@ def test_a_second_loader_does_nothing(functions: Functions) -> None:
     with (
         connect(functions.warehouse.loader_url) as first,
         connect(functions.warehouse.loader_url) as second,
-        only_loader(first, "public", TABLES) as lock,
+        only_loader(first, "public", {"public": TABLES}) as lock,
     ):
         during = functions.load()
-        with only_loader(second, "public", TABLES) as none:
+        with only_loader(second, "public", {"public": TABLES}) as none:
             assert (lock is None, none) == (False, None)
     after = functions.load()
 
@@ -158,7 +158,7 @@ def test_a_stranger_cannot_hold_up_the_loader(functions: Functions) -> None:
         warehouse.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO stranger")
     address = urlsplit(functions.warehouse.superuser_url)
     url = address._replace(netloc=f"stranger:{password}@{address.hostname}:{address.port}")
-    with connect(url.geturl()) as other, only_loader(other, "public", TABLES):
+    with connect(url.geturl()) as other, only_loader(other, "public", {"public": TABLES}):
         other.run("SELECT pg_advisory_lock(hashtext('totesys-etl'), hashtext('public'))")
         loaded = functions.load()
 
@@ -175,7 +175,7 @@ def test_a_pooler_that_shares_sessions_is_refused(functions: Functions, keeps: i
         with (
             connect(address.geturl()) as pooled,
             pytest.raises(WarehouseMismatch, match="a pooler in transaction mode stands before"),
-            only_loader(pooled, "public", TABLES),
+            only_loader(pooled, "public", {"public": TABLES}),
         ):
             pass
 

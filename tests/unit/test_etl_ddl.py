@@ -18,6 +18,7 @@ from etl import (
     Interval,
     IsoDate,
     Json,
+    Model,
     Numeric,
     Other,
     PostgresWarehouse,
@@ -33,7 +34,7 @@ from etl import (
     latest,
     replace,
 )
-from etl.ddl import CALENDAR_COLUMNS, postgres, sql_type
+from etl.ddl import CALENDAR_COLUMNS, create_schema, postgres, sql_type
 
 VISIT = Table(
     'Visit "x" 1',
@@ -163,3 +164,37 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         DeclarationError, match=r"^target warehouse: there is no file warehose\.sql"
     ):
         postgres(target, "public", tmp_path)
+
+
+def test_a_table_is_created_in_its_schema(tmp_path: Path) -> None:
+    """Those of models are among them, whether they are made of columns or written in a file."""
+    now = replace(VISIT, name="now", schema="my staging")
+    model = Model(
+        "totals",
+        inputs=[now],
+        sql="SELECT 1 AS n",
+        columns={"n": Integer()},
+        way="replace",
+        schema="analytics",
+    )
+    (tmp_path / "warehouse.sql").write_text(
+        "CREATE TABLE now (\n    id integer PRIMARY KEY\n);\nCREATE TABLE totals (\n"
+        "    n integer REFERENCES now (id)\n);\nCREATE TABLE days (\n    day date\n);\n"
+    )
+    target = PostgresWarehouse(
+        "w", (now,), models=(model,), calendar=Calendar("days"), ddl="warehouse.sql"
+    )
+
+    made = postgres(target, "public")
+    written = postgres(target, "public", tmp_path)
+
+    assert target.schemas("public") == ("public", "my staging", "analytics")
+    assert [sql.split("(")[0] for sql in made.values()] == [
+        'CREATE TABLE "public"."days" ',
+        'CREATE TABLE "my staging"."now" ',
+        'CREATE TABLE "analytics"."totals" ',
+    ]
+    assert written["totals"] == (
+        'CREATE TABLE "analytics".totals (\n    n integer REFERENCES "my staging".now (id)\n);'
+    )
+    assert create_schema('a"b') == 'CREATE SCHEMA IF NOT EXISTS "a""b";'

@@ -29,12 +29,17 @@ class FakeLoader:
 
     def __init__(self, clock: "Clock", table: str, *, fails: bool) -> None:
         self.standing = Standing({table: 0}, {}, 1, is_recorded=True)
+        self.models: dict[str, frozenset[str]] = {}
         self._clock = clock
         self._table = table
         self._fails = fails
 
     def apply(
-        self, manifest: ProcessedManifest, lacking: Collection[str], before: Applied
+        self,
+        manifest: ProcessedManifest,
+        lacking: Collection[str],
+        models: Collection[str],
+        before: Applied,
     ) -> Applied:
         if self._fails:
             raise OSError(f"{self._table} cannot be loaded")

@@ -128,7 +128,7 @@ def test_any_other_json_is_refused(value: Any) -> None:
 def test_a_field_that_is_needed_is_missed(document: Document) -> None:
     """A manifest that lacks one of its fields is refused, and the message names the field."""
     fields = json.loads(msgspec.json.encode(document))
-    optional = {"replay_of", "schemas", "drift", "targets", "files", "known", "refusals"}
+    optional = {"replay_of", "schemas", "drift", "targets", "files", "known", "refusals", "settled"}
 
     for name in fields.keys() - optional:
         rest = {field: value for field, value in fields.items() if field != name}

@@ -121,6 +121,7 @@ def test_ddl_prints_what_a_prepared_warehouse_needs(command: Command) -> None:
     status, out, err = command("ddl")
 
     assert (status, err) == (0, "")
+    assert out.startswith('CREATE SCHEMA IF NOT EXISTS "Team 7";\n')
     assert out.count('CREATE TABLE "Team 7".') == 11
     assert out.strip().endswith(";")
     document = json.loads(command("ddl", "--json")[1])

@@ -14,9 +14,9 @@ from functions.common.loaded import Loaded, LoadedMarker, Warehouse
 from functions.common.manifests import Source
 from functions.common.notices import give_notice
 from functions.common.text import MAIL_CHARACTERS, MESSAGE_CHARACTERS, defanged, printable
-from functions.load.notices import notice as load_notice
 from functions.reconcile.comparison import Comparison
 from functions.reconcile.notices import notice as reconcile_notice
+from tests.unit.notice_steps import notice_of
 
 HOSTILE = "t\x1b[2J\r\nPay at https://evil.example/x or mail a@evil.example, \\\\evil\\x, \u202etxt"
 HARMLESS = (
@@ -106,7 +106,9 @@ def test_the_mail_of_a_batch_has_no_lines_or_links_of_the_source(topic: Topic) -
         definitions="",
     )
 
-    assert load_notice(marker).splitlines()[0] == f"It is {HARMLESS} of 2024-11-15 18:00:00 UTC,"
+    _, text = notice_of(marker)
+
+    assert text.splitlines()[0] == f"It is {HARMLESS} of 2024-11-15 18:00:00 UTC,"
 
 
 @given(subject=st.text(min_size=1), text=st.text())

@@ -1,14 +1,15 @@
 """Apply one batch in one transaction, to the tables of the warehouse that lack it."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import pg8000.native
 import pyarrow as pa
 from msgspec.structs import astuple
 from pg8000.native import DatabaseError
 
+from functions.common.errors import FunctionFailed
 from functions.common.loaded import Loaded, RefusedRows
 from functions.common.manifests import ProcessedManifest, StarTable
 from functions.common.parquet import read_parts, read_rows
@@ -24,7 +25,7 @@ from functions.load.refused import (
     with_batch,
     without_superseded,
 )
-from functions.targets import Applied
+from functions.targets import Applied, Made, Moment
 from functions.targets.postgres.apply import append_history, upsert_latest
 from functions.targets.postgres.calendar import Days
 from functions.targets.postgres.careful import (
@@ -36,10 +37,12 @@ from functions.targets.postgres.careful import (
     upsert_each,
 )
 from functions.targets.postgres.deletions import Deletions, stage_keys
-from functions.targets.postgres.evidence import newest_record
-from functions.targets.postgres.fill import fill_history, is_new, keep_newest, newest_of
+from functions.targets.postgres.evidence import greatest_record, newest_record
+from functions.targets.postgres.exports import export_rows, export_table
+from functions.targets.postgres.fill import append_states, by_state, keep_newest, newest_of
 from functions.targets.postgres.ledger import record_batch
 from functions.targets.postgres.lock import LoaderLock
+from functions.targets.postgres.models import Select, run_model
 from functions.targets.postgres.snapshot import delete_rows, others, replace_all
 from functions.targets.postgres.stage import stage_of
 from functions.targets.postgres.tables import LEDGER, Layout, WarehouseTable
@@ -51,13 +54,25 @@ _NOTHING = StarTable(0, [])
 class Warehouse:
     """The warehouse that batches of one source are applied to.
 
-    `deletions` is None where it has no such table.
+    `deletions` is None where it has no such table. `selects` are the models that are run, which
+    find their tables in `schemas`. `exports` are the tables and models that are exported.
     """
 
     lock: LoaderLock
     layout: Layout
     deletions: Deletions | None
     source: str
+    selects: Mapping[str, Select] = field(default_factory=dict)
+    schemas: tuple[str, ...] = ()
+    exports: frozenset[str] = frozenset()
+
+    @property
+    def models(self) -> dict[str, frozenset[str]]:
+        """The models, and of which tables of the source each is made."""
+        return {
+            name: frozenset(self.layout.tables.keys() & {each.id for each in select.model.base})
+            for name, select in self.selects.items()
+        }
 
     @property
     def connection(self) -> pg8000.native.Connection:
@@ -71,14 +86,16 @@ def apply_batch(
     manifest: ProcessedManifest,
     lacking: Collection[str],
     before: Applied,
+    *,
+    models: Collection[str],
 ) -> Applied:
-    """Apply a batch to the tables that are `lacking` it; `before` is the state before it.
+    """Apply a batch to the tables that are `lacking` it, and run some `models`.
 
-    A table that is not lacking it must not get it: its history would be repeated. A row that the
-    warehouse refuses is put aside, and the others are applied.
+    `before` is the state before it. A table that is not lacking it must not get it: its history
+    would be repeated. A row that the warehouse refuses is put aside, and the others are applied.
     """
     try:
-        return _Application(warehouse, bucket, before).batch(manifest, lacking)
+        return _Application(warehouse, bucket, manifest, before).batch(lacking, models)
     except DatabaseError as error:
         code = error.args[0].get("C", "")
         if not is_data_error(code):
@@ -88,21 +105,32 @@ def apply_batch(
         "the warehouse refused a batch: its rows are tried one by one",
         extra={"batch": manifest.batch, "reason": condition(code)},
     )
-    return _Application(warehouse, bucket, before, careful=True).batch(manifest, lacking)
+    careful = _Application(warehouse, bucket, manifest, before, careful=True)
+    return careful.batch(lacking, models)
 
 
-def retry_refused(warehouse: Warehouse, bucket: Bucket, batch: int, before: Applied) -> Applied:
-    """Try the refused rows again, one by one; `batch` is the newest, which all tables have."""
-    return _Application(warehouse, bucket, before, careful=True).refused(batch)
+def retry_refused(
+    warehouse: Warehouse, bucket: Bucket, manifest: ProcessedManifest, before: Applied
+) -> Applied:
+    """Try the refused rows again, one by one; the batch is the newest, which all tables have."""
+    return _Application(warehouse, bucket, manifest, before, careful=True).refused()
 
 
 class _Application:
     """One transaction, in which rows are applied; what is `careful` survives a refused row."""
 
     def __init__(
-        self, warehouse: Warehouse, bucket: Bucket, before: Applied, *, careful: bool = False
+        self,
+        warehouse: Warehouse,
+        bucket: Bucket,
+        manifest: ProcessedManifest,
+        before: Applied,
+        *,
+        careful: bool = False,
     ) -> None:
         self._warehouse = warehouse
+        self._manifest = manifest
+        self._moment = Moment.of(manifest)
         self._connection = warehouse.connection
         self._layout = warehouse.layout
         self._bucket = bucket
@@ -111,30 +139,36 @@ class _Application:
         self._evidence = dict(before.evidence)
         self._before = before.refused
         self._refused: dict[str, list[RefusedRows]] = {}
+        self._made: dict[str, Made] = {}
+        self._failed: dict[str, str] = {}
+        self._exports: list[str] = []
         self._days = Days(self._connection, self._layout.calendar, careful=careful)
 
-    def batch(self, manifest: ProcessedManifest, lacking: Collection[str]) -> Applied:
+    def batch(self, lacking: Collection[str], models: Collection[str]) -> Applied:
         self._begin()
         keys = {name: table.key for name, table in self._layout.tables.items() if name in lacking}
-        self._refused = without_superseded(self._bucket, self._before, manifest, keys)
+        self._refused = without_superseded(self._bucket, self._before, self._manifest, keys)
         calendar = self._layout.calendar
         for name, table in self._layout.tables.items():
-            entry = manifest.tables.get(name, _NOTHING)
+            entry = self._manifest.tables.get(name, _NOTHING)
             if name in lacking:
-                self._load(table, entry, manifest.batch)
+                self._load(table, entry)
             elif calendar and calendar.name in lacking and table.way == "history":
                 for part in read_parts(self._bucket, entry.files):
                     self._days.cover(part)
         if self._warehouse.deletions:
-            self._warehouse.deletions.record(self._bucket, [manifest])
-        return self._commit(manifest.batch)
+            self._warehouse.deletions.record(self._bucket, [self._manifest])
+        brought = {name for name in keys if self._manifest.brings(name)}
+        return self._commit(brought, models)
 
-    def refused(self, batch: int) -> Applied:
+    def refused(self) -> Applied:
         self._begin()
         for name, table in self._layout.tables.items():
             for rows in self._before.get(name, []):
-                self._retry(table, rows, batch)
-        return self._commit(batch)
+                self._retry(table, rows)
+        changed = {name for name, each in self._rows.items() if each.inserted or each.updated}
+        models = {name for name, made_of in self._warehouse.models.items() if made_of & changed}
+        return self._commit(changed, models)
 
     def _begin(self) -> None:
         self._connection.run("BEGIN")
@@ -143,10 +177,18 @@ class _Application:
         if self._careful:
             begin(self._connection)
 
-    def _commit(self, batch: int) -> Applied:
+    def _commit(self, changed_tables: set[str], models: Collection[str]) -> Applied:
+        """Make and export what follows from the tables that have changed, and commit all of it."""
+        for name, select in self._warehouse.selects.items():
+            if name in models:
+                self._run_model(name, select)
+        for name in self._layout.tables.keys() & self._warehouse.exports & changed_tables:
+            table = self._layout.tables[name]
+            key = export_table(self._connection, self._bucket, table, self._moment)
+            self._exports.append(key)
         if ledger := self._layout.ledger:
             source = self._warehouse.source
-            if record := record_batch(self._connection, ledger, source, batch):
+            if record := record_batch(self._connection, ledger, source, self._moment.batch):
                 self._evidence[LEDGER] = record
         self._connection.run("COMMIT")
         rows = dict(self._rows)
@@ -154,12 +196,34 @@ class _Application:
             rows[self._layout.calendar.name] = Loaded(self._days.added, self._days.added, 0)
         changed = {name: each for name, each in rows.items() if each.staged or each.deleted}
         refused = {name: rows for name, rows in self._refused.items() if rows}
-        return Applied(changed, self._evidence, refused)
+        return Applied(
+            changed, self._evidence, refused, self._made, self._failed, sorted(self._exports)
+        )
 
-    def _load(self, table: WarehouseTable, entry: StarTable, batch: int) -> None:
+    def _run_model(self, name: str, select: Select) -> None:
+        """Run a model, unless one that it is made of has failed, and export what comes of it."""
+        failed = next((each for each in select.model.inputs if each.id in self._failed), None)
+        if failed:
+            self._failed[name] = f"{select.model} is made of {failed}, which failed"
+            return
+        try:
+            result = run_model(
+                self._connection, self._layout, self._warehouse.schemas, select, self._moment
+            )
+        except FunctionFailed as error:
+            self._failed[name] = str(error)
+            return
+        self._made[name] = result.made
+        self._note(result.stage.table, result.loaded, result.stage.columns)
+        if name in self._warehouse.exports:
+            key = export_rows(self._connection, self._bucket, result.stage, self._moment)
+            self._exports.append(key)
+        result.stage.drop(self._connection)
+
+    def _load(self, table: WarehouseTable, entry: StarTable) -> None:
         """Load what a batch has of one table."""
         if self._careful and entry.files:
-            self._load_each(table, entry, batch)
+            self._load_each(table, entry)
         elif entry.files and table.way == "history":
             self._load_history(table, entry)
         elif entry.files:
@@ -184,19 +248,33 @@ class _Application:
         if entry.snapshot:
             return replace_all(self._connection, stage, rows)
         stage.fill(self._connection, rows)
-        if entry.filled:
+        if entry.filled or entry.sequence:
             keep_newest(self._connection, stage)
         return upsert_latest(self._connection, stage)
 
     def _load_history(self, table: WarehouseTable, entry: StarTable) -> None:
         stage, parts = stage_of(self._layout, table.name), read_parts(self._bucket, entry.files)
-        load = fill_history if entry.filled else append_history
-        self._note(table, *load(self._connection, stage, parts, self._days))
+        if entry.filled or entry.sequence:
+            are_new = self._are_new(table, entry)
+            found = append_states(self._connection, stage, parts, self._days, are_new=are_new)
+        else:
+            found = append_history(self._connection, stage, parts, self._days)
+        self._note(table, *found)
 
-    def _load_each(self, table: WarehouseTable, entry: StarTable, batch: int) -> None:
+    def _are_new(self, table: WarehouseTable, entry: StarTable) -> bool:
+        """Tell whether a history can have none of a batch's states, as it is when it is lacking it.
+
+        Its newest record is then the one that was the newest after the batch before, or it has
+        none. A loader that died may have added some of them or all.
+        """
+        known = None if entry.filled else self._evidence.get(table.name)
+        return greatest_record(self._connection, table) == (known.record if known else None)
+
+    def _load_each(self, table: WarehouseTable, entry: StarTable) -> None:
         """Load the rows of a batch one by one."""
+        batch = self._moment.batch
         for part in self._parts(table, entry):
-            if entry.filled:  # what was refused may be an earlier state of these rows
+            if entry.filled or entry.sequence:  # what was refused may be an earlier state of these
                 refused = self._refused.get(table.name, [])
                 newer = Superseding.of(table.name, batch, table.key, [part])
                 self._refused[table.name] = newer.left_of(self._bucket, refused)
@@ -205,22 +283,25 @@ class _Application:
             self._put_aside(table, batch, with_batch(rows, batch), outcome.reasons)
 
     def _parts(self, table: WarehouseTable, entry: StarTable) -> Iterator[pa.Table]:
-        """Yield the rows of a batch: a snapshot as a whole, of a filled table what it lacks."""
+        """Yield the rows of a batch, of each key one at a time: a snapshot as a whole."""
         if entry.snapshot:
             yield pa.concat_tables(read_parts(self._bucket, entry.files))
-        elif entry.filled and not is_new(self._connection, table):
-            yield from newest_of(read_parts(self._bucket, entry.files[::-1]), table)
-        else:
+        elif not (entry.filled or entry.sequence):
             yield from read_parts(self._bucket, entry.files)
+        elif table.way == "history" and self._are_new(table, entry):
+            for part in read_parts(self._bucket, entry.files):
+                yield from by_state(part, table)
+        else:
+            yield from newest_of(read_parts(self._bucket, entry.files[::-1]), table)
 
-    def _retry(self, table: WarehouseTable, refused: RefusedRows, batch: int) -> None:
+    def _retry(self, table: WarehouseTable, refused: RefusedRows) -> None:
         [rows] = read(self._bucket, [refused])
         outcome = self._try_each(table, rows.drop_columns([REASON, BATCH]))
         if Counter(outcome.reasons) == refused.reasons:
             self._refused.setdefault(table.name, []).append(refused)
         else:
             left = rows.take(outcome.places).drop_columns([REASON])
-            self._put_aside(table, batch, left, outcome.reasons)
+            self._put_aside(table, self._moment.batch, left, outcome.reasons)
 
     def _try_each(
         self, table: WarehouseTable, rows: pa.Table, *, is_snapshot: bool = False

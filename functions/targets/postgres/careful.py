@@ -132,7 +132,7 @@ def _convert(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table)
 
     Texts come as the bytes that they are in UTF-8: the database may not have all characters.
     """
-    stage.open(connection, rows.schema, f", 0::bigint AS {_PLACE}")
+    stage.open(connection, rows.schema.names, f", 0::bigint AS {_PLACE}")
     texts = [pa.types.is_string(field.type) for field in rows.schema]
     kinds = ", ".join(
         f"c{number} {'bytea' if is_text else 'text'}" for number, is_text in enumerate(texts)

@@ -7,6 +7,7 @@ import pg8000.native
 from pg8000.native import identifier
 
 from functions.common.errors import WarehouseMismatch
+from functions.common.loaded import TableFile
 
 # A type without an order of PostgreSQL's own may have no equality either, or one that only its
 # schema knows: such values are compared by their text.
@@ -50,6 +51,11 @@ class Found:
     required: list[str]
     opaque: frozenset[str]
     denied: frozenset[str]
+
+    @property
+    def as_file(self) -> TableFile:
+        """The table as markers know it."""
+        return TableFile(self.oid, self.file)
 
     def require_rights(self, needed: Collection[str]) -> None:
         """Raise WarehouseMismatch if this role does not have a right that is needed."""

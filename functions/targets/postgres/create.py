@@ -4,6 +4,7 @@ What is there already, whoever created it, is left as it is, but for columns tha
 since: those are added.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pg8000.native
@@ -19,42 +20,63 @@ from functions.targets.postgres.tables import actual_name
 
 def missing_tables(
     connection: pg8000.native.Connection, schema: str, target: PostgresWarehouse
-) -> list[str]:
-    """Return the declared tables that a schema does not have under any of their names."""
-    there = tables_of(connection, schema)
-    calendar = [target.calendar.name] if target.calendar else []
-    return [name for name in calendar if name not in there] + [
-        table.name for table in target.tables if actual_name(table, there) is None
-    ]
+) -> dict[str, list[str]]:
+    """Return the declared tables, by schema, that are not there under any of their names."""
+    there = {each: tables_of(connection, each) for each in target.schemas(schema)}
+    missing: dict[str, list[str]] = {}
+    if target.calendar and target.calendar.name not in there[schema]:
+        missing[schema] = [target.calendar.name]
+    for table in target.made:
+        home = table.schema or schema
+        if actual_name(table, there[home]) is None:
+            missing.setdefault(home, []).append(table.name)
+    return missing
 
 
 def create_missing(
     connection: pg8000.native.Connection, schema: str, target: PostgresWarehouse, folder: Path
 ) -> None:
-    """Create the tables that are missing, all or none, and the schema if that is missing.
+    """Create the tables that are missing, all or none, and their schemas if these are missing.
 
     `folder` is that of the pipeline. Raises WarehouseMismatch when this role may not, or for a
     table that is not as it is declared.
     """
     if missing := missing_tables(connection, schema, target):
-        check_may_create(connection, schema, f"table {missing[0]}")
+        check_may_create_all(connection, missing)
+        created = {name for names in missing.values() for name in names}
         connection.run("BEGIN")
-        # Not IF NOT EXISTS, for which PostgreSQL asks the right to create it even where it exists.
-        if not connection.run("SELECT FROM pg_namespace WHERE nspname = :schema", schema=schema):
-            connection.run(f"CREATE SCHEMA {identifier(schema)}")
+        for each in dict.fromkeys([schema, *missing]):
+            _create_schema(connection, each)
         for name, statement in postgres(target, schema, folder).items():
-            if name in missing:
+            if name in created:
                 connection.run(statement)
         connection.run("COMMIT")
-        logger.info("tables created", extra={"schema": schema, "tables": missing})
+        logger.info("tables created", extra={"tables": missing})
     if target.ddl is None:
-        there = tables_of(connection, schema)
-        for table in target.tables:
-            _add_columns(connection, table, there[str(actual_name(table, there))])
+        there = {each: tables_of(connection, each) for each in target.schemas(schema)}
+        for table in target.made:
+            _add_columns(connection, table, there[table.schema or schema])
 
 
-def _add_columns(connection: pg8000.native.Connection, declared: TargetTable, found: Found) -> None:
+def check_may_create_all(
+    connection: pg8000.native.Connection, missing: Mapping[str, Sequence[str]]
+) -> None:
+    """Raise WarehouseMismatch if this role may not create tables, by schema, that are missing."""
+    for schema, names in missing.items():
+        check_may_create(connection, schema, f"table {names[0]}")
+
+
+def _create_schema(connection: pg8000.native.Connection, schema: str) -> None:
+    # Not IF NOT EXISTS, for which PostgreSQL asks the right to create it even where it exists.
+    if not connection.run("SELECT FROM pg_namespace WHERE nspname = :schema", schema=schema):
+        connection.run(f"CREATE SCHEMA {identifier(schema)}")
+
+
+def _add_columns(
+    connection: pg8000.native.Connection, declared: TargetTable, there: Mapping[str, Found]
+) -> None:
     """Add the columns that a table does not have; raise WarehouseMismatch for what differs."""
+    found = there[str(actual_name(declared, there))]
     table = f"{identifier(found.schema)}.{identifier(found.name)}"
     for name, column in columns_of(declared).items():
         actual = next(

@@ -1,9 +1,10 @@
-"""Fill a table with the rows of all batches of the log so far, which come in the batches' order.
+"""Rows that come in several states of a key: those of all batches so far, or of several files.
 
-A row may be there in many states. Rows keep their order in a stage that nothing else is done to, so
-the place of a row there, its `ctid`, tells the earlier state from the later.
+They come in the order in which they were true. Rows keep their order in a stage that nothing else
+is done to, so the place of a row there, its `ctid`, tells the earlier state from the later.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import pg8000.native
@@ -13,23 +14,23 @@ from functions.common.keys import Key, keys_of
 from functions.common.loaded import Loaded
 from functions.targets.postgres.apply import ROWS_AT_A_TIME, insert_changed
 from functions.targets.postgres.calendar import Days
-from functions.targets.postgres.evidence import greatest_record
 from functions.targets.postgres.newest import require_keys
 from functions.targets.postgres.stage import Stage
 from functions.targets.postgres.tables import WarehouseTable
 
 
-def is_new(connection: pg8000.native.Connection, table: WarehouseTable) -> bool:
-    """Tell whether a table is a history without any record."""
-    return table.way == "history" and greatest_record(connection, table) is None
-
-
-def fill_history(
-    connection: pg8000.native.Connection, stage: Stage, parts: Iterable[pa.Table], days: Days
+def append_states(
+    connection: pg8000.native.Connection,
+    stage: Stage,
+    parts: Iterable[pa.Table],
+    days: Days,
+    *,
+    are_new: bool,
 ) -> tuple[Loaded, list[str]]:
-    """Add all states to a history; to one with records, only the newest state of each key.
+    """Add each state that differs from the one of its key before it to a history.
 
-    A loader that died may have added all of them. Returns the rows by what became of them, and the
+    Unless they `are_new`, a loader that died may have added all of them: then only the newest state
+    of each key is compared with its newest record. Returns the rows by what became of them, and the
     columns that they have.
     """
     columns: list[str] = []
@@ -41,7 +42,7 @@ def fill_history(
     if not stage.rows:
         return Loaded(0, 0, 0), columns
     connection.run("SET LOCAL enable_nestloop = off")
-    if is_new(connection, stage.table):
+    if are_new:
         inserted = _insert_states(connection, stage)
     else:
         keep_newest(connection, stage)
@@ -51,14 +52,18 @@ def fill_history(
 
 
 def _insert_states(connection: pg8000.native.Connection, stage: Stage) -> int:
-    """Insert the staged rows that differ from the one of their key before them."""
+    """Insert the staged rows that differ from the one of their key before them.
+
+    Before the first of a key is the newest record.
+    """
     keys = stage.table.key_values("p")
     connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()}) SELECT {stage.list_of('s')}"
         f" FROM {stage.source} AS s JOIN (SELECT p.ctid AS at, lag(p.ctid) OVER"
         f" (PARTITION BY {keys} ORDER BY p.ctid) AS earlier FROM {stage.source} AS p) AS place"
         f" ON place.at = s.ctid LEFT JOIN {stage.source} AS b ON b.ctid = place.earlier"
-        f" WHERE place.earlier IS NULL OR {stage.differs('b', 's')} ORDER BY s.ctid"
+        f" {stage.with_newest()} WHERE CASE WHEN place.earlier IS NULL THEN {stage.is_news}"
+        f" ELSE {stage.differs('b', 's')} END ORDER BY s.ctid"
     )
     return int(connection.row_count)
 
@@ -78,8 +83,21 @@ def newest_of(parts: Iterable[pa.Table], table: WarehouseTable) -> Iterator[pa.T
     """Yield, of rows whose parts come from the last to the first, the last of each key."""
     seen: set[Key] = set()
     for part in parts:
-        keys = keys_of(part, table.key).to_pylist()
-        fresh = [key not in seen for key in keys]
-        seen.update(keys)
-        if any(fresh):
-            yield part.filter(pa.array(fresh))
+        last = {key: place for place, key in enumerate(keys_of(part, table.key).to_pylist())}
+        fresh = sorted(place for key, place in last.items() if key not in seen)
+        seen.update(last)
+        if fresh:
+            yield part.take(fresh)
+
+
+def by_state(part: pa.Table, table: WarehouseTable) -> Iterator[pa.Table]:
+    """Yield the first rows of all keys, then the second ones, and so on."""
+    states: list[list[int]] = []
+    earlier: Counter[Key] = Counter()
+    for place, key in enumerate(keys_of(part, table.key).to_pylist()):
+        if earlier[key] == len(states):
+            states.append([])
+        states[earlier[key]].append(place)
+        earlier[key] += 1
+    for places in states:
+        yield part.take(places)

@@ -3,7 +3,7 @@
 This is the kind's side of `functions.targets`.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -20,10 +20,11 @@ from functions.targets.postgres.create import create_missing
 from functions.targets.postgres.definitions import definitions_of
 from functions.targets.postgres.deletions import Deletions, create_deletions
 from functions.targets.postgres.ledger import create_ledger
-from functions.targets.postgres.lock import LoaderLock, only_loader
+from functions.targets.postgres.lock import only_loader
+from functions.targets.postgres.models import Select
 from functions.targets.postgres.stage import SESSION_PARAMETERS
 from functions.targets.postgres.standing import standing_of
-from functions.targets.postgres.tables import Layout, inspect
+from functions.targets.postgres.tables import inspect
 from functions.targets.postgres.views import make_views
 
 
@@ -37,7 +38,7 @@ def loader(place: Place, feed: Feed, seconds: float) -> Iterator["PostgresLoader
     is_managed = switched_on(place.settings, place.setting("MANAGED"))
     with (
         connection(database, seconds, **SESSION_PARAMETERS) as opened,
-        only_loader(opened, schema, _names(place.target)) as lock,
+        only_loader(opened, schema, _names(place.target, schema)) as lock,
     ):
         if lock is None:
             yield None
@@ -47,32 +48,45 @@ def loader(place: Place, feed: Feed, seconds: float) -> Iterator["PostgresLoader
             create_deletions(opened, schema)
             create_ledger(opened, schema)
         declared = [mapping.target for mapping in feed.mappings]
-        layout = inspect(opened, schema, place.target, declared)
+        models = [each for each in place.target.models if set(each.base) & set(declared)]
+        layout = inspect(opened, schema, place.target, declared, models)
         if layout.left_out:
             logger.info("the warehouse lacks optional tables", extra={"tables": layout.left_out})
-        yield _prepared(lock, layout, feed, is_managed=is_managed)
+        warehouse = Warehouse(
+            lock,
+            layout,
+            Deletions(opened, layout) if layout.has_deletions else None,
+            feed.log.source,
+            {
+                each.id: Select(each, place.folder, place.options)
+                for each in models
+                if each.id in layout.models
+            },
+            place.target.schemas(schema),
+            frozenset(each.id for each in place.target.exports),
+        )
+        yield _prepared(warehouse, feed, is_managed=is_managed)
 
 
-def _names(target: PostgresWarehouse) -> list[str]:
-    """Return every name that a table of the target may have."""
-    names = [name for table in target.tables for name in (table.name, *table.other_names)]
-    return [*names, *([target.calendar.name] if target.calendar else [])]
+def _names(target: PostgresWarehouse, schema: str) -> dict[str, list[str]]:
+    """Return every name that a table of the target may have, by schema."""
+    names: dict[str, list[str]] = {schema: [target.calendar.name] if target.calendar else []}
+    for table in target.made:
+        names.setdefault(table.schema or schema, []).extend([table.name, *table.other_names])
+    return names
 
 
-def _prepared(
-    lock: LoaderLock, layout: Layout, feed: Feed, *, is_managed: bool
-) -> "PostgresLoader":
+def _prepared(warehouse: Warehouse, feed: Feed, *, is_managed: bool) -> "PostgresLoader":
     """Find out what the tables have, and bring what is kept beside them up to the same batch."""
-    standing = standing_of(lock.connection, feed.markers, layout)
+    layout, deletions = warehouse.layout, warehouse.deletions
+    standing = standing_of(warehouse.connection, feed.markers, layout)
     if not standing.is_recorded:
         logger.warning("the warehouse is not as it was left", extra={"batches": standing.has})
-    deletions = Deletions(lock.connection, layout) if layout.has_deletions else None
     if deletions and standing.deletions < standing.loaded:
         deletions.catch_up(feed.log, standing.loaded)
         standing = replace(standing, deletions=standing.loaded, is_recorded=False)
     if deletions and is_managed:
-        make_views(lock.connection, layout, deletions)
-    warehouse = Warehouse(lock, layout, deletions, feed.log.source)
+        make_views(warehouse.connection, layout, deletions)
     return PostgresLoader(warehouse, feed.log.bucket, standing)
 
 
@@ -90,12 +104,17 @@ class PostgresLoader:
         """Which warehouse it is, and which tables these are there."""
         return self._layout.identity
 
+    @property
+    def models(self) -> Mapping[str, frozenset[str]]:
+        """The models, in their order, and of which tables of the source each is made."""
+        return self._warehouse.models
+
     def concerns(self, manifest: ProcessedManifest, lacking: Collection[str]) -> bool:
         """Tell whether a batch has anything for tables that lack it."""
         is_new = self._warehouse.deletions and manifest.batch > self.standing.deletions
         calendar = self._layout.calendar
         return any(
-            (name in lacking and (entry.files or entry.snapshot or entry.tombstones))
+            (name in lacking and manifest.brings(name))
             or (is_new and entry.tombstones)
             or (calendar and calendar.name in lacking and table.way == "history" and entry.files)
             for name, table in self._layout.tables.items()
@@ -103,14 +122,18 @@ class PostgresLoader:
         )
 
     def apply(
-        self, manifest: ProcessedManifest, lacking: Collection[str], before: Applied
+        self,
+        manifest: ProcessedManifest,
+        lacking: Collection[str],
+        models: Collection[str],
+        before: Applied,
     ) -> Applied:
-        """Apply a batch to the tables that are `lacking` it, in one transaction."""
-        return apply_batch(self._warehouse, self._bucket, manifest, lacking, before)
+        """Apply a batch to the tables that are `lacking` it and run models, in one transaction."""
+        return apply_batch(self._warehouse, self._bucket, manifest, lacking, before, models=models)
 
-    def retry(self, batch: int, before: Applied) -> Applied:
-        """Try the refused rows again; `batch` is the newest, which all tables have."""
-        return retry_refused(self._warehouse, self._bucket, batch, before)
+    def retry(self, manifest: ProcessedManifest, before: Applied) -> Applied:
+        """Try the refused rows again; the batch is the newest, which all tables have."""
+        return retry_refused(self._warehouse, self._bucket, manifest, before)
 
     def may_accept(self, applied: Applied) -> bool:
         """Tell whether refused rows refer to others, and some came that may be those."""

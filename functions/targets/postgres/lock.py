@@ -6,7 +6,7 @@ others: of two that begin together both see each other and leave.
 """
 
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -35,22 +35,29 @@ class LoaderLock:
         if not is_ours:
             raise _pooled()
 
-    def is_taken(self, schema: str, tables: Collection[str]) -> bool:
-        """Tell whether another session, that may insert into the tables, has such a lock."""
+    def is_taken(self, schema: str, tables: Mapping[str, Collection[str]]) -> bool:
+        """Tell whether another session, that may insert into all tables, has such a lock.
+
+        `tables` are their names, by schema; `schema` is the warehouse's own.
+        """
         # While a managed warehouse has no table yet, whoever may create one counts.
         rights = (
             "SELECT coalesce(bool_and(has_table_privilege(a.usesysid, c.oid, 'INSERT')),"
             " has_database_privilege(a.usesysid, current_database(), 'CREATE') OR EXISTS"
             " (SELECT FROM pg_namespace AS own WHERE own.nspname = :schema"
             " AND has_schema_privilege(a.usesysid, own.oid, 'CREATE')))"
-            " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-            " WHERE n.nspname = :schema AND c.relname = ANY(:names) AND c.relkind IN ('r', 'p')"
+            " FROM unnest(:schemas::text[], :names::text[]) AS t (schema, name)"
+            " JOIN pg_namespace AS n ON n.nspname = t.schema"
+            " JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.name"
+            " WHERE c.relkind IN ('r', 'p')"
         )
+        homes = [(home, name) for home, names in tables.items() for name in names]
         [[is_taken]] = self.connection.run(
             "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity AS a USING (pid)"
             f" WHERE {self._condition()} AND pid <> pg_backend_pid() AND ({rights}))",
             schema=schema,
-            names=list(tables),
+            schemas=[home for home, _ in homes],
+            names=[name for _, name in homes],
         )
         return bool(is_taken)
 
@@ -70,9 +77,11 @@ class LoaderLock:
 
 @contextmanager
 def only_loader(
-    connection: pg8000.native.Connection, schema: str, tables: Collection[str]
+    connection: pg8000.native.Connection, schema: str, tables: Mapping[str, Collection[str]]
 ) -> Iterator[LoaderLock | None]:
     """Hold the lock while the context lasts; yield None if another loader is at work.
+
+    `schema` is the warehouse's own, `tables` are the names of its tables by schema.
 
     The lock goes with the session, also when that breaks. Raises WarehouseMismatch where a pooler
     shares sessions between transactions, so that nobody can hold one.

@@ -20,6 +20,11 @@ def replace_all(
 ) -> Loaded:
     """Make the table equal to the rows, of which there is one at least."""
     stage.fill(connection, batches)
+    return replace_by(connection, stage)
+
+
+def replace_by(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
+    """Make the table equal to the staged rows."""
     deleted = delete_rows(connection, stage.table, others(stage))
     connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()})"

@@ -47,7 +47,7 @@ class Stage:
         """Copy the rows in; without any, nothing is created. `extra` is as in `open`."""
         before = self.rows
         for batch in batches:
-            self.open(connection, batch.schema, extra)
+            self.open(connection, batch.schema.names, extra)
             copy_in(connection, self.source, self.columns, [batch])
             self.rows += batch.num_rows
         if self.rows > before:
@@ -55,12 +55,15 @@ class Stage:
             connection.run(f"ANALYZE {self.source}")
 
     def open(
-        self, connection: pg8000.native.Connection, schema: pa.Schema, extra: str = ""
+        self, connection: pg8000.native.Connection, names: Iterable[str], extra: str = ""
     ) -> None:
-        """Create the temporary table unless it is there; `extra` is SQL of a further column."""
+        """Create the temporary table, with columns of these declared names, unless it is there.
+
+        `extra` is SQL of a further column.
+        """
         if self.columns:
             return
-        self.columns = [self.table.column(field.name) for field in schema]
+        self.columns = [self.table.column(name) for name in names]
         connection.run(
             f"CREATE TEMPORARY TABLE {self.source} ON COMMIT DROP AS"
             f" SELECT {self.list_of()}{extra} FROM {self.table.target} WITH NO DATA"
@@ -74,16 +77,23 @@ class Stage:
 
     def changed(self) -> str:
         """Return SQL from FROM on: the rows `s` that differ from the newest record of their key."""
+        return f"FROM {self.source} AS s {self.with_newest()} WHERE {self.is_news}"
+
+    def with_newest(self) -> str:
+        """Return the SQL that joins the newest record of the key, `newest`, to each row `s`."""
         table = self.table
         keys, record_id = table.key_values("f"), identifier(str(table.record_id))
-        first = f"newest.{identifier(table.keys[0])}"
         return (
-            f"FROM {self.source} AS s"
-            f" LEFT JOIN (SELECT DISTINCT ON ({keys}) {self.list_of('f')}"
+            f"LEFT JOIN (SELECT DISTINCT ON ({keys}) {self.list_of('f')}"
             f" FROM {table.target} AS f JOIN {self.source} AS k ON {table.same_key('k', 'f')}"
             f" ORDER BY {keys}, f.{record_id} DESC) AS newest ON {table.same_key('newest', 's')}"
-            f" WHERE ({first} IS NULL OR {self.differs('newest', 's')})"
         )
+
+    @property
+    def is_news(self) -> str:
+        """The SQL that is true where `s` has no `newest` record, or differs from it."""
+        first = f"newest.{identifier(self.table.keys[0])}"
+        return f"({first} IS NULL OR {self.differs('newest', 's')})"
 
     def list_of(self, alias: str = "") -> str:
         """Return the columns as an SQL list, each with a table's alias before it."""
@@ -109,4 +119,4 @@ class Stage:
 
 def stage_of(layout: Layout, name: str) -> Stage:
     """Return an empty stage for a table; its name is short, whatever the table's is."""
-    return Stage(layout.tables[name], f"stage_{list(layout.tables).index(name)}")
+    return Stage(layout.all[name], f"stage_{list(layout.all).index(name)}")

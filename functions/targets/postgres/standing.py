@@ -17,7 +17,7 @@ from functions.common.batchlog import BatchLog
 from functions.common.loaded import LoadedMarker, RefusedRows, Warehouse
 from functions.targets import Standing
 from functions.targets.postgres.evidence import greatest_record, holds
-from functions.targets.postgres.tables import DELETIONS, Layout
+from functions.targets.postgres.tables import DELETIONS, LEDGER, Layout, WarehouseTable
 
 Markers = BatchLog[LoadedMarker]
 
@@ -45,10 +45,10 @@ def newest_marked(markers: Markers) -> int:
 def standing_of(connection: pg8000.native.Connection, markers: Markers, layout: Layout) -> Standing:
     """Compare a warehouse with the markers; nothing is written."""
     newest = markers.newest()
-    if not newest:
-        return Standing(dict.fromkeys(layout.all, 0), {}, 1, is_recorded=True)
-    last = markers.read(newest)
     inspection = _Inspection(connection, markers, layout)
+    if not newest:
+        return inspection.unknown()
+    last = markers.read(newest)
     known = layout.proving.keys() & last.evidence.keys()
     if _is_as_left(last, layout) and all(
         holds(connection, layout.proving[name], last.evidence[name]) for name in known
@@ -90,6 +90,11 @@ class _Inspection:
         self._markers = markers
         self._layout = layout
 
+    def unknown(self) -> Standing:
+        """Return what a warehouse is taken to have without any marker: nothing, for certain."""
+        has, models = self._apart(dict.fromkeys(self._layout.all, 0))
+        return Standing(has, {}, 1, is_recorded=True, models=models, is_ahead=self._holds_rows())
+
     def with_new_tables(self, last: LoadedMarker) -> Standing:
         """Return what a marker says, and of tables that it does not know what they have."""
         names = self._layout.all.keys()
@@ -100,15 +105,19 @@ class _Inspection:
         }
         # Records grow with the markers of a stretch only while each has them of the same tables.
         is_shorter = not last.evidence.keys() <= self._layout.proving.keys()
+        has, models = self._apart({name: markers[name].has.get(name, 0) for name in names})
+        recorded = [last.has[name] for name in last.has if name not in models]
         return Standing(
-            {name: markers[name].has.get(name, 0) for name in names},
+            has,
             {name: each.evidence[name] for name, each in markers.items() if name in each.evidence},
             last.number + 1 if is_shorter else last.since,
             is_recorded=True,
             refused=_refused(markers),
             tried_at=last.tried_at,
             definitions=last.definitions,
-            deletions=_deletions(last, self._layout, min(last.has.values(), default=0)),
+            deletions=_deletions(last, self._layout, min(recorded, default=0)),
+            models=models,
+            settled=last.settled,
         )
 
     def standing(self, last: LoadedMarker) -> Standing:
@@ -120,17 +129,40 @@ class _Inspection:
                 markers[name] = proven
         evidence = {name: proofs[name].newest.evidence[name] for name in proofs}
         lost = any(evidence.get(name) != former for name, former in last.evidence.items())
-        standing = Standing(
+        has, models = self._apart(
             {
                 name: markers[name].has.get(name, 0) if name in markers else 0
                 for name in self._layout.all
-            },
+            }
+        )
+        holds_rows = self._holds_rows()
+        standing = Standing(
+            has,
             evidence,
             last.number + 1 if lost else last.since,
             is_recorded=False,
             refused=_refused(markers),
+            models=models,
+            settled=last.settled if holds_rows else 0,
+            # Only the record of batches says exactly what tables without a history have.
+            is_ahead=holds_rows and LEDGER not in proofs,
         )
         return replace(standing, deletions=_deletions(last, self._layout, standing.loaded))
+
+    def _apart(self, has: dict[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+        """Return what the tables have, the calendar among them, and what the models have."""
+        models = self._layout.models
+        tables = {name: batch for name, batch in has.items() if name not in models}
+        return tables, {name: has[name] for name in models}
+
+    def _holds_rows(self) -> bool:
+        """Tell whether a table that models are made of may have rows."""
+        return bool(self._layout.models) and any(
+            self._has_rows(table) for table in self._layout.tables.values()
+        )
+
+    def _has_rows(self, table: WarehouseTable) -> bool:
+        return bool(self._connection.run(f"SELECT 1 FROM {table.target} LIMIT 1"))
 
     def _proofs(self, newest: int, names: Iterable[str]) -> dict[str, _Proof]:
         """Return the best proof of each history that has records and any proof."""
@@ -187,8 +219,7 @@ class _Inspection:
 
         It was written in the same transactions. One that is empty or was created since has nothing.
         """
-        target = self._layout.all[name].target
-        if not self._connection.run(f"SELECT 1 FROM {target} LIMIT 1"):
+        if not self._has_rows(self._layout.all[name]):
             return None
         here = self._layout.identity
         known = [

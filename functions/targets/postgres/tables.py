@@ -4,13 +4,15 @@ Nothing is changed here: names that differ are followed, and a table or column t
 stops the load and says what to ask for.
 """
 
-from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
 import pg8000.native
+from msgspec import structs
 from pg8000.native import identifier
 
+from etl.models import Model
 from etl.targets import PostgresWarehouse, TargetTable, Way
 from functions.common.errors import WarehouseMismatch
 from functions.common.loaded import TableFile, Warehouse
@@ -110,7 +112,8 @@ class Layout:
     """A warehouse as one source feeds it: which one it is, and the tables, parents first.
 
     `calendar` is there if a history needs it, `ledger` if batches are recorded there. `left_out`
-    are optional tables that it lacks. The identity knows the table of deleted rows, too.
+    are optional tables that it lacks, and models that need them; `models` are the tables of the
+    others, in the order in which they are made. The identity knows the table of deleted rows, too.
     """
 
     identity: Warehouse
@@ -118,12 +121,13 @@ class Layout:
     calendar: WarehouseTable | None = None
     ledger: WarehouseTable | None = None
     left_out: list[str] = field(default_factory=list)
+    models: dict[str, WarehouseTable] = field(default_factory=dict)
 
     @property
     def all(self) -> dict[str, WarehouseTable]:
-        """The tables and the calendar."""
+        """The tables, the calendar, and the tables of models."""
         calendar = {self.calendar.name: self.calendar} if self.calendar else {}
-        return {**calendar, **self.tables}
+        return {**calendar, **self.tables, **self.models}
 
     @property
     def has_deletions(self) -> bool:
@@ -132,8 +136,8 @@ class Layout:
 
     @property
     def histories(self) -> dict[str, WarehouseTable]:
-        """The tables that keep a record of each state."""
-        return {name: table for name, table in self.tables.items() if table.way == "history"}
+        """The tables, also of models, that keep a record of each state."""
+        return {name: table for name, table in self.all.items() if table.way == "history"}
 
     @property
     def proving(self) -> dict[str, WarehouseTable]:
@@ -146,30 +150,61 @@ def inspect(
     schema: str,
     target: PostgresWarehouse,
     declared: Iterable[TargetTable],
+    models: Sequence[Model] = (),
 ) -> Layout:
-    """Look at declared tables of a schema, in order; raise WarehouseMismatch for what lacks."""
-    there = tables_of(connection, schema)
-    tables: dict[str, WarehouseTable] = {}
+    """Look at declared tables, in order, and at those of models; `schema` is the warehouse's own.
+
+    Raises WarehouseMismatch for a table, a column or a right that lacks.
+    """
+    there = {each: tables_of(connection, each) for each in target.schemas(schema)}
+    own = there[schema]
     left_out: list[str] = []
+    tables = _found(declared, there, schema, left_out)
+    made = [each for each in models if not _lacks_input(each, there, schema)]
+    left_out += [each.name for each in models if each not in made]
+    made_into = _found([each.table for each in made], there, schema, left_out)
+    has_history = any(table.way == "history" for table in tables.values())
+    calendar = _calendar(target, schema, own) if has_history else None
+    layout = Layout(
+        _identity(connection, schema, {}),
+        tables,
+        calendar,
+        ledger_of(own),
+        left_out,
+        made_into,
+    )
+    files = {name: there[table.schema][table.actual].as_file for name, table in layout.all.items()}
+    if is_deletions(own.get(DELETIONS)):
+        files[DELETIONS] = own[DELETIONS].as_file
+    return replace(layout, identity=structs.replace(layout.identity, tables=files))
+
+
+def _found(
+    declared: Iterable[TargetTable],
+    there: Mapping[str, Mapping[str, Found]],
+    schema: str,
+    left_out: list[str],
+) -> dict[str, WarehouseTable]:
+    """Return the tables that are there, and add to `left_out` the optional ones that are not."""
+    tables: dict[str, WarehouseTable] = {}
     for each in declared:
-        if (actual := actual_name(each, there)) is not None:
-            tables[each.id] = _table(each, there[actual])
+        home = each.schema or schema
+        if (actual := actual_name(each, there[home])) is not None:
+            tables[each.id] = _table(each, there[home][actual])
         elif each.optional:
             left_out.append(each.name)
         else:
-            raise _missing(each.name, schema)
-    has_history = any(table.way == "history" for table in tables.values())
-    calendar = _calendar(target, schema, there) if has_history else None
-    names = {table.name: table.actual for table in tables.values()}
-    if calendar:
-        names[calendar.name] = calendar.actual
-    if is_deletions(there.get(DELETIONS)):
-        names[DELETIONS] = DELETIONS
-    files = {
-        name: TableFile(there[actual].oid, there[actual].file) for name, actual in names.items()
-    }
-    identity = _identity(connection, schema, files)
-    return Layout(identity, tables, calendar, ledger_of(there), left_out)
+            raise _missing(each.name, home)
+    return tables
+
+
+def _lacks_input(model: Model, there: Mapping[str, Mapping[str, Found]], schema: str) -> bool:
+    """Tell whether a model needs an optional table that the warehouse does not have."""
+    return any(
+        actual_name(table, there[table.schema or schema]) is None
+        for table in model.base
+        if table.optional
+    )
 
 
 def is_deletions(found: Found | None) -> bool:

@@ -1,0 +1,98 @@
+"""The SQL of models: one statement, in which names such as `:day` stand for values."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from etl.errors import DeclarationError
+
+# What PostgreSQL reads as one piece, whatever is in it.
+# https://www.postgresql.org/docs/current/sql-syntax-lexical.html
+_PIECE = re.compile(
+    r"""
+    (?P<escaped> (?<![\w$]) [eE]'(?:[^'\\]|''|\\.)*' )
+    | (?P<text> '(?:[^']|'')*' )
+    | (?P<name> "(?:[^"]|"")*" )
+    | (?P<dollar> (?<![\w$]) \$(?P<tag>(?:[^\W\d]\w*)?)\$ .*? \$(?P=tag)\$ )
+    | (?P<line> --[^\n]* )
+    | (?P<block> /\* )
+    | (?P<end> ; )
+    | (?P<parameter> (?<![\w:)\]"]) :(?P<of>[^\W\d]\w*) )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_BLOCK = re.compile(r"/\*|\*/")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One SQL statement, as pieces of SQL and the names of `parameters` between them.
+
+    The names are at the odd places of `pieces`.
+    """
+
+    pieces: tuple[str, ...]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names that stand for values."""
+        return self.pieces[1::2]
+
+    def with_values(self, value: Callable[[str], str]) -> str:
+        """Return the SQL with, for each name, what `value` returns for it: a literal."""
+        return "".join(
+            value(piece) if number % 2 else piece for number, piece in enumerate(self.pieces)
+        )
+
+
+def parsed(sql: str) -> Statement:
+    """Return a statement, without the semicolon at its end.
+
+    What is in quotes or in comments is left as it is, and so are casts (`::date`) and slices
+    (`parts[low:high]`). Raises DeclarationError for more than one statement.
+    """
+    pieces = [""]
+    start, ended = 0, False
+    for kind, name, first, last in _special(sql):
+        if ended and kind != "comment":
+            raise _several()
+        before = sql[start:first]
+        if ended and before.strip():
+            raise _several()
+        pieces[-1] += before
+        start = last
+        if kind == "parameter":
+            pieces += [name, ""]
+        elif kind == "end":
+            ended = True
+        else:
+            pieces[-1] += sql[first:last]
+    if ended and sql[start:].strip():
+        raise _several()
+    pieces[-1] += sql[start:]
+    return Statement(tuple(pieces))
+
+
+def _several() -> DeclarationError:
+    return DeclarationError("it has more than one statement: write one SELECT")
+
+
+def _special(sql: str) -> Iterator[tuple[str, str, int, int]]:
+    """Yield quotes, comments, parameters and semicolons: kind, name, and from where to where."""
+    at = 0
+    while found := _PIECE.search(sql, at):
+        at = _end_of_block(sql, found.end()) if found["block"] else found.end()
+        if found["block"] or found["line"]:
+            kind = "comment"
+        else:
+            kind = next((kind for kind in ("parameter", "end") if found[kind]), "quoted")
+        yield kind, found["of"] or "", found.start(), at
+
+
+def _end_of_block(sql: str, at: int) -> int:
+    """Return where a comment ends, in which there may be others."""
+    depth = 1
+    while depth and (found := _BLOCK.search(sql, at)):
+        depth += 1 if found[0] == "/*" else -1
+        at = found.end()
+    return len(sql) if depth else at

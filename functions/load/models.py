@@ -1,0 +1,65 @@
+"""Decide with which batches the models of a target are run.
+
+A model shows its tables as they are, so it is run for a batch only while none of them has a later
+one: then its rows are those of that batch, also when an empty target gets all batches again. One
+whose table was lost, or that was declared later, is run once, for the batch that its tables have.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from functions.common.manifests import ProcessedManifest
+
+
+@dataclass
+class Models:
+    """The models of a target, and up to which batch each of them `has` been run.
+
+    `made_of` names the tables of each. Before the batch `settled` none is run.
+    """
+
+    made_of: Mapping[str, Collection[str]]
+    has: dict[str, int]
+    settled: int
+
+    def begin(self, tables: Mapping[str, int]) -> None:
+        """Pass over the batches that all tables of a model have already, but the last of them."""
+        for name in self.made_of:
+            self.has[name] = max(self.has[name], min(self._of(name, tables)) - 1)
+
+    def due(
+        self, manifest: ProcessedManifest, tables: Mapping[str, int], lacking: Collection[str]
+    ) -> list[str]:
+        """Return the models to run with a batch that some tables are `lacking`.
+
+        `tables` are the batches that they have before it. A model that missed one before is run
+        whatever the batch has.
+        """
+        return [
+            name
+            for name in self._open(manifest.batch, tables)
+            if self.has[name] < max(self._of(name, tables))
+            or any(manifest.brings(each) for each in self.made_of[name] if each in lacking)
+        ]
+
+    def done(self, batch: int, tables: Mapping[str, int], failed: Collection[str]) -> None:
+        """Note that models were run with a batch, where it was time for it and they did not fail.
+
+        `tables` are the batches that these had before it.
+        """
+        for name in self._open(batch, tables):
+            if name not in failed:
+                self.has[name] = batch
+
+    def _open(self, batch: int, tables: Mapping[str, int]) -> list[str]:
+        """Return the models that lack a batch, and none of whose tables has a later one."""
+        return [
+            name
+            for name in self.made_of
+            if self.has[name] < batch
+            and batch >= self.settled
+            and max(self._of(name, tables)) <= batch
+        ]
+
+    def _of(self, name: str, tables: Mapping[str, int]) -> list[int]:
+        return [tables[each] for each in self.made_of[name]]

@@ -1,0 +1,62 @@
+"""Write tables as CSV for people, `exports/<schema>/<table>/<yyyy-mm-dd>.csv`, as rows stream out.
+
+They are not read by the pipeline, and a newer one of the same day takes the place of an older one.
+"""
+
+from collections.abc import Iterable
+from urllib.parse import quote
+
+import pg8000.native
+from pg8000.native import identifier
+
+from functions.common.storage import Bucket
+from functions.common.uploads import Upload
+from functions.targets import Moment
+from functions.targets.postgres.stage import Stage
+from functions.targets.postgres.tables import WarehouseTable
+
+
+def export_table(
+    connection: pg8000.native.Connection, bucket: Bucket, table: WarehouseTable, moment: Moment
+) -> str:
+    """Write all rows of a table, in the order of its key if it has one; return the key."""
+    order = [*table.keys, *([table.record_id] if table.record_id else [])]
+    rows = f"{_columns(table, table.types)} FROM {table.target} AS r{_sorted(order)}"
+    return _write(connection, bucket, rows, _key(table, moment))
+
+
+def export_rows(
+    connection: pg8000.native.Connection, bucket: Bucket, stage: Stage, moment: Moment
+) -> str:
+    """Write the staged rows of a table, in that order or else as they came; return the key."""
+    columns = _columns(stage.table, stage.columns)
+    rows = f"{columns} FROM {stage.source} AS r{_sorted(stage.table.keys)}"
+    return _write(connection, bucket, rows, _key(stage.table, moment))
+
+
+def _write(connection: pg8000.native.Connection, bucket: Bucket, rows: str, key: str) -> str:
+    with Upload(bucket, key, overwrite=True) as upload:
+        connection.run(
+            f"COPY (SELECT {rows}) TO STDOUT (FORMAT csv, HEADER)",
+            stream=upload,
+        )
+    return key
+
+
+def _key(table: WarehouseTable, moment: Moment) -> str:
+    schema = quote(table.schema, safe="")
+    return f"exports/{schema}/{table.name}/{moment.day.isoformat()}.csv"
+
+
+def _columns(table: WarehouseTable, columns: Iterable[str]) -> str:
+    """Return the SQL of columns; a boolean is written as `true` or `false` instead of `t`, `f`."""
+    return ", ".join(
+        f"r.{identifier(column)}::text AS {identifier(column)}"
+        if table.types[column] == "boolean"
+        else f"r.{identifier(column)}"
+        for column in columns
+    )
+
+
+def _sorted(columns: list[str]) -> str:
+    return f" ORDER BY {', '.join(f'r.{identifier(name)}' for name in columns)}" if columns else ""

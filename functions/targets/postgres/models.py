@@ -1,0 +1,172 @@
+"""Run models: SELECTs over the tables of the warehouse, in the transaction of a batch.
+
+One that fails takes back what it has done, and nothing else: the batch's rows are loaded, and the
+model is run again with the next load.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pg8000.native
+from pg8000.native import DatabaseError, identifier, literal
+
+from etl.models import Model
+from functions.common.copy import SESSION
+from functions.common.errors import FunctionFailed
+from functions.common.loaded import Loaded
+from functions.common.sqlstate import described
+from functions.targets import Made, Moment
+from functions.targets.postgres.apply import insert_changed, upsert_latest
+from functions.targets.postgres.snapshot import replace_by
+from functions.targets.postgres.stage import Stage, stage_of
+from functions.targets.postgres.tables import Layout
+
+SHOWN_AT_MOST = 1_000  # rows of a model of which is asked what they mean
+
+# Errors of the server, of other sessions and of the connection: they say nothing about a model.
+_OF_OTHERS = ("08", "40", "53", "55", "57", "58", "XX")
+
+
+@dataclass(frozen=True)
+class Select:
+    """The SELECT of a model: the pipeline's `folder` has its file, `settings` are its values."""
+
+    model: Model
+    folder: Path
+    settings: Mapping[str, str]
+
+    def sql(self, moment: Moment) -> str:
+        """Return it with the values of a batch, as a subquery: nothing is written by it."""
+        values = {
+            "day": f"{literal(moment.day.isoformat())}::date",
+            "batch": str(moment.batch),
+            **{name: literal(text) for name, text in self.settings.items()},
+        }
+        statement = self.model.statement(self.folder, self.settings)
+        return f"(\n{statement.with_values(values.__getitem__)}\n) AS made"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a model: its rows are in the stage until the transaction ends."""
+
+    stage: Stage
+    loaded: Loaded
+    made: Made
+
+
+def run_model(
+    connection: pg8000.native.Connection,
+    layout: Layout,
+    schemas: Iterable[str],
+    select: Select,
+    moment: Moment,
+) -> Result:
+    """Run a model and let its rows come together with those of its table.
+
+    Its tables are looked up in `schemas`, in this order. Raises FunctionFailed if it fails; then
+    nothing of it has been done.
+    """
+    model, stage = select.model, stage_of(layout, select.model.id)
+    connection.run("SAVEPOINT model")
+    try:
+        with _failures_of(model):
+            _fill(connection, stage, list(schemas), select, moment)
+            _require_keys(connection, stage, model)
+            loaded = _come_together(connection, stage)
+    except FunctionFailed:
+        connection.run("ROLLBACK TO SAVEPOINT model")
+        raise
+    connection.run("RELEASE SAVEPOINT model")
+    is_asked = model.says is not None and stage.rows <= SHOWN_AT_MOST
+    return Result(stage, loaded, Made(stage.rows, _rows(connection, stage) if is_asked else None))
+
+
+@contextmanager
+def _failures_of(model: Model, sql: str = "") -> Iterator[None]:
+    """Turn errors of the server that are about a model into FunctionFailed.
+
+    They say in which line of its SELECT, if that begins in the second line of `sql`.
+    """
+    try:
+        yield
+    except DatabaseError as error:
+        fields = dict(error.args[0])
+        if fields.get("C", "")[:2] in _OF_OTHERS:
+            raise
+        before = sql[: int(fields.get("P", 0))].count("\n")
+        line = f", line {before} of its SQL" if before else ""
+        raise FunctionFailed(f"{model}: {described(fields)}{line}") from None
+
+
+def _fill(
+    connection: pg8000.native.Connection,
+    stage: Stage,
+    schemas: list[str],
+    select: Select,
+    moment: Moment,
+) -> None:
+    """Put the rows of a SELECT into the stage, as values of the table's own types."""
+    columns = list(select.model.columns)
+    made = select.sql(moment)
+    _search(connection, ", ".join(map(identifier, [*schemas, "pg_temp"])))
+    query = f"SELECT * FROM {made} LIMIT 0"
+    with _failures_of(select.model, query):
+        connection.run(query)
+    _require_columns(select.model, [str(each["name"]) for each in connection.columns or []])
+    stage.open(connection, columns)
+    connection.run(
+        f"INSERT INTO pg_temp.{stage.source} ({stage.list_of()})"
+        f" SELECT {', '.join(map(identifier, columns))} FROM {made}"
+    )
+    stage.rows = connection.row_count
+    _search(connection, SESSION["search_path"])
+    connection.run(f"ANALYZE {stage.source}")
+
+
+def _search(connection: pg8000.native.Connection, path: str) -> None:
+    connection.run("SELECT pg_catalog.set_config('search_path', :path, true)", path=path)
+
+
+def _require_columns(model: Model, names: list[str]) -> None:
+    """Raise FunctionFailed unless a SELECT has just the columns that are declared."""
+    for name in model.columns:
+        if names.count(name) != 1:
+            has = "two columns" if name in names else "no column"
+            raise FunctionFailed(f"{model}: its SELECT has {has} {name}: correct one of the two")
+    if more := [name for name in names if name not in model.columns]:
+        raise FunctionFailed(f"{model}: its SELECT has a column {more[0]}: declare it as well")
+
+
+def _require_keys(connection: pg8000.native.Connection, stage: Stage, model: Model) -> None:
+    """Raise FunctionFailed for rows without a key, and for two of the same key."""
+    table = stage.table
+    if not table.keys:
+        return
+    empty = " OR ".join(f"s.{identifier(column)} IS NULL" for column in table.keys)
+    [[has_empty, has_double]] = connection.run(
+        f"SELECT EXISTS (SELECT FROM {stage.source} AS s WHERE {empty}), EXISTS"
+        f" (SELECT FROM {stage.source} AS s GROUP BY {table.key_values('s')} HAVING count(*) > 1)"
+    )
+    if has_empty or has_double:
+        what = "a row without" if has_empty else "several rows of the same"
+        raise FunctionFailed(f"{model}: its SELECT has {what} {', '.join(table.key)}, its key")
+
+
+def _come_together(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
+    if stage.table.way == "replace":
+        return replace_by(connection, stage)
+    if stage.table.way == "latest":
+        return upsert_latest(connection, stage)
+    connection.run("SET LOCAL enable_nestloop = off")  # as in `apply.append_history`
+    inserted = insert_changed(connection, stage)
+    connection.run("SET LOCAL enable_nestloop = on")
+    return Loaded(stage.rows, inserted, 0)
+
+
+def _rows(connection: pg8000.native.Connection, stage: Stage) -> list[dict[str, Any]]:
+    rows = connection.run(f"SELECT {stage.list_of()} FROM {stage.source}")
+    return [dict(zip(stage.columns, row, strict=True)) for row in rows]

@@ -1,0 +1,37 @@
+"""Steps of a load, for the notices of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from etl import Integer, PostgresWarehouse, Table, latest
+from functions.common.loaded import LoadedMarker
+from functions.common.manifests import FileAccount, ProcessedManifest
+from functions.load.loading import Step
+from functions.load.notices import notice
+from functions.targets import Applied
+
+TARGET = PostgresWarehouse(
+    "warehouse", (latest(Table("thing", key="id", columns={"id": Integer()})),)
+)
+
+
+def notice_of(
+    marker: LoadedMarker,
+    files: Sequence[FileAccount] = (),
+    target: PostgresWarehouse = TARGET,
+    **applied: Any,
+) -> tuple[str, str]:
+    """Return the subject and the text of the notice of a batch."""
+    manifest = ProcessedManifest(
+        batch=marker.batch,
+        written_at=marker.written_at,
+        run="run",
+        source=marker.source,
+        tables={},
+        balance={},
+        quarantine={},
+        absent={},
+        files=list(files),
+    )
+    step = Step(marker, "new", manifest, Applied(marker.rows, {}, {}, **applied))
+    return notice(step, target, "processed")
