@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -54,12 +55,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     names tables to `read`, as reconcile's answer does, has these read whole. What else an event
     says does not matter.
 
-    Returns `sources`: for each its `batch` (None when nothing had changed), `rows` and `deleted` by
-    table, `stopped`: why a table could not be read, `drift`: how its tables have changed, and
-    `postponed`: why it was not read, so that the next run has to (None when it was), `waiting`:
-    what is not to be read yet, and whether there is `more` than was read. The same for the only
-    source, where there is one, and `seconds`. Raises the first source's error, after all were
-    tried.
+    Returns `sources`: for each its last `batch` (None when nothing had changed), `rows` and
+    `deleted` by table, `stopped`: why a table could not be read, `drift`: how its tables have
+    changed, `postponed`: why it was not read, so that the next run has to (None when it was),
+    `waiting`: what is not to be read yet, and whether there is `more` than was read. The same for
+    the only source, where there is one, and `seconds`. Raises the first source's error, after all
+    were tried.
     """
     started = time.monotonic()
     asked = asked_for(event, tuple(filter(_is_there, _pipeline().sources)))
@@ -69,13 +70,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         # One that hangs takes no more than its share of the time.
         seconds = context.get_remaining_time_in_millis() / 1000 / left
         try:
-            captured = _extract(source, asked, seconds)
+            batches = _extract(source, asked, seconds)
         except Exception as error:  # it must not keep the other sources from being read
             logger.exception(f"source {source.name} could not be read")
             failures.append(error)
         else:
-            results[source.name] = _summary(captured)
-            _report(captured, results[source.name])
+            results[source.name] = _summary(batches)
+            _report(batches[-1], results[source.name])
     raise_first(failures)
     only = next(iter(results.values())) if len(results) == 1 else {}
     return {"sources": results, **only, "seconds": round(time.monotonic() - started, 3)}
@@ -86,26 +87,31 @@ def _is_there(source: Source) -> bool:
     return not source.optional or reader_of(source).is_configured(source)
 
 
-def _report(captured: Captured, result: dict[str, Any]) -> None:
+def _report(last: Captured, result: dict[str, Any]) -> None:
     """Log and count what a run found in a source."""
-    metrics.add_metric("ExtractsPostponed", MetricUnit.Count, int(bool(captured.postponed)))
-    if captured.postponed:
+    metrics.add_metric("ExtractsPostponed", MetricUnit.Count, int(bool(last.postponed)))
+    if last.postponed:
         # No sign of life: runs that are postponed for half an hour must ring an alarm.
-        logger.warning(f"nothing was read: {captured.postponed}", extra=result)
+        logger.warning(f"nothing was read: {last.postponed}", extra=result)
         return
-    metrics.add_metric("TablesStopped", MetricUnit.Count, len(captured.stopped))
-    metrics.add_metric("SchemaChanges", MetricUnit.Count, len(captured.drift))
+    metrics.add_metric("TablesStopped", MetricUnit.Count, len(last.stopped))
+    metrics.add_metric("SchemaChanges", MetricUnit.Count, len(result["drift"]))
     metrics.add_metric("RowsExtracted", MetricUnit.Count, sum(result["rows"].values()))
-    for message in captured.stopped.values():
+    for message in last.stopped.values():
         logger.error(message)
-    for message in captured.drift:
+    for message in result["drift"]:
         logger.warning(message)
     logger.info("batch extracted" if result["batch"] else "nothing new", extra=result)
 
 
-def _extract(source: Source, asked: Asked, seconds: float) -> Captured:
+def _extract(source: Source, asked: Asked, seconds: float) -> list[Captured]:
+    """Write the next batch of a source, and more while there are and half of the time is left."""
+    end = time.monotonic() + seconds / 2
     with _reading(source, asked, seconds) as attempt:
-        return _claiming(attempt)
+        batches = [_claiming(attempt)]
+        while batches[-1].more and time.monotonic() < end:
+            batches.append(_claiming(attempt))
+    return batches
 
 
 @contextmanager
@@ -136,16 +142,23 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _summary(captured: Captured) -> dict[str, Any]:
-    manifest = captured.manifest
-    tables = manifest.tables if manifest else {}
+def _summary(batches: Sequence[Captured]) -> dict[str, Any]:
+    """Return what became of a source; its number is that of the last batch."""
+    manifests = [each.manifest for each in batches if each.manifest]
+    rows: Counter[str] = Counter()
+    deleted: Counter[str] = Counter()
+    for manifest in manifests:
+        for name, table in manifest.tables.items():
+            rows[name] += table.changed
+            deleted[name] += table.deleted
+    last = batches[-1]
     return {
-        "batch": manifest.batch if manifest else None,
-        "rows": {name: table.changed for name, table in tables.items() if table.changed},
-        "deleted": {name: table.deleted for name, table in tables.items() if table.deleted},
-        "stopped": captured.stopped,
-        "drift": captured.drift,
-        "postponed": captured.postponed,
-        "waiting": captured.waiting,
-        "more": captured.more,
+        "batch": manifests[-1].batch if manifests else None,
+        "rows": dict(+rows),
+        "deleted": dict(+deleted),
+        "stopped": last.stopped,
+        "drift": [message for each in batches for message in each.drift],
+        "postponed": last.postponed,
+        "waiting": last.waiting,
+        "more": last.more,
     }

@@ -16,6 +16,7 @@ from moto.s3.models import FakeBucket
 from deployer.account import Account, connect
 from deployer.settings import Settings
 from deployer.waiting import Waited
+from tests.aws.drop import Drop
 from tests.aws.sandbox import Sandbox, TinyPackages
 
 HTTP_OK = AWSResponse("", 200, HTTPHeaders(), None)
@@ -111,3 +112,9 @@ def sandbox(account: Account, settings: Settings, tmp_path: Path) -> Sandbox:
 def first_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every writer of objects draw the same number."""
     monkeypatch.setattr("functions.common.names.randbelow", lambda _: 0)
+
+
+@pytest.fixture(params=[True, False], ids=["versioned", "unversioned"])
+def drop(aws: None, request: pytest.FixtureRequest) -> Drop:
+    """A bucket for files, which keeps their versions or does not."""
+    return Drop(versioned=request.param)

@@ -1,0 +1,199 @@
+"""The story of a batch: from what is known and what is in the bucket to the next manifest.
+
+Data first, manifest last: until the manifest is claimed, nothing that was written exists.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from etl import Files, Pipeline, Table
+from functions.common.batchlog import BatchLog
+from functions.common.errors import BatchContended
+from functions.common.manifests import (
+    DataFile,
+    FileRead,
+    IngestionManifest,
+    KnownFiles,
+    ProcessedManifest,
+    Source,
+    TableCapture,
+    TableSchema,
+)
+from functions.common.names import ObjectNames
+from functions.common.telemetry import logger
+from functions.sources import NO_REPAIR, Captured, Repair
+from functions.sources.files.choosing import Choice, choose, not_before
+from functions.sources.files.finding import Found, find
+from functions.sources.files.headers import registered
+from functions.sources.files.known import known_files
+from functions.sources.files.listing import Place
+from functions.sources.files.opening import FileGone
+from functions.sources.files.reading import Lake
+
+ATTEMPTS = 3  # at files that belong together and change while they are read
+
+
+@dataclass
+class Batch:
+    """What was read for a batch: the files in their order, and the objects of each table."""
+
+    number: int
+    at: datetime
+    before: IngestionManifest | None
+    reads: list[FileRead] = field(default_factory=list)
+    objects: dict[str, list[DataFile]] = field(default_factory=dict)
+    is_cut: bool = False  # there was no time for all of the files, or not all are there any more
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A source of a pipeline, where it is, and the logs of its batches.
+
+    `processed` is None where it does not matter what became of them. No file is begun where
+    `has_time` says that there is none left. It is `lifted` where files need not settle, and where
+    it does not matter when the last batch was.
+    """
+
+    source: Files
+    pipeline: Pipeline
+    place: Place
+    log: BatchLog[IngestionManifest]
+    processed: BatchLog[ProcessedManifest] | None
+    now: Callable[[], datetime]
+    has_time: Callable[[], bool]
+    lifted: bool = False
+
+    def run(self, run: str, repair: Repair = NO_REPAIR) -> Captured:
+        """Write the files that are new, and those of tables to repair, as the next batch.
+
+        Raises BatchContended when another run has claimed the batch's number in the meantime; what
+        this one wrote then counts for nothing. Raises SettingsError for a bucket that may not be
+        read.
+        """
+        newest = self.log.newest()
+        before = self.log.read(newest) if newest else None
+        known = known_files(self.log, before, self.place.bucket)
+        for _ in range(ATTEMPTS):
+            at = self.now()
+            found = find(
+                self.place, self.source, known.files, replaced=self._replaced, again=repair.tables
+            )
+            choice = self._choice(found, before, at, is_repair=bool(repair.tables))
+            if not choice.files and (before is None or before.targets == self._targets):
+                return Captured(None, {}, postponed=choice.postponed, waiting=choice.waiting)
+            batch = Batch(newest + 1, at, before)
+            if self._read(choice, batch):
+                names = ObjectNames(f"keys/{self.source.name}", batch.number, at.date())
+                stored = known.stored(
+                    self.log.bucket, names, batch.number, found.known, choice.skipped
+                )
+                more = (choice.more or batch.is_cut) and not repair.tables
+                return Captured(self._claimed(batch, stored, run), {}, more=more)
+        return Captured(None, {}, postponed=f"files of {self.source.name} change while being read")
+
+    @cached_property
+    def _targets(self) -> list[str]:
+        return sorted(mapping.target.id for mapping in self.pipeline.mappings(self.source.name))
+
+    @cached_property
+    def _replaced(self) -> frozenset[str]:
+        """The tables all of whose target tables equal the newest file."""
+        ways: dict[str, set[str]] = {}
+        for mapping in self.pipeline.mappings(self.source.name):
+            ways.setdefault(mapping.main.id, set()).add(mapping.target.way)
+        return frozenset(table for table, of_table in ways.items() if of_table == {"replace"})
+
+    def _choice(
+        self, found: Found, before: IngestionManifest | None, at: datetime, *, is_repair: bool
+    ) -> Choice:
+        lifted = self.lifted or is_repair
+        due = None if lifted else not_before(self.source, self._last(before), at)
+        return choose(self.source, found, now=at, not_before=due, lifted=lifted)
+
+    def _last(self, manifest: IngestionManifest | None) -> datetime | None:
+        """Return when the newest batch of files was written, None if all of it was refused."""
+        if self.source.at_most is None:
+            return None
+        while manifest and (manifest.replay_of is not None or not manifest.files):
+            manifest = self.log.read(manifest.batch - 1) if manifest.batch > 1 else None
+        if manifest is None or self._was_refused(manifest.batch):
+            return None
+        return manifest.written_at
+
+    def _was_refused(self, batch: int) -> bool:
+        """Tell whether every file of a batch was refused whole; not before transform says so."""
+        if self.processed is None or self.processed.newest() < batch:
+            return False
+        files = self.processed.read(batch).files
+        return bool(files) and all(file.reason is not None for file in files)
+
+    def _read(self, choice: Choice, batch: Batch) -> bool:
+        """Read files into a batch; False if there is nothing to write, and the listing is old."""
+        lake = self._lake(batch)
+        for feed, file in choice.files:
+            if batch.reads and not self.source.together and not self.has_time():
+                batch.is_cut = True
+                break
+            try:
+                read, objects = lake.read(self.place, feed, file)
+            except FileGone as gone:
+                logger.warning(str(gone))
+                batch.is_cut = True
+                if self.source.together:
+                    return False
+                continue
+            batch.reads.append(read)
+            batch.objects.setdefault(feed.table.id, []).extend(objects)
+        return bool(batch.reads) or not choice.files
+
+    def _lake(self, batch: Batch) -> Lake:
+        name, day = self.source.name, batch.at.date()
+        copies = ObjectNames(f"files/{name}", batch.number, day, ending="")
+        return Lake(
+            self.log.bucket, name, batch.number, day, copies if self.source.remote else None
+        )
+
+    def _claimed(self, batch: Batch, known: KnownFiles, run: str) -> IngestionManifest:
+        """Write the manifest of a batch."""
+        schemas, drift = registered(batch.before, self.source.tables, batch.reads, batch.at)
+        manifest = IngestionManifest(
+            batch=batch.number,
+            written_at=self.now(),
+            run=run,
+            source=Source(
+                system_identifier="", timeline=0, database=self.place.bucket, snapshot_at=batch.at
+            ),
+            tables={
+                table.id: _captured(table, schemas, batch.objects.get(table.id, []))
+                for table in self.source.tables
+            },
+            missing={},
+            keys=None,
+            keys_sha256=None,
+            key_parts={},
+            schemas=schemas,
+            drift=drift,
+            targets=self._targets,
+            files=batch.reads,
+            known=known,
+        )
+        if not self.log.claim(manifest):
+            raise BatchContended(f"batch {manifest.batch} was claimed by another run")
+        return manifest
+
+
+def _captured(
+    table: Table, schemas: dict[str, TableSchema], objects: list[DataFile]
+) -> TableCapture:
+    schema = schemas.get(table.id)
+    return TableCapture(
+        key=list(table.keys),
+        columns=schema.columns if schema else [],
+        fingerprint=schema.fingerprint if schema else "",
+        horizon=None,
+        seen=[],
+        changed=sum(file.rows for file in objects),
+        files=objects,
+    )

@@ -1,0 +1,274 @@
+"""CSV, separated into cells of text.
+
+Arrow does it, a block of whole lines at a time. It fails on a block for one bad record, and does
+not say where that stands in the file: such a block goes through Python's csv module, which
+separates values by the same rules, record by record.
+
+A block may end within quotes. A last line is added to it that has too many values whether it does
+or not: Arrow hands that over with the open record before it, if there is one.
+"""
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from secrets import token_hex
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow.csv import ConvertOptions, InvalidRow, ParseOptions, ReadOptions, read_csv
+
+from etl import Csv, Table
+from functions.sources.files.rows import (
+    RECORD_BYTES,
+    SPOILED,
+    RowsBuilder,
+    as_read,
+    fault_of,
+    is_utf8,
+    line_breaks,
+    shown,
+)
+from functions.sources.files.unusable import FileUnusable
+
+NEVER_CLOSED = "a quote that is opened in it is never closed"
+
+_LINE = re.compile("[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+_BLANK_LINE = re.compile(rb"\A[\r\n]|\n[\r\n]|\r\r")
+
+csv.field_size_limit(4 * RECORD_BYTES)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record as it came, the line of the text on which it begins, and where it begins there."""
+
+    values: list[str]
+    raw: str
+    line: int
+    start: int
+
+
+def records(text: str, format: Csv, *, quoted: bool = True) -> Iterator[Record]:  # noqa: A002
+    """Yield the records of a text as Python's csv module separates them."""
+    ends: list[int] = []
+
+    def lines() -> Iterator[str]:
+        for found in _LINE.finditer(text):
+            ends.append(found.end())
+            yield found[0]
+
+    reader = csv.reader(
+        lines(),
+        delimiter=format.delimiter,
+        quotechar=format.quote,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+    )
+    line = start = 0
+    for values in reader:
+        end = ends[reader.line_num - 1]
+        yield Record(values, text[start:end], line, start)
+        line, start = reader.line_num, end
+
+
+def header_of(first: Record, table: Table) -> list[str]:
+    """Return the names of the columns, without the blanks around them.
+
+    A column without a name is called after its place, as in `column 3`. Raises FileUnusable for a
+    header that the declared columns cannot be read by.
+    """
+    if not first.values:
+        raise FileUnusable("its first line is blank, and should be the header")
+    if SPOILED.search(first.raw):
+        raise FileUnusable("its header is not UTF-8: declare the encoding it has")
+    names = [name.strip() or f"column {place}" for place, name in enumerate(first.values, start=1)]
+    if missing := [name for name in table.columns if name not in names]:
+        raise FileUnusable(f"its header has no column {', '.join(missing)}")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise FileUnusable(f"its header has two columns {', '.join(twice)}")
+    return names
+
+
+class CsvReader:
+    """The rows of one file; `header` is known when the first of them are."""
+
+    def __init__(self, format: Csv, table: Table) -> None:  # noqa: A002
+        self.header: list[str] = [] if format.header else list(table.columns)
+        self._format = format
+        self._table = table
+        self._line = 1  # of the file, on which what is pending begins
+        self._pending = b""
+        self._token = token_hex(8)
+
+    def rows(self, pieces: Iterator[bytes]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a text in UTF-8.
+
+        Raises FileUnusable for a file that is empty, lacks declared columns, or has a record that
+        is too large to be one.
+        """
+        for piece in pieces:
+            self._pending += piece
+            yield from self._whole_lines()
+            if len(self._pending) > RECORD_BYTES:
+                raise FileUnusable(
+                    f"its record on line {self._line} has more than {RECORD_BYTES >> 20} MB: is a "
+                    "quote never closed?"
+                )
+        if self._line == 1 and not self._pending:
+            raise FileUnusable("it is empty")
+        if self._pending and not self._pending.endswith((b"\r", b"\n")):
+            self._pending += b"\n"
+        yield from self._whole_lines(is_last=True)
+
+    def _whole_lines(self, *, is_last: bool = False) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of what is pending, but for a last record that may go on."""
+        if not self.header:
+            self._read_header(self._pending[: self._end(is_last=is_last)], is_last=is_last)
+        end = self._end(is_last=is_last)
+        if self.header and end:
+            block = self._pending[:end]
+            read = self._fast(block)
+            if read is None or (is_last and read[1] < end):
+                read = self._exact(block, is_last=is_last)
+            rows, taken = read
+            if rows.num_rows:
+                yield rows
+            self._skip(taken)
+
+    def _end(self, *, is_last: bool) -> int:
+        """Return where the last line that is whole ends: a line feed may follow `\\r`."""
+        size = len(self._pending)
+        if not is_last and self._pending.endswith(b"\r"):
+            size -= 1
+        return max(self._pending.rfind(b"\n", 0, size), self._pending.rfind(b"\r", 0, size)) + 1
+
+    def _skip(self, size: int) -> None:
+        self._line += line_breaks(self._pending[:size])
+        self._pending = self._pending[size:]
+
+    def _read_header(self, block: bytes, *, is_last: bool) -> None:
+        """Set the header and skip it, unless its last name may go on in the next block."""
+        if not block:
+            return
+        text = block.decode("utf-8", "surrogateescape")
+        first = next(records(text + self._token, self._format))
+        if not first.raw.endswith(self._token):
+            self.header = header_of(first, self._table)
+            self._skip(_size(first.raw))
+        elif is_last:
+            raise FileUnusable("a quote that is opened in its header is never closed")
+
+    @cached_property
+    def _last_line(self) -> str:
+        """The line after a block: within quotes or not, it has more values than the header."""
+        delimiters = self._format.delimiter * len(self.header)
+        return f"{self._format.quote}{delimiters}{self._format.quote}{delimiters}{self._token}"
+
+    def _fast(self, block: bytes) -> tuple[pa.RecordBatch, int] | None:
+        """Return the rows of a block and how many bytes they take; None unless all are good."""
+        if b"\0" in block or not is_utf8(block):
+            return None
+        last: list[str] = []
+
+        def take_last(row: InvalidRow) -> str:
+            last.append(row.text)
+            return "skip" if row.text.endswith(self._last_line) else "error"
+
+        try:
+            table = self._parsed(block + self._last_line.encode(), take_last)
+        except pa.ArrowInvalid:
+            return None
+        taken = len(block) - (_size(last[0]) - len(self._last_line))
+        if _has_empty(table[self.header[0]]) and _BLANK_LINE.search(block):
+            return None  # Arrow has made a row without values of a line without a record
+        return self._with_lines(table, block[:taken]), taken
+
+    def _parsed(self, block: bytes, on_wrong: Callable[[InvalidRow], str]) -> pa.Table:
+        return read_csv(
+            pa.BufferReader(block),
+            ReadOptions(column_names=self.header, block_size=len(block) + 1, use_threads=False),
+            ParseOptions(
+                delimiter=self._format.delimiter,
+                quote_char=self._format.quote,
+                newlines_in_values=True,
+                ignore_empty_lines=False,
+                invalid_row_handler=on_wrong,
+            ),
+            ConvertOptions(
+                column_types=dict.fromkeys(self.header, pa.string()),
+                null_values=list(self._format.nulls),
+                strings_can_be_null=True,
+                check_utf8=False,  # the block was checked, which is ten times as fast
+            ),
+        )
+
+    def _with_lines(self, table: pa.Table, text: bytes) -> pa.RecordBatch:
+        """Return rows with the lines on which they begin; `text` is what they were made of."""
+        extra = None
+        if line_breaks(text) != table.num_rows:
+            extra = reduce(pc.add, (_breaks_in(table[name]) for name in table.column_names))
+        return as_read(table, self._line, extra)
+
+    def _exact(self, block: bytes, *, is_last: bool) -> tuple[pa.RecordBatch, int]:
+        """Return the rows of a block, good and bad ones, and how many bytes they take."""
+        text = block.decode("utf-8", "surrogateescape")
+        rows = RowsBuilder(self.header)
+        for record in records(text + self._last_line, self._format):
+            if record.raw == self._last_line:
+                break
+            if record.raw.endswith(self._last_line):
+                if not is_last:
+                    return rows.finish(), _size(text[: record.start])
+                self._add_unclosed(rows, text[record.start :], self._line + record.line)
+                break
+            self._add(rows, record, self._line + record.line)
+        return rows.finish(), len(block)
+
+    def _add(self, rows: RowsBuilder, record: Record, line: int) -> None:
+        wrong = self._fault(record)
+        values = [None if value in self._format.nulls else value for value in record.values]
+        rows.add(line, values, shown(record.raw.rstrip("\r\n")) if wrong else None, wrong)
+
+    def _fault(self, record: Record) -> str | None:
+        """Say why a record cannot be separated into values; None for one that can."""
+        values, expected = len(record.values), len(self.header)
+        if not values:
+            return "it is a blank line"
+        if values != expected:
+            wanted = (
+                f"the header has {expected}" if self._format.header else f"{expected} are declared"
+            )
+            return f"it has {values} value{'s' * (values != 1)}, and {wanted}"
+        if not SPOILED.search(record.raw):
+            return None
+        found = zip(self.header, record.values, strict=True)
+        return "; ".join(fault for name, value in found if (fault := fault_of(name, value)))
+
+    def _add_unclosed(self, rows: RowsBuilder, text: str, line: int) -> None:
+        """Add the lines from one on in which a quote is opened that the file never closes.
+
+        That line is bad, and so is every one after it that has a quote. Of a single column all of
+        them are one bad record, since any line at all would be a value.
+        """
+        if len(self.header) == 1:
+            rows.add(line, (), shown(text.rstrip("\r\n")), NEVER_CLOSED)
+            return
+        for record in records(text, self._format, quoted=False):
+            if self._format.quote in record.raw:
+                raw = shown(record.raw.rstrip("\r\n"))
+                rows.add(line + record.line, (), raw, NEVER_CLOSED)
+            else:
+                self._add(rows, record, line + record.line)
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogateescape"))
+
+
+def _has_empty(values: pa.ChunkedArray) -> bool:
+    return bool(values.null_count or pc.any(pc.equal(pc.binary_length(values), 0)).as_py())
+
+
+def _breaks_in(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.fill_null(pc.count_substring_regex(values, r"\r\n?|\n"), 0).cast(pa.int64())

@@ -1,0 +1,149 @@
+"""What of a bucket is new: compared with what is known, key by key, while it is listed."""
+
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from heapq import nsmallest
+
+from etl import Feed, Files
+from functions.common.manifests import FileVersion
+from functions.sources.files.listing import Place
+
+FILES_AT_MOST = 1_000  # of a batch
+BYTES_AT_MOST = 512 << 20  # of a batch, as they are listed; one larger file is a batch
+
+
+@dataclass
+class Found:
+    """The files of each feed, by the id of its table.
+
+    `new` are those to read, in the order in which they came, `skipped` new ones that a newer one
+    replaces. `newest` is the newest there is, known or not. There may be `more` that is new than
+    fits into a batch. `known` are the keys of known files that are still there, `last_at` is when
+    the last of the new ones came.
+    """
+
+    new: dict[str, list[FileVersion]] = field(default_factory=dict)
+    newest: dict[str, FileVersion] = field(default_factory=dict)
+    skipped: list[FileVersion] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    more: bool = False
+    last_at: datetime | None = None
+
+
+def find(
+    place: Place,
+    source: Files,
+    known: Mapping[str, FileVersion],
+    *,
+    replaced: Collection[str],
+    again: Collection[str],
+) -> Found:
+    """Compare a bucket with what is `known`.
+
+    Of a table that is `replaced`, by its id, only the newest file counts. Of one to read `again`
+    the newest version of each file is new, however many they are. Raises SettingsError.
+    """
+    found = Found()
+    in_order = nsmallest(
+        FILES_AT_MOST + 1 if not again else sys.maxsize,
+        _one_after_another(place, source, known, found, replaced=replaced, again=again),
+        key=lambda each: (*_order(each[1]), each[2]),
+    )
+    limit = (
+        len(in_order)
+        if again
+        else _limit([file for _, file, _ in in_order], bounded=not source.together)
+    )
+    found.more = limit < len(in_order)
+    for table, file, _ in in_order[:limit]:
+        found.new.setdefault(table, []).append(file)
+    return found
+
+
+def _one_after_another(
+    place: Place,
+    source: Files,
+    known: Mapping[str, FileVersion],
+    found: Found,
+    *,
+    replaced: Collection[str],
+    again: Collection[str],
+) -> Iterator[tuple[str, FileVersion, int]]:
+    """Note what a bucket has; yield new files of tables that get all of them, with their place.
+
+    That is their place among the versions of one key, which may have come in the same second.
+    """
+    for versions in place.versions():
+        newest = versions[0]
+        feed = _feed_of(source, newest.key.removeprefix(place.prefix))
+        if feed is None:
+            continue
+        table, last = feed.table.id, known.get(newest.key)
+        if last is not None:
+            found.known.add(newest.key)
+        found.newest[table] = max(found.newest.get(table, newest), newest, key=_order)
+        unread = [newest] if table in again else _unread(versions, last)
+        if unread:
+            found.last_at = max(found.last_at or newest.modified, newest.modified)
+        if table in replaced and unread:
+            _replace(found, table, newest)
+        elif unread:
+            yield from ((table, file, at) for at, file in enumerate(unread))
+
+
+def _replace(found: Found, table: str, file: FileVersion) -> None:
+    """Note a new file of a table that equals the newest one."""
+    older, newest = sorted([*found.new.get(table, [file]), file], key=_order)
+    found.new[table] = [newest]
+    if older is not newest:
+        found.skipped.append(older)
+
+
+def _unread(versions: Sequence[FileVersion], last: FileVersion | None) -> list[FileVersion]:
+    """Return the versions of a key after the `last` known one, oldest first, without repetitions.
+
+    A version with the content of the one before it is known as that one is.
+    """
+    since = []
+    for version in versions:
+        if last is not None and _is(version, last):
+            break
+        since.append(version)
+    else:  # the bucket keeps that version no longer, nor any before it
+        since = [each for each in since if last is None or each.modified >= last.modified]
+    unread, before = [], last
+    for version in reversed(since):
+        if before is None or not _is_like(version, before):
+            unread.append(version)
+        before = version
+    return unread
+
+
+def _is(version: FileVersion, last: FileVersion) -> bool:
+    if version.version and last.version:
+        return version.version == last.version
+    return _is_like(version, last)
+
+
+def _is_like(version: FileVersion, last: FileVersion) -> bool:
+    return (version.etag, version.size) == (last.etag, last.size)
+
+
+def _order(file: FileVersion) -> tuple[datetime, bytes]:
+    return file.modified, file.key.encode()
+
+
+def _feed_of(source: Files, key: str) -> Feed | None:
+    return next((feed for feed in source.feeds if feed.fits(key)), None)
+
+
+def _limit(files: Sequence[FileVersion], *, bounded: bool) -> int:
+    """Return how many files are a batch, at least one; those together only count, in one batch."""
+    size = 0
+    for number, file in enumerate(files[:FILES_AT_MOST]):
+        size += file.size
+        if bounded and number and size > BYTES_AT_MOST:
+            return number
+    return min(len(files), FILES_AT_MOST)

@@ -1,0 +1,80 @@
+"""The bytes of one version of a file, whatever happens to the connection meanwhile."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+
+from functions.common.manifests import FileVersion
+from functions.common.storage import error_code
+from functions.common.telemetry import logger
+from functions.sources.files.listing import Place
+from functions.sources.files.unusable import FileUnusable
+
+READ_BYTES = 1 << 20
+ATTEMPTS = 5  # in a row that get nothing
+
+_BROKEN = (
+    ConnectionClosedError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+_GONE = ("NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed")  # the last: a delete marker
+_CHANGED = ("PreconditionFailed", "412")
+_ARCHIVED = "InvalidObjectState"
+
+
+class FileGone(Exception):
+    """Say that a file which was listed is not there any more, or is another one under its key."""
+
+
+def bytes_of(place: Place, file: FileVersion) -> Iterator[bytes]:
+    """Yield the bytes of a file, in pieces; a connection that breaks is made again where it broke.
+
+    Raises FileGone for a file that is not there as it was listed, FileUnusable for one in an
+    archive, SettingsError for one that may not be read.
+    """
+    done = failures = 0
+    while done < file.size or not file.size:
+        try:
+            for piece in _from(place, file, done):
+                done += len(piece)
+                failures = 0
+                yield piece
+        except _BROKEN as error:
+            failures += 1
+            if failures == ATTEMPTS:
+                raise
+            logger.warning(f"reading s3://{file.bucket}/{file.key} goes on at {done}: {error}")
+        else:
+            return
+
+
+def _from(place: Place, file: FileVersion, start: int) -> Iterator[bytes]:
+    """Yield the bytes from a place on."""
+    which: dict[str, Any] = (
+        {"VersionId": file.version} if file.version else {"IfMatch": f'"{file.etag}"'}
+    )
+    if start:
+        which["Range"] = f"bytes={start}-"
+    try:
+        answer = place.client.get_object(Bucket=file.bucket, Key=file.key, **which)
+    except ClientError as error:
+        if error_code(error) in (*_GONE, *_CHANGED):
+            raise FileGone(
+                f"s3://{file.bucket}/{file.key} is not there as it was listed"
+            ) from error
+        if error_code(error) == _ARCHIVED:
+            raise FileUnusable("it is archived: restore it, and copy it over itself") from error
+        raise place.refused(error) from error
+    with closing(answer["Body"]) as body:
+        while piece := body.read(READ_BYTES):
+            yield piece

@@ -1,0 +1,93 @@
+"""Copy the rows of one file into the lake, and the file itself where it is somebody else's."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from etl import Csv, Feed, Table
+from functions.common.manifests import DataFile, FileRead, FileVersion
+from functions.common.names import ObjectNames
+from functions.common.parquet import PartWriter
+from functions.common.storage import Bucket
+from functions.common.uploads import Upload
+from functions.sources.files.ahead import ahead
+from functions.sources.files.decoding import utf8
+from functions.sources.files.delimited import CsvReader
+from functions.sources.files.json_files import JsonReader
+from functions.sources.files.listing import Place
+from functions.sources.files.opening import bytes_of
+from functions.sources.files.unusable import FileUnusable
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What was made of a file: the objects with its rows, or the error for which there are none."""
+
+    header: list[str]
+    objects: list[DataFile]
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Where the rows of a batch go; `copies` are the names of copies, None where none are kept."""
+
+    bucket: Bucket
+    source: str
+    batch: int
+    day: date
+    copies: ObjectNames | None
+
+    def read(self, place: Place, feed: Feed, file: FileVersion) -> tuple[FileRead, list[DataFile]]:
+        """Copy the rows of a file; return what a manifest says of it, and the objects with them.
+
+        Raises FileGone for a file that is not there as it was listed.
+        """
+        pieces, copy = bytes_of(place, file), None
+        if self.copies is None:
+            rows = self._rows(feed, pieces)
+        else:
+            with Upload(self.bucket, key := self.copies.next()) as upload:
+                copied = _copied(pieces, upload)
+                rows = self._rows(feed, copied)
+                for _ in copied:  # what is left of a file that cannot be used
+                    pass
+            copy = key if upload.size == file.size else None
+        return (
+            FileRead(
+                table=feed.table.id,
+                file=file,
+                header=rows.header,
+                rows=sum(each.rows for each in rows.objects),
+                objects=[each.key for each in rows.objects],
+                error=rows.error,
+                copy=copy,
+            ),
+            rows.objects,
+        )
+
+    def _rows(self, feed: Feed, pieces: Iterator[bytes]) -> Rows:
+        """Copy rows: a thread receives, another separates values, and this one writes."""
+        reader, encoding = _reader(feed, feed.table)
+        writer = PartWriter(self.bucket, f"{self.source}/{feed.table.id}", self.batch, self.day)
+        error = None
+        try:
+            for rows in ahead(reader.rows(utf8(ahead(pieces), encoding))):
+                writer.write(rows)
+        except FileUnusable as unusable:
+            error = str(unusable)
+        objects = writer.close()  # of an unusable file they are named nowhere, and swept
+        return Rows(reader.header, [] if error else objects, error)
+
+
+def _reader(feed: Feed, table: Table) -> tuple[CsvReader | JsonReader, str]:
+    """Return what reads a file of a feed, and the encoding of its text."""
+    if isinstance(feed.format, Csv):
+        return CsvReader(feed.format, table), feed.format.encoding
+    return JsonReader(table), "utf-8"
+
+
+def _copied(pieces: Iterator[bytes], upload: Upload) -> Iterator[bytes]:
+    for piece in pieces:
+        upload.write(piece)
+        yield piece

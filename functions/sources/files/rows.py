@@ -1,0 +1,100 @@
+"""The rows of a file as they are carried: text in each cell, where it comes from, what is wrong."""
+
+import re
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl.tables import OWN_COLUMNS
+
+RECORD_BYTES = 8 << 20  # more than this is no record: a quote was not closed, or a line not broken
+
+SPOILED = re.compile("[\0\ud800-\udfff]")
+"""What no text may have: NUL, and what stands for bytes that are not UTF-8."""
+
+_OWN = pa.schema([("_line", pa.int64()), ("_wrong", pa.string()), ("_row", pa.string())])
+
+
+class RowsBuilder:
+    """Rows that are made one by one, for where no library makes many at a time.
+
+    `_line` is the line on which a record begins. `_wrong` is why it cannot be separated into
+    values, NULL for one that can; `_row` is the record as it came. Columns that are called as one
+    of the engine's own are left out.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._nothing: list[str | None] = [None] * len(columns)
+        self._rows: list[list[str | int | None]] = []
+        self.bytes = 0
+
+    def add(
+        self, line: int, values: Sequence[str | None], row: str | None, wrong: str | None = None
+    ) -> None:
+        """Append a row, or a `wrong` one without its values; `row` is the record as it came."""
+        cells = self._nothing if wrong else values
+        self._rows.append([*cells, line, wrong, row])
+        self.bytes += sum(map(len, filter(None, (*cells, row))))
+
+    def finish(self) -> pa.RecordBatch:
+        """Return the rows there are; what is added after belongs to the next ones."""
+        columns = list(zip(*self._rows, strict=True)) or [()] * (len(self._columns) + len(_OWN))
+        kinds = [pa.string()] * len(self._columns) + _OWN.types
+        arrays = [pa.array(cells, kind) for cells, kind in zip(columns, kinds, strict=True)]
+        self._rows, self.bytes = [], 0
+        return _carried([*self._columns, *_OWN.names], arrays)
+
+
+def as_read(table: pa.Table, first_line: int, extra: pa.ChunkedArray | None) -> pa.RecordBatch:
+    """Return good rows, the first of which begins on a line, as they are carried.
+
+    Each has a line, and as many `extra` ones as it says, or none.
+    """
+    size = table.num_rows
+    ends = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), size))
+    lines = pc.add(ends, first_line - 1)
+    if extra is not None:
+        extra = extra.combine_chunks()
+        lines = pc.add(lines, pc.subtract(pc.cumulative_sum(extra), extra))
+    columns = [column.combine_chunks() for column in table.columns]
+    nulls = pa.nulls(size, pa.string())
+    return _carried([*table.column_names, *_OWN.names], [*columns, lines, nulls, nulls])
+
+
+def _carried(names: Sequence[str], arrays: Sequence[pa.Array]) -> pa.RecordBatch:
+    """Return columns as rows, without those of a file that are called as one of the engine's."""
+    last = len(names) - len(_OWN)
+    kept = [place for place, name in enumerate(names) if place >= last or name not in OWN_COLUMNS]
+    return pa.record_batch(
+        [arrays[place] for place in kept], names=[names[place] for place in kept]
+    )
+
+
+def fault_of(name: str, value: str) -> str | None:
+    """Say what makes a value no text; None for one that is."""
+    if "\0" in value:
+        return f"{name} has a NUL character"
+    return f"{name} is not UTF-8" if SPOILED.search(value) else None
+
+
+def is_utf8(text: bytes) -> bool:
+    """Tell whether bytes are UTF-8, much faster than Python decodes them."""
+    try:
+        pa.array([text], pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def line_breaks(text: bytes) -> int:
+    r"""Return how many lines end in a text, with \n, \r or both."""
+    if b"\r" not in text:
+        return text.count(b"\n")
+    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
+
+
+def shown(text: str) -> str:
+    r"""Return a text of which some bytes were not UTF-8 with these as \xNN."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
