@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from functions.common.batchlog import BatchLog
+from etl.sources import Source
+from functions.common.batchlog import BatchLog, Manifest
 from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.storage import Bucket
 
@@ -21,3 +22,8 @@ class Logs:
             BatchLog(ingestion, source, IngestionManifest),
             BatchLog(processed, source, ProcessedManifest),
         )
+
+
+def is_in_use(source: Source, log: BatchLog[Manifest]) -> bool:
+    """Tell whether a source may have batches: an optional one that has none may never be set up."""
+    return not source.optional or bool(log.bucket.keys_after(log.prefix, log.prefix, 1))

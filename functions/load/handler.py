@@ -15,6 +15,7 @@ from etl.pipeline import Pipeline, Target
 from functions.common.batchlog import BatchLog
 from functions.common.errors import raise_first
 from functions.common.loaded import LoadedMarker
+from functions.common.logs import is_in_use
 from functions.common.manifests import ProcessedManifest
 from functions.common.markers import MarkerLog
 from functions.common.notices import give_notice
@@ -117,7 +118,8 @@ def _feeds(lake: Lake) -> list[tuple[Place, Feed]]:
             ),
         )
         for source in lake.pipeline.sources
-        if (target := lake.pipeline.target_of(source.name))
+        if is_in_use(source, lake.logs[source.name])
+        and (target := lake.pipeline.target_of(source.name))
     ]
 
 

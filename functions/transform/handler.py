@@ -20,7 +20,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from etl import Pipeline
 from etl.loading import load
 from functions.common.errors import LogCorrupted
-from functions.common.logs import Logs
+from functions.common.logs import Logs, is_in_use
 from functions.common.manifests import FileAccount, ProcessedManifest
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
@@ -59,9 +59,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     started = time.monotonic()
     sources: dict[str, dict[str, Any]] = {}
     errors: list[Exception] = []
-    for logs in _logs():
+    for source, logs in zip(_pipeline().sources, _logs(), strict=True):
         try:
-            sources[logs.ingested.source] = _work_off(logs, context)
+            if is_in_use(source, logs.ingested):
+                sources[source.name] = _work_off(logs, context)
         except Exception as error:  # it must not keep the other sources from being remodelled
             logger.error(f"{logs.ingested.source}: {error}")
             errors.append(error)
