@@ -10,6 +10,7 @@ from etl import Feed, latest, replace
 from functions.common import telemetry
 from functions.common.errors import FunctionFailed, SettingsError
 from functions.common.manifests import Balance, ProcessedManifest
+from functions.common.uploads import PART_BYTES
 from functions.transform import handler as transform
 from tests.aws.files_lake import (
     BAD,
@@ -83,6 +84,17 @@ def test_a_refused_row_is_in_the_form_of_its_file(lake: FilesLake) -> None:
     ]
     assert json.errors == "errors/targets/a/b.json.csv"
     assert lake.errors(json.errors)[0][2].startswith("{'staff': '1'")
+
+
+def test_errors_of_any_size_are_written_whole(lake: FilesLake) -> None:
+    """They go to S3 in parts while the file is read, and no line of them is left out."""
+    rows = [["x", f"{number} {'long ' * 1000}"] for number in range(3_000)]
+    lake.ingest(Dropped(review, "reviews.csv", rows))
+    [account] = lake.transform().files
+    lines = lake.errors(account.errors)
+    assert [line for line, _, _ in lines] == [str(number) for number in range(2, 3_002)]
+    assert lines[-1][2] == f"x;2999 {'long ' * 1000}"
+    assert sum(len(row) for _, _, row in lines) > PART_BYTES
 
 
 @pytest.mark.parametrize(
