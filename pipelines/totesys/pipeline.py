@@ -1,15 +1,21 @@
 """totesys: the live database of a shop, as three stars that share their dimensions.
 
+Beside it, where TARGETS_BUCKET is set, the sales targets that somebody else keeps as JSON.
+
 What the columns of both sides mean is in `docs/totesys.md`.
 """
 
+import re
 from typing import TYPE_CHECKING
 
 from etl import (
     Boolean,
     Calendar,
+    Feed,
+    Files,
     Integer,
     IsoDate,
+    JsonDocuments,
     Numeric,
     Pipeline,
     Postgres,
@@ -19,6 +25,7 @@ from etl import (
     Timestamp,
     dimension,
     fact,
+    latest,
 )
 from pipelines.totesys.currencies import currency_name
 
@@ -98,6 +105,17 @@ payment = Table("payment", key="payment_id", columns={
     "payment_type_id": Integer(references=payment_type),
     "paid": Boolean(), "payment_date": IsoDate(),
     **STAMPS,
+})  # fmt: skip
+
+# The files of sales targets: documents with these fields, one a line or all in an array.
+
+sales_target = Table("sales_target", key=("staff_id", "month"), columns={
+    "staff_id": Integer(),
+    "month": Text(
+        check=re.compile("[0-9]{4}-(0[1-9]|1[0-2])").fullmatch,
+        reason="is no month: write it as 2026-11",
+    ),
+    "target": Numeric(), "currency": Text(check=currency_name, reason="is not in ISO 4217"),
 })  # fmt: skip
 
 # The warehouse: a function for each table, which takes rows that are fit for it.
@@ -201,18 +219,26 @@ def fact_payment(payment: "DataFrame") -> "DataFrame":
     ]]  # fmt: skip
 
 
+dim_sales_target = latest(sales_target, name="dim_sales_target", optional=True)
+
 SOURCE_TABLES = (
     address, counterparty, currency, department, design, payment_type, staff, transaction,
     sales_order, purchase_order, payment,
 )  # fmt: skip
 STARS = (
     dim_location, dim_counterparty, dim_currency, dim_design, dim_payment_type, dim_staff,
-    dim_transaction, fact_sales_order, fact_purchase_order, fact_payment,
+    dim_transaction, fact_sales_order, fact_purchase_order, fact_payment, dim_sales_target,
 )  # fmt: skip
 
 PIPELINE = Pipeline(
-    sources=[Postgres("source", SOURCE_TABLES, ignore=("_prisma_migrations",))],
+    sources=[
+        Postgres("source", SOURCE_TABLES, ignore=("_prisma_migrations",)),
+        Files(
+            "targets", (Feed(sales_target, "**/*.json*", JsonDocuments()),),
+            remote=True, optional=True,
+        ),
+    ],
     targets=[
         PostgresWarehouse("warehouse", STARS, calendar=Calendar("dim_date"), ddl="warehouse.sql")
     ],
-)
+)  # fmt: skip

@@ -1,4 +1,4 @@
--- The warehouse: three stars that share their dimensions. It is read table by table, and the schema
+-- The warehouse: three stars that share their dimensions, and sales targets. It is read table by table, and the schema
 -- put before the names that follow CREATE TABLE and REFERENCES.
 
 CREATE TABLE dim_date (
@@ -67,6 +67,14 @@ CREATE TABLE dim_transaction (
     transaction_type  varchar NOT NULL,
     sales_order_id    integer,
     purchase_order_id integer
+);
+
+CREATE TABLE dim_sales_target (
+    staff_id integer,
+    month    varchar,
+    target   numeric NOT NULL,
+    currency varchar NOT NULL,
+    PRIMARY KEY (staff_id, month)
 );
 
 CREATE TABLE fact_sales_order (

@@ -54,6 +54,7 @@ def test_deploy_tells_what_it_did(command: Command, monkeypatch: pytest.MonkeyPa
         0,
         f"1 created, 1 updated, 1 removed, 1 unchanged\n{COSTS.text()}\n",
         (
+            "source targets is left out: TARGETS_BUCKET is not set\n"
             f"{WHO}\n"
             "  created  bucket        totesys-etl-dev-code\n"
             "  updated  function      totesys-etl-dev-load\n"
