@@ -1,0 +1,189 @@
+"""The bytes of a file, over connections that break, compressed, and in the encodings there are."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from functions.common.manifests import FileVersion
+from functions.sources.files import decoding, opening
+from functions.sources.files.ahead import ahead
+from functions.sources.files.decoding import utf8
+from functions.sources.files.listing import Place
+from functions.sources.files.opening import FileGone, bytes_of
+from functions.sources.files.unusable import FileUnusable
+
+TEXT = b"0123456789"
+
+
+class Breaking(BytesIO):
+    """A body that breaks after some bytes."""
+
+    def __init__(self, body: bytes, after: int) -> None:
+        super().__init__(body[:after])
+        self._breaks = after < len(body)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(size)
+        if not piece and self._breaks:
+            raise ReadTimeoutError(endpoint_url="s3")
+        return piece
+
+
+class Server:
+    """An S3 that breaks each answer after as many bytes as `breaks` says, then none."""
+
+    def __init__(self, *breaks: int, code: str | None = None) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self._breaks = iter(breaks)
+        self._code = code
+
+    def get_object(self, **asked: Any) -> dict[str, Any]:
+        self.asked.append(asked)
+        if self._code:
+            raise ClientError({"Error": {"Code": self._code}}, "GetObject")
+        start = int(asked.get("Range", "bytes=0-")[6:-1])
+        return {"Body": Breaking(TEXT[start:], next(self._breaks, len(TEXT)))}
+
+
+def read(server: Any, version: str | None = "v1", size: int = len(TEXT)) -> bytes:
+    place = Place(server, "drop", "", "DROP_BUCKET", "DROP_REGION")
+    file = FileVersion("drop", "a.csv", version, "etag", size, datetime(2024, 1, 1, tzinfo=UTC))
+    return b"".join(bytes_of(place, file))
+
+
+def test_a_connection_that_breaks_goes_on_where_it_broke() -> None:
+    """With the same version, and no byte twice or never."""
+    server = Server(4, 0, 3)
+
+    assert read(server) == TEXT
+    assert [each.get("Range") for each in server.asked] == [
+        None,
+        "bytes=4-",
+        "bytes=4-",
+        "bytes=7-",
+    ]
+    assert {each["VersionId"] for each in server.asked} == {"v1"}
+
+
+def test_without_versions_the_same_bytes_are_asked_for() -> None:
+    """S3 refuses to go on with another file under the same key."""
+    server = Server(4)
+
+    assert read(server, version=None) == TEXT
+    assert [each["IfMatch"] for each in server.asked] == ['"etag"', '"etag"']
+
+
+def test_a_connection_that_gets_nothing_any_more_is_an_error() -> None:
+    """The run fails, and the next one tries again."""
+    server = Server(*[0] * 100)
+
+    with pytest.raises(ReadTimeoutError):
+        read(server)
+    assert len(server.asked) == opening.ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    "code", ["NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "PreconditionFailed"]
+)
+def test_a_file_that_is_not_there_as_it_was_is_gone(code: str) -> None:
+    """Deleted, or overwritten where the bucket keeps no versions."""
+    with pytest.raises(FileGone, match=r"s3://drop/a\.csv is not there as it was listed"):
+        read(Server(code=code))
+
+
+def test_a_file_in_an_archive_cannot_be_used() -> None:
+    """Its owner has to restore it."""
+    with pytest.raises(FileUnusable, match="it is archived: restore it"):
+        read(Server(code="InvalidObjectState"))
+
+
+def text_of(body: bytes, encoding: str = "utf-8", size: int = 0) -> bytes:
+    pieces = [body[at : at + size] for at in range(0, len(body), size)] if size else [body]
+    return b"".join(utf8(iter(pieces), encoding))
+
+
+ENCODED = [
+    ("plain é".encode(), "utf-8"),
+    (b"\xef\xbb\xbf" + "plain é".encode(), "utf-8"),
+    ("plain é".encode("cp1252"), "cp1252"),
+    ("plain é".encode("utf-16"), "utf-8"),
+    (b"\xfe\xff" + "plain é".encode("utf-16-be"), "cp1252"),
+    ("plain é".encode("utf-16-be"), "utf-16-be"),
+]
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+@pytest.mark.parametrize(("body", "encoding"), ENCODED)
+def test_text_is_utf8_whatever_it_was_before(body: bytes, encoding: str, size: int) -> None:
+    """A byte order mark says how it was written, else the declaration; compressed or not."""
+    assert text_of(body, encoding, size) == "plain é".encode()
+    assert text_of(gzip.compress(body), encoding, size) == "plain é".encode()
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_gzip_may_have_several_members_and_zeros_after_them(size: int) -> None:
+    """As `cat a.gz b.gz` writes it, and as a tape does."""
+    body = gzip.compress(b"one ") + gzip.compress(b"") + gzip.compress(b"two") + b"\0" * 9
+
+    assert text_of(body, size=size) == b"one two"
+
+
+def test_what_is_no_character_stays_what_it_was() -> None:
+    """So that it is found in its cell, and costs no other."""
+    assert text_of(b"a\x81b\xe9", "cp1252") == b"a\x81b" + "é".encode()
+    assert text_of(b"a\xff\xe9", "utf-8") == b"a\xff\xe9"
+    assert text_of("a\ud800b".encode("utf-16-le", "surrogatepass"), "utf-16-le") == (
+        b"a\xed\xa0\x80b"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "why"),
+    [
+        (gzip.compress(TEXT)[:-1], "utf-8", "it is cut off: gzip's data end before they should"),
+        (gzip.compress(TEXT)[:-4] + b"abcd", "utf-8", "it is damaged: it cannot be expanded"),
+        (gzip.compress(TEXT) + b"more", "utf-8", "it is damaged: it cannot be expanded by gzip"),
+        ("é".encode("utf-16") + b"a", "utf-8", "it is not text in utf-16-le: declare the encoding"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused(body: bytes, encoding: str, why: str) -> None:
+    """The whole file is, with the reason."""
+    with pytest.raises(FileUnusable, match=why):
+        text_of(body, encoding)
+
+
+def test_a_bomb_is_not_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither into memory, where a piece is all there is at a time, nor into the lake."""
+    monkeypatch.setattr(decoding, "EXPANDED_AT_MOST", 40 << 20)
+    bomb = zlib.compress(b"\0" * (100 << 20), wbits=31)
+    sizes: list[int] = []
+
+    def read_all() -> None:
+        sizes.extend(map(len, utf8(iter([bomb]), "utf-8")))
+
+    with pytest.raises(FileUnusable, match="it has more than 0 GB: split it"):
+        read_all()
+    assert max(sizes) <= 2 * decoding.PIECE_BYTES
+
+
+def test_a_thread_works_ahead_and_stops_when_it_is_not_needed() -> None:
+    """In order, with the error after what came before it."""
+
+    def numbers() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise ZeroDivisionError
+
+    found: list[int] = []
+    with pytest.raises(ZeroDivisionError):
+        found.extend(ahead(numbers()))
+    endless = ahead(iter(int, 1))
+
+    assert next(endless) == 0
+    endless.close()  # type: ignore[attr-defined]
