@@ -24,13 +24,30 @@ def checked(
 ) -> tuple[pa.Table, Mapping[int, str]]:
     """Return the converted columns of rows, and by position why rows are refused, in order.
 
-    Whoever reads a file knows of some rows that they are `_wrong`; these have no cells.
+    Whoever reads a file knows of some rows that they are `_wrong`; these may lack cells.
     """
     converted = texts.convert(table, rows)
     around = checks.Surroundings(calendar)
     refused = checks.reasons(table, rows, converted, around, words_for)
     if WRONG in rows.column_names and rows[WRONG].null_count < rows.num_rows:
-        positions = pc.indices_nonzero(rows[WRONG].is_valid())
-        why = zip(positions.to_pylist(), rows[WRONG].take(positions).to_pylist(), strict=True)
-        refused = dict(sorted((refused | dict(why)).items()))
+        refused = dict(sorted((refused | _wrong(table, rows, converted)).items()))
     return converted, refused
+
+
+def _wrong(table: Table, rows: pa.Table, converted: pa.Table) -> dict[int, str]:
+    """Return by position why rows are wrong, and what else is, of the cells that they have."""
+    positions = pc.indices_nonzero(rows[WRONG].is_valid())
+    found = (some.take(positions).to_pylist() for some in (rows, converted))
+    return {
+        position: "; ".join(
+            [
+                cells[WRONG],
+                *(
+                    words_for(name, column, cells[name])
+                    for name, column in table.columns.items()
+                    if cells[name] is not None and values[name] is None
+                ),
+            ]
+        )
+        for position, cells, values in zip(positions.to_pylist(), *found, strict=True)
+    }

@@ -61,8 +61,9 @@ Refused = tuple[int, str, str]
             [(2, TOO_FEW, "1"), (4, TOO_MANY, "3,b,c"), (5, "it is a blank line", "")], id="ragged",
         ),
         pytest.param(
-            HEADER + b"1,caf\xe9\n2,caf\xc3\xa9\n", [(2, "café")],
-            [(2, "note is not UTF-8", r"1,caf\xe9")], id="bytes of Windows-1252",
+            HEADER + b"one,caf\xe9\n2,caf\xc3\xa9\n", [(2, "café")],
+            [(2, "note is not UTF-8; id is not a whole number: 'one'", r"one,caf\xe9")],
+            id="bytes of Windows-1252",
         ),
         pytest.param(
             HEADER + b"01234,a\n-0,\n,b\n99999999999,c\n", [(1234, "a")],
@@ -126,7 +127,8 @@ def test_documents_are_refused_as_they_came(drop: Drop) -> None:
     assert target_rows(drop, done, "notes") == [(1, "a"), (4, "e")]
     assert [(line, row) for line, _, row in found] == [(n, lines[n - 1]) for n in range(2, 7)]
     assert [reasons for _, reasons, _ in found][:4] == [
-        "note is a number and not a text", "NaN is not JSON", "it has two fields id", "has no id",
+        "note is a number and not a text; id is not a whole number: '1.5'", "NaN is not JSON",
+        "it has two fields id", "has no id",
     ]  # fmt: skip
 
 

@@ -226,24 +226,28 @@ class CsvReader:
         return rows.finish(), len(block)
 
     def _add(self, rows: RowsBuilder, record: Record, line: int) -> None:
-        wrong = self._fault(record)
+        if wrong := self._not_separated(record):
+            rows.add(line, (), shown(record.raw.rstrip("\r\n")), wrong)
+            return
         values = [None if value in self._format.nulls else value for value in record.values]
-        rows.add(line, values, shown(record.raw.rstrip("\r\n")) if wrong else None, wrong)
+        if not SPOILED.search(record.raw):
+            rows.add(line, values, None)
+            return
+        found = zip(self.header, record.values, strict=True)
+        faults = [fault_of(name, value) for name, value in found]
+        fit = [None if fault else value for value, fault in zip(values, faults, strict=True)]
+        raw = shown(record.raw.rstrip("\r\n"))
+        rows.add(line, fit, raw, "; ".join(filter(None, faults)))
 
-    def _fault(self, record: Record) -> str | None:
+    def _not_separated(self, record: Record) -> str | None:
         """Say why a record cannot be separated into values; None for one that can."""
         values, expected = len(record.values), len(self.header)
         if not values:
             return "it is a blank line"
-        if values != expected:
-            wanted = (
-                f"the header has {expected}" if self._format.header else f"{expected} are declared"
-            )
-            return f"it has {values} value{'s' * (values != 1)}, and {wanted}"
-        if not SPOILED.search(record.raw):
+        if values == expected:
             return None
-        found = zip(self.header, record.values, strict=True)
-        return "; ".join(fault for name, value in found if (fault := fault_of(name, value)))
+        wanted = f"the header has {expected}" if self._format.header else f"{expected} are declared"
+        return f"it has {values} value{'s' * (values != 1)}, and {wanted}"
 
     def _add_unclosed(self, rows: RowsBuilder, text: str, line: int) -> None:
         """Add the lines from one on in which a quote is opened that the file never closes.

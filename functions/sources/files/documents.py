@@ -98,7 +98,8 @@ def _cell(name: str, column: Column, value: object) -> tuple[str | None, str | N
         return None, f"{name} is {kind}"
     if isinstance(column, Text) and kind != "a text":
         return None, f"{name} is {kind} and not a text"
-    return text, fault_of(name, text)
+    fault = fault_of(name, text)
+    return None if fault else text, fault
 
 
 def _json(value: Any) -> str:

@@ -7,21 +7,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.tables import OWN_COLUMNS
+from functions.common.carried import LINE, ROW, WRONG
 
 RECORD_BYTES = 8 << 20  # more than this is no record: a quote was not closed, or a line not broken
 
 SPOILED = re.compile("[\0\ud800-\udfff]")
 """What no text may have: NUL, and what stands for bytes that are not UTF-8."""
 
-_OWN = pa.schema([("_line", pa.int64()), ("_wrong", pa.string()), ("_row", pa.string())])
+_OWN = pa.schema([(LINE, pa.int64()), (WRONG, pa.string()), (ROW, pa.string())])
 
 
 class RowsBuilder:
     """Rows that are made one by one, for where no library makes many at a time.
 
     `_line` is the line on which a record begins. `_wrong` is why it cannot be separated into
-    values, NULL for one that can; `_row` is the record as it came. Columns that are called as one
-    of the engine's own are left out.
+    values, or which of them are no text, NULL for a good one; `_row` is the record as it came.
+    Columns that are called as one of the engine's own are left out.
     """
 
     def __init__(self, columns: Sequence[str]) -> None:
@@ -33,8 +34,11 @@ class RowsBuilder:
     def add(
         self, line: int, values: Sequence[str | None], row: str | None, wrong: str | None = None
     ) -> None:
-        """Append a row, or a `wrong` one without its values; `row` is the record as it came."""
-        cells = self._nothing if wrong else values
+        """Append a row, or a `wrong` one with the values that it has, if it has any.
+
+        `row` is the record as it came.
+        """
+        cells = values or self._nothing
         self._rows.append([*cells, line, wrong, row])
         self.bytes += sum(map(len, filter(None, (*cells, row))))
 
