@@ -5,244 +5,17 @@ do; the calls that they make are written down. Then each grant of each role is t
 some call needs it, and is refused without it.
 """
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from copy import deepcopy
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from typing import Any, get_args
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
-import boto3
 import pytest
-from botocore import xform_name
-from botocore.exceptions import ClientError
 
-from deployer.account import Account, connect
-from deployer.names import FunctionUse, Names
-from deployer.policies import Policy, function_policy
 from deployer.settings import Settings
-from deployer.specs import function_environment
-from functions.common import notices
-from functions.extract import handler as extract_handler
-from functions.load import handler as load_handler
-from functions.reconcile import handler as reconcile_handler
 from functions.transform import handler as transform_handler
 from local.connection import connect as connect_to
 from local.emulator import Emulator
-from tests.aws.sandbox import Sandbox, TinyPackages
-from tests.pipeline.conftest import Context, forget_clients
+from tests.pipeline.roles import Roles, deployed, grants_of, without_need
 from tests.postgres_fixtures import Source, Warehouse
-
-USES: tuple[FunctionUse, ...] = get_args(FunctionUse)
-HANDLERS = {
-    "extract": extract_handler.handler,
-    "transform": transform_handler.handler,
-    "load": load_handler.handler,
-    "reconcile": reconcile_handler.handler,
-}
-ACTIONS = {
-    "ListObjectsV2": "ListBucket",
-    "HeadObject": "GetObject",
-    "DeleteObjects": "DeleteObject",
-}
-REFUSED = {"AccessDenied", "AccessDeniedException", "AuthorizationError"}
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call of the AWS API, and what a policy calls its action and its resource."""
-
-    service: str
-    operation: str
-    parameters: Mapping[str, Any]
-    action: str
-    resource: str
-    prefix: str | None = None
-
-
-@dataclass(frozen=True)
-class Grant:
-    """The smallest piece of a policy: an action on a resource, under a prefix of its listing."""
-
-    action: str
-    resource: str
-    prefix: str | None = None
-
-    def covers(self, call: Call) -> bool:
-        return (
-            self.action == call.action
-            and fnmatchcase(call.resource, self.resource)
-            and (self.prefix is None or fnmatchcase(call.prefix or "", self.prefix))
-        )
-
-
-def grants_of(policy: Policy) -> list[Grant]:
-    """Return the pieces of a policy; each stands in it once."""
-    found = [
-        Grant(action, resource, prefix)
-        for statement in policy["Statement"]
-        for action in _list(statement["Action"])
-        for resource in _list(statement["Resource"])
-        for prefix in _prefixes(statement)
-    ]
-    assert len(set(found)) == len(found)
-    return found
-
-
-def without(policy: Policy, grant: Grant) -> Policy:
-    """Return a policy without one piece."""
-    left = [piece for piece in grants_of(policy) if piece != grant]
-    statements: list[dict[str, Any]] = []
-    for piece in left:
-        statement: dict[str, Any] = {
-            "Effect": "Allow",
-            "Action": piece.action,
-            "Resource": piece.resource,
-        }
-        if piece.prefix is not None:
-            statement["Condition"] = {"StringLike": {"s3:prefix": [piece.prefix]}}
-        statements.append(statement)
-    return {"Version": policy["Version"], "Statement": statements}
-
-
-def _list(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
-
-
-def _prefixes(statement: Mapping[str, Any]) -> list[str | None]:
-    condition = statement.get("Condition")
-    return list(condition["StringLike"]["s3:prefix"]) if condition else [None]
-
-
-@dataclass
-class Roles:
-    """The functions of a deployment, each under its own role, and the calls that they make."""
-
-    account: Account
-    names: Names
-    settings: Settings
-    monkeypatch: pytest.MonkeyPatch
-    endpoint: Mapping[str, str]
-    calls: dict[FunctionUse, list[Call]] = field(default_factory=lambda: {use: [] for use in USES})
-
-    def policy(self, use: FunctionUse) -> Policy:
-        return function_policy(
-            use, self.names, self.settings.declared, writes_notices=use == "reconcile"
-        )
-
-    def allow(self, use: FunctionUse, policy: Policy) -> None:
-        self.account.clients.iam.put_role_policy(
-            RoleName=f"trial-{use}", PolicyName="trial", PolicyDocument=json.dumps(policy)
-        )
-
-    def make(self, use: FunctionUse) -> None:
-        """Make a role with a function's policy that this test may take."""
-        trust = {
-            "Effect": "Allow",
-            "Principal": {"AWS": f"arn:aws:iam::{self.account.id}:root"},
-            "Action": "sts:AssumeRole",
-        }
-        self.account.clients.iam.create_role(
-            RoleName=f"trial-{use}",
-            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
-        )
-        self.allow(use, self.policy(use))
-
-    def session(self, use: FunctionUse) -> boto3.Session:
-        sts = boto3.Session().client("sts")
-        lent = sts.assume_role(
-            RoleArn=f"arn:aws:iam::{self.account.id}:role/trial-{use}", RoleSessionName="trial"
-        )["Credentials"]
-        return boto3.Session(
-            aws_access_key_id=lent["AccessKeyId"],
-            aws_secret_access_key=lent["SecretAccessKey"],
-            aws_session_token=lent["SessionToken"],
-            region_name=self.account.region,
-        )
-
-    def run(self, use: FunctionUse, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run a function under its role, and write down what it asks of AWS."""
-        with self._as(use):
-            answer: dict[str, Any] = HANDLERS[use](event or {}, Context(use))
-        return answer
-
-    @contextmanager
-    def _as(self, use: FunctionUse) -> Iterator[None]:
-        session = self.session(use)
-        session.events.register(
-            "provide-client-params.*.*",
-            lambda params, model, **_: self.calls[use].extend(
-                calls_of(self.account.id, model.service_model.service_name, model.name, params)
-            ),
-        )
-        with self.monkeypatch.context() as patch:
-            patch.setattr(boto3, "DEFAULT_SESSION", session)
-            environment = function_environment(use, self.names, self.settings)
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            forget_clients()
-            reconcile_handler._sides.cache_clear()
-            notices._sns.cache_clear()
-            yield
-
-
-def calls_of(
-    account: str, service: str, operation: str, parameters: Mapping[str, Any]
-) -> list[Call]:
-    """Return a call as a policy sees it; one that removes many objects is many."""
-    known = deepcopy(dict(parameters))
-    action = f"{service}:{ACTIONS.get(operation, operation)}"
-    if service == "secretsmanager":
-        secret = f"arn:aws:secretsmanager:eu-west-2:{account}:secret:{known['SecretId']}-abcdef"
-        return [Call(service, operation, known, action, secret)]
-    if service == "sns":
-        return [Call(service, operation, known, action, known["TopicArn"])]
-    bucket = f"arn:aws:s3:::{known['Bucket']}"
-    if operation == "DeleteObjects":
-        return [
-            Call(service, "DeleteObject", single, action, f"{bucket}/{single['Key']}")
-            for item in known["Delete"]["Objects"]
-            for single in [{"Bucket": known["Bucket"], "Key": item["Key"]}]
-        ]
-    resource = bucket if operation.startswith("List") else f"{bucket}/{known['Key']}"
-    return [Call(service, operation, known, action, resource, known.get("Prefix"))]
-
-
-def of_lambda_itself(use: FunctionUse, names: Names) -> list[Call]:
-    """Return the calls that Lambda makes in the name of a function's role."""
-    group, queue = names.log_group(use), names.queue
-    stream = {"logGroupName": group, "logStreamName": "trial"}
-    arn = f"{names.log_group_arn(use)}:log-stream:trial"
-    url = f"http://queue/{names.account}/{queue}"
-    return [
-        Call("logs", "CreateLogStream", stream, "logs:CreateLogStream", arn),
-        Call(
-            "logs",
-            "PutLogEvents",
-            {**stream, "logEvents": [{"timestamp": 1, "message": "-"}]},
-            "logs:PutLogEvents",
-            arn,
-        ),
-        Call(
-            "sqs",
-            "SendMessage",
-            {"QueueUrl": url, "MessageBody": "{}"},
-            "sqs:SendMessage",
-            names.queue_arn,
-        ),
-    ]
-
-
-def refusal(session: boto3.Session, call: Call) -> str | None:
-    """Make a call; return the code with which it is refused, None if it is not."""
-    client: Any = session.client(call.service)  # type: ignore[call-overload]
-    try:
-        getattr(client, xform_name(call.operation))(**call.parameters)
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        return code if code in REFUSED or code == "403" else None
-    return None
 
 
 @pytest.fixture
@@ -251,14 +24,10 @@ def roles(
     new_source: Callable[[], Source],
     new_managed_warehouse: Callable[[], Warehouse],
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Any,
+    tmp_path: Path,
 ) -> Roles:
     """A deployment between a small shop and an empty warehouse, in an account of its own."""
     source, warehouse = new_source(), new_managed_warehouse()
-    environment = {**local_aws.environment, "AWS_ACCESS_KEY_ID": "777777777777"}
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     settings = Settings.read(
         {
             "SOURCE_DATABASE_URL": source.reader_url,
@@ -269,13 +38,8 @@ def roles(
             "NOTIFY": "daily",
         }
     )
-    account = connect(environment)
-    Sandbox(account, settings, TinyPackages(tmp_path)).deploy()
-    names = Names(settings.project, settings.stage, account.id, account.region)
-    made = Roles(account, names, settings, monkeypatch, environment)
-    for use in USES:
-        made.make(use)
-        made.calls[use] += of_lambda_itself(use, names)
+    environment = {**local_aws.environment, "AWS_ACCESS_KEY_ID": "777777777777"}
+    made = deployed(settings, environment, monkeypatch, tmp_path)
     _live_through_it_all(made, source, warehouse)
     return made
 
@@ -341,22 +105,4 @@ REFUSING = ("ALTER TABLE dim_design ADD CHECK (design_name <> 'Refused')",)
 
 def test_no_right_can_be_done_without(roles: Roles) -> None:
     """Take away any grant of any role: a call that the function makes is refused."""
-    never_needed, not_enforced = [], []
-    for use in USES:
-        policy, session = roles.policy(use), roles.session(use)
-        pieces = grants_of(policy)
-        for grant in pieces:
-            others = [piece for piece in pieces if piece != grant]
-            needing = [
-                call
-                for call in roles.calls[use]
-                if grant.covers(call) and not any(piece.covers(call) for piece in others)
-            ]
-            roles.allow(use, without(policy, grant))
-            if not needing:
-                never_needed.append((use, grant))
-            elif not refusal(session, needing[0]):
-                not_enforced.append((use, grant))
-        roles.allow(use, policy)
-
-    assert (never_needed, not_enforced) == ([], [])
+    assert without_need(roles) == ([], [])
