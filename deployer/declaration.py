@@ -37,12 +37,12 @@ def default_project(pipeline: str) -> str:
 
 
 def read_databases(environment: Mapping[str, str]) -> list[str]:
-    """Read the names of the pipeline's sources and targets; none where it is not there any more."""
+    """Read the names of the pipeline's databases; none where it is not there any more."""
     try:
         _, declared = read_pipeline(environment)
     except SettingsError:
         return []
-    return [part.name for part in declared.parts]
+    return [part.name for part in declared.databases]
 
 
 def address_setting(source: Source) -> str | None:
