@@ -1,6 +1,6 @@
 """Files as an onlooker sees them: those that were refused, and those that are new in our bucket."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -24,15 +24,11 @@ class RefusedFile:
     reason: str | None
     errors: str | None
 
-    def lines(self, key: str) -> Iterator[str]:
-        """Say it: the file and what was refused of it, and then where to look."""
-        yield (
-            f"{key}: refused as a whole: {self.reason}"
-            if self.reason
-            else f"{key}: {self.rows:,} of {self.of:,} rows refused"
-        )
-        if self.errors:
-            yield f"  {self.errors}"
+    def text(self, key: str) -> str:
+        """Say it in a line."""
+        if self.reason:
+            return f"{key}: refused as a whole: {self.reason}"
+        return f"{key}: {self.rows:,} of {self.of:,} rows refused"
 
 
 def refused_files(accounts: Sequence[Mapping[str, Any]], bucket: str) -> dict[str, RefusedFile]:

@@ -100,10 +100,20 @@ def ran(run: Run) -> Iterator[Table | Text]:
     for source, why in run.waiting.items():
         yield Text(printable(f"{source} waits: {why}"))
     for key, refused in run.refused.items():
-        for line in refused.lines(key):
-            yield Text(printable(line), "red")
-    for url in run.exports:
-        yield Text(printable(f"export: {url}"))
+        yield Text(printable(refused.text(key)), "red")
+    yield from objects("refused rows", [each.errors for each in run.refused.values()])
+    yield from objects("exports", run.exports)
+
+
+def objects(what: str, urls: Sequence[str | None]) -> Iterator[Text]:
+    """Name objects of a bucket by their URLs: the bucket, and then a line for each key."""
+    bucket = ""
+    for url in filter(None, urls):
+        [_, _, name, key] = url.split("/", 3)
+        if name != bucket:
+            yield Text(printable(f"{what} in s3://{name}/"))
+        bucket = name
+        yield Text(printable(f"  {key}"))
 
 
 def _loaded(run: Run) -> Table | Text:

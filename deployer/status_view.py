@@ -73,7 +73,7 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
             prefix = f"{_of(name, status)}: ".removeprefix(": ")
             yield label, Text(prefix) + text
     if status.drop_bucket:
-        yield "drop", _text(f"files into s3://{status.drop_bucket}/")
+        yield "drop into", _text(f"s3://{status.drop_bucket}/")
     ringing = [name for name, state in status.alarms.items() if state == "ALARM"]
     for name in ringing:
         yield "alarms", _red(name)
@@ -94,8 +94,9 @@ def _source_lines(source: SourceStatus) -> Iterator[tuple[str, Text]]:
     if source.new_files:
         yield "files", Text(f"{_counted(source.new_files, 'file')} not read yet")
     for key, refused in source.refusals.items():
-        for line in refused.lines(key):
-            yield "refused", _red(line)
+        yield "refused", _red(refused.text(key))
+    if errors := next((each.errors for each in source.refusals.values() if each.errors), None):
+        yield "refused", _text(f"rows in {errors.partition('/errors/')[0]}/errors/")
     for name, held in source.quarantine.items():
         yield "quarantine", _red(f"{name}: {_counted(held.rows, 'row')}")
         for reason, rows in held.reasons.items():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from textwrap import wrap
 from typing import Any
 
 from rich.console import RenderableType
@@ -10,7 +11,7 @@ from rich.text import Text
 from deployer.account import Account
 from deployer.databases import DatabaseAddress
 from deployer.pipeline import Run
-from deployer.reports import ran
+from deployer.reports import objects, ran
 from deployer.terminal import printable
 from local.cycle import MEANING, TargetRow, ViewRow, show, show_views
 from local.files import first_lines
@@ -19,6 +20,7 @@ from local.models import ModelRows, show_models
 from local.sandbox import Sandbox
 
 ERRORS_SHOWN = 6  # lines of an object of errors
+WIDTH = 76  # of a line of a mail
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,7 @@ class Seen:
         for run in self.runs:
             for source, why in run.waiting.items():
                 yield Text(printable(f"{source} waits: {why}"))
-            for url in run.exports:
-                yield Text(printable(f"export: {url}"))
+            yield from objects("exports", run.exports)
         yield from _letters(self.mails)
 
 
@@ -86,7 +87,9 @@ class Refusal:
 def _letters(mails: list[Mail]) -> Iterator[RenderableType]:
     for mail in mails:
         yield Text(printable(f"mail: {mail.subject}"), "bold")
-        yield from (Text(printable(f"  {line}")) for line in mail.text.splitlines())
+        for line in mail.text.splitlines():
+            folded = wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+            yield from (Text(printable(f"  {part}".rstrip())) for part in folded)
         yield ""
 
 

@@ -1,21 +1,15 @@
 """A person with a database of their own: two commands, and a warehouse equals it."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pg8000.native import identifier
 
-from deployer.packages import ROOT
 from local.connection import connect
 from local.postgres import PostgresServer
-from tests.pipeline.local_process import somebodys_folder
+from tests.pipeline.checkout import Checkout, checked_out
 from tests.pipeline.test_new_pipeline import STRANGERS
 
 # A calendar, a target table under another name, and one more.
@@ -24,24 +18,17 @@ CHANGES = {
     "    latest(genre),": '    latest(genre, name="style"),\n    history(invoice, name="billed"),',
     "TARGET_TABLES)]": 'TARGET_TABLES, calendar=Calendar("days"))]',
 }
-PARTS = ("deploy.py", "deployer", "etl", "functions", "local", "pipelines", "requirements")
 
 
 @pytest.fixture
-def checkout() -> Iterator[Path]:
-    """A copy of the code, to which a pipeline may be added; layers that are built come along."""
-    (ROOT / ".build").mkdir(exist_ok=True)
-    with somebodys_folder() as folder:
-        for part in PARTS:
-            source = ROOT / part
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, folder / part)
-        (folder / ".build").symlink_to(ROOT / ".build")
-        yield folder
+def checkout() -> Iterator[Checkout]:
+    """A copy of the code, to which a pipeline may be added."""
+    with checked_out() as copied:
+        yield copied
 
 
 def test_two_commands_keep_a_strangers_database_in_a_warehouse(
-    postgres: PostgresServer, database_numbers: Iterator[int], checkout: Path
+    postgres: PostgresServer, database_numbers: Iterator[int], checkout: Checkout
 ) -> None:
     """`new` declares it, and `local` loads it, also after a change; what is not loaded is named."""
     name = f"music {next(database_numbers)}"
@@ -54,14 +41,8 @@ def test_two_commands_keep_a_strangers_database_in_a_warehouse(
     said: list[str] = []
 
     def command(*arguments: str) -> Any:
-        done = subprocess.run(
-            [sys.executable, "deploy.py", *arguments, "--json", "--source-url", "env"],
-            cwd=checkout,
-            env={**os.environ, "PIPELINE": "music", "SOURCE_DATABASE_URL": url},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        variables = {"PIPELINE": "music", "SOURCE_DATABASE_URL": url}
+        done = checkout.deploy(*arguments, "--source-url", "env", **variables)
         assert done.returncode == 0, done.stdout + done.stderr
         said.append(done.stderr)
         return json.loads(done.stdout)
@@ -75,7 +56,7 @@ def test_two_commands_keep_a_strangers_database_in_a_warehouse(
     views = {view["view"]: view["rows"] for view in document["views"]}
     assert views["current_InvoiceLine"] == rows["InvoiceLine"]
 
-    page = checkout / "pipelines" / "music" / "pipeline.py"
+    page = checkout.folder / "pipelines" / "music" / "pipeline.py"
     changed = page.read_text()
     for old, new in CHANGES.items():
         assert old in changed

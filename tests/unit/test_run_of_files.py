@@ -22,8 +22,9 @@ from tests.unit.test_pipeline_run import (
     loaded,
 )
 
-ERRORS = "s3://totesys-etl-dev-123456789012-eu-west-2-processed/errors/sale/sale.csv"
-EXPORT = "s3://totesys-etl-dev-123456789012-eu-west-2-processed/exports/staging/sale/1.csv"
+PROCESSED = "totesys-etl-dev-123456789012-eu-west-2-processed"
+ERRORS = f"s3://{PROCESSED}/errors/sale/sale.csv"
+EXPORT = f"s3://{PROCESSED}/exports/staging/sale/1.csv"
 FEW = RefusedFile(3, 1_200, None, ERRORS)
 WHOLE = RefusedFile(1_200, 1_200, "9 % of its rows are refused, and 5 % may be", ERRORS)
 
@@ -115,7 +116,8 @@ def test_run_shows_files_that_were_refused(
             "nothing new in the source",
             "shop waits: once a day",
             "a: 3 of 1,200 rows refused",
-            f"  {ERRORS}",
+            f"refused rows in s3://{PROCESSED}/",
+            "  errors/sale/sale.csv",
         ],
     )
     assert json.loads(command("run", "--json")[1])["refused"] == {

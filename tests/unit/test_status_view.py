@@ -187,7 +187,7 @@ def test_files_are_said_with_what_was_refused_of_them() -> None:
         "freshness  no batch has been loaded",
         "files      2 files not read yet",
         "refused    sale.csv: 3 of 1,200 rows refused",
-        f"             {errors}",
         "           price.csv: refused as a whole: column price is missing",
-        "drop       files into s3://shop-drop/",
+        "           rows in s3://shop-processed/errors/",
+        "drop into  s3://shop-drop/",
     ]
