@@ -11,15 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from etl import Pipeline, Table
+from etl import Files, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
 from etl.sources import Source
 from functions.common.batchlog import BatchLog
 from functions.common.carried import missing
 from functions.common.errors import BatchContended, BatchOutdated, NoSuchBatch
 from functions.common.keys import is_among, keys_of
-from functions.common.manifests import DataFile, IngestionManifest, TableCapture
+from functions.common.manifests import DataFile, FileRead, IngestionManifest, TableCapture
 from functions.common.parquet import PartWriter, read_rows
+from functions.extract.replay_files import FilesAgain
 
 
 def replay(
@@ -43,21 +44,18 @@ def replay(
         raise NoSuchBatch(f"there is no batch {batch}: the newest is {newest}")
     last, at = log.read(newest), now()
     current = _Current(log, batch, last, at)
-    files = {table: current.rows(table) for table in source.tables}
-    partners = _Partners(current, files)
-    for mapping in pipeline.mappings(source.name):
-        partners.look_for(mapping)
+    reads, captures = (
+        _files(current, source, pipeline, last)
+        if isinstance(source, Files)
+        else ([], _rows(current, source, pipeline, last))
+    )
     manifest = IngestionManifest(
         batch=newest + 1,
         written_at=at,
         run=run,
         # Its rows are current, so they are as true now as they were then.
         source=replace(last.source, snapshot_at=at),
-        tables={
-            table.id: _with_rows(last.tables[table.id], files[table], partners.of(table))
-            for table in source.tables
-            if table.id in last.tables
-        },
+        tables=captures,
         missing={},
         keys=last.keys,
         keys_sha256=last.keys_sha256,
@@ -65,10 +63,44 @@ def replay(
         replay_of=batch,
         schemas=last.schemas,
         targets=last.targets,
+        files=reads,
+        known=last.known,
     )
     if not log.claim(manifest):
         raise BatchContended(f"batch {manifest.batch} was claimed by another run")
     return manifest
+
+
+def _rows(
+    current: "_Current", source: Source, pipeline: Pipeline, last: IngestionManifest
+) -> dict[str, TableCapture]:
+    """Return what comes again of the tables of a database."""
+    files = {table: current.rows(table) for table in source.tables}
+    partners = _Partners(current, files)
+    for mapping in pipeline.mappings(source.name):
+        partners.look_for(mapping)
+    return {
+        table.id: _with_rows(last.tables[table.id], files[table], partners.of(table))
+        for table in source.tables
+        if table.id in last.tables
+    }
+
+
+def _files(
+    current: "_Current", source: Files, pipeline: Pipeline, last: IngestionManifest
+) -> tuple[list[FileRead], dict[str, TableCapture]]:
+    """Return the files that come again, and what comes again of their tables."""
+    again = FilesAgain(current.bucket, current.manifest, current.later, current.writer)
+    found = list(again.current(source, pipeline))
+    tables = {
+        name: _with_rows(
+            standing,
+            [each for file, objects in found if file.table == name for each in objects],
+            [],
+        )
+        for name, standing in last.tables.items()
+    }
+    return [file for file, _ in found], tables
 
 
 def _with_rows(
