@@ -41,20 +41,16 @@ def _of_files(files: list[FileAccount]) -> str:
         return f"{_named(files)} refused, and nothing was loaded"
     if whole:
         return f"{_named(whole)} refused, the rest is in the warehouse"
-    subject = f"{_counted(files)} in the warehouse"
-    return f"{subject}, without {rows:,} rows that were refused" if rows else subject
+    subject = f"{_named(files, 'is', 'are')} in the warehouse"
+    if not rows:
+        return subject
+    return f"{subject}, without {rows:,} row{' that was' if rows == 1 else 's that were'} refused"
 
 
-def _named(files: list[FileAccount]) -> str:
+def _named(files: list[FileAccount], one: str = "was", more: str = "were") -> str:
     if len(files) == 1:
-        return f"{unlinked(files[0].file.key)} was"
-    return f"{len(files):,} files were"
-
-
-def _counted(files: list[FileAccount]) -> str:
-    return _named(files).removesuffix("were").removesuffix("was") + (
-        "is" if len(files) == 1 else "are"
-    )
+        return f"{unlinked(files[0].file.key)} {one}"
+    return f"{len(files):,} files {more}"
 
 
 def _snapshot(marker: LoadedMarker) -> list[str]:
@@ -99,7 +95,7 @@ def _files(files: list[FileAccount], bucket: str) -> Iterator[str]:
         if each.errors is not None:
             yield f"    The refused rows and why: s3://{bucket}/{unlinked(each.errors)}"
     if more > 0:
-        yield f"… and {more:,} files more"
+        yield f"… and {more:,} more files"
 
 
 def _results(step: Step, target: Target) -> list[str]:
