@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from functions.common.copy import SESSION, copy_in
 from functions.common.database import Database, connection
-from functions.targets.postgres import apply
+from functions.targets.postgres import binary
 from functions.targets.postgres.binary import copy_in_binary, is_exact
 from functions.targets.postgres.tables import WarehouseTable
 from local.connection import connect
@@ -172,13 +172,13 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     ways: dict[str, str] = {}
 
     def watch(name: str) -> None:
-        way = getattr(apply, name)
+        way = getattr(binary, name)
 
         def watched(opened: Any, target: str, *rest: Any) -> None:
             ways[target.rpartition(".")[2].strip('"')] = name
             way(opened, target, *rest)
 
-        monkeypatch.setattr(apply, name, watched)
+        monkeypatch.setattr(binary, name, watched)
 
     watch("copy_in")
     watch("copy_in_binary")
@@ -219,7 +219,7 @@ def test_rows_with_a_null_are_loaded_from_text(
     """NULL is NULL; a part of a batch that has none of it goes the fast way."""
     table = WarehouseTable("fact", "pg_temp", "nullable", {"a": "integer"}, None)
     opened.run("CREATE TEMPORARY TABLE nullable (n serial, a integer)")
-    apply._append(opened, table, pa.table({"a": pa.array(numbers, pa.int32())}))
+    binary.append_rows(opened, table, pa.table({"a": pa.array(numbers, pa.int32())}))
     found = opened.run("SELECT a FROM nullable ORDER BY n")
     opened.run("DROP TABLE nullable")
 

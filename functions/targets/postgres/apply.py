@@ -10,16 +10,17 @@ from collections.abc import Iterable
 import pg8000.native
 import pyarrow as pa
 
-from functions.common.copy import copy_in
 from functions.common.loaded import Loaded
-from functions.targets.postgres.binary import copy_in_binary, is_exact
+from functions.targets.postgres.binary import ROWS_AT_A_TIME, append_rows
 from functions.targets.postgres.calendar import Days
-from functions.targets.postgres.newest import Extent, is_numbered, require_keys, sort_out
+from functions.targets.postgres.newest import (
+    Extent,
+    are_apart,
+    is_numbered,
+    require_keys,
+    sort_out,
+)
 from functions.targets.postgres.stage import Stage
-from functions.targets.postgres.tables import WarehouseTable
-
-ROWS_AT_A_TIME = 65_536
-ROWS_IN_BINARY = 8_192  # about a megabyte, which is filled while it is in the processor's cache
 
 
 def upsert_latest(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
@@ -45,13 +46,19 @@ def upsert_latest(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
 
 
 def append_history(
-    connection: pg8000.native.Connection, stage: Stage, parts: Iterable[pa.Table], days: Days
+    connection: pg8000.native.Connection,
+    stage: Stage,
+    parts: Iterable[pa.Table],
+    days: Days,
+    *,
+    in_sequence: bool = False,
 ) -> tuple[Loaded, list[str]]:
     """Add the rows that differ from the newest record of their key, or have none.
 
-    Returns the rows by what became of them, and the columns that they have.
+    In a sequence a key may come several times: then from the row of their key before them. Returns
+    the rows by what became of them, and the columns that they have.
     """
-    table, extent = stage.table, None
+    table, extent, seen = stage.table, None, Extent()
     columns: list[str] = []
     rows = new = 0
     # There is no index on the key, and no statistics that can be relied on: a nested loop over the
@@ -62,27 +69,19 @@ def append_history(
         columns = part.column_names
         require_keys(table, part)
         doubtful = part
-        if is_numbered(table, part):
+        if are_apart(table, part, seen) if in_sequence else is_numbered(table, part):
             if rows and extent is None:
-                extent = Extent(connection, table)
+                extent = Extent.of(connection, table)
             found = sort_out(connection, table, part, extent)
             if found.new.num_rows:
-                _append(connection, table, found.new)
+                append_rows(connection, table, found.new)
             doubtful, new = found.doubtful, new + found.new.num_rows
         stage.fill(connection, doubtful.to_batches(ROWS_AT_A_TIME))
         rows += part.num_rows
-    changed = insert_changed(connection, stage) if stage.rows else 0
+    insert = insert_states if in_sequence else insert_changed
+    changed = insert(connection, stage) if stage.rows else 0
     connection.run("SET LOCAL enable_nestloop = on")
     return Loaded(rows, new + changed, 0), columns
-
-
-def _append(connection: pg8000.native.Connection, table: WarehouseTable, rows: pa.Table) -> None:
-    """Copy rows straight in, in the binary format where that makes no difference but in time."""
-    columns = [table.column(name) for name in rows.column_names]
-    if is_exact(rows, [table.types[column] for column in columns]):
-        copy_in_binary(connection, table.target, columns, rows.to_batches(ROWS_IN_BINARY))
-    else:
-        copy_in(connection, table.target, columns, rows.to_batches(ROWS_AT_A_TIME))
 
 
 def insert_changed(connection: pg8000.native.Connection, stage: Stage) -> int:
@@ -90,5 +89,23 @@ def insert_changed(connection: pg8000.native.Connection, stage: Stage) -> int:
     connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()})"
         f" SELECT {stage.list_of('s')} {stage.changed()}"
+    )
+    return int(connection.row_count)
+
+
+def insert_states(connection: pg8000.native.Connection, stage: Stage) -> int:
+    """Add the staged rows that differ from the one of their key before them.
+
+    They kept their order, so that the place of a row, its `ctid`, tells the earlier state from the
+    later. Before the first of a key is the newest record.
+    """
+    keys = stage.table.key_values("p")
+    connection.run(
+        f"INSERT INTO {stage.table.target} ({stage.list_of()}) SELECT {stage.list_of('s')}"
+        f" FROM {stage.source} AS s JOIN (SELECT p.ctid AS at, lag(p.ctid) OVER"
+        f" (PARTITION BY {keys} ORDER BY p.ctid) AS earlier FROM {stage.source} AS p) AS place"
+        f" ON place.at = s.ctid LEFT JOIN {stage.source} AS b ON b.ctid = place.earlier"
+        f" {stage.with_newest()} WHERE CASE WHEN place.earlier IS NULL THEN {stage.is_news}"
+        f" ELSE {stage.differs('b', 's')} END ORDER BY s.ctid"
     )
     return int(connection.row_count)

@@ -39,7 +39,7 @@ from functions.targets.postgres.careful import (
 from functions.targets.postgres.deletions import Deletions, stage_keys
 from functions.targets.postgres.evidence import greatest_record, newest_record
 from functions.targets.postgres.exports import export_rows, export_table
-from functions.targets.postgres.fill import append_states, by_state, keep_newest, newest_of
+from functions.targets.postgres.fill import append_newest, by_state, newest_of, upsert_newest
 from functions.targets.postgres.ledger import record_batch
 from functions.targets.postgres.lock import LoaderLock
 from functions.targets.postgres.models import Select, run_model
@@ -244,21 +244,23 @@ class _Application:
         self._note(table, Loaded(0, 0, 0, deleted=deleted))
 
     def _load_latest(self, table: WarehouseTable, entry: StarTable) -> Loaded:
-        stage, rows = stage_of(self._layout, table.name), read_rows(self._bucket, entry.files)
         if entry.snapshot:
-            return replace_all(self._connection, stage, rows)
-        stage.fill(self._connection, rows)
+            return replace_all(self._connection, table, read_parts(self._bucket, entry.files))
+        stage = stage_of(self._layout, table.name)
         if entry.filled or entry.sequence:
-            keep_newest(self._connection, stage)
+            return upsert_newest(self._connection, stage, read_parts(self._bucket, entry.files))
+        stage.fill(self._connection, read_rows(self._bucket, entry.files))
         return upsert_latest(self._connection, stage)
 
     def _load_history(self, table: WarehouseTable, entry: StarTable) -> None:
         stage, parts = stage_of(self._layout, table.name), read_parts(self._bucket, entry.files)
-        if entry.filled or entry.sequence:
-            are_new = self._are_new(table, entry)
-            found = append_states(self._connection, stage, parts, self._days, are_new=are_new)
+        in_sequence = entry.filled or entry.sequence
+        if in_sequence and not self._are_new(table, entry):
+            found = append_newest(self._connection, stage, parts, self._days)
         else:
-            found = append_history(self._connection, stage, parts, self._days)
+            found = append_history(
+                self._connection, stage, parts, self._days, in_sequence=in_sequence
+            )
         self._note(table, *found)
 
     def _are_new(self, table: WarehouseTable, entry: StarTable) -> bool:

@@ -12,26 +12,21 @@ import pyarrow as pa
 
 from functions.common.keys import Key, keys_of
 from functions.common.loaded import Loaded
-from functions.targets.postgres.apply import ROWS_AT_A_TIME, insert_changed
+from functions.targets.postgres.apply import insert_changed, upsert_latest
+from functions.targets.postgres.binary import ROWS_AT_A_TIME, append_rows
 from functions.targets.postgres.calendar import Days
-from functions.targets.postgres.newest import require_keys
+from functions.targets.postgres.newest import Extent, are_apart, are_distinct, require_keys
 from functions.targets.postgres.stage import Stage
 from functions.targets.postgres.tables import WarehouseTable
 
 
-def append_states(
-    connection: pg8000.native.Connection,
-    stage: Stage,
-    parts: Iterable[pa.Table],
-    days: Days,
-    *,
-    are_new: bool,
+def append_newest(
+    connection: pg8000.native.Connection, stage: Stage, parts: Iterable[pa.Table], days: Days
 ) -> tuple[Loaded, list[str]]:
-    """Add each state that differs from the one of its key before it to a history.
+    """Add the last state of each key to a history, if it differs from the newest record.
 
-    Unless they `are_new`, a loader that died may have added all of them: then only the newest state
-    of each key is compared with its newest record. Returns the rows by what became of them, and the
-    columns that they have.
+    A loader that died may have added it with all states before it. Returns the rows by what became
+    of them, and the columns that they have.
     """
     columns: list[str] = []
     for part in parts:
@@ -41,31 +36,33 @@ def append_states(
         stage.fill(connection, part.to_batches(ROWS_AT_A_TIME))
     if not stage.rows:
         return Loaded(0, 0, 0), columns
+    rows = stage.rows
     connection.run("SET LOCAL enable_nestloop = off")
-    if are_new:
-        inserted = _insert_states(connection, stage)
-    else:
-        keep_newest(connection, stage)
-        inserted = insert_changed(connection, stage)
+    keep_newest(connection, stage)
+    inserted = insert_changed(connection, stage)
     connection.run("SET LOCAL enable_nestloop = on")
-    return Loaded(stage.rows, inserted, 0), columns
+    return Loaded(rows, inserted, 0), columns
 
 
-def _insert_states(connection: pg8000.native.Connection, stage: Stage) -> int:
-    """Insert the staged rows that differ from the one of their key before them.
+def upsert_newest(
+    connection: pg8000.native.Connection, stage: Stage, parts: Iterable[pa.Table]
+) -> Loaded:
+    """Insert or update the last state of each key.
 
-    Before the first of a key is the newest record.
+    Into an empty table rows are copied straight in, as long as their keys are certain to be new.
     """
-    keys = stage.table.key_values("p")
-    connection.run(
-        f"INSERT INTO {stage.table.target} ({stage.list_of()}) SELECT {stage.list_of('s')}"
-        f" FROM {stage.source} AS s JOIN (SELECT p.ctid AS at, lag(p.ctid) OVER"
-        f" (PARTITION BY {keys} ORDER BY p.ctid) AS earlier FROM {stage.source} AS p) AS place"
-        f" ON place.at = s.ctid LEFT JOIN {stage.source} AS b ON b.ctid = place.earlier"
-        f" {stage.with_newest()} WHERE CASE WHEN place.earlier IS NULL THEN {stage.is_news}"
-        f" ELSE {stage.differs('b', 's')} END ORDER BY s.ctid"
-    )
-    return int(connection.row_count)
+    table, seen = stage.table, Extent()
+    is_empty = not connection.run(f"SELECT 1 FROM {table.target} LIMIT 1")
+    copied = 0
+    for part in parts:
+        if is_empty and are_apart(table, part, seen) and are_distinct(table, part):
+            append_rows(connection, table, part)
+            copied += part.num_rows
+        else:
+            stage.fill(connection, part.to_batches(ROWS_AT_A_TIME))
+    keep_newest(connection, stage)
+    loaded = upsert_latest(connection, stage)
+    return Loaded(copied + loaded.staged, copied + loaded.inserted, loaded.updated)
 
 
 def keep_newest(connection: pg8000.native.Connection, stage: Stage) -> None:

@@ -45,26 +45,47 @@ class SortedOut:
 
 
 class Extent:
-    """The keys of a table, from the lowest to the highest.
+    """Numbered keys, from the lowest to the highest: of a table, or of rows that were counted in.
 
     The parts of a batch mostly have serial keys in their order: those beyond are new, and no part
     looks through what the parts before it have added.
     """
 
-    def __init__(self, connection: pg8000.native.Connection, table: WarehouseTable) -> None:
+    def __init__(self, lowest: int | None = None, highest: int | None = None) -> None:
+        """None is an extent without keys."""
+        self._lowest = lowest
+        self._highest = highest
+
+    @classmethod
+    def of(cls, connection: pg8000.native.Connection, table: WarehouseTable) -> "Extent":
+        """Return that of the keys of a table."""
         [key] = map(identifier, table.keys)
-        [[self._lowest, self._highest]] = connection.run(
-            f"SELECT min({key}), max({key}) FROM {table.target}"
-        )
+        [span] = connection.run(f"SELECT min({key}), max({key}) FROM {table.target}")
+        return cls(*span)
 
     def is_beyond(self, lowest: int, highest: int) -> bool:
         """Tell whether keys are outside, and count them in from now on."""
-        if self._lowest is None:
+        if self._lowest is None or self._highest is None:
             self._lowest, self._highest = lowest, highest
             return True
         beyond = lowest > self._highest or highest < self._lowest
         self._lowest, self._highest = min(self._lowest, lowest), max(self._highest, highest)
         return bool(beyond)
+
+
+def are_apart(table: WarehouseTable, rows: pa.Table, extent: Extent) -> bool:
+    """Tell whether rows have numbered keys that are all outside of an extent; count them in."""
+    if not is_numbered(table, rows):
+        return False
+    [key] = table.key
+    lowest, highest = pc.min_max(rows[key]).as_py().values()
+    return extent.is_beyond(int(lowest), int(highest))
+
+
+def are_distinct(table: WarehouseTable, rows: pa.Table) -> bool:
+    """Tell whether no two of some rows with numbered keys have the same."""
+    [key] = table.key
+    return bool(_Places(rows[key].chunk(0)).are_unique)
 
 
 def sort_out(

@@ -1,7 +1,8 @@
-"""Make a table equal to a snapshot: what is not in it goes, what is missing comes.
+"""Make a table equal to a snapshot.
 
-Rows need no key, and equal ones are counted. They are compared by their text: the same value has
-the same one, and a hash of it joins them, NULL with NULL.
+Where its rows come one by one, what is not in it goes and what is missing comes. Rows need no key,
+and equal ones are counted. They are compared by their text: the same value has the same one, and a
+hash of it joins them, NULL with NULL.
 """
 
 from collections.abc import Iterable
@@ -11,26 +12,39 @@ import pyarrow as pa
 from pg8000.native import identifier
 
 from functions.common.loaded import Loaded
+from functions.targets.postgres.binary import append_rows
 from functions.targets.postgres.stage import Stage
 from functions.targets.postgres.tables import WarehouseTable
 
 
 def replace_all(
-    connection: pg8000.native.Connection, stage: Stage, batches: Iterable[pa.RecordBatch]
+    connection: pg8000.native.Connection, table: WarehouseTable, parts: Iterable[pa.Table]
 ) -> Loaded:
-    """Make the table equal to the rows, of which there is one at least."""
-    stage.fill(connection, batches)
-    return replace_by(connection, stage)
+    """Make a table equal to some rows.
+
+    All rows go and all come. To find out which of them are the same takes longer than to copy them:
+    3 to 10 seconds for a million, against 1.
+    """
+    rows, deleted = 0, _delete_all(connection, table)
+    for part in parts:
+        append_rows(connection, table, part)
+        rows += part.num_rows
+    return Loaded(rows, rows, 0, deleted=deleted)
 
 
 def replace_by(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
-    """Make the table equal to the staged rows."""
-    deleted = delete_rows(connection, stage.table, others(stage))
+    """Make a table equal to the staged rows."""
+    deleted = _delete_all(connection, stage.table)
     connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()})"
-        f" SELECT {stage.list_of('s')} {missing(stage)}"
+        f" SELECT {stage.list_of()} FROM {stage.source}"
     )
-    return Loaded(stage.rows, int(connection.row_count), 0, deleted=deleted)
+    return Loaded(stage.rows, stage.rows, 0, deleted=deleted)
+
+
+def _delete_all(connection: pg8000.native.Connection, table: WarehouseTable) -> int:
+    connection.run(f"DELETE FROM {table.target}")
+    return int(connection.row_count)
 
 
 def delete_rows(connection: pg8000.native.Connection, table: WarehouseTable, where: str) -> int:
