@@ -8,7 +8,7 @@ from etl import Calendar, Pipeline, Postgres, PostgresWarehouse
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
 from functions.transform import handler as transform_handler
-from pipelines.totesys.pipeline import SOURCE_TABLES, STARS, fact_payment, payment
+from pipelines.totesys.pipeline import PIPELINE, SOURCE_TABLES, STARS, fact_payment, payment
 from tests.pipeline.conftest import Functions, forget_clients
 from tests.pipeline.ground import run_sql
 from tests.pipeline.oracle import current, expected, history
@@ -22,7 +22,8 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         tables = tuple(table for table in SOURCE_TABLES if table not in without)
         stars = tuple(star for star in STARS if star not in without)
         warehouse = PostgresWarehouse("warehouse", stars, Calendar("dim_date"))
-        pipeline = Pipeline(sources=[Postgres("source", tables)], targets=[warehouse])
+        sources = [Postgres("source", tables), *PIPELINE.files]
+        pipeline = Pipeline(sources=sources, targets=[warehouse])
         for handler in (extract_handler, transform_handler, load_handler):
             monkeypatch.setattr(handler, "load", lambda name: pipeline)
         forget_clients()
