@@ -130,6 +130,16 @@ class Pipeline:
             wait.parent for mapping in self._mappings[source] for wait in self.waits(mapping)
         )
 
+    def replaced(self, source: str) -> frozenset[str]:
+        """Return the ids of the tables of a source all of whose target tables are `replace`.
+
+        Of files of such a table only the newest counts.
+        """
+        ways: dict[str, set[str]] = {}
+        for mapping in self._mappings[source]:
+            ways.setdefault(mapping.main.id, set()).add(mapping.target.way)
+        return frozenset(table for table, of_table in ways.items() if of_table == {"replace"})
+
     def source_of(self, mapping: Mapping) -> Source:
         """Return the source whose tables a mapping is made of."""
         return next(source for source in self.sources if mapping.main in source.tables)

@@ -168,6 +168,11 @@ class FileVersion(Struct, frozen=True):
     size: Count
     modified: Moment
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What tells it from other files, and from other versions of the same."""
+        return self.bucket, self.key, self.version or self.etag
+
 
 class FileRead(Struct, frozen=True):
     """A file that was read, and the objects of its table that hold its rows, in order.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from etl import Pipeline
+from etl import Files, Pipeline
 from etl.loading import folder, load
 from etl.pipeline import Target
 from etl.sources import Source
@@ -28,6 +28,7 @@ from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.reconcile.as_of import AsOf
 from functions.reconcile.comparison import Comparison
+from functions.reconcile.files import compare_files
 from functions.reconcile.notices import notice
 from functions.reconcile.table import Run, compare_table
 from functions.sources import comparable, reader_of
@@ -156,12 +157,15 @@ def _compare_all(sides: Sides, source: Source, target: Target, seconds: float) -
     mappings = sides.pipeline.mappings(source.name)
     place = Place(target, sides.folder, os.environ, sides.secrets)
     feed = Feed(mappings, logs.processed, MarkerLog(sides.processed, source.name))
-    kind = comparable(source)
+    made_of = {mapping.target.name: mapping.main.id for mapping in mappings}
     with comparing(target).comparer(place, feed, seconds) as there:
+        if isinstance(source, Files):
+            tables = compare_files(sides.pipeline, source, logs, there)
+            return Found(there.batch, tables, made_of, {})
+        kind = comparable(source)
         as_of = AsOf(logs, there.batch, there.latest, kind)
         with kind.current(source, sides.pipeline, as_of.manifest, seconds) as here:
             run = Run(sides.pipeline, here, there, logs, as_of)
             compared = [mapping for mapping in mappings if there.has(mapping)]
             tables = {each.target.name: compare_table(run, each) for each in compared}
-    made_of = {mapping.target.name: mapping.main.id for mapping in compared}
     return Found(there.batch, tables, made_of, run.extra)

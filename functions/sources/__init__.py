@@ -1,11 +1,12 @@
 """The kinds of sources: a package for each, which offers extract what `Reader` says.
 
-It offers reconcile what `Comparable` says, where the source can still be asked for its rows.
+It offers reconcile what `Comparable` says, where the source can still be asked for its rows, or, of
+files, what `Listable` does.
 
 Nothing here depends on a kind, and a kind is imported only where a source is of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Protocol, cast
 
 from msgspec import Meta, Struct
 
-from etl import Pipeline, Table
+from etl import Files, Pipeline, Table
 from etl.sources import Source
 from functions.common.batchlog import BatchLog
-from functions.common.manifests import IngestionManifest
+from functions.common.manifests import FileVersion, IngestionManifest
 from functions.common.storage import Bucket
 
 if TYPE_CHECKING:
@@ -137,3 +138,39 @@ class Comparable(Protocol):
 def comparable(source: Source) -> Comparable:
     """Return what reconcile needs of the kind that a source is of."""
     return cast("Comparable", import_module(f"{__name__}.{source.kind}.current"))
+
+
+class FilesNow(Protocol):
+    """The files of a source that are in its bucket at one moment.
+
+    `unusable` says, by key, why not all of a file could be read.
+    """
+
+    unusable: Mapping[str, str]
+
+    def newer(self, table: Table) -> Sequence[FileVersion]:
+        """Return the files of a table that are to be read after the batch, in that order."""
+
+    def has(self, file: FileVersion) -> bool:
+        """Tell whether a version of a file is still there."""
+
+    def rows(self, table: Table, file: FileVersion) -> Iterator["pa.Table"]:
+        """Yield the rows of a file as extract writes them, those that can be read."""
+
+
+class Listable(Protocol):
+    """What the module `current` of the kind `files` offers."""
+
+    def current(
+        self,
+        source: Files,
+        pipeline: Pipeline,
+        log: BatchLog[IngestionManifest],
+        since: IngestionManifest | None,
+    ) -> FilesNow:
+        """List the files of a source, and what is to be read of them after the batch `since`."""
+
+
+def listable(source: Files) -> Listable:
+    """Return what reconcile needs of files."""
+    return cast("Listable", import_module(f"{__name__}.{source.kind}.current"))

@@ -233,12 +233,21 @@ class Comparer(Protocol):
         """Tell whether the target has a table; it may lack an optional one."""
 
     def disagreements(
-        self, mapping: TableMapping, rows: Iterable["pa.Table"], unfit: Sequence[Key]
+        self,
+        mapping: TableMapping,
+        rows: Iterable["pa.Table"],
+        unfit: Sequence[Key],
+        *,
+        last_of_key: bool = False,
     ) -> AbstractContextManager[Disagreements]:
-        """Compare a table with the rows that it should have.
+        """Compare a table with the rows that it should have, the first of which have the columns.
 
-        `unfit` are keys of the source that no row can be made of, known after the last row.
+        `unfit` are keys of the source that no row can be made of, known after the last row. With
+        `last_of_key` a key may come more than once, and its last row counts.
         """
+
+    def lines(self, mapping: TableMapping, rows: Iterable["pa.Table"]) -> Counted:
+        """Compare a table without a key with the rows that it should have, equal ones included."""
 
 
 class Comparing(Protocol):

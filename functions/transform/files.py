@@ -81,7 +81,11 @@ def remodel_files(
         quarantine={},
         absent={},
         files=accounts,
-        refusals=still_open(before.refusals if before else [], accounts, _replaced(batch)),
+        refusals=still_open(
+            before.refusals if before else [],
+            accounts,
+            batch.pipeline.replaced(batch.source.name),
+        ),
     )
 
 
@@ -174,15 +178,6 @@ def _again(
         refuse=lambda _, why: refused.append(len(why)),
     )
     return Outcome(read, made, sum(refused))
-
-
-def _replaced(batch: FileBatch) -> set[str]:
-    """Return the tables of which only the newest file counts."""
-    ways = {
-        table.id: {mapping.target.way for mapping in batch.mappings_of(table)}
-        for table in batch.source.tables
-    }
-    return {table for table, of_table in ways.items() if of_table == {"replace"}}
 
 
 def _balance(accounts: Iterable[FileAccount]) -> Balance:

@@ -8,7 +8,7 @@ never reads it: what it knows of refusals is in the manifests.
 import csv
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from io import StringIO
 from typing import Any
@@ -138,7 +138,7 @@ def too_many(rows: int, refused: int, limit: float) -> str | None:
 
 
 def still_open(
-    before: Sequence[FileAccount], now: Sequence[FileAccount], replaced: set[str]
+    before: Sequence[FileAccount], now: Sequence[FileAccount], replaced: Collection[str]
 ) -> list[FileAccount]:
     """Return the refused files of a batch and those that were open before, the newest first.
 

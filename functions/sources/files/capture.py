@@ -78,7 +78,11 @@ class Capture:
         for _ in range(ATTEMPTS):
             at = self.now()
             found = find(
-                self.place, self.source, known.files, replaced=self._replaced, again=repair.tables
+                self.place,
+                self.source,
+                known.files,
+                replaced=self.pipeline.replaced(self.source.name),
+                again=repair.tables,
             )
             choice = self._choice(found, before, at, is_repair=bool(repair.tables))
             if not choice.files and (before is None or before.targets == self._targets):
@@ -96,14 +100,6 @@ class Capture:
     @cached_property
     def _targets(self) -> list[str]:
         return sorted(mapping.target.id for mapping in self.pipeline.mappings(self.source.name))
-
-    @cached_property
-    def _replaced(self) -> frozenset[str]:
-        """The tables all of whose target tables equal the newest file."""
-        ways: dict[str, set[str]] = {}
-        for mapping in self.pipeline.mappings(self.source.name):
-            ways.setdefault(mapping.main.id, set()).add(mapping.target.way)
-        return frozenset(table for table, of_table in ways.items() if of_table == {"replace"})
 
     def _choice(
         self, found: Found, before: IngestionManifest | None, at: datetime, *, is_repair: bool

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from etl import Csv, Feed, Table
+from etl import Csv, Feed
 from functions.common.manifests import DataFile, FileRead, FileVersion
 from functions.common.names import ObjectNames
 from functions.common.parquet import PartWriter
@@ -68,7 +68,7 @@ class Lake:
 
     def _rows(self, feed: Feed, pieces: Iterator[bytes]) -> Rows:
         """Copy rows: a thread receives, another separates values, and this one writes."""
-        reader, encoding = _reader(feed, feed.table)
+        reader, encoding = format_reader(feed)
         writer = PartWriter(self.bucket, f"{self.source}/{feed.table.id}", self.batch, self.day)
         error = None
         try:
@@ -80,11 +80,11 @@ class Lake:
         return Rows(reader.header, [] if error else objects, error)
 
 
-def _reader(feed: Feed, table: Table) -> tuple[CsvReader | JsonReader, str]:
-    """Return what reads a file of a feed, and the encoding of its text."""
+def format_reader(feed: Feed) -> tuple[CsvReader | JsonReader, str]:
+    """Return what reads one file of a feed, and the encoding of its text."""
     if isinstance(feed.format, Csv):
-        return CsvReader(feed.format, table), feed.format.encoding
-    return JsonReader(table), "utf-8"
+        return CsvReader(feed.format, feed.table), feed.format.encoding
+    return JsonReader(feed.table), "utf-8"
 
 
 def _copied(pieces: Iterator[bytes], upload: Upload) -> Iterator[bytes]:

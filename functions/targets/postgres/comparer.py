@@ -13,8 +13,10 @@ from etl.mapping import Mapping
 from functions.common.database import connection, database_from_secret
 from functions.common.manifests import Key
 from functions.common.settings import required
-from functions.targets import Feed, Place
+from functions.targets import Counted, Feed, Place
 from functions.targets.postgres.disagreements import Disagreements
+from functions.targets.postgres.fill import keep_newest
+from functions.targets.postgres.snapshot import missing, others
 from functions.targets.postgres.stage import SESSION_PARAMETERS, stage_of
 from functions.targets.postgres.standing import loaded_batch, newest_marked
 from functions.targets.postgres.tables import Layout, inspect
@@ -64,11 +66,30 @@ class PostgresComparer:
 
     @contextmanager
     def disagreements(
-        self, mapping: Mapping, rows: Iterable[pa.Table], unfit: Sequence[Key]
+        self,
+        mapping: Mapping,
+        rows: Iterable[pa.Table],
+        unfit: Sequence[Key],
+        *,
+        last_of_key: bool = False,
     ) -> Iterator[Disagreements]:
         """Compare a table with the rows that it should have; `unfit` are known after these."""
         stage = stage_of(self._layout, mapping.target.id)
         stage.fill(self._connection, rows)
+        if last_of_key:
+            keep_newest(self._connection, stage)
+            [[stage.rows]] = self._connection.run(f"SELECT count(*) FROM {stage.source}")
         with Disagreements(self._connection, stage, unfit) as found:
             yield found
         stage.drop(self._connection)
+
+    def lines(self, mapping: Mapping, rows: Iterable[pa.Table]) -> Counted:
+        """Compare a table without a key with the rows that it should have."""
+        stage = stage_of(self._layout, mapping.target.id)
+        stage.fill(self._connection, rows)
+        self._connection.run("SET LOCAL enable_nestloop = off")
+        [[lacking]] = self._connection.run(f"SELECT count(*) {missing(stage)}")
+        [[extra]] = self._connection.run(f"SELECT count(*) FROM ({others(stage)}) AS found")
+        counted = Counted(stage.rows, stage.rows - lacking + extra, missing=lacking, extra=extra)
+        stage.drop(self._connection)
+        return counted

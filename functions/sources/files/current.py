@@ -1,0 +1,59 @@
+"""What this kind of source offers to reconcile: the files that are in the bucket now."""
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from etl import Files, Pipeline, Table
+from functions.common.batchlog import BatchLog
+from functions.common.manifests import FileVersion, IngestionManifest
+from functions.sources.files.decoding import utf8
+from functions.sources.files.finding import find
+from functions.sources.files.known import known_files
+from functions.sources.files.listing import Place
+from functions.sources.files.opening import FileGone, bytes_of
+from functions.sources.files.reader import place_of
+from functions.sources.files.reading import format_reader
+from functions.sources.files.unusable import FileUnusable
+
+
+def current(
+    source: Files,
+    pipeline: Pipeline,
+    log: BatchLog[IngestionManifest],
+    since: IngestionManifest | None,
+) -> "CurrentFiles":
+    """List the files of a source, and what is to be read of them after the batch `since`."""
+    place = place_of(source)
+    known = known_files(log, since, place.bucket)
+    replaced = pipeline.replaced(source.name)
+    found = find(place, source, known.files, replaced=replaced, again=())
+    return CurrentFiles(source, place, found.new)
+
+
+class CurrentFiles:
+    """The files that are in a bucket; `unusable` says, by key, why not all of one could be read."""
+
+    def __init__(self, source: Files, place: Place, newer: dict[str, list[FileVersion]]) -> None:
+        self.unusable: dict[str, str] = {}
+        self._source = source
+        self._place = place
+        self._newer = newer
+        self._there = {file.identity for versions in place.versions() for file in versions}
+
+    def newer(self, table: Table) -> Sequence[FileVersion]:
+        """Return the files of a table that are to be read after the batch, in that order."""
+        return self._newer.get(table.id, [])
+
+    def has(self, file: FileVersion) -> bool:
+        """Tell whether a version of a file is still there."""
+        return file.identity in self._there
+
+    def rows(self, table: Table, file: FileVersion) -> Iterator[pa.Table]:
+        """Yield the rows of a file as extract writes them, those that can be read."""
+        reader, encoding = format_reader(self._source.feed(table))
+        try:
+            for rows in reader.rows(utf8(bytes_of(self._place, file), encoding)):
+                yield pa.Table.from_batches([rows])
+        except (FileGone, FileUnusable) as error:
+            self.unusable[file.key] = str(error)

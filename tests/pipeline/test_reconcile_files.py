@@ -1,0 +1,258 @@
+"""Reconcile of files: what is in the bucket now, against what is in the warehouse."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from etl import (
+    Date,
+    Feed,
+    Files,
+    Integer,
+    Numeric,
+    Pipeline,
+    PostgresWarehouse,
+    Table,
+    Text,
+    history,
+    latest,
+    replace,
+)
+from functions.extract import handler as extract_handler
+from functions.load import handler as load_handler
+from functions.reconcile import handler as reconcile_handler
+from functions.sources.files import reader
+from functions.transform import handler as transform_handler
+from tests.pipeline.conftest import Functions, forget_clients
+from tests.pipeline.reconciling import disagreements, fresh_clients, reconcile, repair, run_in
+
+__all__ = ["fresh_clients"]
+
+review = Table("review", key=(), columns={"stars": Integer(), "words": Text(nullable=True)})
+stock = Table("stock", key="id", columns={"id": Integer(), "pieces": Integer()})
+price = Table("price", key=("item", "day"), columns={
+    "item": Text(), "day": Date(), "amount": Numeric(8, 2),
+})  # fmt: skip
+FEEDS = (
+    Feed(review, "reviews.csv"),
+    Feed(stock, "stock.csv", max_rejects=0.4),
+    Feed(price, "prices/*.csv", max_rejects=0.4),
+)
+TARGETS = (replace(review), replace(stock), latest(price), history(price, name="price_history"))
+PIPELINE = Pipeline(
+    sources=[Files("shop", FEEDS)], targets=[PostgresWarehouse("warehouse", TARGETS)]
+)
+
+REVIEWS = "stars,words\n" + "5,good\n" * 3 + "1,\n" * 2
+STOCK = "id,pieces\n1,10\n2,20\n3,30\n"
+FIRST = "item,day,amount\npen,2026-01-01,1.00\npen,2026-01-02,1.10\nink,2026-01-01,5.00\n"
+SECOND = "item,day,amount\npen,2026-01-02,1.20\nnib,2026-01-01,0.50\n"
+
+
+@dataclass
+class Shop:
+    """The functions, and the bucket that files are dropped into."""
+
+    functions: Functions
+    bucket: str
+
+    def drop(self, **files: str) -> None:
+        """Put files there, whose names end in `.csv`; `prices_` is a folder."""
+        for name, text in files.items():
+            key = f"{name.replace('prices_', 'prices/')}.csv"
+            self.functions.s3.put_object(Bucket=self.bucket, Key=key, Body=text.encode())
+
+    def run(self, **files: str) -> None:
+        """Drop files, and bring them to the warehouse."""
+        self.drop(**files)
+        self.functions.run()
+
+    def delete(self, key: str) -> None:
+        self.functions.s3.delete_object(Bucket=self.bucket, Key=key)
+
+    def damage(self, *statements: str) -> None:
+        """Change the warehouse by hand."""
+        run_in(self.functions.warehouse.superuser_url, *statements)
+
+
+@pytest.fixture
+def empty_shop(managed: Functions, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """The functions between an empty bucket without versions and a managed warehouse."""
+    bucket = managed.ingestion.replace("ingestion", "drop")
+    managed.s3.create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"}
+    )
+    for handler in (extract_handler, transform_handler, load_handler, reconcile_handler):
+        monkeypatch.setattr(handler, "load", lambda name: PIPELINE)
+    monkeypatch.setenv("DROP_BUCKET", bucket)
+    forget_clients()
+    reader._client.cache_clear()
+    return Shop(managed, bucket)
+
+
+@pytest.fixture
+def shop(empty_shop: Shop) -> Shop:
+    """The same with versions, and a first run of two files of prices, the second of which wins."""
+    empty_shop.functions.s3.put_bucket_versioning(
+        Bucket=empty_shop.bucket, VersioningConfiguration={"Status": "Enabled"}
+    )
+    empty_shop.run(reviews=REVIEWS, stock=STOCK, prices_1=FIRST)
+    empty_shop.run(prices_2=SECOND)
+    return empty_shop
+
+
+def notes(report: dict[str, Any]) -> dict[str, str]:
+    return {name: table["note"] for name, table in report["tables"].items() if table["note"]}
+
+
+def test_everything_agrees_after_each_run(shop: Shop) -> None:
+    """Equal lines count each, and of several files, and versions of one, the last one wins."""
+    report = reconcile()
+    assert (report["agrees"], disagreements(report), notes(report)) == (True, {}, {})
+    sizes = {
+        name: (found["source"], found["warehouse"]) for name, found in report["tables"].items()
+    }
+    assert sizes == {
+        "review": (5, 5), "stock": (3, 3), "price": (4, 4), "price_history": (4, 4),
+    }  # fmt: skip
+
+    shop.run(
+        reviews=REVIEWS + "5,good\n", stock=STOCK.replace("20", "21"),
+        prices_1="item,day,amount\npen,2026-01-02,1.30\n",
+    )  # fmt: skip
+
+    report = reconcile()
+    assert (report["agrees"], disagreements(report)) == (True, {})
+    assert report["tables"]["price"]["source"] == 4
+
+
+def test_refused_rows_are_counted_and_not_missed(shop: Shop) -> None:
+    """They are no rows of the warehouse, and errors/ has them."""
+    shop.run(stock=STOCK + "four,4\n", prices_2=SECOND + "cap,2026-13-01,1.00\n")
+
+    report = reconcile()
+
+    assert report["agrees"] is True
+    assert disagreements(report) == {
+        "stock": {"quarantined": 1},
+        "price": {"quarantined": 1},
+        "price_history": {"quarantined": 1},
+    }
+    assert notes(report)["stock"] == "refused: 1 (errors/ has them: correct the file)"
+
+
+def test_damage_is_found_and_what_files_say_is_repaired(shop: Shop) -> None:
+    """Of a table without a key the lines are counted, of any other the keys are named."""
+    shop.damage(
+        "DELETE FROM review WHERE ctid = (SELECT min(ctid) FROM review)",
+        "INSERT INTO review VALUES (1, 'bad'), (1, 'bad')",
+        "UPDATE stock SET pieces = 0 WHERE id = 2", "DELETE FROM stock WHERE id = 3",
+        "INSERT INTO stock VALUES (9, 9)",
+        "DELETE FROM price WHERE item = 'ink'",
+        "UPDATE price SET amount = 9 WHERE item = 'nib'",
+        "INSERT INTO price VALUES ('cap', '2026-01-01', 1)",
+    )  # fmt: skip
+
+    report = reconcile()
+
+    assert report["agrees"] is False
+    assert disagreements(report) == {
+        "review": {"missing": 1, "extra": 2},
+        "stock": {"missing": 1, "different": 1, "extra": 1},
+        "price": {"missing": 1, "different": 1, "extra": 1},
+    }
+    assert report["tables"]["review"]["warehouse"] == 6
+    assert report["tables"]["price"]["examples"] == {
+        "missing": ["ink, 2026-01-01"],
+        "different": ["nib, 2026-01-01"],
+        "extra": ["cap, 2026-01-01"],
+    }
+    assert report["repair"] == {"read": ["review", "stock", "price"], "absent": {}}
+
+    repair(shop.functions)
+
+    report = reconcile()
+    assert disagreements(report) == {"price": {"extra": 1}}
+    assert notes(report) == {"price": "no repair removes extra rows: files say nothing of them"}
+
+
+def test_what_newer_files_change_is_pending(shop: Shop) -> None:
+    """A file that no batch of the warehouse has is on its way, and no reason for an alarm."""
+    shop.drop(reviews="stars,words\n5,good\n2,\n", stock="id,pieces\n2,20\n4,40\n", prices_1=SECOND)
+    shop.drop(prices_3="item,day,amount\npen,2026-01-01,7.00\nbag,2026-01-01,8.00\n")
+
+    report = reconcile()
+
+    assert report["agrees"] is True
+    assert disagreements(report) == {
+        "review": {"pending": 5},
+        "stock": {"pending": 3},
+        "price": {"pending": 2},
+        "price_history": {"pending": 2},
+    }
+    assert notes(report)["review"] == "after batch 2 came reviews.csv"
+    assert notes(report)["price"] == "after batch 2 came prices/1.csv, prices/3.csv"
+
+
+def test_a_file_that_was_deleted_raises_no_alarm(shop: Shop) -> None:
+    """What it had, or had overwritten, is counted as deleted, and the note says why."""
+    shop.delete("reviews.csv")
+    shop.delete("prices/2.csv")
+
+    report = reconcile()
+
+    assert report["agrees"] is True
+    assert disagreements(report) == {
+        "review": {"deleted": 5},
+        "price": {"deleted": 2},
+        "price_history": {"deleted": 2},
+    }
+    assert notes(report)["review"] == "not in the bucket any more: reviews.csv"
+    assert notes(report)["price"] == "not in the bucket any more: prices/2.csv"
+
+
+def test_a_deleted_file_explains_nothing_that_a_later_one_says(shop: Shop) -> None:
+    """Where old files expire, the rows of those that are left are compared as ever."""
+    shop.delete("prices/1.csv")
+    shop.damage("UPDATE price SET amount = 9 WHERE item = 'nib'")
+
+    report = reconcile()
+
+    assert disagreements(report) == {
+        "price": {"different": 1, "deleted": 2},
+        "price_history": {"deleted": 2},
+    }
+
+
+def test_a_file_that_was_refused_whole_leaves_the_one_before_it(shop: Shop) -> None:
+    """The warehouse has the newest file that was accepted, which versions keep."""
+    shop.run(stock="id,pieces\nx,1\n", prices_1="item,day\npen,2026-01-01\n")
+
+    report = reconcile()
+
+    assert (report["agrees"], disagreements(report)) == (True, {})
+
+
+def test_without_versions_a_file_that_was_overwritten_is_gone(empty_shop: Shop) -> None:
+    """Nothing can be compared with a file that nobody has any more."""
+    empty_shop.run(stock=STOCK)
+    empty_shop.run(stock="id,pieces\nx,1\n")
+
+    report = reconcile()
+
+    assert report["agrees"] is True
+    assert disagreements(report) == {"stock": {"deleted": 3}}
+    assert notes(report) == {"stock": "not in the bucket any more: stock.csv"}
+
+
+def test_before_the_first_batch_everything_is_on_its_way(empty_shop: Shop) -> None:
+    """A pipeline that has just been deployed has no disagreement."""
+    empty_shop.functions.load()
+    empty_shop.drop(reviews=REVIEWS, prices_1=FIRST)
+
+    report = reconcile()
+
+    assert (report["agrees"], report["batch"]) == (True, None)
+    assert disagreements(report)["review"] == {"pending": 5}
+    assert disagreements(report)["price"] == {"pending": 3}
