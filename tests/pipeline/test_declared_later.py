@@ -22,8 +22,9 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         tables = tuple(table for table in SOURCE_TABLES if table not in without)
         stars = tuple(star for star in STARS if star not in without)
         warehouse = PostgresWarehouse("warehouse", stars, Calendar("dim_date"))
-        sources = [Postgres("source", tables), *PIPELINE.files]
-        pipeline = Pipeline(sources=sources, targets=[warehouse])
+        pipeline = Pipeline(
+            sources=(Postgres("source", tables), *PIPELINE.files), targets=[warehouse]
+        )
         for handler in (extract_handler, transform_handler, load_handler):
             monkeypatch.setattr(handler, "load", lambda name: pipeline)
         forget_clients()
