@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import Full, Queue
 from threading import Event
 from typing import TypeVar
@@ -12,10 +13,13 @@ _END = object()
 _AT_A_TIME = 0.1  # seconds until a thread looks whether it is still needed
 
 
-def ahead(items: Iterator[Item], count: int = 1) -> Iterator[Item]:
-    """Yield what an iterator yields, which a thread takes from it up to `count` items ahead.
+@contextmanager
+def ahead(items: Iterator[Item], count: int = 1) -> Iterator[Iterator[Item]]:
+    """Lend what an iterator yields, which a thread takes from it up to `count` items ahead.
 
-    Raises what the iterator raises, after the items before it.
+    Raises what the iterator raises, after the items before it. The thread has ended when the block
+    has, however it ends: a generator that is left half used would only end it when it is collected,
+    in whichever thread that happens, and there wait for locks which that thread may hold.
     """
     queue: Queue[object] = Queue(count)
     stopped = Event()
@@ -29,12 +33,15 @@ def ahead(items: Iterator[Item], count: int = 1) -> Iterator[Item]:
         finally:
             _put(queue, _END, stopped)
 
+    def taken() -> Iterator[Item]:
+        while (item := queue.get()) is not _END:
+            yield item  # type: ignore[misc]
+        working.result()
+
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(work)
         try:
-            while (item := queue.get()) is not _END:
-                yield item  # type: ignore[misc]
-            working.result()
+            yield taken()
         finally:
             stopped.set()
 

@@ -72,8 +72,12 @@ class Lake:
         writer = PartWriter(self.bucket, f"{self.source}/{feed.table.id}", self.batch, self.day)
         error = None
         try:
-            for rows in ahead(reader.rows(utf8(ahead(pieces), encoding))):
-                writer.write(rows)
+            with (
+                ahead(pieces) as received,
+                ahead(reader.rows(utf8(received, encoding))) as separated,
+            ):
+                for rows in separated:
+                    writer.write(rows)
         except FileUnusable as unusable:
             error = str(unusable)
         objects = writer.close()  # of an unusable file they are named nowhere, and swept

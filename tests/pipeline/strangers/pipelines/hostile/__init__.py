@@ -1,0 +1,1 @@
+"""Tables that any file at all may be dropped for."""
