@@ -62,7 +62,10 @@ class BatchContended(PipelineError):
 
 
 class FunctionFailed(PipelineError):
-    """Say that a function of the pipeline failed, or made other rows than it may: correct it."""
+    """Say that a function or a model of the pipeline failed, or made other rows than it may.
+
+    Correct it, and deploy again.
+    """
 
 
 class BatchUnbalanced(PipelineError):

@@ -63,11 +63,12 @@ def _snapshot(marker: LoadedMarker) -> list[str]:
 
 def _arrival(step: Step, files: int) -> list[str]:
     marker = step.marker
+    seconds = round(marker.age_seconds)
     bucket, at = defanged(marker.source.database), marker.source.snapshot_at
     what = "One file was" if files == 1 else f"{files:,} files were"
     return [
         f"{what} read from {bucket} at {at:%Y-%m-%d %H:%M:%S} UTC.",
-        f"Batch {marker.batch} was complete {marker.age_seconds:.0f} seconds later.",
+        f"Batch {marker.batch} was complete {seconds:,} second{'' if seconds == 1 else 's'} later.",
     ]
 
 

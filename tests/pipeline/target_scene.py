@@ -70,6 +70,17 @@ class Scene:
         self.declare(*self.tables)
 
     @property
+    def place(self) -> Place:
+        """Where the warehouse is, and the settings of the function."""
+        settings = {
+            "WAREHOUSE_SECRET_ID": "warehouse",
+            "WAREHOUSE_SCHEMA": self.warehouse.schema,
+            "WAREHOUSE_MANAGED": "true" if self.managed else "false",
+        }
+        secrets: Any = _Secrets(self.warehouse.loader_url)
+        return Place(self.target, self.folder, settings, secrets, self.options)
+
+    @property
     def markers(self) -> list[LoadedMarker]:
         """The markers of all steps."""
         return [step.marker for step in self.steps]
@@ -121,15 +132,8 @@ class Scene:
         """Load what is pending; return each batch, and whether it was new."""
         mappings = tuple(Mapping(table, None, ()) for table in self.tables)  # type: ignore[arg-type]
         feed = Feed(mappings, self.log, MarkerLog(self.bucket, "source"))
-        settings = {
-            "WAREHOUSE_SECRET_ID": "warehouse",
-            "WAREHOUSE_SCHEMA": self.warehouse.schema,
-            "WAREHOUSE_MANAGED": "true" if self.managed else "false",
-        }
-        secrets: Any = _Secrets(self.warehouse.loader_url)
-        place = Place(self.target, self.folder, settings, secrets, self.options)
         done = []
-        with kind_of(self.target).loader(place, feed, 600) as loader:
+        with kind_of(self.target).loader(self.place, feed, 600) as loader:
             assert loader is not None
             for step in load_pending(loader, feed, has_time):
                 self.steps.append(step)

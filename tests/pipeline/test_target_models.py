@@ -4,18 +4,21 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pg8000.native import identifier
 
 from etl import Date, Integer, Model
-from functions.common.errors import FunctionFailed, WarehouseMismatch
+from etl.mapping import Mapping
+from functions.common.errors import WarehouseMismatch
+from functions.common.markers import MarkerLog
+from functions.targets import Feed
+from functions.targets.postgres.comparer import comparer
 from local.postgres import PostgresServer
 from tests.pipeline.ground import run_sql
 from tests.pipeline.model_scene import (
-    BEST,
     MODELS,
-    SHARES,
-    TOTALS,
+    NAME,
     allow_schemas,
     content,
     exports,
@@ -204,90 +207,6 @@ def test_what_may_be_ahead_is_not_modelled_until_it_is_known(
     ]  # fmt: skip
 
 
-def broken(sql: str, **options: object) -> Model:
-    return Model(
-        "totals",
-        inputs=[lines],
-        sql=sql,
-        columns=TOTALS.columns,
-        key="day",
-        schema="analytics",
-        **options,  # type: ignore[arg-type]
-    )
-
-
-FAILURES = {
-    "SELECT :day AS day,\n 1 AS batch, pices AS pieces, '' AS shop FROM line": (
-        'column "pices" does not exist [42703], line 2 of its SQL'
-    ),
-    "SELECT :day AS day, 1 AS batch, 1/0 AS pieces, '' AS shop FROM line": (
-        "division by zero [22012]"
-    ),
-    "SELECT :day AS day, 1 AS batch, 1 AS pieces FROM line": (
-        "its SELECT has no column shop: correct one of the two"
-    ),
-    "SELECT :day AS day, 1 AS batch, 1 AS pieces, '' AS shop, 2 AS more FROM line": (
-        "its SELECT has a column more: declare it as well"
-    ),
-    "SELECT :day AS day, 1 AS batch, 1 AS pieces, '' AS shop FROM line": (
-        "its SELECT has several rows of the same day, its key"
-    ),
-    "SELECT NULL::date AS day, 1 AS batch, 1 AS pieces, '' AS shop": (
-        "its SELECT has a row without day, its key"
-    ),
-    "SELECT :day AS day, NULL::int AS batch, 1 AS pieces, '' AS shop": (
-        "a value is NULL where that is not allowed [23502] at analytics.totals.batch"
-    ),
-    "WITH gone AS (DELETE FROM line RETURNING 1) SELECT :day AS day, 1 AS batch, 1 AS pieces,"
-    " '' AS shop": (
-        "WITH clause containing a data-modifying statement must be at the top level [0A000],"
-        " line 1 of its SQL"
-    ),
-}
-
-
-@pytest.mark.parametrize("sql", FAILURES, ids=range(len(FAILURES)))
-def test_a_model_that_fails_is_named_and_keeps_nothing_from_being_loaded(
-    scene: Scene, sql: str
-) -> None:
-    """Its own table is as it was; once it is corrected it is run for the newest batch."""
-    scene.declare(lines, names, models=(broken(sql), BEST, SHARES))
-    scene.batch(line=sold(a=1, b=3), name=named(a="Apple", b="Bread"))
-
-    with pytest.raises(FunctionFailed) as raised:
-        scene.load()
-
-    assert str(raised.value).split("; ") == [
-        f"model totals: {FAILURES[sql]}",
-        "model shares is made of model totals, which failed",
-    ]
-    assert scene.query("SELECT name FROM analytics.best ORDER BY 1") == [["Apple"], ["Bread"]]
-    assert content(scene)["totals"] == []
-    scene.declare(lines, names, models=MODELS)
-    assert scene.load() == [(1, "again")]
-    assert (content(scene)["totals"], len(content(scene)["shares"])) == (
-        CONTENT["totals"][:1],
-        2,
-    )
-
-
-def test_a_batch_after_a_failure_is_loaded(scene: Scene) -> None:
-    """A model that fails over one file does so until the next file, and stops nobody."""
-    picky = broken(
-        "SELECT :day AS day, 1 AS batch, 6/sum(pieces)::int AS pieces, '' shop FROM line"
-    )
-    scene.declare(lines, names, models=(picky,))
-    scene.batch(line=sold(a=0))
-    with pytest.raises(FunctionFailed, match="division by zero"):
-        scene.load()
-    scene.batch(line=sold(a=2))
-
-    with pytest.raises(FunctionFailed, match="division by zero"):
-        scene.load(has_time=lambda: False)
-    assert scene.load() == [(1, "again"), (2, "new")]
-    assert scene.query("SELECT day, pieces FROM analytics.totals") == [[date(2024, 11, 18), 3]]
-
-
 def test_rows_that_were_refused_are_modelled_when_they_are_accepted(scene: Scene) -> None:
     """They change a table without a batch of their own."""
     scene.load()
@@ -354,3 +273,41 @@ def test_a_table_called_as_the_stage_is_not_mistaken_for_it(scene: Scene) -> Non
 
 def content_of_totals(scene: Scene) -> list[list[object]]:
     return scene.query("SELECT * FROM analytics.totals ORDER BY 1")
+
+
+def test_a_model_may_be_made_of_tables_of_several_sources(new_managed_warehouse: New) -> None:
+    """It is run with the batches of each, and sees the tables of the others as they are."""
+    shop = new_scene(new_managed_warehouse(), exports=())
+    catalogue = new_scene(shop.warehouse, exports=())
+    shop.tables, catalogue.tables = (lines,), (names,)
+    catalogue.target = shop.target
+    shop.batch(line=sold(a=1, b=3))
+    catalogue.batch(name=named(a="Apple", b="Bread"))
+    shop.load()
+    catalogue.load()
+    assert shop.steps[0].applied.made.keys() == {"totals", "best", "shares"}
+    assert catalogue.steps[0].applied.made.keys() == {"best", "shares"}
+    assert content(shop)["best"] == [["Apple", 1], ["Bread", 3]]
+
+    shop.query("DROP TABLE analytics.best")
+    catalogue.batch(name=named(a="Apple", b="Brot"))
+    assert [shop.load(), catalogue.load()] == [[(1, "again")], [(1, "again"), (2, "new")]]
+    assert content(shop)["best"] == [["Apple", 1], ["Brot", 3]]
+
+
+def test_a_table_in_a_schema_is_compared_there(scene: Scene) -> None:
+    """With the rows that it should have, as those of the warehouse's own schema are."""
+    scene.batch(name=named(a="Apple", b="Bread"))
+    scene.load()
+    wanted = named(a="Apple", b="Brot", c="Cake").files[0]
+    mapping = Mapping(names, NAME, ())
+    feed = Feed((mapping,), scene.log, MarkerLog(scene.bucket, "source"))
+
+    with comparer(scene.place, feed, 600) as target:
+        assert target.batch == 1
+        with target.disagreements(mapping, [wanted], []) as found:
+            found.explain([], [], pa.array([], pa.string()))
+            counted = found.counted()
+
+    assert (counted.missing, counted.different, counted.extra) == (1, 1, 0)
+    assert counted.examples == {"different": ["b"], "missing": ["c"]}

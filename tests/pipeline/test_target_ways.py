@@ -51,7 +51,7 @@ def test_a_table_equals_the_newest_snapshot(new_managed_warehouse: New) -> None:
         assert sorted(map(tuple, words(scene, "line")), key=str) == sorted(rows, key=str)
 
     changes = [marker.rows.get("line") for marker in scene.markers if marker.batch == 3]
-    assert changes == [Loaded(6, 6, 0, deleted=6)]
+    assert changes == [Loaded(6, 0, 6)]
 
     scene.batch(line=Rows(snapshot=True))
     scene.load()

@@ -1,15 +1,14 @@
 """Apply one batch in one transaction, to the tables of the warehouse that lack it."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 import pg8000.native
 import pyarrow as pa
 from msgspec.structs import astuple
 from pg8000.native import DatabaseError
 
-from functions.common.errors import FunctionFailed
 from functions.common.loaded import Loaded, RefusedRows
 from functions.common.manifests import ProcessedManifest, StarTable
 from functions.common.parquet import read_parts, read_rows
@@ -25,7 +24,7 @@ from functions.load.refused import (
     with_batch,
     without_superseded,
 )
-from functions.targets import Applied, Made, Moment
+from functions.targets import Applied, Moment
 from functions.targets.postgres.apply import append_history, upsert_latest
 from functions.targets.postgres.calendar import Days
 from functions.targets.postgres.careful import (
@@ -37,12 +36,11 @@ from functions.targets.postgres.careful import (
     upsert_each,
 )
 from functions.targets.postgres.deletions import Deletions, stage_keys
+from functions.targets.postgres.derived import Derived, Deriving
 from functions.targets.postgres.evidence import greatest_record, newest_record
-from functions.targets.postgres.exports import export_rows, export_table
 from functions.targets.postgres.fill import append_newest, by_state, newest_of, upsert_newest
 from functions.targets.postgres.ledger import record_batch
 from functions.targets.postgres.lock import LoaderLock
-from functions.targets.postgres.models import Select, run_model
 from functions.targets.postgres.snapshot import delete_rows, others, replace_all
 from functions.targets.postgres.stage import stage_of
 from functions.targets.postgres.tables import LEDGER, Layout, WarehouseTable
@@ -54,25 +52,14 @@ _NOTHING = StarTable(0, [])
 class Warehouse:
     """The warehouse that batches of one source are applied to.
 
-    `deletions` is None where it has no such table. `selects` are the models that are run, which
-    find their tables in `schemas`. `exports` are the tables and models that are exported.
+    `deletions` is None where it has no such table. `derived` is what is made of the tables.
     """
 
     lock: LoaderLock
     layout: Layout
     deletions: Deletions | None
     source: str
-    selects: Mapping[str, Select] = field(default_factory=dict)
-    schemas: tuple[str, ...] = ()
-    exports: frozenset[str] = frozenset()
-
-    @property
-    def models(self) -> dict[str, frozenset[str]]:
-        """The models, and of which tables of the source each is made."""
-        return {
-            name: frozenset(self.layout.tables.keys() & {each.id for each in select.model.base})
-            for name, select in self.selects.items()
-        }
+    derived: Derived
 
     @property
     def connection(self) -> pg8000.native.Connection:
@@ -139,9 +126,9 @@ class _Application:
         self._evidence = dict(before.evidence)
         self._before = before.refused
         self._refused: dict[str, list[RefusedRows]] = {}
-        self._made: dict[str, Made] = {}
-        self._failed: dict[str, str] = {}
-        self._exports: list[str] = []
+        self._deriving = Deriving(
+            self._connection, self._layout, bucket, warehouse.derived, self._moment
+        )
         self._days = Days(self._connection, self._layout.calendar, careful=careful)
 
     def batch(self, lacking: Collection[str], models: Collection[str]) -> Applied:
@@ -167,8 +154,8 @@ class _Application:
             for rows in self._before.get(name, []):
                 self._retry(table, rows)
         changed = {name for name, each in self._rows.items() if each.inserted or each.updated}
-        models = {name for name, made_of in self._warehouse.models.items() if made_of & changed}
-        return self._commit(changed, models)
+        models = self._warehouse.derived.made_of(changed)
+        return self._commit(changed, {name for name in models if models[name]})
 
     def _begin(self) -> None:
         self._connection.run("BEGIN")
@@ -177,15 +164,12 @@ class _Application:
         if self._careful:
             begin(self._connection)
 
-    def _commit(self, changed_tables: set[str], models: Collection[str]) -> Applied:
+    def _commit(self, changed_tables: Collection[str], models: Collection[str]) -> Applied:
         """Make and export what follows from the tables that have changed, and commit all of it."""
-        for name, select in self._warehouse.selects.items():
-            if name in models:
-                self._run_model(name, select)
-        for name in self._layout.tables.keys() & self._warehouse.exports & changed_tables:
-            table = self._layout.tables[name]
-            key = export_table(self._connection, self._bucket, table, self._moment)
-            self._exports.append(key)
+        derived = self._deriving
+        for result in derived.models(models):
+            self._note(result.stage.table, result.loaded, result.stage.columns)
+        derived.export(changed_tables)
         if ledger := self._layout.ledger:
             source = self._warehouse.source
             if record := record_batch(self._connection, ledger, source, self._moment.batch):
@@ -197,28 +181,8 @@ class _Application:
         changed = {name: each for name, each in rows.items() if each.staged or each.deleted}
         refused = {name: rows for name, rows in self._refused.items() if rows}
         return Applied(
-            changed, self._evidence, refused, self._made, self._failed, sorted(self._exports)
+            changed, self._evidence, refused, derived.made, derived.failed, sorted(derived.exports)
         )
-
-    def _run_model(self, name: str, select: Select) -> None:
-        """Run a model, unless one that it is made of has failed, and export what comes of it."""
-        failed = next((each for each in select.model.inputs if each.id in self._failed), None)
-        if failed:
-            self._failed[name] = f"{select.model} is made of {failed}, which failed"
-            return
-        try:
-            result = run_model(
-                self._connection, self._layout, self._warehouse.schemas, select, self._moment
-            )
-        except FunctionFailed as error:
-            self._failed[name] = str(error)
-            return
-        self._made[name] = result.made
-        self._note(result.stage.table, result.loaded, result.stage.columns)
-        if name in self._warehouse.exports:
-            key = export_rows(self._connection, self._bucket, result.stage, self._moment)
-            self._exports.append(key)
-        result.stage.drop(self._connection)
 
     def _load(self, table: WarehouseTable, entry: StarTable) -> None:
         """Load what a batch has of one table."""

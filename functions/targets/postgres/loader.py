@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
+from etl.models import Model
 from etl.targets import PostgresWarehouse
 from functions.common.database import connection, database_from_secret
 from functions.common.loaded import Warehouse as Identity
@@ -19,6 +20,7 @@ from functions.targets.postgres.batch import Warehouse, apply_batch, retry_refus
 from functions.targets.postgres.create import create_missing
 from functions.targets.postgres.definitions import definitions_of
 from functions.targets.postgres.deletions import Deletions, create_deletions
+from functions.targets.postgres.derived import Derived
 from functions.targets.postgres.ledger import create_ledger
 from functions.targets.postgres.lock import only_loader
 from functions.targets.postgres.models import Select
@@ -57,15 +59,17 @@ def loader(place: Place, feed: Feed, seconds: float) -> Iterator["PostgresLoader
             layout,
             Deletions(opened, layout) if layout.has_deletions else None,
             feed.log.source,
-            {
-                each.id: Select(each, place.folder, place.options)
-                for each in models
-                if each.id in layout.models
-            },
-            place.target.schemas(schema),
-            frozenset(each.id for each in place.target.exports),
+            _derived(place, schema, [each for each in models if each.id in layout.models]),
         )
         yield _prepared(warehouse, feed, is_managed=is_managed)
+
+
+def _derived(place: Place, schema: str, models: list[Model]) -> Derived:
+    return Derived(
+        {each.id: Select(each, place.folder, place.options) for each in models},
+        place.target.schemas(schema),
+        frozenset(each.id for each in place.target.exports),
+    )
 
 
 def _names(target: PostgresWarehouse, schema: str) -> dict[str, list[str]]:
@@ -107,7 +111,7 @@ class PostgresLoader:
     @property
     def models(self) -> Mapping[str, frozenset[str]]:
         """The models, in their order, and of which tables of the source each is made."""
-        return self._warehouse.models
+        return self._warehouse.derived.made_of(self._layout.tables)
 
     def concerns(self, manifest: ProcessedManifest, lacking: Collection[str]) -> bool:
         """Tell whether a batch has anything for tables that lack it."""

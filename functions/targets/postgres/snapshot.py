@@ -29,7 +29,7 @@ def replace_all(
     for part in parts:
         append_rows(connection, table, part)
         rows += part.num_rows
-    return Loaded(rows, rows, 0, deleted=deleted)
+    return _replaced(rows, deleted)
 
 
 def replace_by(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
@@ -39,7 +39,13 @@ def replace_by(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
         f"INSERT INTO {stage.table.target} ({stage.list_of()})"
         f" SELECT {stage.list_of()} FROM {stage.source}"
     )
-    return Loaded(stage.rows, stage.rows, 0, deleted=deleted)
+    return _replaced(stage.rows, deleted)
+
+
+def _replaced(rows: int, deleted: int) -> Loaded:
+    """Count rows that took the place of others as updated."""
+    updated = min(rows, deleted)
+    return Loaded(rows, rows - updated, updated, deleted=deleted - updated)
 
 
 def _delete_all(connection: pg8000.native.Connection, table: WarehouseTable) -> int:
