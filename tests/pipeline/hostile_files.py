@@ -185,7 +185,7 @@ CELLS = [
         "lines/all.csv",
         b'line\na\na\n""\n\na\n',
         [("a",)] * 3,
-        {4: ("no line", ""), 5: ("blank", "")},
+        {4: ("has no line", '""'), 5: ("it is a blank line", "")},
     ),
 ]
 
@@ -213,7 +213,7 @@ SHARES = [
             ["id,note\n", *(f"{wrong}-{n},canary\n" for n in range(40 - wrong)), "canary\n" * wrong]
         ).encode(),
         [(f"{wrong}-{n}", "canary") for n in range(40 - wrong)] if wrong == 2 else [],
-        {n: ("it has 1 value", "canary") for n in range(42 - wrong, 42)},
+        dict.fromkeys(range(42 - wrong, 42), ("it has 1 value", "canary")),
         "" if wrong == 2 else "3 of its 40 rows are refused (7.5%), and at most 5% may be",
     )
     for wrong in (2, 3)

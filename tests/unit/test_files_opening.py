@@ -2,7 +2,6 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
@@ -12,7 +11,6 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from functions.common.manifests import FileVersion
 from functions.sources.files import decoding, opening
-from functions.sources.files.ahead import ahead
 from functions.sources.files.decoding import utf8
 from functions.sources.files.listing import Place
 from functions.sources.files.opening import FileGone, bytes_of
@@ -170,20 +168,3 @@ def test_a_bomb_is_not_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileUnusable, match="it has more than 0 GB: split it"):
         read_all()
     assert max(sizes) <= 2 * decoding.PIECE_BYTES
-
-
-def test_a_thread_works_ahead_and_stops_when_it_is_not_needed() -> None:
-    """In order, with the error after what came before it."""
-
-    def numbers() -> Iterator[int]:
-        yield 1
-        yield 2
-        raise ZeroDivisionError
-
-    found: list[int] = []
-    with pytest.raises(ZeroDivisionError):
-        found.extend(ahead(numbers()))
-    endless = ahead(iter(int, 1))
-
-    assert next(endless) == 0
-    endless.close()  # type: ignore[attr-defined]
