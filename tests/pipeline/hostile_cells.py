@@ -12,19 +12,6 @@ COLUMNS = [
     *("id", "whole", "amount", "long", "free", "ratio"),
     *("day", "clock", "moment", "flag", "mark", "more"),
 ]
-    "id",
-    "whole",
-    "amount",
-    "long",
-    "free",
-    "ratio",
-    "day",
-    "clock",
-    "moment",
-    "flag",
-    "mark",
-    "more",
-]
 
 DIGITS = "1234567890" * 4
 BIG = "9" * 200 + "." + "1" * 200
