@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 from datetime import UTC, datetime
+from random import Random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -93,6 +94,38 @@ def test_each_row_of_a_file_is_in_its_table_or_in_the_errors(
     assert (account.rows, account.out, account.refused) == (
         len(good) + len(bad), len(good), len(bad),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_row_of_a_random_file_is_lost_or_moved(drop: Drop, seed: int) -> None:
+    """Each is in the target or in the errors, once, in order, with the line that it is on."""
+    random, line, good, bad = Random(seed), 2, [], []
+    ending, text = random.choice(["\n", "\r\n", "\r"]), ["id,note"]
+    for number in range(3_000):
+        note = random.choice(
+            ["a", "b, c", 'd "e"', f"f{ending}g", "  ", "ü" * random.randint(1, 9)]
+        )
+        quoted = '"' + note.replace('"', '""') + '"'
+        raw, reason = random.choice(
+            [
+                *[(f"{number},{quoted}", "")] * 8,
+                (f"n{number},{quoted}", f"id is not a whole number: 'n{number}'"),
+                (f"{number},{quoted},{quoted}", TOO_MANY),
+                (f"{number}", TOO_FEW),
+                (f"{number},", "has no note"),
+                ("", "it is a blank line"),
+            ]
+        )
+        text.append(raw)
+        if reason:
+            bad.append((line, reason))
+        else:
+            good.append((number, note))
+        line += 1 + raw.count(ending)
+    drop.put("orders.csv", ending.join([*text, ""]))
+    done = remodelled(drop)
+    assert target_rows(drop, done, "orders") == good
+    assert [found[:2] for found in errors(drop, done.files[0])] == bad
 
 
 @pytest.mark.parametrize(
