@@ -13,7 +13,7 @@ from typing import Any
 from deployer import specs
 from deployer.names import BucketUse, FunctionUse, Names
 from deployer.settings import RemoteBucket
-from etl import Postgres
+from etl import Files, Postgres
 from etl.pipeline import RESERVED, Pipeline
 
 Policy = Mapping[str, Any]
@@ -133,13 +133,15 @@ def _extract(
 ) -> list[Policy]:
     left_out = {each.name for each in declared.files if each.remote and each.name not in buckets}
     lake = [prefix for prefix in (*_lake(declared), "batches") if prefix not in left_out]
+    whole = {each.name for each in declared.files if _comes_whole(each, declared)}
     copies = ["files"] if buckets else []
     last = [
         *_objects("s3:GetObject", "processed", ["batches"], names),
         *_list("processed", ["batches"], names),
     ]
     return [
-        *_objects("s3:GetObject", "ingestion", lake, names),  # the rows only for a replay
+        # The rows only for a replay of a part of them.
+        *_objects("s3:GetObject", "ingestion", [each for each in lake if each not in whole], names),
         *_objects("s3:PutObject", "ingestion", [*lake, *copies], names),
         *_objects("s3:AbortMultipartUpload", "ingestion", copies, names),
         *_list("ingestion", ["batches"], names),
@@ -180,12 +182,15 @@ def _load(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
 
 
 def _reconcile(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
-    kept = ["batches", "loaded", "quarantine", "tombstones"]
+    # What a database has deleted, and what of it waits, is not in its rows.
+    kept = ["quarantine", "tombstones"] if _of_databases(declared) else []
+    deleted = ["tombstones"] if _of_databases(declared) else []
+    newest = _list("ingestion", ["batches"], names) if _of_databases(declared) else []
     return [
         *_objects("s3:GetObject", "ingestion", ["batches", "keys"], names),
-        *_list("ingestion", ["batches"], names),
-        *_objects("s3:GetObject", "processed", kept, names),
-        *_list("processed", ["loaded", "tombstones"], names),
+        *newest,
+        *_objects("s3:GetObject", "processed", ["batches", "loaded", *kept], names),
+        *_list("processed", ["loaded", *deleted], names),
     ]
 
 
@@ -198,6 +203,11 @@ def _lake(declared: Pipeline) -> list[str]:
 def _of_databases(declared: Pipeline) -> bool:
     """Tell whether a source is a database, whose rows may be deleted, or wait in quarantine."""
     return any(isinstance(source, Postgres) for source in declared.sources)
+
+
+def _comes_whole(source: Files, declared: Pipeline) -> bool:
+    """Tell whether of a file all rows come again in a replay, or none."""
+    return all(mapping.target.way == "replace" for mapping in declared.mappings(source.name))
 
 
 def _copies_files(declared: Pipeline) -> bool:

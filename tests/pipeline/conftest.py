@@ -17,6 +17,7 @@ from deployer.databases import parse_database_url
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
 from functions.reconcile import handler as reconcile_handler
+from functions.sources.files import reader as files_reader
 from functions.sources.postgres import reader
 from functions.transform import handler as transform_handler
 from local.emulator import Emulator
@@ -150,6 +151,7 @@ def forget_clients() -> None:
     extract_handler._pipeline.cache_clear()
     extract_handler._log.cache_clear()
     reader._secrets.cache_clear()
+    files_reader._client.cache_clear()
     transform_handler._pipeline.cache_clear()
     transform_handler._logs.cache_clear()
     load_handler._lake.cache_clear()

@@ -5,8 +5,8 @@ call needs it, and is refused without it.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -19,15 +19,18 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from deployer.account import Account, connect
-from deployer.names import FunctionUse, Names
+from deployer.names import BucketUse, FunctionUse, Names
 from deployer.policies import Policy, function_policy
 from deployer.settings import Settings
 from deployer.specs import NOTICE_WRITERS, function_environment
 from functions.common import notices
+from functions.common.storage import Bucket
+from functions.common.uploads import PART_BYTES, Upload
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
 from functions.reconcile import handler as reconcile_handler
 from functions.transform import handler as transform_handler
+from local.files import OTHERS_ACCOUNT, put_stand_in
 from tests.aws.sandbox import Sandbox, TinyPackages
 from tests.pipeline.conftest import Context, forget_clients
 
@@ -47,6 +50,7 @@ ACTIONS = {
     "HeadObject": "GetObject",
     "DeleteObjects": "DeleteObject",
 }
+VERSIONS = ("s3:ListBucketVersions", "s3:GetObjectVersion")
 REFUSED = {"AccessDenied", "AccessDeniedException", "AuthorizationError"}
 
 
@@ -271,6 +275,31 @@ def deployed(
         made.make(use)
         made.calls[use] += of_lambda_itself(use, names)
     return made
+
+
+def put_theirs(
+    roles: Roles, bucket: str, files: Mapping[str, bytes], denied: Sequence[str] = ()
+) -> None:
+    """Put files into somebody else's bucket, which allows our account all reading but some."""
+    put_stand_in(roles.endpoint, roles.account.id, bucket, {})
+    s3 = connect({**roles.endpoint, "AWS_ACCESS_KEY_ID": OTHERS_ACCOUNT}).clients.s3
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for key, body in files.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    if denied:
+        policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+        [allowed] = policy["Statement"]
+        policy["Statement"].append({**allowed, "Effect": "Deny", "Action": list(denied)})
+        s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+
+
+def break_off(roles: Roles, use: FunctionUse, bucket: BucketUse, key: str) -> None:
+    """Let a large object of a function break off while it is written."""
+    with roles.acting(use), suppress(ConnectionError):
+        place = Bucket(boto3.client("s3"), roles.names.bucket(bucket))
+        with Upload(place, key, overwrite=True) as upload:
+            upload.write(bytes(PART_BYTES + 1))
+            raise ConnectionError
 
 
 def without_need(roles: Roles) -> tuple[list[object], list[object]]:

@@ -14,7 +14,16 @@ from deployer.settings import Settings
 from functions.transform import handler as transform_handler
 from local.connection import connect as connect_to
 from local.emulator import Emulator
-from tests.pipeline.roles import Roles, deployed, grants_of, without_need
+from local.sample import files_of
+from tests.pipeline.roles import (
+    VERSIONS,
+    Roles,
+    break_off,
+    deployed,
+    grants_of,
+    put_theirs,
+    without_need,
+)
 from tests.postgres_fixtures import Source, Warehouse
 
 
@@ -36,6 +45,7 @@ def roles(
             "LOAD_SCHEDULE": "rate(100 days)",
             "WAREHOUSE_MANAGED": "true",
             "NOTIFY": "daily",
+            "TARGETS_BUCKET": THEIRS,
         }
     )
     environment = {**local_aws.environment, "AWS_ACCESS_KEY_ID": "777777777777"}
@@ -46,15 +56,23 @@ def roles(
 
 def _live_through_it_all(roles: Roles, source: Source, warehouse: Warehouse) -> None:
     """Make the functions do everything that they ever do: the shop trades, errs and deletes."""
+    put_theirs(roles, THEIRS, files_of("totesys", "targets"))
     for number, statements in enumerate(HISTORY):
         _run(source.superuser_url, statements)
         for use in ("extract", "transform", "load"):
             roles.run(use)
         if number == 0:
             _run(warehouse.superuser_url, REFUSING)
-    roles.run("extract", {"replay": 1})
+            roles.run("reconcile")
+            # From now on their bucket can only be read as it is.
+            bad = files_of("totesys", "targets", bad=True)
+            put_theirs(roles, THEIRS, bad, denied=VERSIONS)
+    for source_name in ("source", "targets"):
+        roles.run("extract", {"replay": 1, "source": source_name})
     roles.run("transform")
     roles.run("load")
+    break_off(roles, "extract", "ingestion", "files/targets/2024-01-01/0000000001-1")
+    break_off(roles, "transform", "processed", "errors/sales_target/targets/next-month.jsonl.csv")
     _leave_orphans(roles)
     transform_handler._swept.clear()
     roles.run("transform")
@@ -75,6 +93,7 @@ def _leave_orphans(roles: Roles) -> None:
             prefix = key.removesuffix("/*")
             below = {"tombstones": "/source/staff" if "ingestion" in bucket else "/dim_staff"}
             below |= {"source": "/staff", "quarantine": "/source/staff", "keys": "/source"}
+            below |= {"targets": "/sales_target", "files": "/targets"}
             roles.account.clients.s3.put_object(
                 Bucket=bucket,
                 Key=f"{prefix}{below.get(prefix, '')}/2024-01-01/0000000001-999.parquet",
@@ -82,6 +101,7 @@ def _leave_orphans(roles: Roles) -> None:
             )
 
 
+THEIRS = "targets-of-somebody"
 HISTORY: tuple[tuple[str, ...], ...] = (
     (),
     # Rows that cannot be in a warehouse, or not in this one, beside some that can.
