@@ -68,7 +68,7 @@ class JsonReader:
         try:
             document, end = self._documents.decoded(text, start)
         except json.JSONDecodeError as error:
-            why = f"it is not JSON: {error.msg} at character {error.pos + 1}"
+            why = f"it is not JSON from character {error.pos + 1} on"
         except RecursionError:
             why = TOO_DEEP
         else:
@@ -106,7 +106,7 @@ class JsonReader:
                 if _may_go_on(error) and window.more():
                     continue
                 window.move(error.pos)
-                raise _syntax_error(window, error.msg) from None
+                raise _syntax_error(window) from None
             except RecursionError:
                 raise _syntax_error(window, TOO_DEEP) from None
             if _after_blanks(window.text, end) < len(window.text) or not window.more():
@@ -118,8 +118,9 @@ def _may_go_on(error: json.JSONDecodeError) -> bool:
     return error.msg.startswith("Unterminated") or error.pos > len(error.doc) - _CUT_OFF
 
 
-def _syntax_error(window: "_Window", why: str) -> FileUnusable:
-    return FileUnusable(f"it is not JSON from line {window.line} on: {why}")
+def _syntax_error(window: "_Window", why: str = "") -> FileUnusable:
+    what = f"it is not JSON from line {window.line} on"
+    return FileUnusable(f"{what}: {why}" if why else what)
 
 
 class _Window:
