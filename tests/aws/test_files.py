@@ -133,7 +133,7 @@ def test_other_headers_are_reported_once(drop: Drop) -> None:
         [],
         [],
         [
-            "table orders: column y is new in its files: it goes no further than the lake",
-            "table orders: column x is gone from its files: it was not declared",
+            "table orders: column y is new in its files: what is not declared stays in the lake",
+            "table orders: column x is gone from its files: no target table needs what is gone",
         ],
     ]

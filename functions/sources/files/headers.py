@@ -8,6 +8,7 @@ from etl import Table
 from functions.common.manifests import FileRead, IngestionManifest, TableSchema
 
 KIND = "text"  # of each column, as it is carried
+SHOWN = 10  # columns that are named where a header has changed
 
 
 def registered(
@@ -40,9 +41,18 @@ def _digest(header: Sequence[str]) -> str:
 
 
 def _changes(table: Table, was: Sequence[str], now: Sequence[str]) -> Iterator[str]:
-    for name in now:
-        if name not in was:
-            yield f"{table}: column {name} is new in its files: it goes no further than the lake"
-    for name in was:
-        if name not in now:
-            yield f"{table}: column {name} is gone from its files: it was not declared"
+    before, after = set(was), set(now)
+    if new := [name for name in now if name not in before]:
+        yield (
+            f"{table}: {_spoken(new)} new in its files "
+            "(not declared: carried into the lake, and no further)"
+        )
+    if gone := [name for name in was if name not in after]:
+        yield f"{table}: {_spoken(gone)} gone from its files (not declared)"
+
+
+def _spoken(names: Sequence[str]) -> str:
+    """Return `column a is`, or `columns a, b and 2 more are`: a header may have thousands."""
+    shown = ", ".join(names[:SHOWN])
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return f"column {shown} is" if len(names) == 1 else f"columns {shown}{more} are"
