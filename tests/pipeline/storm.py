@@ -7,7 +7,7 @@ with are those that say what was done to them.
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -44,7 +44,9 @@ EXPECTED_ERRORS = [
 ]
 """What a function may raise in a storm: the family of errors, and what the message has to say."""
 
-PLACES = [
+Place = tuple[str, str]
+
+PLACES: list[Place] = [
     *[
         ("PutObject", text)
         for text in (
@@ -67,7 +69,8 @@ class Storm:
     `violence` is the share of invocations that something befalls. While `gate` is closed nothing is
     invoked. `replica` are other settings for some of the extracts. `written` counts the batches
     that each function reported, `stuck` names what did not come to rest in peace. `loads_again`
-    says that a batch may be loaded into a warehouse that had it and lost it.
+    says that a batch may be loaded into a warehouse that had it and lost it. `places` are calls of
+    S3, by operation and part of the key, that may fail.
     """
 
     environment: Mapping[str, str]
@@ -82,6 +85,7 @@ class Storm:
     gate: Gate = field(default_factory=Gate)
     replica: Mapping[str, str] | None = None
     loads_again: bool = False
+    places: Sequence[Place] = tuple(PLACES)
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _places: dict[str, threading.Semaphore] = field(
@@ -140,7 +144,8 @@ class Storm:
     def _rage(self, random: Random) -> None:
         while not self._stop.is_set():
             function = random.choice(["extract", "transform", "load"])
-            fate = random_fate(random) if random.random() < self.violence else Fate()
+            is_fated = random.random() < self.violence
+            fate = random_fate(random, self.places) if is_fated else Fate()
             elsewhere = random.random() < SHARE_OF_REPLICA
             if self._places[function].acquire(timeout=0.1):
                 try:
@@ -258,9 +263,9 @@ def _work_of(function: str, outcome: Outcome | None) -> str:
     return f"{function} wrote {batches}" if batches else ""
 
 
-def random_fate(random: Random) -> Fate:
+def random_fate(random: Random, places: Sequence[Place] = tuple(PLACES)) -> Fate:
     """Draw what befalls an invocation."""
-    operation, text = random.choice(PLACES)
+    operation, text = random.choice(places)
     nth = random.choice([1, 1, 1, 2, 3, 5, 8, 13])
     match random.choice(["time", "time", "step", "step", "copy", "call", "call", "fault", "fault"]):
         case "time":
