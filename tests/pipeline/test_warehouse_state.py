@@ -376,8 +376,9 @@ def test_the_newest_batch_of_a_warehouse_is_known_without_writing(
 
 def newest_batch(warehouse: Warehouse, lake: Bucket) -> int:
     with connect(warehouse.loader_url) as connection:
-        [target] = load_pipeline("totesys").targets
-        layout = inspect(connection, "public", target, target.tables)
+        pipeline = load_pipeline("totesys")
+        declared = [mapping.target for mapping in pipeline.mappings("source")]
+        layout = inspect(connection, "public", pipeline.targets[0], declared)
         return loaded_batch(connection, MarkerLog(lake, "source"), layout)
 
 
