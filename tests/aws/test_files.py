@@ -133,7 +133,25 @@ def test_other_headers_are_reported_once(drop: Drop) -> None:
         [],
         [],
         [
-            "table orders: column y is new in its files: what is not declared stays in the lake",
-            "table orders: column x is gone from its files: no target table needs what is gone",
+            (
+                "table orders: column y is new in its files"
+                " (not declared: carried into the lake, and no further)"
+            ),
+            "table orders: column x is gone from its files (not declared)",
         ],
     ]
+
+
+def test_a_change_of_thousands_of_columns_is_one_line(drop: Drop) -> None:
+    """Ten are named, and the others counted: nobody reads a line for each."""
+    many = [f"c{number}" for number in range(3_000)]
+    drop.put("orders.csv", "id,note\n")
+    drop.batch()
+    drop.put("orders.csv", f"id,note,{','.join(many)}\n")
+
+    [change] = drop.batch().drift
+
+    assert change == (
+        "table orders: columns c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 2,990 more are new in its"
+        " files (not declared: carried into the lake, and no further)"
+    )
