@@ -94,11 +94,16 @@ def manage(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def new_managed_warehouse(
     postgres: PostgresServer, database_numbers: Iterator[int]
 ) -> Callable[..., Warehouse]:
-    """Return a function of a schema's name that makes an empty warehouse of the loader's own."""
+    """Return a function of a schema's name that makes an empty warehouse of the loader's own.
 
-    def make(schema: str = "public") -> Warehouse:
+    Where it `has_more_schemas`, load may create them.
+    """
+
+    def make(schema: str = "public", *, has_more_schemas: bool = False) -> Warehouse:
         name = f"warehouse {next(database_numbers)}"
-        url = create_managed_warehouse(postgres, schema, database=name)
+        url = create_managed_warehouse(
+            postgres, schema, database=name, has_more_schemas=has_more_schemas
+        )
         return Warehouse(name, schema, url, postgres.superuser_url(name))
 
     return make

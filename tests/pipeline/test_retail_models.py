@@ -13,6 +13,8 @@ import pytest
 
 from etl import Model, ddl
 from etl.loading import folder
+from functions.targets import Moment
+from functions.targets.postgres.models import Select
 from local.connection import connect, copy_rows
 from local.postgres import PostgresServer
 from pipelines.retail.pipeline import (
@@ -50,9 +52,8 @@ def analyse(staging: pg8000.native.Connection) -> Analyse:
 
     def row(model: Model, shop: Shop, reading: str = "at-least") -> dict[str, Any]:
         _fill(staging, shop)
-        sql = (folder("retail") / model.sql).read_text()
-        sql = sql.replace(":day", f"'{TODAY}'").replace(":RETAIL_UNDELIVERED", f"'{reading}'")
-        [values] = staging.run(sql)
+        select = Select(model, folder("retail"), {"RETAIL_UNDELIVERED": reading})
+        [values] = staging.run(f"SELECT * FROM {select.sql(Moment(1, TODAY))}")
         return dict(zip([each["name"] for each in staging.columns or ()], values, strict=True))
 
     return row
