@@ -123,12 +123,26 @@ def _in_our_words(error: str, schema: pa.Schema) -> str:
 
 def _receive(connection: pg8000.native.Connection, query: str, blocks: Queue[bytes]) -> None:
     """Put the rows of a query into `blocks` as CSV, and in the end an empty one."""
-    rows = _Rows(connection, blocks)
     try:
-        connection.run(f"COPY ({query}) TO STDOUT (FORMAT csv{_encoding(connection)})", stream=rows)
-        rows.flush()
+        send_csv(connection, query, blocks.put)
     finally:
         blocks.put(b"")
+
+
+def send_csv(
+    connection: pg8000.native.Connection,
+    query: str,
+    send: Callable[[bytes], None],
+    options: str = "",
+) -> None:
+    """Send the rows of a query on as CSV, in blocks of whole rows, while they come in.
+
+    `options` is SQL of further ones of COPY, such as `, HEADER`.
+    """
+    rows = _Rows(connection, send)
+    options += _encoding(connection)
+    connection.run(f"COPY ({query}) TO STDOUT (FORMAT csv{options})", stream=rows)
+    rows.flush()
 
 
 def _encoding(connection: pg8000.native.Connection) -> str:
@@ -153,9 +167,9 @@ class _Rows:
     # does: this splits what was received into rows if no NUL is left in them.
     _HEAD = re.compile(rb"d\0\0..", re.DOTALL)
 
-    def __init__(self, connection: pg8000.native.Connection, blocks: Queue[bytes]) -> None:
+    def __init__(self, connection: pg8000.native.Connection, send: Callable[[bytes], None]) -> None:
         self._received = connection._sock
-        self._blocks = blocks
+        self._send = send
         self._rows: list[bytes] = []
         self._bytes = 0
 
@@ -187,7 +201,7 @@ class _Rows:
     def flush(self) -> None:
         """Pass on the rows that make no whole block."""
         if self._bytes:
-            self._blocks.put(b"".join(self._rows))
+            self._send(b"".join(self._rows))
             self._rows, self._bytes = [], 0
 
 

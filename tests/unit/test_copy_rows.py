@@ -55,7 +55,7 @@ def test_every_row_comes_out_once_and_nothing_else_is_touched(
     blocks: Queue[bytes] = Queue()
     rest = []
 
-    taken = _Rows(SimpleNamespace(_sock=received), blocks)
+    taken = _Rows(SimpleNamespace(_sock=received), blocks.put)
     while (code := received.read(1)) != b"c":  # as the driver does it
         body = received.read(int.from_bytes(received.read(4), "big") - 4)
         if code == b"d":

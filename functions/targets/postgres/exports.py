@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pg8000.native
 from pg8000.native import identifier
 
+from functions.common.copy import send_csv
 from functions.common.storage import Bucket
 from functions.common.uploads import Upload
 from functions.targets import Moment
@@ -36,10 +37,7 @@ def export_rows(
 
 def _write(connection: pg8000.native.Connection, bucket: Bucket, rows: str, key: str) -> str:
     with Upload(bucket, key, overwrite=True) as upload:
-        connection.run(
-            f"COPY (SELECT {rows}) TO STDOUT (FORMAT csv, HEADER)",
-            stream=upload,
-        )
+        send_csv(connection, f"SELECT {rows}", upload.write, ", HEADER")
     return key
 
 
