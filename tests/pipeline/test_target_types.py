@@ -32,7 +32,7 @@ from etl import (
     history,
     latest,
 )
-from functions.targets.postgres import apply
+from functions.targets.postgres import binary
 from tests.pipeline.target_scene import Scene, rows_of
 from tests.postgres_fixtures import Warehouse
 
@@ -158,13 +158,13 @@ def test_values_without_null_take_the_fast_way_where_it_is_exact(
     )
     scene = Scene(new_managed_warehouse(), tables)
     fast: list[str] = []
-    copy = getattr(apply, "copy_in_binary")  # noqa: B009  # it is not exported
+    copy = binary.copy_in_binary
 
     def watched(opened: Any, target: str, *rest: Any) -> None:
         fast.append(target.split('"')[-2])
         copy(opened, target, *rest)
 
-    monkeypatch.setattr(apply, "copy_in_binary", watched)
+    monkeypatch.setattr(binary, "copy_in_binary", watched)
     scene.batch(**{name: rows(name, with_null=False) for name in TYPES})
     scene.load()
 
