@@ -157,15 +157,35 @@ def test_a_record_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         read(b'a,b\n1,2\n3,"' + b"x" * 200, size=50)
 
 
+@pytest.mark.parametrize("step", [1, 20, 1000])
+def test_a_bad_record_is_looked_for_in_small_steps(
+    monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Those around it are read as fast as ever, and lines are counted through."""
+    monkeypatch.setattr(delimited, "STEP_BYTES", step)
+    text = b'a,b\r\n1,"x\r\ny"\r\n' + b"2,z\r\n" * 9 + b'bad\r\n3,"p\r\rq"\r\n4,\xff\r\n5,6'
+
+    assert read(text) == [
+        (2, "1", "x\r\ny"),
+        *((line, "2", "z") for line in range(4, 13)),
+        (13, "it has 1 value, and the header has 2", "bad"),
+        (14, "3", "p\r\rq"),
+        (17, "b is not UTF-8", "4,\\xff"),
+        (18, "5", "6"),
+    ]
+
+
 TEXTS = st.text(st.sampled_from('a1,;"\r\n é'), max_size=40)
 
 
-@given(TEXTS, st.integers(0, 5), st.integers(1, 3))
-@example('a"b,"c"" d"e\n', 1, 2)
-@example('"",\n,', 1, 2)
-@example('1,"2\n3', 0, 2)
-def test_values_are_those_of_python_s_csv_module(text: str, size: int, columns: int) -> None:
-    """Quotes, delimiters and line breaks anywhere, and pieces that end anywhere."""
+@given(TEXTS, st.integers(0, 5), st.integers(1, 3), st.sampled_from([1, 9, 999]))
+@example('a"b,"c"" d"e\n', 1, 2, 9)
+@example('"",\n,', 1, 2, 9)
+@example('1,"2\n3', 0, 2, 1)
+def test_values_are_those_of_python_s_csv_module(
+    text: str, size: int, columns: int, step: int
+) -> None:
+    """Quotes, delimiters and line breaks anywhere, and pieces and steps that end anywhere."""
     text += "\n"
     *expected, last = csv.reader(io.StringIO(text + "END", newline=""))
     is_closed = last == ["END"]
@@ -174,7 +194,9 @@ def test_values_are_those_of_python_s_csv_module(text: str, size: int, columns: 
     body = text.encode()
     pieces = [body[at : at + size] for at in range(0, len(body), size)] if size else [body]
 
-    found = [row for rows in reader.rows(iter(pieces)) for row in rows.to_pylist()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "STEP_BYTES", step)
+        found = [row for rows in reader.rows(iter(pieces)) for row in rows.to_pylist()]
 
     good = [
         None if row["_wrong"] else [row[name] for name in table.columns]

@@ -8,18 +8,18 @@ A block may end within quotes. A last line is added to it that has too many valu
 or not: Arrow hands that over with the open record before it, if there is one.
 """
 
-import csv
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from secrets import token_hex
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.csv import ConvertOptions, InvalidRow, ParseOptions, ReadOptions, read_csv
 
 from etl import Csv, Table
+from functions.sources.files.records import Record, header_of, records
 from functions.sources.files.rows import (
     RECORD_BYTES,
     SPOILED,
@@ -34,60 +34,9 @@ from functions.sources.files.unusable import FileUnusable
 
 NEVER_CLOSED = "a quote that is opened in it is never closed"
 
-_LINE = re.compile("[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _BLANK_LINE = re.compile(rb"\A[\r\n]|\n[\r\n]|\r\r")
 
-csv.field_size_limit(4 * RECORD_BYTES)
-
-
-@dataclass(frozen=True)
-class Record:
-    """A record as it came, the line of the text on which it begins, and where it begins there."""
-
-    values: list[str]
-    raw: str
-    line: int
-    start: int
-
-
-def records(text: str, format: Csv, *, quoted: bool = True) -> Iterator[Record]:  # noqa: A002
-    """Yield the records of a text as Python's csv module separates them."""
-    ends: list[int] = []
-
-    def lines() -> Iterator[str]:
-        for found in _LINE.finditer(text):
-            ends.append(found.end())
-            yield found[0]
-
-    reader = csv.reader(
-        lines(),
-        delimiter=format.delimiter,
-        quotechar=format.quote,
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-    )
-    line = start = 0
-    for values in reader:
-        end = ends[reader.line_num - 1]
-        yield Record(values, text[start:end], line, start)
-        line, start = reader.line_num, end
-
-
-def header_of(first: Record, table: Table) -> list[str]:
-    """Return the names of the columns, without the blanks around them.
-
-    A column without a name is called after its place, as in `column 3`. Raises FileUnusable for a
-    header that the declared columns cannot be read by.
-    """
-    if not first.values:
-        raise FileUnusable("its first line is blank, and should be the header")
-    if SPOILED.search(first.raw):
-        raise FileUnusable("its header is not UTF-8: declare the encoding it has")
-    names = [name.strip() or f"column {place}" for place, name in enumerate(first.values, start=1)]
-    if missing := [name for name in table.columns if name not in names]:
-        raise FileUnusable(f"its header has no column {', '.join(missing)}")
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise FileUnusable(f"its header has two columns {', '.join(twice)}")
-    return names
+STEP_BYTES = 256 << 10  # of a block with a bad record, that are looked at by themselves
 
 
 class CsvReader:
@@ -126,26 +75,42 @@ class CsvReader:
         if not self.header:
             self._read_header(self._pending[: self._end(is_last=is_last)], is_last=is_last)
         end = self._end(is_last=is_last)
-        if self.header and end:
-            block = self._pending[:end]
+        if not self.header or not end:
+            return
+        block = self._pending[:end]
+        read = self._fast(block)
+        if read is None or (is_last and read.size < end):
+            yield from self._in_steps(end, is_last=is_last)
+            return
+        self._skip(read)
+        yield read.rows
+
+    def _in_steps(self, end: int, *, is_last: bool) -> Iterator[pa.RecordBatch]:
+        """Yield the rows up to a line break where one of the records is bad."""
+        step = min(STEP_BYTES, end)
+        while end:
+            at = _last_break(self._pending, step) or end
+            block, is_rest = self._pending[:at], is_last and at == end
             read = self._fast(block)
-            if read is None or (is_last and read[1] < end):
-                read = self._exact(block, is_last=is_last)
-            rows, taken = read
-            if rows.num_rows:
-                yield rows
-            self._skip(taken)
+            if read is None or (is_rest and read.size < at):
+                read = self._exact(block, is_last=is_rest)
+            if not read.size and at == end:
+                return
+            step = min(STEP_BYTES if read.size else 2 * step, end)  # the record is longer
+            end -= read.size
+            self._skip(read)
+            yield read.rows
 
     def _end(self, *, is_last: bool) -> int:
         """Return where the last line that is whole ends: a line feed may follow `\\r`."""
         size = len(self._pending)
         if not is_last and self._pending.endswith(b"\r"):
             size -= 1
-        return max(self._pending.rfind(b"\n", 0, size), self._pending.rfind(b"\r", 0, size)) + 1
+        return _last_break(self._pending, size)
 
-    def _skip(self, size: int) -> None:
-        self._line += line_breaks(self._pending[:size])
-        self._pending = self._pending[size:]
+    def _skip(self, read: "_Read") -> None:
+        self._line += read.lines
+        self._pending = self._pending[read.size :]
 
     def _read_header(self, block: bytes, *, is_last: bool) -> None:
         """Set the header and skip it, unless its last name may go on in the next block."""
@@ -155,7 +120,9 @@ class CsvReader:
         first = next(records(text + self._token, self._format))
         if not first.raw.endswith(self._token):
             self.header = header_of(first, self._table)
-            self._skip(_size(first.raw))
+            header = first.raw.encode("utf-8", "surrogateescape")
+            self._line += line_breaks(header)
+            self._pending = self._pending[len(header) :]
         elif is_last:
             raise FileUnusable("a quote that is opened in its header is never closed")
 
@@ -165,8 +132,8 @@ class CsvReader:
         delimiters = self._format.delimiter * len(self.header)
         return f"{self._format.quote}{delimiters}{self._format.quote}{delimiters}{self._token}"
 
-    def _fast(self, block: bytes) -> tuple[pa.RecordBatch, int] | None:
-        """Return the rows of a block and how many bytes they take; None unless all are good."""
+    def _fast(self, block: bytes) -> "_Read | None":
+        """Return the rows of a block, None unless all are good."""
         if b"\0" in block or not is_utf8(block):
             return None
         last: list[str] = []
@@ -179,10 +146,12 @@ class CsvReader:
             table = self._parsed(block + self._last_line.encode(), take_last)
         except pa.ArrowInvalid:
             return None
-        taken = len(block) - (_size(last[0]) - len(self._last_line))
         if _has_empty(table[self.header[0]]) and _BLANK_LINE.search(block):
             return None  # Arrow has made a row without values of a line without a record
-        return self._with_lines(table, block[:taken]), taken
+        size = len(block) - (_size(last[0]) - len(self._last_line))
+        lines = line_breaks(block[:size])
+        extra = _extra_lines(table, lines - table.num_rows)
+        return _Read(as_read(table, self._line, extra), size, lines)
 
     def _parsed(self, block: bytes, on_wrong: Callable[[InvalidRow], str]) -> pa.Table:
         return read_csv(
@@ -203,15 +172,8 @@ class CsvReader:
             ),
         )
 
-    def _with_lines(self, table: pa.Table, text: bytes) -> pa.RecordBatch:
-        """Return rows with the lines on which they begin; `text` is what they were made of."""
-        extra = None
-        if line_breaks(text) != table.num_rows:
-            extra = reduce(pc.add, (_breaks_in(table[name]) for name in table.column_names))
-        return as_read(table, self._line, extra)
-
-    def _exact(self, block: bytes, *, is_last: bool) -> tuple[pa.RecordBatch, int]:
-        """Return the rows of a block, good and bad ones, and how many bytes they take."""
+    def _exact(self, block: bytes, *, is_last: bool) -> "_Read":
+        """Return the rows of a block, good and bad ones."""
         text = block.decode("utf-8", "surrogateescape")
         rows = RowsBuilder(self.header)
         for record in records(text + self._last_line, self._format):
@@ -219,11 +181,11 @@ class CsvReader:
                 break
             if record.raw.endswith(self._last_line):
                 if not is_last:
-                    return rows.finish(), _size(text[: record.start])
+                    return _Read(rows.finish(), _size(text[: record.start]), record.line)
                 self._add_unclosed(rows, text[record.start :], self._line + record.line)
                 break
             self._add(rows, record, self._line + record.line)
-        return rows.finish(), len(block)
+        return _Read(rows.finish(), len(block), line_breaks(block))
 
     def _add(self, rows: RowsBuilder, record: Record, line: int) -> None:
         if wrong := self._not_separated(record):
@@ -266,6 +228,20 @@ class CsvReader:
                 self._add(rows, record, line + record.line)
 
 
+class _Read(NamedTuple):
+    """Rows, and how many bytes and lines of what is pending they were made of."""
+
+    rows: pa.RecordBatch
+    size: int
+    lines: int
+
+
+def _last_break(text: bytes, size: int) -> int:
+    """Return the end of the last line that ends within some bytes; 0 if none does."""
+    end = max(text.rfind(b"\n", 0, size), text.rfind(b"\r", 0, size)) + 1
+    return end + 1 if text[end - 1 : end + 1] == b"\r\n" else end
+
+
 def _size(text: str) -> int:
     return len(text.encode("utf-8", "surrogateescape"))
 
@@ -274,5 +250,19 @@ def _has_empty(values: pa.ChunkedArray) -> bool:
     return bool(values.null_count or pc.any(pc.equal(pc.binary_length(values), 0)).as_py())
 
 
-def _breaks_in(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.fill_null(pc.count_substring_regex(values, r"\r\n?|\n"), 0).cast(pa.int64())
+def _extra_lines(table: pa.Table, total: int) -> pa.Array | None:
+    """Return how many lines each row has beside its first, None if no row has any."""
+    extra = None
+    for column in reversed(table.columns):  # long texts are often last
+        if total <= 0:
+            break
+        breaks = _breaks_in(column.combine_chunks())
+        extra = breaks if extra is None else pc.add(extra, breaks)
+        total -= pc.sum(breaks).as_py() or 0
+    return extra
+
+
+def _breaks_in(values: pa.Array) -> pa.Array:
+    feeds, returns, both = (pc.count_substring(values, each) for each in ("\n", "\r", "\r\n"))
+    breaks = pc.subtract(pc.add(feeds, returns), both)
+    return pc.fill_null(breaks, 0).cast(pa.int64())

@@ -1,6 +1,7 @@
 """The rows of a file as they are carried: text in each cell, where it comes from, what is wrong."""
 
 import re
+from array import array
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -51,7 +52,7 @@ class RowsBuilder:
         return _carried([*self._columns, *_OWN.names], arrays)
 
 
-def as_read(table: pa.Table, first_line: int, extra: pa.ChunkedArray | None) -> pa.RecordBatch:
+def as_read(table: pa.Table, first_line: int, extra: pa.Array | None) -> pa.RecordBatch:
     """Return good rows, the first of which begins on a line, as they are carried.
 
     Each has a line, and as many `extra` ones as it says, or none.
@@ -60,7 +61,6 @@ def as_read(table: pa.Table, first_line: int, extra: pa.ChunkedArray | None) -> 
     ends = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), size))
     lines = pc.add(ends, first_line - 1)
     if extra is not None:
-        extra = extra.combine_chunks()
         lines = pc.add(lines, pc.subtract(pc.cumulative_sum(extra), extra))
     columns = [column.combine_chunks() for column in table.columns]
     nulls = pa.nulls(size, pa.string())
@@ -85,8 +85,9 @@ def fault_of(name: str, value: str) -> str | None:
 
 def is_utf8(text: bytes) -> bool:
     """Tell whether bytes are UTF-8, much faster than Python decodes them."""
+    buffers = [None, pa.py_buffer(array("i", [0, len(text)])), pa.py_buffer(text)]
     try:
-        pa.array([text], pa.binary()).cast(pa.string())
+        pa.Array.from_buffers(pa.string(), 1, buffers).validate(full=True)
     except pa.ArrowInvalid:
         return False
     return True

@@ -1,0 +1,64 @@
+"""Records of CSV as Python's csv module separates them: slowly, one by one, each with its place."""
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from etl import Csv, Table
+from functions.sources.files.rows import RECORD_BYTES, SPOILED
+from functions.sources.files.unusable import FileUnusable
+
+_LINE = re.compile("[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+
+csv.field_size_limit(4 * RECORD_BYTES)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record as it came, the line of the text on which it begins, and where it begins there."""
+
+    values: list[str]
+    raw: str
+    line: int
+    start: int
+
+
+def records(text: str, format: Csv, *, quoted: bool = True) -> Iterator[Record]:  # noqa: A002
+    """Yield the records of a text as Python's csv module separates them."""
+    ends: list[int] = []
+
+    def lines() -> Iterator[str]:
+        for found in _LINE.finditer(text):
+            ends.append(found.end())
+            yield found[0]
+
+    reader = csv.reader(
+        lines(),
+        delimiter=format.delimiter,
+        quotechar=format.quote,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+    )
+    line = start = 0
+    for values in reader:
+        end = ends[reader.line_num - 1]
+        yield Record(values, text[start:end], line, start)
+        line, start = reader.line_num, end
+
+
+def header_of(first: Record, table: Table) -> list[str]:
+    """Return the names of the columns, without the blanks around them.
+
+    A column without a name is called after its place, as in `column 3`. Raises FileUnusable for a
+    header that the declared columns cannot be read by.
+    """
+    if not first.values:
+        raise FileUnusable("its first line is blank, and should be the header")
+    if SPOILED.search(first.raw):
+        raise FileUnusable("its header is not UTF-8: declare the encoding it has")
+    names = [name.strip() or f"column {place}" for place, name in enumerate(first.values, start=1)]
+    if missing := [name for name in table.columns if name not in names]:
+        raise FileUnusable(f"its header has no column {', '.join(missing)}")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise FileUnusable(f"its header has two columns {', '.join(twice)}")
+    return names
