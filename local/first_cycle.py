@@ -10,7 +10,6 @@ from deployer.terminal import Terminal
 from local.cycle import delete_something, trade_a_minute
 from local.emulator import ACCOUNT
 from local.files import drop, put_stand_in, stand_in
-from local.sample import files_of
 from local.sandbox import Sandbox
 
 
@@ -38,7 +37,7 @@ def first_cycle(
 def bad_drop(sandbox: Sandbox, pipeline: Pipeline, terminal: Terminal) -> Run | None:
     """Drop files with rows that are refused, and load them now; None without any in the sample."""
     sources = sandbox.settings.declared.files
-    if not any(files_of(sandbox.pipeline, source.name, bad=True) for source in sources):
+    if not any(sandbox.files(source, bad=True) for source in sources):
         return None
     with terminal.step("drop files with bad rows"):
         deliver(sandbox, pipeline.account, pipeline.names, bad=True)
@@ -48,7 +47,7 @@ def bad_drop(sandbox: Sandbox, pipeline: Pipeline, terminal: Terminal) -> Run | 
 def deliver(sandbox: Sandbox, account: Account, names: Names, *, bad: bool = False) -> None:
     """Put the files of the sample, or its bad ones, where the pipeline looks for them."""
     for source in sandbox.settings.declared.files:
-        files = files_of(sandbox.pipeline, source.name, bad=bad)
+        files = sandbox.files(source, bad=bad)
         if source.remote and files:
             put_stand_in(sandbox.environment, ACCOUNT, stand_in(source), files)
         else:

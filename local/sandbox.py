@@ -20,6 +20,7 @@ from deployer.errors import SettingsError
 from deployer.names import Names
 from deployer.settings import DATABASE_URL_EXAMPLE, Settings
 from deployer.terminal import Terminal
+from etl import Files
 from etl.sources import Source
 from local import preflight
 from local.databases import (
@@ -68,7 +69,7 @@ class Sandbox:
         self._stand_ins = [
             source
             for source in self.declared.files
-            if source.remote and (files_of(self.pipeline, source.name) or not source.optional)
+            if source.remote and (self.files(source) or not source.optional)
         ]
         self._terminal = terminal
         self._undo = ExitStack()
@@ -97,6 +98,14 @@ class Sandbox:
     def sample(self) -> Sample:
         """Fills the sandbox's own source, and lets business go on in it."""
         return sample_of(self.pipeline)
+
+    def files(self, source: Files, *, bad: bool = False) -> Mapping[str, bytes]:
+        """Return the sample's files for a source, or its bad ones.
+
+        None beside a live database of the user's own: they have nothing to do with it.
+        """
+        is_own = self.options.source_url is not None
+        return {} if is_own else files_of(self.pipeline, source.name, bad=bad)
 
     @property
     def writer(self) -> DatabaseAddress:
@@ -229,8 +238,7 @@ class Sandbox:
         """Let somebody else have the files of the sample."""
         for source in self._stand_ins:
             with self._terminal.step(f"let somebody else's bucket have files for {source.name}"):
-                files = files_of(self.pipeline, source.name)
-                put_stand_in(self.environment, ACCOUNT, stand_in(source), files)
+                put_stand_in(self.environment, ACCOUNT, stand_in(source), self.files(source))
 
     def _write_files(self) -> None:
         """Leave, for as long as it is up, what other terminals need: settings, psql, drop."""

@@ -26,7 +26,7 @@ UP = "Ctrl-C stops everything."
 PATIENCE = 180.0
 STAR = ["dim_location", "dim_counterparty", "dim_currency", "dim_design", "dim_payment_type",
         "dim_staff", "dim_transaction", "fact_sales_order", "fact_purchase_order", "fact_payment",
-        "dim_date"]  # fmt: skip
+        "dim_sales_target", "dim_date"]  # fmt: skip
 
 
 class Started:
@@ -95,8 +95,11 @@ def up() -> Iterator[Started]:
 
 
 def test_a_first_start_fills_the_warehouse(up: Started) -> None:
-    """All eleven tables are filled, and what the shop did after that arrived in seconds."""
-    assert [run["batch"] for run in up.document["runs"]] == [1, 2]
+    """All tables are filled, and what the shop did after that arrived in seconds."""
+    assert [run["batches"] for run in up.document["runs"]] == [
+        {"source": 1, "targets": 1},
+        {"source": 2, "targets": None},
+    ]
     assert [table["table"] for table in up.document["tables"]] == STAR
     assert min(table["rows"] for table in up.document["tables"]) > 0
     [payments] = [t for t in up.document["tables"] if t["table"] == "fact_payment"]
@@ -167,8 +170,8 @@ def test_a_run_from_another_terminal_brings_a_silent_change(up: Started) -> None
 
 def test_another_terminal_can_reconcile_replay_and_see_the_status(up: Started) -> None:
     """All commands work against the sandbox: its functions have the rights that they need."""
-    replayed = up.shell("deploy replay 1 --json")
-    batch = json.loads(replayed.stdout)["batch"]
+    replayed = up.shell("deploy replay 1 --source source --json")
+    batch = json.loads(replayed.stdout)["batches"]["source"]
     assert (replayed.returncode, batch > 1) == (0, True), replayed.stderr
 
     status = up.shell("deploy status --json")
@@ -186,7 +189,7 @@ def test_a_shop_that_trades_agrees_with_its_warehouse(up: Started) -> None:
         reconciled = up.shell(f"{trade}; deploy reconcile --json")
         assert reconciled.returncode == 0, reconciled.stdout
         tables = json.loads(reconciled.stdout)["tables"]
-        assert len(tables) == 10
+        assert len(tables) == 11
         pending += tables["fact_sales_order"]["pending"]
         if pending:
             break
@@ -210,7 +213,7 @@ def test_damage_by_hand_is_repaired_while_the_shop_trades(up: Started) -> None:
     document = json.loads(repaired.stdout)
     assert (repaired.returncode, document["agrees"]) == (0, True), repaired.stdout
     assert document["tables"]["dim_payment_type"]["deleted"] == 1
-    assert document["repaired"]["batch"] > 1
+    assert document["repaired"]["batches"]["source"] > 1
     assert up.shell("deploy reconcile --json").returncode == 0
 
 
@@ -248,7 +251,8 @@ def test_ctrl_c_leaves_nothing_and_a_second_start_goes_on(up: Started) -> None:
         again.wait_until_up()
     finally:
         again.end(signal.SIGKILL)
-    assert again.document["runs"][-1]["batch"] > up.document["runs"][-1]["batch"]
+    newest = [each.document["runs"][-1]["batches"]["source"] for each in (up, again)]
+    assert newest[0] < newest[1]
     before, after = up.rows(), again.rows()
     assert before["dim_staff"] == after["dim_staff"] == 20
     assert before["fact_payment"] < after["fact_payment"] < before["fact_payment"] + 60
