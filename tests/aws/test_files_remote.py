@@ -72,7 +72,7 @@ def test_what_is_read_is_kept_as_it_came(theirs: Any) -> None:
     assert [read.error for read in batch.files] == [
         None,
         None,
-        "it is not JSON from line 1 on: Expecting value",
+        "it is not JSON from line 1 on",
     ]
     lake = boto3.client("s3", region_name="us-east-1")
     for read, body in zip(batch.files, (small, large, b'[{"id": 3}, oops'), strict=True):
