@@ -85,6 +85,21 @@ def test_a_line_that_is_refused_is_put_aside_until_the_next_snapshot(
     assert (words(scene, "line"), scene.markers[-1].refused) == ([[5, "e"]], {})
 
 
+def test_refused_lines_are_found_in_every_file_of_a_snapshot(new_managed_warehouse: New) -> None:
+    """Each is put aside with what it holds, and the lines of all files are there once."""
+    scene = Scene(new_managed_warehouse(), (line,))
+    scene.load()
+    scene.query("ALTER TABLE line ADD CONSTRAINT short CHECK (length(word) < 3)")
+    files = [[(1, "a"), (2, "long")], [(1, "a"), (3, "c")], [(4, "longer"), (5, "longest")]]
+    scene.batch(line=Rows([rows_of(TYPES, *each) for each in files], snapshot=True))
+    scene.load()
+    assert words(scene, "line") == [[1, "a"], [1, "a"], [3, "c"]]
+
+    scene.query("ALTER TABLE line DROP CONSTRAINT short")
+    scene.load()
+    assert words(scene, "line") == sorted(list(each) for file in files for each in file)
+
+
 def test_a_table_that_equals_a_database_s_loses_what_was_deleted_there(
     new_managed_warehouse: New,
 ) -> None:

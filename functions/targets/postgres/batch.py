@@ -1,5 +1,6 @@
 """Apply one batch in one transaction, to the tables of the warehouse that lack it."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -239,20 +240,35 @@ class _Application:
     def _load_each(self, table: WarehouseTable, entry: StarTable) -> None:
         """Load the rows of a batch one by one."""
         batch = self._moment.batch
+        if entry.snapshot:
+            self._replace_each(table, entry)
+            return
         for part in self._parts(table, entry):
             if entry.filled or entry.sequence:  # what was refused may be an earlier state of these
                 refused = self._refused.get(table.name, [])
                 newer = Superseding.of(table.name, batch, table.key, [part])
                 self._refused[table.name] = newer.left_of(self._bucket, refused)
-            outcome = self._try_each(table, part, is_snapshot=entry.snapshot)
+            outcome = self._try_each(table, part)
             rows = part.take(outcome.places)
             self._put_aside(table, batch, with_batch(rows, batch), outcome.reasons)
 
+    def _replace_each(self, table: WarehouseTable, entry: StarTable) -> None:
+        """Replace a table row by row; it is read again if some of them are refused."""
+        stage, batch = stage_of(self._layout, table.name), self._moment.batch
+        parts = read_parts(self._bucket, entry.files)
+        outcome = replace_each(self._connection, stage, parts, is_whole=True)
+        stage.drop(self._connection)
+        self._note(table, outcome.loaded)
+        first, refused = 0, outcome.places.to_pylist()
+        for part in read_parts(self._bucket, entry.files) if outcome.reasons else ():
+            start, end = (bisect_left(refused, at) for at in (first, first + part.num_rows))
+            rows = part.take(pa.array([at - first for at in refused[start:end]], pa.int64()))
+            self._put_aside(table, batch, with_batch(rows, batch), outcome.reasons[start:end])
+            first += part.num_rows
+
     def _parts(self, table: WarehouseTable, entry: StarTable) -> Iterator[pa.Table]:
-        """Yield the rows of a batch, of each key one at a time: a snapshot as a whole."""
-        if entry.snapshot:
-            yield pa.concat_tables(read_parts(self._bucket, entry.files))
-        elif not (entry.filled or entry.sequence):
+        """Yield the rows of a batch, of each key one at a time."""
+        if not (entry.filled or entry.sequence):
             yield from read_parts(self._bucket, entry.files)
         elif table.way == "history" and self._are_new(table, entry):
             for part in read_parts(self._bucket, entry.files):
@@ -269,15 +285,13 @@ class _Application:
             left = rows.take(outcome.places).drop_columns([REASON])
             self._put_aside(table, self._moment.batch, left, outcome.reasons)
 
-    def _try_each(
-        self, table: WarehouseTable, rows: pa.Table, *, is_snapshot: bool = False
-    ) -> Outcome:
+    def _try_each(self, table: WarehouseTable, rows: pa.Table) -> Outcome:
         stage = stage_of(self._layout, table.name)
         if table.way == "history":
             self._days.cover(rows)
             outcome = append_each(self._connection, stage, rows)
-        elif is_snapshot or not table.key:
-            outcome = replace_each(self._connection, stage, rows, is_whole=is_snapshot)
+        elif not table.key:
+            outcome = replace_each(self._connection, stage, [rows], is_whole=False)
         else:
             outcome = upsert_each(self._connection, stage, rows)
         stage.drop(self._connection)

@@ -47,7 +47,7 @@ def begin(connection: pg8000.native.Connection) -> None:
 
 def upsert_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> Outcome:
     """Insert or update rows by their key; the stage is filled on the way."""
-    _convert(connection, stage, rows)
+    _convert(connection, stage, [rows])
     table = stage.table
     update = "NULL;"
     if stage.others:
@@ -63,25 +63,32 @@ def upsert_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Tab
         f"IF _this._at IS NULL THEN {_insert(stage)} _inserted := _inserted + 1; ELSE"
         f" {update} _updated := _updated + 1; END IF;",
     )
-    return _outcome(connection, rows, inserted, updated)
+    return _outcome(connection, rows.num_rows, inserted, updated)
 
 
 def append_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> Outcome:
     """Add the rows that differ from the newest record of their key."""
-    _convert(connection, stage, rows)
+    _convert(connection, stage, [rows])
     inserted, _ = _for_each(
         connection,
         f"SELECT s.* {stage.changed()} ORDER BY s.{_PLACE}",
         f"{_insert(stage)} _inserted := _inserted + 1;",
     )
-    return _outcome(connection, rows, inserted, 0)
+    return _outcome(connection, rows.num_rows, inserted, 0)
 
 
 def replace_each(
-    connection: pg8000.native.Connection, stage: Stage, rows: pa.Table, *, is_whole: bool
+    connection: pg8000.native.Connection,
+    stage: Stage,
+    parts: Iterable[pa.Table],
+    *,
+    is_whole: bool,
 ) -> Outcome:
-    """Insert the rows that the table lacks; where they are the whole of it, delete all others."""
-    _convert(connection, stage, rows)
+    """Insert the rows that the table lacks; where they are the whole of it, delete all others.
+
+    The places are counted through all parts; one of them is in memory at a time.
+    """
+    rows = _convert(connection, stage, parts)
     deleted = delete_each(connection, stage.table, others(stage)) if is_whole else 0
     inserted, _ = _for_each(
         connection,
@@ -127,21 +134,39 @@ def _insert(stage: Stage) -> str:
     )
 
 
-def _convert(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> None:
+def _convert(connection: pg8000.native.Connection, stage: Stage, parts: Iterable[pa.Table]) -> int:
     """Fill the stage with the rows that can be values of its types, by assignment, as COPY would.
 
-    Texts come as the bytes that they are in UTF-8: the database may not have all characters.
+    Returns how many rows there are. Texts come as the bytes that they are in UTF-8: the database
+    may not have all characters.
     """
-    stage.open(connection, rows.schema.names, f", 0::bigint AS {_PLACE}")
-    texts = [pa.types.is_string(field.type) for field in rows.schema]
+    rows, texts = 0, list[bool]()
+    for part in parts:
+        if not rows:
+            texts = [pa.types.is_string(field.type) for field in part.schema]
+            _open(connection, stage, part.schema.names, texts)
+        names = [_PLACE, *(f"c{number}" for number in range(len(texts)))]
+        copy_in(connection, _RAW, names, _raw(part, texts, rows))
+        rows += part.num_rows
+    _assign(connection, stage, texts)
+    return rows
+
+
+def _open(
+    connection: pg8000.native.Connection, stage: Stage, names: list[str], texts: list[bool]
+) -> None:
+    """Create the stage, and a table for rows as texts and bytes."""
+    stage.open(connection, names, f", 0::bigint AS {_PLACE}")
     kinds = ", ".join(
         f"c{number} {'bytea' if is_text else 'text'}" for number, is_text in enumerate(texts)
     )
     connection.run(f"TRUNCATE {stage.source}")
     connection.run(f"DROP TABLE IF EXISTS {_RAW}")
     connection.run(f"CREATE TEMPORARY TABLE {_RAW} ({_PLACE} bigint, {kinds}) ON COMMIT DROP")
-    names = [_PLACE, *(f"c{number}" for number in range(len(texts)))]
-    copy_in(connection, _RAW, names, _raw(rows, texts))
+
+
+def _assign(connection: pg8000.native.Connection, stage: Stage, texts: list[bool]) -> None:
+    """Fill the stage from texts and bytes."""
     assignments = "".join(
         f"_row.{identifier(column)} := "
         + (f"convert_from(_this.c{number}, 'UTF8');" if is_text else f"_this.c{number};")
@@ -156,9 +181,8 @@ def _convert(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table)
     connection.run(f"ANALYZE {stage.source}")
 
 
-def _raw(rows: pa.Table, texts: list[bool]) -> Iterable[pa.RecordBatch]:
-    """Yield the rows with their places, and texts as bytea writes them."""
-    place = 0
+def _raw(rows: pa.Table, texts: list[bool], place: int) -> Iterable[pa.RecordBatch]:
+    """Yield the rows with their places, from the first, and texts as bytea writes them."""
     for batch in rows.to_batches(65_536):
         columns = [pa.array(range(place, place + batch.num_rows), pa.int64())]
         for column, is_text in zip(batch.columns, texts, strict=True):
@@ -204,7 +228,7 @@ def _for_each(
 
 
 def _outcome(
-    connection: pg8000.native.Connection, rows: pa.Table, inserted: int, updated: int
+    connection: pg8000.native.Connection, rows: int, inserted: int, updated: int
 ) -> Outcome:
     """Return what became of rows, and forget what was noted of them."""
     noted = pa.Table.from_batches(
@@ -218,7 +242,7 @@ def _outcome(
         )
     ]
     places = noted[_PLACE].combine_chunks()
-    return Outcome(Loaded(rows.num_rows, inserted, updated, len(places)), places, reasons)
+    return Outcome(Loaded(rows, inserted, updated, len(places)), places, reasons)
 
 
 def _reason(code: str, named: str | None, column: str | None) -> str:
