@@ -156,7 +156,7 @@ def _compare(run: Run, mapping: declared.Mapping) -> Comparison:
     compare = _compare_keys if mapping.target.key else _compare_lines
     counted = compare(run.target, mapping, expected, chosen)
     for file in chosen.read:
-        if reason := run.now.unusable.get(file.key):
+        if reason := run.now.unusable.get(file):
             return Comparison(error=f"{file.key} cannot be compared: {reason}")
     counted = replace(counted, quarantined=expected.refused)
     return Comparison(

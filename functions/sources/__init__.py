@@ -143,10 +143,10 @@ def comparable(source: Source) -> Comparable:
 class FilesNow(Protocol):
     """The files of a source that are in its bucket at one moment.
 
-    `unusable` says, by key, why not all of a file could be read.
+    `unusable` says why not all of a file could be read.
     """
 
-    unusable: Mapping[str, str]
+    unusable: Mapping[FileVersion, str]
 
     def newer(self, table: Table) -> Sequence[FileVersion]:
         """Return the files of a table that are to be read after the batch, in that order."""

@@ -234,6 +234,27 @@ def test_a_file_that_was_refused_whole_leaves_the_one_before_it(shop: Shop) -> N
     assert (report["agrees"], disagreements(report)) == (True, {})
 
 
+def test_a_file_that_cannot_be_read_any_more_is_named(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be compared is an error, and the other tables are compared."""
+    coloured = Table("stock", key="id", columns={**stock.columns, "colour": Text()})
+    feeds = (FEEDS[0], Feed(coloured, "stock.csv"), FEEDS[2])
+    tables = (replace(review), replace(coloured, columns=stock.columns), *TARGETS[2:])
+    today = Pipeline(
+        sources=[Files("shop", feeds)], targets=[PostgresWarehouse("warehouse", tables)]
+    )
+    monkeypatch.setattr(reconcile_handler, "load", lambda name: today)
+
+    report = reconcile()
+
+    assert {name: table["error"] for name, table in report["tables"].items() if table["error"]} == {
+        "stock": "stock.csv cannot be compared: its header has no column colour"
+    }
+    assert report["tables"]["review"]["source"] == 5
+    assert report["repair"] == {}
+
+
 def test_without_versions_a_file_that_was_overwritten_is_gone(empty_shop: Shop) -> None:
     """Nothing can be compared with a file that nobody has any more."""
     empty_shop.run(stock=STOCK)

@@ -32,10 +32,10 @@ def current(
 
 
 class CurrentFiles:
-    """The files that are in a bucket; `unusable` says, by key, why not all of one could be read."""
+    """The files that are in a bucket; `unusable` says why not all of one could be read."""
 
     def __init__(self, source: Files, place: Place, newer: dict[str, list[FileVersion]]) -> None:
-        self.unusable: dict[str, str] = {}
+        self.unusable: dict[FileVersion, str] = {}
         self._source = source
         self._place = place
         self._newer = newer
@@ -56,4 +56,4 @@ class CurrentFiles:
             for rows in reader.rows(utf8(bytes_of(self._place, file), encoding)):
                 yield pa.Table.from_batches([rows])
         except (FileGone, FileUnusable) as error:
-            self.unusable[file.key] = str(error)
+            self.unusable[file] = str(error)
