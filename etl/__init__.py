@@ -26,6 +26,14 @@ from etl.columns import (
     Uuid,
 )
 from etl.errors import DeclarationError
+from etl.events import (
+    WHOLE,
+    BodySignature,
+    EventFeed,
+    Events,
+    StampedSignature,
+    StandardWebhooks,
+)
 from etl.files import Csv, Feed, Files, JsonDocuments
 from etl.models import Model
 from etl.pipeline import Pipeline
@@ -40,13 +48,16 @@ from etl.targets import (
     fact,
     history,
     latest,
+    once,
     replace,
 )
 
 __all__ = [
     "SELF",
+    "WHOLE",
     "Array",
     "BigInteger",
+    "BodySignature",
     "Boolean",
     "Bytes",
     "Calendar",
@@ -55,6 +66,8 @@ __all__ = [
     "Date",
     "DeclarationError",
     "Double",
+    "EventFeed",
+    "Events",
     "Feed",
     "Files",
     "Integer",
@@ -71,6 +84,8 @@ __all__ = [
     "Real",
     "Setting",
     "SmallInteger",
+    "StampedSignature",
+    "StandardWebhooks",
     "Table",
     "TargetTable",
     "Text",
@@ -82,5 +97,6 @@ __all__ = [
     "fact",
     "history",
     "latest",
+    "once",
     "replace",
 ]

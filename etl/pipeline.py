@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from etl.errors import DeclarationError
+from etl.events import EventFeed, Events
 from etl.files import Feed, Files
 from etl.mapping import Mapping, resolved
 from etl.models import Model
@@ -82,9 +83,14 @@ class Pipeline:
         return tuple(each for each in self.sources if isinstance(each, Files))
 
     @property
+    def events(self) -> tuple[Events, ...]:
+        """Its sources that are events: they come by themselves, and extract has nothing to do."""
+        return tuple(each for each in self.sources if isinstance(each, Events))
+
+    @property
     def databases(self) -> tuple[Postgres | Target, ...]:
         """Its sources and targets that are databases, whose addresses are secrets."""
-        return tuple(each for each in self.parts if not isinstance(each, Files))
+        return tuple(each for each in self.parts if not isinstance(each, Files | Events))
 
     def source(self, name: str) -> Source:
         """Return the source of a name."""
@@ -153,14 +159,11 @@ class Pipeline:
 def _require_parts(pipeline: Pipeline) -> None:
     """Raise DeclarationError for what is no table where one has to be."""
     for source in pipeline.sources:
-        if isinstance(source, Files) and (
-            wrong := [feed for feed in source.feeds if not isinstance(feed, Feed)]
-        ):
-            raise DeclarationError(f"source {source.name}: {_named(wrong[0])} is no Feed(…)")
+        _require_feeds(source)
         for table in source.tables:
             if not isinstance(table, Table):
                 raise DeclarationError(f"source {source.name}: {_named(table)} is no Table(…)")
-            if isinstance(source, Postgres) and not table.keys:
+            if not table.keys and not isinstance(source, Files):
                 raise DeclarationError(
                     f"{table}: it has no key: name the columns that tell rows apart"
                 )
@@ -174,6 +177,18 @@ def _require_parts(pipeline: Pipeline) -> None:
         if target.calendar is not None and not isinstance(target.calendar, Calendar):
             raise DeclarationError(f"target {target.name}: write its calendar as Calendar(name)")
         _require_models(target)
+
+
+def _require_feeds(source: Source) -> None:
+    """Raise DeclarationError for what is no feed of its source."""
+    if isinstance(source, Postgres):
+        return
+    wanted = Feed if isinstance(source, Files) else EventFeed
+    for feed in source.feeds:
+        if not isinstance(feed, wanted):
+            raise DeclarationError(
+                f"source {source.name}: {_named(feed)} is no {wanted.__name__}(…)"
+            )
 
 
 def _require_models(target: Target) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from etl.events import Events
 from etl.files import Files
 from etl.tables import Table
 
@@ -33,4 +34,4 @@ class Postgres:
         return f"{self.name.upper()}_SECRET_ID"
 
 
-Source = Postgres | Files
+Source = Postgres | Files | Events

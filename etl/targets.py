@@ -18,16 +18,17 @@ from etl.tables import Table, table_id
 if TYPE_CHECKING:
     from etl.models import Model
 
-Way = Literal["history", "latest", "replace"]
+Way = Literal["history", "latest", "once", "replace"]
 """How rows come together: one is added when it differs from the newest of its key (`history`), is
-inserted or updated by its key (`latest`), or the table equals the newest snapshot (`replace`)."""
+inserted or updated by its key (`latest`), is inserted unless its key is there (`once`), or the
+table equals the newest snapshot (`replace`)."""
 
 Make = Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
 class TargetTable:
-    """A table of the target. Use `latest`, `history` or `replace` to declare one.
+    """A table of the target. Use `latest`, `history`, `once` or `replace` to declare it.
 
     `make` is the function, None where the rows are those of the source table `copy_of`. `joins`
     maps a parameter to the columns that refer to its rows, where the name of a table does not say
@@ -146,6 +147,7 @@ class Declare:
 
 latest = Declare("latest")
 history = Declare("history")
+once = Declare("once")
 replace = Declare("replace")
 dimension, fact = latest, history
 """The words of a star schema for `latest` and `history`."""

@@ -1,0 +1,144 @@
+"""Events that a provider posts by HTTP as a source: how they are signed, and what is kept."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import ClassVar
+
+from etl.errors import DeclarationError
+from etl.tables import Table
+
+_PATH = re.compile(r"\$|[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*|header:[A-Za-z0-9-]+")
+_WAY = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+
+WHOLE = "$"
+"""The path of the whole event, as it came."""
+
+
+@dataclass(frozen=True)
+class StampedSignature:
+    """`t=<unix seconds>,v1=<hex>[,v1=<hex>…]` in a header, as Stripe signs.
+
+    The hex is HMAC-SHA256 of `<t>.<body>`. The stamp may be `tolerance` away either way.
+    """
+
+    header: str = "Stripe-Signature"
+    tolerance: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class BodySignature:
+    """`<prefix><hex>` in a header, HMAC-SHA256 of the body alone, as GitHub signs."""
+
+    header: str = "X-Hub-Signature-256"
+    prefix: str = "sha256="
+
+
+@dataclass(frozen=True)
+class StandardWebhooks:
+    """`webhook-id`, `webhook-timestamp` and `webhook-signature`, as standardwebhooks.com has them.
+
+    The signature is `v1,<base64>`, several with blanks between them, of `<id>.<stamp>.<body>`; the
+    secret is base64, after `whsec_`.
+    """
+
+    tolerance: timedelta = timedelta(minutes=5)
+
+
+Signature = StampedSignature | BodySignature | StandardWebhooks
+
+
+@dataclass(frozen=True)
+class EventFeed:
+    """The events of one table: those whose type fits one of some patterns, as in `charge.*`.
+
+    An event goes to the first feed of its source that it fits. `fields` says where the columns are
+    in the event: `data.object.id`, `header:X-GitHub-Delivery`, or `WHOLE`. A field that is not
+    there is NULL.
+    """
+
+    table: Table
+    types: tuple[str, ...]
+    fields: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for columns without a field, and fields without a column."""
+        for name in self.table.columns:
+            if name not in self.fields:
+                raise DeclarationError(f"{self.table}: say in fields where column {name} is")
+        for name, path in self.fields.items():
+            if name not in self.table.columns:
+                raise DeclarationError(f"{self.table}: fields name {name}, which is no column")
+            require_path(path, f"{self.table}: field {name}")
+        if any(self.table.all_references()):
+            raise DeclarationError(
+                f"{self.table}: events refer to no other tables: join them in a view or a model"
+            )
+
+    def fits(self, type_of_event: str) -> bool:
+        """Tell whether an event is of one of the types."""
+        return any(fnmatchcase(type_of_event, pattern) for pattern in self.types)
+
+
+@dataclass(frozen=True)
+class Events:
+    """What a provider posts to `path` of the pipeline's endpoint, signed with a secret.
+
+    The secret is the setting `<NAME>_WEBHOOK_SECRET`; two, with a blank between them, while one is
+    rolled over. `id` and `type` are paths as in `EventFeed.fields`; `required` are paths that every
+    event has to have: one without goes to errors/. An event of more than `max_bytes` is refused.
+    """
+
+    kind: ClassVar[str] = "events"
+
+    name: str
+    signature: Signature
+    feeds: tuple[EventFeed, ...]
+    id: str = "id"
+    type: str = "type"
+    required: tuple[str, ...] = ()
+    path: str = ""
+    max_bytes: int = 750_000
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for a path that cannot be one."""
+        for path in (self.id, self.type, *self.required):
+            require_path(path, f"source {self.name}")
+        if not _WAY.fullmatch(self.url_path):
+            raise DeclarationError(f"source {self.name}: its path is like /webhooks/{self.name}")
+        if not 0 < self.max_bytes <= 750_000:
+            # In base64 that is the million that a message of the queue may have.
+            raise DeclarationError(f"source {self.name}: max_bytes is 750,000 at most")
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables, each of one feed."""
+        return tuple(feed.table for feed in self.feeds)
+
+    @property
+    def url_path(self) -> str:
+        """The path of the endpoint."""
+        return self.path or f"/webhooks/{self.name}"
+
+    @property
+    def setting(self) -> str:
+        """The name of the setting with the secret, or with two."""
+        return f"{self.name.upper()}_WEBHOOK_SECRET"
+
+    @property
+    def secret_setting(self) -> str:
+        """The name of the functions' variable with the id of the secret of AWS that holds it."""
+        return f"{self.name.upper()}_SECRET_ID"
+
+    def feed_of(self, type_of_event: str) -> EventFeed | None:
+        """Return the feed of an event; None if it fits none."""
+        return next((feed for feed in self.feeds if feed.fits(type_of_event)), None)
+
+
+def require_path(path: str, what: str) -> None:
+    """Raise DeclarationError for what is no path of a field."""
+    if not _PATH.fullmatch(path):
+        raise DeclarationError(f"{what}: write its path as in data.object.id or header:X-Name")
