@@ -1,23 +1,14 @@
-"""JSON documents as rows: a cell of text for each declared column, and the document as it came.
+"""JSON documents as rows: a cell of text for each declared column, and the document as it came."""
 
-Faster parsers keep the last of two fields of one name, without a word, and numbers as floats.
-"""
-
-import json
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
 from etl import Column, Json, Table, Text
+from functions.common.jsontext import Decoder, Number, encoded
 from functions.sources.files.rows import RowsBuilder, fault_of, shown
 
 TOO_DEEP = "its values are nested too deeply"
-
-
-class _Number(NamedTuple):
-    """A number as it was written."""
-
-    literal: str
 
 
 class Documents:
@@ -26,24 +17,7 @@ class Documents:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._rows = RowsBuilder(list(table.columns))
-        self._faults: list[str] = []  # of the value that was decoded last
-        self._decoder = json.JSONDecoder(
-            object_pairs_hook=self._object,
-            parse_float=_Number,
-            parse_int=_Number,
-            parse_constant=self._constant,
-        )
-
-    def _object(self, fields: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(fields)
-        if len(found) < len(fields):
-            names = [name for name, _ in fields]
-            twice = next(name for name in names if names.count(name) > 1)
-            self._faults.append(f"it has two fields {twice}")
-        return found
-
-    def _constant(self, name: str) -> None:
-        self._faults.append(f"{name} is not JSON")
+        self._decoder = Decoder()
 
     def decoded(self, text: str, start: int) -> tuple[Any, int]:
         """Return the value that begins at a place in a text, and where it ends.
@@ -51,8 +25,7 @@ class Documents:
         Raises json.JSONDecodeError for a syntax error, RecursionError for values in values without
         end.
         """
-        self._faults.clear()
-        return self._decoder.raw_decode(text, start)
+        return self._decoder.decoded(text, start)
 
     def add(self, line: int, raw: str, document: object) -> None:
         """Append the row of the document that was decoded last."""
@@ -60,7 +33,7 @@ class Documents:
             self.refuse(line, raw, "it is not an object")
             return
         cells: list[str | None] = []
-        faults = list(self._faults)
+        faults = list(self._decoder.faults)
         for name, column in self._table.columns.items():
             cell, fault = _cell(name, column, document.get(name))
             cells.append(cell)
@@ -86,12 +59,12 @@ def _cell(name: str, column: Column, value: object) -> tuple[str | None, str | N
     if value is None:
         return None, None
     if isinstance(column, Json):
-        text, kind = _json(value), "a text"
+        text, kind = encoded(value), "a text"
     elif isinstance(value, str):
         text, kind = value, "a text"
     elif isinstance(value, bool):
-        text, kind = _json(value), "true or false"
-    elif isinstance(value, _Number):
+        text, kind = encoded(value), "true or false"
+    elif isinstance(value, Number):
         text, kind = value.literal, "a number"
     else:
         kind = "an object" if isinstance(value, dict) else "a list"
@@ -100,15 +73,3 @@ def _cell(name: str, column: Column, value: object) -> tuple[str | None, str | N
         return None, f"{name} is {kind} and not a text"
     fault = fault_of(name, text)
     return None if fault else text, fault
-
-
-def _json(value: Any) -> str:
-    """Return a value as JSON, with its numbers as they were written."""
-    if isinstance(value, _Number):
-        return value.literal
-    if isinstance(value, dict):
-        fields = (f"{_json(name)}: {_json(each)}" for name, each in value.items())
-        return f"{{{', '.join(fields)}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_json, value))}]"
-    return json.dumps(value, ensure_ascii=False)

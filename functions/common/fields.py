@@ -1,0 +1,89 @@
+"""The JSON object that an event is, and the fields in it: what receive and collect agree on."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from etl import WHOLE, Events
+from functions.common.jsontext import Decoder
+
+MAX_DEPTH = 200
+"""Levels of an event. Any number that no stack ends at would do: PostgreSQL's takes thousands."""
+
+_HEADER = "header:"
+
+
+class NotAnEvent(Exception):
+    """Say that bytes are no event; the message is the reason, and has nothing of the bytes."""
+
+
+def event_of(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object that bytes are, numbers as `jsontext.Number`.
+
+    Raises NotAnEvent for other encodings than UTF-8, for what is not one JSON object, for two
+    fields of one name, for NaN and infinities, and for values nested deeper than MAX_DEPTH.
+    """
+    decoder = Decoder()
+    try:
+        text = raw.decode().strip(" \t\r\n")
+        event, end = decoder.decoded(text, 0)
+    except UnicodeDecodeError:
+        raise NotAnEvent("it is not UTF-8") from None
+    except json.JSONDecodeError:
+        raise NotAnEvent("it is not JSON") from None
+    except RecursionError:
+        raise NotAnEvent("it is nested too deeply") from None
+    if not isinstance(event, dict) or end < len(text):
+        raise NotAnEvent("it is not one JSON object")
+    if decoder.faults:
+        raise NotAnEvent("it has a field twice, or a number that is not JSON")
+    if _is_too_deep(event):
+        raise NotAnEvent("it is nested too deeply")
+    return event
+
+
+def _is_too_deep(event: dict[str, Any]) -> bool:
+    level: list[Any] = [event]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for value in level
+            for inner in (value.values() if isinstance(value, dict) else value)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def value_at(event: Mapping[str, Any], headers: Mapping[str, str], path: str) -> Any:
+    """Return what is at a path of an event, None where nothing is; `headers` by lower-case name.
+
+    A step into a list is its position, from 0: `data.items.0.id`. WHOLE is the event itself.
+    """
+    if path == WHOLE:
+        return event
+    if path.startswith(_HEADER):
+        return headers.get(path.removeprefix(_HEADER).lower())
+    found: Any = event
+    for step in path.split("."):
+        if isinstance(found, dict):
+            found = found.get(step)
+        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+            found = found[int(step)]
+        else:
+            return None
+    return found
+
+
+def headers_of(source: Events) -> frozenset[str]:
+    """Return the names, in lower case, of the headers in which a source has fields."""
+    paths: Iterable[str] = (
+        source.id,
+        source.type,
+        *source.required,
+        *(path for feed in source.feeds for path in feed.fields.values()),
+    )
+    return frozenset(
+        path.removeprefix(_HEADER).lower() for path in paths if path.startswith(_HEADER)
+    )

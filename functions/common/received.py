@@ -1,0 +1,72 @@
+"""An event on its way through the queue: what receive sends, and collect reads."""
+
+import json
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+MAX_BYTES = 750_000  # of a body; etl.Events allows no more
+
+_MALFORMED = (
+    ArithmeticError,  # a moment that no other zone has
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    zlib.error,
+)
+
+
+class NotReceived(Exception):
+    """Say that a message of the queue was not written by receive; nothing of it is in the text."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """An event as it came: `source` by name, when, the `headers` with fields in them, the body.
+
+    Header names are in lower case; the moment has a zone.
+    """
+
+    source: str
+    received_at: datetime
+    headers: Mapping[str, str]
+    body: bytes
+
+    def message(self) -> str:
+        """Return the message of the queue. ASCII: SQS refuses some characters.
+
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+        """
+        return json.dumps(
+            {
+                "source": self.source,
+                "received_at": self.received_at.astimezone(UTC).isoformat(),
+                "headers": dict(self.headers),
+                "body": b64encode(zlib.compress(self.body)).decode(),
+            }
+        )
+
+    @classmethod
+    def of(cls, message: str) -> "Received":
+        """Return what a message of the queue says; raise NotReceived if it says something else."""
+        try:
+            said = json.loads(message)
+            headers = {str(name): str(value) for name, value in said["headers"].items()}
+            moment = datetime.fromisoformat(said["received_at"])
+            body = _inflated(b64decode(said["body"], validate=True))
+            return cls(str(said["source"]), moment.astimezone(UTC), headers, body)
+        except _MALFORMED:
+            raise NotReceived("it is no message of the function receive") from None
+
+
+def _inflated(packed: bytes) -> bytes:
+    """Return bytes as they were before zlib; raise ValueError for more than receive takes."""
+    stream = zlib.decompressobj()
+    body = stream.decompress(packed, MAX_BYTES + 1)
+    if not stream.eof or stream.unused_data or len(body) > MAX_BYTES:
+        raise ValueError("not one stream, or too long")
+    return body
