@@ -23,6 +23,7 @@ from etl.columns import (
     Text,
     Time,
     Timestamp,
+    UnixTime,
     Uuid,
 )
 from etl.errors import DeclarationError
@@ -91,6 +92,7 @@ __all__ = [
     "Text",
     "Time",
     "Timestamp",
+    "UnixTime",
     "Uuid",
     "at_most",
     "dimension",

@@ -119,6 +119,11 @@ class Timestamp(Column):
 
 
 @dataclass(frozen=True)
+class UnixTime(Column):
+    """A moment that the source keeps as whole seconds since 1970, in UTC."""
+
+
+@dataclass(frozen=True)
 class Interval(Column):
     """A span of time."""
 

@@ -35,6 +35,7 @@ _PLAIN: dict[type[Column], str] = {
     types.Boolean: "boolean",
     types.Date: "date",
     types.IsoDate: "date",
+    types.UnixTime: "timestamp with time zone",
     types.Interval: "interval",
     types.Uuid: "uuid",
     types.Bytes: "bytea",

@@ -30,6 +30,7 @@ _IS_CARRIED: dict[type[etl.Column], Callable[[pa.DataType], bool]] = {
     etl.Double: pa.types.is_floating,
     etl.Boolean: pa.types.is_boolean,
     etl.Timestamp: pa.types.is_timestamp,
+    etl.UnixTime: pa.types.is_integer,
     etl.Date: lambda kind: pa.types.is_string(kind) or pa.types.is_timestamp(kind),
     etl.IsoDate: lambda kind: pa.types.is_string(kind) or pa.types.is_timestamp(kind),
 }

@@ -30,6 +30,7 @@ from etl import (
     Text,
     Time,
     Timestamp,
+    UnixTime,
 )
 from etl import mapping as declared
 from etl.mapping import Join
@@ -42,6 +43,7 @@ _SQL_NAMES: dict[type[Column], str] = {
     SmallInteger: "smallint",
     Integer: "integer",
     Real: "real",
+    UnixTime: "timestamp with time zone",
 }
 
 Say = Callable[[int, Any], str]
@@ -241,7 +243,7 @@ def _uncarried(column: Column) -> str:
     It may be one of another type, which the column had when the batch was written.
     """
     match column:
-        case SmallInteger() | Integer() | BigInteger():
+        case SmallInteger() | Integer() | BigInteger() | UnixTime():
             return "is not a whole number"
         case Numeric() | Real() | Double():
             return "is not a number"
@@ -259,7 +261,7 @@ def _check_calendar(
 ) -> None:
     """Look for dates and stamps of a day that the calendar cannot have."""
     for name, column in table.columns.items():
-        if isinstance(column, Date | IsoDate | Timestamp):
+        if isinstance(column, Date | IsoDate | Timestamp | UnixTime):
             days = converted[name].cast(pa.date32())
             outside = pc.or_(pc.less(days, calendar.first), pc.greater(days, calendar.last))
             what = f"{name} is outside the calendar, {calendar.first} to {calendar.last}"

@@ -25,6 +25,7 @@ from etl import (
     TargetTable,
     Time,
     Timestamp,
+    UnixTime,
 )
 from etl import mapping as declared
 from functions.common.errors import FunctionFailed
@@ -175,7 +176,7 @@ def _require_type(
             is_right = pa.types.is_boolean(kind)
         case Date() | IsoDate():
             is_right = pa.types.is_date(kind)
-        case Timestamp():
+        case Timestamp() | UnixTime():
             is_right = pa.types.is_timestamp(kind)
         case Time():
             is_right = pa.types.is_time(kind) or _is_text(kind)

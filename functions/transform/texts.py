@@ -35,6 +35,7 @@ from etl import (
     Table,
     Time,
     Timestamp,
+    UnixTime,
     Uuid,
 )
 from functions.transform.values import (
@@ -44,6 +45,7 @@ from functions.transform.values import (
     form,
     integers,
     iso_date,
+    moments,
     reals,
 )
 
@@ -249,6 +251,7 @@ _READINGS: dict[type[Column], Callable[[Values], Values]] = {
     BigInteger: _WHOLE,
     Real: lambda texts: reals(_DOUBLE(texts)),
     Double: _DOUBLE,
+    UnixTime: lambda texts: moments(_WHOLE(texts)),
     Numeric: _Reading(pa.string(), _amount, r"-?(0|[1-9][0-9]{0,99})(\.[0-9]{1,99})?"),
     Boolean: _Reading(pa.bool_(), lambda text: _BOOLEANS.get(text.lower())),
     Date: _Reading(pa.date32(), iso_date, rf"{_YEAR}-{_DAY}"),

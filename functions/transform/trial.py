@@ -21,6 +21,7 @@ from etl import (
     SmallInteger,
     Table,
     Timestamp,
+    UnixTime,
 )
 from etl import mapping as declared
 from functions.common.carried import UNFIT
@@ -159,7 +160,7 @@ def _column(table: Table, name: str, column: Column, values: list[Any]) -> pa.Ar
 
 def _kind(column: Column) -> pa.DataType:
     """Return the type in which extract writes values of a column."""
-    if isinstance(column, SmallInteger | Integer | BigInteger):
+    if isinstance(column, SmallInteger | Integer | BigInteger | UnixTime):
         return pa.int64()
     kind = form(column)
     if pa.types.is_date(kind) or pa.types.is_decimal(kind):

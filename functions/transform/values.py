@@ -28,6 +28,7 @@ from etl import (
     Table,
     Text,
     Timestamp,
+    UnixTime,
 )
 from functions.common.errors import FunctionFailed
 
@@ -36,6 +37,8 @@ Convert = Callable[[pa.ChunkedArray], pa.Array | pa.ChunkedArray]
 DECIMAL_DIGITS = 38  # of Arrow's decimal128; a longer number is carried as its text
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+# What Python has of years, 1 to 9999: PostgreSQL's go further.
+_UNIX_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)  # the default one has 28 digits
 
 
@@ -171,6 +174,20 @@ def stamps(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values.cast(pa.timestamp("us", values.type.tz))
 
 
+def moments(seconds: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the moments that are so many seconds after 1970, NULL before year 1 and after 9999.
+
+    Those that are moments already stay as they are.
+    """
+    if pa.types.is_timestamp(seconds.type):
+        return seconds
+    is_one = pc.and_(
+        pc.greater_equal(seconds, _UNIX_SECONDS.start), pc.less(seconds, _UNIX_SECONDS.stop)
+    )
+    whole = pc.if_else(is_one, seconds, None).cast(pa.int64())
+    return whole.cast(pa.timestamp("s", "UTC")).cast(pa.timestamp("us", "UTC"))
+
+
 _CONVERSIONS: dict[type[Column], Convert] = {
     SmallInteger: partial(integers, to=pa.int16()),
     Integer: partial(integers, to=pa.int32()),
@@ -180,6 +197,7 @@ _CONVERSIONS: dict[type[Column], Convert] = {
     Date: dates,
     IsoDate: dates,
     Timestamp: stamps,
+    UnixTime: moments,
 }
 """What is not here is carried in the form that load expects."""
 
@@ -193,6 +211,7 @@ _FORMS: dict[type[Column], pa.DataType] = {
     Date: pa.date32(),
     IsoDate: pa.date32(),
     Timestamp: pa.timestamp("us"),
+    UnixTime: pa.timestamp("us", "UTC"),
 }
 
 

@@ -20,6 +20,7 @@ from etl import (
     Text,
     Time,
     Timestamp,
+    UnixTime,
     Uuid,
 )
 from functions.transform.texts import BLANKS, DIGITS_AFTER, DIGITS_BEFORE, NUMBER
@@ -77,6 +78,7 @@ _WORDS: dict[type[Column], str] = {
     IsoDate: "is not a date (yyyy-mm-dd)",
     Time: "is not a time of day (hh:mm:ss)",
     Timestamp: "is not a time stamp (yyyy-mm-dd hh:mm:ss)",
+    UnixTime: "is not a time stamp in whole seconds since 1970",
     Interval: "is not an interval (P1DT2H or 1 day 02:00:00)",
     Uuid: "is not a UUID",
     Json: "is not valid JSON",

@@ -167,6 +167,7 @@ def test_a_type_is_carried_exactly_or_as_text(sql_type: str, expected: pa.DataTy
         (etl.Time(timezone=True), ["time(3) with time zone"], ["time without time zone"]),
         (etl.Timestamp(timezone=True), ["timestamp(0) with time zone"],
          ["timestamp without time zone", "date"]),
+        (etl.UnixTime(), ["integer", "bigint"], ["numeric", "timestamp with time zone"]),
         (etl.Interval(), ["interval", "interval day to second(3)"], ["text"]),
         (etl.Uuid(), ["uuid"], ["text"]),
         (etl.Json(), ["json", "jsonb"], ["text"]),

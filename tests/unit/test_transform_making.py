@@ -21,6 +21,7 @@ from etl import (
     Table,
     Text,
     Timestamp,
+    UnixTime,
     latest,
 )
 from etl.mapping import Mapping
@@ -183,6 +184,8 @@ def test_a_numeric_without_a_scale_is_a_decimal_to_a_function() -> None:
         (Date(), [AT.date(), None], True),
         (Boolean(), [None, None], True),
         (Timestamp(), ["2024-01-01", None], False),
+        (UnixTime(), [1, 2], False),
+        (UnixTime(), [AT, None], True),
     ],
 )
 def test_a_column_of_another_type_than_declared_is_refused(

@@ -17,6 +17,7 @@ from etl import (
     Table,
     Text,
     Timestamp,
+    UnixTime,
     Uuid,
 )
 from functions.transform.checks import reasons
@@ -46,6 +47,8 @@ def redeclared(column: Column, older: list[Any]) -> tuple[list[Any], dict[int, s
          {1: "value ? is neither true nor false"}),
         (Timestamp(timezone=True), ["2024-05-01 12:00Z", "May"], [NOON, None],
          {1: "value May is out of range"}),
+        (UnixTime(), ["0", "noon"], [datetime(1970, 1, 1, tzinfo=UTC), None],
+         {1: "value noon is not a whole number"}),
         (Text(), [1, 2], ["1", "2"], {}),
         (Numeric(4, 1), [True, False], [None, None],
          {0: "value True is not a number", 1: "value False is not a number"}),

@@ -31,6 +31,7 @@ from etl import (
     Text,
     Time,
     Timestamp,
+    UnixTime,
     Uuid,
 )
 from functions.transform.texts import convert, reading
@@ -195,6 +196,9 @@ def test_text_is_never_touched(text: str) -> None:
         (Json(), ['{"a":1,"a":2}', "NaN", "[1", "[" * 100_000, ""], [None] * 5),
         (Json(binary=True), [r'"\u0000"', r'"\\u0000"', r'"\ud800"'], [None, r'"\\u0000"', None]),
         (Timestamp(timezone=True), ["0001-01-01 00:00+01", "9999-12-31 23:59-01"], [None] * 2),
+        (UnixTime(), ["1326853478", "-62135596800", "253402300800", "1.5", "1e9", ""], [
+            datetime(2012, 1, 18, 2, 24, 38, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC),
+            *[None] * 4]),
     ],
 )  # fmt: skip
 def test_a_cell_is_a_value_or_none(column: Column, texts: list[str], values: list[Any]) -> None:
@@ -218,6 +222,7 @@ def test_a_cell_is_a_value_or_none(column: Column, texts: list[str], values: lis
         (Time(), "24:00", "n is not a time of day (hh:mm:ss): '24:00'"),
         (Timestamp(timezone=True), "1 May",
          "n is not a time stamp (yyyy-mm-dd hh:mm:ss) with its offset (+00:00): '1 May'"),
+        (UnixTime(), "today", "n is not a time stamp in whole seconds since 1970: 'today'"),
         (Uuid(), "x", "n is not a UUID: 'x'"),
         (Json(), "{", "n is not valid JSON: '{'"),
         (Text(), "a\0", "n has a NUL character in it: 'a\0'"),

@@ -29,6 +29,7 @@ from etl import (
     Text,
     Time,
     Timestamp,
+    UnixTime,
     Uuid,
 )
 from functions.common.errors import FunctionFailed
@@ -175,6 +176,21 @@ def test_stamps_keep_every_digit(unit: str, timezone: bool, data: st.DataObject)
         stamps = [at and at.replace(microsecond=at.microsecond // 1000 * 1000) for at in stamps]
     values = column(stamps, pa.timestamp(unit, "UTC" if timezone else None))
     assert converted(Timestamp(timezone=timezone), values) == stamps
+
+
+def test_seconds_since_1970_are_moments() -> None:
+    """Whole seconds of the years 1 to 9999 are moments in UTC, and any others are none."""
+    first, last = -62_135_596_800, 253_402_300_799
+    assert converted(UnixTime(), column([0, first, last, None], pa.int64())) == [
+        datetime(1970, 1, 1, tzinfo=UTC),
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+        None,
+    ]
+    assert converted(UnixTime(), column([first - 1, last + 1], pa.int64())) == [None, None]
+    assert converted(UnixTime(), column([-1], pa.int32())) == [
+        datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)
+    ]
 
 
 @pytest.mark.parametrize("kind", [Date(), IsoDate()])

@@ -25,6 +25,7 @@ ACCEPTED: dict[type[etl.Column], tuple[str, str]] = {
     etl.Boolean: ("boolean", r"boolean"),
     etl.Date: ("date", r"date"),
     etl.IsoDate: ("date", rf"date|{_STRING}|{_STAMP}"),
+    etl.UnixTime: ("integer", _INTEGER),
     etl.Interval: ("interval", r"interval.*"),
     etl.Uuid: ("uuid", r"uuid"),
     etl.Json: ("json", r"jsonb?"),
