@@ -1,0 +1,122 @@
+"""The Lambda function `receive`: verifies an event that a provider posts, stores it, and answers.
+
+It knows no database, and imports nothing heavy: a provider waits for it while it starts. What it
+logs and answers has nothing of the request but its size and the id that API Gateway gave it.
+"""
+
+import os
+import time
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
+
+from etl import Events
+from etl.loading import load
+from functions.common.errors import PipelineError
+from functions.common.fields import NotAnEvent, event_of, headers_of
+from functions.common.received import Received
+from functions.common.settings import required
+from functions.receive.requests import (
+    BAD_BODY,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    NOT_STORED,
+    STORED,
+    Refused,
+    Reply,
+    Request,
+    answer,
+)
+from functions.receive.secrets import Secrets
+from functions.receive.signatures import verify
+from functions.receive.storing import CLIENT_CONFIG, store
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+logger = Logger(utc=True)
+
+
+@cache
+def _sources() -> dict[str, Events]:
+    """Return the sources by path; an optional one that has no secret is not there."""
+    events = load(required(os.environ, "PIPELINE")).events
+    return {
+        source.url_path: source
+        for source in events
+        if not source.optional or os.environ.get(source.secret_setting)
+    }
+
+
+@cache
+def _secrets() -> Secrets:
+    return Secrets(boto3.client("secretsmanager", config=CLIENT_CONFIG))
+
+
+@cache
+def _queue() -> "SQSClient":
+    return boto3.client("sqs", config=CLIENT_CONFIG)
+
+
+# Explicitly, since a variable of the environment could have whole events logged.
+@logger.inject_lambda_context(clear_state=True, log_event=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer a request of an HTTP API, payload format 2.0.
+
+    200 only after the queue has the event; 400 for a bad signature or what is no JSON object, 404,
+    405, 413; 500 if it may not be stored, so that the provider sends it again.
+    """
+    try:
+        request = Request.of(event)
+        logger.append_keys(request=request.id)
+        return answer(_received(request))
+    except Refused as refused:
+        logger.warning("refused", reason=refused.reason)
+        return answer(refused.reply)
+    except Exception as error:  # its text may have pieces of the request: never let it be logged
+        logger.error("not stored", reason=_reason(error))
+        return answer(NOT_STORED)
+
+
+def _received(request: Request) -> Reply:
+    """Verify and store the event of a request; raise Refused for what is none."""
+    source = _sources().get(request.path)
+    if source is None:
+        raise Refused(NOT_FOUND, "unknown_path")
+    logger.append_keys(source=source.name)
+    if request.method != "POST":
+        raise Refused(NOT_ALLOWED, "method_not_allowed")
+    now = time.time()
+    body = request.body(source.max_bytes)
+    logger.append_keys(size=len(body))
+    secrets = _secrets().of(required(os.environ, source.secret_setting))
+    verify(source.signature, secrets, request.headers, body, now)
+    _require_event(body)
+    wanted = headers_of(source)
+    kept = {name: value for name, value in request.headers.items() if name in wanted}
+    received = Received(source.name, datetime.fromtimestamp(now, UTC), kept, body)
+    message = store(_queue(), required(os.environ, "EVENTS_QUEUE_URL"), received)
+    logger.info("stored", message_id=message)
+    return STORED
+
+
+def _require_event(body: bytes) -> None:
+    """Raise Refused for a body that is no JSON object; what one lacks is for collect to say."""
+    try:
+        event_of(body)
+    except NotAnEvent as error:
+        raise Refused(BAD_BODY, str(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    """Return what may be logged of an error: our own words, or a code."""
+    if isinstance(error, PipelineError):
+        return str(error)
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", "ClientError"))
+    return type(error).__name__

@@ -1,0 +1,54 @@
+"""The secrets that providers sign with, from Secrets Manager."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from functions.common.errors import SettingsError
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+SECONDS = 300  # for which a warm function goes on with what it read
+
+
+class Secrets:
+    """Secrets by id, each read again after five minutes, so that a roll-over takes effect."""
+
+    def __init__(
+        self, client: "SecretsManagerClient", clock: Callable[[], float] = time.time
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._read: dict[str, tuple[float, tuple[str, ...]]] = {}
+
+    def of(self, secret_id: str) -> tuple[str, ...]:
+        """Return the secrets, of which one is to be right.
+
+        Raises SettingsError if there are none, and what botocore raises.
+        """
+        now = self._clock()
+        read_at, secrets = self._read.get(secret_id, (0.0, ()))
+        if not secrets or not 0 <= now - read_at < SECONDS:
+            answer = self._client.get_secret_value(SecretId=secret_id)
+            secrets = _decoded(answer.get("SecretString", ""))
+            if not secrets:
+                raise SettingsError(
+                    f'secret {secret_id} is not {{"secrets": ["…"]}}: set <NAME>_WEBHOOK_SECRET, '
+                    "and run deploy.py again"
+                )
+            self._read[secret_id] = (now, secrets)
+        return secrets
+
+
+def _decoded(text: str) -> tuple[str, ...]:
+    """Return the secrets of a text; none if it, or one of them, is not what it has to be."""
+    try:
+        found = json.loads(text)["secrets"]
+    except (KeyError, RecursionError, TypeError, ValueError):
+        return ()
+    if not isinstance(found, list):
+        return ()
+    # With a key of no bytes anybody can sign.
+    return tuple(found) if all(isinstance(each, str) and each.strip() for each in found) else ()

@@ -1,0 +1,27 @@
+"""Put an event into the queue, from which collect makes batches."""
+
+from typing import TYPE_CHECKING
+
+from botocore.config import Config
+
+from functions.common.received import Received
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+# Three attempts of 3 seconds at most: within the 10 seconds that GitHub waits for an answer.
+CLIENT_CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=2,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    tcp_keepalive=True,
+)
+
+
+def store(client: "SQSClient", queue: str, received: Received) -> str:
+    """Return the queue's id of an event; return only after the queue has said that it has it.
+
+    Raises what botocore raises. The queue may have the event then all the same: the provider sends
+    it again, and the target takes an id once.
+    """
+    return client.send_message(QueueUrl=queue, MessageBody=received.message())["MessageId"]
