@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from etl.errors import DeclarationError
+from etl.files import JsonDocuments
 from etl.tables import Table
 
 _PATH = re.compile(r"\$|[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*|header:[A-Za-z0-9-]+")
@@ -59,6 +60,9 @@ class EventFeed:
     there is NULL.
     """
 
+    format: ClassVar[JsonDocuments] = JsonDocuments()
+    max_rejects: ClassVar[float] = 1.0  # an event is never refused for the sake of others
+
     table: Table
     types: tuple[str, ...]
     fields: Mapping[str, str]
@@ -92,6 +96,7 @@ class Events:
     """
 
     kind: ClassVar[str] = "events"
+    together: ClassVar[bool] = False
 
     name: str
     signature: Signature
@@ -132,6 +137,10 @@ class Events:
     def secret_setting(self) -> str:
         """The name of the functions' variable with the id of the secret of AWS that holds it."""
         return f"{self.name.upper()}_SECRET_ID"
+
+    def feed(self, table: Table) -> EventFeed:
+        """Return the feed of a table."""
+        return next(feed for feed in self.feeds if feed.table is table)
 
     def feed_of(self, type_of_event: str) -> EventFeed | None:
         """Return the feed of an event; None if it fits none."""

@@ -15,6 +15,7 @@ os.environ["POWERTOOLS_SERVICE_NAME"] = "tests"
 pytest_plugins = [
     "tests.postgres_fixtures",
     "tests.aws.files_lake",
+    "tests.aws.posted",
     "tests.aws.transform_pipeline",
     "tests.pipeline.local_process",
     "tests.pipeline.managed_warehouse",

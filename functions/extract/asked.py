@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from etl import Table
+from etl import Events, Table
 from etl.sources import Source
 from functions.common.errors import NoSuchBatch, RepairRefused, SettingsError
 from functions.sources import NO_REPAIR, Repair
@@ -32,21 +32,30 @@ class Asked:
 def asked_for(event: object, sources: tuple[Source, ...]) -> Asked:
     """Return what an event asks of some sources; what is no question to extract asks it of all.
 
+    Sources of events have nothing that could be read: their batches can be replayed, and that is
+    all.
+
     Raises SettingsError for a source that there is not, NoSuchBatch and RepairRefused for an event
     of another form, and for one that does not say which of several sources it is about.
     """
     if not isinstance(event, dict):
-        return Asked(sources)
+        return Asked(_readable(sources))
     asked = _sources(event, sources)
     if "replay" in event:
         if len(asked) != 1:
             raise NoSuchBatch(f"a replay is of one source: {_which(sources)}")
         return Asked(asked, replay=_batch(event["replay"]))
+    if not (asked := _readable(asked)) and "read" in event:
+        raise RepairRefused("events cannot be read again: replay the batches that they came with")
     if "read" in event:
         if len(asked) != 1:
             raise RepairRefused(f"a repair is of one source: {_which(sources)}")
         return Asked(asked, repair=_repair(event, {each.id: each for each in asked[0].tables}))
     return Asked(asked, now=event.get("now") is True)
+
+
+def _readable(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    return tuple(source for source in sources if not isinstance(source, Events))
 
 
 def _sources(event: dict[str, Any], sources: tuple[Source, ...]) -> tuple[Source, ...]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from etl import Files, Pipeline, Table
+from etl import Events, Files, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
 from etl.sources import Source
 from functions.common.batchlog import BatchLog
@@ -46,7 +46,7 @@ def replay(
     current = _Current(log, batch, last, at)
     reads, captures = (
         _files(current, source, pipeline, last)
-        if isinstance(source, Files)
+        if isinstance(source, Files | Events)
         else ([], _rows(current, source, pipeline, last))
     )
     manifest = IngestionManifest(
@@ -87,7 +87,7 @@ def _rows(
 
 
 def _files(
-    current: "_Current", source: Files, pipeline: Pipeline, last: IngestionManifest
+    current: "_Current", source: Files | Events, pipeline: Pipeline, last: IngestionManifest
 ) -> tuple[list[FileRead], dict[str, TableCapture]]:
     """Return the files that come again, and what comes again of their tables."""
     again = FilesAgain(current.bucket, current.manifest, current.later, current.writer)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from etl import Files, Pipeline, Table
+from etl import Events, Files, Pipeline, Table
 from functions.common.errors import BatchOutdated
 from functions.common.keys import is_among, keys_of
 from functions.common.manifests import DataFile, FileRead, IngestionManifest
@@ -30,22 +30,23 @@ class FilesAgain:
     write: Callable[[Table], PartWriter]
 
     def current(
-        self, source: Files, pipeline: Pipeline
+        self, source: Files | Events, pipeline: Pipeline
     ) -> Iterator[tuple[FileRead, list[DataFile]]]:
         """Yield the files that still have current rows, in their order, each with its objects.
 
         Of a table that equals its newest file, or that has no key, a file is current as a whole, as
-        long as there is no later one. Raises BatchOutdated for rows without the key of today.
+        long as there is no later one. A row that is inserted once is superseded by none. Raises
+        BatchOutdated for rows without the key of today.
         """
         tables = {table.id: table for table in source.tables}
-        whole = _replaced(source, pipeline)
+        whole, once = _replaced(source, pipeline), _inserted_once(source, pipeline)
         superseded: dict[str, pa.Array] = {}
         for file in self.batch.files:
             table = tables.get(file.table)
             if table is None or file.error is not None:
                 continue
             objects = self._objects(file)
-            if not self._has_later(file.table):
+            if table in once or not self._has_later(file.table):
                 yield file, objects
             elif table not in whole:
                 if table.id not in superseded:
@@ -89,9 +90,19 @@ class FilesAgain:
         return writer.close()
 
 
-def _replaced(source: Files, pipeline: Pipeline) -> set[Table]:
+def _replaced(source: Files | Events, pipeline: Pipeline) -> set[Table]:
     """Return the tables of which a part is never enough."""
-    ways: Mapping[Table, set[str]] = {
+    ways = _ways(source, pipeline)
+    return {table for table, found in ways.items() if not table.keys or "replace" in found}
+
+
+def _inserted_once(source: Files | Events, pipeline: Pipeline) -> set[Table]:
+    """Return the tables of which a row that is in the target stays as it is."""
+    return {table for table, found in _ways(source, pipeline).items() if found == {"once"}}
+
+
+def _ways(source: Files | Events, pipeline: Pipeline) -> Mapping[Table, set[str]]:
+    return {
         table: {
             mapping.target.way
             for mapping in pipeline.mappings(source.name)
@@ -99,7 +110,6 @@ def _replaced(source: Files, pipeline: Pipeline) -> set[Table]:
         }
         for table in source.tables
     }
-    return {table for table, found in ways.items() if not table.keys or "replace" in found}
 
 
 def _keys_of(table: Table, rows: pa.RecordBatch) -> pa.Array:

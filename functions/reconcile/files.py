@@ -1,5 +1,7 @@
 """Compare the target tables of a source of files: what is in its bucket, and what is in the target.
 
+Events are compared as files are, with what the batches of the lake have of them.
+
 A table that is replaced is to have the newest file, any other what all files come to, the later
 ones winning. Rows that were refused are no rows of the target. What a file that came after the
 batch makes different is pending; what a file explains that is gone from the bucket is deleted.
@@ -11,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl import Files, Pipeline
+from etl import Events, Files, Pipeline
 from etl import mapping as declared
 from etl.targets import Way
 from functions.common.keys import is_among, keys_of
@@ -40,7 +42,7 @@ class Run:
 
 
 def compare_files(
-    pipeline: Pipeline, source: Files, logs: Logs, target: Comparer
+    pipeline: Pipeline, source: Files | Events, logs: Logs, target: Comparer
 ) -> dict[str, Comparison]:
     """Compare each target table that there is with the files of a source."""
     since = logs.ingested.read(target.batch) if target.batch else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from etl import Files, Pipeline
+from etl import Events, Files, Pipeline
 from etl.loading import folder, load
 from etl.pipeline import Target
 from etl.sources import Source
@@ -53,7 +53,9 @@ class Sides:
         return [
             (source, target)
             for source in self.pipeline.sources
-            if not source.optional or reader_of(source).is_configured(source)
+            if isinstance(source, Events)
+            or not source.optional
+            or reader_of(source).is_configured(source)
             if (target := self.pipeline.target_of(source.name))
         ]
 
@@ -62,8 +64,8 @@ class Sides:
 class Found:
     """What a comparison found: the batch that the target was at, and how each table agrees.
 
-    `made_of` is the main source table of each. `extra` are keys, by source table, that are in the
-    target only and that nothing explains.
+    `made_of` is the main source table of each that can be read again. `extra` are keys, by source
+    table, that are in the target only and that nothing explains.
     """
 
     batch: int
@@ -80,7 +82,7 @@ class Found:
     def repair(self) -> dict[str, Any]:
         """The event that has extract read again what disagrees; empty if nothing can be."""
         apart = {name for name, table in self.apart.items() if table.error is None}
-        read = [self.made_of[name] for name in self.tables if name in apart]
+        read = [self.made_of[name] for name in self.tables if name in apart & self.made_of.keys()]
         return {"read": list(dict.fromkeys(read)), "absent": self.extra} if read else {}
 
 
@@ -159,8 +161,9 @@ def _compare_all(sides: Sides, source: Source, target: Target, seconds: float) -
     feed = Feed(mappings, logs.processed, MarkerLog(sides.processed, source.name))
     made_of = {mapping.target.name: mapping.main.id for mapping in mappings}
     with comparing(target).comparer(place, feed, seconds) as there:
-        if isinstance(source, Files):
+        if isinstance(source, Files | Events):
             tables = compare_files(sides.pipeline, source, logs, there)
+            made_of = made_of if isinstance(source, Files) else {}  # nobody could read it again
             return Found(there.batch, tables, made_of, {})
         kind = comparable(source)
         as_of = AsOf(logs, there.batch, there.latest, kind)

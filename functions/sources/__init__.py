@@ -1,7 +1,7 @@
 """The kinds of sources: a package for each, which offers extract what `Reader` says.
 
 It offers reconcile what `Comparable` says, where the source can still be asked for its rows, or, of
-files, what `Listable` does.
+files and of events, what `Listable` does. Events come by themselves, and have no `Reader`.
 
 Nothing here depends on a kind, and a kind is imported only where a source is of it.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, cast
 
 from msgspec import Meta, Struct
 
-from etl import Files, Pipeline, Table
+from etl import Events, Files, Pipeline, Table
 from etl.sources import Source
 from functions.common.batchlog import BatchLog
 from functions.common.manifests import FileVersion, IngestionManifest
@@ -143,6 +143,8 @@ def comparable(source: Source) -> Comparable:
 class FilesNow(Protocol):
     """The files of a source that are in its bucket at one moment.
 
+    Of events, those of a table in one batch are a file.
+
     `unusable` says why not all of a file could be read.
     """
 
@@ -159,11 +161,11 @@ class FilesNow(Protocol):
 
 
 class Listable(Protocol):
-    """What the module `current` of the kind `files` offers."""
+    """What the module `current` of the kinds `files` and `events` offers."""
 
     def current(
         self,
-        source: Files,
+        source: Files | Events,
         pipeline: Pipeline,
         log: BatchLog[IngestionManifest],
         since: IngestionManifest | None,
@@ -171,6 +173,6 @@ class Listable(Protocol):
         """List the files of a source, and what is to be read of them after the batch `since`."""
 
 
-def listable(source: Files) -> Listable:
-    """Return what reconcile needs of files."""
+def listable(source: Files | Events) -> Listable:
+    """Return what reconcile needs of files, or of events."""
     return cast("Listable", import_module(f"{__name__}.{source.kind}.current"))

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from etl import Files, Pipeline, Table
+from etl import Events, Files, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
 from functions.common.logs import Logs
 from functions.common.manifests import (
@@ -43,7 +43,7 @@ def remodel_batch(
     the same batch. Raises FunctionFailed, BatchUnbalanced, and SettingsError.
     """
     source = logs.ingested.source
-    if isinstance(files := pipeline.source(source), Files):
+    if isinstance(files := pipeline.source(source), Files | Events):
         batch_of_files = FileBatch(pipeline, files, logs, ingested, environment)
         return remodel_files(batch_of_files, before, run=run, now=now)
     absent = Absent(

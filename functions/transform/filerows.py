@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from etl import Files, Pipeline, Table
+from etl import Events, Files, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
 from functions.common.errors import BatchUnbalanced
 from functions.common.logs import Logs
@@ -21,10 +21,13 @@ Refuse = Callable[[pa.Table, Mapping[int, str]], None]
 
 @dataclass(frozen=True)
 class FileBatch:
-    """A batch of files at work; `environment` has the settings."""
+    """A batch of files, or of events, at work; `environment` has the settings.
+
+    The events of a table are to it a file of JSON documents.
+    """
 
     pipeline: Pipeline
-    source: Files
+    source: Files | Events
     logs: Logs
     manifest: IngestionManifest
     environment: Mapping[str, str]

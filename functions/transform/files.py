@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from etl import Table
+from etl import Files, Table
 from etl.mapping import Mapping as TargetMapping
 from functions.common.manifests import (
     Balance,
@@ -96,9 +96,8 @@ def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
     """
     if (table := batch.table(read)) is None:
         return Outcome(read, {}, 0)
-    feed, source = batch.source.feed(table), batch.source
-    prefix = batch.environment.get(source.prefix_setting, "") if source.remote else ""
-    key = errors_key(table.id, read.file.key, prefix)
+    feed = batch.source.feed(table)
+    key = errors_key(table.id, read.file.key, _prefix(batch))
     made: Mapping[str, list[DataFile]] = {}
     with RefusedRows(batch.logs.processed.bucket, key, read, feed.format) as refused:
         if read.error is None:
@@ -111,6 +110,14 @@ def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
     limit = most_refused(feed, batch.environment)
     reason = read.error or too_many(read.rows, refused.rows, limit)
     return Outcome(read, made, refused.rows, refused.key, reason)
+
+
+def _prefix(batch: FileBatch) -> str:
+    """Return what the keys of all files of a source begin with."""
+    source = batch.source
+    if isinstance(source, Files) and source.remote:
+        return batch.environment.get(source.prefix_setting, "")
+    return ""
 
 
 def _together(batch: FileBatch, outcomes: list[Outcome]) -> list[Outcome]:

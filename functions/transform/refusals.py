@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from etl import Csv, Feed, JsonDocuments
+from etl import Csv, EventFeed, Feed, JsonDocuments
 from etl.settings import share
 from functions.common.carried import LINE, ROW
 from functions.common.errors import SettingsError
@@ -111,7 +111,7 @@ def errors_key(table: str, key: str, prefix: str) -> str:
     return whole.decode() + _ENDING
 
 
-def most_refused(feed: Feed, environment: Mapping[str, str]) -> float:
+def most_refused(feed: Feed | EventFeed, environment: Mapping[str, str]) -> float:
     """Return the share of a file's rows that may be refused without it being refused whole.
 
     Raises SettingsError for a MAX_REJECTS that is no share.

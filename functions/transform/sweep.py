@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Generic, TypeVar
 
-from etl import Files, Pipeline
+from etl import Events, Files, Pipeline
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted
 from functions.common.logs import Logs
@@ -148,13 +148,15 @@ def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[]
     tables = [table.id for table in source.tables]
     targets = [mapping.target.id for mapping in pipeline.mappings(name)]
     # The role lists nothing of a kind that its sources do not have.
-    data, copies, aside = ["", "tombstones/"], [], [f"quarantine/{name}/{id_}" for id_ in tables]
-    if isinstance(source, Files):
-        data, copies, aside = [""], [f"files/{name}"] if source.remote else [], []
+    data, aside = ["", "tombstones/"], [f"quarantine/{name}/{id_}" for id_ in tables]
+    if isinstance(source, Files | Events):
+        data, aside = [""], []
+    copies = [f"files/{name}"] if isinstance(source, Files) and source.remote else []
+    keys = [] if isinstance(source, Events) else [f"keys/{name}"]
     lake = Sweep(
         logs.ingested,
         [*(f"{prefix}{name}/{table}" for prefix in data for table in tables), *copies],
-        [f"keys/{name}"],
+        keys,
         lambda newest: newest.key_objects,
         notes,
         f"{name}/ingestion",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from etl import Postgres
+from etl import Events, Postgres, StampedSignature
 from functions.common.errors import NoSuchBatch, RepairRefused, SettingsError
 from functions.extract.asked import Asked, asked_for
 from functions.sources import NO_REPAIR, Repair
@@ -20,6 +20,7 @@ MALFORMED = [
 
 SHOP, BANK = Postgres("shop", ()), Postgres("bank", ())
 TWO = (SHOP, BANK)
+PAID = Events("paid", StampedSignature(), ())
 ONE = (PIPELINE.source("source"),)
 
 
@@ -63,3 +64,15 @@ def test_what_is_about_one_of_several_sources_says_which() -> None:
         asked_for({"replay": 7}, TWO)
     with pytest.raises(RepairRefused, match="one of shop, bank"):
         asked_for({"read": ["staff"]}, TWO)
+
+
+def test_events_are_not_read_and_their_batches_can_be_replayed() -> None:
+    """They come by themselves; what came once is in the lake."""
+    both = (SHOP, PAID)
+
+    assert asked_for({}, both) == asked_for(None, both) == Asked((SHOP,))
+    assert asked_for({"source": "paid"}, both) == Asked(())
+    assert asked_for({"source": "paid", "replay": 7}, both) == Asked((PAID,), replay=7)
+    assert asked_for({"replay": 7}, (PAID,)) == Asked((PAID,), replay=7)
+    with pytest.raises(RepairRefused, match="replay the batches that they came with"):
+        asked_for({"read": ["charges"]}, (PAID,))

@@ -35,7 +35,7 @@ class Documents:
         cells: list[str | None] = []
         faults = list(self._decoder.faults)
         for name, column in self._table.columns.items():
-            cell, fault = _cell(name, column, document.get(name))
+            cell, fault = cell_of(name, column, document.get(name))
             cells.append(cell)
             faults += [fault] if fault else []
         self._rows.add(line, cells, shown(raw), "; ".join(faults) or None)
@@ -54,7 +54,7 @@ class Documents:
         return self._rows.finish()
 
 
-def _cell(name: str, column: Column, value: object) -> tuple[str | None, str | None]:
+def cell_of(name: str, column: Column, value: object) -> tuple[str | None, str | None]:
     """Return the text of a value, and what is wrong with it for its column."""
     if value is None:
         return None, None

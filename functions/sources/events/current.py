@@ -1,0 +1,52 @@
+"""What this kind of source offers to reconcile: nobody can be asked, so the lake has the word."""
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from etl import Events, Pipeline, Table
+from functions.common.batchlog import BatchLog
+from functions.common.manifests import FileVersion, IngestionManifest
+from functions.common.parquet import read_rows
+
+
+def current(
+    source: Events,
+    pipeline: Pipeline,
+    log: BatchLog[IngestionManifest],
+    since: IngestionManifest | None,
+) -> "CollectedEvents":
+    """Look through the log of a source for the events that came after the batch `since`."""
+    later = range(since.batch + 1 if since else 1, log.newest() + 1)
+    return CollectedEvents(log, list(log.read_each(later)))
+
+
+class CollectedEvents:
+    """The events of all batches, those of a table in one batch as a file; none is ever gone."""
+
+    def __init__(
+        self, log: BatchLog[IngestionManifest], later: Sequence[IngestionManifest]
+    ) -> None:
+        self.unusable: dict[FileVersion, str] = {}
+        self._log = log
+        self._later = later
+
+    def newer(self, table: Table) -> Sequence[FileVersion]:
+        """Return the events of a table that came after the batch, in that order."""
+        return [
+            read.file
+            for manifest in self._later
+            if manifest.replay_of is None
+            for read in manifest.files
+            if read.table == table.id
+        ]
+
+    def has(self, file: FileVersion) -> bool:  # noqa: ARG002  the lake keeps them all
+        """Tell whether the events of a batch are still there."""
+        return True
+
+    def rows(self, table: Table, file: FileVersion) -> Iterator[pa.Table]:
+        """Yield the events of a table in one batch, as collect wrote them."""
+        manifest = self._log.read(int(file.key))
+        for rows in read_rows(self._log.bucket, manifest.capture(table.id).files):
+            yield pa.Table.from_batches([rows])

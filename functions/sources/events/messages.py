@@ -1,0 +1,32 @@
+"""The messages with which the queue wakes `collect`.
+
+Small messages can expand to more than a function holds together, so each is expanded when it is
+needed, and once before, to see that it can be.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from functions.common.received import Received
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message with an event; `id` is that of the message, and not of the event."""
+
+    id: str
+    source: str
+    received_at: datetime
+    text: str
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Message":
+        """Return the message in a record of an SQS event; raise NotReceived if it is none."""
+        received = Received.of(record["body"])
+        return cls(record["messageId"], received.source, received.received_at, record["body"])
+
+    def received(self) -> Received:
+        """Return the event as it came."""
+        return Received.of(self.text)
