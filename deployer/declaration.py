@@ -64,7 +64,7 @@ def present_sources(declared: Pipeline, environment: Mapping[str, str]) -> list[
 
 
 def create_statements(pipeline: str, schema: str) -> dict[str, dict[str, str]]:
-    """Return the SQL that creates the schemas and tables of a pipeline, by target and name.
+    """Return the SQL that creates the schemas, tables and views of a pipeline, by target and name.
 
     Raises:
         SettingsError: the declaration does not say what a table is like.
@@ -77,6 +77,7 @@ def create_statements(pipeline: str, schema: str) -> dict[str, dict[str, str]]:
                 if home != "public"  # every database has it
             }
             | ddl.postgres(target, schema, folder(pipeline))
+            | ddl.create_views(target, schema, folder(pipeline))
             for target in load(pipeline).targets
         }
     except DeclarationError as error:

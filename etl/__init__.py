@@ -36,7 +36,7 @@ from etl.events import (
     StandardWebhooks,
 )
 from etl.files import Csv, Feed, Files, JsonDocuments
-from etl.models import Model
+from etl.models import Model, View
 from etl.pipeline import Pipeline
 from etl.settings import Setting, at_most
 from etl.sources import Postgres
@@ -94,6 +94,7 @@ __all__ = [
     "Timestamp",
     "UnixTime",
     "Uuid",
+    "View",
     "at_most",
     "dimension",
     "fact",

@@ -5,7 +5,7 @@ other in a circle could not be inserted one table after the other.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from etl import columns as types
@@ -59,6 +59,24 @@ def postgres(target: PostgresWarehouse, schema: str, folder: Path | None = None)
         return _from_file(target, folder / target.ddl, schema)
     statements = {} if target.calendar is None else _calendar(target.calendar.name, schema)
     return statements | {table.name: _table(table, table.schema or schema) for table in target.made}
+
+
+def create_views(target: PostgresWarehouse, schema: str, folder: Path) -> dict[str, str]:
+    """Return the SQL that creates each view of a warehouse, or replaces it, in their order.
+
+    Raises DeclarationError for one whose SELECT cannot be used.
+    """
+    path = search_path(target.schemas(schema))
+    return {
+        view.name: f"BEGIN;\nSET LOCAL search_path = {path};\nCREATE OR REPLACE VIEW "
+        f"{quoted(view.schema or schema)}.{quoted(view.name)} AS\n{view.query(folder)}\n;\nCOMMIT;"
+        for view in target.views
+    }
+
+
+def search_path(schemas: Iterable[str]) -> str:
+    """Return the search path by which the SQL of models and views finds tables in schemas."""
+    return ", ".join(map(quoted, [*schemas, "pg_temp"]))
 
 
 def create_schema(schema: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from traceback import extract_tb
 
 from etl.errors import DeclarationError
-from etl.models import Model
+from etl.models import Model, View
 from etl.pipeline import Pipeline
 
 
@@ -29,14 +29,18 @@ def load(name: str) -> Pipeline:
     if not isinstance(declared, Pipeline):
         raise DeclarationError(f"pipelines/{name}/pipeline.py: it has no PIPELINE = Pipeline(…)")
     for target in declared.targets:
-        for model in target.models:
-            _require_statement(declared, model, there[name])
+        parts: list[Model | View] = [*target.models, *target.views]
+        for part in parts:
+            _require_statement(declared, part, there[name])
     return declared
 
 
-def _require_statement(declared: Pipeline, model: Model, folder: Path) -> None:
+def _require_statement(declared: Pipeline, part: Model | View, folder: Path) -> None:
     try:
-        model.statement(folder, [setting.name for setting in declared.settings])
+        if isinstance(part, View):
+            part.query(folder)
+        else:
+            part.statement(folder, [setting.name for setting in declared.settings])
     except DeclarationError as error:
         raise DeclarationError(f"pipelines/{folder.name}: {error}") from None
 

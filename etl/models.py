@@ -1,4 +1,4 @@
-"""Models: tables of a warehouse that are made of its other tables, by SQL."""
+"""Models and views of a warehouse: what is made of its tables by SQL."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,16 +66,7 @@ class Model:
         Raises DeclarationError if its file is not there, or it is not one statement with the names
         that stand for values.
         """
-        sql = self.sql
-        if sql.endswith(".sql"):
-            file = folder / sql
-            if not file.is_file():
-                raise DeclarationError(f"{self}: there is no file {sql}: write it")
-            sql = file.read_text()
-        try:
-            statement = parsed(sql)
-        except DeclarationError as error:
-            raise DeclarationError(f"{self}: {error}") from None
+        statement = _statement(self, self.sql, folder)
         known = [*OWN_PARAMETERS, *settings]
         for name in statement.parameters:
             if name not in known:
@@ -89,3 +80,43 @@ class Model:
     def id(self) -> str:
         """Its name in manifests and in the keys of objects."""
         return self.table.id
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A SELECT that a managed warehouse has as a view, made again when the SELECT changes.
+
+    `sql` is as in `Model`, without names that stand for values. It may name the tables and the
+    models of its target, and the views before it. `schema` is as in `TargetTable`.
+    """
+
+    name: str
+    sql: str
+    schema: str | None = None
+
+    def __str__(self) -> str:
+        return f"view {self.name}"
+
+    def query(self, folder: Path) -> str:
+        """Return the SELECT of a pipeline in a folder.
+
+        Raises DeclarationError if its file is not there, or it is not one statement without values.
+        """
+        statement = _statement(self, self.sql, folder)
+        if statement.parameters:
+            raise DeclarationError(
+                f"{self}: :{statement.parameters[0]} stands for nothing: a view has no values"
+            )
+        return statement.pieces[0].strip()
+
+
+def _statement(of: Model | View, sql: str, folder: Path) -> Statement:
+    if sql.endswith(".sql"):
+        file = folder / sql
+        if not file.is_file():
+            raise DeclarationError(f"{of}: there is no file {sql}: write it")
+        sql = file.read_text()
+    try:
+        return parsed(sql)
+    except DeclarationError as error:
+        raise DeclarationError(f"{of}: {error}") from None

@@ -8,10 +8,10 @@ from etl.errors import DeclarationError
 from etl.events import EventFeed, Events
 from etl.files import Feed, Files
 from etl.mapping import Mapping, resolved
-from etl.models import Model
+from etl.models import Model, View
 from etl.settings import Setting
 from etl.sources import Postgres, Source
-from etl.tables import Table
+from etl.tables import Table, table_id
 from etl.targets import Calendar, PostgresWarehouse, TargetTable
 
 Target = PostgresWarehouse
@@ -192,7 +192,10 @@ def _require_feeds(source: Source) -> None:
 
 
 def _require_models(target: Target) -> None:
-    """Raise DeclarationError for a model or an export of what the target does not have yet."""
+    """Raise DeclarationError for a model or an export of what the target does not have yet.
+
+    And for what is no model, or no view.
+    """
     there: list[object] = list(target.tables)
     for model in target.models:
         if not isinstance(model, Model):
@@ -203,6 +206,9 @@ def _require_models(target: Target) -> None:
                     f"{model} is made of {needed}, which is not before it in {target.name}"
                 )
         there.append(model)
+    for view in target.views:
+        if not isinstance(view, View):
+            raise DeclarationError(f"target {target.name}: {_named(view)} is no View(…)")
     for export in target.exports:
         if export not in there:
             raise DeclarationError(
@@ -236,6 +242,7 @@ def _require_names(pipeline: Pipeline) -> None:
         for name in (
             *(table.id for table in target.tables),
             *(model.id for model in target.models),
+            *(table_id("public", view.name) for view in target.views),
             *([target.calendar.name] if target.calendar else []),
         )
     ]

@@ -16,7 +16,7 @@ from etl.errors import DeclarationError
 from etl.tables import Table, table_id
 
 if TYPE_CHECKING:
-    from etl.models import Model
+    from etl.models import Model, View
 
 Way = Literal["history", "latest", "once", "replace"]
 """How rows come together: one is added when it differs from the newest of its key (`history`), is
@@ -176,7 +176,8 @@ class PostgresWarehouse:
 
     `models` are made of the tables, in this order. `exports` are tables and models that are written
     as CSV, `exports/<schema>/<table>/<yyyy-mm-dd>.csv`, whenever a batch has brought rows of them:
-    a table as a whole, of a model the rows that came of its SELECT.
+    a table as a whole, of a model the rows that came of its SELECT. `views` are made where
+    WAREHOUSE_MANAGED says so.
     """
 
     kind: ClassVar[str] = "postgres"
@@ -188,6 +189,7 @@ class PostgresWarehouse:
     schema: str = "public"
     models: "tuple[Model, ...]" = ()
     exports: "tuple[TargetTable | Model, ...]" = ()
+    views: "tuple[View, ...]" = ()
 
     @property
     def made(self) -> tuple[TargetTable, ...]:
@@ -196,7 +198,8 @@ class PostgresWarehouse:
 
     def schemas(self, schema: str) -> tuple[str, ...]:
         """Return the schemas that it has tables in: `schema`, of those that say none, is first."""
-        return tuple(dict.fromkeys([schema, *(table.schema or schema for table in self.made)]))
+        named = [*(each.schema for each in self.made), *(each.schema for each in self.views)]
+        return tuple(dict.fromkeys([schema, *(each or schema for each in named)]))
 
     @property
     def setting(self) -> str:

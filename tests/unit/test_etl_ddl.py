@@ -30,12 +30,13 @@ from etl import (
     Timestamp,
     UnixTime,
     Uuid,
+    View,
     dimension,
     history,
     latest,
     replace,
 )
-from etl.ddl import CALENDAR_COLUMNS, create_schema, postgres, sql_type
+from etl.ddl import CALENDAR_COLUMNS, create_schema, create_views, postgres, sql_type
 
 VISIT = Table(
     'Visit "x" 1',
@@ -200,3 +201,34 @@ def test_a_table_is_created_in_its_schema(tmp_path: Path) -> None:
         'CREATE TABLE "analytics".totals (\n    n integer REFERENCES "my staging".now (id)\n);'
     )
     assert create_schema('a"b') == 'CREATE SCHEMA IF NOT EXISTS "a""b";'
+
+
+def test_a_view_finds_its_tables_by_their_names(tmp_path: Path) -> None:
+    """Its SQL comes with the schemas of the target, from a file of the pipeline or as it is."""
+    (tmp_path / "now.sql").write_text("SELECT place  -- of :x\nFROM visits;\n")
+    views = (View("now", "now.sql"), View("then", "SELECT 1 AS n;", schema='my "s'))
+    target = PostgresWarehouse("warehouse", (history(VISIT, name="visits"),), views=views)
+
+    assert target.schemas("public") == ("public", 'my "s')
+    path = 'SET LOCAL search_path = "public", "my ""s", "pg_temp";'
+    assert create_views(target, "public", tmp_path) == {
+        "now": f'BEGIN;\n{path}\nCREATE OR REPLACE VIEW "public"."now" AS\n'
+        "SELECT place  -- of :x\nFROM visits\n;\nCOMMIT;",
+        "then": f'BEGIN;\n{path}\nCREATE OR REPLACE VIEW "my ""s"."then" AS\n'
+        "SELECT 1 AS n\n;\nCOMMIT;",
+    }
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT :day AS day", "view v: :day stands for nothing: a view has no values"),
+        ("SELECT 1; SELECT 2", "view v: it has more than one statement: write one SELECT"),
+        ("v.sql", "view v: there is no file v.sql: write it"),
+    ],
+)
+def test_a_view_is_one_select_without_values(sql: str, said: str, tmp_path: Path) -> None:
+    """What is right in a model only is found when the pipeline is declared."""
+    with pytest.raises(DeclarationError) as raised:
+        View("v", sql).query(tmp_path)
+    assert str(raised.value) == said

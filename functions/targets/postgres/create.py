@@ -46,7 +46,7 @@ def create_missing(
         created = {name for names in missing.values() for name in names}
         connection.run("BEGIN")
         for each in dict.fromkeys([schema, *missing]):
-            _create_schema(connection, each)
+            create_schema(connection, each)
         for name, statement in postgres(target, schema, folder).items():
             if name in created:
                 connection.run(statement)
@@ -66,7 +66,8 @@ def check_may_create_all(
         check_may_create(connection, schema, f"table {names[0]}")
 
 
-def _create_schema(connection: pg8000.native.Connection, schema: str) -> None:
+def create_schema(connection: pg8000.native.Connection, schema: str) -> None:
+    """Create a schema unless it is there."""
     # Not IF NOT EXISTS, for which PostgreSQL asks the right to create it even where it exists.
     if not connection.run("SELECT FROM pg_namespace WHERE nspname = :schema", schema=schema):
         connection.run(f"CREATE SCHEMA {identifier(schema)}")

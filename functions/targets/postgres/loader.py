@@ -27,7 +27,7 @@ from functions.targets.postgres.models import Select
 from functions.targets.postgres.stage import SESSION_PARAMETERS
 from functions.targets.postgres.standing import standing_of
 from functions.targets.postgres.tables import inspect
-from functions.targets.postgres.views import make_views
+from functions.targets.postgres.views import make_declared_views, make_views
 
 
 @contextmanager
@@ -49,6 +49,7 @@ def loader(place: Place, feed: Feed, seconds: float) -> Iterator["PostgresLoader
             create_missing(opened, schema, place.target, place.folder)
             create_deletions(opened, schema)
             create_ledger(opened, schema)
+            make_declared_views(opened, schema, place.target, place.folder)
         declared = [mapping.target for mapping in feed.mappings]
         models = [each for each in place.target.models if set(each.base) & set(declared)]
         layout = inspect(opened, schema, place.target, declared, models)

@@ -13,6 +13,7 @@ from typing import Any
 import pg8000.native
 from pg8000.native import DatabaseError, identifier, literal
 
+from etl.ddl import search_path
 from etl.models import Model
 from functions.common.copy import SESSION
 from functions.common.errors import FunctionFailed
@@ -112,7 +113,7 @@ def _fill(
     """Put the rows of a SELECT into the stage, as values of the table's own types."""
     columns = list(select.model.columns)
     made = select.sql(moment)
-    _search(connection, ", ".join(map(identifier, [*schemas, "pg_temp"])))
+    _search(connection, search_path(schemas))
     query = f"SELECT * FROM {made} LIMIT 0"
     with _failures_of(select.model, query):
         connection.run(query)

@@ -1,18 +1,26 @@
-"""Keep the views of the current state: of each history the newest record, without deleted rows.
+"""Keep the views of a managed warehouse: those that a pipeline declares, and current states.
 
-A view says in its comment from which definition it was made, so that it is replaced when that
-changes: with a new column, or a table that was created again.
+The current state of a history is the newest record of each key, without deleted rows. A view says
+in its comment from which definition it was made, so that it is replaced when that changes: with a
+new column, or a table that was created again.
 """
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import pg8000.native
 from pg8000.native import DatabaseError, identifier, literal
 
-from etl import product
-from functions.common.errors import WarehouseMismatch
+from etl import PostgresWarehouse, product
+from etl.ddl import search_path
+from functions.common.copy import SESSION
+from functions.common.errors import FunctionFailed, WarehouseMismatch
+from functions.common.sqlstate import described
 from functions.common.telemetry import logger
 from functions.targets.postgres.catalogue import check_may_create
+from functions.targets.postgres.create import create_schema
 from functions.targets.postgres.deletions import Deletions
 from functions.targets.postgres.tables import Layout, WarehouseTable
 
@@ -35,29 +43,67 @@ def make_views(connection: pg8000.native.Connection, layout: Layout, deletions: 
     Raises WarehouseMismatch when this role may not, or somebody else has the name.
     """
     schema = layout.identity.schema
-    views = _views(layout)
-    there = _relations(connection, schema, list(views))
     [[oid]] = connection.run("SELECT CAST(:name AS regclass)::oid", name=deletions.target)
-    for view, table in views.items():
+    for view, table in _views(layout).items():
         query = current_state(table, deletions)
         # A query names its tables; these are the tables that have the names now.
         tables = [layout.identity.tables[table.name].oid, oid]
-        digest = hashlib.sha256(f"{query} {tables}".encode()).hexdigest()[:16]
-        comment = (
-            f"{MADE_BY_US} ({digest}): the newest record of each {', '.join(table.key)}, if not"
-            " deleted."
+        says = f"the newest record of each {', '.join(table.key)}, if not deleted."
+        _keep(connection, schema, view, _Definition(query, SESSION["search_path"], says, tables))
+
+
+def make_declared_views(
+    connection: pg8000.native.Connection, schema: str, target: PostgresWarehouse, folder: Path
+) -> None:
+    """Make the declared views that are missing or have another definition, in their order.
+
+    Raises FunctionFailed for one that cannot be made, else as `make_views`.
+    """
+    path = search_path(target.schemas(schema))
+    for view in target.views:
+        home = view.schema or schema
+        definition = _Definition(view.query(folder), path, f"{view} of the pipeline.")
+        try:
+            _keep(connection, home, view.name, definition)
+        except DatabaseError as error:
+            connection.run("ROLLBACK")
+            raise FunctionFailed(f"{view}: {described(error.args[0])}") from None
+
+
+@dataclass(frozen=True)
+class _Definition:
+    """What a view is made from: the query, which finds tables by a path, and their `oids`."""
+
+    query: str
+    path: str
+    says: str
+    oids: Sequence[int] = ()
+
+    @property
+    def comment(self) -> str:
+        """What is said of the view, another text for another definition."""
+        parts = f"{self.query} {self.path} {self.oids}"
+        digest = hashlib.sha256(parts.encode()).hexdigest()[:16]
+        return f"{MADE_BY_US} ({digest}): {self.says}"
+
+
+def _keep(
+    connection: pg8000.native.Connection, schema: str, view: str, definition: _Definition
+) -> None:
+    """Make a view unless it is there with this definition; raise WarehouseMismatch as above."""
+    there = _comment(connection, schema, view)
+    if there == definition.comment:
+        return
+    if there is None:
+        check_may_create(connection, schema, f"view {view}")
+        create_schema(connection, schema)
+    elif not there.startswith(MADE_BY_US):
+        raise WarehouseMismatch(
+            f"{view} in schema {schema} of the warehouse is not the view that load keeps there: "
+            "rename it, or set WAREHOUSE_MANAGED=false"
         )
-        if view not in there:
-            check_may_create(connection, schema, f"view {view}")
-        elif there[view] == comment:
-            continue
-        elif not there[view].startswith(MADE_BY_US):
-            raise WarehouseMismatch(
-                f"{view} in schema {schema} of the warehouse is not the view that load keeps "
-                "there: rename it, or set WAREHOUSE_MANAGED=false"
-            )
-        _make(connection, f"{identifier(schema)}.{identifier(view)}", query, comment)
-        logger.info("view made", extra={"schema": schema, "view": view})
+    _make(connection, f"{identifier(schema)}.{identifier(view)}", definition)
+    logger.info("view made", extra={"schema": schema, "view": view})
 
 
 def _views(layout: Layout) -> dict[str, WarehouseTable]:
@@ -87,32 +133,30 @@ def current_state(table: WarehouseTable, deletions: Deletions) -> str:
     )
 
 
-def _relations(
-    connection: pg8000.native.Connection, schema: str, views: list[str]
-) -> dict[str, str]:
-    """Return the comments of what has a view's name; '' for what is no view or has none."""
+def _comment(connection: pg8000.native.Connection, schema: str, view: str) -> str | None:
+    """Return the comment of what has a view's name; '' for what is no view or has none."""
     rows = connection.run(
-        "SELECT c.relname::text,"
-        " CASE c.relkind WHEN 'v' THEN obj_description(c.oid, 'pg_class') END"
+        "SELECT CASE c.relkind WHEN 'v' THEN obj_description(c.oid, 'pg_class') END"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = :schema AND c.relname = ANY(:views)",
+        " WHERE n.nspname = :schema AND c.relname = :view",
         schema=schema,
-        views=views,
+        view=view,
     )
-    return {name: comment or "" for name, comment in rows}
+    return (rows[0][0] or "") if rows else None
 
 
-def _make(connection: pg8000.native.Connection, view: str, query: str, comment: str) -> None:
+def _make(connection: pg8000.native.Connection, view: str, definition: _Definition) -> None:
     connection.run("BEGIN")
+    connection.run(f"SET LOCAL search_path = {definition.path}")
     connection.run("SAVEPOINT before")
     try:
         # In place where that is possible: whoever was granted the view keeps it.
-        connection.run(f"CREATE OR REPLACE VIEW {view} AS {query}")
+        connection.run(f"CREATE OR REPLACE VIEW {view} AS {definition.query}")
     except DatabaseError as error:
         if error.args[0].get("C") != _INVALID_DEFINITION:
             raise
         connection.run("ROLLBACK TO before")
         connection.run(f"DROP VIEW {view}")
-        connection.run(f"CREATE VIEW {view} AS {query}")
-    connection.run(f"COMMENT ON VIEW {view} IS {literal(comment)}")
+        connection.run(f"CREATE VIEW {view} AS {definition.query}")
+    connection.run(f"COMMENT ON VIEW {view} IS {literal(definition.comment)}")
     connection.run("COMMIT")
