@@ -153,6 +153,7 @@ def _transform(names: Names, declared: Pipeline, tables: list[str]) -> list[Poli
     deleted = ["tombstones"] if _of_databases(declared) else []
     quarantine = ["quarantine"] if _of_databases(declared) else []
     errors = ["errors"] if declared.files else []
+    rows = ["exports"] if any(target.row_exports for target in declared.targets) else []
     # What no manifest names is listed and removed; manifests and markers never are.
     lake = [*_lake(declared), *(["files"] if _copies_files(declared) else [])]
     stars = [*tables, *deleted, *quarantine]
@@ -162,7 +163,7 @@ def _transform(names: Names, declared: Pipeline, tables: list[str]) -> list[Poli
         *_list("ingestion", ["batches", *lake], names),
         *_objects("s3:DeleteObject", "ingestion", lake, names),
         *_objects("s3:GetObject", "processed", ["batches", *quarantine], names),
-        *_objects("s3:PutObject", "processed", [*stars, "swept", "batches", *errors], names),
+        *_objects("s3:PutObject", "processed", [*stars, "swept", "batches", *errors, *rows], names),
         *_objects("s3:AbortMultipartUpload", "processed", errors, names),
         *_list("processed", ["batches", "swept", *stars], names),
         *_objects("s3:DeleteObject", "processed", stars, names),

@@ -44,6 +44,7 @@ from etl.tables import Table
 from etl.targets import (
     Calendar,
     PostgresWarehouse,
+    RowExport,
     TargetTable,
     dimension,
     fact,
@@ -83,6 +84,7 @@ __all__ = [
     "Postgres",
     "PostgresWarehouse",
     "Real",
+    "RowExport",
     "Setting",
     "SmallInteger",
     "StampedSignature",

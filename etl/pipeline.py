@@ -192,10 +192,7 @@ def _require_feeds(source: Source) -> None:
 
 
 def _require_models(target: Target) -> None:
-    """Raise DeclarationError for a model or an export of what the target does not have yet.
-
-    And for what is no model, or no view.
-    """
+    """Raise DeclarationError for a model of what the target does not have yet."""
     there: list[object] = list(target.tables)
     for model in target.models:
         if not isinstance(model, Model):
@@ -206,6 +203,11 @@ def _require_models(target: Target) -> None:
                     f"{model} is made of {needed}, which is not before it in {target.name}"
                 )
         there.append(model)
+    _require_shown(target, there)
+
+
+def _require_shown(target: Target, there: list[object]) -> None:
+    """Raise DeclarationError for what is no view, and for an export of what is not there."""
     for view in target.views:
         if not isinstance(view, View):
             raise DeclarationError(f"target {target.name}: {_named(view)} is no View(…)")
@@ -213,6 +215,12 @@ def _require_models(target: Target) -> None:
         if export not in there:
             raise DeclarationError(
                 f"target {target.name} exports {export}, which it does not have: add it there"
+            )
+    for each in target.row_exports:
+        if each.table not in target.tables:
+            raise DeclarationError(
+                f"target {target.name} exports rows of {each.table}, which it does not have: add "
+                "it there"
             )
 
 

@@ -166,6 +166,36 @@ class Calendar:
     last: date = date(2100, 12, 31)
 
 
+Cells = Mapping[str, str | None]
+
+
+@dataclass(frozen=True, eq=False)
+class RowExport:
+    """A CSV file for each row of a target table of which `cells` returns any.
+
+    `cells` takes a row, {column: value}, with JSON and whatever else has no type of Python as text,
+    and returns {header: cell}; None, or nothing, where the row has no file. The values of the
+    columns `name` are its key: `exports/<value>/<value>.csv`. They include the key of the table, so
+    that a row that comes again overwrites its own file.
+    """
+
+    table: TargetTable
+    cells: Callable[[Mapping[str, Any]], Cells | None]
+    name: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for a name that rows of the table do not have, or may share."""
+        for column in self.name:
+            if self.table.columns is not None and column not in self.table.columns:
+                raise DeclarationError(
+                    f"the export of rows of {self.table}: there is no column {column} for its name"
+                )
+        if not self.table.key or not set(self.table.key) <= set(self.name):
+            raise DeclarationError(
+                f"the export of rows of {self.table}: its name includes the key of the table"
+            )
+
+
 @dataclass(frozen=True)
 class PostgresWarehouse:
     """A schema of a PostgreSQL database, whose URL is the setting `<NAME>_DATABASE_URL`.
@@ -176,8 +206,8 @@ class PostgresWarehouse:
 
     `models` are made of the tables, in this order. `exports` are tables and models that are written
     as CSV, `exports/<schema>/<table>/<yyyy-mm-dd>.csv`, whenever a batch has brought rows of them:
-    a table as a whole, of a model the rows that came of its SELECT. `views` are made where
-    WAREHOUSE_MANAGED says so.
+    a table as a whole, of a model the rows that came of its SELECT. `row_exports` write rows one by
+    one, when transform makes them. `views` are made where WAREHOUSE_MANAGED says so.
     """
 
     kind: ClassVar[str] = "postgres"
@@ -189,6 +219,7 @@ class PostgresWarehouse:
     schema: str = "public"
     models: "tuple[Model, ...]" = ()
     exports: "tuple[TargetTable | Model, ...]" = ()
+    row_exports: tuple[RowExport, ...] = ()
     views: "tuple[View, ...]" = ()
 
     @property

@@ -14,6 +14,7 @@ from functions.common.parquet import PartWriter, read_rows
 from functions.transform import checks
 from functions.transform.cells import checked, with_all_columns
 from functions.transform.making import make
+from functions.transform.rowexports import RowExports
 
 Refuse = Callable[[pa.Table, Mapping[int, str]], None]
 """Take rows of the lake, and by position why some of them are refused."""
@@ -62,6 +63,7 @@ def write_rows(
     bucket, number = batch.logs.processed.bucket, batch.manifest.batch
     day = batch.manifest.source.snapshot_at.date()
     writers = {each: PartWriter(bucket, each.target.id, number, day) for each in mappings}
+    exports = RowExports(bucket, batch.pipeline)
     taken = fit = 0
     for rows, converted, refused in _checked(batch, table, read, came_with):
         refuse(rows, refused)
@@ -69,7 +71,9 @@ def write_rows(
         fit += rows.num_rows - len(refused)
         if len(refused) < rows.num_rows:
             for mapping, writer in writers.items():
-                writer.write(make(mapping, checks.without(converted, refused), {}))
+                made_rows = make(mapping, checks.without(converted, refused), {})
+                exports.write(mapping.target, made_rows)
+                writer.write(made_rows)
     made = {mapping.target.id: writer.close() for mapping, writer in writers.items()}
     if taken != read.rows or any(rows_of(files) != fit for files in made.values()):
         raise BatchUnbalanced(

@@ -23,6 +23,7 @@ from functions.common.storage import Bucket
 from functions.transform import checks, quarantine
 from functions.transform.absent import Absent
 from functions.transform.making import make
+from functions.transform.rowexports import RowExports
 from functions.transform.rows import as_declared, require_columns
 from functions.transform.values import convert, form
 
@@ -63,6 +64,7 @@ class TableOfBatch:
         self._lake = batch.ingested.bucket
         self._waits = batch.pipeline.waits(mapping)
         self._calendar = batch.pipeline.calendar_of(mapping)
+        self._exports = RowExports(batch.processed, batch.pipeline)
         self._capture = batch.manifest.capture(mapping.main.id)
 
     @property
@@ -138,7 +140,9 @@ class TableOfBatch:
         if len(reasons) < rows.num_rows:
             partners = dict(chain.from_iterable(each.by_parameter() for each in joined))
             fit = checks.without(converted, reasons)
-            writer.write(make(self._mapping, fit, partners))
+            made = make(self._mapping, fit, partners)
+            self._exports.write(self._mapping.target, made)
+            writer.write(made)
         return reasons
 
     @cached_property

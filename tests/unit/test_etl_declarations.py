@@ -284,8 +284,8 @@ MISTAKES: dict[str, Callable[[], object]] = {
         sources=[Postgres("source", (TEAM,))],
         targets=[PostgresWarehouse("warehouse", (latest(TEAM),), calendar="days")],  # type: ignore[arg-type]
     ),
-    "there is no pipelines/nothing/pipeline.py: PIPELINE may be retail, totesys": lambda: load(
-        "nothing"
+    "there is no pipelines/nothing/pipeline.py: PIPELINE may be retail, stripe, totesys": lambda: (
+        load("nothing")
     ),
 }
 

@@ -133,7 +133,9 @@ def test_a_mistake_in_the_pipeline_is_one_line(
 ) -> None:
     """Whatever the command, a declaration that is not there ends it before anything is asked."""
     os.environ["PIPELINE"] = "totsys"
-    said = "error: there is no pipelines/totsys/pipeline.py: PIPELINE may be retail, totesys\n"
+    said = (
+        "error: there is no pipelines/totsys/pipeline.py: PIPELINE may be retail, stripe, totesys\n"
+    )
 
     for arguments in (
         (),

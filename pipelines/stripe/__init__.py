@@ -1,0 +1,1 @@
+"""The events that Stripe posts, staged by their types."""
