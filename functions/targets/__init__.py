@@ -243,7 +243,8 @@ class Comparer(Protocol):
         """Compare a table with the rows that it should have, the first of which have the columns.
 
         `unfit` are keys of the source that no row can be made of, known after the last row. With
-        `last_of_key` a key may come more than once, and its last row counts.
+        `last_of_key` a key may come more than once, and its last row counts; or the first, in a
+        table of rows that come once.
         """
 
     def lines(self, mapping: TableMapping, rows: Iterable["pa.Table"]) -> Counted:

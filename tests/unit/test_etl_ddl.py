@@ -34,6 +34,7 @@ from etl import (
     dimension,
     history,
     latest,
+    once,
     replace,
 )
 from etl.ddl import CALENDAR_COLUMNS, create_schema, create_views, postgres, sql_type
@@ -50,6 +51,9 @@ def test_each_way_has_the_table_that_it_needs() -> None:
     tables = (latest(VISIT), history(VISIT, name="visits"), replace(VISIT, name="now"))
 
     made = postgres(PostgresWarehouse("warehouse", tables), "my stars")
+    as_once = postgres(PostgresWarehouse("warehouse", (once(VISIT),)), "my stars")
+
+    assert as_once == {VISIT.name: made[VISIT.name]}
 
     assert list(made.values()) == [
         """CREATE TABLE "my stars"."Visit ""x"" 1" (

@@ -37,12 +37,16 @@ def upsert_latest(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
             f" WHERE {table.same_key('d', 's')} AND {stage.differs('d', 's')}"
         )
         updated = connection.row_count
+    return Loaded(stage.rows, insert_missing(connection, stage), updated)
+
+
+def insert_missing(connection: pg8000.native.Connection, stage: Stage) -> int:
+    """Insert the staged rows whose key is not there; return how many."""
     connection.run(
-        f"INSERT INTO {table.target} ({stage.list_of()})"
-        f" SELECT {stage.list_of('s')} FROM {stage.source} AS s"
-        f" WHERE NOT EXISTS (SELECT FROM {table.target} AS d WHERE {table.same_key('d', 's')})"
+        f"INSERT INTO {stage.table.target} ({stage.list_of()})"
+        f" SELECT {stage.list_of('s')} FROM {stage.source} AS s WHERE {stage.is_missing}"
     )
-    return Loaded(stage.rows, connection.row_count, updated)
+    return int(connection.row_count)
 
 
 def append_history(

@@ -33,13 +33,21 @@ from functions.targets.postgres.careful import (
     append_each,
     begin,
     delete_each,
+    insert_missing_each,
     replace_each,
     upsert_each,
 )
 from functions.targets.postgres.deletions import Deletions, stage_keys
 from functions.targets.postgres.derived import Derived, Deriving
 from functions.targets.postgres.evidence import greatest_record, newest_record
-from functions.targets.postgres.fill import append_newest, by_state, newest_of, upsert_newest
+from functions.targets.postgres.fill import (
+    append_newest,
+    by_state,
+    first_of,
+    insert_first,
+    newest_of,
+    upsert_newest,
+)
 from functions.targets.postgres.ledger import record_batch
 from functions.targets.postgres.lock import LoaderLock
 from functions.targets.postgres.snapshot import delete_rows, others, replace_all
@@ -212,6 +220,8 @@ class _Application:
         if entry.snapshot:
             return replace_all(self._connection, table, read_parts(self._bucket, entry.files))
         stage = stage_of(self._layout, table.name)
+        if table.way == "once":
+            return insert_first(self._connection, stage, read_parts(self._bucket, entry.files))
         if entry.filled or entry.sequence:
             return upsert_newest(self._connection, stage, read_parts(self._bucket, entry.files))
         stage.fill(self._connection, read_rows(self._bucket, entry.files))
@@ -268,7 +278,9 @@ class _Application:
 
     def _parts(self, table: WarehouseTable, entry: StarTable) -> Iterator[pa.Table]:
         """Yield the rows of a batch, of each key one at a time."""
-        if not (entry.filled or entry.sequence):
+        if table.way == "once":
+            yield from first_of(read_parts(self._bucket, entry.files), table)
+        elif not (entry.filled or entry.sequence):
             yield from read_parts(self._bucket, entry.files)
         elif table.way == "history" and self._are_new(table, entry):
             for part in read_parts(self._bucket, entry.files):
@@ -290,6 +302,8 @@ class _Application:
         if table.way == "history":
             self._days.cover(rows)
             outcome = append_each(self._connection, stage, rows)
+        elif table.way == "once":
+            outcome = insert_missing_each(self._connection, stage, rows)
         elif not table.key:
             outcome = replace_each(self._connection, stage, [rows], is_whole=False)
         else:

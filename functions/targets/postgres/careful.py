@@ -66,6 +66,19 @@ def upsert_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Tab
     return _outcome(connection, rows.num_rows, inserted, updated)
 
 
+def insert_missing_each(
+    connection: pg8000.native.Connection, stage: Stage, rows: pa.Table
+) -> Outcome:
+    """Insert the rows whose key is not there; no two of them have the same."""
+    _convert(connection, stage, [rows])
+    inserted, _ = _for_each(
+        connection,
+        f"SELECT s.* FROM {stage.source} AS s WHERE {stage.is_missing} ORDER BY s.{_PLACE}",
+        f"{_insert(stage)} _inserted := _inserted + 1;",
+    )
+    return _outcome(connection, rows.num_rows, inserted, 0)
+
+
 def append_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> Outcome:
     """Add the rows that differ from the newest record of their key."""
     _convert(connection, stage, [rows])

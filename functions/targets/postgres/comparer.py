@@ -15,7 +15,7 @@ from functions.common.manifests import Key
 from functions.common.settings import required
 from functions.targets import Counted, Feed, Place
 from functions.targets.postgres.disagreements import Disagreements
-from functions.targets.postgres.fill import keep_newest
+from functions.targets.postgres.fill import keep_first, keep_newest
 from functions.targets.postgres.snapshot import missing, others
 from functions.targets.postgres.stage import SESSION_PARAMETERS, stage_of
 from functions.targets.postgres.standing import loaded_batch, newest_marked
@@ -73,11 +73,18 @@ class PostgresComparer:
         *,
         last_of_key: bool = False,
     ) -> Iterator[Disagreements]:
-        """Compare a table with the rows that it should have; `unfit` are known after these."""
+        """Compare a table with the rows that it should have; `unfit` are known after these.
+
+        Of a table of rows that come once the keys alone are compared, unless a key may come more
+        than once: a single row says what its values are now, not what they were when it came.
+        """
         stage = stage_of(self._layout, mapping.target.id)
+        is_once = mapping.target.way == "once"
+        if is_once and not last_of_key:
+            rows = (each.select(mapping.target.key) for each in rows)
         stage.fill(self._connection, rows)
         if last_of_key:
-            keep_newest(self._connection, stage)
+            (keep_first if is_once else keep_newest)(self._connection, stage)
             [[stage.rows]] = self._connection.run(f"SELECT count(*) FROM {stage.source}")
         with Disagreements(self._connection, stage, unfit) as found:
             yield found

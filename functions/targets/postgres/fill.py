@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from functions.common.keys import Key, keys_of
 from functions.common.loaded import Loaded
-from functions.targets.postgres.apply import insert_changed, upsert_latest
+from functions.targets.postgres.apply import insert_changed, insert_missing, upsert_latest
 from functions.targets.postgres.binary import ROWS_AT_A_TIME, append_rows
 from functions.targets.postgres.calendar import Days
 from functions.targets.postgres.newest import Extent, are_apart, are_distinct, require_keys
@@ -65,15 +65,51 @@ def upsert_newest(
     return Loaded(copied + loaded.staged, copied + loaded.inserted, loaded.updated)
 
 
+def insert_first(
+    connection: pg8000.native.Connection, stage: Stage, parts: Iterable[pa.Table]
+) -> Loaded:
+    """Insert the first row of each key that is not there."""
+    for part in parts:
+        require_keys(stage.table, part)
+        stage.fill(connection, part.to_batches(ROWS_AT_A_TIME))
+    if not stage.rows:
+        return Loaded(0, 0, 0)
+    rows = stage.rows
+    keep_first(connection, stage)
+    return Loaded(rows, insert_missing(connection, stage), 0)
+
+
 def keep_newest(connection: pg8000.native.Connection, stage: Stage) -> None:
     """Keep, of the staged rows of each key, only the last."""
+    _keep(connection, stage, "DESC")
+
+
+def keep_first(connection: pg8000.native.Connection, stage: Stage) -> None:
+    """Keep, of the staged rows of each key, only the first."""
+    _keep(connection, stage, "ASC")
+
+
+def _keep(connection: pg8000.native.Connection, stage: Stage, order: str) -> None:
     if stage.rows:
         keys = stage.table.key_values("s")
         connection.run(
             f"DELETE FROM {stage.source} AS d USING (SELECT s.ctid AS at, row_number() OVER"
-            f" (PARTITION BY {keys} ORDER BY s.ctid DESC) AS place FROM {stage.source} AS s) AS n"
-            " WHERE d.ctid = n.at AND n.place > 1"
+            f" (PARTITION BY {keys} ORDER BY s.ctid {order}) AS place FROM {stage.source} AS s)"
+            " AS n WHERE d.ctid = n.at AND n.place > 1"
         )
+
+
+def first_of(parts: Iterable[pa.Table], table: WarehouseTable) -> Iterator[pa.Table]:
+    """Yield the first row of each key."""
+    seen: set[Key] = set()
+    for part in parts:
+        fresh = []
+        for place, key in enumerate(keys_of(part, table.key).to_pylist()):
+            if key not in seen:
+                seen.add(key)
+                fresh.append(place)
+        if fresh:
+            yield part.take(fresh)
 
 
 def newest_of(parts: Iterable[pa.Table], table: WarehouseTable) -> Iterator[pa.Table]:

@@ -20,7 +20,7 @@ from functions.common.errors import FunctionFailed
 from functions.common.loaded import Loaded
 from functions.common.sqlstate import described
 from functions.targets import Made, Moment
-from functions.targets.postgres.apply import insert_changed, upsert_latest
+from functions.targets.postgres.apply import insert_changed, insert_missing, upsert_latest
 from functions.targets.postgres.snapshot import replace_by
 from functions.targets.postgres.stage import Stage, stage_of
 from functions.targets.postgres.tables import Layout
@@ -162,6 +162,8 @@ def _come_together(connection: pg8000.native.Connection, stage: Stage) -> Loaded
         return replace_by(connection, stage)
     if stage.table.way == "latest":
         return upsert_latest(connection, stage)
+    if stage.table.way == "once":
+        return Loaded(stage.rows, insert_missing(connection, stage), 0)
     connection.run("SET LOCAL enable_nestloop = off")  # as in `apply.append_history`
     inserted = insert_changed(connection, stage)
     connection.run("SET LOCAL enable_nestloop = on")

@@ -95,6 +95,12 @@ class Stage:
         first = f"newest.{identifier(self.table.keys[0])}"
         return f"({first} IS NULL OR {self.differs('newest', 's')})"
 
+    @property
+    def is_missing(self) -> str:
+        """The SQL that is true where the table has no row with the key of `s`."""
+        same_key = self.table.same_key("d", "s")
+        return f"NOT EXISTS (SELECT FROM {self.table.target} AS d WHERE {same_key})"
+
     def list_of(self, alias: str = "") -> str:
         """Return the columns as an SQL list, each with a table's alias before it."""
         prefix = f"{alias}." if alias else ""

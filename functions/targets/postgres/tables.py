@@ -237,7 +237,7 @@ def actual_name(declared: TargetTable, there: Container[str]) -> str | None:
 
 def _table(declared: TargetTable, found: Found) -> WarehouseTable:
     rights = {"SELECT", "INSERT"}
-    if declared.way != "history" and declared.key:
+    if declared.way in ("latest", "replace") and declared.key:
         rights.add("UPDATE")
     if declared.way == "replace":
         rights.add("DELETE")
