@@ -1,7 +1,7 @@
 """Events that a provider posts by HTTP as a source: how they are signed, and what is kept."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -69,6 +69,7 @@ class EventFeed:
 
     def __post_init__(self) -> None:
         """Raise DeclarationError for columns without a field, and fields without a column."""
+        _require_several(self.types, f"{self.table}: types", "charge.*")
         for name in self.table.columns:
             if name not in self.fields:
                 raise DeclarationError(f"{self.table}: say in fields where column {name} is")
@@ -109,7 +110,10 @@ class Events:
     optional: bool = False
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for a path that cannot be one."""
+        """Raise DeclarationError for a path that cannot be one, and for a source without feeds."""
+        if not self.feeds:
+            raise DeclarationError(f"source {self.name}: declare at least one EventFeed(…)")
+        _require_several(self.required, f"source {self.name}: required", "data.object")
         for path in (self.id, self.type, *self.required):
             require_path(path, f"source {self.name}")
         if not _WAY.fullmatch(self.url_path):
@@ -145,6 +149,12 @@ class Events:
     def feed_of(self, type_of_event: str) -> EventFeed | None:
         """Return the feed of an event; None if it fits none."""
         return next((feed for feed in self.feeds if feed.fits(type_of_event)), None)
+
+
+def _require_several(given: Sequence[str], what: str, example: str) -> None:
+    """Raise DeclarationError for one text where several go: its letters would be taken for them."""
+    if isinstance(given, str):
+        raise DeclarationError(f'{what} are several: write ("{example}",)')
 
 
 def require_path(path: str, what: str) -> None:

@@ -237,6 +237,7 @@ def _require_names(pipeline: Pipeline) -> None:
                 f"letters, digits and _, and none of {', '.join(sorted(RESERVED))}"
             )
     _require_distinct("sources and targets", [part.name for part in pipeline.parts])
+    _require_distinct("paths of events", [source.url_path for source in pipeline.events])
     for source in pipeline.sources:
         _require_distinct(f"tables of {source.name}", [table.id for table in source.tables])
         _require_distinct(
