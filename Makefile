@@ -69,7 +69,7 @@ lock:  ## new versions into requirements/, from pyproject.toml (needs uv)
 		-o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/deploy.txt
 	$(LOCK) -c requirements/dev.txt --group pipeline-retail -o pipelines/retail/requirements.txt
-	for group in layer-arrow layer-postgres layer-pandas; do \
+	for group in layer-arrow layer-postgres layer-pandas layer-powertools; do \
 		$(LOCK) -c requirements/dev.txt --group $$group -o requirements/$$group.txt || exit 1; done
 	for group in local-aws bench; do \
 		$(LOCK) --upgrade --group $$group -o requirements/$$group.txt || exit 1; done

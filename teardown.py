@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deployer import account
-from deployer.declaration import read_databases
+from deployer.declaration import read_secrets
 from deployer.errors import DeployError, SettingsError
 from deployer.inventory import Thing
 from deployer.names import Names
@@ -46,7 +46,7 @@ def tear_down(options: argparse.Namespace, terminal: Terminal) -> int:
     where = f" at {aws.endpoint}" if aws.endpoint else ""
     terminal.note(f"account {aws.id}, region {aws.region}, stage {stage}{where}")
     teardown = Teardown(
-        aws, names, terminal.event, read_databases(os.environ), keep_data=options.keep_data
+        aws, names, terminal.event, read_secrets(os.environ), keep_data=options.keep_data
     )
     with terminal.step("account is searched"):
         things = teardown.look()

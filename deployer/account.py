@@ -7,7 +7,7 @@ lie, so there is none.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -50,6 +50,7 @@ class Clients:
     sns: "SNSClient"
     cloudwatch: "CloudWatchClient"
     tagging: "ResourceGroupsTaggingAPIClient"
+    apigateway: Any  # the types of apigatewayv2 are not installed
 
 
 @dataclass(frozen=True)
@@ -176,4 +177,5 @@ def _clients(
         sns=session.client("sns", endpoint_url=endpoint, config=config),
         cloudwatch=session.client("cloudwatch", endpoint_url=endpoint, config=config),
         tagging=session.client("resourcegroupstaggingapi", endpoint_url=endpoint, config=config),
+        apigateway=session.client("apigatewayv2", endpoint_url=endpoint, config=config),
     )

@@ -22,7 +22,7 @@ def alarms(names: Names, *, of_files: bool = False) -> tuple[Alarm, ...]:
     """Return all alarms of a deployment, with or without that of a pipeline that takes files."""
     uses = [spec.use for spec in specs.FUNCTIONS]
     return (
-        *(_errors(use, names) for use in uses),
+        *(errors(use, names) for use in uses),
         *(_silence(use, metric, names) for use, metric in SIGNS_OF_LIFE.items()),
         _failed_events(names),
         _quarantine(names),
@@ -35,7 +35,8 @@ def alarms(names: Names, *, of_files: bool = False) -> tuple[Alarm, ...]:
     )
 
 
-def _errors(use: FunctionUse, names: Names) -> Alarm:
+def errors(use: FunctionUse, names: Names) -> Alarm:
+    """Return the alarm of a function that fails."""
     return Alarm(
         name=names.alarm(f"{use}-errors"),
         arn=names.alarm_arn(f"{use}-errors"),

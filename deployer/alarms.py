@@ -13,6 +13,9 @@ PERIOD_SECONDS = 300
 UNSET: dict[str, Any] = {
     "DatapointsToAlarm": None,
     "ExtendedStatistic": None,
+    "Statistic": None,
+    "MetricName": None,
+    "Metrics": None,
     "Unit": None,
     "InsufficientDataActions": [],
 }
@@ -22,8 +25,9 @@ UNSET: dict[str, Any] = {
 class Alarm:
     """Rings when a metric was above, or below, a threshold for a number of periods in a row.
 
-    `dimension` is the one name and value that the metric has. `missing` says what a period without
-    any data counts as.
+    `dimension` is the one name and value that the metric has. With `share_of`, what counts is how
+    many percent its sum is of the sum of that metric. `missing` says what a period without any data
+    counts as.
     """
 
     name: str
@@ -32,22 +36,18 @@ class Alarm:
     namespace: str
     metric: str
     dimension: tuple[str, str]
-    statistic: Literal["Maximum", "SampleCount", "Sum"]
+    statistic: Literal["Maximum", "SampleCount", "Sum", "p99"]
     threshold: float = 0.0
+    share_of: str | None = None
     is_low: bool = False
     periods: int = 1
     missing: Literal["breaching", "notBreaching"] = "notBreaching"
 
     def parameters(self, topic_arn: str) -> dict[str, Any]:
         """Return what AWS is given, by the names that it has for it."""
-        name, value = self.dimension
         return {
             "AlarmDescription": self.description,
-            "Namespace": self.namespace,
-            "MetricName": self.metric,
-            "Dimensions": [{"Name": name, "Value": value}],
-            "Statistic": self.statistic,
-            "Period": PERIOD_SECONDS,
+            **(self._measured() if self.share_of is None else {"Metrics": self._share()}),
             "EvaluationPeriods": self.periods,
             "Threshold": self.threshold,
             "ComparisonOperator": "LessThanThreshold" if self.is_low else "GreaterThanThreshold",
@@ -55,6 +55,39 @@ class Alarm:
             "ActionsEnabled": True,
             "AlarmActions": [topic_arn],
             "OKActions": [topic_arn],
+        }
+
+    def _measured(self) -> dict[str, Any]:
+        is_percentile = self.statistic.startswith("p")
+        return {
+            **self._metric(self.metric),
+            ("ExtendedStatistic" if is_percentile else "Statistic"): self.statistic,
+            "Period": PERIOD_SECONDS,
+        }
+
+    def _share(self) -> list[dict[str, Any]]:
+        parts = {"part": self.metric, "whole": self.share_of or ""}
+        sums = [
+            {
+                "Id": ident,
+                "MetricStat": {
+                    "Metric": self._metric(metric),
+                    "Period": PERIOD_SECONDS,
+                    "Stat": self.statistic,
+                },
+                "ReturnData": False,
+            }
+            for ident, metric in parts.items()
+        ]
+        share = {"Id": "share", "Expression": "100 * part / whole", "Label": "percent"}
+        return [*sums, {**share, "ReturnData": True}]
+
+    def _metric(self, metric: str) -> dict[str, Any]:
+        name, value = self.dimension
+        return {
+            "Namespace": self.namespace,
+            "MetricName": metric,
+            "Dimensions": [{"Name": name, "Value": value}],
         }
 
 
@@ -71,8 +104,8 @@ def ensure_alarm(account: Account, alarm: Alarm, topic_arn: str, tags: Mapping[s
             kind="alarm",
             name=alarm.name,
             wanted={
-                **parameters,
                 **UNSET,
+                **parameters,
                 "tags": {**(actual or {}).get("tags", {}), **tags},
             },
             actual=actual,
@@ -111,4 +144,7 @@ def _read(account: Account, alarm: Alarm) -> dict[str, Any] | None:
     if not answer["MetricAlarms"]:
         return None
     present = cloudwatch.list_tags_for_resource(ResourceARN=alarm.arn).get("Tags", [])
-    return {**answer["MetricAlarms"][0], "tags": {tag["Key"]: tag["Value"] for tag in present}}
+    found: dict[str, Any] = {**answer["MetricAlarms"][0]}
+    # One of a share has no metric of its own, and an empty list of what it would have.
+    metrics = {"Metrics": found.get("Metrics") or None}
+    return {**found, **metrics, "tags": {tag["Key"]: tag["Value"] for tag in present}}

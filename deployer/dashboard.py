@@ -9,7 +9,9 @@ from deployer.account import Account
 from deployer.alarm_specs import FRESH_SECONDS, alarms
 from deployer.alarms import PERIOD_SECONDS
 from deployer.changes import Change, Resource, Update, converge
-from deployer.names import Names
+from deployer.event_alarms import WAITING_SECONDS
+from deployer.event_alarms import all_alarms as of_events
+from deployer.names import FunctionUse, Names
 from deployer.reading import found
 from deployer.removal import remove
 
@@ -47,8 +49,8 @@ def ensure_dashboard(account: Account, name: str, body: Body, tags: Mapping[str,
     )
 
 
-def dashboard_body(names: Names, *, of_files: bool = False) -> Body:
-    """Return what the dashboard shows, as CloudWatch has it; also of files, if it is to.
+def dashboard_body(names: Names, *, of_files: bool = False, api_id: str | None = None) -> Body:
+    """Return what the dashboard shows, as CloudWatch has it; also of files, and of an API's events.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
     """
@@ -68,6 +70,7 @@ def dashboard_body(names: Names, *, of_files: bool = False) -> Body:
         _count("TablesApart", "reconcile", names, "Maximum"),
     ]
     queue: Metric = ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", names.queue]
+    uses = [spec.use for spec in (*specs.FUNCTIONS, *(specs.OF_EVENTS if api_id else ()))]
     graphs = [
         freshness,
         _graph("Rows that changed, and rows loaded", names, rows),
@@ -75,12 +78,14 @@ def dashboard_body(names: Names, *, of_files: bool = False) -> Body:
             "Rows quarantined or refused, and tables left out, changed or apart", names, trouble
         ),
         _graph("Failed events in the queue", names, [[*queue, {"stat": "Maximum"}]]),
-        _graph("Errors", names, _lambda("Errors", names, "Sum")),
-        _graph("Throttles", names, _lambda("Throttles", names, "Sum")),
-        _graph("Runs", names, _lambda("Invocations", names, "Sum")),
-        _graph("Milliseconds of a run", names, _lambda("Duration", names, "Maximum")),
+        _graph("Errors", names, _lambda("Errors", names, uses, "Sum")),
+        _graph("Throttles", names, _lambda("Throttles", names, uses, "Sum")),
+        _graph("Runs", names, _lambda("Invocations", names, uses, "Sum")),
+        _graph("Milliseconds of a run", names, _lambda("Duration", names, uses, "Maximum")),
+        *(_of_events(names, api_id) if api_id else []),
     ]
-    arns = [alarm.arn for alarm in alarms(names, of_files=of_files)]
+    ringing = (*alarms(names, of_files=of_files), *(of_events(names) if api_id else ()))
+    arns = [alarm.arn for alarm in ringing]
     overview = {"type": "alarm", "properties": {"title": "Alarms", "alarms": arns}}
     return {"widgets": [{**overview, **_place(0, wide=True)}, *_arranged(graphs)]}
 
@@ -107,9 +112,30 @@ def _count(metric: str, service: str, names: Names, statistic: str = "Sum") -> M
     return [names.prefix, metric, "service", service, {"stat": statistic}]
 
 
-def _lambda(metric: str, names: Names, statistic: str) -> list[Metric]:
+def _of_events(names: Names, api_id: str) -> list[dict[str, Any]]:
+    """Return the graphs of an API and of the queues behind it."""
+
+    def api(metric: str, statistic: str) -> Metric:
+        return ["AWS/ApiGateway", metric, "ApiId", api_id, {"stat": statistic}]
+
+    def queue(metric: str, name: str) -> Metric:
+        return ["AWS/SQS", metric, "QueueName", name, {"stat": "Maximum"}]
+
+    waiting = "ApproximateNumberOfMessagesVisible"
+    oldest = queue("ApproximateAgeOfOldestMessage", names.events_queue)
+    queues = [queue(waiting, name) for name in (names.events_queue, names.dead_queue)]
+    counts = [api(metric, "Sum") for metric in ("Count", "4xx", "5xx")]
+    return [
+        _graph("Events posted, refused and failed", names, counts),
+        _graph("Milliseconds of an answer", names, [api("Latency", "p50"), api("Latency", "p99")]),
+        _graph("Events in the queue, and dead ones", names, queues),
+        _graph("Seconds that the oldest event waits", names, [oldest], limit=WAITING_SECONDS),
+    ]
+
+
+def _lambda(metric: str, names: Names, uses: Sequence[FunctionUse], statistic: str) -> list[Metric]:
     """Return a metric that Lambda counts, of each function."""
-    functions = [names.function(spec.use) for spec in specs.FUNCTIONS]
+    functions = [names.function(use) for use in uses]
     return [["AWS/Lambda", metric, "FunctionName", name, {"stat": statistic}] for name in functions]
 
 

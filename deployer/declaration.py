@@ -36,13 +36,13 @@ def default_project(pipeline: str) -> str:
     return f"{pipeline.lower().replace('_', '-')}-etl"
 
 
-def read_databases(environment: Mapping[str, str]) -> list[str]:
-    """Read the names of the pipeline's databases; none where it is not there any more."""
+def read_secrets(environment: Mapping[str, str]) -> list[str]:
+    """Read for which parts of the pipeline there are secrets; for none if it is not there."""
     try:
         _, declared = read_pipeline(environment)
     except SettingsError:
         return []
-    return [part.name for part in declared.databases]
+    return [part.name for part in (*declared.databases, *declared.events)]
 
 
 def address_setting(source: Source) -> str | None:

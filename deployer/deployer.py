@@ -3,12 +3,7 @@
 How a single resource is read, compared and written is the matter of its service's module.
 """
 
-import platform
-import sys
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Protocol, get_args
 
 from deployer import (
     events,
@@ -30,29 +25,15 @@ from deployer.alarm_specs import alarms
 from deployer.alarms import Alarm, ensure_alarm
 from deployer.changes import Change
 from deployer.dashboard import dashboard_body, ensure_dashboard
+from deployer.endpoint import Endpoint
 from deployer.errors import explaining
 from deployer.names import BucketUse, FunctionUse, Names, RuleUse
-from deployer.packages import Layer, Package
+from deployer.packages import Package, Packages
 from deployer.progress import Report
 from deployer.settings import Settings
 from deployer.steps import Step, Steps, side_by_side
 
 RUNS_AT_A_TIME = 1  # of each function: whatever hangs, cost and load do not pile up
-
-
-class Packages(Protocol):
-    """What makes the zips; the module `deployer.packages` does."""
-
-    def build_function_zip(self, name: str, pipeline: str, parts: Sequence[str]) -> Package:
-        """Pack the code of a function, for a pipeline, with parts of `functions`."""
-
-    def build_layer(
-        self, name: str, python: str, architecture: str, host: bool, *, requirements: Path | None
-    ) -> Layer:
-        """Build a layer for a Python such as 3.13, or for the one that runs this.
-
-        `requirements` are the pipeline's own, None for those of the engine's layer of that name.
-        """
 
 
 class Deployer:
@@ -72,9 +53,14 @@ class Deployer:
         self._packages = packages
         self._report = report
         self._steps = Steps(account, report)
-        self._runtime, self._architecture = _runtime(account, settings)
+        chosen = settings.runtime, settings.architecture
+        self._runtime, self._architecture = lambda_functions.runtime_of(account, *chosen)
         self._layer_arns: dict[str, str] = {}
         self.one_run_at_a_time = False
+        self.functions = specs.functions(settings.declared)
+        self.endpoint = Endpoint(
+            account, self.names, self.tags, self._steps, is_there=settings.takes_events
+        )
 
     def deploy(self) -> list[Change]:
         """Bring the pipeline to how it should be; return what was done, in the order of the story.
@@ -90,13 +76,13 @@ class Deployer:
                 partial(self.create_bucket, "code"),
                 *(
                     partial(self.create_layer, layer)
-                    for layer in self._layers(*get_args(FunctionUse))
+                    for layer in self._layers(*(spec.use for spec in self.functions))
                 ),
             ],
             [partial(self.create_bucket, "ingestion")],
             [partial(self.create_bucket, "processed")],
             [partial(self.create_bucket, "drop")] if self.settings.takes_files else [],
-            *([partial(self.create_secret, name)] for name in self.settings.databases),
+            *([partial(self.create_secret, name)] for name in self.settings.secrets),
             [self.create_queue],
             [
                 self.create_topic,
@@ -104,16 +90,17 @@ class Deployer:
                 # In turn: CloudWatch takes three alarms a second.
                 *(
                     partial(self.create_alarm, alarm)
-                    for alarm in alarms(self.names, of_files=self.settings.reads_files)
+                    for alarm in alarms(self.names, of_files=self.settings.refuses_rows)
                 ),
             ],
-            [self.create_dashboard],
-            *([partial(self.create_log_group, spec.use)] for spec in specs.FUNCTIONS),
-            *([partial(self.create_iam_role, spec.use)] for spec in specs.FUNCTIONS),
+            [] if self.settings.takes_events else [self.create_dashboard],
+            *self.endpoint.before_functions(),
+            *([partial(self.create_log_group, spec.use)] for spec in self.functions),
+            *([partial(self.create_iam_role, spec.use)] for spec in self.functions),
         )
         self.one_run_at_a_time = self._can_reserve_runs()
         changes += side_by_side(
-            *([partial(self.create_lambda_function, spec)] for spec in specs.FUNCTIONS),
+            *([partial(self.create_lambda_function, spec)] for spec in self.functions),
         )
         changes += side_by_side(
             [
@@ -126,7 +113,10 @@ class Deployer:
             ],
             self._scheduled("load-schedule", "load", self.settings.load_schedule),
             self._scheduled("reconcile-schedule", "reconcile", specs.RECONCILE_SCHEDULE),
+            *self.endpoint.after_functions(),
         )
+        if self.settings.takes_events:
+            changes.append(self.create_dashboard())  # it names the API by its id
         return changes + self.remove_old_layers() + self.remove_old_secrets()
 
     def create_bucket(self, use: BucketUse) -> Change:
@@ -138,12 +128,10 @@ class Deployer:
         ensure = partial(s3.ensure_bucket, keeps_versions=use == "drop")
         return self._steps.take("bucket", name, ensure, name, policy, self.tags)
 
-    def create_secret(self, database: str) -> Change:
-        """Keep the address of a source or a target as a secret."""
-        name, address = self.names.secret(database), self.settings.databases[database]
-        return self._steps.take(
-            "secret", name, secrets.ensure_secret, name, address.secret(), self.tags
-        )
+    def create_secret(self, part: str) -> Change:
+        """Keep the address of a source or a target as a secret, or what events are signed with."""
+        name, value = self.names.secret(part), self.settings.secrets[part]
+        return self._steps.take("secret", name, secrets.ensure_secret, name, value, self.tags)
 
     def create_queue(self) -> Change:
         """Create the queue of events that failed for good."""
@@ -171,7 +159,8 @@ class Deployer:
     def create_dashboard(self) -> Change:
         """Create the dashboard of the alarms and the figures behind them."""
         name = self.names.dashboard
-        body = dashboard_body(self.names, of_files=self.settings.reads_files)
+        api_id = self.endpoint.api_id() if self.settings.takes_events else None
+        body = dashboard_body(self.names, of_files=self.settings.refuses_rows, api_id=api_id)
         return self._steps.take("dashboard", name, ensure_dashboard, name, body, self.tags)
 
     def create_log_group(self, use: FunctionUse) -> Change:
@@ -254,25 +243,27 @@ class Deployer:
             name = self.names.layer(layer)
             with explaining(f"layer {name}"):
                 changes += lambda_layers.remove_old_versions(self.account, name, arn)
-        for change in changes:
-            self._report(change)
-        return changes
+        return self._reported(changes)
 
     def remove_old_secrets(self) -> list[Change]:
         """Remove the secrets of sources and targets that are not declared or set any more."""
-        wanted = [self.names.secret(name) for name in self.settings.databases]
+        wanted = [self.names.secret(name) for name in self.settings.secrets]
         marks = specs.own_tags(self.settings.project, self.settings.stage)
         with explaining("old secrets"):
             changes = secrets.remove_other_secrets(
                 self.account, self.names.secret(""), wanted, marks
             )
+        return self._reported(changes)
+
+    def _reported(self, changes: list[Change]) -> list[Change]:
         for change in changes:
             self._report(change)
         return changes
 
     def _can_reserve_runs(self) -> bool:
         with explaining("concurrency of the account"):
-            return lambda_functions.can_reserve(self.account, RUNS_AT_A_TIME * len(specs.FUNCTIONS))
+            runs = RUNS_AT_A_TIME * sum(spec.one_at_a_time for spec in self.functions)
+            return lambda_functions.can_reserve(self.account, runs)
 
     def _scheduled(self, use: RuleUse, function: FunctionUse, schedule: str) -> list[Step]:
         """Return the steps by which a function is invoked by schedule."""
@@ -337,17 +328,9 @@ class Deployer:
             layers=tuple(self._layer_arns[layer] for layer in self._layers(spec.use)),
             environment=specs.function_environment(spec.use, self.names, self.settings),
             code=self.build_zip(spec.use),
-            concurrency=RUNS_AT_A_TIME if self.one_run_at_a_time else None,
+            concurrency=RUNS_AT_A_TIME if spec.one_at_a_time and self.one_run_at_a_time else None,
             retries=spec.events.retries,
             event_age=spec.events.age,
             failed_events_arn=self.names.queue_arn if spec.events.keeps_failed else None,
             tags=self.tags,
         )
-
-
-def _runtime(account: Account, settings: Settings) -> tuple[str, str]:
-    """Return runtime and architecture; an emulator runs functions in this machine's Python."""
-    if not account.is_local:
-        return settings.runtime, settings.architecture
-    machine = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
-    return f"python{sys.version_info.major}.{sys.version_info.minor}", machine

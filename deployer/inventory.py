@@ -6,12 +6,14 @@ what only begins like one of ours belongs to somebody else.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from deployer import (
     alarms,
+    apigateway,
     dashboard,
+    event_sources,
     events,
     iam,
     lambda_functions,
@@ -27,6 +29,7 @@ from deployer import (
 from deployer.account import Account
 from deployer.alarm_specs import alarms as all_alarms
 from deployer.errors import ConflictError
+from deployer.event_alarms import all_alarms as alarms_of_events
 from deployer.names import BucketUse, FunctionUse, Names, RuleUse
 
 # Removes a thing by name and says whether it was there; a planning account removes nothing.
@@ -41,15 +44,13 @@ class Thing:
     name: str
 
 
-def named(names: Names, databases: Iterable[str]) -> Iterator[Thing]:
-    """Return what every deployment of these names makes, with secrets for these databases."""
+def named(names: Names, secrets_of: Iterable[str]) -> Iterator[Thing]:
+    """Return what every deployment of these names makes, with secrets for these parts of it."""
     for rule in get_args(RuleUse):
         yield Thing("rule", names.rule(rule))
     yield Thing("notification", f"{names.bucket('ingestion')}/{names.function('transform')}")
-    for function in get_args(FunctionUse):
-        yield Thing("function", names.function(function))
-        yield Thing("role", names.role(function))
-        yield Thing("log group", names.log_group(function))
+    for spec in specs.FUNCTIONS:
+        yield from _of_function(names, spec.use)
     for layer in specs.LAYERS:
         yield Thing("layer", names.layer(layer))
     for alarm in all_alarms(names):
@@ -57,21 +58,37 @@ def named(names: Names, databases: Iterable[str]) -> Iterator[Thing]:
     yield Thing("dashboard", names.dashboard)
     yield Thing("topic", names.topic)
     yield Thing("queue", names.queue)
-    for database in databases:
-        yield Thing("secret", names.secret(database))
+    for part in secrets_of:
+        yield Thing("secret", names.secret(part))
     for bucket in get_args(BucketUse):
         if bucket != "drop":
             yield Thing("bucket", names.bucket(bucket))
 
 
+def _of_function(names: Names, use: FunctionUse) -> Iterator[Thing]:
+    yield Thing("function", names.function(use))
+    yield Thing("role", names.role(use))
+    yield Thing("log group", names.log_group(use))
+
+
 def occasional(names: Names) -> Iterator[Thing]:
-    """Return what a deployment makes of a pipeline that takes files, or has a layer of its own."""
+    """Return what a deployment makes of a pipeline with files, events, or a layer of its own."""
     yield Thing("notification", f"{names.bucket('drop')}/{names.function('extract')}")
     yield Thing("layer", names.layer(specs.OWN_LAYER))
     for alarm in all_alarms(names, of_files=True):
         if alarm not in all_alarms(names):
             yield Thing("alarm", alarm.name)
     yield Thing("bucket", names.bucket("drop"))
+    yield Thing("api", names.api)
+    yield Thing("event source", f"{names.events_queue}/{names.function('collect')}")
+    for spec in specs.OF_EVENTS:
+        yield from _of_function(names, spec.use)
+    yield Thing("layer", names.layer(specs.LIGHT_LAYER))
+    for alarm in alarms_of_events(names):
+        yield Thing("alarm", alarm.name)
+    yield Thing("queue", names.events_queue)
+    yield Thing("queue", names.dead_queue)
+    yield Thing("log group", names.access_log_group)
 
 
 def tagged(account: Account, names: Names) -> Iterator[Thing]:
@@ -84,7 +101,15 @@ def tagged(account: Account, names: Names) -> Iterator[Thing]:
     pages = account.clients.tagging.get_paginator("get_resources").paginate(TagFilters=filters)
     for page in pages:
         for resource in page["ResourceTagMappingList"]:
-            yield parse_arn(resource["ResourceARN"])
+            thing = parse_arn(resource["ResourceARN"])
+            if (name := _name_of(account, thing)) is not None:
+                yield replace(thing, name=name)
+
+
+def _name_of(account: Account, thing: Thing) -> str | None:
+    """Return the name of a thing, which not every ARN has; None if AWS knows it no more."""
+    asking = {"api": apigateway.name_of, "event source": event_sources.name_of}
+    return asking[thing.kind](account, thing.name) if thing.kind in asking else thing.name
 
 
 def parse_arn(arn: str) -> Thing:
@@ -108,6 +133,8 @@ def _refuse(account: Account, arn: str) -> bool:
 
 REMOVERS: Mapping[str, Remover] = {
     "rule": events.remove_rule,
+    "api": apigateway.remove_api,
+    "event source": event_sources.remove_event_source,
     "notification": s3_notifications.remove_notification,
     "function": lambda_functions.remove_function,
     "role": iam.remove_role,
@@ -125,6 +152,9 @@ ARNS: Mapping[str, re.Pattern[str]] = {
     kind: re.compile(f"arn:aws:{pattern}")
     for kind, pattern in (
         ("rule", r"events:[^:]+:\d+:rule/(?P<name>[^/]+)"),
+        # These two by an id: the name is not in it.
+        ("api", r"apigateway:[^:]+::/apis/(?P<name>[^/]+)(/stages/.+)?"),
+        ("event source", r"lambda:[^:]+:\d+:event-source-mapping:(?P<name>[^:]+)"),
         ("function", r"lambda:[^:]+:\d+:function:(?P<name>[^:]+)"),
         ("role", r"iam::\d+:role/(?P<name>[^/]+)"),
         ("alarm", r"cloudwatch:[^:]+:\d+:alarm:(?P<name>.+)"),

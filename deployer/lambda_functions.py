@@ -3,6 +3,8 @@
 A change is begun only when the last one has ended, and counts as made when it has ended itself.
 """
 
+import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -120,6 +122,14 @@ def ensure_function(account: Account, arn: str, function: Function) -> Change:
             ],
         ),
     )
+
+
+def runtime_of(account: Account, runtime: str, architecture: str) -> tuple[str, str]:
+    """Return runtime and architecture; an emulator runs functions in this machine's Python."""
+    if not account.is_local:
+        return runtime, architecture
+    machine = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
+    return f"python{sys.version_info.major}.{sys.version_info.minor}", machine
 
 
 def can_reserve(account: Account, runs: int) -> bool:

@@ -1,4 +1,4 @@
-"""Who may invoke a function: one statement for each rule or bucket, named by its own id.
+"""Who may invoke a function: one statement for each rule, bucket or API, named by its own id.
 
 AWS changes the policy of a function one statement at a time, and rewrites what it is given;
 so a statement is read back and compared by what it means.
@@ -18,12 +18,16 @@ READ_BACK_SECONDS = 60
 
 @dataclass(frozen=True)
 class Permission:
-    """Lets `service` invoke `function` on behalf of the one thing with `source_arn`."""
+    """Lets `service` invoke `function` on behalf of the one thing with `source_arn`.
+
+    `names_account` has the account named too, which the ARN of a bucket does not.
+    """
 
     function: str
     statement_id: str
     service: str
     source_arn: str
+    names_account: bool = True
 
 
 def ensure_permission(account: Account, permission: Permission) -> Change:
@@ -32,9 +36,11 @@ def ensure_permission(account: Account, permission: Permission) -> Change:
         "action": "lambda:InvokeFunction",
         "principal": permission.service,
         "source": permission.source_arn,
-        "account": account.id,
+        "account": account.id if permission.names_account else None,
     }
     client = account.clients.lambda_
+
+    owner: Any = {"SourceAccount": account.id} if permission.names_account else {}
 
     def add() -> None:
         client.add_permission(
@@ -43,7 +49,7 @@ def ensure_permission(account: Account, permission: Permission) -> Change:
             Action="lambda:InvokeFunction",
             Principal=permission.service,
             SourceArn=permission.source_arn,
-            SourceAccount=account.id,
+            **owner,
         )
         account.patience.until(
             lambda: _read(account, permission) == wanted,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 BucketUse = Literal["ingestion", "processed", "code", "drop"]
-FunctionUse = Literal["extract", "transform", "load", "reconcile"]
+FunctionUse = Literal["extract", "transform", "load", "reconcile", "receive", "collect"]
 RuleUse = Literal["extract-schedule", "transform-sweep", "load-schedule", "reconcile-schedule"]
 
 # https://docs.aws.amazon.com/general/latest/gr/aws-service-information.html
@@ -17,6 +17,7 @@ MAX_ROLE = 64
 MAX_FUNCTION = 64
 MAX_RULE = 64
 MAX_QUEUE = 80
+MAX_API = 128
 MAX_LAYER = 140
 MAX_TOPIC = 256
 MAX_ALARM = 255
@@ -106,6 +107,54 @@ class Names:
     def queue_arn(self) -> str:
         """Return the ARN of that queue."""
         return self._arn("sqs", self.queue)
+
+    @property
+    def events_queue(self) -> str:
+        """Return the name of the queue of events that were received."""
+        return fit(self.prefix, "-events", MAX_QUEUE)
+
+    @property
+    def events_queue_arn(self) -> str:
+        """Return the ARN of that queue."""
+        return self._arn("sqs", self.events_queue)
+
+    @property
+    def events_queue_url(self) -> str:
+        """Return the URL of that queue, which SQS wants from those who send to it."""
+        return f"https://sqs.{self.region}.amazonaws.com/{self.account}/{self.events_queue}"
+
+    @property
+    def dead_queue(self) -> str:
+        """Return the name of the queue of events that could not be collected."""
+        return fit(self.prefix, "-dead-events", MAX_QUEUE)
+
+    @property
+    def dead_queue_arn(self) -> str:
+        """Return the ARN of that queue."""
+        return self._arn("sqs", self.dead_queue)
+
+    @property
+    def api(self) -> str:
+        """Return the name of the HTTP API that events are posted to."""
+        return fit(self.prefix, "-events", MAX_API)
+
+    def api_arn(self, api_id: str) -> str:
+        """Return the ARN of all routes of an API, as they invoke functions."""
+        return self._arn("execute-api", f"{api_id}/*")
+
+    @property
+    def access_log_group(self) -> str:
+        """Return the log group of the API's requests.
+
+        Under /aws/vendedlogs/ no resource policy grows with each API:
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
+        """
+        return f"/aws/vendedlogs/{self.api}"
+
+    @property
+    def access_log_group_arn(self) -> str:
+        """Return the ARN of that log group."""
+        return self._arn("logs", f"log-group:{self.access_log_group}")
 
     @property
     def topic(self) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 from deployer.archive import code_sha256, files_below, write_zip
 from deployer.installer import install
@@ -58,6 +59,21 @@ class Layer:
     size: int
     unzipped: int
     compiled: bool
+
+
+class Packages(Protocol):
+    """What makes the zips; this module does."""
+
+    def build_function_zip(self, name: str, pipeline: str, parts: Sequence[str]) -> Package:
+        """Pack the code of a function, for a pipeline, with parts of `functions`."""
+
+    def build_layer(
+        self, name: str, python: str, architecture: str, host: bool, *, requirements: Path | None
+    ) -> Layer:
+        """Build a layer for a Python such as 3.13, or for the one that runs this.
+
+        `requirements` are the pipeline's own, None for those of the engine's layer of that name.
+        """
 
 
 def build_function_zip(

@@ -99,6 +99,26 @@ def alarms_only(names: Names) -> Policy:
     )
 
 
+def only_receive_sends(names: Names) -> Policy:
+    """Refuse whoever else sends to the queue of events: what is in it was signed.
+
+    Not what SQS itself moves back from the dead letters for somebody who may do that.
+    """
+    return _policy(
+        {
+            "Sid": "OnlyReceiveSends",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:SendMessage",
+            "Resource": names.events_queue_arn,
+            "Condition": {
+                "ArnNotEquals": {"aws:PrincipalArn": names.role_arn("receive")},
+                "BoolIfExists": {"aws:ViaAWSService": "false"},
+            },
+        }
+    )
+
+
 def function_policy(
     use: FunctionUse,
     names: Names,
@@ -117,6 +137,8 @@ def function_policy(
         "transform": _transform,
         "load": _load,
         "reconcile": _reconcile,
+        "receive": _receive,
+        "collect": _collect,
     }
     notices = [_allow("sns:Publish", names.topic_arn)] if writes_notices else []
     files = _files(names, declared, buckets) if use in specs.READS_SOURCES else []
@@ -152,7 +174,7 @@ def _extract(
 def _transform(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
     deleted = ["tombstones"] if _of_databases(declared) else []
     quarantine = ["quarantine"] if _of_databases(declared) else []
-    errors = ["errors"] if declared.files else []
+    errors = ["errors"] if declared.files or declared.events else []
     rows = ["exports"] if any(target.row_exports for target in declared.targets) else []
     # What no manifest names is listed and removed; manifests and markers never are.
     lake = [*_lake(declared), *(["files"] if _copies_files(declared) else [])]
@@ -192,6 +214,21 @@ def _reconcile(names: Names, declared: Pipeline, tables: list[str]) -> list[Poli
         *newest,
         *_objects("s3:GetObject", "processed", ["batches", "loaded", *kept], names),
         *_list("processed", ["loaded", *deleted], names),
+    ]
+
+
+def _receive(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
+    return [_allow("sqs:SendMessage", names.events_queue_arn)]
+
+
+def _collect(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
+    taking = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+    sources = [source.name for source in declared.events]
+    return [
+        _allow(taking, names.events_queue_arn),
+        *_objects("s3:GetObject", "ingestion", ["batches"], names),
+        *_objects("s3:PutObject", "ingestion", [*sources, "batches"], names),
+        *_list("ingestion", ["batches"], names),
     ]
 
 
@@ -241,7 +278,7 @@ def _common(use: FunctionUse, names: Names) -> list[Policy]:
 
 
 def _secrets(use: FunctionUse, names: Names, declared: Pipeline) -> list[Policy]:
-    arns = [names.secret_arn(part.name) for part in specs.databases(use, declared)]
+    arns = [names.secret_arn(part.name) for part in specs.secrets_of(use, declared)]
     return [_allow("secretsmanager:GetSecretValue", arns)] if arns else []
 
 

@@ -1,4 +1,7 @@
-"""Secrets: the addresses of the databases. Their values are compared, and never shown."""
+"""Secrets: addresses of databases, and what events are signed with.
+
+Their values are compared, and never shown.
+"""
 
 import json
 from collections.abc import Collection, Mapping
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 def ensure_secret(
     account: Account,
     name: str,
-    value: Mapping[str, str | int | None],
+    value: Mapping[str, Any],
     tags: Mapping[str, str],
 ) -> Change:
     """Make a secret that holds `value` as JSON; tags of others stay.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from dotenv import dotenv_values
 
@@ -22,7 +23,8 @@ from deployer.declaration import (
     read_pipeline,
 )
 from deployer.errors import SettingsError
-from etl import Files, Setting
+from deployer.webhooks import signing_key
+from etl import Events, Files, Setting
 from etl.loading import load
 from etl.pipeline import Pipeline
 from etl.settings import share
@@ -35,6 +37,8 @@ ARCHITECTURES = ("arm64", "x86_64")
 # Of what an e-mail tells beside the alarms, which tell of failures in any case.
 NOTICES = ("failures", "daily", "every-batch")
 SWITCH = ("false", "true")
+
+MOST_SECRETS = 2  # an old one and a new one
 
 # Stands in for an address with a problem, so that the settings after it are checked too.
 UNREADABLE = DatabaseAddress("", "", "", "")
@@ -67,14 +71,16 @@ class Settings:
     """What the user decides about one deployment.
 
     `pipeline` is the folder of its declaration, `databases` are the addresses of its sources and
-    targets by their names, `buckets` those of its sources that are somebody else's files, and
-    `own` are the values of the settings that it declares itself.
+    targets by their names, `buckets` those of its sources that are somebody else's files,
+    `webhooks` the secrets of its sources that are events, and `own` are the values of the settings
+    that it declares itself.
     """
 
     pipeline: str
     project: str
     databases: Mapping[str, DatabaseAddress]
     buckets: Mapping[str, RemoteBucket] = field(default_factory=dict)
+    webhooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     own: Mapping[str, str] = field(default_factory=dict)
     max_rejects: str = "5%"
     warehouse_schema: str = "public"
@@ -104,6 +110,7 @@ class Settings:
             project=reader.matching("PROJECT", NAME, default_project(pipeline)),
             databases=reader.databases(declared),
             buckets=reader.buckets(declared),
+            webhooks=reader.webhooks(declared),
             own={each.name: reader.own(each) for each in declared.settings},
             max_rejects=reader.share("MAX_REJECTS", cls.max_rejects),
             warehouse_schema=reader.matching("WAREHOUSE_SCHEMA", IDENTIFIER, _schema(declared)),
@@ -134,14 +141,32 @@ class Settings:
         return [
             each
             for each in self.declared.sources
-            if each.name not in {**self.databases, **self.buckets}
+            if each.name not in {**self.databases, **self.buckets, **self.webhooks}
             and not (isinstance(each, Files) and not each.remote)
         ]
+
+    @property
+    def secrets(self) -> dict[str, dict[str, Any]]:
+        """What is kept as secrets, by source or target: addresses, and those of signatures."""
+        return {
+            **{name: each.secret() for name, each in self.databases.items()},
+            **{name: {"secrets": list(values)} for name, values in self.webhooks.items()},
+        }
 
     @property
     def takes_files(self) -> bool:
         """Whether the pipeline has a bucket of its own, into which files are dropped."""
         return any(not each.remote for each in self.declared.files)
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether the pipeline has an endpoint, which events are posted to."""
+        return bool(self.declared.events)
+
+    @property
+    def refuses_rows(self) -> bool:
+        """Whether rows may be refused into errors/: of files, and of events."""
+        return self.reads_files or self.takes_events
 
     @property
     def reads_files(self) -> bool:
@@ -278,6 +303,26 @@ class _Reader:
             self.matching(source.region_setting, REGION, "", "eu-west-1"),
         )
 
+    def webhooks(self, declared: Pipeline) -> dict[str, tuple[str, ...]]:
+        """Read what events are signed with; optional sources may have nothing."""
+        present = present_sources(declared, self._environment)
+        return {
+            source.name: self.webhook(source) for source in declared.events if source in present
+        }
+
+    def webhook(self, source: Events) -> tuple[str, ...]:
+        secrets = tuple(self._environment.get(source.setting, "").split())
+        if not secrets:
+            self._complain(source.setting, "is not set", "whsec_...")
+        elif len(secrets) > MOST_SECRETS or not all(_is_key(source, each) for each in secrets):
+            # What it has to be differs: the provider's page says it.
+            self._complain(
+                source.setting,
+                "is not what the provider signs with, or two of it with a blank between them",
+                "whsec_...",
+            )
+        return secrets
+
     def own(self, setting: Setting) -> str:
         value = setting.value(self._environment)
         if not setting.is_valid(value):
@@ -299,6 +344,13 @@ class _Reader:
 
     def _complain(self, name: str, what: str, example: str) -> None:
         self.problems.append(f"{name} {what}. Example: {name}={example}")
+
+
+def _is_key(source: Events, secret: str) -> bool:
+    try:
+        return bool(signing_key(source.signature, secret))
+    except ValueError:
+        return False
 
 
 def _quoted(value: str) -> str:

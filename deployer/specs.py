@@ -9,11 +9,13 @@ from pathlib import Path
 
 from deployer.names import FunctionUse, Names
 from deployer.settings import Settings
-from etl import Postgres, product
+from etl import Events, Postgres, product
 from etl.loading import folder
 from etl.pipeline import Pipeline, Target
+from etl.sources import Source
 
 LAYERS = ("arrow", "postgres", "pandas")
+LIGHT_LAYER = "powertools"  # of a function that answers at once, and reads no Parquet
 OWN_LAYER = "pipeline"
 LOG_RETENTION_DAYS = 14
 SWEEP_SCHEDULE = "rate(5 minutes)"
@@ -44,7 +46,7 @@ BY_EVENT = Asynchronous(retries=2, age=3600, keeps_failed=True)
 class FunctionSpec:
     """The size of a function: memory in MB (it buys CPU too), timeout in seconds.
 
-    One run of each at a time, where the account's limit allows to reserve that.
+    `one_at_a_time` reserves one run for it, where the account's limit allows that.
     """
 
     use: FunctionUse
@@ -52,6 +54,7 @@ class FunctionSpec:
     memory: int
     timeout: int
     events: Asynchronous = BY_SCHEDULE
+    one_at_a_time: bool = True
 
     @property
     def handler(self) -> str:
@@ -69,9 +72,21 @@ FUNCTIONS = (
     FunctionSpec("reconcile", "Compares source and warehouse", 1769, 900),
 )
 
+# Also of pipelines with events. The API waits for receive, for 30 seconds at most; what may run at
+# once is limited by the API's throttling, and for collect by its event source.
+OF_EVENTS = (
+    FunctionSpec("receive", "Stores events that are posted", 1024, 20, one_at_a_time=False),
+    FunctionSpec("collect", "Makes batches of events", 1769, 120, one_at_a_time=False),
+)
 
 # Whose failed events are kept, in the name of its role.
 KEEPS_FAILED = frozenset(spec.use for spec in FUNCTIONS if spec.events.keeps_failed)
+
+
+def functions(declared: Pipeline) -> tuple[FunctionSpec, ...]:
+    """Return the functions of a pipeline."""
+    return (*FUNCTIONS, *OF_EVENTS) if declared.events else FUNCTIONS
+
 
 READS_SOURCES = frozenset[FunctionUse]({"extract", "reconcile"})
 READS_TARGETS = frozenset[FunctionUse]({"load", "reconcile"})
@@ -88,9 +103,15 @@ def parts(use: FunctionUse, declared: Pipeline) -> list[str]:
         {
             f"{'sources' if part in declared.sources else 'targets'}/{part.kind}"
             for part in declared.parts
-            if use in (READS_SOURCES if part in declared.sources else READS_TARGETS)
+            if use in _readers(part, declared)
         }
     )
+
+
+def _readers(part: Source | Target, declared: Pipeline) -> frozenset[FunctionUse]:
+    if isinstance(part, Events):
+        return READS_SOURCES | {"collect"}
+    return READS_SOURCES if part in declared.sources else READS_TARGETS
 
 
 def databases(use: FunctionUse, declared: Pipeline) -> tuple[Postgres | Target, ...]:
@@ -102,10 +123,18 @@ def databases(use: FunctionUse, declared: Pipeline) -> tuple[Postgres | Target, 
     )
 
 
+def secrets_of(
+    use: FunctionUse, declared: Pipeline
+) -> tuple[Postgres | Target, ...] | tuple[Events, ...]:
+    """Return the parts of a pipeline whose secrets a function reads."""
+    return declared.events if use == "receive" else databases(use, declared)
+
+
 def layers_of(use: FunctionUse, pipeline: str, declared: Pipeline) -> tuple[str, ...]:
     """Return the layers of a function: what its own code needs, and what the pipeline's does."""
     needed = {
-        "arrow": True,
+        LIGHT_LAYER: use == "receive",
+        "arrow": use != "receive",
         "postgres": bool(databases(use, declared)),
         "pandas": use in RUNS_ROW_FUNCTIONS,
         OWN_LAYER: use in RUNS_PIPELINE_CODE and requirements(pipeline).is_file(),
@@ -146,6 +175,12 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
             "PROCESSED_BUCKET": names.bucket("processed"),
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,
         },
+        "receive": {
+            "EVENTS_QUEUE_URL": names.events_queue_url,
+        },
+        "collect": {
+            "INGESTION_BUCKET": names.bucket("ingestion"),
+        },
     }
     return {
         **settings.own,
@@ -183,11 +218,11 @@ def _prefixes(settings: Settings) -> dict[str, str]:
 
 
 def _secrets(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:
-    """Return where a function finds the addresses of the databases that it works with."""
+    """Return where a function finds what it needs to log in, or to check signatures."""
     return {
         part.secret_setting: names.secret(part.name)
-        for part in databases(use, settings.declared)
-        if part.name in settings.databases
+        for part in secrets_of(use, settings.declared)
+        if part.name in settings.secrets
     }
 
 

@@ -41,12 +41,12 @@ class Teardown:
         account: Account,
         names: Names,
         report: Report,
-        databases: Iterable[str],
+        secrets: Iterable[str],
         *,
         keep_data: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`databases` are the pipeline's sources and targets, as far as they are known.
+        """`secrets` are the pipeline's sources and targets that have one, as far as they are known.
 
         With `keep_data` the buckets stay; `now` are the seconds of the epoch.
         """
@@ -54,7 +54,7 @@ class Teardown:
         self.names = names
         self._looking = replace(account, planning=True)
         self._report = report
-        self._databases = tuple(databases)
+        self._secrets = tuple(secrets)
         self._keep_data = keep_data
         self._now = now
         self._entries: dict[Thing, Entry] = {}
@@ -72,7 +72,7 @@ class Teardown:
             CredentialsError: AWS does not accept the credentials, or no longer.
         """
         things = self._find()
-        self._remove(things, "rule", "notification")
+        self._remove(things, "rule", "notification", "api", "event source")
         self._wait_for_running_functions()
         self._remove(things, "function")
         # A function that runs on unseen can write nothing without its role.
@@ -86,7 +86,7 @@ class Teardown:
     def _find(self) -> list[Thing]:
         """Find what belongs to the deployment, be it there or not, in the order of its removal."""
         self._entries.clear()
-        found = [*named(self.names, self._databases), *self._those_there([*occasional(self.names)])]
+        found = [*named(self.names, self._secrets), *self._those_there([*occasional(self.names)])]
         try:
             with explaining("tags"):
                 found += tagged(self.account, self.names)
@@ -153,7 +153,7 @@ class Teardown:
 
         Nothing depends on it: a batch that is cut short is done again, with the same result.
         """
-        for spec in specs.FUNCTIONS:
+        for spec in (*specs.FUNCTIONS, *specs.OF_EVENTS):
             name, group = self.names.function(spec.use), self.names.log_group(spec.use)
 
             def is_idle(group: str = group, timeout: int = spec.timeout) -> bool:

@@ -62,6 +62,15 @@ LATE_ANSWERS = (
         300,
         "the new function to become active",
     ),
+    # https://docs.aws.amazon.com/lambda/latest/api/API_UpdateEventSourceMapping.html
+    LateAnswer("ResourceInUseException", "", 180, "another change of the event source"),
+    LateAnswer(
+        "InvalidParameterValueException",
+        "is less than Function timeout",
+        120,
+        "Lambda to know the queue's new visibility timeout",
+    ),
+    LateAnswer("ConflictException", "", 60, "another change of the API"),
     LateAnswer("MalformedPolicyDocument", "Invalid principal", 120, "IAM to know the principal"),
     LateAnswer("ConcurrentModification", "", 60, "another change in IAM"),
     # Of a role that is being removed, the same answer says that it is gone.

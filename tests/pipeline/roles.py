@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import boto3
 import pytest
@@ -22,7 +22,7 @@ from deployer.account import Account, connect
 from deployer.names import BucketUse, FunctionUse, Names
 from deployer.policies import Policy, function_policy
 from deployer.settings import Settings
-from deployer.specs import NOTICE_WRITERS, function_environment
+from deployer.specs import FUNCTIONS, NOTICE_WRITERS, function_environment
 from functions.common import notices
 from functions.common.storage import Bucket
 from functions.common.uploads import PART_BYTES, Upload
@@ -34,7 +34,7 @@ from local.files import OTHERS_ACCOUNT, put_stand_in
 from tests.aws.sandbox import Sandbox, TinyPackages
 from tests.pipeline.conftest import Context, forget_clients
 
-USES: tuple[FunctionUse, ...] = get_args(FunctionUse)
+USES: tuple[FunctionUse, ...] = tuple(spec.use for spec in FUNCTIONS)
 HANDLERS = {
     "extract": extract_handler.handler,
     "transform": transform_handler.handler,

@@ -17,9 +17,9 @@ import pytest
 from deployer import packages
 from deployer.account import Account, connect
 from deployer.changes import Change
-from deployer.deployer import Deployer, Packages
+from deployer.deployer import Deployer
 from deployer.names import Names
-from deployer.packages import Layer, Package
+from deployer.packages import Layer, Package, Packages
 from deployer.pipeline import Pipeline, Run
 from deployer.receipt import Receipt
 from deployer.settings import Settings

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deployer.inventory import REMOVERS, Thing, named, parse_arn
+from deployer.inventory import REMOVERS, Thing, named, occasional, parse_arn
 from deployer.names import Names
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
@@ -12,7 +12,9 @@ HERE = "eu-west-2:123456789012"
 
 def test_everything_has_a_way_to_be_removed() -> None:
     """Each kind of thing that a deployment makes can be taken away again."""
-    assert {thing.kind for thing in named(NAMES, DATABASES)} == set(REMOVERS) - {"other"}
+    things = [*named(NAMES, DATABASES), *occasional(NAMES)]
+
+    assert {thing.kind for thing in things} == set(REMOVERS) - {"other"}
 
 
 @pytest.mark.parametrize("neighbour", ["dev2", "dev-2", "prod"])
@@ -31,6 +33,9 @@ def test_neighbours_share_no_name(neighbour: str) -> None:
         ("arn:aws:iam::123456789012:role/load", Thing("role", "load")),
         (f"arn:aws:cloudwatch:{HERE}:alarm:load-errors", Thing("alarm", "load-errors")),
         ("arn:aws:cloudwatch::123456789012:dashboard/all", Thing("dashboard", "all")),
+        ("arn:aws:apigateway:eu-west-2::/apis/a1b2", Thing("api", "a1b2")),
+        ("arn:aws:apigateway:eu-west-2::/apis/a1b2/stages/$default", Thing("api", "a1b2")),
+        (f"arn:aws:lambda:{HERE}:event-source-mapping:14e0", Thing("event source", "14e0")),
         (f"arn:aws:sns:{HERE}:alerts", Thing("topic", "alerts")),
         (f"arn:aws:sqs:{HERE}:failed", Thing("queue", "failed")),
         (f"arn:aws:secretsmanager:{HERE}:secret:a/b/source-x1Y2z3", Thing("secret", "a/b/source")),

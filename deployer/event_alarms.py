@@ -1,0 +1,89 @@
+"""What rings an alarm of a pipeline with events: its endpoint, its queues and its functions."""
+
+from deployer import specs
+from deployer.alarm_specs import STATUS, errors
+from deployer.alarms import Alarm
+from deployer.names import Names
+
+WAITING_SECONDS = 900.0  # collect is given what is in the queue within seconds
+SLOW_MILLISECONDS = 2_000.0  # a cold start is faster, and providers wait for 5 seconds at least
+REFUSED_PERCENT = 50.0  # a wrong secret refuses all; a forgery now and then is no trouble
+
+
+def queue_alarms(names: Names) -> tuple[Alarm, ...]:
+    """Return the alarms of the functions and of the queues."""
+    return (
+        *(errors(spec.use, names) for spec in specs.OF_EVENTS),
+        Alarm(
+            name=names.alarm("events-waiting"),
+            arn=names.alarm_arn("events-waiting"),
+            description="Events have waited for more than 15 minutes to be collected. The log "
+            f"group {names.log_group('collect')} says why. None is lost: the queue keeps them "
+            "for 14 days.",
+            namespace="AWS/SQS",
+            metric="ApproximateAgeOfOldestMessage",
+            dimension=("QueueName", names.events_queue),
+            statistic="Maximum",
+            threshold=WAITING_SECONDS,
+        ),
+        Alarm(
+            name=names.alarm("dead-events"),
+            arn=names.alarm_arn("dead-events"),
+            description="Collect failed five times at events that were stored; they are in the "
+            f"queue {names.dead_queue} for 14 days. The log group {names.log_group('collect')} "
+            "says why. When the cause is fixed, start a redrive of that queue.",
+            namespace="AWS/SQS",
+            metric="ApproximateNumberOfMessagesVisible",
+            dimension=("QueueName", names.dead_queue),
+            statistic="Maximum",
+        ),
+    )
+
+
+def api_alarms(names: Names, api_id: str) -> tuple[Alarm, ...]:
+    """Return the alarms of the API of an id."""
+    return (
+        Alarm(
+            name=names.alarm("events-refused"),
+            arn=names.alarm_arn("events-refused"),
+            description="More than half of what was posted was refused. The log group "
+            f"{names.log_group('receive')} has the reasons. Compare the secret of the settings "
+            "with the provider's, and the URL there with that of `python deploy.py status`.",
+            namespace="AWS/ApiGateway",
+            metric="4xx",
+            share_of="Count",
+            dimension=("ApiId", api_id),
+            statistic="Sum",
+            threshold=REFUSED_PERCENT,
+        ),
+        Alarm(
+            name=names.alarm("events-failed"),
+            arn=names.alarm_arn("events-failed"),
+            description="An event could not be stored, and the provider was told so: it sends it "
+            f"again, for a while. The log group {names.log_group('receive')} says why; {STATUS} "
+            "says what is deployed.",
+            namespace="AWS/ApiGateway",
+            metric="5xx",
+            dimension=("ApiId", api_id),
+            statistic="Sum",
+        ),
+        Alarm(
+            name=names.alarm("events-slow"),
+            arn=names.alarm_arn("events-slow"),
+            description="For 15 minutes, one of a hundred answers took more than 2 seconds; a "
+            f"provider gives up after 5 to 20. Look at the log group {names.log_group('receive')}, "
+            f"and at throttles of {names.function('receive')}: the account may allow few runs at "
+            "once.",
+            namespace="AWS/ApiGateway",
+            metric="Latency",
+            dimension=("ApiId", api_id),
+            statistic="p99",
+            threshold=SLOW_MILLISECONDS,
+            periods=3,
+        ),
+    )
+
+
+def all_alarms(names: Names) -> tuple[Alarm, ...]:
+    """Return all of them, whatever the id of the API: they are known by their names."""
+    return (*queue_alarms(names), *api_alarms(names, ""))

@@ -1,0 +1,1 @@
+"""A till whose sales are posted: see `pipeline`."""
