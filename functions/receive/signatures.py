@@ -103,7 +103,7 @@ def _header(headers: Headers, name: str) -> str:
 def _require_recent(stamp: str, tolerance: timedelta, now: float) -> None:
     if not _STAMP.fullmatch(stamp):
         raise Refused(BAD_SIGNATURE, "signature_malformed")
-    if abs(now - int(stamp)) > tolerance.total_seconds():
+    if abs(int(now) - int(stamp)) > tolerance.total_seconds():  # stamps are whole seconds
         raise Refused(BAD_SIGNATURE, "signature_stale")
 
 
