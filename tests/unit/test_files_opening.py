@@ -101,6 +101,15 @@ def test_a_file_in_an_archive_cannot_be_used() -> None:
         read(Server(code="InvalidObjectState"))
 
 
+def test_a_file_that_is_too_large_is_not_asked_for() -> None:
+    """It could not be read in the time of a function."""
+    server = Server()
+
+    with pytest.raises(FileUnusable, match="it has more than 20 GB: split it"):
+        read(server, size=21 << 30)
+    assert server.asked == []
+
+
 def text_of(body: bytes, encoding: str = "utf-8", size: int = 0) -> bytes:
     pieces = [body[at : at + size] for at in range(0, len(body), size)] if size else [body]
     return b"".join(utf8(iter(pieces), encoding))
@@ -165,6 +174,6 @@ def test_a_bomb_is_not_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     def read_all() -> None:
         sizes.extend(map(len, utf8(iter([bomb]), "utf-8")))
 
-    with pytest.raises(FileUnusable, match="it has more than 0 GB: split it"):
+    with pytest.raises(FileUnusable, match="it has more than 20 GB: split it"):
         read_all()
     assert max(sizes) <= 2 * decoding.PIECE_BYTES
