@@ -3,7 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks import end_to_end, extract, fillings, growth, load, package_sizes, usual_minute
+from benchmarks import (
+    end_to_end,
+    extract,
+    files,
+    fillings,
+    growth,
+    load,
+    package_sizes,
+    usual_minute,
+)
 from benchmarks.databases import CONSTRAINED, UNCONSTRAINED
 from benchmarks.results import Record, Results, median
 
@@ -51,7 +60,10 @@ class Target:
 
 def targets(results: Results) -> list[Target]:
     """Return every target with what was measured."""
-    return [*_speed(results), *_memory(results), *_minute(results), *_packages(results)]
+    return [
+        *(*_speed(results), *_files(results)),
+        *(*_memory(results), *_minute(results), *_packages(results)),
+    ]
 
 
 def _speed(results: Results) -> Iterable[Target]:
@@ -78,6 +90,13 @@ def _speed(results: Results) -> Iterable[Target]:
         found = ratios(results, "end-to-end", chosen, ours, UNCONSTRAINED)
         text = f"end to end, {UNCONSTRAINED}, {peer}, times ours"
         yield Target(text, limit, found, at_least=True, why=why)
+
+
+def _files(results: Results) -> Iterable[Target]:
+    raw, ours = _is(files.RAW), _is(files.OURS)
+    yield Target("a CSV file, times \\\\copy", 1.5, ratios(results, "files", ours, raw))
+    dlt = ratios(results, "files", _starts("dlt"), ours)
+    yield Target("a CSV file, dlt's fastest way, times ours", 3.0, dlt, at_least=True)
 
 
 def _memory(results: Results) -> Iterable[Target]:
