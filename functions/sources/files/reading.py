@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import date
 
 from etl import Csv, Feed
+from functions.common.ahead import ahead
 from functions.common.manifests import DataFile, FileRead, FileVersion
 from functions.common.names import ObjectNames
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.common.uploads import Upload
-from functions.sources.files.ahead import ahead
 from functions.sources.files.decoding import utf8
 from functions.sources.files.delimited import CsvReader
 from functions.sources.files.json_files import JsonReader
