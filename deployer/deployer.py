@@ -85,6 +85,7 @@ class Deployer:
         Raises:
             DeployError: a step cannot be done; those running beside it are finished first.
         """
+        wanted_alarms = alarms(self.names, of_files=self.settings.reads_files)
         changes = side_by_side(
             [
                 partial(self.create_bucket, "code"),
@@ -102,10 +103,7 @@ class Deployer:
                 self.create_topic,
                 self.create_subscription,
                 # In turn: CloudWatch takes three alarms a second.
-                *(
-                    partial(self.create_alarm, alarm)
-                    for alarm in alarms(self.names, of_files=self.settings.reads_files)
-                ),
+                *(partial(self.create_alarm, alarm) for alarm in wanted_alarms),
             ],
             [self.create_dashboard],
             *([partial(self.create_log_group, spec.use)] for spec in specs.FUNCTIONS),
@@ -250,8 +248,7 @@ class Deployer:
     def remove_old_layers(self) -> list[Change]:
         """Remove the layer versions that the functions do not use any more."""
         changes = []
-        for layer, arn in self._layer_arns.items():
-            name = self.names.layer(layer)
+        for name, arn in ((self.names.layer(each), arn) for each, arn in self._layer_arns.items()):
             with explaining(f"layer {name}"):
                 changes += lambda_layers.remove_old_versions(self.account, name, arn)
         for change in changes:
