@@ -8,6 +8,7 @@ A block may end within quotes. A last line is added to it that has too many valu
 or not: Arrow hands that over with the open record before it, if there is one.
 """
 
+import codecs
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -134,7 +135,8 @@ class CsvReader:
 
     def _fast(self, block: bytes) -> "_Read | None":
         """Return the rows of a block, None unless all are good."""
-        if b"\0" in block or not is_utf8(block):
+        # Arrow drops a byte order mark where a block begins, and it may be part of a value there.
+        if b"\0" in block or block.startswith(codecs.BOM_UTF8) or not is_utf8(block):
             return None
         last: list[str] = []
 
