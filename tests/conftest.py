@@ -19,4 +19,5 @@ pytest_plugins = [
     "tests.pipeline.local_process",
     "tests.pipeline.managed_warehouse",
     "tests.pipeline.lake",
+    "tests.pipeline.seven_batches",
 ]

@@ -12,7 +12,7 @@ import pipelines
 from deployer.files import RefusedFile
 from deployer.pipeline import Run
 from tests.unit.conftest import Command, running
-from tests.unit.test_pipeline_run import (
+from tests.unit.scripted_functions import (
     NOTHING,
     REMODELLED,
     Lambda,
