@@ -60,6 +60,25 @@ def test_what_does_not_fit_into_a_batch_is_read_next() -> None:
     assert sandbox.sleeps == []
 
 
+def test_a_file_that_was_corrected_since_is_not_refused() -> None:
+    """A run that loads several batches ends well if the last version of each file went in."""
+    sandbox = Sandbox(
+        Lambda(extract=[extracted(None)], transform=[REMODELLED], load=[loaded(7, 8), NOTHING]),
+        **of_files(
+            7, account_of("sale.csv", 9, 9, "too many"), account_of("price.csv", 9, 1, None)
+        ),
+        **of_files(8, account_of("sale.csv", 9, 0, None)),
+    )
+
+    assert list(sandbox.pipeline.run().refused) == ["price.csv"]
+
+
+def of_files(batch: int, *accounts: dict[str, Any]) -> dict[str, Any]:
+    manifests = lake(batch, {}, {})
+    manifests[f"processed/batches/source/{batch:010d}.json"]["files"] = list(accounts)
+    return manifests
+
+
 def test_files_that_settle_are_waited_for() -> None:
     """A drop that may not be whole yet is read as soon as nothing has come for a while."""
     settling = extracted(None) | {"postponed": "sale.csv came 3 s ago"}
