@@ -1,4 +1,4 @@
-"""Peers that bring one CSV file into a table of PostgreSQL.
+"""Peers that load one CSV file into a table of PostgreSQL.
 
 `pyarrow_adbc` reads it from the disk into the table that is there; dlt reads it from a bucket into
 a table that it makes for itself. All of them have the types that the file is declared with.

@@ -36,7 +36,7 @@ def test_a_benchmark_leaves_results_and_a_report(tmp_path: Path) -> None:
 
 
 def test_a_file_is_measured_by_function_beside_copy(tmp_path: Path) -> None:
-    """What extract, transform and load take each is told beside what they take together."""
+    """Extract, transform and load have a line each beside the one for all three."""
     results = tmp_path / "benchmarks.json"
 
     done = subprocess.run(
