@@ -84,10 +84,15 @@ class Lake:
         return Rows(reader.header, [] if error else objects, error)
 
 
-def format_reader(feed: Feed) -> tuple[CsvReader | JsonReader, str]:
-    """Return what reads one file of a feed, and the encoding of its text."""
+def format_reader(feed: Feed, *, was_accepted: bool = False) -> tuple[CsvReader | JsonReader, str]:
+    """Return what reads one file of a feed, and the encoding of its text.
+
+    One that `was_accepted` may lack nullable columns, which were declared since.
+    """
     if isinstance(feed.format, Csv):
-        return CsvReader(feed.format, feed.table), feed.format.encoding
+        columns = feed.table.columns.items()
+        required = [name for name, each in columns if not (was_accepted and each.nullable)]
+        return CsvReader(feed.format, feed.table, required), feed.format.encoding
     return JsonReader(feed.table), "utf-8"
 
 
