@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks import (
     end_to_end,
     extract,
+    files,
     growth,
     growth_of_log,
     load,
@@ -35,6 +36,7 @@ SUBJECTS: dict[str, Subject] = {
     "usual-minute": usual_minute.measure,
     "load": load.measure,
     "end-to-end": end_to_end.measure,
+    "files": files.measure,
     "growth-of-log": growth_of_log.measure,
     "extract": extract.measure,
     "growth": growth.measure,

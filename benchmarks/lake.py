@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
+from types import MappingProxyType
 from typing import Any, Self
 
 import boto3
@@ -99,16 +100,27 @@ class FunctionProcess:
 
 
 class Lake:
-    """A pair of empty buckets between a source and, where one is named, a warehouse."""
+    """A pair of empty buckets between a source and, where one is named, a warehouse.
 
-    def __init__(self, aws: Emulator, databases: Databases, source: Database) -> None:
+    `settings` are added to the environment of the functions; without a `source` they name one.
+    """
+
+    def __init__(
+        self,
+        aws: Emulator,
+        databases: Databases,
+        source: Database | None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._number = next(_numbers)
         self._aws = aws
         self._databases = databases
         self._secrets: set[str] = set()
         self.s3: Any = boto3.client("s3")
         self.ingestion, self.processed = self._bucket("ingestion"), self._bucket("processed")
-        self._source = self._secret("source", source)
+        self._settings = dict(settings)
+        if source is not None:
+            self._settings["SOURCE_SECRET_ID"] = self._secret("source", source)
 
     def function(
         self, use: str, warehouse: Database | None = None, *, ready: bool = False
@@ -121,10 +133,10 @@ class Lake:
             "PIPELINE": "totesys",
             "POWERTOOLS_METRICS_NAMESPACE": "benchmarks",
             "POWERTOOLS_SERVICE_NAME": use,
-            "SOURCE_SECRET_ID": self._source,
             "INGESTION_BUCKET": self.ingestion,
             "PROCESSED_BUCKET": self.processed,
             "WAREHOUSE_SCHEMA": "public",
+            **self._settings,
         }
         if warehouse is not None:
             environment["WAREHOUSE_SECRET_ID"] = self._secret(warehouse.name, warehouse)

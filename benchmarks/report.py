@@ -4,12 +4,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import end_to_end, extract, growth, load, package_sizes, usual_minute
+from benchmarks import end_to_end, extract, files, growth, load, package_sizes, usual_minute
 from benchmarks.results import Record, Results, median
 from benchmarks.targets import MEBIBYTE, MEGABYTE, Target, targets
 
 # What the others are compared with, by subject.
-BASELINES = {"extract": extract.RAW, "load": load.RAW, "end-to-end": end_to_end.RAW}
+BASELINES = {
+    "extract": extract.RAW,
+    "load": load.RAW,
+    "end-to-end": end_to_end.RAW,
+    "files": files.RAW,
+}
 INTRODUCTION = """\
 Made by `make bench`. What is compared ran in the same call on the same data, in turn (A B A B),
 each contender in a process of its own. Figures are medians, with the least and the most beside

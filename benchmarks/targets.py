@@ -3,7 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks import end_to_end, extract, fillings, growth, load, package_sizes, usual_minute
+from benchmarks import (
+    end_to_end,
+    extract,
+    files,
+    fillings,
+    growth,
+    load,
+    package_sizes,
+    usual_minute,
+)
 from benchmarks.databases import CONSTRAINED, UNCONSTRAINED
 from benchmarks.results import Record, Results, median
 
@@ -21,6 +30,17 @@ ours would have little more time than PostgreSQL's sessions alone need of CPU to
 to write them into a table with a key (`database CPU` below), and the rest is not idle: less CPU in
 all than dlt's (`CPU`), but one function after the other. The next step would be to remodel and load
 a part while the next is extracted, which one manifest for a whole batch rules out today."""
+
+COPY_CHECKS_NOTHING = """\
+COPY takes the file as it is, and one bad cell ends it. Ours separates it into cells of text,
+converts each by its declared type, and keeps both forms in S3, from where a batch can be replayed
+and compared: all rows are written and read twice more, and a function begins when the one before it
+has ended. PostgreSQL's part (`database CPU`) is the same."""
+
+WITHOUT_CHECKS = """\
+The reader is not dlt's but a few lines of pyarrow, with the types of all columns given by hand: one
+bad cell fails the file, and no row is refused, counted or compared. dlt then hands the same Arrow
+rows from file to file. Its own `read_csv` is the documented way."""
 
 Values = Mapping[str, float]
 
@@ -51,7 +71,10 @@ class Target:
 
 def targets(results: Results) -> list[Target]:
     """Return every target with what was measured."""
-    return [*_speed(results), *_memory(results), *_minute(results), *_packages(results)]
+    return [
+        *(*_speed(results), *_files(results)),
+        *(*_memory(results), *_minute(results), *_packages(results)),
+    ]
 
 
 def _speed(results: Results) -> Iterable[Target]:
@@ -78,6 +101,19 @@ def _speed(results: Results) -> Iterable[Target]:
         found = ratios(results, "end-to-end", chosen, ours, UNCONSTRAINED)
         text = f"end to end, {UNCONSTRAINED}, {peer}, times ours"
         yield Target(text, limit, found, at_least=True, why=why)
+
+
+def _files(results: Results) -> Iterable[Target]:
+    raw, ours = _is(files.RAW), _is(files.OURS)
+    found = ratios(results, "files", ours, raw)
+    yield Target("a CSV file, times \\\\copy", 1.5, found, why=COPY_CHECKS_NOTHING)
+    for how, chosen, why in (
+        ("as documented", _is(files.DOCUMENTED), ""),
+        ("read by pyarrow", _starts("dlt"), WITHOUT_CHECKS),
+    ):
+        found = ratios(results, "files", chosen, ours)
+        text = f"a CSV file, dlt's filesystem source {how}, times ours"
+        yield Target(text, 3.0, found, at_least=True, why=why)
 
 
 def _memory(results: Results) -> Iterable[Target]:

@@ -28,9 +28,9 @@ class Workshop:
             yield Path(name)
 
     @contextmanager
-    def lake(self, source: Database) -> Iterator[Lake]:
+    def lake(self, source: Database | None, **settings: str) -> Iterator[Lake]:
         """Lend a lake on a source, and remove it."""
-        made = Lake(self.aws, self.databases, source)
+        made = Lake(self.aws, self.databases, source, settings)
         try:
             yield made
         finally:

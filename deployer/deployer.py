@@ -71,6 +71,7 @@ class Deployer:
         Raises:
             DeployError: a step cannot be done; those running beside it are finished first.
         """
+        wanted_alarms = alarms(self.names, of_files=self.settings.refuses_rows)
         changes = side_by_side(
             [
                 partial(self.create_bucket, "code"),
@@ -88,10 +89,7 @@ class Deployer:
                 self.create_topic,
                 self.create_subscription,
                 # In turn: CloudWatch takes three alarms a second.
-                *(
-                    partial(self.create_alarm, alarm)
-                    for alarm in alarms(self.names, of_files=self.settings.refuses_rows)
-                ),
+                *(partial(self.create_alarm, alarm) for alarm in wanted_alarms),
             ],
             [] if self.settings.takes_events else [self.create_dashboard],
             *self.endpoint.before_functions(),
@@ -239,8 +237,7 @@ class Deployer:
     def remove_old_layers(self) -> list[Change]:
         """Remove the layer versions that the functions do not use any more."""
         changes = []
-        for layer, arn in self._layer_arns.items():
-            name = self.names.layer(layer)
+        for name, arn in ((self.names.layer(each), arn) for each, arn in self._layer_arns.items()):
             with explaining(f"layer {name}"):
                 changes += lambda_layers.remove_old_versions(self.account, name, arn)
         return self._reported(changes)

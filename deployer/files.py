@@ -1,6 +1,6 @@
 """Files as an onlooker sees them: those that were refused, and those that are new in our bucket."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -43,6 +43,25 @@ def refused_files(accounts: Sequence[Mapping[str, Any]], bucket: str) -> dict[st
         for each in accounts
         if each["refused"] or each.get("reason")
     }
+
+
+def strangers(account: Account, bucket: str, sources: Collection[Files]) -> list[str]:
+    """Return the keys of a bucket, of 10,000 at most, that are files of no feed: nobody reads them.
+
+    A key that ends with a slash is a folder of the console.
+    """
+    feeds = [feed for source in sources for feed in source.feeds]
+    return [
+        key
+        for key in _keys(account, bucket)
+        if not key.endswith("/") and not any(feed.fits(key) for feed in feeds)
+    ]
+
+
+def _keys(account: Account, bucket: str) -> Iterator[str]:
+    pages = account.clients.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    for page in islice(pages, PAGES):
+        yield from (found["Key"] for found in page.get("Contents", []))
 
 
 def count_new(

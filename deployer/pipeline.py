@@ -157,7 +157,10 @@ class Pipeline:
             of_files = {each["table"] for each in made.get("files", [])}
             held = _sums(made.get("balance", {}), ("quarantined",))
             _add(run.quarantined, _without(held, of_files), prefix)
-            run.refused |= refused_files(made.get("files", []), self.names.bucket("processed"))
+            files = made.get("files", [])
+            for each in files:
+                run.refused.pop(each["file"]["key"], None)  # what is said now counts
+            run.refused |= refused_files(files, self.names.bucket("processed"))
 
     def _stage(self, use: FunctionUse, run: Run, event: Answer | None = None) -> list[Answer]:
         """Invoke a function until it has nothing left to do."""

@@ -128,7 +128,7 @@ def _loaded(run: Run) -> Table | Text:
     for what, tables in (
         ("changed in the source", run.rows),
         ("in quarantine", run.quarantined),
-        ("new or updated in the warehouse", run.loaded),
+        ("changed in the warehouse", run.loaded),
     ):
         for name, rows in tables.items():
             shown.add_row(name, what, f"{rows:,}")

@@ -5,7 +5,7 @@ teardown. Nothing here writes, and nothing asks a database.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +16,7 @@ from deployer.account import Account
 from deployer.alarm_specs import alarms
 from deployer.batchlog import BatchLog, newest_marker
 from deployer.errors import explaining
-from deployer.files import RefusedFile, count_new, refused_files
+from deployer.files import RefusedFile, count_new, refused_files, strangers
 from deployer.names import FunctionUse, Names
 from deployer.reading import found
 from etl import Files
@@ -100,7 +100,7 @@ class Status:
 
     `functions` and `sources` are by name, `alarms` the state of those that are not OK,
     `unconfirmed` the e-mail addresses that get nothing until they confirm, `drop_bucket` the name
-    of the bucket that files are dropped into.
+    of the bucket that files are dropped into, `strangers` the keys in it that are of no feed.
     """
 
     is_deployed: bool
@@ -111,6 +111,7 @@ class Status:
     unconfirmed: list[str]
     hours_left: float | None
     drop_bucket: str | None = None
+    strangers: list[str] = field(default_factory=list)
 
 
 def read_status(
@@ -136,6 +137,7 @@ def read_status(
         }
         reading_alarms = threads.submit(_not_ok, account, names)
         reading_queue = threads.submit(sqs.count_messages, account, names.queue)
+        reading_strangers = threads.submit(_strangers, account, names, own_files.values())
         reading_emails = threads.submit(sns.unconfirmed, account, names.topic_arn)
         functions = reading_functions.result()
         return Status(
@@ -147,6 +149,7 @@ def read_status(
             unconfirmed=reading_emails.result(),
             hours_left=_hours_left(functions, now),
             drop_bucket=names.bucket("drop") if own_files else None,
+            strangers=reading_strangers.result(),
         )
 
 
@@ -174,6 +177,12 @@ def _source(
         refusals=refused_files((processed or {}).get("refusals", []), processed_bucket),
         new_files=_new_files(account, names.bucket("drop"), dropped, ingested),
     )
+
+
+def _strangers(account: Account, names: Names, dropped: Collection[Files]) -> list[str]:
+    if not dropped:
+        return []
+    return found(lambda: strangers(account, names.bucket("drop"), dropped), NO_BUCKET) or []
 
 
 def _new_files(

@@ -1,6 +1,6 @@
 """How a status looks to a person, within 80 columns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from rich.table import Table
@@ -11,6 +11,7 @@ from deployer.terminal import printable, table
 
 NAME_WIDTH = 22  # of a table of the source; PostgreSQL allows 63 characters
 EXACT_BELOW = 10  # seconds
+KEYS_SHOWN = 3
 
 
 def status_view(status: Status) -> tuple[Table, ...]:
@@ -74,6 +75,8 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
             yield label, Text(prefix) + text
     if status.drop_bucket:
         yield "drop into", _text(f"s3://{status.drop_bucket}/")
+    if status.strangers:
+        yield "not read", _text(_of_no_feed(status.strangers))
     ringing = [name for name, state in status.alarms.items() if state == "ALARM"]
     for name in ringing:
         yield "alarms", _red(name)
@@ -85,6 +88,11 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
         yield "e-mail", _red(f"{email} gets nothing until the mail from AWS is confirmed")
     if status.hours_left is not None:
         yield "sandbox", _expiry(status.hours_left)
+
+
+def _of_no_feed(keys: Sequence[str]) -> str:
+    more = f" and {_counted(len(keys) - KEYS_SHOWN, 'other')}" if len(keys) > KEYS_SHOWN else ""
+    return f"{', '.join(keys[:KEYS_SHOWN])}{more}: no feed has such a pattern"
 
 
 def _source_lines(source: SourceStatus) -> Iterator[tuple[str, Text]]:

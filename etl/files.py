@@ -1,13 +1,12 @@
 """Files in a bucket as a source: which keys are files of which table, and how these are written."""
 
-import codecs
 import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
 from etl.errors import DeclarationError
-from etl.settings import Setting
+from etl.settings import Setting, period
 from etl.tables import Table
 
 _ONE_CHARACTER = re.compile(r"[^\r\n]")
@@ -34,8 +33,10 @@ class Csv:
                 raise DeclarationError(f"Csv: its {what} is one character of ASCII")
         if self.delimiter == self.quote:
             raise DeclarationError("Csv: its delimiter and its quote are the same character")
+        if isinstance(self.nulls, str):  # each character of it would be NULL
+            raise DeclarationError('Csv: its nulls are several texts: write ("", "NA")')
         try:
-            codecs.lookup(self.encoding)
+            "a".encode(self.encoding)  # some codecs are not of text
         except LookupError:
             raise DeclarationError(f"Csv: there is no encoding {self.encoding}") from None
 
@@ -96,6 +97,10 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(meaning.get(part, re.escape(part)) for part in parts), re.DOTALL)
 
 
+def _is_period(setting: object) -> bool:
+    return isinstance(setting, Setting) and period(setting.default) is not None
+
+
 @dataclass(frozen=True)
 class Files:
     """Files in the pipeline's own drop bucket, or, where it is `remote`, in somebody else's.
@@ -118,6 +123,22 @@ class Files:
     settle: timedelta = timedelta(seconds=30)
     at_most: Setting | None = None
     optional: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for times of another type, and for a pattern of two feeds."""
+        if not isinstance(self.settle, timedelta):
+            raise DeclarationError(f"source {self.name}: write its settle as timedelta(seconds=30)")
+        if self.at_most is not None and not _is_period(self.at_most):
+            raise DeclarationError(
+                f'source {self.name}: write its at_most as at_most("{self.name.upper()}_AT_MOST")'
+            )
+        patterns = [feed.pattern for feed in self.feeds if isinstance(feed, Feed)]
+        for pattern in patterns:
+            if patterns.count(pattern) > 1:
+                raise DeclarationError(
+                    f"source {self.name}: two feeds have the pattern {pattern}, and a file is of "
+                    "one table"
+                )
 
     @property
     def tables(self) -> tuple[Table, ...]:

@@ -134,7 +134,7 @@ def _how_to_look_inside(sandbox: Sandbox) -> Iterator[str]:
         yield f"warehouse  {psql} warehouse"
     yield f"AWS        {sandbox.aws.endpoint}"
     if sandbox.settings.takes_files:
-        yield f"drop       {shlex.quote(str(folder / 'drop'))} FILE..."
+        yield f"drop       {shlex.quote(str(folder / 'drop'))} [FOLDER/] FILE..."
     yield f"commands   . {shlex.quote(str(folder / 'env'))}; python deploy.py run"
     yield ""
     yield "The schedules are running; the functions' logs follow. Ctrl-C stops everything."

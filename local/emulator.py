@@ -35,6 +35,7 @@ UNCHECKED = "local"
 NONE = ""
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0  # to write the state; the layers alone are 100 MB of it
+RUNS_AT_A_TIME = 16  # of all functions
 S3_FOLDER = Path("data") / "s3"
 
 # One whose starter was killed needs a moment to write its state before its directory is free again.
@@ -221,6 +222,9 @@ class Emulator:
             "AWS_EC2_METADATA_DISABLED": "true",
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
             "MINISTACK_REGION": REGION,
+            # Each run at a time is a process with an unpacked copy of the function: of a thousand
+            # files at once, each of which wakes one, most are throttled, as they are on AWS.
+            "LAMBDA_ACCOUNT_CONCURRENCY": str(RUNS_AT_A_TIME),
             "PERSIST_STATE": "1",
             "STATE_DIR": str(folder / "data" / "state"),
             "S3_PERSIST": "1",

@@ -115,8 +115,11 @@ def _line(use: FunctionUse, at: float, text: str, failed: bool) -> LogLine:
 
 
 def _text(entry: Mapping[str, Any]) -> str:
-    """Return a structured entry in short: what happened, to which batch, to how many rows."""
+    """Return a structured entry in short: what happened, to which batch, rows or file."""
     text: str = entry["message"]
+    if isinstance(file := entry.get("file"), str):
+        reason = f": {entry['reason']}" if entry.get("reason") else ""
+        return f"{text}: {file}{reason}"
     batch = entry.get("batch")
     if batch and isinstance(batch, int):
         text = f"batch {batch} {text.removeprefix('batch ')}"

@@ -276,17 +276,22 @@ class Sandbox:
         return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
 
     def _drop(self) -> str:
-        """Return a script that puts files into the pipeline's bucket, under their own names."""
+        """Return a script that puts files into the pipeline's bucket, under their own names.
+
+        The folder of the bucket comes first, if it ends in a slash.
+        """
         names = Names(self.settings.project, self.settings.stage, ACCOUNT, REGION)
         program = (
             "import boto3, os, sys\n"
-            "for path in sys.argv[1:]:\n"
+            "files = sys.argv[1:]\n"
+            "folder = files.pop(0) if files and files[0].endswith('/') else ''\n"
+            "for path in files:\n"
             f"    boto3.client('s3').upload_file(path, {names.bucket('drop')!r}, "
-            "os.path.basename(path))\n"
+            "folder + os.path.basename(path))\n"
         )
         return (
             "#!/bin/sh\n"
-            "# drop FILE...\n"
+            "# drop [FOLDER/] FILE...\n"
             f". {shlex.quote(str(self.directory / 'env'))}\n"
             f'exec {shlex.quote(sys.executable)} -c {shlex.quote(program)} "$@"\n'
         )

@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # A busy machine is no defect.
@@ -20,4 +21,15 @@ pytest_plugins = [
     "tests.pipeline.local_process",
     "tests.pipeline.managed_warehouse",
     "tests.pipeline.lake",
+    "tests.pipeline.seven_batches",
 ]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes `-n auto` starts: one for each core.
+
+    Two on one core, since tests wait for their servers, and four at most, since each process with
+    its servers takes 2 GB.
+    """
+    return min(max(os.cpu_count() or 1, 2), 4)

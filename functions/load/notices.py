@@ -57,18 +57,18 @@ def _snapshot(marker: LoadedMarker) -> list[str]:
     database, at = defanged(marker.source.database), marker.source.snapshot_at
     return [
         f"It is {database} of {at:%Y-%m-%d %H:%M:%S} UTC,",
-        f"and was in the warehouse {marker.age_seconds:.0f} seconds later.",
+        f"and was in the warehouse {_counted(round(marker.age_seconds), 'second')} later.",
     ]
 
 
 def _arrival(step: Step, files: int) -> list[str]:
     marker = step.marker
-    seconds = round(marker.age_seconds)
+    later = _counted(round(marker.age_seconds), "second")
     bucket, at = defanged(marker.source.database), marker.source.snapshot_at
     what = "One file was" if files == 1 else f"{files:,} files were"
     return [
         f"{what} read from {bucket} at {at:%Y-%m-%d %H:%M:%S} UTC.",
-        f"Batch {marker.batch} was complete {seconds:,} second{'' if seconds == 1 else 's'} later.",
+        f"Batch {marker.batch} was complete {later} later.",
     ]
 
 
@@ -92,11 +92,11 @@ def _files(files: list[FileAccount], bucket: str) -> Iterator[str]:
             yield f"{name}: refused, nothing of it was loaded: {unlinked(each.reason)}"
         else:
             refused = f", {each.refused:,} refused" if each.refused else ""
-            yield f"{name}: {each.rows:,} rows read, {each.out:,} staged{refused}"
+            yield f"{name}: {_counted(each.rows, 'row')} read, {each.out:,} staged{refused}"
         if each.errors is not None:
             yield f"    The refused rows and why: s3://{bucket}/{unlinked(each.errors)}"
     if more > 0:
-        yield f"… and {more:,} more files"
+        yield f"… and {_counted(more, 'more file')}"
 
 
 def _results(step: Step, target: Target) -> list[str]:
@@ -114,7 +114,11 @@ def _said(model: Model, made: Made) -> list[str]:
         except Exception as error:  # the batch is loaded, and its notice can do without a sentence
             extra = {"model": model.name, "error": type(error).__name__}
             logger.warning("a model's words for the notice failed", extra=extra)
-    return [f"{unlinked(model.name)}: {made.rows:,} rows"]
+    return [f"{unlinked(model.name)}: {_counted(made.rows, 'row')}"]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

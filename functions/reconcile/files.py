@@ -127,17 +127,17 @@ class ExpectedRows:
 
         The first slice has no rows, so that there is always one to tell the columns.
         """
-        yield self._fit(cells.with_all_columns(self._mapping.main, pa.table({})))[0]
+        yield self._fit(pa.table({}))[0]
         for number, file in enumerate(self._chosen.read):
             is_before = number < self._chosen.before_gone
-            for rows in self._now.rows(self._mapping.main, file):
+            for rows in self._now.rows(self._mapping.main, file, was_accepted=True):
                 made, refused = self._fit(rows)
                 self.refused += refused
                 if self._chosen.before_gone:
                     self._note(made, self._before_gone if is_before else self._after_gone)
                 yield made
         for file in self._chosen.newer:
-            for rows in self._now.rows(self._mapping.main, file):
+            for rows in self._now.rows(self._mapping.main, file, was_accepted=False):
                 made, _ = self._fit(rows)
                 self._note(made, self.changed)
                 yield made
@@ -148,6 +148,7 @@ class ExpectedRows:
 
     def _fit(self, rows: pa.Table) -> tuple[pa.Table, int]:
         main = self._mapping.main
+        rows = cells.with_all_columns(main, rows)
         converted, wrong = cells.checked(main, rows, self._calendar)
         return make(self._mapping, checks.without(converted, wrong), {}), len(wrong)
 

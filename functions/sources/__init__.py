@@ -156,8 +156,11 @@ class FilesNow(Protocol):
     def has(self, file: FileVersion) -> bool:
         """Tell whether a version of a file is still there."""
 
-    def rows(self, table: Table, file: FileVersion) -> Iterator["pa.Table"]:
-        """Yield the rows of a file as extract writes them, those that can be read."""
+    def rows(self, table: Table, file: FileVersion, *, was_accepted: bool) -> Iterator["pa.Table"]:
+        """Yield the rows of a file as extract writes them, those that can be read.
+
+        One that `was_accepted` may lack columns that were declared since.
+        """
 
 
 class Listable(Protocol):

@@ -1,12 +1,13 @@
 """The rows of one file: those that are fit go into target tables, the others are refused."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from etl import Events, Files, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
+from functions.common.ahead import ahead
 from functions.common.errors import BatchUnbalanced
 from functions.common.logs import Logs
 from functions.common.manifests import DataFile, FileRead, IngestionManifest
@@ -65,15 +66,20 @@ def write_rows(
     writers = {each: PartWriter(bucket, each.target.id, number, day) for each in mappings}
     exports = RowExports(bucket, batch.pipeline)
     taken = fit = 0
-    for rows, converted, refused in _checked(batch, table, read, came_with):
-        refuse(rows, refused)
-        taken += rows.num_rows
-        fit += rows.num_rows - len(refused)
-        if len(refused) < rows.num_rows:
-            for mapping, writer in writers.items():
-                made_rows = make(mapping, checks.without(converted, refused), {})
-                exports.write(mapping.target, made_rows)
-                writer.write(made_rows)
+    # A thread reads, another converts, and this one writes.
+    with (
+        ahead(read_rows(batch.logs.ingested.bucket, _objects(read, came_with))) as slices,
+        ahead(_checked(batch, table, slices)) as parts,
+    ):
+        for rows, converted, refused in parts:
+            refuse(rows, refused)
+            taken += rows.num_rows
+            fit += rows.num_rows - len(refused)
+            if len(refused) < rows.num_rows:
+                for mapping, writer in writers.items():
+                    made_rows = make(mapping, checks.without(converted, refused), {})
+                    exports.write(mapping.target, made_rows)
+                    writer.write(made_rows)
     made = {mapping.target.id: writer.close() for mapping, writer in writers.items()}
     if taken != read.rows or any(rows_of(files) != fit for files in made.values()):
         raise BatchUnbalanced(
@@ -83,8 +89,13 @@ def write_rows(
     return made
 
 
+def _objects(read: FileRead, came_with: IngestionManifest) -> list[DataFile]:
+    own = set(read.objects)
+    return [file for file in came_with.tables[read.table].files if file.key in own]
+
+
 def _checked(
-    batch: FileBatch, table: Table, read: FileRead, came_with: IngestionManifest
+    batch: FileBatch, table: Table, slices: Iterable[pa.RecordBatch]
 ) -> Iterator[tuple[pa.Table, pa.Table, Mapping[int, str]]]:
     """Yield the rows of a file as they came and converted, and why some are refused.
 
@@ -92,10 +103,8 @@ def _checked(
     """
     calendars = (batch.pipeline.calendar_of(mapping) for mapping in batch.mappings_of(table))
     calendar = next(filter(None, calendars), None)
-    own = set(read.objects)
-    files = [file for file in came_with.tables[read.table].files if file.key in own]
-    for part in read_rows(batch.logs.ingested.bucket, files):
-        rows = with_all_columns(table, pa.Table.from_batches([part]))
+    for each in slices:
+        rows = with_all_columns(table, pa.Table.from_batches([each]))
         yield rows, *checked(table, rows, calendar)
 
 

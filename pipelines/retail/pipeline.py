@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 RETAIL_AT_MOST = at_most("RETAIL_AT_MOST", "1 day")
 RETAIL_COUNTRY = Setting(
     "RETAIL_COUNTRY", countries.DEFAULT, countries.has_holidays,
-    "is no country whose holidays are known: write NG or GB",
+    "is no country whose holidays are known: write a code such as NG or GB",
 )  # fmt: skip
 RETAIL_UNDELIVERED = Setting(
     "RETAIL_UNDELIVERED", "at-least", {"at-least", "exactly"}.__contains__,

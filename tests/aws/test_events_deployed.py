@@ -13,8 +13,8 @@ from deployer.names import Names
 from deployer.settings import Settings
 from deployer.specs import OF_EVENTS
 from tests.aws.faults import Faults, stubbed
+from tests.aws.removing import outcomes, teardown
 from tests.aws.sandbox import Sandbox, everything_in, pending
-from tests.aws.test_teardown import outcomes, teardown
 
 FOLDER = Path(__file__).parent.parent / "pipelines"
 NAMES = Names("till-etl", "dev", "123456789012", "eu-west-2")

@@ -8,8 +8,8 @@ import pytest
 import pipelines
 from deployer.names import Names
 from deployer.settings import Settings
+from tests.aws.removing import outcomes, teardown
 from tests.aws.sandbox import Sandbox, everything_in, pending
-from tests.aws.test_teardown import outcomes, teardown
 
 FOLDER = Path(__file__).parent.parent / "pipelines"
 NAMES = Names("market-etl", "dev", "123456789012", "eu-west-2")

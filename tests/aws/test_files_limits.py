@@ -115,7 +115,7 @@ def refuse(drop: Drop, operation: str, code: str) -> None:
 
 NOT_ALLOWED = (
     "DROP_BUCKET: bucket drop may not be listed or read under /: its owner has to allow "
-    "s3:ListBucket and s3:GetObject"
+    "s3:ListBucket and s3:GetObject, and s3:GetObjectVersion where versions may be listed"
 )
 
 

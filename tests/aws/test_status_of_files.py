@@ -55,13 +55,14 @@ def put_batch(account: Account, **files: str) -> None:
 
 
 def test_files_that_no_batch_has_read_are_counted(buckets: Account) -> None:
-    """Those that are files of a feed; others in the bucket are nobody's."""
-    for key in ("price.csv", "sale.csv.gz", "notes.txt"):
+    """Those that are files of a feed; others are named, since nobody reads them."""
+    for key in ("price.csv", "sale.csv.gz", "notes.txt", "folder/"):
         put(buckets, DROP, key, b"1")
 
     found = status(buckets)
 
     assert (found.drop_bucket, found.sources["desk"].new_files) == (DROP, 2)
+    assert found.strangers == ["notes.txt"]
 
 
 def test_files_of_the_newest_batch_are_not_new(buckets: Account) -> None:

@@ -18,7 +18,8 @@ SECONDS = os.environ.get("FUZZ_SECONDS") or "60"
 @pytest.fixture(scope="module")
 def running() -> Iterator[dict[str, "subprocess.Popen[str]"]]:
     """Every target at work in a process of its own; none is left afterwards."""
-    command = [sys.executable, "-m", "tests.fuzz", "--seconds", SECONDS]
+    # Nicely: other tests may run beside them, and some of these have a clock.
+    command = ["nice", sys.executable, "-m", "tests.fuzz", "--seconds", SECONDS]
     started = {
         name: subprocess.Popen(
             [*command, name],

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -171,13 +172,12 @@ def functions(
 @pytest.fixture
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Return a function that writes a line among the results, whatever is captured."""
-    plugins = request.config.pluginmanager
-    reporter, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
 
     def write(text: str) -> None:
+        # The process of a test may have no terminal reporter; its stderr is always shown.
         with capture.global_and_fixture_disabled() if capture else nullcontext():
-            if reporter is not None:
-                reporter.write_line(f"\n{request.node.name}: {text}")
+            sys.stderr.write(f"\n{request.node.name}: {text}\n")
 
     return write
 

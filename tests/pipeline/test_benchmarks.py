@@ -35,6 +35,32 @@ def test_a_benchmark_leaves_results_and_a_report(tmp_path: Path) -> None:
     assert "| ours |" in results.with_suffix(".md").read_text()
 
 
+def test_a_file_is_measured_by_function_beside_copy(tmp_path: Path) -> None:
+    """Extract, transform and load have a line each beside the one for all three."""
+    results = tmp_path / "benchmarks.json"
+
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks", "files", "--rows", "1000", "--repeat", "1"),
+            *("--no-peers", "--results", str(results)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    records = json.loads(results.read_text())["records"]["files"]
+    assert [one["contender"] for one in records] == [
+        "psql \\copy",
+        "ours, three functions",
+        "ours, three functions: extract",
+        "ours, three functions: transform",
+        "ours, three functions: load",
+    ]
+
+
 def test_a_size_is_not_taken_for_all_subjects(tmp_path: Path) -> None:
     """`--rows` with all subjects is refused before anything is started: it would mean too much."""
     done = subprocess.run(

@@ -13,7 +13,7 @@ import pytest
 from deployer.installer import InstallError
 from local import emulator as emulators
 from local import ministack
-from local.emulator import ACCOUNT, HOST, Emulator, EmulatorError
+from local.emulator import ACCOUNT, HOST, RUNS_AT_A_TIME, Emulator, EmulatorError
 from local.ministack import install_ministack
 from tests.pipeline.local_function import BUCKET, client, function, invoke
 from tests.pipeline.local_process import somebodys_folder
@@ -69,6 +69,13 @@ def test_a_function_sees_nothing_of_the_users_environment(aws: Emulator, directo
     assert [name for name, value in seen.items() if "real" in value] == []
     assert (seen["HOME"], seen["TMPDIR"]) == (str(directory), str(directory / "tmp"))
     assert seen["AWS_ENDPOINT_URL"] == aws.endpoint
+
+
+def test_many_events_at_once_do_not_fill_the_machine(aws: Emulator) -> None:
+    """A thousand files may be dropped at once: only so many of the functions run at a time."""
+    limits = client("lambda").get_account_settings()["AccountLimit"]
+
+    assert limits["ConcurrentExecutions"] == RUNS_AT_A_TIME
 
 
 def test_state_outlasts_a_stop(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

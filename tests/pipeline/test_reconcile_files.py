@@ -255,6 +255,27 @@ def test_a_file_that_cannot_be_read_any_more_is_named(
     assert report["repair"] == {}
 
 
+def test_files_from_before_a_column_was_declared_are_compared(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have no value for it, and neither have the rows that are made of them."""
+    noted = Table("price", key=price.key, columns={**price.columns, "note": Text(nullable=True)})
+    feeds = (Feed(noted, "prices/*.csv", max_rejects=0.4),)
+    later = Pipeline(
+        sources=[Files("shop", feeds)],
+        targets=[PostgresWarehouse("warehouse", (latest(noted), history(noted, name="prices")))],
+    )
+    for handler in (extract_handler, transform_handler, load_handler, reconcile_handler):
+        monkeypatch.setattr(handler, "load", lambda name: later)
+    forget_clients()
+    shop.run(prices_3="item,day,amount,note\nink,2026-01-03,7.00,new\n")
+
+    report = reconcile()
+
+    assert (report["agrees"], disagreements(report), notes(report)) == (True, {}, {})
+    assert report["tables"]["price"]["source"] == 5
+
+
 def test_without_versions_a_file_that_was_overwritten_is_gone(empty_shop: Shop) -> None:
     """Nothing can be compared with a file that nobody has any more."""
     empty_shop.run(stock=STOCK)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from pg8000.native import identifier
 
 from etl import Date, Integer, Model
@@ -91,6 +92,25 @@ def test_exports_are_csv_under_table_and_day(scene: Scene) -> None:
         "exports/analytics/best/2024-11-18.csv",
         "exports/analytics/shares/2024-11-18.csv",
     ]
+
+
+def test_a_batch_whose_export_cannot_be_written_is_not_loaded(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is in the warehouse until the next load writes both."""
+
+    def refuse(*_: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://s3.example")
+
+    scene.batch(line=sold(a=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.bucket, "put", refuse)
+        with pytest.raises(EndpointConnectionError):
+            scene.load()
+    assert scene.query("SELECT FROM staging.line") == []
+
+    scene.load()
+    assert exports(scene)["staging/line/2024-11-17.csv"] == "item,pieces\na,1\n"
 
 
 def test_a_loader_that_died_before_its_marker_changes_nothing_twice(scene: Scene) -> None:

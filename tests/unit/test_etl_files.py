@@ -143,6 +143,19 @@ MISTAKES: dict[str, Callable[[], object]] = {
     "Csv: its delimiter is one character of ASCII": lambda: Csv(delimiter="||"),
     "Csv: its delimiter and its quote are the same character": lambda: Csv(quote=","),
     "Csv: there is no encoding utf-88": lambda: Csv(encoding="utf-88"),
+    'Csv: its nulls are several texts: write ("", "NA")': lambda: Csv(nulls="NA"),  # type: ignore[arg-type]
+    "Csv: there is no encoding base64": lambda: Csv(encoding="base64"),
+    "source drop: write its settle as timedelta(seconds=30)": lambda: Files(
+        "drop",
+        (),
+        settle=30,  # type: ignore[arg-type]
+    ),
+    'source drop: write its at_most as at_most("DROP_AT_MOST")': lambda: Files(
+        "drop", (), at_most=Setting("DROP_AT_MOST", "daily")
+    ),
+    "source drop: two feeds have the pattern *.csv, and a file is of one table": lambda: Files(
+        "drop", (Feed(LINES, "*.csv"), Feed(ITEMS, "*.csv"))
+    ),
     "source drop: items.csv is no Feed(…)": lambda: pipeline_of(feeds=("items.csv",)),
     "target table lines: table lines has no key, so it can only be `replace` and have none "
     "either": lambda: pipeline_of(replace(LINES, key="text")),

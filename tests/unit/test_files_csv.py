@@ -39,6 +39,11 @@ def test_values_are_text_as_it_came() -> None:
     assert read(b'b,a\n01234, x \n,"1e5"\n') == [(2, "01234", " x "), (3, None, "1e5")]
 
 
+def test_only_a_file_begins_with_a_byte_order_mark() -> None:
+    """Elsewhere it is part of a value, also of the first one of a record."""
+    assert read("a,b\n\ufeff1,\ufeff2\n".encode()) == [(2, "\ufeff1", "\ufeff2")]
+
+
 def test_cells_may_hold_line_breaks_and_lines_count_them() -> None:
     """A line number leads to the place in an editor, whatever quoted cells came before."""
     text = b'a,b\r\n"x\r\ny",1\r\n"p\rq\n",2\r\n3,4\r\nbad\r\n'

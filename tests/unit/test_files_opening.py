@@ -101,6 +101,15 @@ def test_a_file_in_an_archive_cannot_be_used() -> None:
         read(Server(code="InvalidObjectState"))
 
 
+def test_a_file_that_is_too_large_is_not_asked_for() -> None:
+    """It could not be read in the time of a function."""
+    server = Server()
+
+    with pytest.raises(FileUnusable, match="it has more than 20 GB: split it"):
+        read(server, size=21 << 30)
+    assert server.asked == []
+
+
 def text_of(body: bytes, encoding: str = "utf-8", size: int = 0) -> bytes:
     pieces = [body[at : at + size] for at in range(0, len(body), size)] if size else [body]
     return b"".join(utf8(iter(pieces), encoding))
@@ -141,12 +150,16 @@ def test_what_is_no_character_stays_what_it_was() -> None:
     )
 
 
+# Without the time: the bytes name the tests, which are the same ones in every process.
+PACKED = gzip.compress(TEXT, mtime=0)
+
+
 @pytest.mark.parametrize(
     ("body", "encoding", "why"),
     [
-        (gzip.compress(TEXT)[:-1], "utf-8", "it is cut off: gzip's data end before they should"),
-        (gzip.compress(TEXT)[:-4] + b"abcd", "utf-8", "it is damaged: it cannot be expanded"),
-        (gzip.compress(TEXT) + b"more", "utf-8", "it is damaged: it cannot be expanded by gzip"),
+        (PACKED[:-1], "utf-8", "it is cut off: gzip's data end before they should"),
+        (PACKED[:-4] + b"abcd", "utf-8", "it is damaged: it cannot be expanded"),
+        (PACKED + b"more", "utf-8", "it is damaged: it cannot be expanded by gzip"),
         ("é".encode("utf-16") + b"a", "utf-8", "it is not text in utf-16-le: declare the encoding"),
     ],
 )
@@ -165,6 +178,6 @@ def test_a_bomb_is_not_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     def read_all() -> None:
         sizes.extend(map(len, utf8(iter([bomb]), "utf-8")))
 
-    with pytest.raises(FileUnusable, match="it has more than 0 GB: split it"):
+    with pytest.raises(FileUnusable, match="it has more than 20 GB: split it"):
         read_all()
     assert max(sizes) <= 2 * decoding.PIECE_BYTES

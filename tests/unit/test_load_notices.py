@@ -168,3 +168,11 @@ def test_a_mail_of_many_files_names_those_with_refused_rows_first() -> None:
 def test_no_name_of_a_file_becomes_a_link(text: str, expected: str) -> None:
     """Whoever may drop files chooses their names, and mail programs make links of some."""
     assert unlinked(text) == expected
+
+
+def test_one_row_is_no_rows() -> None:
+    """A mail counts as a person does."""
+    _, text = notice_of(MARKER, [file("a.csv", 1)], TARGET, made={"plain": Made(1, None)})
+
+    assert "a.csv: 1 row read, 1 staged" in text
+    assert "plain: 1 row\n" in text + "\n"

@@ -38,10 +38,18 @@ def entry(message: str, level: str = "INFO", **fields: Any) -> str:
             entry("batch transformed", batch=7, rows={"dim_staff": 2}, quarantined={"staff": 1}),
             "batch 7 transformed, 2 rows (dim_staff 2), 1 quarantined (staff 1)",
         ),
+        (
+            entry("file refused", file="s3://drop/a.csv", rows=0, refused=0, reason="it is empty"),
+            "file refused: s3://drop/a.csv: it is empty",
+        ),
+        (
+            entry("rows of a file refused", file="s3://drop/a.csv", rows=9, refused=1, reason=None),
+            "rows of a file refused: s3://drop/a.csv",
+        ),
     ],
 )
 def test_an_entry_is_one_line(message: str, text: str) -> None:
-    """Of a structured entry there remain the time, the function, the batch and the rows."""
+    """Of a structured entry there remain the time, the function, the batch, rows or file."""
     assert list(readable("extract", [(NOON, message)])) == [
         LogLine(NOON / 1000, f"12:00:00  extract    {text}", failed=False)
     ]

@@ -28,10 +28,10 @@ def test_run_tells_what_it_brought(command: Command, monkeypatch: pytest.MonkeyP
     assert command("run") == (
         0,
         (
-            "batch 7                                             rows\n"
-            "sales_order       changed in the source            1,200\n"
-            "sales_order       in quarantine                        1\n"
-            "fact_sales_order  new or updated in the warehouse  1,199\n"
+            "batch 7                                      rows\n"
+            "sales_order       changed in the source     1,200\n"
+            "sales_order       in quarantine                 1\n"
+            "fact_sales_order  changed in the warehouse  1,199\n"
         ),
         f"{WHO}\n",
     )
@@ -82,9 +82,9 @@ def test_replay_names_the_new_batch(command: Command, monkeypatch: pytest.Monkey
     assert command("replay", "6") == (
         0,
         (
-            "batch 7                                            rows\n"
-            "sales_order       changed in the source               2\n"
-            "fact_sales_order  new or updated in the warehouse     1\n"
+            "batch 7                                     rows\n"
+            "sales_order       changed in the source        2\n"
+            "fact_sales_order  changed in the warehouse     1\n"
         ),
         f"{WHO}\n",
     )

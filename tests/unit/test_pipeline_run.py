@@ -1,133 +1,23 @@
 """One run of a deployed pipeline: what it invokes, what it waits for, and what it tells."""
 
-import io
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from deployer.account import Account, Clients
 from deployer.errors import PipelineFailed
-from deployer.names import Names
-from deployer.pipeline import Pipeline, Run
-from deployer.waiting import Patience, Waited
-
-NOTHING = {"batches": [], "rows": {}, "busy": False}
-REMODELLED: dict[str, Any] = {"batches": [], "quarantined": {}}
-DENIED = "secret totesys-etl/dev/source cannot be read (AccessDeniedException): run deploy.py again"
-
-
-def extracted(batch: int | None, **stopped: str) -> dict[str, Any]:
-    return {"batch": batch, "rows": {}, "deleted": {}, "stopped": stopped}
-
-
-def loaded(*batches: int, **rows: int) -> dict[str, Any]:
-    return {"batches": list(batches), "rows": rows, "busy": False}
-
-
-class NotThere(Exception):
-    """What botocore raises for a function, or an object, that does not exist."""
-
-
-class Throttled(Exception):
-    """What botocore raises when a function runs as often as it may."""
-
-
-class Lambda:
-    """Functions that give their answers in turn; an answer that is a text is an error."""
-
-    exceptions = SimpleNamespace(
-        ResourceNotFoundException=NotThere, TooManyRequestsException=Throttled
-    )
-
-    def __init__(self, **answers: list[dict[str, Any] | str | Throttled]) -> None:
-        self.answers = answers
-        self.invoked: list[str] = []
-        self.events: list[dict[str, Any]] = []
-
-    def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
-        use = FunctionName.removeprefix("totesys-etl-dev-")
-        if use not in self.answers:
-            raise NotThere
-        self.invoked.append(use)
-        self.events.append(json.loads(Payload))
-        answer = self.answers[use].pop(0)
-        if isinstance(answer, Throttled):
-            raise answer
-        if isinstance(answer, str):
-            said = {"errorMessage": answer, "errorType": "Runtime.HandlerError"}
-            return {"Payload": io.BytesIO(json.dumps(said).encode()), "FunctionError": "Unhandled"}
-        # As the functions do, which say of the only source at the top, too, what they say of it.
-        whole = {"sources": {"source": answer}} | answer
-        return {"Payload": io.BytesIO(json.dumps(whole).encode())}
-
-
-class S3:
-    """The objects of both buckets, by key."""
-
-    exceptions = SimpleNamespace(NoSuchKey=NotThere)
-
-    def __init__(self, **objects: dict[str, Any]) -> None:
-        self.objects = objects
-
-    def list_objects_v2(self, **asked: Any) -> dict[str, Any]:
-        bucket = asked["Bucket"].rsplit("-", 1)[1]
-        keys = [name.removeprefix(f"{bucket}/") for name in sorted(self.objects)]
-        found = [
-            key for key in keys if key.startswith(asked["Prefix"]) and key > asked["StartAfter"]
-        ]
-        return {"Contents": [{"Key": key} for key in found[: asked["MaxKeys"]]]}
-
-    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
-        name = f"{Bucket.rsplit('-', 1)[1]}/{Key}"
-        if name not in self.objects:
-            raise NotThere
-        return {"Body": io.BytesIO(json.dumps(self.objects[name]).encode())}
-
-
-def lake(batch: int, changed: dict[str, int], quarantined: dict[str, int]) -> dict[str, Any]:
-    """Return both manifests of a batch by key."""
-    key = f"batches/source/{batch:010d}.json"
-    return {
-        f"ingestion/{key}": {"tables": {name: {"changed": n} for name, n in changed.items()}},
-        f"processed/{key}": {
-            "balance": {name: {"quarantined": n} for name, n in quarantined.items()}
-        },
-    }
-
-
-class Sandbox:
-    """A pipeline on scripted functions; sleeping moves its clock, and nothing else does."""
-
-    def __init__(
-        self,
-        functions: Lambda,
-        endpoint: str | None = None,
-        sources: Sequence[str] = ("source",),
-        **objects: Any,
-    ) -> None:
-        self.functions = functions
-        self.sleeps: list[float] = []
-        self.told: list[Waited] = []
-        self.steps: list[str] = []
-        clients = cast("Clients", SimpleNamespace(invoking=functions, s3=S3(**objects)))
-        patience = Patience(self.clock, self.sleeps.append, self.told.append)
-        account = Account("123456789012", "eu-west-2", endpoint, clients, patience)
-        names = Names("totesys-etl", "dev", account.id, account.region)
-        self.pipeline = Pipeline(
-            account, names, sources, self.step, clock=self.clock, sleep=self.sleeps.append
-        )
-
-    def clock(self) -> float:
-        return sum(self.sleeps)
-
-    @contextmanager
-    def step(self, what: str) -> Iterator[None]:
-        self.steps.append(what)
-        yield
+from deployer.pipeline import Run
+from deployer.waiting import Waited
+from tests.unit.scripted_functions import (
+    DENIED,
+    NOTHING,
+    REMODELLED,
+    Lambda,
+    Sandbox,
+    Throttled,
+    extracted,
+    lake,
+    loaded,
+)
 
 
 def test_a_run_without_news_tells_of_no_batch() -> None:
@@ -367,90 +257,6 @@ def test_a_replay_asks_extract_for_the_batch() -> None:
     assert sandbox.functions.events[0] == {"replay": 3, "source": "source"}
 
 
-def test_reconcile_returns_what_the_function_found() -> None:
-    """One invocation, and its answer as it is."""
-    found = {"agrees": True, "tables": {}, "seconds": 1.0}
-    sandbox = Sandbox(Lambda(reconcile=[found | {"repair": EVENT}]))
-
-    said = sandbox.pipeline.reconcile()
-    assert {name: said[name] for name in found} == found
-    assert "repair" not in str(said)
-    assert sandbox.steps == ["reconcile"]
-
-
-EVENT = {"read": ["staff"], "absent": {"staff": [99]}}
-
-
-def test_a_repair_reads_again_what_disagrees_and_compares_again() -> None:
-    """Extract gets the event of the comparison; the second one is the answer."""
-    apart = {"agrees": False, "tables": {}, "seconds": 1.0, "repair": EVENT}
-    agreeing = {"agrees": True, "tables": {}, "seconds": 1.0, "repair": {}}
-    sandbox = Sandbox(
-        Lambda(
-            reconcile=[apart, agreeing],
-            extract=[extracted(7)],
-            transform=[REMODELLED],
-            load=[loaded(7, dim_staff=1), NOTHING],
-        ),
-        **lake(7, {"staff": 20}, {}),
-    )
-
-    found = sandbox.pipeline.reconcile(repair=True)
-
-    assert sandbox.functions.invoked == [
-        *("reconcile", "extract", "transform", "load", "load", "reconcile")
-    ]
-    assert sandbox.functions.events[1] == EVENT
-    assert (found["agrees"], found["repaired"]["batch"]) == (True, 7)
-    assert found["repaired"]["loaded"] == {"dim_staff": 1}
-
-
-def test_a_repair_is_of_every_source_that_disagrees() -> None:
-    """Each source is read by an event of its own; what follows is done once for all of them."""
-    events = [EVENT | {"source": name} for name in ("shop", "books")]
-    apart = {
-        "agrees": False,
-        "repair": events[0],
-        "sources": {
-            "shop": {"batch": 6, "repair": events[0]},
-            "archive": {"batch": 4, "repair": {}},
-            "books": {"batch": 1, "repair": events[1]},
-        },
-    }
-    sandbox = Sandbox(
-        Lambda(
-            reconcile=[apart, {"agrees": True}],
-            extract=[{"sources": {"shop": extracted(7)}}, {"sources": {"books": extracted(2)}}],
-            transform=[{"sources": {"shop": REMODELLED, "books": REMODELLED}}],
-            load=[{"sources": {"shop": loaded(7), "books": loaded(2)}}, {"sources": {}}],
-        ),
-        sources=("shop", "archive", "books"),
-    )
-
-    found = sandbox.pipeline.reconcile(repair=True)
-
-    assert sandbox.functions.events[1:3] == events
-    assert sandbox.functions.invoked.count("transform") == 1
-    assert found["repaired"]["batches"] == {"shop": 7, "archive": None, "books": 2}
-
-
-def test_an_extract_that_was_postponed_is_asked_again() -> None:
-    """While another extract reads, or a replica lags, the same event is tried again."""
-    postponed = extracted(None) | {"postponed": "another extract is at work"}
-    sandbox = Sandbox(
-        Lambda(
-            reconcile=[{"repair": EVENT}, {"agrees": True}],
-            extract=[postponed, extracted(None) | {"postponed": None}],
-            transform=[REMODELLED],
-            load=[NOTHING],
-        )
-    )
-
-    assert sandbox.pipeline.reconcile(repair=True)["agrees"] is True
-    assert sandbox.functions.events[1:3] == [EVENT, EVENT]
-    assert sandbox.sleeps == [1.0]
-
-
 def test_an_extract_that_is_postponed_for_ever_is_a_failure() -> None:
     """After a quarter of an hour the run ends with the reason."""
     postponed = extracted(None) | {"postponed": "the replica has not caught up"}
@@ -458,12 +264,3 @@ def test_an_extract_that_is_postponed_for_ever_is_a_failure() -> None:
 
     with pytest.raises(PipelineFailed, match="16 minutes nothing was read: the replica has not"):
         sandbox.pipeline.run()
-
-
-def test_a_repair_of_what_agrees_reads_nothing() -> None:
-    """Where nothing can be repaired, the first comparison is the answer."""
-    agreeing = {"agrees": True, "tables": {}, "seconds": 1.0}
-    sandbox = Sandbox(Lambda(reconcile=[agreeing | {"repair": {}}]))
-
-    assert sandbox.pipeline.reconcile(repair=True)["agrees"] is True
-    assert sandbox.functions.invoked == ["reconcile"]

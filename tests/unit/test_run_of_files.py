@@ -12,7 +12,7 @@ import pipelines
 from deployer.files import RefusedFile
 from deployer.pipeline import Run
 from tests.unit.conftest import Command, running
-from tests.unit.test_pipeline_run import (
+from tests.unit.scripted_functions import (
     NOTHING,
     REMODELLED,
     Lambda,
@@ -58,6 +58,25 @@ def test_what_does_not_fit_into_a_batch_is_read_next() -> None:
     assert (run.batch, run.rows) == (8, {"sale": 4})
     assert sandbox.functions.events[:2] == [{"now": True}, {"now": True}]
     assert sandbox.sleeps == []
+
+
+def test_a_file_that_was_corrected_since_is_not_refused() -> None:
+    """A run that loads several batches ends well if the last version of each file went in."""
+    sandbox = Sandbox(
+        Lambda(extract=[extracted(None)], transform=[REMODELLED], load=[loaded(7, 8), NOTHING]),
+        **of_files(
+            7, account_of("sale.csv", 9, 9, "too many"), account_of("price.csv", 9, 1, None)
+        ),
+        **of_files(8, account_of("sale.csv", 9, 0, None)),
+    )
+
+    assert list(sandbox.pipeline.run().refused) == ["price.csv"]
+
+
+def of_files(batch: int, *accounts: dict[str, Any]) -> dict[str, Any]:
+    manifests = lake(batch, {}, {})
+    manifests[f"processed/batches/source/{batch:010d}.json"]["files"] = list(accounts)
+    return manifests
 
 
 def test_files_that_settle_are_waited_for() -> None:

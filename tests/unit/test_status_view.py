@@ -181,7 +181,10 @@ def test_files_are_said_with_what_was_refused_of_them() -> None:
     }
     shop = replace(QUIET, refusals=refusals, new_files=2)
 
-    said = printed(replace(EMPTY, sources={"shop": shop}, drop_bucket="shop-drop"))
+    unread = ["a.txt", "b.txt", "c.txt", "d.txt"]
+    said = printed(
+        replace(EMPTY, sources={"shop": shop}, drop_bucket="shop-drop", strangers=unread)
+    )
 
     assert said.splitlines()[4:] == [
         "freshness  no batch has been loaded",
@@ -190,4 +193,5 @@ def test_files_are_said_with_what_was_refused_of_them() -> None:
         "           price.csv: refused as a whole: column price is missing",
         "           rows in s3://shop-processed/errors/",
         "drop into  s3://shop-drop/",
+        "not read   a.txt, b.txt, c.txt and 1 other: no feed has such a pattern",
     ]

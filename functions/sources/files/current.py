@@ -49,9 +49,13 @@ class CurrentFiles:
         """Tell whether a version of a file is still there."""
         return file.identity in self._there
 
-    def rows(self, table: Table, file: FileVersion) -> Iterator[pa.Table]:
-        """Yield the rows of a file as extract writes them, those that can be read."""
-        reader, encoding = format_reader(self._source.feed(table))
+    def rows(self, table: Table, file: FileVersion, *, was_accepted: bool) -> Iterator[pa.Table]:
+        """Yield the rows of a file as extract writes them, those that can be read.
+
+        One that `was_accepted` may lack columns that were declared since.
+        """
+        feed = self._source.feed(table)
+        reader, encoding = format_reader(feed, was_accepted=was_accepted)
         try:
             for rows in reader.rows(utf8(bytes_of(self._place, file), encoding)):
                 yield pa.Table.from_batches([rows])

@@ -12,6 +12,7 @@ from functions.sources.files.unusable import FileUnusable
 
 PIECE_BYTES = 4 << 20
 EXPANDED_AT_MOST = 20 << 30  # what a bomb may fill a bucket with
+TOO_LARGE = f"it has more than {EXPANDED_AT_MOST >> 30} GB: split it"
 
 _GZIP = b"\x1f\x8b"
 _GZIP_FORMAT = 31  # for zlib: a window of 2**15, and the head and the checksum of gzip
@@ -79,7 +80,7 @@ def _limited(pieces: Iterator[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         size += len(piece)
         if size > EXPANDED_AT_MOST:
-            raise FileUnusable(f"it has more than {EXPANDED_AT_MOST >> 30} GB: split it")
+            raise FileUnusable(TOO_LARGE)
         yield piece
 
 

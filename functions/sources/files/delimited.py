@@ -8,8 +8,9 @@ A block may end within quotes. A last line is added to it that has too many valu
 or not: Arrow hands that over with the open record before it, if there is one.
 """
 
+import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
 from secrets import token_hex
 from typing import NamedTuple
@@ -40,12 +41,20 @@ STEP_BYTES = 256 << 10  # of a block with a bad record, that are looked at by th
 
 
 class CsvReader:
-    """The rows of one file; `header` is known when the first of them are."""
+    """The rows of one file; `header` is known when the first of them are.
 
-    def __init__(self, format: Csv, table: Table) -> None:  # noqa: A002
+    A file has to have the `required` columns, by default all that are declared.
+    """
+
+    def __init__(
+        self,
+        format: Csv,  # noqa: A002
+        table: Table,
+        required: Collection[str] | None = None,
+    ) -> None:
         self.header: list[str] = [] if format.header else list(table.columns)
         self._format = format
-        self._table = table
+        self._required = table.columns if required is None else required
         self._line = 1  # of the file, on which what is pending begins
         self._pending = b""
         self._token = token_hex(8)
@@ -119,7 +128,7 @@ class CsvReader:
         text = block.decode("utf-8", "surrogateescape")
         first = next(records(text + self._token, self._format))
         if not first.raw.endswith(self._token):
-            self.header = header_of(first, self._table)
+            self.header = header_of(first, self._required)
             header = first.raw.encode("utf-8", "surrogateescape")
             self._line += line_breaks(header)
             self._pending = self._pending[len(header) :]
@@ -134,7 +143,8 @@ class CsvReader:
 
     def _fast(self, block: bytes) -> "_Read | None":
         """Return the rows of a block, None unless all are good."""
-        if b"\0" in block or not is_utf8(block):
+        # Arrow drops a byte order mark where a block begins, and it may be part of a value there.
+        if b"\0" in block or block.startswith(codecs.BOM_UTF8) or not is_utf8(block):
             return None
         last: list[str] = []
 

@@ -62,7 +62,8 @@ class Place:
         if code in ("AccessDenied", "AllAccessDisabled"):
             return SettingsError(
                 f"{self.bucket_setting}: bucket {self.bucket} may not be listed or read "
-                f"under {self.prefix or '/'}: its owner has to allow s3:ListBucket and s3:GetObject"
+                f"under {self.prefix or '/'}: its owner has to allow s3:ListBucket and "
+                "s3:GetObject, and s3:GetObjectVersion where versions may be listed"
             )
         if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "301"):
             return SettingsError(

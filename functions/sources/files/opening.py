@@ -15,6 +15,7 @@ from botocore.exceptions import (
 from functions.common.manifests import FileVersion
 from functions.common.storage import error_code
 from functions.common.telemetry import logger
+from functions.sources.files.decoding import EXPANDED_AT_MOST, TOO_LARGE
 from functions.sources.files.listing import Place
 from functions.sources.files.unusable import FileUnusable
 
@@ -40,8 +41,10 @@ def bytes_of(place: Place, file: FileVersion) -> Iterator[bytes]:
     """Yield the bytes of a file, in pieces; a connection that breaks is made again where it broke.
 
     Raises FileGone for a file that is not there as it was listed, FileUnusable for one in an
-    archive, SettingsError for one that may not be read.
+    archive or larger than is read, SettingsError for one that may not be read.
     """
+    if file.size > EXPANDED_AT_MOST:
+        raise FileUnusable(TOO_LARGE)
     done = failures = 0
     while done < file.size or not file.size:
         try:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import date
 
 from etl import Csv, Feed
+from functions.common.ahead import ahead
 from functions.common.manifests import DataFile, FileRead, FileVersion
 from functions.common.names import ObjectNames
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.common.uploads import Upload
-from functions.sources.files.ahead import ahead
 from functions.sources.files.decoding import utf8
 from functions.sources.files.delimited import CsvReader
 from functions.sources.files.json_files import JsonReader
@@ -84,10 +84,15 @@ class Lake:
         return Rows(reader.header, [] if error else objects, error)
 
 
-def format_reader(feed: Feed) -> tuple[CsvReader | JsonReader, str]:
-    """Return what reads one file of a feed, and the encoding of its text."""
+def format_reader(feed: Feed, *, was_accepted: bool = False) -> tuple[CsvReader | JsonReader, str]:
+    """Return what reads one file of a feed, and the encoding of its text.
+
+    One that `was_accepted` may lack nullable columns, which were declared since.
+    """
     if isinstance(feed.format, Csv):
-        return CsvReader(feed.format, feed.table), feed.format.encoding
+        columns = feed.table.columns.items()
+        required = [name for name, each in columns if not (was_accepted and each.nullable)]
+        return CsvReader(feed.format, feed.table, required), feed.format.encoding
     return JsonReader(feed.table), "utf-8"
 
 

@@ -2,10 +2,10 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from etl import Csv, Table
+from etl import Csv
 from functions.sources.files.rows import RECORD_BYTES, SPOILED
 from functions.sources.files.unusable import FileUnusable
 
@@ -46,18 +46,18 @@ def records(text: str, format: Csv, *, quoted: bool = True) -> Iterator[Record]:
         line, start = reader.line_num, end
 
 
-def header_of(first: Record, table: Table) -> list[str]:
+def header_of(first: Record, required: Iterable[str]) -> list[str]:
     """Return the names of the columns, without the blanks around them.
 
     A column without a name is called after its place, as in `column 3`. Raises FileUnusable for a
-    header that the declared columns cannot be read by.
+    header that lacks required columns, or has one twice.
     """
     if not first.values:
         raise FileUnusable("its first line is blank, and should be the header")
     if SPOILED.search(first.raw):
         raise FileUnusable("its header is not UTF-8: declare the encoding it has")
     names = [name.strip() or f"column {place}" for place, name in enumerate(first.values, start=1)]
-    if missing := [name for name in table.columns if name not in names]:
+    if missing := [name for name in required if name not in names]:
         raise FileUnusable(f"its header has no column {', '.join(missing)}")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise FileUnusable(f"its header has two columns {', '.join(twice)}")

@@ -6,7 +6,7 @@ from itertools import count, islice
 
 import pytest
 
-from functions.sources.files.ahead import ahead
+from functions.common.ahead import ahead
 
 
 def test_everything_comes_in_its_order() -> None:
