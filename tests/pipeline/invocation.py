@@ -33,14 +33,18 @@ from botocore.httpsession import URLLib3Session
 
 import functions
 import pipelines
+from functions.collect import handler as collect_handler
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
+from functions.receive import handler as receive_handler
 from functions.transform import handler as transform_handler
 
 HANDLERS: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
     "extract": extract_handler.handler,
     "transform": transform_handler.handler,
     "load": load_handler.handler,
+    "receive": receive_handler.handler,
+    "collect": collect_handler.handler,
 }
 MORE_PIPELINES = "TEST_PIPELINES"
 """The setting with a folder of further pipelines: this process knows nothing of the test's own."""
@@ -117,15 +121,7 @@ def run(
     log: str,
 ) -> None:
     """Invoke a function here and now, and send its Outcome to whoever waits for it."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]
-    os.environ.update(environment)
-    if folder := environment.get(MORE_PIPELINES):
-        pipelines.__path__.append(folder)
-    os.environ.pop("AWS_PROFILE", None)  # what there was to read has been read: see `warm_up`
-    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
+    settle_in(environment, log)
     fault = _prepare(fate)
     try:
         result = HANDLERS[function](event, Context())
@@ -137,6 +133,19 @@ def run(
         outcome = Outcome(None, families, str(error), text, fault.suffered)
     sys.setprofile(None)
     answer.send(outcome)
+
+
+def settle_in(environment: dict[str, str], log: str) -> None:
+    """Let this process have the settings of a function, and write into a log."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(environment)
+    if folder := environment.get(MORE_PIPELINES):
+        pipelines.__path__.append(folder)
+    os.environ.pop("AWS_PROFILE", None)  # what there was to read has been read: see `warm_up`
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
 
 
 def die() -> None:

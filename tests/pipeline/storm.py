@@ -6,7 +6,7 @@ with are those that say what was done to them.
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ STUCK_SECONDS = 180.0
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.pipeline.forked"])
 # A process that starts also looks after those that have ended, and a status can be read only once.
-_REAPING = threading.Lock()
+REAPING = threading.Lock()
 
 SETTLING_RUNS = 4  # of all functions in peace, the last of which must have nothing to do
 SETTLING_SECONDS = 0.5  # a server may take that long to end the session of a killed function
@@ -86,12 +86,11 @@ class Storm:
     replica: Mapping[str, str] | None = None
     loads_again: bool = False
     places: Sequence[Place] = tuple(PLACES)
+    functions: Sequence[str] = ("extract", "transform", "load")
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _places: dict[str, threading.Semaphore] = field(
-        default_factory=lambda: {
-            name: threading.Semaphore(AT_ONCE) for name in ("extract", "transform", "load")
-        }
+        default_factory=lambda: defaultdict(lambda: threading.Semaphore(AT_ONCE))
     )
 
     @property
@@ -143,7 +142,7 @@ class Storm:
 
     def _rage(self, random: Random) -> None:
         while not self._stop.is_set():
-            function = random.choice(["extract", "transform", "load"])
+            function = random.choice(self.functions)
             is_fated = random.random() < self.violence
             fate = random_fate(random, self.places) if is_fated else Fate()
             elsewhere = random.random() < SHARE_OF_REPLICA
@@ -188,7 +187,7 @@ class Storm:
             },
             daemon=True,
         )
-        with _REAPING:
+        with REAPING:
             process.start()
         sending.close()
         if not wait([process.sentinel], fate.kill_after or STUCK_SECONDS):
@@ -197,7 +196,7 @@ class Storm:
             if fate.kill_after is None:
                 self._note_defect(f"{function} did not end within {STUCK_SECONDS:.0f} s: {fate}")
         outcome = _received(receiving)
-        with _REAPING:
+        with REAPING:
             status = int(process.exitcode or 0)
             process.close()
         self._note(function, fate, outcome, status)
@@ -223,7 +222,7 @@ class Storm:
                 self.defects.append(f"{function}, {fate}: {outcome.trace}")
 
     def _note_claims(self, function: str, result: dict[str, Any]) -> None:
-        batches = [result["batch"]] if function == "extract" else result["batches"]
+        batches = [result["batch"]] if function == "extract" else result.get("batches", [])
         self.claimed.update((function, batch) for batch in batches if batch is not None)
         self.written[function] += sum(batch is not None for batch in batches)
 
@@ -243,7 +242,7 @@ class Storm:
         for _ in range(SETTLING_RUNS):
             at_work = [
                 why
-                for function in ("extract", "transform", "load")
+                for function in self.functions
                 if (why := _work_of(function, self.invoke(function, {}, Fate())))
             ]
             if not at_work:

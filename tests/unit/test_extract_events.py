@@ -2,7 +2,7 @@
 
 import pytest
 
-from etl import Events, Postgres, StampedSignature
+from etl import EventFeed, Events, Postgres, StampedSignature, Table, Text
 from functions.common.errors import NoSuchBatch, RepairRefused, SettingsError
 from functions.extract.asked import Asked, asked_for
 from functions.sources import NO_REPAIR, Repair
@@ -20,7 +20,8 @@ MALFORMED = [
 
 SHOP, BANK = Postgres("shop", ()), Postgres("bank", ())
 TWO = (SHOP, BANK)
-PAID = Events("paid", StampedSignature(), ())
+CHARGES = Table("charges", key="id", columns={"id": Text()})
+PAID = Events("paid", StampedSignature(), (EventFeed(CHARGES, ("*",), {"id": "id"}),))
 ONE = (PIPELINE.source("source"),)
 
 
