@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import DeclarationError
-from etl.files import Files
+from etl.files import Csv, Files
 from etl.pipeline import Pipeline
+from etl.sources import Postgres
 
 if TYPE_CHECKING:
     from etl.mapping import Mapping as TableMapping
@@ -41,7 +42,7 @@ def made(pipeline: Pipeline, target: str, **tables: Rows) -> Made:
     Tables go by the names that functions call them. A row is {column: value}, with Python's own
     values: int, str, Decimal, float, bool, date, datetime, or the text that the source shows; a
     column that it does not name is NULL. Rows that the target would wait for are taken to be there.
-    Rows of a file are {column: text} as in a CSV file, or Python's values instead of their texts.
+    Rows of a file, and of events, are {column: text}, or Python's values instead of their texts.
 
     Raises DeclarationError for a name that is not declared, and what the function raises as
     FunctionFailed.
@@ -57,10 +58,12 @@ def made(pipeline: Pipeline, target: str, **tables: Rows) -> Made:
             )
     rows = {table: tables.get(name, ()) for name, table in known.items()}
     calendar = pipeline.calendar_of(mapping)
-    if isinstance(source := pipeline.source_of(mapping), Files):
-        feed = source.feed(mapping.main)
-        return Made(*trial.made_of_file(mapping, feed, calendar, rows[mapping.main]))
-    return Made(*trial.made(mapping, calendar, rows))
+    source = pipeline.source_of(mapping)
+    if isinstance(source, Postgres):
+        return Made(*trial.made(mapping, calendar, rows))
+    text = source.feed(mapping.main).format if isinstance(source, Files) else None
+    nulls = text.nulls if isinstance(text, Csv) else ()
+    return Made(*trial.made_of_texts(mapping, calendar, rows[mapping.main], nulls))
 
 
 def check(pipeline: Pipeline) -> None:

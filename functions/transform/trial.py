@@ -1,7 +1,7 @@
 """Make target rows of a few rows that a person wrote, for `etl.testing`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import chain
@@ -13,9 +13,7 @@ from etl import (
     BigInteger,
     Calendar,
     Column,
-    Csv,
     DeclarationError,
-    Feed,
     Integer,
     Numeric,
     SmallInteger,
@@ -35,15 +33,16 @@ from functions.transform.values import convert, form
 Rows = Sequence[Mapping[str, Any]]
 
 
-def made_of_file(
-    mapping: declared.Mapping, feed: Feed, calendar: Calendar | None, rows: Rows
+def made_of_texts(
+    mapping: declared.Mapping, calendar: Calendar | None, rows: Rows, nulls: Collection[str] = ()
 ) -> tuple[list[dict[str, Any]], dict[Key, str]]:
-    """Return the target rows that rows of a file make, and why the others do not, by key.
+    """Return the target rows that rows of a file or of events make, and why the others do not.
 
-    A row without a key that it could be known by is known by its position among the rows.
+    `nulls` are texts that stand for NULL. The others go by their key; a row without one that it
+    could be known by is known by its position among the rows.
     """
     table = mapping.main
-    cells = as_cells(feed, rows)
+    cells = as_cells(table, rows, nulls)
     converted, wrong = checked(table, cells, calendar)
     fit = make(mapping, checks.without(converted, wrong), {})
     keys: list[Key | None] = [None] * len(rows)
@@ -111,11 +110,10 @@ def carried(table: Table, rows: Rows) -> pa.Table:
     return pa.table({**columns, UNFIT: pa.nulls(len(rows), pa.string())})
 
 
-def as_cells(feed: Feed, rows: Rows) -> pa.Table:
-    """Return rows of a file in the form in which extract writes them: as text."""
-    _require_known(feed.table, rows)
-    nulls = feed.format.nulls if isinstance(feed.format, Csv) else ()
-    columns = {name: [_cell(row.get(name)) for row in rows] for name in feed.table.columns}
+def as_cells(table: Table, rows: Rows, nulls: Collection[str]) -> pa.Table:
+    """Return rows in the form in which those of files and events are in the lake: as text."""
+    _require_known(table, rows)
+    columns = {name: [_cell(row.get(name)) for row in rows] for name in table.columns}
     return pa.table(
         {
             name: pa.array([None if cell in nulls else cell for cell in cells], pa.string())

@@ -1,9 +1,11 @@
 """What events may be declared as, and what is said of each mistake."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
+import etl.testing
 from etl import (
     WHOLE,
     BodySignature,
@@ -18,6 +20,7 @@ from etl import (
     StampedSignature,
     Table,
     Text,
+    UnixTime,
     once,
 )
 
@@ -75,6 +78,21 @@ def test_events_are_a_source_that_is_no_database() -> None:
     assert pipeline.events == (PAYMENTS,)
     assert pipeline.files == ()
     assert [part.name for part in pipeline.databases] == ["source", "warehouse"]
+
+
+def test_rows_of_events_can_be_tried() -> None:
+    """With texts as they are in an event, and the engine's own rules."""
+    moments = Table("moments", key="id", columns={"id": Text(), "created": UnixTime()})
+    fields = {"id": "id", "created": "created"}
+    source = Events("moments", StampedSignature(), (EventFeed(moments, ("*",), fields),))
+    made = etl.testing.made(
+        pipeline_of(source),
+        "moments",
+        moments=[{"id": "evt_1", "created": "1731758400"}, {"id": "evt_2", "created": "soon"}],
+    )
+    at = datetime(2024, 11, 16, 12, tzinfo=UTC)
+    assert made.rows == [{"id": "evt_1", "created": at}]
+    assert list(made.refused) == ["evt_2"]
 
 
 def feed(**changed: object) -> EventFeed:
