@@ -27,6 +27,10 @@ class Source:
     superuser_url: str
 
 
+NOWHERE = Source("", "postgresql://nobody:password@127.0.0.1:1/none", "", "")
+"""For pipelines that read no database: nothing asks it."""
+
+
 @dataclass(frozen=True)
 class Warehouse:
     """A prepared, empty warehouse of its own, and its URLs by role."""

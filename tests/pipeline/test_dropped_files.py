@@ -19,12 +19,11 @@ from tests.pipeline.invocation import MORE_PIPELINES
 from tests.pipeline.reconciling import reconcile
 from tests.pipeline.storm import PLACES, Storm
 from tests.pipeline.strangers import FOLDER
-from tests.postgres_fixtures import Source, Warehouse
+from tests.postgres_fixtures import NOWHERE, Source, Warehouse
 
 KILLS = 15
 OF_FILES = [("ListObjectVersions", ""), ("GetObject", "-drop/"), ("PutObject", "/errors/")]
 SHAPED = FOLDER / "pipelines"
-NO_DATABASE = Source("", "postgresql://nobody:none@127.0.0.1:1/none", "", "")  # nothing asks it
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def functions(
     monkeypatch.setenv("PIPELINE", "dropped")
     monkeypatch.setenv("WAREHOUSE_MANAGED", "true")
     monkeypatch.setenv("MAX_REJECTS", "5%")
-    functions = functions_on(NO_DATABASE, new_managed_warehouse())
+    functions = functions_on(NOWHERE, new_managed_warehouse())
     drop = functions.ingestion.replace("ingestion", "drop")
     functions.s3.create_bucket(
         Bucket=drop, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"}

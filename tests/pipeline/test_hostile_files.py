@@ -20,10 +20,9 @@ from tests.pipeline.hostile_cells import JSON_FILES, TYPED_FILES
 from tests.pipeline.hostile_files import CSV_FILES, NAMED_FILES, Hostile
 from tests.pipeline.reconciling import reconcile
 from tests.pipeline.strangers import FOLDER, SAME
-from tests.postgres_fixtures import Source, Warehouse
+from tests.postgres_fixtures import NOWHERE, Source, Warehouse
 
 CANARY = "canary"
-NO_DATABASE = Source("", "postgresql://nobody:none@127.0.0.1:1/none", "", "")  # nothing asks it
 TARGETS = ["texts", "western", "quoted", "headless", "named", "strict", "lines", "typed"]
 TARGETS += ["documents"]
 # No word of a library or of Python may be in a reason: whoever wrote the file reads it.
@@ -47,7 +46,7 @@ def functions(
     monkeypatch.setenv("PIPELINE", "hostile")
     monkeypatch.setenv("WAREHOUSE_MANAGED", "true")
     monkeypatch.setenv("MAX_REJECTS", "5%")
-    functions = functions_on(NO_DATABASE, new_managed_warehouse())
+    functions = functions_on(NOWHERE, new_managed_warehouse())
     drop = functions.ingestion.replace("ingestion", "drop")
     functions.s3.create_bucket(
         Bucket=drop, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"}

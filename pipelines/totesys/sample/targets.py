@@ -37,7 +37,7 @@ def _months(now: datetime) -> tuple[str, str]:
 
 
 def _targets(month: str) -> list[Document]:
-    rng = Random(month)  # noqa: S311  a sample is no secret
+    rng = Random(month)  # noqa: S311  # nosec B311
     return [
         {
             "staff_id": staff,
