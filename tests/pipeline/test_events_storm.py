@@ -32,7 +32,7 @@ from tests.pipeline.receivers import receiver
 from tests.pipeline.reconciling import reconcile
 from tests.pipeline.storm import Storm
 from tests.pipeline.strangers import FOLDER
-from tests.postgres_fixtures import Source, Warehouse
+from tests.postgres_fixtures import NOWHERE, Source, Warehouse
 
 EVENTS = int(os.environ.get("EVENTS", "300"))
 CONNECTIONS = int(os.environ.get("CONNECTIONS", "4"))
@@ -43,7 +43,6 @@ KILLS = 6  # of the other functions, at least
 VISIBLE_AGAIN = "3"  # seconds after a worker took a message and died
 TABLES = ("charges", "customers", "others")
 SHAPED = FOLDER / "pipelines"
-NO_DATABASE = Source("", "postgresql://nobody:none@127.0.0.1:1/none", "", "")  # nothing asks it
 
 
 @pytest.fixture
@@ -69,7 +68,7 @@ def functions(
     warehouse = new_managed_warehouse()
     url = warehouse.loader_url.replace(f":{postgres.port}/", f":{link.port}/")
     assert url != warehouse.loader_url
-    functions = functions_on(NO_DATABASE, replace(warehouse, loader_url=url))
+    functions = functions_on(NOWHERE, replace(warehouse, loader_url=url))
     name = functions.ingestion.replace("ingestion", "webhook")
     boto3.client("secretsmanager").create_secret(
         Name=name, SecretString=json.dumps({"secrets": ["whsec_old", SECRET]})
