@@ -4,13 +4,14 @@ How to set it up, and what the tables and views say, is in `docs/stripe.md`.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from etl import (
     WHOLE,
     BigInteger,
     Boolean,
+    Column,
     EventFeed,
     Events,
     Json,
@@ -25,7 +26,10 @@ from etl import (
     once,
 )
 
-COLUMNS = {
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+COLUMNS: dict[str, Column] = {
     "id": Text(), "type": Text(), "created": UnixTime(), "api_version": Text(nullable=True),
     "livemode": Boolean(nullable=True), "object_id": Text(nullable=True),
     "amount": BigInteger(nullable=True), "currency": Text(nullable=True),
@@ -33,7 +37,14 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def family(name: str, *types: str, amount: str = "amount") -> EventFeed:
+# Of a type without a family nothing is known: its objects may have anything in these fields.
+OF_OBJECTS = ("amount", "currency", "customer", "status")
+ANYTHING = {**COLUMNS, **dict.fromkeys(OF_OBJECTS, Json(nullable=True))}
+
+
+def family(
+    name: str, *types: str, amount: str = "amount", columns: Mapping[str, Column] = COLUMNS
+) -> EventFeed:
     """Return the feed of a family of types, whose objects have their amount in a field."""
     fields = {
         **{column: column for column in ("id", "type", "created", "api_version", "livemode")},
@@ -42,7 +53,7 @@ def family(name: str, *types: str, amount: str = "amount") -> EventFeed:
         "amount": f"data.object.{amount}",
         "raw": WHOLE,
     }
-    return EventFeed(Table(name, key="id", columns=COLUMNS), types, fields)
+    return EventFeed(Table(name, key="id", columns=columns), types, fields)
 
 
 # An event goes to the first family that it fits.
@@ -58,7 +69,7 @@ FAMILIES = (
     family("product", "product.*"),
     family("price", "price.*", amount="unit_amount"),
     family("checkout_session", "checkout.session.*", amount="amount_total"),
-    family("other", "*"),
+    family("other", "*", columns=ANYTHING),
 )
 
 # `created` has whole seconds: which of several events of the newest one came last is not known.
@@ -96,9 +107,34 @@ def flattened(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
                 yield f"{prefix}{name}", json.dumps(value)
 
 
+@once(key="id", columns=COLUMNS)
+def other_staging(other: "DataFrame") -> "DataFrame":
+    """Events of other types; NULL where a field is not what it is in a family."""
+    from pandas import Series
+
+    def values(column: str, is_one: Callable[[Any], bool], kind: str) -> "Series[Any]":
+        found = [json.loads(text) if isinstance(text, str) else None for text in other[column]]
+        return Series([each if is_one(each) else None for each in found], other.index, kind)
+
+    return other.assign(
+        amount=values("amount", is_bigint, "Int64"),
+        **{name: values(name, is_text, "string") for name in OF_OBJECTS[1:]},
+    )
+
+
+def is_bigint(value: object) -> bool:
+    """Tell whether a value of JSON is a whole number of 64 bits."""
+    return type(value) is int and -(2**63) <= value < 2**63
+
+
+def is_text(value: object) -> bool:
+    """Tell whether a value of JSON is a text."""
+    return isinstance(value, str)
+
+
 STAGING = {
-    each.table.name: once(each.table, name=f"{each.table.name}_staging") for each in FAMILIES
-}
+    each.table.name: once(each.table, name=f"{each.table.name}_staging") for each in FAMILIES[:-1]
+} | {"other": other_staging}
 
 PIPELINE = Pipeline(
     sources=[

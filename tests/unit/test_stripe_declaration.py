@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+import etl.testing
 from deployer.names import Names
 from deployer.policies import function_policy
 from etl import (
@@ -69,6 +70,26 @@ def test_only_what_every_event_has_is_required() -> None:
     required = [name for name, column in columns.items() if not column.nullable]
     assert required == ["id", "type", "created", "raw"]
     assert SOURCE.required == ("created", "data.object")
+
+
+def test_an_event_of_an_unknown_type_may_have_anything() -> None:
+    """An amount may be an object, as in billing.credit_grant.created: the event has it in raw."""
+    usual = {"id": "1", "amount": "5", "currency": '"usd"', "customer": None, "status": '"new"'}
+    odd = {"id": "2", "amount": '{"value": 1}', "currency": "7", "customer": "{}", "status": "[]"}
+    large = {"id": "3", "amount": str(2**63), "currency": "null", "customer": "true"}
+    same = {"type": "x", "created": "0", "raw": "{}"}
+
+    made = etl.testing.made(
+        PIPELINE, "other_staging", other=[usual | same, odd | same, large | same]
+    )
+
+    names = ("id", "amount", "currency", "customer", "status")
+    assert [tuple(row[name] for name in names) for row in made.rows] == [
+        ("1", 5, "usd", None, "new"),
+        ("2", None, None, None, None),
+        ("3", None, None, None, None),
+    ]
+    assert made.refused == {}
 
 
 def test_a_payment_source_is_flattened() -> None:
