@@ -45,7 +45,13 @@ class CollectedEvents:
         """Tell whether the events of a batch are still there."""
         return True
 
-    def rows(self, table: Table, file: FileVersion) -> Iterator[pa.Table]:
+    def rows(
+        self,
+        table: Table,
+        file: FileVersion,
+        *,
+        was_accepted: bool,  # noqa: ARG002  an event may always lack a column
+    ) -> Iterator[pa.Table]:
         """Yield the events of a table in one batch, as collect wrote them."""
         manifest = self._log.read(int(file.key))
         for rows in read_rows(self._log.bucket, manifest.capture(table.id).files):
