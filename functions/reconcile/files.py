@@ -36,6 +36,7 @@ class Run:
     """One comparison of all tables of a source: both moments, and what its batches accepted."""
 
     pipeline: Pipeline
+    source: Files | Events
     now: FilesNow
     target: Comparer
     accepted: Known
@@ -47,7 +48,7 @@ def compare_files(
     """Compare each target table that there is with the files of a source."""
     since = logs.ingested.read(target.batch) if target.batch else None
     now = listable(source).current(source, pipeline, logs.ingested, since)
-    run = Run(pipeline, now, target, _accepted(logs, target.batch))
+    run = Run(pipeline, source, now, target, _accepted(logs, target.batch))
     mappings = pipeline.mappings(source.name)
     return {each.target.name: _compare(run, each) for each in mappings if target.has(each)}
 
@@ -162,9 +163,7 @@ def _compare(run: Run, mapping: declared.Mapping) -> Comparison:
         if reason := run.now.unusable.get(file):
             return Comparison(error=f"{file.key} cannot be compared: {reason}")
     counted = replace(counted, quarantined=expected.refused)
-    return Comparison(
-        **asdict(counted), note=_note(run.target.batch, mapping.target.way, counted, chosen)
-    )
+    return Comparison(**asdict(counted), note=_note(run, mapping.target.way, counted, chosen))
 
 
 def _compare_keys(
@@ -193,19 +192,24 @@ def _compare_lines(
     return found
 
 
-def _note(batch: int, way: Way, counted: Counted, chosen: Chosen) -> str | None:
+def _note(run: Run, way: Way, counted: Counted, chosen: Chosen) -> str | None:
     """Say what a reader could not tell from the numbers."""
-    notes = []
+    notes, batch = [], run.target.batch
+    of_files = isinstance(run.source, Files)
     if not batch and counted.pending:
         notes.append("no batch is in this warehouse yet: load fills it")
     elif chosen.newer:
         notes.append(f"after batch {batch} came {_named(chosen.newer)}")
     if counted.extra and way != "replace":
-        notes.append("no repair removes extra rows: files say nothing of them")
+        what = "files" if of_files else "events"
+        notes.append(f"no repair removes extra rows: {what} say nothing of them")
+    if counted.missing and not of_files:
+        notes.append("no repair reads events again: replay the batches of those that are missing")
     if chosen.gone:
         notes.append(f"not in the bucket any more: {_named(chosen.gone)}")
     if counted.quarantined:
-        notes.append(f"refused: {counted.quarantined:,} (errors/ has them: correct the file)")
+        correct = ": correct the file" if of_files else ""
+        notes.append(f"refused: {counted.quarantined:,} (errors/ has them{correct})")
     return "; ".join(notes) or None
 
 

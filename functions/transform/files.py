@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from etl import Files, Table
+from etl import Events, Table
 from etl.mapping import Mapping as TargetMapping
 from functions.common.manifests import (
     Balance,
@@ -97,7 +97,7 @@ def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
     if (table := batch.table(read)) is None:
         return Outcome(read, {}, 0)
     feed = batch.source.feed(table)
-    key = errors_key(table.id, read.file.key, _prefix(batch))
+    key = errors_key(table.id, read.file.key, _prefix(batch, table))
     made: Mapping[str, list[DataFile]] = {}
     with RefusedRows(batch.logs.processed.bucket, key, read, feed.format) as refused:
         if read.error is None:
@@ -112,12 +112,12 @@ def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
     return Outcome(read, made, refused.rows, refused.key, reason)
 
 
-def _prefix(batch: FileBatch) -> str:
-    """Return what the keys of all files of a source begin with."""
+def _prefix(batch: FileBatch, table: Table) -> str:
+    """Return what the keys of all files of a table begin with."""
     source = batch.source
-    if isinstance(source, Files) and source.remote:
-        return batch.environment.get(source.prefix_setting, "")
-    return ""
+    if isinstance(source, Events):
+        return f"{table.id}/"
+    return batch.environment.get(source.prefix_setting, "") if source.remote else ""
 
 
 def _together(batch: FileBatch, outcomes: list[Outcome]) -> list[Outcome]:

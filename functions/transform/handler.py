@@ -17,8 +17,9 @@ from uuid import uuid4
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from etl import Pipeline
+from etl import Events, Pipeline
 from etl.loading import load
+from etl.sources import Source
 from functions.common.errors import LogCorrupted
 from functions.common.logs import Logs, is_in_use
 from functions.common.manifests import FileAccount, ProcessedManifest
@@ -62,7 +63,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     for source, logs in zip(_pipeline().sources, _logs(), strict=True):
         try:
             if is_in_use(source, logs.ingested):
-                sources[source.name] = _work_off(logs, context)
+                sources[source.name] = _work_off(source, logs, context)
         except Exception as error:  # it must not keep the other sources from being remodelled
             logger.error(f"{logs.ingested.source}: {error}")
             errors.append(error)
@@ -72,13 +73,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return alone | {"sources": sources, "seconds": round(time.monotonic() - started, 3)}
 
 
-def _work_off(logs: Logs, context: LambdaContext) -> dict[str, Any]:
+def _work_off(source: Source, logs: Logs, context: LambdaContext) -> dict[str, Any]:
     """Remodel the batches of one source that wait."""
     batches: list[int] = []
     quarantined: Counter[str] = Counter()
     for done in work_off(_pipeline(), logs, str(uuid4()), _utc_now, lambda: _has_time(context)):
         batches.append(done.batch)
-        quarantined.update(_account_for(done))
+        quarantined.update(_account_for(source, done))
     metrics.add_metric("BatchesTransformed", MetricUnit.Count, len(batches))
     if not batches:
         _sweep_daily(logs, context)
@@ -139,25 +140,29 @@ def _require_same_log(logs: Logs, before: ProcessedManifest) -> None:
         )
 
 
-def _account_for(done: ProcessedManifest) -> dict[str, int]:
+def _account_for(source: Source, done: ProcessedManifest) -> dict[str, int]:
     """Log and count a batch; return how many rows it put aside or refused, by source table."""
     rows = {name: table.rows for name, table in done.tables.items() if table.rows}
     held = {table: kept.quarantined for table, kept in done.balance.items() if kept.quarantined}
     logger.info("batch transformed", extra={"batch": done.batch, "rows": rows, "quarantined": held})
     metrics.add_metric("RowsQuarantined", MetricUnit.Count, sum(held.values()))
-    if done.files:
-        refused = [account for account in done.files if account.refused or account.reason]
+    refused = [account for account in done.files if account.refused or account.reason]
+    if isinstance(source, Events):
+        for account in refused:
+            logger.warning("events refused", extra=_as_logged(account, account.file.key))
+    elif done.files:
         for account in refused:
             what = "file refused" if account.reason else "rows of a file refused"
-            logger.warning(what, extra=_as_logged(account))
+            url = f"s3://{account.file.bucket}/{account.file.key}"
+            logger.warning(what, extra=_as_logged(account, url))
         metrics.add_metric("FilesRefused", MetricUnit.Count, len(refused))
     return held
 
 
-def _as_logged(account: FileAccount) -> dict[str, Any]:
+def _as_logged(account: FileAccount, file: str) -> dict[str, Any]:
     """Return what the log says of a file of which rows are refused: none of their values."""
     return {
-        "file": f"s3://{account.file.bucket}/{account.file.key}",
+        "file": file,
         "version": account.file.version,
         "rows": account.rows,
         "refused": account.refused,

@@ -56,8 +56,11 @@ def test_all_messages_are_one_batch_in_the_order_in_which_they_came(posted: Post
     assert batch.known == KnownFiles(since=1)
     assert batch.source.database == "shop-events"
     assert [read.file for read in batch.files] == [
-        FileVersion("shop-events", "0000000001", None, "", size, batch.source.snapshot_at)
-        for size in (len(first + second), len(json.dumps(CUSTOMER)))
+        FileVersion("shop-events", key, None, "", size, batch.source.snapshot_at)
+        for key, size in (
+            ("charges/0000000001", len(first + second)),
+            ("others/0000000001", len(json.dumps(CUSTOMER))),
+        )
     ]
 
 
@@ -181,12 +184,12 @@ def test_a_batch_is_replayed_whole(posted: Posted) -> None:
     posted.collect(posted.record(charge(1)), posted.record(charge(2, data={"amount": "x"})))
     posted.transform()
     posted.collect(posted.record(charge(2)))
-    assert [each.file.key for each in posted.transform().refusals] == ["0000000001"]
+    assert [each.file.key for each in posted.transform().refusals] == ["charges/0000000001"]
 
     again = replay(
         posted.logs.ingested, SHOP, PIPELINE, 1, run="replay", now=lambda: datetime.now(UTC)
     )
 
     assert posted.rows(again) == posted.rows(posted.logs.ingested.read(1))
-    assert [each.file.key for each in posted.transform().refusals] == ["0000000001"]
+    assert [each.file.key for each in posted.transform().refusals] == ["charges/0000000001"]
     assert posted.transform().tables["charges"].rows == 1

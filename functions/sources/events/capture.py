@@ -123,7 +123,7 @@ class Capture:
         """Return what the manifest says of the events of a table, as if they were a file."""
         return FileRead(
             table=table.id,
-            file=FileVersion(self.queue, f"{batch:010d}", None, "", size, at),
+            file=FileVersion(self.queue, f"{table.id}/{batch:010d}", None, "", size, at),
             header=list(table.columns),
             rows=sum(each.rows for each in objects),
             objects=[each.key for each in objects],

@@ -50,9 +50,12 @@ class CollectedEvents:
         table: Table,
         file: FileVersion,
         *,
-        was_accepted: bool,  # noqa: ARG002  an event may always lack a column
+        was_accepted: bool,  # noqa: ARG002  collect writes every column that is declared
     ) -> Iterator[pa.Table]:
-        """Yield the events of a table in one batch, as collect wrote them."""
-        manifest = self._log.read(int(file.key))
+        """Yield the events of a table in one batch, as collect wrote them.
+
+        They may lack columns that were declared since.
+        """
+        manifest = self._log.read(int(file.key.rpartition("/")[2]))
         for rows in read_rows(self._log.bucket, manifest.capture(table.id).files):
             yield pa.Table.from_batches([rows])
