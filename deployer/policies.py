@@ -208,9 +208,18 @@ def _reconcile(names: Names, declared: Pipeline, tables: list[str]) -> list[Poli
     # What a database has deleted, and what of it waits, is not in its rows.
     kept = ["quarantine", "tombstones"] if _of_databases(declared) else []
     deleted = ["tombstones"] if _of_databases(declared) else []
-    newest = _list("ingestion", ["batches"], names) if _of_databases(declared) else []
+    # Nobody can be asked for events again: those of the lake are compared.
+    events = [source.name for source in declared.events]
+    has_newest = events or _of_databases(declared)
+    newest = _list("ingestion", ["batches"], names) if has_newest else []
+    missed = [source for source in declared.events if source.missed]
+    keys = [names.secret_arn(source.key_secret) for source in missed]
+    asking = [_allow("secretsmanager:GetSecretValue", keys)] if missed else []
+    storing = [_allow("sqs:SendMessage", names.events_queue_arn)] if missed else []
     return [
-        *_objects("s3:GetObject", "ingestion", ["batches", "keys"], names),
+        *asking,
+        *storing,
+        *_objects("s3:GetObject", "ingestion", ["batches", "keys", *events], names),
         *newest,
         *_objects("s3:GetObject", "processed", ["batches", "loaded", *kept], names),
         *_list("processed", ["loaded", *deleted], names),

@@ -50,6 +50,7 @@ EMAIL = re.compile(r"[^@\s:/\x00-\x1f\x7f]+@[^@\s:/]+\.[^@\s:/]+")
 RATE = re.compile(r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)")
 CRON = re.compile(r"cron\(\S+( \S+){5}\)")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+KEY = re.compile(r"[!-~]{1,500}")
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 PREFIX = re.compile(
     r"[^/*?$\x00-\x1f\x7f][^*?$\x00-\x1f\x7f]{0,500}"
@@ -72,7 +73,8 @@ class Settings:
 
     `pipeline` is the folder of its declaration, `databases` are the addresses of its sources and
     targets by their names, `buckets` those of its sources that are somebody else's files,
-    `webhooks` the secrets of its sources that are events, and `own` are the values of the settings
+    `webhooks` the secrets of its sources that are events, `keys` those for the lists of events of
+    their providers, and `own` are the values of the settings
     that it declares itself.
     """
 
@@ -81,6 +83,7 @@ class Settings:
     databases: Mapping[str, DatabaseAddress]
     buckets: Mapping[str, RemoteBucket] = field(default_factory=dict)
     webhooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     own: Mapping[str, str] = field(default_factory=dict)
     max_rejects: str = "5%"
     warehouse_schema: str = "public"
@@ -111,6 +114,7 @@ class Settings:
             databases=reader.databases(declared),
             buckets=reader.buckets(declared),
             webhooks=reader.webhooks(declared),
+            keys=reader.keys(declared),
             own={each.name: reader.own(each) for each in declared.settings},
             max_rejects=reader.share("MAX_REJECTS", cls.max_rejects),
             warehouse_schema=reader.matching("WAREHOUSE_SCHEMA", IDENTIFIER, _schema(declared)),
@@ -151,6 +155,11 @@ class Settings:
         return {
             **{name: each.secret() for name, each in self.databases.items()},
             **{name: {"secrets": list(values)} for name, values in self.webhooks.items()},
+            **{
+                source.key_secret: {"key": self.keys[source.name]}
+                for source in self.declared.events
+                if source.name in self.keys
+            },
         }
 
     @property
@@ -322,6 +331,20 @@ class _Reader:
                 "whsec_...",
             )
         return secrets
+
+    def keys(self, declared: Pipeline) -> dict[str, str]:
+        """Read the keys for the lists of events of providers; there may be none."""
+        return {
+            source.name: self.key(source)
+            for source in declared.events
+            if source.missed and self._environment.get(source.key_setting)
+        }
+
+    def key(self, source: Events) -> str:
+        value = self._environment[source.key_setting]
+        if not KEY.fullmatch(value):
+            self._complain(source.key_setting, "is no key, which has no blanks", "rk_live_...")
+        return value
 
     def own(self, setting: Setting) -> str:
         value = setting.value(self._environment)

@@ -189,6 +189,7 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
         **(_files(names, settings) if use in READS_SOURCES else {}),
         **(_prefixes(settings) if use == "transform" else {}),
         **_secrets(use, names, settings),
+        **(_missed(names, settings) if use == "reconcile" else {}),
         **_notices(use, names, settings),
     }
 
@@ -215,6 +216,16 @@ def _prefixes(settings: Settings) -> dict[str, str]:
         for source in settings.declared.files
         if (bucket := settings.buckets.get(source.name)) and bucket.prefix
     }
+
+
+def _missed(names: Names, settings: Settings) -> dict[str, str]:
+    """Return what reconcile needs to fetch events that never came."""
+    keys = {
+        source.key_secret_setting: names.secret(source.key_secret)
+        for source in settings.declared.events
+        if source.name in settings.keys
+    }
+    return {**keys, "EVENTS_QUEUE_URL": names.events_queue_url} if keys else {}
 
 
 def _secrets(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:

@@ -12,6 +12,7 @@ from etl.files import JsonDocuments
 from etl.tables import Table
 
 _PATH = re.compile(r"\$|[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*|header:[A-Za-z0-9-]+")
+_PRIVATE = re.compile(r"https://|http://(127\.0\.0\.1|localhost)[:/]")
 _WAY = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 WHOLE = "$"
@@ -88,12 +89,35 @@ class EventFeed:
 
 
 @dataclass(frozen=True)
+class EventList:
+    """The list that a provider keeps of its events, the newest first, as Stripe's `/v1/events`.
+
+    A page is `{"data": [event, …], "has_more": true}`. It is asked for with `limit`, with
+    `starting_after`, the id of the last event of the page before, and with the setting
+    `<NAME>_API_KEY` as a bearer token. The list goes back for `days`.
+    """
+
+    url: str
+    days: int = 30
+    limit: int = 100
+
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for a URL that would show the key to others."""
+        if not _PRIVATE.match(self.url):
+            raise DeclarationError(
+                f"the list of events at {self.url}: its URL begins with https://"
+            )
+
+
+@dataclass(frozen=True)
 class Events:
     """What a provider posts to `path` of the pipeline's endpoint, signed with a secret.
 
     The secret is the setting `<NAME>_WEBHOOK_SECRET`; two, with a blank between them, while one is
     rolled over. `id` and `type` are paths as in `EventFeed.fields`; `required` are paths that every
     event has to have: one without goes to errors/. An event of more than `max_bytes` is refused.
+    Events of `missed` that never came are fetched by reconcile, while the setting `<NAME>_API_KEY`
+    has a key.
     """
 
     kind: ClassVar[str] = "events"
@@ -108,6 +132,7 @@ class Events:
     path: str = ""
     max_bytes: int = 750_000
     optional: bool = False
+    missed: EventList | None = None
 
     def __post_init__(self) -> None:
         """Raise DeclarationError for a path that cannot be one, and for a source without feeds."""
@@ -121,6 +146,12 @@ class Events:
         if not 0 < self.max_bytes <= 750_000:
             # In base64 that is the million that a message of the queue may have.
             raise DeclarationError(f"source {self.name}: max_bytes is 750,000 at most")
+        for feed in self.feeds if self.missed else ():
+            if self.id.startswith("header:") or self.id not in feed.fields.values():
+                raise DeclarationError(
+                    f"source {self.name}: {feed.table} has no column with {self.id}, by which "
+                    "missed events are found"
+                )
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -141,6 +172,21 @@ class Events:
     def secret_setting(self) -> str:
         """The name of the functions' variable with the id of the secret of AWS that holds it."""
         return f"{self.name.upper()}_SECRET_ID"
+
+    @property
+    def key_setting(self) -> str:
+        """The name of the setting with the key for the provider's list."""
+        return f"{self.name.upper()}_API_KEY"
+
+    @property
+    def key_secret(self) -> str:
+        """The part of the name of the secret of AWS that holds the key."""
+        return f"{self.name}-api"
+
+    @property
+    def key_secret_setting(self) -> str:
+        """The name of the functions' variable with the id of the secret that holds the key."""
+        return f"{self.name.upper()}_API_SECRET_ID"
 
     def feed(self, table: Table) -> EventFeed:
         """Return the feed of a table."""

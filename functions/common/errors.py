@@ -37,6 +37,10 @@ class WarehouseMismatch(PipelineError):
     """Say that the prepared warehouse lacks a table, column or right that the load needs."""
 
 
+class ProviderUnavailable(PipelineError):
+    """Say that a provider's list of events cannot be read just now: the next run tries again."""
+
+
 class LogCorrupted(PipelineError):
     """Say that an object of the batch log is missing or not what it should be: look into S3."""
 

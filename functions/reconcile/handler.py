@@ -7,6 +7,7 @@ and no disagreement.
 import os
 import time
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.reconcile.as_of import AsOf
 from functions.reconcile.comparison import Comparison
 from functions.reconcile.files import compare_files
+from functions.reconcile.missed import ListedEvents, key_of, missed_events
 from functions.reconcile.notices import notice
 from functions.reconcile.table import Run, compare_table
 from functions.sources import comparable, reader_of
@@ -108,7 +110,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     deleted and quarantined rows, and keys as examples; by source, under `sources`, `batch`, the
     newest one in the target (None when there is none), and `repair`, the event with which extract
     reads again what disagrees. `batch` is that of the only source, and `repair` the first that
-    there is. A source that fails does not stop the others; then the first error is raised.
+    there is. `fetched` is how many events of a provider's list had never come, by source: they are
+    in the queue now. A source that fails does not stop the others; then the first error is raised.
     """
     started = time.monotonic()
     found: dict[str, Found] = {}
@@ -120,8 +123,33 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         except Exception as error:  # it must not keep the other sources from being compared
             logger.error(f"{source.name}: {error}")
             failures.append(error)
+    fetched: dict[str, int] = {}
+    for events in _sides().pipeline.events:
+        try:
+            fetched |= _fetch(_sides(), events)
+        except Exception as error:  # nor from being asked
+            logger.error(f"{events.name}: {error}")
+            failures.append(error)
     raise_first(failures)
-    return _report(found) | {"seconds": round(time.monotonic() - started, 3)}
+    return _report(found) | {"fetched": fetched} | {"seconds": round(time.monotonic() - started, 3)}
+
+
+def _fetch(sides: Sides, source: Events) -> dict[str, int]:
+    """Have the events collected that never came; return how many they are, if anybody can ask."""
+    secret = os.environ.get(source.key_secret_setting)
+    if source.missed is None or not secret:
+        return {}
+    log = Logs.of(sides.ingestion, sides.processed, source.name).ingested
+    listed = ListedEvents(source, source.missed, key_of(sides.secrets, secret))
+    queue = boto3.client("sqs", config=CLIENT_CONFIG)
+    url = required(os.environ, "EVENTS_QUEUE_URL")
+    fetched = 0
+    for missed in missed_events(source, log, listed, datetime.now(UTC)):
+        queue.send_message(QueueUrl=url, MessageBody=missed.message())
+        fetched += 1
+    logger.info("missed events fetched", extra={"source": source.name, "events": fetched})
+    metrics.add_metric("EventsFetched", MetricUnit.Count, fetched)
+    return {source.name: fetched}
 
 
 def _report(found: dict[str, Found]) -> dict[str, Any]:

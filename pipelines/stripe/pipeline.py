@@ -13,6 +13,7 @@ from etl import (
     Boolean,
     Column,
     EventFeed,
+    EventList,
     Events,
     Json,
     Pipeline,
@@ -138,7 +139,10 @@ STAGING = {
 
 PIPELINE = Pipeline(
     sources=[
-        Events("stripe", StampedSignature(), FAMILIES, required=("created", "data.object")),
+        Events(
+            "stripe", StampedSignature(), FAMILIES, required=("created", "data.object"),
+            missed=EventList("https://api.stripe.com/v1/events"),
+        ),
     ],
     targets=[
         PostgresWarehouse(
