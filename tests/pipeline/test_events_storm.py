@@ -40,7 +40,8 @@ KILLED = 0.02  # of the requests
 AGAIN = 0.05  # of the messages that were worked off come a second time
 CUT = 0.3  # of the connections to the warehouse
 KILLS = 6  # of the other functions, at least
-VISIBLE_AGAIN = "3"  # seconds after a worker took a message and died
+AT_ONCE = max(20, EVENTS // 20)  # messages that collect is woken with
+VISIBLE_AGAIN = 3 + EVENTS // 1000  # seconds after a worker took a message and died
 TABLES = ("charges", "customers", "others")
 SHAPED = FOLDER / "pipelines"
 
@@ -76,7 +77,7 @@ def functions(
     monkeypatch.setenv("SOURCE_SECRET_ID", name)
     made = boto3.client("sqs").create_queue(
         QueueName=functions.ingestion.replace("ingestion", "events"),
-        Attributes={"VisibilityTimeout": VISIBLE_AGAIN},
+        Attributes={"VisibilityTimeout": str(VISIBLE_AGAIN)},
     )
     monkeypatch.setenv("EVENTS_QUEUE_URL", made["QueueUrl"])
     return functions
@@ -136,7 +137,7 @@ def test_events_survive_a_storm(
     storm = Storm(dict(os.environ), seed, log, functions=("transform", "load"))
     posting = Posting(dict(os.environ), log, seed)
     sqs, queue = boto3.client("sqs"), os.environ["EVENTS_QUEUE_URL"]
-    poller = QueuePoller(sqs, queue, storm, random, most=max(20, EVENTS // 20))
+    poller = QueuePoller(sqs, queue, storm, random, most=AT_ONCE)
     started, link.faulty = time.monotonic(), CUT
     with storm.raging(2), posting.under_way(all_posts) as threads:
         while any(thread.is_alive() for thread in threads):
