@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,7 +12,10 @@ from functions.common.errors import BatchContended
 from functions.common.manifests import FileVersion, KnownFiles
 from functions.common.storage import Bucket
 from functions.extract.replay import replay
-from tests.aws.posted import OTHERS, PIPELINE, SHOP, Posted, charge
+from functions.sources.events.capture import Capture
+from functions.sources.events.messages import Message
+from functions.transform.sweep import sweep_all
+from tests.aws.posted import AT, OTHERS, PIPELINE, SHOP, Posted, charge
 
 CUSTOMER = {"id": "evt_c", "type": "customer.made", "data": {"amount": None}}
 
@@ -193,3 +196,21 @@ def test_a_batch_is_replayed_whole(posted: Posted) -> None:
     assert posted.rows(again) == posted.rows(posted.logs.ingested.read(1))
     assert [each.file.key for each in posted.transform().refusals] == ["charges/0000000001"]
     assert posted.transform().tables["charges"].rows == 1
+
+
+def test_what_a_dead_run_has_left_expires(posted: Posted) -> None:
+    """What a batch names stays, and nothing is looked for that events do not have."""
+    moments = iter([AT, AT, AT + timedelta(days=1), AT + timedelta(days=1)])  # two of each batch
+    capture = Capture(SHOP, PIPELINE, posted.logs.ingested, "queue", lambda: next(moments))
+    for number in range(2):
+        capture.run("run", [Message.of(posted.record(charge(number)))])
+    posted.transform()
+    orphan = f"shop/charges/{AT:%Y-%m-%d}/0000000001-9999999990001.parquet"
+    posted.lake.put_new(orphan, b"left behind")
+    posted.lake.put_new(f"keys/shop/{AT:%Y-%m-%d}/0000000001-1.parquet", b"not ours")
+    before = set(posted.lake.keys_after("", "", 1000))
+
+    removed = sweep_all(PIPELINE, posted.logs, (AT + timedelta(days=9)).date(), lambda: True)
+
+    assert removed == 1
+    assert before - set(posted.lake.keys_after("", "", 1000)) == {orphan}
