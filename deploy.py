@@ -8,16 +8,19 @@ import argparse
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.text import Text
 
-from deployer import account, packages, reports, sns
+from deployer import account, packages, reports, sending, sns
 from deployer.account import Account
+from deployer.arguments import port, scale
 from deployer.costs import monthly_cost
 from deployer.databases import AddressError, parse_database_url
 from deployer.declaration import (
@@ -27,13 +30,14 @@ from deployer.declaration import (
     read_pipeline,
 )
 from deployer.deployer import Deployer
+from deployer.dotenv_file import load_dotenv
+from deployer.endpoint import urls
 from deployer.errors import DeployError, SettingsError
 from deployer.names import Names
 from deployer.pipeline import Pipeline
 from deployer.settings import (
     DATABASE_URL_EXAMPLE,
     Settings,
-    load_dotenv,
     read_names,
     read_schema,
 )
@@ -43,7 +47,6 @@ from deployer.terminal import Terminal
 
 INTERRUPTED = 130
 PIPELINES = Path(__file__).parent / "pipelines"
-SMALLEST_SCALE = 0.01  # about 110 orders; a shop without any cannot trade
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,14 +77,18 @@ def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
         changes = deployer.deploy()
     costs = monthly_cost(settings, one_at_a_time=deployer.one_run_at_a_time)
     drop_bucket = _names(aws).bucket("drop") if settings.takes_files else None
+    endpoints = urls(aws, _names(aws), settings.posted)
     document = {
         **reports.changes_document(changes),
         "monthly_cost_usd": costs.total,
         "drop_bucket": drop_bucket,
+        "endpoints": endpoints,
     }
     terminal.result(document, reports.counts(changes), costs.text())
     if drop_bucket:
         terminal.note(f"Drop files into s3://{drop_bucket}/")
+    for name, url in endpoints.items():
+        terminal.note(f"Enter at the provider of {name} as where to post events: {url}")
     for email in sns.unconfirmed(aws, _names(aws).topic_arn):
         terminal.note(f"no alarm reaches {email} before the link in the e-mail from AWS is opened")
     return 0
@@ -104,7 +111,9 @@ def status(options: argparse.Namespace, terminal: Terminal) -> int:
     aws = _connect(terminal)
     sources = [source.name for source in present_sources(declared, os.environ)]
     dropped = [source for source in declared.files if not source.remote]
-    found = read_status(aws, _names(aws), sources, datetime.now(UTC), dropped)
+    posted = [source for source in declared.events if source.name in sources]
+    now = datetime.now(UTC)
+    found = read_status(aws, _names(aws), sources, now, dropped=dropped, posted=posted)
     terminal.result(asdict(found), *status_view(found))
     return 0 if found.is_deployed else 1
 
@@ -116,6 +125,15 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         terminal.warn(f"left out: {why}")
     terminal.result(asdict(done), *reports.ran(done))
     return 1 if done.stopped or any(each.reason for each in done.refused.values()) else 0
+
+
+def send(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Post the event in a file to the endpoint, signed, and say what it answers."""
+    settings = Settings.read(os.environ)
+    aws, given = _connect(terminal), {"to": options.source, "more": options.header}
+    sent = sending.send(aws, _names(aws), settings, options.file, time.time(), **given)
+    terminal.result(asdict(sent), sent.text())
+    return 0 if sent.status == HTTPStatus.OK else 1
 
 
 def replay(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -212,9 +230,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="deploy.py", description=about, parents=[common])
     parser.set_defaults(command=deploy)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (plan, status, run, replay, reconcile, ddl, new, local):
+    for command in (plan, status, run, send, replay, reconcile, ddl, new, local):
         added = commands.add_parser(command.__name__, help=command.__doc__, parents=[common])
         added.set_defaults(command=command)
+        if command is send:
+            added.add_argument("file", type=Path, metavar="FILE", help="the body, as it is posted")
+            added.add_argument("--source", metavar="NAME", help="whose event, of several sources")
+            added.add_argument(
+                "--header",
+                action="append",
+                default=[],
+                metavar="NAME:VALUE",
+                help="a header beside those of the signature, such as one that has the type",
+            )
         if command is replay:
             added.add_argument("batch", type=int, metavar="N", help="the number of the batch")
             added.add_argument("--source", metavar="NAME", help="whose batch, of several sources")
@@ -266,37 +294,22 @@ def _add_local_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dir", type=Path, default=Path(".local"), help="where its files are kept (.local)"
     )
-    parser.add_argument("--port", type=_port, help="port of the local AWS (any free one)")
-    parser.add_argument("--postgres-port", type=_port, help="port of PostgreSQL (any free one)")
+    parser.add_argument("--port", type=port, help="port of the local AWS (any free one)")
+    parser.add_argument("--postgres-port", type=port, help="port of PostgreSQL (any free one)")
     parser.add_argument(
         "--scale",
-        type=_scale,
+        type=scale,
         default=1.0,
         help="size of the sample when it is made, 1 is about 11,000 sales orders",
     )
-
-
-def _port(text: str) -> int:
-    if not (text.isdecimal() and 0 < int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port (1 to 65535)")
-    return int(text)
-
-
-def _scale(text: str) -> float:
-    try:
-        scale = float(text)
-    except ValueError:
-        scale = 0.0
-    if not SMALLEST_SCALE <= scale <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {SMALLEST_SCALE} to 1000")
-    return scale
 
 
 def _pipeline(terminal: Terminal) -> Pipeline:
     _, declared = read_pipeline(os.environ)
     aws = _connect(terminal)
     sources = [each.name for each in present_sources(declared, os.environ)]
-    return Pipeline(aws, _names(aws), sources, terminal.step)
+    events = [each.name for each in declared.events if each.name in sources]
+    return Pipeline(aws, _names(aws), sources, terminal.step, events=events)
 
 
 def _source(named: str | None, sources: Sequence[str]) -> str:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from deployer import account
 from deployer.declaration import read_secrets
+from deployer.dotenv_file import load_dotenv
 from deployer.errors import DeployError, SettingsError
 from deployer.inventory import Thing
 from deployer.names import Names
-from deployer.settings import load_dotenv, read_names
+from deployer.settings import read_names
 from deployer.teardown import Teardown
 from deployer.terminal import Terminal
 

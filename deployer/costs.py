@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from deployer import specs
 from deployer.alarm_specs import alarms
+from deployer.event_alarms import all_alarms as alarms_of_events
 from deployer.names import FunctionUse, Names
 from deployer.settings import Settings
 
@@ -23,6 +24,8 @@ S3_GB = 0.024
 SECRET, SECRET_READ = 0.40, 0.05 / 10_000
 ALARM, METRIC, DASHBOARD, LOG_GB = 0.10, 0.30, 3.00, 0.5985
 EMAIL = 2.00 / 100_000
+API_REQUEST = 1.16 / 1_000_000  # /api-gateway/, of an HTTP API
+QUEUE_CALL = 0.40 / 1_000_000  # /sqs/
 
 DAYS = 30
 WORKING_DAYS = 22
@@ -34,8 +37,14 @@ BATCH_WRITES, BATCH_READS = 8, 6  # of all three functions, beside those of an i
 STORED_GB = 1.0  # a batch is 30 kB, the layers are 60 MB
 LOG_BYTES = 2_000  # of one run
 CUSTOM_METRICS = 11  # what the functions count, each under the name of its function,
-METRICS_OF_FILES = 1  # and what they count beside that where a source is files
+METRICS_OF_FILES = 1  # and what they count beside that where a source is files or events,
+METRICS_OF_EVENTS = 3  # and of events alone
 ALERTS = 10
+EVENTS_A_DAY = 1_000  # on a working day
+EVENT_SECONDS, COLLECT_SECONDS = 0.05, 2.0
+# Five long polls of 20 seconds, also of an empty queue:
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+POLLS_A_MINUTE = 15
 
 MINUTES = {"minute": 1, "hour": 60, "day": 1440}
 CRON_PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?")
@@ -121,6 +130,7 @@ def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
     runs["transform"] += batches  # each wakes it
     functions = [_function(spec, runs[spec.use], batches, settings) for spec in specs.FUNCTIONS]
     others = [
+        *([_events(settings)] if settings.takes_events else []),
         _s3(runs, batches),
         _secrets(settings, runs),
         *_cloudwatch(settings, runs),
@@ -191,8 +201,23 @@ def _s3(runs: Mapping[FunctionUse, int], batches: int) -> Item:
     )
 
 
+def _events(settings: Settings) -> Item:
+    """Return what an endpoint costs: the requests, the queue, which Lambda polls, two functions."""
+    events = EVENTS_A_DAY * WORKING_DAYS
+    receive, collect = (spec.memory / 1024 for spec in specs.OF_EVENTS)
+    batches = BATCHES_A_DAY * WORKING_DAYS
+    gb_seconds = events * EVENT_SECONDS * receive + batches * COLLECT_SECONDS * collect
+    calls = POLLS_A_MINUTE * DAYS * MINUTES["day"] + events + 2 * batches
+    usd = events * (API_REQUEST + REQUEST) + batches * REQUEST + calls * QUEUE_CALL
+    return Item(
+        "Endpoint of events",
+        usd + gb_seconds * GB_SECOND[settings.architecture],
+        f"{events:,} events, {calls:,} calls of SQS",
+    )
+
+
 def _secrets(settings: Settings, runs: Mapping[FunctionUse, int]) -> Item:
-    number = len(settings.databases)
+    number = len(settings.secrets)
     reading = [use for use in IDLE if specs.databases(use, settings.declared)]
     reads = sum(runs[use] * IDLE[use].secrets for use in reading)
     return Item(
@@ -204,8 +229,10 @@ def _secrets(settings: Settings, runs: Mapping[FunctionUse, int]) -> Item:
 
 def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[Item, ...]:
     names = Names(settings.project, settings.stage, account="", region="")
-    number = len(alarms(names, of_files=settings.reads_files))
-    metrics = CUSTOM_METRICS + (METRICS_OF_FILES if settings.reads_files else 0)
+    ringing = alarms(names, of_files=settings.refuses_rows)
+    number = len(ringing) + (len(alarms_of_events(names)) if settings.takes_events else 0)
+    metrics = CUSTOM_METRICS + (METRICS_OF_FILES if settings.refuses_rows else 0)
+    metrics += METRICS_OF_EVENTS if settings.takes_events else 0
     gigabytes = sum(runs.values()) * LOG_BYTES / 1e9
     return (
         Item("CloudWatch alarms", number * ALARM, f"{number} alarms"),

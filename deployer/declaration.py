@@ -42,7 +42,8 @@ def read_secrets(environment: Mapping[str, str]) -> list[str]:
         _, declared = read_pipeline(environment)
     except SettingsError:
         return []
-    return [part.name for part in (*declared.databases, *declared.events)]
+    keys = [source.key_secret for source in declared.events if source.missed]
+    return [*(part.name for part in (*declared.databases, *declared.events)), *keys]
 
 
 def address_setting(source: Source) -> str | None:

@@ -58,9 +58,7 @@ class Deployer:
         self._layer_arns: dict[str, str] = {}
         self.one_run_at_a_time = False
         self.functions = specs.functions(settings.declared)
-        self.endpoint = Endpoint(
-            account, self.names, self.tags, self._steps, is_there=settings.takes_events
-        )
+        self.endpoint = Endpoint(account, self.names, self.tags, self._steps, settings=settings)
 
     def deploy(self) -> list[Change]:
         """Bring the pipeline to how it should be; return what was done, in the order of the story.

@@ -4,7 +4,7 @@ API -> receive -> queue -> collect. What each function is and may do is said whe
 other functions is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from deployer import apigateway, event_sources, lambda_permissions, logs, policies, specs, sqs
@@ -13,7 +13,9 @@ from deployer.alarms import Alarm, ensure_alarm
 from deployer.changes import Change
 from deployer.event_alarms import api_alarms, queue_alarms
 from deployer.names import Names
+from deployer.settings import Settings
 from deployer.steps import Step, Steps
+from etl import Events
 
 # SQS takes messages of a MiB, and Lambda wants six timeouts before one is handed out again:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -21,6 +23,13 @@ MAX_MESSAGE = 1024 * 1024
 TIMEOUTS = 6
 RECEIVES = 5  # before a message is dead
 UNKNOWN = "(new)"  # the id of an API that a plan would make
+
+
+def urls(account: Account, names: Names, sources: Iterable[Events]) -> dict[str, str]:
+    """Return where events are posted to, by source; nothing where there is no API."""
+    if not (listed := list(sources)) or (root := apigateway.url_of(account, names.api)) is None:
+        return {}
+    return {source.name: root + source.url_path for source in listed}
 
 
 class Endpoint:
@@ -33,13 +42,14 @@ class Endpoint:
         tags: Mapping[str, str],
         steps: Steps,
         *,
-        is_there: bool,
+        settings: Settings,
     ) -> None:
         self._account = account
         self._names = names
         self._tags = tags
         self._steps = steps
-        self._is_there = is_there
+        self._settings = settings
+        self._is_there = settings.takes_events
 
     def before_functions(self) -> list[list[Step]]:
         """Return the chains of steps that do not need the functions."""
@@ -80,7 +90,7 @@ class Endpoint:
             "VisibilityTimeout": TIMEOUTS * collect.timeout,
             "MaximumMessageSize": MAX_MESSAGE,
             "RedrivePolicy": dead,
-            "Policy": policies.only_receive_sends(self._names),
+            "Policy": policies.senders_only(self._names, self._settings.declared),
         }
         return self._queue(self._names.events_queue, more)
 

@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from deployer import sqs
 from deployer.account import Account
-from deployer.batchlog import marker_of
+from deployer.batchlog import BatchLog, marker_of
 from deployer.errors import PipelineFailed, explaining
 from deployer.files import RefusedFile, refused_files
 from deployer.names import BucketUse, FunctionUse, Names
@@ -22,6 +23,8 @@ NEW_POLICY_SECONDS = 180.0
 NEW_POLICY_PAUSE = 10.0
 # Another run works for as long as Lambda lets it; the lock of a dead loader goes in a minute.
 BUSY_SECONDS = 960.0
+# Lambda waits for 5 seconds for more events, and collect works for a few.
+COLLECT_SECONDS = 120.0
 BUSY_PAUSE = 1.0
 CHANGED = ("inserted", "updated", "deleted")  # what a load's marker says of each target table
 
@@ -64,13 +67,18 @@ class Pipeline:
         sources: Sequence[str],
         step: Callable[[str], AbstractContextManager[None]],
         *,
+        events: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`step` is entered with the name of each stage for as long as it lasts."""
+        """`step` is entered with the name of each stage for as long as it lasts.
+
+        `events` are those of the sources that are events: they come by themselves.
+        """
         self.account = account
         self.names = names
         self.sources = tuple(sources)
+        self.events = tuple(events)
         self._step = step
         self._clock = clock
         self._sleep = sleep
@@ -85,7 +93,8 @@ class Pipeline:
         Raises:
             PipelineFailed: a function is not deployed, or failed; the message is what it said.
         """
-        return self._follow([{"now": True} if now else {}])
+        asks = set(self.sources) - set(self.events)
+        return self._follow([{"now": True} if now else {}] if asks else [])
 
     def replay(self, source: str, batch: int) -> Run:
         """Feed the rows of a batch that are still current through transform and load again.
@@ -121,14 +130,48 @@ class Pipeline:
     def _follow(self, events: Sequence[Answer]) -> Run:
         """Invoke extract with each event, and what comes after until nothing is left to do."""
         run = Run()
+        collected = self._collect(run)
         extracted = [answer for event in events for answer in self._stage("extract", run, event)]
         self._stage("transform", run)
         loaded = self._stage("load", run)
         for source in self.sources:
-            self._account_for(source, _parts_of(source, extracted), _parts_of(source, loaded), run)
+            answers = [*collected.get(source, ()), *_parts_of(source, extracted)]
+            self._account_for(source, answers, _parts_of(source, loaded), run)
         if len(self.sources) == 1:
             run.batch = run.batches[self.sources[0]]
         return run
+
+    def _collect(self, run: Run) -> dict[str, list[Answer]]:
+        """Wait until the queue of events is empty; return the new batches of their sources.
+
+        As answers of extract, which has no part in it. Goes on after a while: a message that
+        cannot be collected waits for its next turn.
+        """
+        if not self.events:
+            return {}
+        began, queue = self._clock(), self.names.events_queue
+        before = {source: self._newest(source) for source in self.events}
+        with self._step("collect"), explaining(f"queue {queue}"):
+            while (left := sqs.count_messages(self.account, queue)) and (
+                self._clock() - began < COLLECT_SECONDS
+            ):
+                self._sleep(BUSY_PAUSE)
+        run.seconds["collect"] = round(self._clock() - began, 3)
+        if left:
+            run.waiting |= dict.fromkeys(self.events, f"{left:,} events are in the queue still")
+        return {
+            source: [
+                {"batch": batch, "stopped": {}}
+                for batch in range(number + 1, self._newest(source) + 1)
+            ]
+            for source, number in before.items()
+        }
+
+    def _newest(self, source: str) -> int:
+        """Return the number of the newest batch of a source, 0 before its first."""
+        bucket = self.names.bucket("ingestion")
+        with explaining(f"bucket {bucket}"):
+            return BatchLog(self.account.clients.s3, bucket, f"batches/{source}/").newest()
 
     def _account_for(
         self, source: str, extracted: Sequence[Answer], loaded: Sequence[Answer], run: Run

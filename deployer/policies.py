@@ -99,20 +99,28 @@ def alarms_only(names: Names) -> Policy:
     )
 
 
-def only_receive_sends(names: Names) -> Policy:
-    """Refuse whoever else sends to the queue of events: what is in it was signed.
+def senders_only(names: Names, declared: Pipeline) -> Policy:
+    """Refuse whoever sends to the queue of events but receive, and reconcile if it fetches some.
 
-    Not what SQS itself moves back from the dead letters for somebody who may do that.
+    What is in it was signed, or asked for. Not refused is what SQS itself moves back from the
+    dead letters for somebody who may do that.
     """
+    uses: list[FunctionUse] = ["receive"]
+    if any(source.missed for source in declared.events):
+        uses.append("reconcile")
+    session = f"arn:aws:sts::{names.account}:assumed-role"
+    senders = [names.role_arn(use) for use in uses]
+    senders += [f"{session}/{names.role(use)}/*" for use in uses]
     return _policy(
         {
-            "Sid": "OnlyReceiveSends",
+            "Sid": "SendersOnly",
             "Effect": "Deny",
             "Principal": "*",
             "Action": "sqs:SendMessage",
             "Resource": names.events_queue_arn,
             "Condition": {
-                "ArnNotEquals": {"aws:PrincipalArn": names.role_arn("receive")},
+                # AWS has a session's role there, and an emulator the session.
+                "ArnNotLike": {"aws:PrincipalArn": senders},
                 "BoolIfExists": {"aws:ViaAWSService": "false"},
             },
         }

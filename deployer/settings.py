@@ -4,15 +4,10 @@ Nothing here talks to AWS or to a database, and no message or repr holds a passw
 """
 
 import re
-import shlex
-import stat
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-
-from dotenv import dotenv_values
 
 from deployer.databases import AddressError, DatabaseAddress, parse_database_url
 from deployer.declaration import (
@@ -173,6 +168,11 @@ class Settings:
         return bool(self.declared.events)
 
     @property
+    def posted(self) -> list[Events]:
+        """The sources that are events, without those that are left out."""
+        return [source for source in self.declared.events if source.name in self.webhooks]
+
+    @property
     def refuses_rows(self) -> bool:
         """Whether rows may be refused into errors/: of files, and of events."""
         return self.reads_files or self.takes_events
@@ -209,37 +209,6 @@ def read_schema(environment: Mapping[str, str], declared: Pipeline) -> str:
 def _schema(declared: Pipeline) -> str:
     """Return the schema of the warehouse that the declaration says."""
     return declared.targets[0].schema if declared.targets else Settings.warehouse_schema
-
-
-def load_dotenv(
-    path: Path, environment: MutableMapping[str, str], warn: Callable[[str], None]
-) -> None:
-    """Add the variables of a `.env` file to `environment`; those already there win.
-
-    Values are taken as they are written: a `${` in a password stays. Warns if others may read it.
-
-    Raises:
-        SettingsError: the file cannot be read, or is not text.
-    """
-    warn_if_exposed(path, warn)
-    try:
-        values = dotenv_values(path, interpolate=False)
-    except (OSError, UnicodeDecodeError):
-        values = None
-    # Raised here: an error that is raised above would keep a piece of the file.
-    if values is None or any("=" in name or "\0" in f"{name}{values[name]}" for name in values):
-        raise SettingsError([f"{path} cannot be read: make it a text file in UTF-8 that is yours"])
-    for name, value in values.items():
-        if value is not None:
-            environment.setdefault(name, value)
-
-
-def warn_if_exposed(path: Path, warn: Callable[[str], None]) -> None:
-    """Warn, in one line, if other users of this machine may read a file with passwords."""
-    if path.exists() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        warn(
-            f"other users of this machine may read {path}: run `chmod 600 {shlex.quote(str(path))}`"
-        )
 
 
 class _Reader:

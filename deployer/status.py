@@ -15,11 +15,13 @@ from deployer import sns, specs, sqs
 from deployer.account import Account
 from deployer.alarm_specs import alarms
 from deployer.batchlog import BatchLog, newest_marker
+from deployer.endpoint import urls
 from deployer.errors import explaining
+from deployer.event_alarms import all_alarms as alarms_of_events
 from deployer.files import RefusedFile, count_new, refused_files, strangers
 from deployer.names import FunctionUse, Names
 from deployer.reading import found
-from etl import Files
+from etl import Events, Files
 
 NO_BUCKET = "NoSuchBucket"
 EXPIRY_TAG = "expires-at"
@@ -100,7 +102,9 @@ class Status:
 
     `functions` and `sources` are by name, `alarms` the state of those that are not OK,
     `unconfirmed` the e-mail addresses that get nothing until they confirm, `drop_bucket` the name
-    of the bucket that files are dropped into, `strangers` the keys in it that are of no feed.
+    of the bucket that files are dropped into, `strangers` the keys in it that are of no feed,
+    `endpoints` the URLs that events are posted to by source, `waiting_events` those in the queue
+    and `dead_events` those that could not be collected.
     """
 
     is_deployed: bool
@@ -112,6 +116,9 @@ class Status:
     hours_left: float | None
     drop_bucket: str | None = None
     strangers: list[str] = field(default_factory=list)
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    waiting_events: int | None = None
+    dead_events: int | None = None
 
 
 def read_status(
@@ -119,18 +126,26 @@ def read_status(
     names: Names,
     sources: Iterable[str],
     now: datetime,
+    *,
     dropped: Iterable[Files] = (),
+    posted: Iterable[Events] = (),
 ) -> Status:
     """Read how a deployment with these sources is doing; `now` has a time zone.
 
-    `dropped` are those of them that are files in the pipeline's own bucket.
+    `dropped` are those of them that are files in the pipeline's own bucket, `posted` those that are
+    events.
 
     Raises:
         DeployError: AWS refuses a look, or does not accept the credentials.
     """
     own_files = {source.name: source for source in dropped}
     with explaining("status"), ThreadPoolExecutor() as threads:
-        reading_functions = threads.submit(_functions, account, names)
+        events = list(posted)
+        uses = [spec.use for spec in (*specs.FUNCTIONS, *(specs.OF_EVENTS if events else ()))]
+        reading_functions = threads.submit(_functions, account, names, uses)
+        reading_endpoints = threads.submit(urls, account, names, events)
+        queues = (names.events_queue, names.dead_queue) if events else ()
+        counting = [threads.submit(sqs.count_messages, account, queue) for queue in queues]
         reading_sources = {
             source: threads.submit(_source, account, names, source, now, own_files.get(source))
             for source in sources
@@ -150,6 +165,9 @@ def read_status(
             hours_left=_hours_left(functions, now),
             drop_bucket=names.bucket("drop") if own_files else None,
             strangers=reading_strangers.result(),
+            endpoints=reading_endpoints.result(),
+            waiting_events=counting[0].result() if counting else None,
+            dead_events=counting[1].result() if counting else None,
         )
 
 
@@ -193,8 +211,10 @@ def _new_files(
     return found(lambda: count_new(account, bucket, source, newest), NO_BUCKET)
 
 
-def _functions(account: Account, names: Names) -> dict[FunctionUse, FunctionStatus | None]:
-    return {spec.use: _function(account, names.function(spec.use)) for spec in specs.FUNCTIONS}
+def _functions(
+    account: Account, names: Names, uses: Iterable[FunctionUse]
+) -> dict[FunctionUse, FunctionStatus | None]:
+    return {use: _function(account, names.function(use)) for use in uses}
 
 
 def _function(account: Account, name: str) -> FunctionStatus | None:
@@ -237,7 +257,7 @@ def _schemas(ingested: Document | None) -> dict[str, SourceTable]:
 
 
 def _not_ok(account: Account, names: Names) -> dict[str, str]:
-    ours = [alarm.name for alarm in alarms(names, of_files=True)]
+    ours = [alarm.name for alarm in (*alarms(names, of_files=True), *alarms_of_events(names))]
     answer = account.clients.cloudwatch.describe_alarms(AlarmNames=ours)
     states = {alarm["AlarmName"]: str(alarm["StateValue"]) for alarm in answer["MetricAlarms"]}
     return {name: states[name] for name in ours if states.get(name, "OK") != "OK"}

@@ -77,6 +77,7 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
         yield "drop into", _text(f"s3://{status.drop_bucket}/")
     if status.strangers:
         yield "not read", _text(_of_no_feed(status.strangers))
+    yield from _endpoint_lines(status)
     ringing = [name for name, state in status.alarms.items() if state == "ALARM"]
     for name in ringing:
         yield "alarms", _red(name)
@@ -93,6 +94,15 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
 def _of_no_feed(keys: Sequence[str]) -> str:
     more = f" and {_counted(len(keys) - KEYS_SHOWN, 'other')}" if len(keys) > KEYS_SHOWN else ""
     return f"{', '.join(keys[:KEYS_SHOWN])}{more}: no feed has such a pattern"
+
+
+def _endpoint_lines(status: Status) -> Iterator[tuple[str, Text]]:
+    for name, url in status.endpoints.items():
+        yield "endpoints", _text(f"{name}: {url}")
+    if status.waiting_events:
+        yield "queue", Text(f"{_counted(status.waiting_events, 'event')} not collected yet")
+    if status.dead_events:
+        yield "queue", _red(_counted(status.dead_events, "event") + " that cannot be collected")
 
 
 def _source_lines(source: SourceStatus) -> Iterator[tuple[str, Text]]:

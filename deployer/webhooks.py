@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
+from types import MappingProxyType
 from uuid import uuid4
 
 from deployer.errors import AwsError
@@ -23,6 +24,7 @@ TIMEOUT_SECONDS = 35.0
 LONGEST_ANSWER = 10_000
 PREFIX = "whsec_"
 HEADER = "header:"
+NONE_GIVEN: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,18 @@ def signing_key(scheme: Signature, secret: str) -> bytes:
     return key
 
 
-def signed_headers(source: Events, secret: str, body: bytes, now: float) -> dict[str, str]:
+def signed_headers(
+    source: Events, secret: str, body: bytes, now: float, given: Mapping[str, str] = NONE_GIVEN
+) -> dict[str, str]:
     """Return the headers with which a provider posts a body; `now` in seconds of the epoch.
 
-    One has an id of its own where the source has ids in a header.
+    `given` are further headers, by names in lower case. There is always one with an id where the
+    source has ids in a header.
     """
     scheme, key, stamp = source.signature, signing_key(source.signature, secret), str(int(now))
-    made = {"content-type": "application/json"}
+    made = {"content-type": "application/json", **given}
     if source.id.startswith(HEADER):
-        made[source.id.removeprefix(HEADER).lower()] = str(uuid4())
+        made.setdefault(source.id.removeprefix(HEADER).lower(), str(uuid4()))
     match scheme:
         case StampedSignature():
             digest = _digest(key, f"{stamp}.".encode() + body)

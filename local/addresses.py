@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deployer.databases import AddressError, parse_database_url
+from deployer.dotenv_file import warn_if_exposed
 from deployer.errors import SettingsError
-from deployer.settings import DATABASE_URL_EXAMPLE, warn_if_exposed
+from deployer.settings import DATABASE_URL_EXAMPLE
 from deployer.terminal import Terminal
 
 FROM_ENVIRONMENT = "env"

@@ -13,12 +13,14 @@ from pathlib import Path
 from deployer import account, packages
 from deployer.account import Account
 from deployer.deployer import Deployer
+from deployer.endpoint import urls
 from deployer.names import Names
 from deployer.pipeline import Pipeline, Run
 from deployer.terminal import Terminal
 from functions.common.markers import MarkerLog
 from functions.common.storage import Bucket
 from local.cycle import target_rows, trade_a_minute, view_rows
+from local.events import Answers
 from local.first_cycle import bad_drop, chance, first_cycle
 from local.logs import LogTail
 from local.mail import Mailbox
@@ -44,10 +46,11 @@ def run_local(
         deploy(sandbox, aws, terminal)
         names = Names(sandbox.settings.project, sandbox.settings.stage, aws.id, aws.region)
         sources = [source.name for source in sandbox.sources]
-        pipeline = Pipeline(aws, names, sources, terminal.step)
+        events = [source.name for source in sandbox.settings.posted]
+        pipeline = Pipeline(aws, names, sources, terminal.step, events=events)
         mailbox = Mailbox(aws, names.topic_arn, is_open=sandbox.settings.notify == "every-batch")
-        runs, committed = first_cycle(sandbox, pipeline, terminal)
-        seen = look(sandbox, pipeline, runs, committed, mailbox)
+        runs, committed, answers = first_cycle(sandbox, pipeline, terminal)
+        seen = look(sandbox, pipeline, runs, committed, mailbox, answers=answers)
         refusal = None
         if once and (run := bad_drop(sandbox, pipeline, terminal)):
             refusal = Refusal.of(run, aws, mailbox.read())
@@ -57,13 +60,16 @@ def run_local(
             *seen.shown(),
             *(refusal.shown() if refusal else ()),
         )
+        wrong = [each for each in answers if each.status != each.expected]
+        for each in wrong:
+            terminal.warn(f"{each.source} answered {each.status}, and not {each.expected}")
         for line in put_aside(runs, options.directory, once=once):
             terminal.warn(line)
         if not once:
-            stay(sandbox, LogTail(aws, names), terminal)
+            stay(sandbox, seen.endpoints, LogTail(aws, names), terminal)
     terminal.note(f"The data is kept in {options.directory}. {_how_to_go_on(once)}")
     refused = (each for run in runs for each in run.refused.values() if each.reason)
-    return 1 if any(run.stopped for run in runs) or any(refused) else 0
+    return 1 if wrong or any(run.stopped for run in runs) or any(refused) else 0
 
 
 def deploy(sandbox: Sandbox, aws: Account, terminal: Terminal) -> None:
@@ -78,6 +84,8 @@ def look(
     runs: list[Run],
     committed: datetime | None,
     mailbox: Mailbox,
+    *,
+    answers: list[Answers],
 ) -> Seen:
     """Look at what is in the warehouse after some runs; `committed` as of `first_cycle`."""
     settings, target = sandbox.settings, sandbox.target
@@ -94,6 +102,8 @@ def look(
         view_rows(warehouse, target, schema) if settings.warehouse_managed else [],
         list(model_rows(warehouse, target, schema)),
         mailbox.read(),
+        answers,
+        urls(pipeline.account, pipeline.names, settings.posted),
     )
 
 
@@ -108,9 +118,9 @@ def put_aside(runs: list[Run], directory: Path, *, once: bool) -> Iterator[str]:
         yield f"{table}: {number:,} {'row' if number == 1 else 'rows'} put aside, not loaded: {why}"
 
 
-def stay(sandbox: Sandbox, logs: LogTail, terminal: Terminal) -> None:
+def stay(sandbox: Sandbox, endpoints: Mapping[str, str], logs: LogTail, terminal: Terminal) -> None:
     """Let the schedules run, and business in a sample, showing the logs, until Ctrl-C."""
-    for line in _how_to_look_inside(sandbox):
+    for line in _how_to_look_inside(sandbox, endpoints):
         terminal.note(line)
     rng, traded = chance(), time.monotonic()
     try:
@@ -125,9 +135,9 @@ def stay(sandbox: Sandbox, logs: LogTail, terminal: Terminal) -> None:
         return
 
 
-def _how_to_look_inside(sandbox: Sandbox) -> Iterator[str]:
+def _how_to_look_inside(sandbox: Sandbox, endpoints: Mapping[str, str]) -> Iterator[str]:
     folder = sandbox.options.directory
-    psql = shlex.quote(str(folder / "psql"))
+    psql, env = shlex.quote(str(folder / "psql")), shlex.quote(str(folder / "env"))
     if sandbox.brings_source:
         yield f"source     {psql} {sandbox.pipeline}"
     if sandbox.brings_warehouse:
@@ -135,7 +145,10 @@ def _how_to_look_inside(sandbox: Sandbox) -> Iterator[str]:
     yield f"AWS        {sandbox.aws.endpoint}"
     if sandbox.settings.takes_files:
         yield f"drop       {shlex.quote(str(folder / 'drop'))} [FOLDER/] FILE..."
-    yield f"commands   . {shlex.quote(str(folder / 'env'))}; python deploy.py run"
+    for name, url in endpoints.items():
+        yield f"endpoint   {url}"
+        yield f"send       . {env}; python deploy.py send FILE --source {name}"
+    yield f"commands   . {env}; python deploy.py run"
     yield ""
     yield "The schedules are running; the functions' logs follow. Ctrl-C stops everything."
 

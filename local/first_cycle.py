@@ -9,29 +9,36 @@ from deployer.pipeline import Pipeline, Run
 from deployer.terminal import Terminal
 from local.cycle import delete_something, trade_a_minute
 from local.emulator import ACCOUNT
+from local.events import Answers, post_sample
 from local.files import drop, put_stand_in, stand_in
 from local.sandbox import Sandbox
 
 
 def first_cycle(
     sandbox: Sandbox, pipeline: Pipeline, terminal: Terminal
-) -> tuple[list[Run], datetime | None]:
+) -> tuple[list[Run], datetime | None, list[Answers]]:
     """Load the warehouse, and then what a minute of business changes in a database.
 
-    Returns the runs, and when the business was committed; None with a source of the user's own.
+    Returns the runs; when the business was committed, None with a source of the user's own; and how
+    the events that were posted before were answered.
     """
+    answers: list[Answers] = []
+    if sandbox.settings.posted:
+        with terminal.step("post the sample's events"):
+            account, token = pipeline.account, sandbox.aws.token
+            answers = post_sample(account, pipeline.names, sandbox.settings, token)
     if sandbox.settings.takes_files:
         with terminal.step("drop the sample's files"):
             deliver(sandbox, pipeline.account, pipeline.names)
     runs = [run_once(pipeline, terminal)]
     if not sandbox.brings_source:
-        return runs, None
+        return runs, None, answers
     if sandbox.settings.warehouse_managed:
         with terminal.step("delete something in the source"):
             delete_something(sandbox.sample, sandbox.postgres.superuser_url(sandbox.pipeline))
     with terminal.step("let business go on"):
         committed = trade_a_minute(sandbox.sample, sandbox.writer, chance())
-    return [*runs, run_once(pipeline, terminal)], committed
+    return [*runs, run_once(pipeline, terminal)], committed, answers
 
 
 def bad_drop(sandbox: Sandbox, pipeline: Pipeline, terminal: Terminal) -> Run | None:

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from botocore.exceptions import ClientError
 
@@ -17,7 +17,7 @@ from deployer.errors import explaining
 from deployer.names import FunctionUse, Names
 from deployer.terminal import printable
 
-FUNCTIONS: tuple[FunctionUse, ...] = ("extract", "transform", "load", "reconcile")
+FUNCTIONS: tuple[FunctionUse, ...] = get_args(FunctionUse)
 # The last line of a traceback; a function that fails leaves one among its lines.
 EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*: (?P<message>.+)")
 END = "END RequestId"

@@ -14,6 +14,8 @@ from deployer.pipeline import Run
 from deployer.reports import objects, ran
 from deployer.terminal import printable
 from local.cycle import MEANING, TargetRow, ViewRow, show, show_views
+from local.events import Answers
+from local.events import show as show_answers
 from local.files import first_lines
 from local.mail import Mail
 from local.models import ModelRows, show_models
@@ -25,13 +27,18 @@ WIDTH = 76  # of a line of a mail
 
 @dataclass(frozen=True)
 class Seen:
-    """What there was in the warehouse after the `runs` of a first cycle, and what was mailed."""
+    """What there was in the warehouse after the `runs` of a first cycle, and what was mailed.
+
+    `answers` are those to the events that were posted, to `endpoints` by source.
+    """
 
     runs: list[Run]
     tables: list[TargetRow]
     views: list[ViewRow]
     models: list[ModelRows]
     mails: list[Mail]
+    answers: list[Answers]
+    endpoints: Mapping[str, str]
 
     def document(self, sandbox: Sandbox) -> dict[str, Any]:
         """Return all of it, and where it happened."""
@@ -42,11 +49,13 @@ class Seen:
             "environment": str(sandbox.directory / "env"),
             "source": _public(databases[source.name]) if source else None,
             "warehouse": _public(databases[sandbox.target.name]),
-            **{name: [asdict(each) for each in found] for name, found in vars(self).items()},
+            **asdict(self),
         }
 
     def shown(self) -> Iterator[RenderableType]:
         """Yield it for a person."""
+        if self.answers:
+            yield from ("", show_answers(self.answers))
         yield from ("", show(self.tables), MEANING, "")
         if self.views:
             yield from (show_views(self.views), "")

@@ -3,7 +3,7 @@
 It is the package `pipelines/<name>/sample`, which is never deployed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from random import Random
@@ -44,6 +44,17 @@ class FilesSample(Protocol):
         """Return a later drop, with some rows that are refused."""
 
 
+Post = tuple[Mapping[str, str], bytes, int]
+"""A request: its headers, its body, and the status with which it should be answered."""
+
+
+class EventsSample(Protocol):
+    """The function of the package of a pipeline with events as a source; `now` as in `Sample`."""
+
+    def posts(self, source: str, secrets: Sequence[str], now: datetime) -> Sequence[Post]:
+        """Return what the provider of a source posts, in this order, signed with the secrets."""
+
+
 def has_sample(pipeline: str, function: str) -> bool:
     """Tell whether a pipeline has a sample that offers a function."""
     there = (folder(pipeline) / "sample" / "__init__.py").is_file()
@@ -58,6 +69,14 @@ def files_of(pipeline: str, source: str, *, bad: bool = False) -> Mapping[str, b
     sample = cast("FilesSample", sample_of(pipeline))
     make = sample.bad_files if bad else sample.files
     return make(source, datetime.now(UTC).replace(tzinfo=None))
+
+
+def posts_of(pipeline: str, source: str, secrets: Sequence[str]) -> Sequence[Post]:
+    """Return what a sample has that is posted to a source; nothing without a sample."""
+    if not has_sample(pipeline, "posts"):
+        return []
+    sample = cast("EventsSample", sample_of(pipeline))
+    return sample.posts(source, secrets, datetime.now(UTC).replace(tzinfo=None))
 
 
 def sample_of(pipeline: str) -> Sample:

@@ -30,6 +30,7 @@ from local.databases import (
     source_writer_url,
 )
 from local.emulator import ACCOUNT, REGION, Emulator
+from local.events import secret_settings
 from local.files import put_stand_in, stand_in, stand_in_settings
 from local.postgres import SUPERUSER, PostgresServer
 from local.private_files import open_private, write_private
@@ -71,6 +72,7 @@ class Sandbox:
             for source in self.declared.files
             if source.remote and (self.files(source) or not source.optional)
         ]
+        self._secrets = secret_settings(self.declared.events)
         self._terminal = terminal
         self._undo = ExitStack()
 
@@ -129,6 +131,7 @@ class Sandbox:
             **({self.source.setting: self._source_url} if self.source else {}),
             self.target.setting: self._warehouse_url,
             **stand_in_settings(self.declared.files, self._stand_ins),
+            **self._secrets,
         }
 
     @property

@@ -92,7 +92,10 @@ def test_events_wait_encrypted_and_are_put_aside_after_five_failures(till: Sandb
     }
     [refused] = json.loads(queue["Policy"])["Statement"]
     assert (refused["Effect"], refused["Action"]) == ("Deny", "sqs:SendMessage")
-    assert refused["Condition"]["ArnNotEquals"] == {"aws:PrincipalArn": NAMES.role_arn("receive")}
+    assert refused["Condition"]["ArnNotLike"]["aws:PrincipalArn"] == [
+        NAMES.role_arn("receive"),
+        f"arn:aws:sts::123456789012:assumed-role/{NAMES.role('receive')}/*",
+    ]
 
 
 def test_collect_is_given_thousands_of_events_at_once(till: Sandbox) -> None:

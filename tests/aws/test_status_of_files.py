@@ -31,7 +31,7 @@ def buckets(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
 
 def status(account: Account) -> Status:
     dropped = load("market").files[:1]
-    return read_status(account, NAMES, ["desk"], datetime.now(UTC), dropped)
+    return read_status(account, NAMES, ["desk"], datetime.now(UTC), dropped=dropped)
 
 
 def desk(account: Account) -> SourceStatus:

@@ -18,8 +18,9 @@ import msgspec
 from hypothesis import strategies as st
 
 from deployer.databases import SSL_MODES, AddressError, parse_database_url
+from deployer.dotenv_file import load_dotenv
 from deployer.errors import SettingsError
-from deployer.settings import Settings, load_dotenv
+from deployer.settings import Settings
 from functions.common import errors
 from functions.common.database import Database, connection, database_from_secret
 from tests.fuzz.mutations import JSON, damaged, rewritten

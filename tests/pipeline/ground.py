@@ -64,9 +64,11 @@ def run_sql(url: str, *statements: str) -> list[list[object]]:
         return rows
 
 
-def wait_until(condition: Callable[[], object], what: str) -> None:
+def wait_until(
+    condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS
+) -> None:
     """Wait until a condition holds; fail with `what` was waited for."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited in vain: {what}"
         time.sleep(0.05)

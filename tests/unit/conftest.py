@@ -50,4 +50,4 @@ def running(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
         run=lambda *, now: replace(run, waiting=run.waiting if not now else {}),
         replay=lambda source, batch: replace(run, batches={source: batch + 1}),
     )
-    monkeypatch.setattr(deploy, "Pipeline", lambda *_: again)
+    monkeypatch.setattr(deploy, "Pipeline", lambda *_, **__: again)

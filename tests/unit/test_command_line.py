@@ -85,6 +85,7 @@ def test_deploy_as_json(command: Command, monkeypatch: pytest.MonkeyPatch) -> No
             ],
             "monthly_cost_usd": COSTS.total,
             "drop_bucket": None,
+            "endpoints": {},
         },
     )
 
@@ -201,7 +202,7 @@ def test_ctrl_c_is_no_traceback(
 ) -> None:
     """Who interrupts a command reads what that means."""
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(deploy, "Pipeline", interrupted)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from deployer.dotenv_file import load_dotenv
 from deployer.errors import SettingsError
-from deployer.settings import load_dotenv
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_replay_asks_whose_batch_is_meant(
         return Run({"shop": None, source: batch + 1})
 
     pipeline = SimpleNamespace(sources=["shop", "books"], replay=replay)
-    monkeypatch.setattr(deploy, "Pipeline", lambda *_: pipeline)
+    monkeypatch.setattr(deploy, "Pipeline", lambda *_, **__: pipeline)
 
     for arguments in (("replay", "6"), ("replay", "6", "--source", "sho")):
         status, _, err = command(*arguments)
@@ -169,7 +169,7 @@ def test_reconcile_shows_each_table(
     }
     found = {"agrees": agrees, "tables": {"dim_staff": table}, "seconds": 1.0}
     reconciling = SimpleNamespace(reconcile=lambda repair: found)
-    monkeypatch.setattr(deploy, "Pipeline", lambda *_: reconciling)
+    monkeypatch.setattr(deploy, "Pipeline", lambda *_, **__: reconciling)
 
     status, out, _ = command("reconcile")
 
@@ -237,7 +237,7 @@ def test_a_hostile_name_neither_ends_reconcile_nor_reaches_the_terminal(
         asked.append(repair)
         return found
 
-    monkeypatch.setattr(deploy, "Pipeline", lambda *_: SimpleNamespace(reconcile=reconcile))
+    monkeypatch.setattr(deploy, "Pipeline", lambda *_, **__: SimpleNamespace(reconcile=reconcile))
 
     status, out, _ = command("reconcile", "--repair")
 
@@ -264,7 +264,7 @@ def test_a_status_of_nothing_deployed_fails(
         unconfirmed=[],
         hours_left=None,
     )
-    monkeypatch.setattr(deploy, "read_status", lambda *_: nothing)
+    monkeypatch.setattr(deploy, "read_status", lambda *_, **__: nothing)
 
     assert command("status")[0] == 1
     assert json.loads(command("status", "--json")[1])["is_deployed"] is False
