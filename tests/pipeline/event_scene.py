@@ -18,10 +18,8 @@ from functions.collect import handler as collect
 from functions.receive import handler as receive
 from local.connection import connect
 from tests.pipeline.conftest import Context, Functions
-from tests.postgres_fixtures import Source
 
 SECRET = "whsec_of the tests"
-NO_DATABASE = Source("", "postgresql://nobody:none@127.0.0.1:1/none", "", "")  # nothing asks it
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import pytest
 import pipelines
 from tests.pipeline.conftest import Functions
 from tests.pipeline.event_scene import (
-    NO_DATABASE,
     PROVIDERS,
     Endpoint,
     Provider,
@@ -18,7 +17,7 @@ from tests.pipeline.event_scene import (
 )
 from tests.pipeline.reconciling import reconcile
 from tests.pipeline.strangers import FOLDER
-from tests.postgres_fixtures import Source, Warehouse
+from tests.postgres_fixtures import NOWHERE, Source, Warehouse
 
 EVENTS = 40
 
@@ -41,7 +40,7 @@ def endpoint(
     monkeypatch.setattr(pipelines, "__path__", [*pipelines.__path__, folder])
     monkeypatch.setenv("PIPELINE", provider.name)
     monkeypatch.setenv("WAREHOUSE_MANAGED", "true")
-    functions = functions_on(NO_DATABASE, new_managed_warehouse())
+    functions = functions_on(NOWHERE, new_managed_warehouse())
     return endpoint_of(provider.name, functions, provider.path, monkeypatch)
 
 

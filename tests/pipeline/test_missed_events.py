@@ -14,7 +14,6 @@ from pipelines.stripe.pipeline import PIPELINE
 from tests.pipeline.conftest import Functions
 from tests.pipeline.event_list import KEY, EventsApi, served
 from tests.pipeline.event_scene import (
-    NO_DATABASE,
     PROVIDERS,
     SECRET,
     Endpoint,
@@ -22,7 +21,7 @@ from tests.pipeline.event_scene import (
     endpoint_of,
 )
 from tests.pipeline.reconciling import reconcile
-from tests.postgres_fixtures import Source, Warehouse
+from tests.postgres_fixtures import NOWHERE, Source, Warehouse
 
 [SOURCE] = PIPELINE.events
 [STRIPE] = [each for each in PROVIDERS if each.name == "stripe"]
@@ -50,7 +49,7 @@ def endpoint(
     """The endpoint of stripe, whose list is the provider's on loopback."""
     monkeypatch.setenv("PIPELINE", "stripe")
     monkeypatch.setenv("WAREHOUSE_MANAGED", "true")
-    functions = functions_on(NO_DATABASE, new_managed_warehouse())
+    functions = functions_on(NOWHERE, new_managed_warehouse())
     name = functions.ingestion.replace("ingestion", "key")
     boto3.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps({"key": KEY}))
     monkeypatch.setenv(SOURCE.key_secret_setting, name)

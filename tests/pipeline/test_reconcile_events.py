@@ -20,12 +20,11 @@ from tests.pipeline.reconciling import (
     reconcile,
 )
 from tests.pipeline.strangers import FOLDER
-from tests.postgres_fixtures import Source, Warehouse
+from tests.postgres_fixtures import NOWHERE, Source, Warehouse
 
 __all__ = ["fresh_clients"]
 
 SHAPED = FOLDER / "pipelines"
-NO_DATABASE = Source("", "postgresql://nobody:none@127.0.0.1:1/none", "", "")  # nothing asks it
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def functions(
     monkeypatch.setenv("WAREHOUSE_MANAGED", "true")
     collect_handler._pipeline.cache_clear()
     collect_handler._log.cache_clear()
-    return functions_on(NO_DATABASE, new_managed_warehouse())
+    return functions_on(NOWHERE, new_managed_warehouse())
 
 
 def collect(*events: dict[str, Any]) -> None:

@@ -13,14 +13,13 @@ from pipelines.stripe.pipeline import FAMILIES, PIPELINE
 from pipelines.stripe.sample import posts
 from tests.pipeline.conftest import Functions
 from tests.pipeline.event_scene import (
-    NO_DATABASE,
     PROVIDERS,
     SECRET,
     Endpoint,
     Request,
     endpoint_of,
 )
-from tests.postgres_fixtures import Source, Warehouse
+from tests.postgres_fixtures import NOWHERE, Source, Warehouse
 
 [SOURCE] = PIPELINE.events
 [STRIPE] = [each for each in PROVIDERS if each.name == "stripe"]
@@ -35,7 +34,7 @@ def endpoint(
     """The endpoint of stripe, and a warehouse that is empty."""
     monkeypatch.setenv("PIPELINE", "stripe")
     monkeypatch.setenv("WAREHOUSE_MANAGED", "true")
-    functions = functions_on(NO_DATABASE, new_managed_warehouse())
+    functions = functions_on(NOWHERE, new_managed_warehouse())
     return endpoint_of("stripe", functions, SOURCE.url_path, monkeypatch)
 
 

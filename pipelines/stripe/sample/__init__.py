@@ -24,7 +24,7 @@ def posts(source: str, secrets: Sequence[str], now: datetime) -> list[Post]:
 
     Events are signed with the first of the secrets. The same each time, but for stamps.
     """
-    rng = Random(1)  # noqa: S311  a sample is no secret
+    rng = Random(1)  # noqa: S311  # nosec B311
     secret, stamp = secrets[0], int(now.replace(tzinfo=UTC).timestamp())
     bodies = [json.dumps(event, indent=2).encode() for event in events(rng, now)]
     genuine = [*bodies, *rng.sample(bodies, int(len(bodies) * DUPLICATES)), _without_id(bodies[0])]
