@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import boto3
 import pytest
@@ -22,24 +22,28 @@ from deployer.account import Account, connect
 from deployer.names import BucketUse, FunctionUse, Names
 from deployer.policies import Policy, function_policy
 from deployer.settings import Settings
-from deployer.specs import FUNCTIONS, NOTICE_WRITERS, function_environment
+from deployer.specs import FUNCTIONS, NOTICE_WRITERS, function_environment, functions
+from functions.collect import handler as collect_handler
 from functions.common import notices
 from functions.common.storage import Bucket
 from functions.common.uploads import PART_BYTES, Upload
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
+from functions.receive import handler as receive_handler
 from functions.reconcile import handler as reconcile_handler
 from functions.transform import handler as transform_handler
 from local.files import OTHERS_ACCOUNT, put_stand_in
 from tests.aws.sandbox import Sandbox, TinyPackages
 from tests.pipeline.conftest import Context, forget_clients
 
-USES: tuple[FunctionUse, ...] = tuple(spec.use for spec in FUNCTIONS)
+USES: tuple[FunctionUse, ...] = get_args(FunctionUse)
 HANDLERS = {
     "extract": extract_handler.handler,
     "transform": transform_handler.handler,
     "load": load_handler.handler,
     "reconcile": reconcile_handler.handler,
+    "receive": receive_handler.handler,
+    "collect": collect_handler.handler,
 }
 ACTIONS = {
     "ListObjectsV2": "ListBucket",
@@ -50,6 +54,14 @@ ACTIONS = {
     "HeadObject": "GetObject",
     "DeleteObjects": "DeleteObject",
 }
+# What receive and collect keep while they are warm.
+CACHES: tuple[Any, ...] = (
+    receive_handler._secrets,
+    receive_handler._queue,
+    receive_handler._sources,
+    collect_handler._pipeline,
+    collect_handler._log,
+)
 VERSIONS = ("s3:ListBucketVersions", "s3:GetObjectVersion")
 REFUSED = {"AccessDenied", "AccessDeniedException", "AuthorizationError"}
 
@@ -137,7 +149,7 @@ class Roles:
             self.names,
             self.settings.declared,
             self.settings.buckets,
-            writes_notices=NOTICE_WRITERS[self.settings.notify] == use,
+            writes_notices=NOTICE_WRITERS.get(self.settings.notify) == use,
         )
 
     def allow(self, use: FunctionUse, policy: Policy) -> None:
@@ -173,7 +185,8 @@ class Roles:
     def run(self, use: FunctionUse, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run a function under its role, and write down what it asks of AWS."""
         with self.acting(use):
-            answer: dict[str, Any] = HANDLERS[use](event or {}, Context(use))
+            context: Any = Context(use)
+            answer: dict[str, Any] = HANDLERS[use](event or {}, context)
         return answer
 
     @contextmanager
@@ -192,6 +205,8 @@ class Roles:
             for name, value in environment.items():
                 patch.setenv(name, value)
             forget_clients()
+            for cached in CACHES:
+                cached.cache_clear()
             reconcile_handler._sides.cache_clear()
             notices._sns.cache_clear()
             yield
@@ -208,6 +223,10 @@ def calls_of(
     if service == "secretsmanager":
         secret = f"arn:aws:secretsmanager:eu-west-2:{account}:secret:{known['SecretId']}-abcdef"
         return [Call(service, operation, known, action, secret)]
+    if service == "sqs":
+        queue = str(known["QueueUrl"]).rpartition("/")[2]
+        arn = f"arn:aws:sqs:eu-west-2:{account}:{queue}"
+        return [Call(service, operation, known, action, arn)]
     if service == "sns":
         return [Call(service, operation, known, action, known["TopicArn"])]
     bucket = f"arn:aws:s3:::{known['Bucket']}"
@@ -246,6 +265,19 @@ def of_lambda_itself(use: FunctionUse, names: Names) -> list[Call]:
     ]
 
 
+def of_lambda_for_collect(names: Names) -> list[Call]:
+    """Return the calls that Lambda makes to hand messages to collect, in the name of its role."""
+    arn, queue = names.events_queue_arn, {"QueueUrl": names.events_queue_url}
+    return [
+        Call("sqs", operation, {**queue, **more}, f"sqs:{operation}", arn)
+        for operation, more in (
+            ("ReceiveMessage", {}),
+            ("DeleteMessage", {"ReceiptHandle": "trial"}),
+            ("GetQueueAttributes", {"AttributeNames": ["All"]}),
+        )
+    ]
+
+
 def refusal(session: boto3.Session, call: Call) -> str | None:
     """Make a call; return the code with which it is refused, None if it is not."""
     client: Any = session.client(call.service)  # type: ignore[call-overload]
@@ -271,7 +303,7 @@ def deployed(
     Sandbox(account, settings, TinyPackages(folder)).deploy()
     names = Names(settings.project, settings.stage, account.id, account.region)
     made = Roles(account, names, settings, monkeypatch, environment)
-    for use in USES:
+    for use in (spec.use for spec in functions(settings.declared)):
         made.make(use)
         made.calls[use] += of_lambda_itself(use, names)
     return made
@@ -302,11 +334,11 @@ def break_off(roles: Roles, use: FunctionUse, bucket: BucketUse, key: str) -> No
             raise ConnectionError
 
 
-def without_need(roles: Roles) -> tuple[list[object], list[object]]:
+def without_need(roles: Roles, *uses: FunctionUse) -> tuple[list[object], list[object]]:
     """Take each grant away in turn; return those that no call needs, and those not enforced."""
     never_needed: list[object] = []
     not_enforced: list[object] = []
-    for use in USES:
+    for use in uses or (spec.use for spec in FUNCTIONS):
         policy, session = roles.policy(use), roles.session(use)
         pieces = grants_of(policy)
         for grant in pieces:
