@@ -15,10 +15,10 @@ os.environ["POWERTOOLS_SERVICE_NAME"] = "tests"
 
 pytest_plugins = [
     "tests.postgres_fixtures",
+    "tests.pipeline.local_process",
     "tests.aws.files_lake",
     "tests.aws.posted",
     "tests.aws.transform_pipeline",
-    "tests.pipeline.local_process",
     "tests.pipeline.managed_warehouse",
     "tests.pipeline.lake",
     "tests.pipeline.seven_batches",
