@@ -8,6 +8,8 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from random import random
+from time import sleep
 from typing import Any
 from uuid import uuid4
 
@@ -26,7 +28,10 @@ from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.sources.events.capture import Capture
 from functions.sources.events.messages import Message
 
-ATTEMPTS = 3  # of a batch whose number another run claimed first
+# Of a batch whose number another run claimed first. Two runs at a time: one that fails leaves its
+# messages hidden in the queue for minutes, and one that pauses lets the other end.
+ATTEMPTS = 20
+LONGEST_PAUSE = 1.0  # seconds
 
 
 @cache
@@ -112,4 +117,5 @@ def _claimed(capture: Capture, messages: Sequence[Message]) -> IngestionManifest
             return capture.run(run, messages)
         except BatchContended:
             logger.info("batch number taken, once more from the newest batch")
+            sleep(LONGEST_PAUSE * random())  # noqa: S311  # nosec B311
     return capture.run(run, messages)

@@ -118,6 +118,7 @@ def test_a_number_that_another_run_claimed_is_passed_over(
     posted: Posted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two functions at a time write two batches; one that never gets a number keeps its events."""
+    monkeypatch.setattr(collect, "LONGEST_PAUSE", 0)
     posted.collect(posted.record(charge(1)))
     log, lies = collect._log("shop"), iter([0])
     newest = log.newest
