@@ -183,7 +183,7 @@ def test_the_next_run_runs_the_new_code(new_sandbox: NewSandbox, tmp_path: Path)
         shutil.copytree(packages.ROOT / package, tmp_path / package)
     handler = tmp_path / "functions" / "extract" / "handler.py"
     old = handler.read_text()
-    handler.write_text(old.replace('"stopped": captured.stopped', '"stopped": {"all": "new code"}'))
+    handler.write_text(old.replace('"stopped": last.stopped', '"stopped": {"all": "new code"}'))
 
     changes = sandbox.deploy(Checkout(tmp_path))
 

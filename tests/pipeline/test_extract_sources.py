@@ -112,9 +112,9 @@ def test_a_source_that_hangs_leaves_time_for_the_next(
     """Each gets its share of what is left; the last one gets all of it."""
     seconds: list[float] = []
 
-    def taking_none(source: Postgres, asked: Asked, share: float) -> Captured:
+    def taking_none(source: Postgres, asked: Asked, share: float) -> list[Captured]:
         seconds.append(share)
-        return Captured(None, {})
+        return [Captured(None, {})]
 
     monkeypatch.setattr(extract_handler, "_extract", taking_none)
 
