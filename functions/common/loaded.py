@@ -5,7 +5,8 @@ Checked as it is read, like the manifests.
 
 from msgspec import Struct
 
-from functions.common.manifests import BatchNumber, Count, DataFile, Moment, Sha256, Source
+from functions.common.manifests import Source
+from functions.common.objects import BatchNumber, Count, DataFile, Moment, Sha256
 
 
 class TableFile(Struct, frozen=True):

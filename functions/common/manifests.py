@@ -6,35 +6,24 @@ was damaged or written by hand is an error, and never a lookup elsewhere or a lo
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-Key = int | str  # see functions.common.keys
-Count = Annotated[int, Meta(ge=0)]
-BatchNumber = Annotated[int, Meta(ge=1)]
-TransactionId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # bytes
-Moment = Annotated[datetime, Meta(tz=True)]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-_ID = r"[A-Za-z0-9_~%-]+(\.[A-Za-z0-9_~%-]+)?"  # of a table, with its schema
-_NAME = r"/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{10}-[0-9]+\.parquet\Z"
-DataKey = Annotated[str, Meta(pattern=rf"^([a-z0-9_]+/){{0,2}}{_ID}{_NAME}")]
-KeysKey = Annotated[str, Meta(pattern=rf"^keys/[a-z0-9_]+{_NAME}")]
-CopyKey = Annotated[
-    str, Meta(pattern=r"^files/[a-z0-9_]+/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{10}-[0-9]+\Z")
-]
-ErrorsKey = Annotated[str, Meta(pattern=r"^errors/[^\x00-\x1f\x7f]+\Z")]
-QuarantineKey = Annotated[str, Meta(pattern=rf"^quarantine/[a-z0-9_]+/{_ID}{_NAME}")]
-
-
-class DataFile(Struct, frozen=True):
-    """A Parquet object, how many rows it holds, and its digest."""
-
-    key: DataKey
-    rows: Annotated[int, Meta(ge=1)]
-    sha256: Sha256
+from functions.common.accounts import FileAccount, FileRead, KnownFiles
+from functions.common.objects import (
+    BatchNumber,
+    Count,
+    DataFile,
+    Key,
+    KeyFile,
+    KeysKey,
+    Moment,
+    Position,
+    QuarantineKey,
+    Sha256,
+    TransactionId,
+)
 
 
 class Instance(Struct, frozen=True):
@@ -127,14 +116,6 @@ class TableSchema(Struct, frozen=True):
     error: str | None = None
 
 
-class KeyFile(Struct, frozen=True):
-    """A Parquet object with keys of a table or with their digests."""
-
-    key: KeysKey
-    rows: Annotated[int, Meta(ge=1)]
-    sha256: Sha256
-
-
 class KeyPart(KeyFile, frozen=True):
     """The keys of a range of buckets: those after the part before, up to `last`."""
 
@@ -156,46 +137,6 @@ class KeyParts(Struct, frozen=True):
     def files(self) -> list[KeyFile]:
         """All objects."""
         return [file for file in (self.digests, self.patch, *self.parts) if file is not None]
-
-
-class FileVersion(Struct, frozen=True):
-    """A file, as S3 knows it: it is read by its version, or where it has none by its ETag."""
-
-    bucket: str
-    key: str
-    version: str | None
-    etag: str
-    size: Count
-    modified: Moment
-
-    @property
-    def identity(self) -> tuple[str, str, str]:
-        """What tells it from other files, and from other versions of the same."""
-        return self.bucket, self.key, self.version or self.etag
-
-
-class FileRead(Struct, frozen=True):
-    """A file that was read, and the objects of its table that hold its rows, in order.
-
-    `rows` are all of them, also those that could not be separated into values; `header` are the
-    columns in the order of the file. `error` says why none of it can be used. `copy` is the object
-    with the bytes of a file that is in somebody else's bucket, as they came.
-    """
-
-    table: str
-    file: FileVersion
-    header: list[str]
-    rows: Count
-    objects: list[DataKey]
-    error: str | None = None
-    copy: CopyKey | None = None
-
-
-class KnownFiles(Struct, frozen=True):
-    """The files that were read: those in an object, and those of the batches from `since` on."""
-
-    since: BatchNumber
-    file: KeyFile | None = None
 
 
 class IngestionManifest(Struct, frozen=True):
@@ -302,22 +243,6 @@ class Balance(Struct, frozen=True):
             self.out + other.out,
             self.quarantined + other.quarantined,
         )
-
-
-class FileAccount(Struct, frozen=True):
-    """What became of a file: `rows` = `out` + `refused`, with why in the object `errors`.
-
-    `out` counts rows that at least one target table got. `reason` says why the file was refused
-    whole; then nothing of it is in any target table.
-    """
-
-    table: str
-    file: FileVersion
-    rows: Count
-    out: Count
-    refused: Count
-    errors: ErrorsKey | None = None
-    reason: str | None = None
 
 
 class Quarantine(Struct, frozen=True):

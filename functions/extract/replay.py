@@ -14,11 +14,13 @@ from msgspec.structs import replace
 from etl import Events, Files, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
 from etl.sources import Source
+from functions.common.accounts import FileRead
 from functions.common.batchlog import BatchLog
 from functions.common.carried import missing
 from functions.common.errors import BatchContended, BatchOutdated, NoSuchBatch
 from functions.common.keys import is_among, keys_of
-from functions.common.manifests import DataFile, FileRead, IngestionManifest, TableCapture
+from functions.common.manifests import IngestionManifest, TableCapture
+from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter, read_rows
 from functions.extract.replay_files import FilesAgain
 

@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from etl import Events, Files, Pipeline, Table
+from functions.common.accounts import FileRead
 from functions.common.errors import BatchOutdated
 from functions.common.keys import is_among, keys_of
-from functions.common.manifests import DataFile, FileRead, IngestionManifest
+from functions.common.manifests import IngestionManifest
+from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter, read_rows
 from functions.common.storage import Bucket
 from functions.transform.texts import reading

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from etl.models import Model
 from etl.pipeline import Target
+from functions.common.accounts import FileAccount
 from functions.common.loaded import LoadedMarker
-from functions.common.manifests import FileAccount
 from functions.common.telemetry import logger
 from functions.common.text import defanged, unlinked
 from functions.load.loading import Step

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from functions.common.keys import keys_of
 from functions.common.loaded import RefusedRows
-from functions.common.manifests import DataFile, ProcessedManifest
+from functions.common.manifests import ProcessedManifest
 from functions.common.names import ObjectNames
+from functions.common.objects import DataFile
 from functions.common.parquet import digest, packed, put, read_parts, read_rows
 from functions.common.storage import Bucket
 

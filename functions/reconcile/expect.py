@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from etl import Pipeline, Table
 from etl.mapping import Mapping
 from functions.common.keys import is_among, keys_of
-from functions.common.manifests import Key
+from functions.common.objects import Key
 from functions.reconcile.as_of import AsOf
 from functions.sources import Current
 from functions.transform import checks

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 from etl import Events, Files, Pipeline
 from etl import mapping as declared
 from etl.targets import Way
+from functions.common.accounts import FileVersion
 from functions.common.keys import is_among, keys_of
 from functions.common.logs import Logs
-from functions.common.manifests import FileVersion
 from functions.reconcile.comparison import Comparison
 from functions.sources import FilesNow, listable
 from functions.targets import Comparer, Counted

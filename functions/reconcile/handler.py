@@ -21,9 +21,9 @@ from etl.pipeline import Target
 from etl.sources import Source
 from functions.common.errors import raise_first
 from functions.common.logs import Logs
-from functions.common.manifests import Key
 from functions.common.markers import MarkerLog
 from functions.common.notices import give_notice
+from functions.common.objects import Key
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics

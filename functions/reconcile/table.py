@@ -10,7 +10,7 @@ from etl import Pipeline
 from etl.mapping import Mapping
 from functions.common.keys import as_type, is_among, keys_of
 from functions.common.logs import Logs
-from functions.common.manifests import Key
+from functions.common.objects import Key
 from functions.reconcile.as_of import AsOf
 from functions.reconcile.comparison import Comparison
 from functions.reconcile.expect import Expected

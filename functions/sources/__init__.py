@@ -16,8 +16,9 @@ from msgspec import Meta, Struct
 
 from etl import Events, Files, Pipeline, Table
 from etl.sources import Source
+from functions.common.accounts import FileVersion
 from functions.common.batchlog import BatchLog
-from functions.common.manifests import FileVersion, IngestionManifest
+from functions.common.manifests import IngestionManifest
 from functions.common.storage import Bucket
 
 if TYPE_CHECKING:

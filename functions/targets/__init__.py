@@ -15,7 +15,8 @@ from etl.mapping import Mapping as TableMapping
 from etl.pipeline import Target
 from functions.common.batchlog import BatchLog
 from functions.common.loaded import Evidence, Loaded, LoadedMarker, RefusedRows, Warehouse
-from functions.common.manifests import Key, ProcessedManifest
+from functions.common.manifests import ProcessedManifest
+from functions.common.objects import Key
 
 if TYPE_CHECKING:
     import pyarrow as pa

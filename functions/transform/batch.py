@@ -12,12 +12,7 @@ import pyarrow as pa
 from etl import Events, Files, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
 from functions.common.logs import Logs
-from functions.common.manifests import (
-    Balance,
-    IngestionManifest,
-    ProcessedManifest,
-    Quarantine,
-)
+from functions.common.manifests import Balance, IngestionManifest, ProcessedManifest, Quarantine
 from functions.transform import quarantine
 from functions.transform.absent import Absent
 from functions.transform.filerows import FileBatch

@@ -7,10 +7,12 @@ import pyarrow as pa
 
 from etl import Events, Files, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
+from functions.common.accounts import FileRead
 from functions.common.ahead import ahead
 from functions.common.errors import BatchUnbalanced
 from functions.common.logs import Logs
-from functions.common.manifests import DataFile, FileRead, IngestionManifest
+from functions.common.manifests import IngestionManifest
+from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter, read_rows
 from functions.transform import checks
 from functions.transform.cells import checked, with_all_columns

@@ -10,15 +10,9 @@ from datetime import datetime
 
 from etl import Events, Table
 from etl.mapping import Mapping as TargetMapping
-from functions.common.manifests import (
-    Balance,
-    DataFile,
-    FileAccount,
-    FileRead,
-    IngestionManifest,
-    ProcessedManifest,
-    StarTable,
-)
+from functions.common.accounts import FileAccount, FileRead
+from functions.common.manifests import Balance, IngestionManifest, ProcessedManifest, StarTable
+from functions.common.objects import DataFile
 from functions.transform.filerows import FileBatch, rows_of, write_rows
 from functions.transform.refusals import (
     RefusedRows,

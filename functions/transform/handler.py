@@ -20,9 +20,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from etl import Events, Pipeline
 from etl.loading import load
 from etl.sources import Source
+from functions.common.accounts import FileAccount
 from functions.common.errors import LogCorrupted
 from functions.common.logs import Logs, is_in_use
-from functions.common.manifests import FileAccount, ProcessedManifest
+from functions.common.manifests import ProcessedManifest
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics

@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from etl import Csv, EventFeed, Feed, JsonDocuments
 from etl.settings import share
+from functions.common.accounts import FileAccount, FileRead
 from functions.common.carried import LINE, ROW
 from functions.common.errors import SettingsError
-from functions.common.manifests import FileAccount, FileRead
 from functions.common.storage import Bucket
 from functions.common.uploads import Upload
 

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from etl.mapping import Mapping
 from functions.common.errors import BatchUnbalanced
-from functions.common.manifests import Balance, DataFile, IngestionManifest, StarTable
+from functions.common.manifests import Balance, IngestionManifest, StarTable
+from functions.common.objects import DataFile
 from functions.transform import quarantine
 from functions.transform.table import Batch, TableOfBatch
 

@@ -17,7 +17,8 @@ from etl import mapping as declared
 from functions.common.batchlog import BatchLog
 from functions.common.carried import UNFIT
 from functions.common.keys import is_among, keys_of
-from functions.common.manifests import DataFile, IngestionManifest
+from functions.common.manifests import IngestionManifest
+from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter, read_rows
 from functions.common.storage import Bucket
 from functions.transform import checks, quarantine

@@ -27,13 +27,8 @@ from etl import (
 )
 from functions.common.keys import Key
 from functions.common.logs import Logs
-from functions.common.manifests import (
-    DataFile,
-    IngestionManifest,
-    ProcessedManifest,
-    Source,
-    TableCapture,
-)
+from functions.common.manifests import IngestionManifest, ProcessedManifest, Source, TableCapture
+from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter
 from functions.transform import handler as transform
 from functions.transform.trial import carried

@@ -31,16 +31,9 @@ from etl import (
     latest,
     replace,
 )
+from functions.common.accounts import FileRead, FileVersion, KnownFiles
 from functions.common.logs import Logs
-from functions.common.manifests import (
-    FileRead,
-    FileVersion,
-    IngestionManifest,
-    KnownFiles,
-    ProcessedManifest,
-    Source,
-    TableCapture,
-)
+from functions.common.manifests import IngestionManifest, ProcessedManifest, Source, TableCapture
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.transform import handler as transform

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from functions.collect import handler as collect
+from functions.common.accounts import FileVersion, KnownFiles
 from functions.common.errors import BatchContended
-from functions.common.manifests import FileVersion, KnownFiles
 from functions.common.storage import Bucket
 from functions.extract.replay import replay
 from functions.sources.events.capture import Capture

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from functions.common.accounts import FileAccount
 from functions.common.logs import Logs
-from functions.common.manifests import FileAccount, ProcessedManifest
+from functions.common.manifests import ProcessedManifest
 from functions.transform import handler as transform
 from tests.aws.drop import Drop
 

@@ -6,13 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from etl import at_most
+from functions.common.accounts import FileAccount
 from functions.common.errors import SettingsError
-from functions.common.manifests import (
-    Balance,
-    FileAccount,
-    IngestionManifest,
-    ProcessedManifest,
-)
+from functions.common.manifests import Balance, IngestionManifest, ProcessedManifest
 from tests.aws.drop import APART, ORDERS, REVIEWS, TOGETHER, Drop, keys
 
 DAILY = replace(TOGETHER, at_most=at_most("SHOP_AT_MOST", "1 day"))

@@ -11,9 +11,7 @@ import pytest
 
 from functions.common import telemetry
 from functions.common.errors import FunctionFailed, LogCorrupted, SettingsError
-from functions.common.manifests import (
-    Balance,
-)
+from functions.common.manifests import Balance
 from functions.transform import handler as transform
 from pipelines.totesys.pipeline import PIPELINE
 from tests.aws.transform_pipeline import NOW, SNAPSHOT, SOURCE, Pipeline, now, one_of_each

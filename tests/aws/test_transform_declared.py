@@ -19,9 +19,7 @@ from etl import (
 )
 from functions.common.errors import FunctionFailed
 from functions.common.logs import Logs
-from functions.common.manifests import (
-    Balance,
-)
+from functions.common.manifests import Balance
 from functions.common.storage import Bucket
 from functions.transform import handler as transform
 from functions.transform.sweep import sweep_all

@@ -14,12 +14,7 @@ from moto import mock_aws
 
 from functions.common.keys import Key
 from functions.common.logs import Logs
-from functions.common.manifests import (
-    IngestionManifest,
-    ProcessedManifest,
-    Source,
-    TableCapture,
-)
+from functions.common.manifests import IngestionManifest, ProcessedManifest, Source, TableCapture
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.transform import handler as transform

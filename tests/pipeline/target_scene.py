@@ -15,8 +15,9 @@ from etl import PostgresWarehouse, TargetTable
 from etl.mapping import Mapping
 from functions.common.batchlog import BatchLog
 from functions.common.loaded import LoadedMarker
-from functions.common.manifests import DataFile, ProcessedManifest, Source, StarTable
+from functions.common.manifests import ProcessedManifest, Source, StarTable
 from functions.common.markers import MarkerLog
+from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter
 from functions.load.loading import Progress, Step, load_pending
 from functions.targets import Feed, Place, kind_of

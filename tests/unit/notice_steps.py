@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from etl import Integer, PostgresWarehouse, Table, latest
+from functions.common.accounts import FileAccount
 from functions.common.loaded import LoadedMarker
-from functions.common.manifests import FileAccount, ProcessedManifest
+from functions.common.manifests import ProcessedManifest
 from functions.load.loading import Step
 from functions.load.notices import notice
 from functions.targets import Applied

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from functions.common.manifests import FileVersion
+from functions.common.accounts import FileVersion
 from functions.sources.files import decoding, opening
 from functions.sources.files.decoding import utf8
 from functions.sources.files.listing import Place

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from etl import Integer, Model, PostgresWarehouse, Table, replace
+from functions.common.accounts import FileAccount, FileVersion
 from functions.common.loaded import Loaded, LoadedMarker, Warehouse
-from functions.common.manifests import FileAccount, FileVersion, Source
+from functions.common.manifests import Source
 from functions.common.text import unlinked
 from functions.targets import Made
 from tests.unit.notice_steps import notice_of

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.common.errors import LogCorrupted
-from functions.common.manifests import DataFile, Quarantine
+from functions.common.manifests import Quarantine
 from functions.common.names import ObjectNames
+from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter, digest, packed, read_parts, read_rows
 from functions.sources.postgres.keysets import KeySetBuilder, fetch, store
 from functions.transform import quarantine

@@ -15,9 +15,7 @@ from functions.common.loaded import (
 )
 from functions.common.manifests import (
     Balance,
-    DataFile,
     IngestionManifest,
-    KeyFile,
     KeyPart,
     KeyParts,
     ProcessedManifest,
@@ -26,6 +24,7 @@ from functions.common.manifests import (
     StarTable,
     TableCapture,
 )
+from functions.common.objects import DataFile, KeyFile
 
 SNAPSHOT = datetime(2024, 11, 16, 9, 0, 0, 123000, tzinfo=UTC)
 NOW = datetime(2024, 11, 16, 9, 0, 2, tzinfo=UTC)

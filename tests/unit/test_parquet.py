@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from functions.common.errors import LogCorrupted
-from functions.common.manifests import DataFile
+from functions.common.objects import DataFile
 from functions.common.parquet import ROWS_PER_GROUP, PartWriter, read_parts, read_rows
 from functions.common.storage import OBJECT_BYTES
 from tests.unit.fake_bucket import FakeBucket

@@ -71,6 +71,6 @@ def test_the_later_file_changes_a_target_and_has_one_that_is_refused() -> None:
 
     assert [each for each in after if each not in before] == [
         before[0] | {"target": "99999.99"},
-        {"staff_id": 1, "month": "November", "target": "1.00", "currency": "XXX?"},
+        {"staff_id": 1, "month": "November", "target": "1.00", "currency": "pounds"},
     ]
     assert 1 / len(after) < 0.05

@@ -9,17 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from etl import Events, Pipeline, Table
+from functions.common.accounts import FileRead, FileVersion, KnownFiles
 from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchContended
-from functions.common.manifests import (
-    DataFile,
-    FileRead,
-    FileVersion,
-    IngestionManifest,
-    KnownFiles,
-    Source,
-    TableCapture,
-)
+from functions.common.manifests import IngestionManifest, Source, TableCapture
+from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter
 from functions.sources.events.messages import Message
 from functions.sources.events.rows import EventRow, row_of

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from etl import Events, Pipeline, Table
+from functions.common.accounts import FileVersion
 from functions.common.batchlog import BatchLog
-from functions.common.manifests import FileVersion, IngestionManifest
+from functions.common.manifests import IngestionManifest
 from functions.common.parquet import read_rows
 
 

@@ -9,19 +9,18 @@ from datetime import datetime
 from functools import cached_property
 
 from etl import Files, Pipeline, Table
+from functions.common.accounts import FileRead, KnownFiles
 from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchContended
 from functions.common.manifests import (
-    DataFile,
-    FileRead,
     IngestionManifest,
-    KnownFiles,
     ProcessedManifest,
     Source,
     TableCapture,
     TableSchema,
 )
 from functions.common.names import ObjectNames
+from functions.common.objects import DataFile
 from functions.common.telemetry import logger
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.files.choosing import Choice, choose, not_before

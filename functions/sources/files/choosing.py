@@ -7,8 +7,8 @@ from datetime import datetime
 
 from etl import Feed, Files
 from etl.settings import period
+from functions.common.accounts import FileVersion
 from functions.common.errors import SettingsError
-from functions.common.manifests import FileVersion
 from functions.sources.files.finding import Found
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from etl import Files, Pipeline, Table
+from functions.common.accounts import FileVersion
 from functions.common.batchlog import BatchLog
-from functions.common.manifests import FileVersion, IngestionManifest
+from functions.common.manifests import IngestionManifest
 from functions.sources.files.decoding import utf8
 from functions.sources.files.finding import find
 from functions.sources.files.known import known_files

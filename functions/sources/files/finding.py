@@ -7,7 +7,7 @@ from datetime import datetime
 from heapq import nsmallest
 
 from etl import Feed, Files
-from functions.common.manifests import FileVersion
+from functions.common.accounts import FileVersion
 from functions.sources.files.listing import Place
 
 FILES_AT_MOST = 1_000  # of a batch

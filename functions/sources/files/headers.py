@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from etl import Table
-from functions.common.manifests import FileRead, IngestionManifest, TableSchema
+from functions.common.accounts import FileRead
+from functions.common.manifests import IngestionManifest, TableSchema
 
 KIND = "text"  # of each column, as it is carried
 SHOWN = 10  # columns that are named where a header has changed

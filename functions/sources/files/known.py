@@ -10,10 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from functions.common.accounts import FileVersion, KnownFiles
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted
-from functions.common.manifests import FileVersion, IngestionManifest, KeyFile, KnownFiles
+from functions.common.manifests import IngestionManifest
 from functions.common.names import ObjectNames
+from functions.common.objects import KeyFile
 from functions.common.parquet import digest, opened, packed, put
 from functions.common.storage import Bucket
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from functions.common.accounts import FileVersion
 from functions.common.errors import SettingsError
-from functions.common.manifests import FileVersion
 from functions.common.storage import error_code
 
 if TYPE_CHECKING:

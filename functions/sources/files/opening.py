@@ -12,7 +12,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from functions.common.manifests import FileVersion
+from functions.common.accounts import FileVersion
 from functions.common.storage import error_code
 from functions.common.telemetry import logger
 from functions.sources.files.decoding import EXPANDED_AT_MOST, TOO_LARGE

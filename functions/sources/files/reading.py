@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 
 from etl import Csv, Feed
+from functions.common.accounts import FileRead, FileVersion
 from functions.common.ahead import ahead
-from functions.common.manifests import DataFile, FileRead, FileVersion
 from functions.common.names import ObjectNames
+from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.common.uploads import Upload

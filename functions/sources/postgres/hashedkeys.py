@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from functions.common.errors import LogCorrupted
-from functions.common.manifests import KeyFile, KeyPart, KeyParts
+from functions.common.manifests import KeyPart, KeyParts
 from functions.common.names import ObjectNames
+from functions.common.objects import KeyFile
 from functions.common.parquet import digest, opened, packed, put
 from functions.common.storage import Bucket
 from functions.sources.postgres.keysets import DIGESTS, DigestBuilder

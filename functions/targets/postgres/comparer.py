@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from etl.mapping import Mapping
 from functions.common.database import connection, database_from_secret
-from functions.common.manifests import Key
+from functions.common.objects import Key
 from functions.common.settings import required
 from functions.targets import Counted, Feed, Place
 from functions.targets.postgres.disagreements import Disagreements

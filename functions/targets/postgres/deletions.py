@@ -17,7 +17,8 @@ from functions.common.batchlog import BatchLog
 from functions.common.copy import copy_in
 from functions.common.errors import WarehouseMismatch
 from functions.common.keys import keys_of
-from functions.common.manifests import DataFile, ProcessedManifest
+from functions.common.manifests import ProcessedManifest
+from functions.common.objects import DataFile
 from functions.common.parquet import read_rows
 from functions.common.storage import Bucket
 from functions.common.telemetry import logger

@@ -12,7 +12,7 @@ from pg8000.native import identifier
 
 from functions.common.copy import copy_in, copy_out
 from functions.common.keys import as_type, spoken
-from functions.common.manifests import Key
+from functions.common.objects import Key
 from functions.targets import Counted
 from functions.targets.postgres.stage import Stage
 

@@ -27,7 +27,7 @@ def bad_files(source: str, now: datetime) -> Mapping[str, bytes]:
     """Return next month's targets with another amount for one, and with one that is refused."""
     [*_, following] = _months(now)
     first, *others = _targets(following)
-    wrong = {"staff_id": 1, "month": "November", "target": "1.00", "currency": "XXX?"}
+    wrong = {"staff_id": 1, "month": "November", "target": "1.00", "currency": "pounds"}
     return {"targets/next-month.jsonl": _lines([first | {"target": "99999.99"}, *others, wrong])}
 
 

@@ -1,0 +1,69 @@
+"""Files in the documents of the logs: what was read, what is known, and what became of each."""
+
+from msgspec import Struct
+
+from functions.common.objects import (
+    BatchNumber,
+    CopyKey,
+    Count,
+    DataKey,
+    ErrorsKey,
+    KeyFile,
+    Moment,
+)
+
+
+class FileVersion(Struct, frozen=True):
+    """A file, as S3 knows it: it is read by its version, or where it has none by its ETag."""
+
+    bucket: str
+    key: str
+    version: str | None
+    etag: str
+    size: Count
+    modified: Moment
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What tells it from other files, and from other versions of the same."""
+        return self.bucket, self.key, self.version or self.etag
+
+
+class FileRead(Struct, frozen=True):
+    """A file that was read, and the objects of its table that hold its rows, in order.
+
+    `rows` are all of them, also those that could not be separated into values; `header` are the
+    columns in the order of the file. `error` says why none of it can be used. `copy` is the object
+    with the bytes of a file that is in somebody else's bucket, as they came.
+    """
+
+    table: str
+    file: FileVersion
+    header: list[str]
+    rows: Count
+    objects: list[DataKey]
+    error: str | None = None
+    copy: CopyKey | None = None
+
+
+class KnownFiles(Struct, frozen=True):
+    """The files that were read: those in an object, and those of the batches from `since` on."""
+
+    since: BatchNumber
+    file: KeyFile | None = None
+
+
+class FileAccount(Struct, frozen=True):
+    """What became of a file: `rows` = `out` + `refused`, with why in the object `errors`.
+
+    `out` counts rows that at least one target table got. `reason` says why the file was refused
+    whole; then nothing of it is in any target table.
+    """
+
+    table: str
+    file: FileVersion
+    rows: Count
+    out: Count
+    refused: Count
+    errors: ErrorsKey | None = None
+    reason: str | None = None

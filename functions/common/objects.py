@@ -1,0 +1,42 @@
+"""The values of which the documents of the logs are made: numbers, moments, and names of objects.
+
+Each is checked as it is read.
+"""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Key = int | str  # see functions.common.keys
+Count = Annotated[int, Meta(ge=0)]
+BatchNumber = Annotated[int, Meta(ge=1)]
+TransactionId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # bytes
+Moment = Annotated[datetime, Meta(tz=True)]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+_ID = r"[A-Za-z0-9_~%-]+(\.[A-Za-z0-9_~%-]+)?"  # of a table, with its schema
+_NAME = r"/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{10}-[0-9]+\.parquet\Z"
+DataKey = Annotated[str, Meta(pattern=rf"^([a-z0-9_]+/){{0,2}}{_ID}{_NAME}")]
+KeysKey = Annotated[str, Meta(pattern=rf"^keys/[a-z0-9_]+{_NAME}")]
+CopyKey = Annotated[
+    str, Meta(pattern=r"^files/[a-z0-9_]+/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{10}-[0-9]+\Z")
+]
+ErrorsKey = Annotated[str, Meta(pattern=r"^errors/[^\x00-\x1f\x7f]+\Z")]
+QuarantineKey = Annotated[str, Meta(pattern=rf"^quarantine/[a-z0-9_]+/{_ID}{_NAME}")]
+
+
+class DataFile(Struct, frozen=True):
+    """A Parquet object, how many rows it holds, and its digest."""
+
+    key: DataKey
+    rows: Annotated[int, Meta(ge=1)]
+    sha256: Sha256
+
+
+class KeyFile(Struct, frozen=True):
+    """A Parquet object with keys of a table or with their digests."""
+
+    key: KeysKey
+    rows: Annotated[int, Meta(ge=1)]
+    sha256: Sha256
