@@ -10,7 +10,7 @@ import resource
 from datetime import UTC, datetime
 
 from etl import Feed, Files, Integer, Table, Text
-from functions.common.manifests import FileVersion
+from functions.common.accounts import FileVersion
 from functions.common.storage import Bucket
 from functions.sources.files import reading
 from functions.sources.files.listing import Place
@@ -50,11 +50,12 @@ def test_a_file_larger_than_memory_is_read(tmp_path: Path) -> None:
         [sys.executable, "-c", READING],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         env=os.environ | {"MALLOC_ARENA_MAX": "2"},
         cwd=Path(__file__).parents[2],
     )
 
+    assert done.returncode == 0, done.stderr
     rows, growth = map(int, done.stdout.split())
     assert rows == 75 * 70_000
     assert growth < 150
