@@ -11,8 +11,9 @@ from deployer.names import FunctionUse, Names
 from deployer.settings import Settings
 from etl import Events, Postgres, product
 from etl.loading import folder
-from etl.pipeline import Pipeline, Target
+from etl.pipeline import Pipeline
 from etl.sources import Source
+from etl.targets import Target
 
 LAYERS = ("arrow", "postgres", "pandas")
 LIGHT_LAYER = "powertools"  # of a function that answers at once, and reads no Parquet

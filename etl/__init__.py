@@ -18,6 +18,7 @@ from etl.columns import (
     Json,
     Numeric,
     Other,
+    Point,
     Real,
     SmallInteger,
     Text,
@@ -44,6 +45,7 @@ from etl.sources import Postgres
 from etl.tables import Table
 from etl.targets import (
     Calendar,
+    MysqlWarehouse,
     PostgresWarehouse,
     RowExport,
     TargetTable,
@@ -80,9 +82,11 @@ __all__ = [
     "Json",
     "JsonDocuments",
     "Model",
+    "MysqlWarehouse",
     "Numeric",
     "Other",
     "Pipeline",
+    "Point",
     "Postgres",
     "PostgresWarehouse",
     "Real",

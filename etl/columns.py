@@ -146,6 +146,11 @@ class Bytes(Column):
 
 
 @dataclass(frozen=True)
+class Point(Column):
+    """A point of a plane, as text in the form `(x,y)`."""
+
+
+@dataclass(frozen=True)
 class Array(Column):
     """A PostgreSQL array whose elements are `of` a type, in any number of dimensions."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from etl import columns as types
 from etl.columns import Column
 from etl.errors import DeclarationError
-from etl.targets import PostgresWarehouse, TargetTable
+from etl.targets import Target, TargetTable
 
 CALENDAR_COLUMNS = {
     "date_id": "date",
@@ -38,6 +38,7 @@ _PLAIN: dict[type[Column], str] = {
     types.UnixTime: "timestamp with time zone",
     types.Interval: "interval",
     types.Uuid: "uuid",
+    types.Point: "point",
     types.Bytes: "bytea",
     # A type of the source that the warehouse need not have.
     types.Other: "text",
@@ -48,7 +49,7 @@ _TABLE = re.compile(rf"^CREATE TABLE {_NAME} \(.*?^\);?", re.DOTALL | re.MULTILI
 _NAMED = re.compile(rf"(CREATE TABLE|REFERENCES) {_NAME}")
 
 
-def postgres(target: PostgresWarehouse, schema: str, folder: Path | None = None) -> dict[str, str]:
+def postgres(target: Target, schema: str, folder: Path | None = None) -> dict[str, str]:
     """Return the SQL that creates each table of a warehouse, in an order that works.
 
     A table that names no schema is created in `schema`. The SQL is taken from the file that the
@@ -61,7 +62,7 @@ def postgres(target: PostgresWarehouse, schema: str, folder: Path | None = None)
     return statements | {table.name: _table(table, table.schema or schema) for table in target.made}
 
 
-def create_views(target: PostgresWarehouse, schema: str, folder: Path) -> dict[str, str]:
+def create_views(target: Target, schema: str, folder: Path) -> dict[str, str]:
     """Return the SQL that creates each view of a warehouse, or replaces it, in their order.
 
     Raises DeclarationError for one whose SELECT cannot be used.
@@ -147,7 +148,7 @@ def _create(home: str, lines: list[str]) -> str:
     return f"CREATE TABLE {home} (\n    " + ",\n    ".join(lines) + "\n)"
 
 
-def _from_file(target: PostgresWarehouse, file: Path, schema: str) -> dict[str, str]:
+def _from_file(target: Target, file: Path, schema: str) -> dict[str, str]:
     """Return the statements of a file, with their schemas before the names of tables."""
     if not file.is_file():
         raise DeclarationError(f"target {target.name}: there is no file {file.name}: write it")

@@ -12,9 +12,7 @@ from etl.models import Model, View
 from etl.settings import Setting
 from etl.sources import Postgres, Source
 from etl.tables import Table, table_id
-from etl.targets import Calendar, PostgresWarehouse, TargetTable
-
-Target = PostgresWarehouse
+from etl.targets import Calendar, Target, TargetTable
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # What else has a prefix of its own in a bucket.

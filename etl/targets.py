@@ -197,26 +197,25 @@ class RowExport:
 
 
 @dataclass(frozen=True)
-class PostgresWarehouse:
-    """A schema of a PostgreSQL database, whose URL is the setting `<NAME>_DATABASE_URL`.
+class Target:
+    """What the kinds of targets have in common; its URL is the setting `<NAME>_DATABASE_URL`.
 
     `ddl` is the file of the pipeline's folder that creates the tables where WAREHOUSE_MANAGED says
-    so. Without one they are created from the `columns` of the target tables. `schema` is where the
-    tables are unless WAREHOUSE_SCHEMA says otherwise.
+    so. Without one they are created from the `columns` of the target tables.
 
     `models` are made of the tables, in this order. `exports` are tables and models that are written
-    as CSV, `exports/<schema>/<table>/<yyyy-mm-dd>.csv`, whenever a batch has brought rows of them:
-    a table as a whole, of a model the rows that came of its SELECT. `row_exports` write rows one by
-    one, when transform makes them. `views` are made where WAREHOUSE_MANAGED says so.
+    as CSV, `exports/<schema>/<table>/<yyyy-mm-dd>.csv`, whenever a batch has rows of them: a table
+    as a whole, of a model the rows that came of its SELECT. `row_exports` write rows one by one,
+    when transform makes them. `views` are made where WAREHOUSE_MANAGED says so.
     """
 
-    kind: ClassVar[str] = "postgres"
+    kind: ClassVar[str]
 
     name: str
     tables: tuple[TargetTable, ...]
     calendar: Calendar | None = None
     ddl: str | None = None
-    schema: str = "public"
+    schema: str = ""
     models: "tuple[Model, ...]" = ()
     exports: "tuple[TargetTable | Model, ...]" = ()
     row_exports: tuple[RowExport, ...] = ()
@@ -241,3 +240,26 @@ class PostgresWarehouse:
     def secret_setting(self) -> str:
         """The name of the functions' variable with the id of the secret that holds its address."""
         return f"{self.name.upper()}_SECRET_ID"
+
+
+@dataclass(frozen=True)
+class PostgresWarehouse(Target):
+    """A schema of a PostgreSQL database: see `Target`.
+
+    `schema` is where the tables are unless WAREHOUSE_SCHEMA says otherwise.
+    """
+
+    kind: ClassVar[str] = "postgres"
+
+    schema: str = "public"
+
+
+@dataclass(frozen=True)
+class MysqlWarehouse(Target):
+    """A database of a MySQL or MariaDB server: see `Target`.
+
+    What PostgreSQL calls a schema is a database here: `schema`, if not empty, or WAREHOUSE_SCHEMA
+    names another one than the URL does.
+    """
+
+    kind: ClassVar[str] = "mysql"

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from deployer.databases import DatabaseAddress
 from deployer.terminal import table
-from etl import PostgresWarehouse
+from etl.targets import Target
 from functions.common.loaded import LoadedMarker
 from functions.common.markers import MarkerLog
 from functions.targets.postgres.tables import DELETIONS
@@ -65,7 +65,7 @@ def delete_something(sample: Sample, database_url: str) -> None:
 
 def target_rows(
     address: DatabaseAddress,
-    target: PostgresWarehouse,
+    target: Target,
     schema: str,
     logs: Mapping[MarkerLog, datetime | None],
 ) -> list[TargetRow]:
@@ -87,7 +87,7 @@ def target_rows(
 
 
 def _tables(
-    connection: pg8000.native.Connection, target: PostgresWarehouse, schema: str
+    connection: pg8000.native.Connection, target: Target, schema: str
 ) -> dict[str, tuple[str, str]]:
     """Return the schema and the name there of each table of the target that is there."""
     rows = connection.run("SELECT schemaname::text, tablename::text FROM pg_tables")
@@ -104,7 +104,7 @@ def _tables(
     }
 
 
-def view_rows(address: DatabaseAddress, target: PostgresWarehouse, schema: str) -> list[ViewRow]:
+def view_rows(address: DatabaseAddress, target: Target, schema: str) -> list[ViewRow]:
     """Count the views of a managed warehouse, and what was deleted."""
     histories = [table.name for table in target.tables if table.way == "history"]
     with session(address) as connection:

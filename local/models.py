@@ -8,7 +8,8 @@ from rich.table import Table
 
 from deployer.databases import DatabaseAddress
 from deployer.terminal import table
-from etl import Model, PostgresWarehouse
+from etl import Model
+from etl.targets import Target
 from local.session import session
 
 FEW = 20  # rows of a model that is worth showing
@@ -23,9 +24,7 @@ class ModelRows:
     rows: tuple[dict[str, str | None], ...]
 
 
-def model_rows(
-    address: DatabaseAddress, target: PostgresWarehouse, schema: str
-) -> Iterator[ModelRows]:
+def model_rows(address: DatabaseAddress, target: Target, schema: str) -> Iterator[ModelRows]:
     """Yield the newest rows of each model that is there and has few of them."""
     with session(address) as connection:
         for model in target.models:

@@ -13,7 +13,8 @@ import etl.testing
 from deployer.databases import AddressError, DatabaseAddress, parse_database_url
 from deployer.errors import DeployError, SettingsError
 from deployer.settings import DATABASE_URL_EXAMPLE
-from etl import DeclarationError, Pipeline, Postgres, PostgresWarehouse
+from etl import DeclarationError, Pipeline, Postgres
+from etl.targets import Target
 from functions.sources.postgres.columns import read_columns
 from functions.targets.postgres.create import check_may_create_all, missing_tables
 from functions.targets.postgres.tables import inspect
@@ -36,7 +37,7 @@ def read_url(option: str, url: str) -> DatabaseAddress:
         raise SettingsError([f"{option} {error}. Example: {DATABASE_URL_EXAMPLE}"]) from None
 
 
-def only_parts(name: str, declared: Pipeline) -> tuple[Postgres | None, PostgresWarehouse]:
+def only_parts(name: str, declared: Pipeline) -> tuple[Postgres | None, Target]:
     """Return the database that is a source of a pipeline, if one is, and its target.
 
     Raises PreflightError if it has several.
@@ -107,9 +108,7 @@ def check_source(address: DatabaseAddress, source: Postgres, pipeline: str) -> N
         raise DatabaseProblem("\n".join(problems))
 
 
-def check_warehouse(
-    address: DatabaseAddress, target: PostgresWarehouse, schema: str, managed: bool
-) -> None:
+def check_warehouse(address: DatabaseAddress, target: Target, schema: str, managed: bool) -> None:
     """Raise DatabaseProblem if the target's tables cannot be loaded, nor created there."""
     with session(address) as connection:
         missing = missing_tables(connection, schema, target) if managed else {}

@@ -11,7 +11,8 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from etl.loading import folder, load
-from etl.pipeline import Pipeline, Target
+from etl.pipeline import Pipeline
+from etl.targets import Target
 from functions.common.batchlog import BatchLog
 from functions.common.errors import raise_first
 from functions.common.loaded import LoadedMarker

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from etl.models import Model
-from etl.pipeline import Target
+from etl.targets import Target
 from functions.common.accounts import FileAccount
 from functions.common.loaded import LoadedMarker
 from functions.common.telemetry import logger

@@ -17,8 +17,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from etl import Events, Files, Pipeline
 from etl.loading import folder, load
-from etl.pipeline import Target
 from etl.sources import Source
+from etl.targets import Target
 from functions.common.errors import raise_first
 from functions.common.logs import Logs
 from functions.common.markers import MarkerLog

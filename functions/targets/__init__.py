@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from etl.mapping import Mapping as TableMapping
-from etl.pipeline import Target
+from etl.targets import Target
 from functions.common.batchlog import BatchLog
 from functions.common.loaded import Evidence, Loaded, LoadedMarker, RefusedRows, Warehouse
 from functions.common.manifests import ProcessedManifest

@@ -30,6 +30,7 @@ ACCEPTED: dict[type[etl.Column], tuple[str, str]] = {
     etl.Uuid: ("uuid", r"uuid"),
     etl.Json: ("json", r"jsonb?"),
     etl.Bytes: ("bytea", r"bytea"),
+    etl.Point: ("point", r"point"),
 }
 """What a declared type is called in a message, and the pattern of the types that it accepts.
 

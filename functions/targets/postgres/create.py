@@ -11,7 +11,7 @@ import pg8000.native
 from pg8000.native import identifier
 
 from etl.ddl import columns_of, postgres, sql_type
-from etl.targets import PostgresWarehouse, TargetTable
+from etl.targets import Target, TargetTable
 from functions.common.errors import WarehouseMismatch
 from functions.common.telemetry import logger
 from functions.targets.postgres.catalogue import Found, check_may_create, tables_of
@@ -19,7 +19,7 @@ from functions.targets.postgres.tables import actual_name
 
 
 def missing_tables(
-    connection: pg8000.native.Connection, schema: str, target: PostgresWarehouse
+    connection: pg8000.native.Connection, schema: str, target: Target
 ) -> dict[str, list[str]]:
     """Return the declared tables, by schema, that are not there under any of their names."""
     there = {each: tables_of(connection, each) for each in target.schemas(schema)}
@@ -34,7 +34,7 @@ def missing_tables(
 
 
 def create_missing(
-    connection: pg8000.native.Connection, schema: str, target: PostgresWarehouse, folder: Path
+    connection: pg8000.native.Connection, schema: str, target: Target, folder: Path
 ) -> None:
     """Create the tables that are missing, all or none, and their schemas if these are missing.
 

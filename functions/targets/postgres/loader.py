@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from etl.models import Model
-from etl.targets import PostgresWarehouse
+from etl.targets import Target
 from functions.common.database import connection, database_from_secret
 from functions.common.loaded import Warehouse as Identity
 from functions.common.manifests import ProcessedManifest
@@ -73,7 +73,7 @@ def _derived(place: Place, schema: str, models: list[Model]) -> Derived:
     )
 
 
-def _names(target: PostgresWarehouse, schema: str) -> dict[str, list[str]]:
+def _names(target: Target, schema: str) -> dict[str, list[str]]:
     """Return every name that a table of the target may have, by schema."""
     names: dict[str, list[str]] = {schema: [target.calendar.name] if target.calendar else []}
     for table in target.made:

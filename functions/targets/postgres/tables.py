@@ -13,7 +13,7 @@ from msgspec import structs
 from pg8000.native import identifier
 
 from etl.models import Model
-from etl.targets import PostgresWarehouse, TargetTable, Way
+from etl.targets import Target, TargetTable, Way
 from functions.common.errors import WarehouseMismatch
 from functions.common.loaded import TableFile, Warehouse
 from functions.targets.postgres.catalogue import Found, tables_of
@@ -148,7 +148,7 @@ class Layout:
 def inspect(
     connection: pg8000.native.Connection,
     schema: str,
-    target: PostgresWarehouse,
+    target: Target,
     declared: Iterable[TargetTable],
     models: Sequence[Model] = (),
 ) -> Layout:
@@ -255,9 +255,7 @@ def _table(declared: TargetTable, found: Found) -> WarehouseTable:
     )
 
 
-def _calendar(
-    target: PostgresWarehouse, schema: str, there: Mapping[str, Found]
-) -> WarehouseTable | None:
+def _calendar(target: Target, schema: str, there: Mapping[str, Found]) -> WarehouseTable | None:
     if target.calendar is None:
         return None
     name = target.calendar.name

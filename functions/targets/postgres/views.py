@@ -13,8 +13,9 @@ from pathlib import Path
 import pg8000.native
 from pg8000.native import DatabaseError, identifier, literal
 
-from etl import PostgresWarehouse, product
+from etl import product
 from etl.ddl import search_path
+from etl.targets import Target
 from functions.common.copy import SESSION
 from functions.common.errors import FunctionFailed, WarehouseMismatch
 from functions.common.sqlstate import described
@@ -53,7 +54,7 @@ def make_views(connection: pg8000.native.Connection, layout: Layout, deletions: 
 
 
 def make_declared_views(
-    connection: pg8000.native.Connection, schema: str, target: PostgresWarehouse, folder: Path
+    connection: pg8000.native.Connection, schema: str, target: Target, folder: Path
 ) -> None:
     """Make the declared views that are missing or have another definition, in their order.
 
