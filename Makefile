@@ -68,12 +68,12 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes -
 
 LOCK := uvx uv pip compile --quiet --universal --python-version $(OLDEST) --generate-hashes --no-header
 lock:  ## new versions into requirements/, from pyproject.toml (needs uv)
-	$(LOCK) --upgrade pyproject.toml --group layer-arrow --group layer-postgres --group layer-pandas \
-		--group pipeline-retail --group local-postgres --group test --group check \
+	$(LOCK) --upgrade pyproject.toml --group layer-arrow --group layer-postgres --group layer-mysql \
+		--group layer-pandas --group pipeline-retail --group local-postgres --group test --group check \
 		-o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/deploy.txt
 	$(LOCK) -c requirements/dev.txt --group pipeline-retail -o pipelines/retail/requirements.txt
-	for group in layer-arrow layer-postgres layer-pandas layer-powertools; do \
+	for group in layer-arrow layer-postgres layer-mysql layer-pandas layer-powertools; do \
 		$(LOCK) -c requirements/dev.txt --group $$group -o requirements/$$group.txt || exit 1; done
 	for group in local-aws bench; do \
 		$(LOCK) --upgrade --group $$group -o requirements/$$group.txt || exit 1; done
