@@ -14,7 +14,8 @@ from deployer.settings import Settings
 from deployer.webhooks import signed_headers
 from functions.common.batchlog import BatchLog
 from local.emulator import Emulator
-from tests.pipeline.roles import Roles, deployed, of_lambda_for_collect, without_need
+from tests.pipeline.aws_calls import of_lambda_for_collect
+from tests.pipeline.roles import Roles, deployed, without_need
 
 FOLDER = Path(__file__).parent.parent / "pipelines"
 BODY = b'{"id": "s1", "type": "sale.made"}'

@@ -18,9 +18,9 @@ from functions.transform import handler as transform_handler
 from local.connection import connect as connect_to
 from local.emulator import Emulator
 from local.sample import files_of
+from tests.pipeline.aws_calls import Call
 from tests.pipeline.roles import (
     VERSIONS,
-    Call,
     Roles,
     break_off,
     deployed,
