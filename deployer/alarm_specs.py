@@ -38,8 +38,8 @@ def alarms(names: Names, *, of_files: bool = False) -> tuple[Alarm, ...]:
 def errors(use: FunctionUse, names: Names) -> Alarm:
     """Return the alarm of a function that fails."""
     return Alarm(
-        name=names.alarm(f"{use}-errors"),
-        arn=names.alarm_arn(f"{use}-errors"),
+        names,
+        f"{use}-errors",
         description=f"{use} failed. The log group {names.log_group(use)} says why and what to do. "
         "The next run tries again by itself.",
         namespace="AWS/Lambda",
@@ -51,8 +51,8 @@ def errors(use: FunctionUse, names: Names) -> Alarm:
 
 def _silence(use: FunctionUse, metric: str, names: Names) -> Alarm:
     return Alarm(
-        name=names.alarm(f"{use}-silence"),
-        arn=names.alarm_arn(f"{use}-silence"),
+        names,
+        f"{use}-silence",
         description=f"{use} has not finished a run for 30 minutes. `python deploy.py plan` says "
         f"whether its schedule is as it should be, the log group {names.log_group(use)} what its "
         "last runs ended with.",
@@ -69,8 +69,8 @@ def _silence(use: FunctionUse, metric: str, names: Names) -> Alarm:
 
 def _failed_events(names: Names) -> Alarm:
     return Alarm(
-        name=names.alarm("failed-events"),
-        arn=names.alarm_arn("failed-events"),
+        names,
+        "failed-events",
         description=f"A function failed at an event three times; the event is in the queue "
         f"{names.queue} with the error. Nothing is lost, the schedules catch up. When the cause is "
         "fixed, purge the queue.",
@@ -83,8 +83,8 @@ def _failed_events(names: Names) -> Alarm:
 
 def _quarantine(names: Names) -> Alarm:
     return Alarm(
-        name=names.alarm("rows-quarantined"),
-        arn=names.alarm_arn("rows-quarantined"),
+        names,
+        "rows-quarantined",
         description="A row of the source cannot be a row of the warehouse and is in quarantine; "
         f"the others went on. {STATUS} names table and reason. Correct the row in the source: it "
         "then comes through by itself.",
@@ -97,8 +97,8 @@ def _quarantine(names: Names) -> Alarm:
 
 def _refused(names: Names) -> Alarm:
     return Alarm(
-        name=names.alarm("rows-refused"),
-        arn=names.alarm_arn("rows-refused"),
+        names,
+        "rows-refused",
         description="The warehouse refused a row; the others are loaded. "
         f"{STATUS} names table and reason. Correct the row in the source or the definition of the "
         "warehouse's table: the row then comes through by itself.",
@@ -111,8 +111,8 @@ def _refused(names: Names) -> Alarm:
 
 def _refused_files(names: Names) -> Alarm:
     return Alarm(
-        name=names.alarm("files-refused"),
-        arn=names.alarm_arn("files-refused"),
+        names,
+        "files-refused",
         description="A file was refused, as a whole or some of its rows; the others went on. "
         f"{STATUS} names file and reason, and the objects under errors/ in the bucket "
         f"{names.bucket('processed')} have the refused rows. Correct the file and drop it again.",
@@ -125,8 +125,8 @@ def _refused_files(names: Names) -> Alarm:
 
 def _drift(names: Names) -> Alarm:
     return Alarm(
-        name=names.alarm("schema-drift"),
-        arn=names.alarm_arn("schema-drift"),
+        names,
+        "schema-drift",
         description="A source table has lost what the warehouse needs of it and is left out; the "
         f"others go on. {STATUS} names table and column. Put it "
         "back, or adapt the pipeline: the table then goes on where it stopped.",
@@ -139,8 +139,8 @@ def _drift(names: Names) -> Alarm:
 
 def _schema_changes(names: Names) -> Alarm:
     return Alarm(
-        name=names.alarm("schema-changes"),
-        arn=names.alarm_arn("schema-changes"),
+        names,
+        "schema-changes",
         description="A table of the source is new, was made again, or has other columns than "
         "before; what the warehouse needs of it goes on. The log group "
         f"{names.log_group('extract')} says what changed, {STATUS} how it is now. It is reported "
@@ -154,8 +154,8 @@ def _schema_changes(names: Names) -> Alarm:
 
 def _disagreement(names: Names) -> Alarm:
     return Alarm(
-        name=names.alarm("disagreement"),
-        arn=names.alarm_arn("disagreement"),
+        names,
+        "disagreement",
         description="A target table is not what the source says it should be. `python deploy.py "
         "reconcile` names tables and keys; `python deploy.py replay N` feeds a batch through once "
         "more.",
@@ -168,8 +168,8 @@ def _disagreement(names: Names) -> Alarm:
 
 def _freshness(names: Names) -> Alarm:
     return Alarm(
-        name=names.alarm("freshness"),
-        arn=names.alarm_arn("freshness"),
+        names,
+        "freshness",
         description="A change took more than 30 minutes from the source to the warehouse. "
         f"{STATUS} shows where batches wait; the log groups of the functions say why.",
         namespace=names.prefix,

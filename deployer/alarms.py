@@ -1,4 +1,4 @@
-"""Alarms: one metric and one threshold each, told to the topic when it rings and when it ends."""
+"""Alarms: one metric and one threshold each, published to the topic when it rings and ends."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from deployer.account import Account
 from deployer.changes import Change, Resource, Update, converge
+from deployer.names import Names
 from deployer.removal import remove
 
 PERIOD_SECONDS = 300
@@ -25,13 +26,14 @@ UNSET: dict[str, Any] = {
 class Alarm:
     """Rings when a metric was above, or below, a threshold for a number of periods in a row.
 
-    `dimension` is the one name and value that the metric has. With `share_of`, what counts is how
-    many percent its sum is of the sum of that metric. `missing` says what a period without any data
-    counts as.
+    `use` says what it is for, and makes its name; `description` is what its e-mail says, with the
+    next step. `dimension` is the one name and value that the metric has. With `share_of`, what
+    counts is how many percent its sum is of the sum of that metric. `missing` says what a period
+    without any data counts as.
     """
 
-    name: str
-    arn: str
+    names: Names
+    use: str
     description: str
     namespace: str
     metric: str
@@ -42,6 +44,16 @@ class Alarm:
     is_low: bool = False
     periods: int = 1
     missing: Literal["breaching", "notBreaching"] = "notBreaching"
+
+    @property
+    def name(self) -> str:
+        """Its name in CloudWatch."""
+        return self.names.alarm(self.use)
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return self.names.alarm_arn(self.use)
 
     def parameters(self, topic_arn: str) -> dict[str, Any]:
         """Return what AWS is given, by the names that it has for it."""

@@ -37,8 +37,8 @@ BATCH_WRITES, BATCH_READS = 8, 6  # of all three functions, beside those of an i
 STORED_GB = 1.0  # a batch is 30 kB, the layers are 60 MB
 LOG_BYTES = 2_000  # of one run
 CUSTOM_METRICS = 11  # what the functions count, each under the name of its function,
-METRICS_OF_FILES = 1  # and what they count beside that where a source is files or events,
-METRICS_OF_EVENTS = 3  # and of events alone
+METRICS_OF_FILES = 1  # and what they count beside that where a source is files,
+METRICS_OF_EVENTS = 4  # or events
 ALERTS = 10
 EVENTS_A_DAY = 1_000  # on a working day
 EVENT_SECONDS, COLLECT_SECONDS = 0.05, 2.0
@@ -229,9 +229,9 @@ def _secrets(settings: Settings, runs: Mapping[FunctionUse, int]) -> Item:
 
 def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[Item, ...]:
     names = Names(settings.project, settings.stage, account="", region="")
-    ringing = alarms(names, of_files=settings.refuses_rows)
+    ringing = alarms(names, of_files=settings.reads_files)
     number = len(ringing) + (len(alarms_of_events(names)) if settings.takes_events else 0)
-    metrics = CUSTOM_METRICS + (METRICS_OF_FILES if settings.refuses_rows else 0)
+    metrics = CUSTOM_METRICS + (METRICS_OF_FILES if settings.reads_files else 0)
     metrics += METRICS_OF_EVENTS if settings.takes_events else 0
     gigabytes = sum(runs.values()) * LOG_BYTES / 1e9
     return (

@@ -65,6 +65,7 @@ def dashboard_body(names: Names, *, of_files: bool = False, api_id: str | None =
         _count("RowsQuarantined", "transform", names),
         _count("RowsRefused", "load", names),
         *([_count("FilesRefused", "transform", names)] if of_files else []),
+        *([_count("EventsRefused", "transform", names)] if api_id else []),
         _count("TablesStopped", "extract", names, "Maximum"),
         _count("SchemaChanges", "extract", names),
         _count("TablesApart", "reconcile", names, "Maximum"),

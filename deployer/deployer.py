@@ -69,7 +69,7 @@ class Deployer:
         Raises:
             DeployError: a step cannot be done; those running beside it are finished first.
         """
-        wanted_alarms = alarms(self.names, of_files=self.settings.refuses_rows)
+        wanted_alarms = alarms(self.names, of_files=self.settings.reads_files)
         changes = side_by_side(
             [
                 partial(self.create_bucket, "code"),
@@ -156,7 +156,7 @@ class Deployer:
         """Create the dashboard of the alarms and the figures behind them."""
         name = self.names.dashboard
         api_id = self.endpoint.api_id() if self.settings.takes_events else None
-        body = dashboard_body(self.names, of_files=self.settings.refuses_rows, api_id=api_id)
+        body = dashboard_body(self.names, of_files=self.settings.reads_files, api_id=api_id)
         return self._steps.take("dashboard", name, ensure_dashboard, name, body, self.tags)
 
     def create_log_group(self, use: FunctionUse) -> Change:

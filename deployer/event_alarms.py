@@ -11,12 +11,12 @@ REFUSED_PERCENT = 50.0  # a wrong secret refuses all; a forgery now and then is 
 
 
 def queue_alarms(names: Names) -> tuple[Alarm, ...]:
-    """Return the alarms of the functions and of the queues."""
+    """Return the alarms of the functions, of the queues, and of events that are no rows."""
     return (
         *(errors(spec.use, names) for spec in specs.OF_EVENTS),
         Alarm(
-            name=names.alarm("events-waiting"),
-            arn=names.alarm_arn("events-waiting"),
+            names,
+            "events-waiting",
             description="Events have waited for more than 15 minutes to be collected. The log "
             f"group {names.log_group('collect')} says why. None is lost: the queue keeps them "
             "for 14 days.",
@@ -27,8 +27,20 @@ def queue_alarms(names: Names) -> tuple[Alarm, ...]:
             threshold=WAITING_SECONDS,
         ),
         Alarm(
-            name=names.alarm("dead-events"),
-            arn=names.alarm_arn("dead-events"),
+            names,
+            "events-unusable",
+            description="An event was stored that cannot be a row of its table; the others went "
+            f"on. {STATUS} names table and reason, and the objects under errors/ in the bucket "
+            f"{names.bucket('processed')} have the events as they came. Adapt the declaration, "
+            "and `python deploy.py replay N` feeds the batch through once more.",
+            namespace=names.prefix,
+            metric="EventsRefused",
+            dimension=("service", "transform"),
+            statistic="Sum",
+        ),
+        Alarm(
+            names,
+            "dead-events",
             description="Collect failed five times at events that were stored; they are in the "
             f"queue {names.dead_queue} for 14 days. The log group {names.log_group('collect')} "
             "says why. When the cause is fixed, start a redrive of that queue.",
@@ -44,8 +56,8 @@ def api_alarms(names: Names, api_id: str) -> tuple[Alarm, ...]:
     """Return the alarms of the API of an id."""
     return (
         Alarm(
-            name=names.alarm("events-refused"),
-            arn=names.alarm_arn("events-refused"),
+            names,
+            "events-refused",
             description="More than half of what was posted was refused. The log group "
             f"{names.log_group('receive')} has the reasons. Compare the secret of the settings "
             "with the provider's, and the URL there with that of `python deploy.py status`.",
@@ -57,10 +69,10 @@ def api_alarms(names: Names, api_id: str) -> tuple[Alarm, ...]:
             threshold=REFUSED_PERCENT,
         ),
         Alarm(
-            name=names.alarm("events-failed"),
-            arn=names.alarm_arn("events-failed"),
-            description="An event could not be stored, and the provider was told so: it sends it "
-            f"again, for a while. The log group {names.log_group('receive')} says why; {STATUS} "
+            names,
+            "events-failed",
+            description="An event could not be stored: its provider, which got an error, sends it "
+            f"again for a while. The log group {names.log_group('receive')} says why; {STATUS} "
             "says what is deployed.",
             namespace="AWS/ApiGateway",
             metric="5xx",
@@ -68,8 +80,8 @@ def api_alarms(names: Names, api_id: str) -> tuple[Alarm, ...]:
             statistic="Sum",
         ),
         Alarm(
-            name=names.alarm("events-slow"),
-            arn=names.alarm_arn("events-slow"),
+            names,
+            "events-slow",
             description="For 15 minutes, one of a hundred answers took more than 2 seconds; a "
             f"provider gives up after 5 to 20. Look at the log group {names.log_group('receive')}, "
             f"and at throttles of {names.function('receive')}: the account may allow few runs at "

@@ -173,11 +173,6 @@ class Settings:
         return [source for source in self.declared.events if source.name in self.webhooks]
 
     @property
-    def refuses_rows(self) -> bool:
-        """Whether rows may be refused into errors/: of files, and of events."""
-        return self.reads_files or self.takes_events
-
-    @property
     def reads_files(self) -> bool:
         """Whether a source is files, dropped or somebody else's."""
         return self.takes_files or bool(self.buckets)

@@ -17,7 +17,7 @@ from uuid import uuid4
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from etl import Events, Pipeline
+from etl import Events, Files, Pipeline
 from etl.loading import load
 from etl.sources import Source
 from functions.common.accounts import FileAccount
@@ -146,17 +146,19 @@ def _account_for(source: Source, done: ProcessedManifest) -> dict[str, int]:
     rows = {name: table.rows for name, table in done.tables.items() if table.rows}
     held = {table: kept.quarantined for table, kept in done.balance.items() if kept.quarantined}
     logger.info("batch transformed", extra={"batch": done.batch, "rows": rows, "quarantined": held})
-    metrics.add_metric("RowsQuarantined", MetricUnit.Count, sum(held.values()))
     refused = [account for account in done.files if account.refused or account.reason]
     if isinstance(source, Events):
         for account in refused:
             logger.warning("events refused", extra=_as_logged(account, account.file.key))
-    elif done.files:
+        metrics.add_metric("EventsRefused", MetricUnit.Count, sum(held.values()))
+    elif isinstance(source, Files):
         for account in refused:
             what = "file refused" if account.reason else "rows of a file refused"
             url = f"s3://{account.file.bucket}/{account.file.key}"
             logger.warning(what, extra=_as_logged(account, url))
         metrics.add_metric("FilesRefused", MetricUnit.Count, len(refused))
+    else:
+        metrics.add_metric("RowsQuarantined", MetricUnit.Count, sum(held.values()))
     return held
 
 

@@ -9,13 +9,13 @@ from deployer import specs
 from deployer.alarm_specs import SIGNS_OF_LIFE, alarms
 from deployer.alarms import PERIOD_SECONDS, Alarm
 from deployer.dashboard import dashboard_body
+from deployer.event_alarms import all_alarms as alarms_of_events
 from deployer.names import Names
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
-ALARMS = {
-    alarm.name.removeprefix("totesys-etl-dev-"): alarm for alarm in alarms(NAMES, of_files=True)
-}
+ALARMS = {alarm.use: alarm for alarm in alarms(NAMES, of_files=True)}
+EVENT_ALARMS = {alarm.use: alarm for alarm in alarms_of_events(NAMES)}
 COUNTED = re.compile(r'add_metric\(\s*"(\w+)"')
 
 
@@ -40,7 +40,7 @@ def test_every_trouble_has_its_alarm() -> None:
     }
 
 
-@pytest.mark.parametrize("alarm", ALARMS.values(), ids=ALARMS)
+@pytest.mark.parametrize("alarm", (ALARMS | EVENT_ALARMS).values(), ids=ALARMS | EVENT_ALARMS)
 def test_a_watched_metric_is_one_that_is_counted(alarm: Alarm) -> None:
     """A metric that its function does not count by this name would never ring."""
     if alarm.namespace == NAMES.prefix:
@@ -48,10 +48,13 @@ def test_a_watched_metric_is_one_that_is_counted(alarm: Alarm) -> None:
         assert dimension == "service"
         assert alarm.metric in counted_by(use)
     else:
-        assert alarm.namespace in ("AWS/Lambda", "AWS/SQS")
-        assert alarm.dimension[1] in {
-            NAMES.queue,
-            *(NAMES.function(spec.use) for spec in specs.FUNCTIONS),
+        assert (alarm.namespace, alarm.dimension[1]) in {
+            *(("AWS/SQS", name) for name in (NAMES.queue, NAMES.events_queue, NAMES.dead_queue)),
+            *(
+                ("AWS/Lambda", NAMES.function(spec.use))
+                for spec in (*specs.FUNCTIONS, *specs.OF_EVENTS)
+            ),
+            ("AWS/ApiGateway", ""),
         }
 
 
@@ -74,9 +77,9 @@ def test_a_change_that_takes_longer_than_half_an_hour_rings() -> None:
     assert not freshness.is_low
 
 
-@pytest.mark.parametrize("alarm", ALARMS.values(), ids=ALARMS)
+@pytest.mark.parametrize("alarm", (ALARMS | EVENT_ALARMS).values(), ids=ALARMS | EVENT_ALARMS)
 def test_an_alarm_says_what_to_do_within_the_limits_of_aws(alarm: Alarm) -> None:
-    """The description is what the mail brings: at most 1,024 characters, two sentences or more."""
+    """The description is the text of the mail: at most 1,024 characters, two sentences or more."""
     assert len(alarm.description) <= 1024
     assert alarm.description.count(". ") >= 1
     assert alarm.description.endswith(".")
