@@ -12,8 +12,9 @@ import pg8000.native
 
 from deployer.databases import DatabaseAddress
 from deployer.errors import DeployError
-from functions.common.database import Database, connection
+from functions.common.database import Database
 from functions.common.errors import PipelineError
+from functions.common.postgres import connection
 
 
 class DatabaseProblem(DeployError):

@@ -22,7 +22,8 @@ from deployer.dotenv_file import load_dotenv
 from deployer.errors import SettingsError
 from deployer.settings import Settings
 from functions.common import errors
-from functions.common.database import Database, connection, database_from_secret
+from functions.common.database import Database, database_from_secret
+from functions.common.postgres import connection
 from tests.fuzz.mutations import JSON, damaged, rewritten
 from tests.fuzz.target import Target
 

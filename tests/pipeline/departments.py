@@ -8,9 +8,10 @@ import msgspec
 
 from deployer.databases import parse_database_url
 from functions.common.batchlog import BatchLog
-from functions.common.database import Database, connection
+from functions.common.database import Database
 from functions.common.manifests import IngestionManifest
 from functions.common.parquet import read_rows
+from functions.common.postgres import connection
 from functions.sources import Captured
 from functions.sources.postgres.capture import capture
 from functions.sources.postgres.snapshot import SESSION_PARAMETERS

@@ -14,10 +14,11 @@ from pg8000.native import identifier
 from deployer.databases import parse_database_url
 from etl import Pipeline, Postgres, Table
 from functions.common.batchlog import BatchLog
-from functions.common.database import Database, connection
+from functions.common.database import Database
 from functions.common.manifests import IngestionManifest
 from functions.common.objects import DataFile
 from functions.common.parquet import read_rows
+from functions.common.postgres import connection
 from functions.extract.replay import replay
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.postgres.capture import capture

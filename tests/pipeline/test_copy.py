@@ -14,8 +14,9 @@ from pg8000.native import literal
 
 from functions.common import copy
 from functions.common.copy import SESSION, array, copy_in, copy_out, set_values, value
-from functions.common.database import Database, connection
+from functions.common.database import Database
 from functions.common.errors import DatabaseFailed, DatabaseUnavailable
+from functions.common.postgres import connection
 from local.postgres import SUPERUSER, PostgresServer
 
 TEXTS = [

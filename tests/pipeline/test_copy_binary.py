@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.common.copy import SESSION, copy_in
-from functions.common.database import Database, connection
+from functions.common.database import Database
+from functions.common.postgres import connection
 from functions.targets.postgres import binary
 from functions.targets.postgres.binary import copy_in_binary, is_exact
 from functions.targets.postgres.tables import WarehouseTable

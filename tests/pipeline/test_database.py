@@ -18,13 +18,14 @@ import trustme
 from pg8000.native import literal
 
 from deployer.databases import parse_database_url
-from functions.common.database import Database, connection
+from functions.common.database import Database
 from functions.common.errors import (
     DatabaseFailed,
     DatabaseRefused,
     DatabaseUnavailable,
     PipelineError,
 )
+from functions.common.postgres import connection
 from local.connection import connect
 from local.postgres import PostgresServer
 from tests.pipeline.tls_peer import TlsPeer

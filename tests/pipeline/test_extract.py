@@ -17,10 +17,11 @@ from botocore.exceptions import ClientError
 from deployer.databases import parse_database_url
 from functions.common import copy
 from functions.common.batchlog import BatchLog
-from functions.common.database import Database, connection
+from functions.common.database import Database
 from functions.common.errors import BatchContended
 from functions.common.manifests import IngestionManifest
 from functions.common.parquet import PartWriter, read_rows
+from functions.common.postgres import connection
 from functions.common.storage import Bucket
 from functions.sources import Captured
 from functions.sources.postgres import rows as extract_rows

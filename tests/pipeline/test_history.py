@@ -10,8 +10,8 @@ from itertools import count
 import pytest
 from pg8000.native import identifier
 
-from functions.common.database import connection
 from functions.common.errors import DatabaseRefused, DatabaseUnavailable
+from functions.common.postgres import connection
 from functions.sources.postgres.snapshot import LOCK_PAUSES, SESSION_PARAMETERS, snapshot_of
 from local.connection import connect
 from local.postgres import PostgresServer

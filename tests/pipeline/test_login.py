@@ -11,8 +11,9 @@ import pytest
 import trustme
 from pg8000.native import literal
 
-from functions.common.database import Database, connection
+from functions.common.database import Database
 from functions.common.errors import DatabaseRefused, DatabaseUnavailable
+from functions.common.postgres import connection
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
 from functions.reconcile import handler as reconcile_handler

@@ -9,7 +9,7 @@ import pg8000.native
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.common.database import Database, database_from_secret, translated_errors
+from functions.common.database import Database, database_from_secret
 from functions.common.errors import (
     DatabaseFailed,
     DatabaseRefused,
@@ -17,6 +17,7 @@ from functions.common.errors import (
     PipelineError,
     SettingsError,
 )
+from functions.common.postgres import translated_errors
 
 PASSWORD = "Tr0ub4dor&3"
 DATABASE = Database("db.example.com", 5432, "reader", PASSWORD, "totesys")

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pg8000.native import DatabaseError
 
-from functions.common.database import Database, translated_errors
+from functions.common.database import Database
 from functions.common.errors import DatabaseFailed, DatabaseRefused
+from functions.common.postgres import translated_errors
 from functions.common.sqlstate import condition, is_data_error
 
 DATABASE = Database("127.0.0.1", 5432, "loader", "password", "warehouse", "disable")

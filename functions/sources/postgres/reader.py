@@ -12,8 +12,9 @@ import pg8000.native
 
 from etl import Pipeline, Postgres
 from functions.common.batchlog import BatchLog
-from functions.common.database import connection, database_from_secret
+from functions.common.database import database_from_secret
 from functions.common.manifests import IngestionManifest
+from functions.common.postgres import connection
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG
 from functions.sources import Read

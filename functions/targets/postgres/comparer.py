@@ -10,8 +10,9 @@ import pg8000.native
 import pyarrow as pa
 
 from etl.mapping import Mapping
-from functions.common.database import connection, database_from_secret
+from functions.common.database import database_from_secret
 from functions.common.objects import Key
+from functions.common.postgres import connection
 from functions.common.settings import required
 from functions.targets import Counted, Feed, Place
 from functions.targets.postgres.disagreements import Disagreements

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from etl.models import Model
 from etl.targets import Target
-from functions.common.database import connection, database_from_secret
+from functions.common.database import database_from_secret
 from functions.common.loaded import Warehouse as Identity
 from functions.common.manifests import ProcessedManifest
+from functions.common.postgres import connection
 from functions.common.settings import required, switched_on
 from functions.common.storage import Bucket
 from functions.common.telemetry import logger

@@ -1,0 +1,162 @@
+"""Connections to PostgreSQL, from where a database is.
+
+Every failure of the driver becomes one of our errors here, in words that name the database and the
+next step.
+"""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pg8000.native
+from scramp import ScramException  # type: ignore[import-untyped]  # the login part of pg8000
+
+from etl import product
+from functions.common.database import (
+    LONGEST_SECONDS,
+    NOT_THE_PROTOCOL,
+    SHORTEST_SECONDS,
+    Database,
+    forget_variables,
+    reached,
+    spare,
+    tls_context,
+    untrusted,
+    without_tls,
+)
+from functions.common.errors import (
+    DatabaseFailed,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    PipelineError,
+)
+from functions.common.login import GuardedConnection
+from functions.common.sqlstate import condition, described, may_quote, without_values
+
+# The server looks for a dead peer as we do, so that a killed function's transaction and locks end
+# with it.
+SESSION_PARAMETERS = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "lock_timeout": "60s",
+}
+
+
+@contextmanager
+def connection(
+    database: Database, seconds: float = LONGEST_SECONDS, /, **parameters: str
+) -> Iterator[pg8000.native.Connection]:
+    """Open a connection, close it at the end, and put every driver error into our words.
+
+    `seconds` is how long the caller may still run: the server ends a statement, an idle session
+    and an open transaction that last longer, and a server that is silent for so long is given up.
+    `parameters` are run-time parameters of the session, such as `datestyle`.
+    """
+    seconds = max(seconds, SHORTEST_SECONDS)
+    with translated_errors(database):
+        opened = _connect(database, _limits(seconds) | SESSION_PARAMETERS | parameters)
+        try:
+            _set_newer_limits(opened, seconds)
+            # Longer than the server's own limit, whose error says more.
+            opened._usock.settimeout(seconds - spare(seconds) / 2)
+            yield opened
+        finally:
+            _hang_up(opened)
+
+
+def _hang_up(opened: pg8000.native.Connection) -> None:
+    """Close a connection, also where the trace of an error still holds what reads from it."""
+    peer = opened._usock
+    try:
+        opened.close()
+    finally:
+        with suppress(OSError):
+            peer.shutdown(socket.SHUT_RDWR)
+
+
+def _limits(seconds: float) -> dict[str, str]:
+    """Return the session's limits, which hold whatever is set for the role or the database."""
+    limit = str(round(1000 * max(1.0, seconds - spare(seconds))))
+    return {"statement_timeout": limit, "idle_in_transaction_session_timeout": limit}
+
+
+def _set_newer_limits(opened: pg8000.native.Connection, seconds: float) -> None:
+    """Set the limits that PostgreSQL 14 and 17 brought; at login an older one would refuse them.
+
+    They are the longest, since they end the whole session.
+    """
+    opened.run(
+        f"SELECT pg_catalog.set_config(name, '{round(1000 * max(2.0, seconds))}', false)"
+        " FROM pg_catalog.unnest('{idle_session_timeout,transaction_timeout}'::text[]) AS name"
+        " WHERE pg_catalog.current_setting(name, true) IS NOT NULL"
+    )
+
+
+def _connect(database: Database, parameters: dict[str, str]) -> GuardedConnection:
+    peer = reached(database)
+    try:
+        return GuardedConnection(
+            str(database),
+            peer,
+            tls_context(database),
+            is_verified=database.sslmode == "verify-full",
+            user=database.username,
+            password=database.password,
+            database=database.dbname,
+            host=database.host,
+            application_name=product.NAME,
+            startup_params=parameters,
+        )
+    except BaseException as error:
+        peer.close()
+        forget_variables(error)
+        if isinstance(error, NOT_THE_PROTOCOL) and not isinstance(error, OSError):
+            raise DatabaseUnavailable(
+                f"{database}: what answers is not PostgreSQL: is the address right?"
+            ) from error
+        raise
+
+
+@contextmanager
+def translated_errors(database: Database) -> Iterator[None]:
+    """Turn errors of the driver, within, into DatabaseRefused, -Unavailable or -Failed."""
+    try:
+        yield
+    except pg8000.native.DatabaseError as error:
+        fields = dict(error.args[0])
+        if may_quote(fields):
+            error.args = (without_values(fields),)  # it is in the trace of ours
+        raise _from_server(database, fields) from error
+    except ssl.SSLCertVerificationError as error:
+        raise untrusted(database, error) from error
+    except ScramException as error:
+        raise DatabaseRefused(
+            f"{database}: the driver cannot log in ({error}): is the password plain ASCII?"
+        ) from error
+    except (pg8000.native.InterfaceError, OSError) as error:
+        if "refuses SSL" in str(error):
+            raise without_tls(database) from error
+        raise DatabaseUnavailable(f"{database}: the connection broke ({error})") from error
+
+
+def _from_server(database: Database, fields: dict[str, str]) -> PipelineError:
+    """Return our error for the server's; codes are those of appendix A of PostgreSQL's manual."""
+    code = fields.get("C", "")
+    message = condition(code) if may_quote(fields) else fields.get("M", "")
+    match code[:2], code:
+        case ("28", _):
+            return DatabaseRefused(f"{database}: {message}: check user and password of the URL")
+        case (_, "3D000"):
+            return DatabaseRefused(f"{database}: {message}: check the database name of the URL")
+        case (_, "42501"):
+            return DatabaseRefused(f"{database}: {message}: ask for the right to be granted")
+        case (_, "08P01") if "startup parameter" in message:
+            return DatabaseRefused(
+                f"{database}: {message}: a pooler refuses the session's settings: connect to the "
+                "server itself"
+            )
+        case ("08" | "53" | "57" | "40", _) | (_, "55P03"):
+            return DatabaseUnavailable(f"{database}: {message}")
+    return DatabaseFailed(f"{database}: {described(fields)}")
