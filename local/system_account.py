@@ -1,8 +1,9 @@
 """The system account under which servers and functions run here, and where it can reach its files.
 
-PostgreSQL refuses to run as root, and code in a function must not, so root hands both to `nobody`,
-who usually cannot look into root's home or a root-only clone. Nothing here widens the permissions
-of a folder that is not ours: what cannot be reached is put into the temporary folder instead.
+Database servers refuse to run as root, and code in a function must not, so root hands both to
+`nobody`, who usually cannot look into root's home or a root-only clone. Nothing here widens the
+permissions of a folder that is not ours: what cannot be reached is put into the temporary folder
+instead.
 """
 
 import os
@@ -78,7 +79,7 @@ def server_account() -> SystemAccount:
         nobody = pwd.getpwnam("nobody")
     except KeyError as error:
         raise AccountError(
-            "PostgreSQL and functions do not run as root, and this system has no user 'nobody' "
+            "Databases and functions do not run as root, and this system has no user 'nobody' "
             "to run them: start as an ordinary user."
         ) from error
     return SystemAccount(uid=nobody.pw_uid, gid=nobody.pw_gid)
@@ -102,7 +103,7 @@ def reachable_home(directory: Path, account: SystemAccount) -> Path:
     home.chmod(account.passage)
     if not account.can_reach(home):
         raise AccountError(
-            f"PostgreSQL and functions do not run as root, and the user 'nobody' can reach "
+            f"Databases and functions do not run as root, and the user 'nobody' can reach "
             f"neither {directory} nor {home}: start as an ordinary user, or set TMPDIR to a "
             "folder open to all."
         )

@@ -15,6 +15,7 @@ os.environ["POWERTOOLS_SERVICE_NAME"] = "tests"
 
 pytest_plugins = [
     "tests.postgres_fixtures",
+    "tests.mysql_fixtures",
     "tests.pipeline.local_process",
     "tests.aws.files_lake",
     "tests.aws.posted",

@@ -16,7 +16,7 @@ from threading import Thread
 import pytest
 from pg8000.native import DatabaseError
 
-import local.postgres
+import local.server
 from functions.common.errors import DatabaseRefused
 from local.connection import connect
 from local.installation import PostgresError, reachable_binaries
@@ -198,7 +198,7 @@ def test_two_processes_cannot_have_one_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second start while the first is up is refused, and the first goes on unharmed."""
-    monkeypatch.setattr(local.postgres, "FREE_SECONDS", 0.1)
+    monkeypatch.setattr(local.server, "FREE_SECONDS", 0.1)
     with PostgresServer(folder) as server:
         pid = (server.home / "data" / "postmaster.pid").read_text().split()[0]
         with pytest.raises(PostgresError) as error:

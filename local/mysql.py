@@ -1,0 +1,223 @@
+"""A MySQL or MariaDB server on this machine."""
+
+import re
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pymysql
+from pymysql.connections import Connection
+
+from local.mysql_installation import (
+    Installation,
+    MysqlError,
+    find_installation,
+    library_path,
+    reachable_installation,
+)
+from local.private_files import write_private
+from local.server import LocalServer
+from local.system_account import SystemAccount
+
+SUPERUSER = "root"
+
+_SERVER_SETTINGS = {
+    "bind-address": "127.0.0.1",
+    # A socket's path may have 107 bytes at most, and nothing here needs one.
+    "socket": "",
+    "skip-name-resolve": "ON",
+    "default-time-zone": "+00:00",
+    "innodb-buffer-pool-size": "64M",
+    # A commit outlasts the end of the process, not that of the machine.
+    "innodb-flush-log-at-trx-commit": "2",
+}
+# What MariaDB does by itself, or has not: nothing is replicated or restored from here, no second
+# protocol is spoken, no statement reads or writes files, and nobody looks at statistics of 100 MB.
+_MYSQL_SETTINGS = {
+    "disable-log-bin": "ON",
+    "mysqlx": "OFF",
+    "secure-file-priv": "NULL",
+    "performance-schema": "OFF",
+}
+
+# What `mariadb-install-db` feeds to its server. That script is no help here: it fails where a path
+# has a space.
+_MARIADB_FILES = (
+    "m*_system_tables.sql",
+    "m*_performance_tables.sql",
+    "m*_system_tables_data.sql",
+    "maria_add_gis_sp_bootstrap.sql",
+)
+
+
+class MysqlServer(LocalServer):
+    """A MySQL or MariaDB server of our own, of an installation that is found unless it is given.
+
+    `settings` are options of its command line beside ours, such as `ssl-cert`.
+    """
+
+    product = "MySQL"
+    name = "mysql"
+    scheme = "mysql"
+    error = MysqlError
+    stop_signal = signal.SIGTERM
+
+    def __init__(
+        self,
+        directory: Path,
+        port: int | None = None,
+        *,
+        installation: Installation | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(directory, port)
+        self._installation = installation
+        self._settings = settings or {}
+
+    @property
+    def installation(self) -> Installation:
+        """What is run; it is found, or fetched, when it is first asked for. Raises MysqlError."""
+        if self._installation is None:
+            self._installation = find_installation()
+        return self._installation
+
+    @property
+    def client(self) -> Path | None:
+        """The program of the installation for a person to look inside, or None."""
+        return self.installation.client
+
+    def url(self, user: str, password: str, database: str) -> str:
+        """Return the URL of a database on this server, percent-encoded.
+
+        MySQL takes no password without TLS from a driver that cannot encrypt it by itself.
+        """
+        options = "" if self.installation.is_mariadb else "?sslmode=require"
+        return super().url(user, password, database) + options
+
+    def superuser_url(self, database: str = "mysql") -> str:
+        """Return the URL under which everything is allowed."""
+        return self.url(SUPERUSER, self.password(SUPERUSER), database)
+
+    @property
+    def _variables(self) -> Mapping[str, str]:
+        return library_path(self.installation)
+
+    def _prepare(self, account: SystemAccount) -> Sequence[str]:
+        self._installation = reachable_installation(self.installation, self.home, account)
+        self._initialise(account)
+        passwords = self.home / "passwords.sql"
+        write_private(passwords, _set_passwords(self.password(SUPERUSER)))
+        account.own(passwords)
+        settings = {
+            "datadir": self.data,
+            "port": self.port,
+            "init-file": passwords,
+            "pid-file": self.data / "server.pid",
+            **_SERVER_SETTINGS,
+            **({} if self.installation.is_mariadb else _MYSQL_SETTINGS),
+            **self._settings,
+        }
+        return (*self._program, *(f"--{name}={value}" for name, value in settings.items()))
+
+    @property
+    def _program(self) -> tuple[str, ...]:
+        """The server's program, which reads no settings but those that it is given."""
+        found = self.installation
+        if found.share is None:
+            return (str(found.program), "--no-defaults")
+        place = (f"--basedir={found.base}", f"--lc-messages-dir={found.share}")
+        return (str(found.program), "--no-defaults", *place)
+
+    def _initialise(self, account: SystemAccount) -> None:
+        if self.data.exists():
+            return
+        unfinished = self.home / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        account.make_folder(unfinished)
+        data = f"--datadir={unfinished}"
+        if self.installation.is_mariadb:
+            sql = self.home / "system-tables.sql"
+            write_private(sql, _mariadb_tables(self.installation))
+            with sql.open() as script:
+                self._run(account, *self._program, "--bootstrap", data, stdin=script.fileno())
+            sql.unlink()
+        else:
+            self._run(account, *self._program, "--initialize-insecure", data)
+        unfinished.rename(self.data)
+
+    def _is_ours(self) -> bool:
+        """Tell whether our server listens on the port, by the log that it alone writes."""
+        ready = rf"ready for connections\.\s+Version: .*\bport: {self.port}\b"
+        return re.search(ready, self.log_path.read_text(errors="replace")) is not None
+
+    def _answers(self) -> bool:
+        try:
+            connect(self.superuser_url()).close()
+        except pymysql.OperationalError as error:
+            if error.args[0] == 1045:  # access denied
+                raise self._turned_away(error.args[1]) from error
+            return False
+        return True
+
+
+def connect(url: str) -> "Connection[pymysql.cursors.Cursor]":
+    """Open a connection to `mysql://user:password@host:port/database`, percent-decoded.
+
+    For a server of our own: with `?sslmode=` its certificate is not checked. Each statement commits
+    by itself. Raises pymysql's OperationalError when nothing answers, or when we are turned away.
+    """
+    parts = urlsplit(url)
+    encrypted = parse_qs(parts.query).get("sslmode", ["disable"]) != ["disable"]
+    return pymysql.connect(
+        host=parts.hostname,
+        port=parts.port or 3306,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=unquote(parts.path.removeprefix("/")),
+        charset="utf8mb4",
+        autocommit=True,
+        ssl_disabled=not encrypted,
+        ssl_verify_cert=False if encrypted else None,
+    )
+
+
+def run_sql(url: str, *statements: str) -> list[tuple[object, ...]]:
+    """Run statements in a session of their own; return the rows of the last."""
+    rows: Sequence[tuple[object, ...]] = ()
+    with closing(connect(url)) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+            rows = cursor.fetchall()
+    return list(rows)
+
+
+def quoted(name: str) -> str:
+    """Return a name as an identifier."""
+    return f"`{name.replace('`', '``')}`"
+
+
+def _set_passwords(password: str) -> str:
+    """Return what the server runs before it listens; names of hosts are never looked up."""
+    here = f"'{SUPERUSER}'@'127.0.0.1'"
+    return (
+        f"ALTER USER '{SUPERUSER}'@'localhost' IDENTIFIED BY '{password}';\n"
+        f"CREATE USER IF NOT EXISTS {here} IDENTIFIED BY '{password}';\n"
+        f"ALTER USER {here} IDENTIFIED BY '{password}';\n"
+        f"GRANT ALL PRIVILEGES ON *.* TO {here} WITH GRANT OPTION;\n"
+        f"DROP USER IF EXISTS '{SUPERUSER}'@'::1';\n"
+    )
+
+
+def _mariadb_tables(installation: Installation) -> str:
+    """Return the SQL that makes MariaDB's own tables, with a superuser who has no password yet."""
+    share = installation.share
+    if share is None:
+        raise MysqlError(f"{installation.program} has no SQL files beside it: reinstall MariaDB.")
+    files = [path for pattern in _MARIADB_FILES for path in sorted(share.glob(pattern))[:1]]
+    start = "CREATE DATABASE IF NOT EXISTS mysql;\nUSE mysql;\nSET @auth_root_socket = NULL;\n"
+    lines = (line for path in files for line in path.read_text().splitlines())
+    # As `mariadb-install-db --cross-bootstrap`: no superuser without a password from this host.
+    return start + "\n".join(line for line in lines if "@current_hostname" not in line)

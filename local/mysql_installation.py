@@ -1,0 +1,175 @@
+"""Which MySQL or MariaDB runs here: one that is installed, or else the system's own packages of it.
+
+No Python package brings a server. Debian and Ubuntu give theirs to everybody: `apt-get download`
+needs no root, and checks what it fetches by the signatures of the distribution.
+"""
+
+import re
+import shutil
+import subprocess  # nosec B404
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deployer.errors import DeployError
+from local.mysql_packages import fetch_mariadb
+from local.system_account import SystemAccount, copy_readable
+
+PROGRAMS = ("mariadbd", "mysqld")
+# Where systems put servers that are not meant for everybody's PATH.
+FOLDERS = (
+    *("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin"),
+    *(
+        f"{prefix}/opt/{formula}/bin"
+        for prefix in ("/opt/homebrew", "/usr/local")
+        for formula in ("mariadb", "mysql", "mysql@8.4", "mariadb@11.4")
+    ),
+)
+OLDEST = {True: (10, 6), False: (8, 0)}  # of MariaDB, and of MySQL
+APPARMOR = Path("/etc/apparmor.d")
+
+_VERSION = re.compile(r"Ver (\d+)\.(\d+)\.\d+(-MariaDB)?")
+_UNUSED = ("doc", "man", "locale", "bash-completion")
+
+
+class MysqlError(DeployError):
+    """Say why no MySQL runs here, and the next step."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A server: its `program`, and the folder `base` above it, which has `share` and `lib`."""
+
+    program: Path
+    base: Path
+    version: tuple[int, int]
+    is_mariadb: bool
+
+    @property
+    def product(self) -> str:
+        """What its makers call it."""
+        return "MariaDB" if self.is_mariadb else "MySQL"
+
+    @property
+    def share(self) -> Path | None:
+        """The folder of its messages and SQL files, None where it knows that itself."""
+        folders = (self.base / "share" / name for name in ("mariadb", "mysql", ""))
+        return next((each for each in folders if (each / "english" / "errmsg.sys").exists()), None)
+
+    @property
+    def libraries(self) -> list[Path]:
+        """The folders of libraries that came with it, where it was unpacked into a folder."""
+        if self.base == Path("/usr"):
+            return []
+        private = self.base / "lib" / "mysql" / "private"
+        return [each for each in ((self.base / "lib").glob("*-linux-gnu*")) if each.is_dir()] + (
+            [private] if private.is_dir() else []
+        )
+
+    @property
+    def client(self) -> Path | None:
+        """The program for a person to look inside, or None."""
+        for name in ("mariadb", "mysql"):
+            program = self.base / "bin" / name
+            if program.exists():
+                return program
+        return None
+
+
+def find_installation() -> Installation:
+    """Return a server that is installed and new enough, or else one that is fetched, once.
+
+    Raises MysqlError when there is neither.
+    """
+    installed = _newest_enough(_candidates())
+    if installed is not None:
+        return installed
+    fetched = fetch_mariadb()
+    if fetched is not None:
+        return describe(fetched / "usr" / "sbin" / "mariadbd")
+    raise MysqlError(
+        "No MySQL 8.0 or MariaDB 10.6, or later, was found: install one (macOS: brew install "
+        "mariadb; Fedora: dnf install mariadb-server), or name your own with --warehouse-url."
+    )
+
+
+def describe(program: Path) -> Installation:
+    """Return what the server at `program` is; raise MysqlError if it is none, or too old."""
+    place = program.resolve()
+    found = Installation(place, place.parent.parent, (0, 0), is_mariadb=False)
+    try:
+        said = subprocess.run(  # nosec B603
+            [place, "--no-defaults", "--version"],
+            env=library_path(found),
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+    except OSError as error:
+        raise MysqlError(f"{program} cannot be run ({error.strerror})") from error
+    version = _VERSION.search(said)
+    if version is None:
+        raise MysqlError(f"{program} does not say that it is MySQL or MariaDB")
+    found = replace(
+        found, version=(int(version[1]), int(version[2])), is_mariadb=version[3] is not None
+    )
+    if found.version < OLDEST[found.is_mariadb]:
+        raise MysqlError(f"{program} is {found.product} {found.version[0]}.{found.version[1]}")
+    return found
+
+
+def library_path(installation: Installation) -> dict[str, str]:
+    """Return the environment in which the programs of an installation find its libraries."""
+    folders = ":".join(str(each) for each in installation.libraries)
+    return {"LD_LIBRARY_PATH": folders} if folders else {}
+
+
+def reachable_installation(found: Installation, home: Path, account: SystemAccount) -> Installation:
+    """Return `found`, or a copy under `home` where `account` cannot run it, or not with our data.
+
+    Idempotent: a copy is made once, and a half-made one is never used.
+    """
+    if not account.can_reach(found.program):
+        base = _copied(found.base, home / "programs" / found.base.name)
+        return replace(found, base=base, program=base / found.program.relative_to(found.base))
+    if _is_confined(found.program):
+        folder = _copied(found.program.parent, home / "programs" / "sbin", found.program.name)
+        return replace(found, program=folder / found.program.name)
+    return found
+
+
+def _is_confined(program: Path) -> bool:
+    """Tell whether AppArmor keeps a server to the system's data folder.
+
+    Its profile goes by the program's path: https://apparmor.net/ (Ubuntu has one for MySQL).
+    """
+    profile = str(program).strip("/").replace("/", ".")
+    return any((APPARMOR / name).exists() for name in (profile, program.name))
+
+
+def _copied(source: Path, copy: Path, only: str | None = None) -> Path:
+    if not copy.exists():
+        unfinished = copy.with_name(f"{copy.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if only is None:
+            copy_readable(source, unfinished, _UNUSED)
+        else:
+            unfinished.mkdir(parents=True, mode=0o755)
+            shutil.copy(source / only, unfinished / only)
+        unfinished.rename(copy)
+    return copy
+
+
+def _candidates() -> Iterable[Path]:
+    on_path = (found for name in PROGRAMS if (found := shutil.which(name)))
+    elsewhere = (f"{folder}/{name}" for folder in FOLDERS for name in PROGRAMS)
+    return (path for place in (*on_path, *elsewhere) if (path := Path(place)).is_file())
+
+
+def _newest_enough(programs: Iterable[Path]) -> Installation | None:
+    for program in programs:
+        try:
+            return describe(program)
+        except MysqlError:
+            continue  # another may be new enough
+    return None

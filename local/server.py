@@ -1,0 +1,243 @@
+"""What the database servers on this machine have in common, whatever their kind.
+
+One serves the sandbox and the tests: it listens on 127.0.0.1 only, ends when we end (even when we
+are killed), and does not wait for the disk, so a power cut may cost its data. It must never be
+given data that exists nowhere else, and it knows nothing of the databases inside it.
+"""
+
+import fcntl
+import signal
+import socket
+import subprocess  # nosec B404
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import ClassVar, Self, TextIO
+from urllib.parse import quote
+
+from deployer.errors import DeployError
+from local.passwords import PasswordFile
+from local.private_files import make_private_folder, open_private
+from local.system_account import SystemAccount, reachable_home, server_account
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 30.0
+# A server whose process was killed needs a moment to shut down before its folder is free again.
+FREE_SECONDS = 10.0
+
+# Sees the end of our process, however it comes, as the end of its input, and then asks the server
+# to shut down: more than once, since one that is still starting may not listen.
+_STOP_WHEN_PARENT_IS_GONE = """
+read -r _
+n=0
+while [ $n -lt 100 ] && kill -"$2" "$1" 2>/dev/null; do sleep 0.1; n=$((n + 1)); done
+"""
+
+
+class LocalServer(ABC):
+    """A server whose files and passwords live in one folder, so that a second start finds them.
+
+    `directory` holds the passwords (mode 0600), the log, and the data, or the data is in `home`, a
+    folder that root had to make elsewhere (`local.system_account`). One process at a time has it.
+    """
+
+    host = "127.0.0.1"
+
+    product: ClassVar[str]
+    """What messages call it."""
+    name: ClassVar[str]
+    """What its log is called after."""
+    scheme: ClassVar[str]
+    error: ClassVar[type[DeployError]]
+    stop_signal: ClassVar[signal.Signals]
+    """What makes it end all sessions and shut down in order."""
+
+    def __init__(self, directory: Path, port: int | None = None) -> None:
+        """Remember where the files are; `port` None means any free one, chosen by `start`."""
+        self.directory = directory.absolute()
+        self.home = self.directory
+        self.port = port or 0
+        self._any_port = port is None
+        self._log: TextIO | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start the server."""
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Stop the server."""
+        self.stop()
+
+    @property
+    def log_path(self) -> Path:
+        """The server's log since its last start."""
+        return self.directory / f"{self.name}.log"
+
+    @property
+    def data(self) -> Path:
+        """The folder of the databases, which the server alone may enter."""
+        return self.home / "data"
+
+    def start(self) -> None:
+        """Make the data folder if there is none, start the server and wait until it answers.
+
+        Raises `error` when the port is taken, another process has the folder, or the server does
+        not come up (with the end of its log).
+        """
+        account = server_account()
+        make_private_folder(self.directory, account.passage)
+        with ExitStack() as undo:
+            undo.callback(self.stop)
+            self._log = self._claim_folder()
+            self._choose_port()
+            self.home = reachable_home(self.directory, account)
+            self._launch(account, self._prepare(account))
+            self._wait_until_ready()
+            undo.pop_all()
+
+    def stop(self) -> None:
+        """End all sessions and the server, and wait until it is gone; does nothing when stopped."""
+        if self._server is not None:
+            self._server.send_signal(self.stop_signal)
+            try:
+                self._server.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._server.kill()
+                self._server.wait()
+            self._server = None
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.communicate()
+            self._watcher = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def kill(self) -> None:
+        """End the server as a crash does; `start` has it recover, on the port that it had."""
+        self._any_port = False
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+        self.stop()
+
+    def url(self, user: str, password: str, database: str) -> str:
+        """Return the URL of a database on this server, percent-encoded."""
+        account = f"{quote(user, safe='')}:{quote(password, safe='')}"
+        return f"{self.scheme}://{account}@{self.host}:{self.port}/{quote(database, safe='')}"
+
+    def password(self, role: str) -> str:
+        """Return the password of `role`, a random one that is made at first and kept from then."""
+        return PasswordFile(self.directory / "passwords.json").get(role)
+
+    @abstractmethod
+    def _prepare(self, account: SystemAccount) -> Sequence[str]:
+        """Make the data folder unless it is there, and return the command of the server."""
+
+    @abstractmethod
+    def _is_ours(self) -> bool:
+        """Tell, without a word to whoever listens on the port, whether our server does."""
+
+    @abstractmethod
+    def _answers(self) -> bool:
+        """Tell whether the server takes our password; raise `error` where it refuses it."""
+
+    def _owner(self) -> str:
+        """Return who has the folder, as far as the server left a note of it."""
+        return ""
+
+    @property
+    def _variables(self) -> Mapping[str, str]:
+        """What the server finds in its environment, beside a path and a language."""
+        return {}
+
+    def _claim_folder(self) -> TextIO:
+        """Return the emptied log, locked for as long as a process of the server has it open.
+
+        All of them inherit it as their standard output. So the lock also tells whether a server of
+        a process that was killed is still there, with no process id to go stale.
+        """
+        log = open_private(self.log_path)
+        deadline = time.monotonic() + FREE_SECONDS
+        while True:
+            try:
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() < deadline:
+                    time.sleep(0.1)
+                    continue
+                log.close()
+                raise self.error(
+                    f"The {self.product} in {self.directory} is in use{self._owner()}: "
+                    "stop that one first, or choose another folder."
+                ) from error
+            log.truncate(0)
+            return log
+
+    def _choose_port(self) -> None:
+        with socket.socket() as probe:
+            # As the servers do; without it a port of a moment ago counts as taken.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host, 0 if self._any_port else self.port))
+            except OSError as error:
+                raise self.error(
+                    f"Port {self.port} on {self.host} cannot be had ({error.strerror}): "
+                    "stop what uses it, or choose another port."
+                ) from error
+            self.port = probe.getsockname()[1]
+
+    def _launch(self, account: SystemAccount, command: Sequence[str]) -> None:
+        self._server = self._spawn(account, *command)
+        shell = ("/bin/sh", "-c", _STOP_WHEN_PARENT_IS_GONE, "sh")
+        order = (str(self._server.pid), self.stop_signal.name.removeprefix("SIG"))
+        self._watcher = self._spawn(account, *shell, *order, stdin=subprocess.PIPE)
+
+    def _run(self, account: SystemAccount, *command: str, stdin: int = subprocess.DEVNULL) -> None:
+        """Run a program that makes the server's files, to its end."""
+        with self._spawn(account, *command, stdin=stdin) as program:
+            status = program.wait()
+        if status != 0:
+            raise self.error(f"{self.product} cannot make its files in {self.data}: {self._tail()}")
+
+    def _spawn(
+        self, account: SystemAccount, *command: str, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # nosec B603
+            command,
+            stdin=stdin,
+            stdout=self._log,
+            stderr=self._log,
+            cwd="/",
+            # None of the caller's variables; C also keeps the messages that we show in English.
+            env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", **self._variables},
+            # Ctrl-C in our terminal is ours to handle: the server ends last, in order.
+            start_new_session=True,
+            **account.identity,
+        )
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        # Who has the port is settled before anything is sent there: it might be another's server.
+        while not (self._is_ours() and self._answers()):
+            ended = self._server is None or self._server.poll() is not None
+            if ended or time.monotonic() > deadline:
+                raise self.error(
+                    f"{self.product} did not come up, see {self.log_path}: {self._tail()}"
+                )
+            time.sleep(0.05)
+
+    def _turned_away(self, reason: str) -> DeployError:
+        return self.error(
+            f"The {self.product} in {self.directory} turns us away ({reason}): "
+            "remove that folder to start afresh."
+        )
+
+    def _tail(self) -> str:
+        lines = self.log_path.read_text(errors="replace").splitlines()
+        return " / ".join(line.strip() for line in lines[-5:]) or "its log is empty"
