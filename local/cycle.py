@@ -15,7 +15,7 @@ from deployer.terminal import table
 from etl.targets import Target
 from functions.common.loaded import LoadedMarker
 from functions.common.markers import MarkerLog
-from functions.targets.postgres.tables import DELETIONS
+from functions.targets.layout import DELETIONS
 from functions.targets.postgres.views import view_name
 from local.connection import connect, transaction
 from local.sample import Sample

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from functions.common.batchlog import BatchLog
+from functions.targets import deletions as shared
 from functions.targets.postgres import deletions
 from tests.pipeline.conftest import Functions
 from tests.pipeline.managed_warehouse import (
@@ -152,7 +153,7 @@ def test_deletions_of_before_are_told_when_the_setting_is_switched_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A prepared warehouse that becomes ours tells what one would that always was."""
-    monkeypatch.setattr(deletions, "AHEAD", 2)
+    monkeypatch.setattr(shared, "AHEAD", 2)
     change(functions.source, KEEP)
     functions.run()
     eventful_days(functions)

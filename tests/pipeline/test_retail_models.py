@@ -14,7 +14,8 @@ import pytest
 from etl import Model, ddl
 from etl.loading import folder
 from functions.targets import Moment
-from functions.targets.postgres.models import Select
+from functions.targets.postgres.models import query_of
+from functions.targets.session import Select
 from local.connection import connect, copy_rows
 from local.postgres import PostgresServer
 from pipelines.retail.pipeline import (
@@ -53,7 +54,7 @@ def analyse(staging: pg8000.native.Connection) -> Analyse:
     def row(model: Model, shop: Shop, reading: str = "at-least") -> dict[str, Any]:
         _fill(staging, shop)
         select = Select(model, folder("retail"), {"RETAIL_UNDELIVERED": reading})
-        [values] = staging.run(f"SELECT * FROM {select.sql(Moment(1, TODAY))}")
+        [values] = staging.run(f"SELECT * FROM {query_of(select, Moment(1, TODAY))}")
         return dict(zip([each["name"] for each in staging.columns or ()], values, strict=True))
 
     return row

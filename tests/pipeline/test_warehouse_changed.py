@@ -9,8 +9,9 @@ from etl.loading import load as load_pipeline
 from functions.common.errors import LogCorrupted
 from functions.common.markers import MarkerLog
 from functions.common.storage import Bucket
-from functions.targets.postgres.standing import loaded_batch
+from functions.targets.postgres.session import PostgresTables
 from functions.targets.postgres.tables import inspect
+from functions.targets.standing import loaded_batch
 from local.connection import connect
 from tests.pipeline.conftest import Functions, forget_clients
 from tests.pipeline.ground import run_sql
@@ -117,7 +118,7 @@ def newest_batch(warehouse: Warehouse, lake: Bucket) -> int:
         pipeline = load_pipeline("totesys")
         declared = [mapping.target for mapping in pipeline.mappings("source")]
         layout = inspect(connection, "public", pipeline.targets[0], declared)
-        return loaded_batch(connection, MarkerLog(lake, "source"), layout)
+        return loaded_batch(PostgresTables(connection, layout), MarkerLog(lake, "source"))
 
 
 def test_batches_that_are_gone_are_not_taken_for_loaded(seven_batches: Functions) -> None:

@@ -11,16 +11,16 @@ import pg8000.native
 import pyarrow as pa
 
 from functions.common.loaded import Loaded
+from functions.targets.calendar import Days
 from functions.targets.postgres.binary import ROWS_AT_A_TIME, append_rows
-from functions.targets.postgres.calendar import Days
 from functions.targets.postgres.newest import (
     Extent,
     are_apart,
     is_numbered,
-    require_keys,
     sort_out,
 )
 from functions.targets.postgres.stage import Stage
+from functions.targets.states import require_keys
 
 
 def upsert_latest(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
@@ -56,21 +56,18 @@ def append_history(
     days: Days,
     *,
     in_sequence: bool = False,
-) -> tuple[Loaded, list[str]]:
+) -> Loaded:
     """Add the rows that differ from the newest record of their key, or have none.
 
-    In a sequence a key may come several times: then from the row of their key before them. Returns
-    the rows by what became of them, and the columns that they have.
+    In a sequence a key may come several times: then from the row of their key before them.
     """
     table, extent, seen = stage.table, None, Extent()
-    columns: list[str] = []
     rows = new = 0
     # There is no index on the key, and no statistics that can be relied on: a nested loop over the
     # history is never right, and at times what the planner would guess.
     connection.run("SET LOCAL enable_nestloop = off")
     for part in parts:
         days.cover(part)
-        columns = part.column_names
         require_keys(table, part)
         doubtful = part
         if are_apart(table, part, seen) if in_sequence else is_numbered(table, part):
@@ -85,7 +82,7 @@ def append_history(
     insert = insert_states if in_sequence else insert_changed
     changed = insert(connection, stage) if stage.rows else 0
     connection.run("SET LOCAL enable_nestloop = on")
-    return Loaded(rows, new + changed, 0), columns
+    return Loaded(rows, new + changed, 0)
 
 
 def insert_changed(connection: pg8000.native.Connection, stage: Stage) -> int:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pg8000.native import identifier
 
 from functions.common.copy import copy_in
-from functions.targets.postgres.tables import WarehouseTable
+from functions.targets.postgres.tables import PostgresTable
 
 ROWS_AT_A_TIME = 65_536
 ROWS_IN_BINARY = 8_192  # about a megabyte, which is filled while it is in the processor's cache
@@ -63,9 +63,7 @@ def _fits(mine: pa.DataType, theirs: str) -> bool:
     return mine in _SAME and _SAME[mine].fullmatch(theirs) is not None
 
 
-def append_rows(
-    connection: pg8000.native.Connection, table: WarehouseTable, rows: pa.Table
-) -> None:
+def append_rows(connection: pg8000.native.Connection, table: PostgresTable, rows: pa.Table) -> None:
     """Copy rows straight in, in the binary format where that makes no difference but in time."""
     columns = [table.column(name) for name in rows.column_names]
     if is_exact(rows, [table.types[column] for column in columns]):

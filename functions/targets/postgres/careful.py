@@ -5,7 +5,7 @@ refused as a whole. Needs the language plpgsql, which PostgreSQL lets everybody 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pg8000.native
 import pyarrow as pa
@@ -18,21 +18,13 @@ from functions.common.sqlstate import DATA_CLASSES, condition
 from functions.common.telemetry import logger
 from functions.targets.postgres.snapshot import missing, others
 from functions.targets.postgres.stage import Stage
-from functions.targets.postgres.tables import WarehouseTable
+from functions.targets.postgres.tables import PostgresTable
+from functions.targets.session import Outcome
 
 _RAW, _REFUSED, _PLACE = "raw_rows", "refused_rows", "_place"
 _REFUSALS = pa.schema(
     [(_PLACE, pa.int64()), ("code", pa.string()), ("named", pa.string()), ("column", pa.string())]
 )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of rows: the `places` of those that were refused, and why each was."""
-
-    loaded: Loaded
-    places: pa.Array
-    reasons: list[str]
 
 
 def begin(connection: pg8000.native.Connection) -> None:
@@ -43,6 +35,15 @@ def begin(connection: pg8000.native.Connection) -> None:
         f"CREATE TEMPORARY TABLE {_REFUSED} ({_PLACE} bigint, code text, named text,"
         ' "column" text) ON COMMIT DROP'
     )
+
+
+def apply_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> Outcome:
+    """Apply rows, no two of one key, in the way of their table; the stage is filled on the way."""
+    table = stage.table
+    if not table.key:
+        return replace_each(connection, stage, [rows], is_whole=False)
+    ways = {"history": append_each, "once": insert_missing_each}
+    return ways.get(table.way, upsert_each)(connection, stage, rows)
 
 
 def upsert_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> Outcome:
@@ -112,7 +113,7 @@ def replace_each(
     return replace(outcome, loaded=structs.replace(outcome.loaded, deleted=deleted))
 
 
-def delete_each(connection: pg8000.native.Connection, table: WarehouseTable, where: str) -> int:
+def delete_each(connection: pg8000.native.Connection, table: PostgresTable, where: str) -> int:
     """Delete the rows whose places, `at` in a `relation`, a query returns; keep those in use."""
     deleted, _ = _for_each(
         connection,

@@ -1,13 +1,10 @@
 """What the warehouse's catalogue says of its tables, and what this role may do there."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-
 import pg8000.native
 from pg8000.native import identifier
 
 from functions.common.errors import WarehouseMismatch
-from functions.common.loaded import TableFile
+from functions.targets.layout import Found
 
 # A type without an order of PostgreSQL's own may have no equality either, or one that only its
 # schema knows: such values are compared by their text.
@@ -31,39 +28,6 @@ _TABLES = """
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
     WHERE n.nspname = :schema AND c.relkind IN ('r', 'p')
     GROUP BY c.relname, c.oid"""
-
-
-@dataclass(frozen=True)
-class Found:
-    """A table as the catalogue has it.
-
-    `types` are the SQL types of its columns, in order. `numbered` are the columns that the
-    warehouse numbers itself, `required` those that have to be given, `opaque` those whose values
-    are compared by their text, `denied` the rights that this role does not have.
-    """
-
-    schema: str
-    name: str
-    oid: int
-    file: int | None
-    types: Mapping[str, str]
-    numbered: list[str]
-    required: list[str]
-    opaque: frozenset[str]
-    denied: frozenset[str]
-
-    @property
-    def as_file(self) -> TableFile:
-        """The table as markers know it."""
-        return TableFile(self.oid, self.file)
-
-    def require_rights(self, needed: Collection[str]) -> None:
-        """Raise WarehouseMismatch if this role does not have a right that is needed."""
-        if lacking := sorted(self.denied & set(needed)):
-            raise WarehouseMismatch(
-                f"no right to {', '.join(lacking)} on {self.schema}.{self.name} of the warehouse: "
-                "ask for it"
-            )
 
 
 def tables_of(connection: pg8000.native.Connection, schema: str) -> dict[str, Found]:

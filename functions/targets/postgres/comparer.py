@@ -17,10 +17,11 @@ from functions.common.settings import required
 from functions.targets import Counted, Feed, Place
 from functions.targets.postgres.disagreements import Disagreements
 from functions.targets.postgres.fill import keep_first, keep_newest
+from functions.targets.postgres.session import PostgresTables
 from functions.targets.postgres.snapshot import missing, others
 from functions.targets.postgres.stage import SESSION_PARAMETERS, stage_of
-from functions.targets.postgres.standing import loaded_batch, newest_marked
-from functions.targets.postgres.tables import Layout, inspect
+from functions.targets.postgres.tables import PostgresLayout, inspect
+from functions.targets.standing import loaded_batch, newest_marked
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def comparer(place: Place, feed: Feed, seconds: float) -> Iterator["PostgresComp
     schema = required(place.settings, place.setting("SCHEMA"))
     with connection(database, seconds, **SESSION_PARAMETERS) as opened:
         layout = inspect(opened, schema, place.target, [each.target for each in feed.mappings])
-        batch = loaded_batch(opened, feed.markers, layout)
+        batch = loaded_batch(PostgresTables(opened, layout), feed.markers)
         with _snapshot(opened):
             latest = max(batch, newest_marked(feed.markers))
             yield PostgresComparer(opened, layout, batch, latest)
@@ -54,7 +55,7 @@ class PostgresComparer:
     """A snapshot of the tables that one source feeds."""
 
     def __init__(
-        self, connection: pg8000.native.Connection, layout: Layout, batch: int, latest: int
+        self, connection: pg8000.native.Connection, layout: PostgresLayout, batch: int, latest: int
     ) -> None:
         self._connection = connection
         self._layout = layout

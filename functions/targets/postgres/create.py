@@ -14,8 +14,8 @@ from etl.ddl import columns_of, postgres, sql_type
 from etl.targets import Target, TargetTable
 from functions.common.errors import WarehouseMismatch
 from functions.common.telemetry import logger
-from functions.targets.postgres.catalogue import Found, check_may_create, tables_of
-from functions.targets.postgres.tables import actual_name
+from functions.targets.layout import Found, actual_name, missing_from
+from functions.targets.postgres.catalogue import check_may_create, tables_of
 
 
 def missing_tables(
@@ -23,14 +23,7 @@ def missing_tables(
 ) -> dict[str, list[str]]:
     """Return the declared tables, by schema, that are not there under any of their names."""
     there = {each: tables_of(connection, each) for each in target.schemas(schema)}
-    missing: dict[str, list[str]] = {}
-    if target.calendar and target.calendar.name not in there[schema]:
-        missing[schema] = [target.calendar.name]
-    for table in target.made:
-        home = table.schema or schema
-        if actual_name(table, there[home]) is None:
-            missing.setdefault(home, []).append(table.name)
-    return missing
+    return missing_from(there, schema, target)
 
 
 def create_missing(

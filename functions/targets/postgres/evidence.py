@@ -6,6 +6,7 @@ records of that batch and of those before it.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -13,11 +14,11 @@ import pg8000.native
 from pg8000.native import identifier
 
 from functions.common.loaded import Evidence
-from functions.targets.postgres.tables import WarehouseTable
+from functions.targets.postgres.tables import PostgresTable
 
 
 def newest_record(
-    connection: pg8000.native.Connection, table: WarehouseTable, columns: list[str]
+    connection: pg8000.native.Connection, table: PostgresTable, columns: Sequence[str]
 ) -> Evidence | None:
     """Return the evidence of a history as it is now, None when it is empty."""
     record_id = identifier(str(table.record_id))
@@ -25,10 +26,10 @@ def newest_record(
         f"SELECT {record_id}, {_list(table, columns)} FROM {table.target}"
         f" ORDER BY {record_id} DESC LIMIT 1"
     )
-    return Evidence(rows[0][0], columns, _digest(rows[0][1:])) if rows else None
+    return Evidence(rows[0][0], list(columns), _digest(rows[0][1:])) if rows else None
 
 
-def greatest_record(connection: pg8000.native.Connection, table: WarehouseTable) -> int | None:
+def greatest_record(connection: pg8000.native.Connection, table: PostgresTable) -> int | None:
     """Return the greatest record id of a history, None when it is empty."""
     [[greatest]] = connection.run(
         f"SELECT max({identifier(str(table.record_id))}) FROM {table.target}"
@@ -36,7 +37,7 @@ def greatest_record(connection: pg8000.native.Connection, table: WarehouseTable)
     return None if greatest is None else int(greatest)
 
 
-def holds(connection: pg8000.native.Connection, table: WarehouseTable, evidence: Evidence) -> bool:
+def holds(connection: pg8000.native.Connection, table: PostgresTable, evidence: Evidence) -> bool:
     """Tell whether a history has the record of an evidence, as it was then."""
     rows = connection.run(
         f"SELECT {_list(table, evidence.columns)} FROM {table.target}"
@@ -46,7 +47,7 @@ def holds(connection: pg8000.native.Connection, table: WarehouseTable, evidence:
     return any(_digest(row) == evidence.sha256 for row in rows)
 
 
-def _list(table: WarehouseTable, columns: list[str]) -> str:
+def _list(table: PostgresTable, columns: Sequence[str]) -> str:
     """Return columns as SQL: amounts, whose digits may be shown otherwise later, and texts."""
     found = [table.column(name) for name in columns]
     return ", ".join(

@@ -14,11 +14,11 @@ from functions.common.storage import Bucket
 from functions.common.uploads import Upload
 from functions.targets import Moment
 from functions.targets.postgres.stage import Stage
-from functions.targets.postgres.tables import WarehouseTable
+from functions.targets.postgres.tables import PostgresTable
 
 
 def export_table(
-    connection: pg8000.native.Connection, bucket: Bucket, table: WarehouseTable, moment: Moment
+    connection: pg8000.native.Connection, bucket: Bucket, table: PostgresTable, moment: Moment
 ) -> str:
     """Write all rows of a table, in the order of its key if it has one; return the key."""
     order = [*table.keys, *([table.record_id] if table.record_id else [])]
@@ -41,12 +41,12 @@ def _write(connection: pg8000.native.Connection, bucket: Bucket, rows: str, key:
     return key
 
 
-def _key(table: WarehouseTable, moment: Moment) -> str:
+def _key(table: PostgresTable, moment: Moment) -> str:
     schema = quote(table.schema, safe="")
     return f"exports/{schema}/{table.name}/{moment.day.isoformat()}.csv"
 
 
-def _columns(table: WarehouseTable, columns: Iterable[str]) -> str:
+def _columns(table: PostgresTable, columns: Iterable[str]) -> str:
     """Return the SQL of columns; a boolean is written as `true` or `false` instead of `t`, `f`."""
     return ", ".join(
         f"r.{identifier(column)}::text AS {identifier(column)}"

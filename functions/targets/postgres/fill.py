@@ -4,44 +4,36 @@ They come in the order in which they were true. Rows keep their order in a stage
 is done to, so the place of a row there, its `ctid`, tells the earlier state from the later.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import pg8000.native
 import pyarrow as pa
 
-from functions.common.keys import Key, keys_of
 from functions.common.loaded import Loaded
+from functions.targets.calendar import Days
 from functions.targets.postgres.apply import insert_changed, insert_missing, upsert_latest
 from functions.targets.postgres.binary import ROWS_AT_A_TIME, append_rows
-from functions.targets.postgres.calendar import Days
-from functions.targets.postgres.newest import Extent, are_apart, are_distinct, require_keys
+from functions.targets.postgres.newest import Extent, are_apart, are_distinct
 from functions.targets.postgres.stage import Stage
-from functions.targets.postgres.tables import WarehouseTable
+from functions.targets.states import require_keys
 
 
 def append_newest(
     connection: pg8000.native.Connection, stage: Stage, parts: Iterable[pa.Table], days: Days
-) -> tuple[Loaded, list[str]]:
-    """Add the last state of each key to a history, if it differs from the newest record.
-
-    A loader that died may have added it with all states before it. Returns the rows by what became
-    of them, and the columns that they have.
-    """
-    columns: list[str] = []
+) -> Loaded:
+    """Add the last state of each key to a history, if it differs from the newest record."""
     for part in parts:
         days.cover(part)
-        columns = part.column_names
         require_keys(stage.table, part)
         stage.fill(connection, part.to_batches(ROWS_AT_A_TIME))
     if not stage.rows:
-        return Loaded(0, 0, 0), columns
+        return Loaded(0, 0, 0)
     rows = stage.rows
     connection.run("SET LOCAL enable_nestloop = off")
     keep_newest(connection, stage)
     inserted = insert_changed(connection, stage)
     connection.run("SET LOCAL enable_nestloop = on")
-    return Loaded(rows, inserted, 0), columns
+    return Loaded(rows, inserted, 0)
 
 
 def upsert_newest(
@@ -97,40 +89,3 @@ def _keep(connection: pg8000.native.Connection, stage: Stage, order: str) -> Non
             f" (PARTITION BY {keys} ORDER BY s.ctid {order}) AS place FROM {stage.source} AS s)"
             " AS n WHERE d.ctid = n.at AND n.place > 1"
         )
-
-
-def first_of(parts: Iterable[pa.Table], table: WarehouseTable) -> Iterator[pa.Table]:
-    """Yield the first row of each key."""
-    seen: set[Key] = set()
-    for part in parts:
-        fresh = []
-        for place, key in enumerate(keys_of(part, table.key).to_pylist()):
-            if key not in seen:
-                seen.add(key)
-                fresh.append(place)
-        if fresh:
-            yield part.take(fresh)
-
-
-def newest_of(parts: Iterable[pa.Table], table: WarehouseTable) -> Iterator[pa.Table]:
-    """Yield, of rows whose parts come from the last to the first, the last of each key."""
-    seen: set[Key] = set()
-    for part in parts:
-        last = {key: place for place, key in enumerate(keys_of(part, table.key).to_pylist())}
-        fresh = sorted(place for key, place in last.items() if key not in seen)
-        seen.update(last)
-        if fresh:
-            yield part.take(fresh)
-
-
-def by_state(part: pa.Table, table: WarehouseTable) -> Iterator[pa.Table]:
-    """Yield the first rows of all keys, then the second ones, and so on."""
-    states: list[list[int]] = []
-    earlier: Counter[Key] = Counter()
-    for place, key in enumerate(keys_of(part, table.key).to_pylist()):
-        if earlier[key] == len(states):
-            states.append([])
-        states[earlier[key]].append(place)
-        earlier[key] += 1
-    for places in states:
-        yield part.take(places)

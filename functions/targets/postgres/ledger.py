@@ -10,11 +10,10 @@ import pg8000.native
 from pg8000.native import identifier, literal
 
 from functions.common.errors import WarehouseMismatch
-from functions.common.loaded import Evidence
 from functions.common.telemetry import logger
+from functions.targets.layout import LEDGER, is_ledger
 from functions.targets.postgres.catalogue import check_may_create, tables_of
-from functions.targets.postgres.evidence import newest_record
-from functions.targets.postgres.tables import LEDGER, WarehouseTable, ledger_of
+from functions.targets.postgres.tables import PostgresTable
 
 _COLUMNS = (
     "record_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
@@ -40,7 +39,7 @@ def create_ledger(connection: pg8000.native.Connection, schema: str) -> None:
         connection.run(f"COMMENT ON TABLE {target} IS {literal(_MEANING)}")
         connection.run("COMMIT")
         logger.info("table of loaded batches created", extra={"schema": schema})
-    elif ledger_of(there) is None:
+    elif not is_ledger(there[LEDGER]):
         raise WarehouseMismatch(
             f"table {LEDGER} in schema {schema} of the warehouse is another one than load keeps "
             "there: rename it, or set WAREHOUSE_MANAGED=false"
@@ -48,13 +47,12 @@ def create_ledger(connection: pg8000.native.Connection, schema: str) -> None:
 
 
 def record_batch(
-    connection: pg8000.native.Connection, ledger: WarehouseTable, source: str, batch: int
-) -> Evidence | None:
-    """Record a batch, as part of the caller's transaction; return the evidence of the record."""
+    connection: pg8000.native.Connection, ledger: PostgresTable, source: str, batch: int
+) -> None:
+    """Record a batch, as part of the caller's transaction."""
     connection.run(
         f"INSERT INTO {ledger.target} (source, batch, loaded_at)"
         " VALUES (:source, :batch, statement_timestamp())",
         source=source,
         batch=batch,
     )
-    return newest_record(connection, ledger, ["source", "batch", "loaded_at"])

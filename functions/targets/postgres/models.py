@@ -4,10 +4,8 @@ One that fails takes back what it has done, and nothing else: the batch's rows a
 model is run again with the next load.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pg8000.native
@@ -22,8 +20,8 @@ from functions.common.sqlstate import described
 from functions.targets import Made, Moment
 from functions.targets.postgres.apply import insert_changed, insert_missing, upsert_latest
 from functions.targets.postgres.snapshot import replace_by
-from functions.targets.postgres.stage import Stage, stage_of
-from functions.targets.postgres.tables import Layout
+from functions.targets.postgres.stage import Stage
+from functions.targets.session import Select
 
 SHOWN_AT_MOST = 1_000  # rows of a model of which is asked what they mean
 
@@ -31,47 +29,30 @@ SHOWN_AT_MOST = 1_000  # rows of a model of which is asked what they mean
 _OF_OTHERS = ("08", "40", "53", "55", "57", "58", "XX")
 
 
-@dataclass(frozen=True)
-class Select:
-    """The SELECT of a model: the pipeline's `folder` has its file, `settings` are its values."""
-
-    model: Model
-    folder: Path
-    settings: Mapping[str, str]
-
-    def sql(self, moment: Moment) -> str:
-        """Return it with the values of a batch, as a subquery: nothing is written by it."""
-        values = {
-            "day": f"{literal(moment.day.isoformat())}::date",
-            "batch": str(moment.batch),
-            **{name: literal(text) for name, text in self.settings.items()},
-        }
-        statement = self.model.statement(self.folder, self.settings)
-        return f"(\n{statement.with_values(values.__getitem__)}\n) AS made"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of a model: its rows are in the stage until the transaction ends."""
-
-    stage: Stage
-    loaded: Loaded
-    made: Made
+def query_of(select: Select, moment: Moment) -> str:
+    """Return a SELECT with the values of a batch, as a subquery: nothing is written by it."""
+    values = {
+        "day": f"{literal(moment.day.isoformat())}::date",
+        "batch": str(moment.batch),
+        **{name: literal(text) for name, text in select.settings.items()},
+    }
+    statement = select.model.statement(select.folder, select.settings)
+    return f"(\n{statement.with_values(values.__getitem__)}\n) AS made"
 
 
 def run_model(
     connection: pg8000.native.Connection,
-    layout: Layout,
+    stage: Stage,
     schemas: Iterable[str],
     select: Select,
     moment: Moment,
-) -> Result:
+) -> tuple[Loaded, Made]:
     """Run a model and let its rows come together with those of its table.
 
-    Its tables are looked up in `schemas`, in this order. Raises FunctionFailed if it fails; then
-    nothing of it has been done.
+    Its tables are looked up in `schemas`, in this order. Its rows are in the stage afterwards.
+    Raises FunctionFailed if it fails; then nothing of it has been done.
     """
-    model, stage = select.model, stage_of(layout, select.model.id)
+    model = select.model
     connection.run("SAVEPOINT model")
     try:
         with _failures_of(model):
@@ -83,7 +64,7 @@ def run_model(
         raise
     connection.run("RELEASE SAVEPOINT model")
     is_asked = model.says is not None and stage.rows <= SHOWN_AT_MOST
-    return Result(stage, loaded, Made(stage.rows, _rows(connection, stage) if is_asked else None))
+    return loaded, Made(stage.rows, _rows(connection, stage) if is_asked else None)
 
 
 @contextmanager
@@ -112,7 +93,7 @@ def _fill(
 ) -> None:
     """Put the rows of a SELECT into the stage, as values of the table's own types."""
     columns = list(select.model.columns)
-    made = select.sql(moment)
+    made = query_of(select, moment)
     _search(connection, search_path(schemas))
     query = f"SELECT * FROM {made} LIMIT 0"
     with _failures_of(select.model, query):

@@ -15,8 +15,7 @@ import pyarrow.compute as pc
 from pg8000.native import identifier
 
 from functions.common.copy import array, copy_out, set_values, value
-from functions.common.errors import LogCorrupted
-from functions.targets.postgres.tables import WarehouseTable
+from functions.targets.postgres.tables import PostgresTable
 
 # Types of the warehouse whose every value the Arrow type of our rows can hold.
 _INTEGERS = re.compile(r"smallint|integer|bigint")
@@ -57,7 +56,7 @@ class Extent:
         self._highest = highest
 
     @classmethod
-    def of(cls, connection: pg8000.native.Connection, table: WarehouseTable) -> "Extent":
+    def of(cls, connection: pg8000.native.Connection, table: PostgresTable) -> "Extent":
         """Return that of the keys of a table."""
         [key] = map(identifier, table.keys)
         [span] = connection.run(f"SELECT min({key}), max({key}) FROM {table.target}")
@@ -73,7 +72,7 @@ class Extent:
         return bool(beyond)
 
 
-def are_apart(table: WarehouseTable, rows: pa.Table, extent: Extent) -> bool:
+def are_apart(table: PostgresTable, rows: pa.Table, extent: Extent) -> bool:
     """Tell whether rows have numbered keys that are all outside of an extent; count them in."""
     if not is_numbered(table, rows):
         return False
@@ -82,7 +81,7 @@ def are_apart(table: WarehouseTable, rows: pa.Table, extent: Extent) -> bool:
     return extent.is_beyond(int(lowest), int(highest))
 
 
-def are_distinct(table: WarehouseTable, rows: pa.Table) -> bool:
+def are_distinct(table: PostgresTable, rows: pa.Table) -> bool:
     """Tell whether no two of some rows with numbered keys have the same."""
     [key] = table.key
     return bool(_Places(rows[key].chunk(0)).are_unique)
@@ -90,7 +89,7 @@ def are_distinct(table: WarehouseTable, rows: pa.Table) -> bool:
 
 def sort_out(
     connection: pg8000.native.Connection,
-    table: WarehouseTable,
+    table: PostgresTable,
     rows: pa.Table,
     extent: Extent | None = None,
 ) -> SortedOut:
@@ -151,18 +150,7 @@ class _Places:
         return pc.subtract(keys.cast(pa.int64()), self.lowest)
 
 
-def require_keys(table: WarehouseTable, rows: pa.Table) -> None:
-    """Raise LogCorrupted for rows without a key, which transform would not have written."""
-    names = rows.column_names
-    is_table = len(set(names)) == len(names) and set(table.key) <= set(names)
-    if not is_table or any(rows[name].null_count for name in table.key):
-        raise LogCorrupted(
-            f"rows of {table.name} in the processed bucket have no {', '.join(table.key)}: which "
-            "version of transform wrote them?"
-        )
-
-
-def is_numbered(table: WarehouseTable, rows: pa.Table) -> bool:
+def is_numbered(table: PostgresTable, rows: pa.Table) -> bool:
     """Tell whether rows have a key of one integer column, here and in the warehouse."""
     if len(table.key) != 1:
         return False
@@ -171,7 +159,7 @@ def is_numbered(table: WarehouseTable, rows: pa.Table) -> bool:
     return is_integer and _INTEGERS.fullmatch(table.types[column]) is not None
 
 
-def _readable(table: WarehouseTable, schema: pa.Schema) -> bool:
+def _readable(table: PostgresTable, schema: pa.Schema) -> bool:
     """Tell whether every value of the table's columns can be read as the type of our rows."""
     return all(_fits(field.type, table.types[table.column(field.name)]) for field in schema)
 
@@ -188,7 +176,7 @@ def _fits(mine: pa.DataType, theirs: str) -> bool:
 
 def _records(
     connection: pg8000.native.Connection,
-    table: WarehouseTable,
+    table: PostgresTable,
     rows: pa.Table,
     places: _Places,
 ) -> Iterator[pa.RecordBatch]:

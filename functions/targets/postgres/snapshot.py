@@ -14,11 +14,11 @@ from pg8000.native import identifier
 from functions.common.loaded import Loaded
 from functions.targets.postgres.binary import append_rows
 from functions.targets.postgres.stage import Stage
-from functions.targets.postgres.tables import WarehouseTable
+from functions.targets.postgres.tables import PostgresTable
 
 
 def replace_all(
-    connection: pg8000.native.Connection, table: WarehouseTable, parts: Iterable[pa.Table]
+    connection: pg8000.native.Connection, table: PostgresTable, parts: Iterable[pa.Table]
 ) -> Loaded:
     """Make a table equal to some rows.
 
@@ -48,12 +48,12 @@ def _replaced(rows: int, deleted: int) -> Loaded:
     return Loaded(rows, rows - updated, updated, deleted=deleted - updated)
 
 
-def _delete_all(connection: pg8000.native.Connection, table: WarehouseTable) -> int:
+def _delete_all(connection: pg8000.native.Connection, table: PostgresTable) -> int:
     connection.run(f"DELETE FROM {table.target}")
     return int(connection.row_count)
 
 
-def delete_rows(connection: pg8000.native.Connection, table: WarehouseTable, where: str) -> int:
+def delete_rows(connection: pg8000.native.Connection, table: PostgresTable, where: str) -> int:
     """Delete the rows whose places, `at` in a `relation`, a query returns."""
     connection.run("SET LOCAL enable_nestloop = off")
     connection.run(

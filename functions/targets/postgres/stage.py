@@ -10,7 +10,7 @@ import pyarrow as pa
 from pg8000.native import identifier
 
 from functions.common.copy import SESSION, copy_in
-from functions.targets.postgres.tables import Layout, WarehouseTable
+from functions.targets.postgres.tables import PostgresLayout, PostgresTable
 
 SESSION_PARAMETERS = {
     **SESSION,
@@ -21,7 +21,7 @@ SESSION_PARAMETERS = {
 class Stage:
     """Rows of one table of a batch, in the temporary table `name`."""
 
-    def __init__(self, table: WarehouseTable, name: str) -> None:
+    def __init__(self, table: PostgresTable, name: str) -> None:
         self.table = table
         self.name = name
         self.columns: list[str] = []
@@ -123,6 +123,6 @@ class Stage:
         return f"({one}) IS DISTINCT FROM ({other})"
 
 
-def stage_of(layout: Layout, name: str) -> Stage:
+def stage_of(layout: PostgresLayout, name: str) -> Stage:
     """Return an empty stage for a table; its name is short, whatever the table's is."""
     return Stage(layout.all[name], f"stage_{list(layout.all).index(name)}")

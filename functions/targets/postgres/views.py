@@ -20,10 +20,11 @@ from functions.common.copy import SESSION
 from functions.common.errors import FunctionFailed, WarehouseMismatch
 from functions.common.sqlstate import described
 from functions.common.telemetry import logger
+from functions.targets.layout import DELETIONS
 from functions.targets.postgres.catalogue import check_may_create
 from functions.targets.postgres.create import create_schema
-from functions.targets.postgres.deletions import Deletions
-from functions.targets.postgres.tables import Layout, WarehouseTable
+from functions.targets.postgres.deletions import deletions_in
+from functions.targets.postgres.tables import PostgresLayout, PostgresTable
 
 MADE_BY_US = f"Made by {product.NAME}"
 
@@ -38,15 +39,15 @@ def view_name(table: str) -> str:
     return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
-def make_views(connection: pg8000.native.Connection, layout: Layout, deletions: Deletions) -> None:
+def make_views(connection: pg8000.native.Connection, layout: PostgresLayout) -> None:
     """Make the views that are missing or not as they should be.
 
     Raises WarehouseMismatch when this role may not, or somebody else has the name.
     """
     schema = layout.identity.schema
-    [[oid]] = connection.run("SELECT CAST(:name AS regclass)::oid", name=deletions.target)
+    oid = layout.identity.tables[DELETIONS].oid
     for view, table in _views(layout).items():
-        query = current_state(table, deletions)
+        query = current_state(table, deletions_in(schema))
         # A query names its tables; these are the tables that have the names now.
         tables = [layout.identity.tables[table.name].oid, oid]
         says = f"the newest record of each {', '.join(table.key)}, if not deleted."
@@ -107,9 +108,9 @@ def _keep(
     logger.info("view made", extra={"schema": schema, "view": view})
 
 
-def _views(layout: Layout) -> dict[str, WarehouseTable]:
+def _views(layout: PostgresLayout) -> dict[str, PostgresTable]:
     """Return the table that each view shows; raise WarehouseMismatch for two under one name."""
-    views: dict[str, WarehouseTable] = {}
+    views: dict[str, PostgresTable] = {}
     for table in layout.histories.values():
         first = views.setdefault(view_name(table.declared), table)
         if first is not table:
@@ -121,13 +122,16 @@ def _views(layout: Layout) -> dict[str, WarehouseTable]:
     return views
 
 
-def current_state(table: WarehouseTable, deletions: Deletions) -> str:
-    """Return the SQL of a history's current state, with all columns that it has here."""
+def current_state(table: PostgresTable, deletions: str) -> str:
+    """Return the SQL of a history's current state, with all columns that it has here.
+
+    `deletions` is the table of deleted rows.
+    """
     columns = ", ".join(f"f.{identifier(column)}" for column in table.types)
     keys, record_id = table.key_values("f"), identifier(str(table.record_id))
     return (
         f"SELECT DISTINCT ON ({keys}) {columns} FROM {table.target} AS f"
-        f" WHERE NOT EXISTS (SELECT FROM {deletions.target} AS d"
+        f" WHERE NOT EXISTS (SELECT FROM {deletions} AS d"
         f" WHERE d.table_name = {literal(table.declared)} AND d.business_id = {table.key_text('f')}"
         " AND d.seen_again_at IS NULL)"
         f" ORDER BY {keys}, f.{record_id} DESC"

@@ -3,25 +3,20 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import pg8000.native
-
 from functions.common.errors import FunctionFailed
 from functions.common.storage import Bucket
 from functions.targets import Made, Moment
-from functions.targets.postgres.exports import export_rows, export_table
-from functions.targets.postgres.models import Result, Select, run_model
-from functions.targets.postgres.tables import Layout
+from functions.targets.session import ModelRun, Select, Transaction
 
 
 @dataclass(frozen=True)
 class Derived:
     """The models of a warehouse, in their order, and what it exports.
 
-    Models find their tables in `schemas`; `exports` are names of tables and models.
+    `exports` are names of tables and models.
     """
 
     selects: Mapping[str, Select]
-    schemas: tuple[str, ...]
     exports: frozenset[str]
 
     def made_of(self, tables: Collection[str]) -> dict[str, frozenset[str]]:
@@ -36,8 +31,7 @@ class Derived:
 class Deriving:
     """One transaction: what was made, what failed and why, and the keys of exports."""
 
-    connection: pg8000.native.Connection
-    layout: Layout
+    transaction: Transaction
     bucket: Bucket
     derived: Derived
     moment: Moment
@@ -45,35 +39,30 @@ class Deriving:
     failed: dict[str, str] = field(default_factory=dict)
     exports: list[str] = field(default_factory=list)
 
-    def models(self, names: Collection[str]) -> Iterator[Result]:
+    def models(self, names: Collection[str]) -> Iterator[tuple[str, ModelRun]]:
         """Run some models, and yield what came of those that do not fail."""
         for name, select in self.derived.selects.items():
             if name in names and (result := self._run(name, select)):
-                yield result
-                result.stage.drop(self.connection)
+                yield name, result
 
-    def _run(self, name: str, select: Select) -> Result | None:
+    def _run(self, name: str, select: Select) -> ModelRun | None:
         """Run a model, unless one that it is made of has failed, and export what comes of it."""
         failed = next((each for each in select.model.inputs if each.id in self.failed), None)
         if failed:
             self.failed[name] = f"{select.model} is made of {failed}, which failed"
             return None
+        bucket = self.bucket if name in self.derived.exports else None
         try:
-            result = run_model(
-                self.connection, self.layout, self.derived.schemas, select, self.moment
-            )
+            result = self.transaction.run_model(select, self.moment, bucket)
         except FunctionFailed as error:
             self.failed[name] = str(error)
             return None
         self.made[name] = result.made
-        if name in self.derived.exports:
-            key = export_rows(self.connection, self.bucket, result.stage, self.moment)
-            self.exports.append(key)
+        if result.export:
+            self.exports.append(result.export)
         return result
 
     def export(self, tables: Collection[str]) -> None:
         """Export those of some tables that are to be."""
-        for name, table in self.layout.tables.items():
-            if name in tables and name in self.derived.exports:
-                key = export_table(self.connection, self.bucket, table, self.moment)
-                self.exports.append(key)
+        for name in sorted(self.derived.exports & set(tables)):
+            self.exports.append(self.transaction.export_table(name, self.moment, self.bucket))

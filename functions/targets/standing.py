@@ -10,30 +10,29 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import pg8000.native
 from msgspec import structs
 
 from functions.common.batchlog import BatchLog
 from functions.common.loaded import LoadedMarker, RefusedRows, Warehouse
 from functions.targets import Standing
-from functions.targets.postgres.evidence import greatest_record, holds
-from functions.targets.postgres.tables import DELETIONS, LEDGER, Layout, WarehouseTable
+from functions.targets.layout import DELETIONS, LEDGER, Layout, WarehouseTable
+from functions.targets.session import Tables
 
 Markers = BatchLog[LoadedMarker]
 
 TRIES = 3  # records that were removed by hand are stepped over, before they are searched around
 
 
-def loaded_batch(connection: pg8000.native.Connection, markers: Markers, layout: Layout) -> int:
+def loaded_batch(tables: Tables, markers: Markers) -> int:
     """Return the newest batch that all tables of a warehouse have, 0 for none.
 
     Where the server has kept running since the newest marker, and the tables are the same, nothing
     was restored: a newest record that differs was changed by hand, which no batch explains.
     """
     newest = markers.newest()
-    if newest and _is_as_left(last := markers.read(newest), layout):
-        return min((last.has.get(name, 0) for name in layout.all), default=0)
-    return standing_of(connection, markers, layout).loaded
+    if newest and _is_as_left(last := markers.read(newest), tables):
+        return min((last.has.get(name, 0) for name in tables.layout.all), default=0)
+    return standing_of(tables, markers).loaded
 
 
 def newest_marked(markers: Markers) -> int:
@@ -42,31 +41,32 @@ def newest_marked(markers: Markers) -> int:
     return max(markers.read(newest).has.values(), default=0) if newest else 0
 
 
-def standing_of(connection: pg8000.native.Connection, markers: Markers, layout: Layout) -> Standing:
+def standing_of(tables: Tables, markers: Markers) -> Standing:
     """Compare a warehouse with the markers; nothing is written."""
     newest = markers.newest()
-    inspection = _Inspection(connection, markers, layout)
+    inspection = _Inspection(tables, markers)
     if not newest:
         return inspection.unknown()
     last = markers.read(newest)
-    known = layout.proving.keys() & last.evidence.keys()
-    if _is_as_left(last, layout) and all(
-        holds(connection, layout.proving[name], last.evidence[name]) for name in known
-    ):
+    known = tables.layout.proving.keys() & last.evidence.keys()
+    if _is_as_left(last, tables) and all(tables.holds(name, last.evidence[name]) for name in known):
         return inspection.with_new_tables(last)
     return inspection.standing(last)
 
 
-def _is_as_left(last: LoadedMarker, layout: Layout) -> bool:
+def _is_as_left(last: LoadedMarker, tables: Tables) -> bool:
     """Tell whether the tables that a marker knows are still those of a server that kept running."""
-    before, now = last.warehouse, layout.identity
-    server, other = (structs.replace(each, tables={}) for each in (before, now))
-    return server == other and all(
-        before.tables[name] == now.tables[name] for name in before.tables.keys() & layout.all.keys()
+    before, now = last.warehouse, tables.layout.identity
+    if abs(before.started_at - now.started_at) > tables.start_precision:
+        return False
+    server = structs.replace(before, started_at=now.started_at, tables=now.tables)
+    return server == now and all(
+        before.tables[name] == now.tables[name]
+        for name in before.tables.keys() & tables.layout.all.keys()
     )
 
 
-def _deletions(last: LoadedMarker, layout: Layout, has: int) -> int:
+def _deletions(last: LoadedMarker, layout: Layout[WarehouseTable], has: int) -> int:
     """Return up to which batch a warehouse that has so many has recorded the deleted rows."""
     before, now = (each.tables.get(DELETIONS) for each in (last.warehouse, layout.identity))
     return has if before and now and before.oid == now.oid else 0
@@ -83,12 +83,10 @@ class _Proof:
 class _Inspection:
     """A look at every table of a warehouse that is not, or not for certain, as it was left."""
 
-    def __init__(
-        self, connection: pg8000.native.Connection, markers: Markers, layout: Layout
-    ) -> None:
-        self._connection = connection
+    def __init__(self, tables: Tables, markers: Markers) -> None:
+        self._tables = tables
         self._markers = markers
-        self._layout = layout
+        self._layout = tables.layout
 
     def unknown(self) -> Standing:
         """Return what a warehouse is taken to have without any marker: nothing, for certain."""
@@ -157,18 +155,13 @@ class _Inspection:
 
     def _holds_rows(self) -> bool:
         """Tell whether a table that models are made of may have rows."""
-        return bool(self._layout.models) and any(
-            self._has_rows(table) for table in self._layout.tables.values()
-        )
-
-    def _has_rows(self, table: WarehouseTable) -> bool:
-        return bool(self._connection.run(f"SELECT 1 FROM {table.target} LIMIT 1"))
+        return bool(self._layout.models) and any(map(self._tables.has_rows, self._layout.tables))
 
     def _proofs(self, newest: int, names: Iterable[str]) -> dict[str, _Proof]:
         """Return the best proof of each history that has records and any proof."""
         proofs = {}
         for name in names:
-            greatest = greatest_record(self._connection, self._layout.proving[name])
+            greatest = self._tables.greatest_record(name)
             if greatest is not None and (proof := self._best_proof(newest, name, greatest)):
                 proofs[name] = proof
         return proofs
@@ -198,8 +191,7 @@ class _Inspection:
 
         def is_lost(number: int) -> bool:
             evidence = self._markers.read(number).evidence.get(name)
-            table = self._layout.proving[name]
-            return evidence is not None and not holds(self._connection, table, evidence)
+            return evidence is not None and not self._tables.holds(name, evidence)
 
         candidate = markers.start + bisect_right(markers, greatest, key=record) - 1
         for _ in range(TRIES):
@@ -219,7 +211,7 @@ class _Inspection:
 
         It was written in the same transactions. One that is empty or was created since has nothing.
         """
-        if not self._has_rows(self._layout.all[name]):
+        if not self._tables.has_rows(name):
             return None
         here = self._layout.identity
         known = [

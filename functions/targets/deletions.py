@@ -1,0 +1,79 @@
+"""Say in the warehouse, in `deleted_rows`, which rows the source was seen to have deleted.
+
+The table is created where the warehouse is ours to shape. Once it is there it is kept, whatever
+WAREHOUSE_MANAGED says, so that it has no gap when that is switched off and on again. Applying a
+batch again changes nothing, whatever was applied since.
+"""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+
+from functions.common.batchlog import BatchLog
+from functions.common.keys import keys_of
+from functions.common.manifests import ProcessedManifest
+from functions.common.objects import DataFile
+from functions.common.parquet import read_rows
+from functions.common.storage import Bucket
+from functions.common.telemetry import logger
+from functions.targets.layout import Layout, WarehouseTable
+from functions.targets.session import DeletedRows, Session
+
+MEANING = (
+    "Rows that the source has deleted: not in the snapshot that batch `batch` took of it at"
+    " seen_gone_at, and there again, if ever, in that of seen_again_at. business_id is the key as"
+    " text; keys of several columns have commas between them, and a backslash before each comma or"
+    " backslash in one. table_name is the declared one, whatever the table is called here."
+)
+
+READERS = 8  # manifests that are fetched at a time; the client has ten connections
+AHEAD = 500
+
+
+def catch_up(session: Session, log: BatchLog[ProcessedManifest], last: int) -> None:
+    """Record what all batches up to `last` say, which are in the warehouse already."""
+    with session.transaction() as transaction:
+        record(transaction.deletions, session.layout, log.bucket, _manifests(log, last))
+    logger.info("deleted rows recorded", extra={"batches": last})
+
+
+def record(
+    deletions: DeletedRows,
+    layout: Layout[WarehouseTable],
+    bucket: Bucket,
+    manifests: Iterable[ProcessedManifest],
+) -> None:
+    """Record what batches, in order, say of deletions. Part of the caller's transaction.
+
+    A table that loses the rows that the source deleted has none there.
+    """
+    kept = {name: table for name, table in layout.tables.items() if table.way != "replace"}
+    known = deletions.known([table.declared for table in kept.values()])
+    recorded = {name for name, table in kept.items() if table.declared in known}
+    for manifest in manifests:
+        at = manifest.source.snapshot_at
+        tables = {name: manifest.tables[name] for name in kept.keys() & manifest.tables.keys()}
+        # Only what was deleted can come back: most files need not be read.
+        for name in sorted(recorded & tables.keys()):
+            if files := tables[name].files:
+                keys = keys_in(bucket, kept[name], files)
+                deletions.mark_returned(kept[name].declared, keys, at)
+        for name, entry in sorted(tables.items()):
+            if entry.tombstones:
+                keys = keys_in(bucket, kept[name], entry.tombstones)
+                deletions.add(kept[name].declared, keys, at, manifest.batch)
+                recorded.add(name)
+
+
+def keys_in(bucket: Bucket, table: WarehouseTable, files: list[DataFile]) -> Iterator[pa.Array]:
+    """Yield the keys of a table's files, as texts, some thousand at a time."""
+    for rows in read_rows(bucket, files):
+        yield keys_of(rows, table.key).cast(pa.string())
+
+
+def _manifests(log: BatchLog[ProcessedManifest], last: int) -> Iterator[ProcessedManifest]:
+    """Yield the manifests up to `last` in order, a bounded number of them ahead."""
+    with ThreadPoolExecutor(READERS) as pool:
+        for first in range(1, last + 1, AHEAD):
+            yield from pool.map(log.read, range(first, min(first + AHEAD, last + 1)))

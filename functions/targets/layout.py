@@ -1,0 +1,298 @@
+"""The tables of a target as load knows them, under the names that this installation gave them.
+
+Nothing is changed here: names that differ are followed, and a table or column that is not there
+stops the load and says what to ask for.
+"""
+
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from urllib.parse import unquote
+
+from msgspec import structs
+
+from etl.models import Model
+from etl.targets import Target, TargetTable, Way
+from functions.common.errors import WarehouseMismatch
+from functions.common.loaded import TableFile, Warehouse
+
+DELETIONS = "deleted_rows"
+DELETIONS_COLUMNS = ("table_name", "business_id", "seen_gone_at", "batch", "seen_again_at")
+LEDGER = "loaded_batches"
+LEDGER_COLUMNS = ("record_id", "source", "batch", "loaded_at")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A table as the catalogue has it.
+
+    `types` are the SQL types of its columns, in order. `numbered` are the columns that the
+    warehouse numbers itself, `required` those that have to be given, `opaque` those whose values
+    are compared by their text, `denied` the rights that this role does not have.
+    """
+
+    schema: str
+    name: str
+    oid: int
+    file: int | None
+    types: Mapping[str, str]
+    numbered: list[str]
+    required: list[str]
+    opaque: frozenset[str]
+    denied: frozenset[str]
+
+    @property
+    def as_file(self) -> TableFile:
+        """The table as markers know it."""
+        return TableFile(self.oid, self.file)
+
+    def require_rights(self, needed: Collection[str]) -> None:
+        """Raise WarehouseMismatch if this role does not have a right that is needed."""
+        if lacking := sorted(self.denied & set(needed)):
+            raise WarehouseMismatch(
+                f"no right to {', '.join(lacking)} on {self.schema}.{self.name} of the warehouse: "
+                "ask for it"
+            )
+
+
+Catalogue = Mapping[str, Mapping[str, Found]]
+"""The tables that are there: schema, name, table."""
+
+
+@dataclass(frozen=True)
+class WarehouseTable:
+    """A table of the warehouse: `name` as manifests call it, `actual` and its columns as it is.
+
+    `types` are the SQL types of its columns, `opaque` those whose values are compared by their
+    text. `record_id` is the column that the warehouse numbers itself, None without a history. A
+    kind adds how its SQL names and compares them.
+    """
+
+    name: str
+    schema: str
+    actual: str
+    types: Mapping[str, str]
+    record_id: str | None
+    key: tuple[str, ...] = ()
+    way: Way = "latest"
+    other_columns: Mapping[str, str] = field(default_factory=dict)
+    opaque: frozenset[str] = frozenset()
+
+    @property
+    def declared(self) -> str:
+        """Its name in the declaration."""
+        return unquote(self.name)
+
+    @property
+    def keys(self) -> list[str]:
+        """What this installation calls the columns of the key."""
+        return [self.column(name) for name in self.key]
+
+    def column(self, name: str) -> str:
+        """Return what this installation calls a column; raise WarehouseMismatch if it has none."""
+        for candidate in (name, self.other_columns.get(name, name)):
+            if candidate in self.types:
+                return candidate
+        raise WarehouseMismatch(
+            f"warehouse table {self.schema}.{self.actual} has no column {name}: ask for it"
+        )
+
+
+T_co = TypeVar("T_co", bound=WarehouseTable, covariant=True)
+T = TypeVar("T", bound=WarehouseTable)
+
+
+@dataclass(frozen=True)
+class Layout(Generic[T_co]):
+    """A warehouse as one source feeds it: which one it is, and the tables, parents first.
+
+    `calendar` is there if a history needs it, `ledger` if batches are recorded there. `left_out`
+    are optional tables that it lacks, and models that need them; `models` are the tables of the
+    others, in the order in which they are made. The identity knows the table of deleted rows, too.
+    """
+
+    identity: Warehouse
+    tables: Mapping[str, T_co]
+    calendar: T_co | None = None
+    ledger: T_co | None = None
+    left_out: list[str] = field(default_factory=list)
+    models: Mapping[str, T_co] = field(default_factory=dict)
+
+    @property
+    def all(self) -> dict[str, T_co]:
+        """The tables, the calendar, and the tables of models."""
+        calendar = {self.calendar.name: self.calendar} if self.calendar else {}
+        return {**calendar, **self.tables, **self.models}
+
+    @property
+    def has_deletions(self) -> bool:
+        """Whether the warehouse has the table of deleted rows."""
+        return DELETIONS in self.identity.tables
+
+    @property
+    def histories(self) -> dict[str, T_co]:
+        """The tables, also of models, that keep a record of each state."""
+        return {name: table for name, table in self.all.items() if table.way == "history"}
+
+    @property
+    def proving(self) -> dict[str, T_co]:
+        """The tables whose newest records show what the warehouse has."""
+        return {**self.histories, **({LEDGER: self.ledger} if self.ledger else {})}
+
+    def table(self, name: str) -> T_co:
+        """Return a table, which may be the ledger, by its name in manifests."""
+        return self.ledger if self.ledger and name == LEDGER else self.all[name]
+
+
+def lay_out(
+    make: Callable[..., T],
+    there: Catalogue,
+    identity: Warehouse,
+    target: Target,
+    declared: Iterable[TargetTable],
+    *,
+    models: Sequence[Model] = (),
+) -> Layout[T]:
+    """Look at declared tables, in order, and at those of models, among those that are there.
+
+    `make` is the kind's class of tables. The identity, whose schema is the warehouse's own, is
+    returned with the files of the tables. Raises WarehouseMismatch for a table, a column or a right
+    that lacks.
+    """
+    schema, own = identity.schema, there[identity.schema]
+    left_out: list[str] = []
+    tables = _found(make, declared, there, schema, left_out)
+    made = [each for each in models if not _lacks_input(each, there, schema)]
+    left_out += [each.name for each in models if each not in made]
+    made_into = _found(make, [each.table for each in made], there, schema, left_out)
+    has_history = any(table.way == "history" for table in tables.values())
+    calendar = _calendar(make, target, schema, own) if has_history else None
+    ledger = _plain(make, own[LEDGER], "record_id") if is_ledger(own.get(LEDGER)) else None
+    shown = [*([calendar] if calendar else []), *tables.values(), *made_into.values()]
+    files = {table.name: there[table.schema][table.actual].as_file for table in shown}
+    if is_deletions(own.get(DELETIONS)):
+        files[DELETIONS] = own[DELETIONS].as_file
+    identity = structs.replace(identity, tables=files)
+    return Layout(identity, tables, calendar, ledger, left_out, made_into)
+
+
+def missing_from(there: Catalogue, schema: str, target: Target) -> dict[str, list[str]]:
+    """Return the declared tables, by schema, that are not there under any of their names."""
+    missing: dict[str, list[str]] = {}
+    if target.calendar and target.calendar.name not in there[schema]:
+        missing[schema] = [target.calendar.name]
+    for table in target.made:
+        home = table.schema or schema
+        if actual_name(table, there[home]) is None:
+            missing.setdefault(home, []).append(table.name)
+    return missing
+
+
+def is_deletions(found: Found | None) -> bool:
+    """Tell whether this is the table of deleted rows that load keeps.
+
+    Raises WarehouseMismatch when this role may not use it.
+    """
+    return _is_ours(found, DELETIONS_COLUMNS, {"SELECT", "INSERT", "UPDATE"})
+
+
+def is_ledger(found: Found | None) -> bool:
+    """Tell whether this is the table in which load records batches; raise as `is_deletions`."""
+    return _is_ours(found, LEDGER_COLUMNS, {"SELECT", "INSERT"})
+
+
+def _is_ours(found: Found | None, columns: Collection[str], rights: Collection[str]) -> bool:
+    if found is None or not set(columns) <= found.types.keys():
+        return False
+    found.require_rights(rights)
+    return True
+
+
+def actual_name(declared: TargetTable, there: Container[str]) -> str | None:
+    """Return what this installation calls a table, None if it has none."""
+    return next((name for name in (declared.name, *declared.other_names) if name in there), None)
+
+
+def _found(
+    make: Callable[..., T],
+    declared: Iterable[TargetTable],
+    there: Catalogue,
+    schema: str,
+    left_out: list[str],
+) -> dict[str, T]:
+    """Return the tables that are there, and add to `left_out` the optional ones that are not."""
+    tables: dict[str, T] = {}
+    for each in declared:
+        home = each.schema or schema
+        if (actual := actual_name(each, there[home])) is not None:
+            tables[each.id] = _table(make, each, there[home][actual])
+        elif each.optional:
+            left_out.append(each.name)
+        else:
+            raise _missing(each.name, home)
+    return tables
+
+
+def _lacks_input(model: Model, there: Catalogue, schema: str) -> bool:
+    """Tell whether a model needs an optional table that the warehouse does not have."""
+    return any(
+        actual_name(table, there[table.schema or schema]) is None
+        for table in model.base
+        if table.optional
+    )
+
+
+def _table(make: Callable[..., T], declared: TargetTable, found: Found) -> T:
+    rights = {"SELECT", "INSERT"}
+    if declared.way in ("latest", "replace") and declared.key:
+        rights.add("UPDATE")
+    if declared.way == "replace":
+        rights.add("DELETE")
+    found.require_rights(rights)
+    return make(
+        declared.id,
+        found.schema,
+        found.name,
+        found.types,
+        _record_id(found) if declared.way == "history" else None,
+        declared.key,
+        declared.way,
+        declared.other_columns,
+        found.opaque,
+    )
+
+
+def _plain(make: Callable[..., T], found: Found, record_id: str | None = None) -> T:
+    """Return a table that rows of the pipeline do not go into."""
+    return make(found.name, found.schema, found.name, found.types, record_id)
+
+
+def _calendar(
+    make: Callable[..., T], target: Target, schema: str, there: Mapping[str, Found]
+) -> T | None:
+    if target.calendar is None:
+        return None
+    name = target.calendar.name
+    if name not in there:
+        raise _missing(name, schema)
+    there[name].require_rights({"SELECT", "INSERT"})
+    return _plain(make, there[name])
+
+
+def _missing(name: str, schema: str) -> WarehouseMismatch:
+    return WarehouseMismatch(
+        f"table {name} is not in schema {schema} of the warehouse, or this role may not "
+        "use the schema: ask for it to be prepared, set WAREHOUSE_SCHEMA, or, where the "
+        "schema is this role's own, set WAREHOUSE_MANAGED=true"
+    )
+
+
+def _record_id(found: Found) -> str:
+    """Return the column that orders a history: the one that the warehouse numbers."""
+    match found.numbered:
+        case [column]:
+            return column
+    raise WarehouseMismatch(
+        f"warehouse table {found.schema}.{found.name} has no single serial or identity column: "
+        f"the history in it cannot be kept in order. Ask for one, or declare the table as latest"
+    )

@@ -1,0 +1,61 @@
+"""Rows that come in several states of a key: those of all batches so far, or of several files.
+
+They come in the order in which they were true.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import pyarrow as pa
+
+from functions.common.errors import LogCorrupted
+from functions.common.keys import Key, keys_of
+from functions.targets.layout import WarehouseTable
+
+
+def first_of(parts: Iterable[pa.Table], key: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the first row of each key."""
+    seen: set[Key] = set()
+    for part in parts:
+        fresh = []
+        for place, each in enumerate(keys_of(part, key).to_pylist()):
+            if each not in seen:
+                seen.add(each)
+                fresh.append(place)
+        if fresh:
+            yield part.take(fresh)
+
+
+def newest_of(parts: Iterable[pa.Table], key: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield, of rows whose parts come from the last to the first, the last of each key."""
+    seen: set[Key] = set()
+    for part in parts:
+        last = {each: place for place, each in enumerate(keys_of(part, key).to_pylist())}
+        fresh = sorted(place for each, place in last.items() if each not in seen)
+        seen.update(last)
+        if fresh:
+            yield part.take(fresh)
+
+
+def by_state(part: pa.Table, key: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the first rows of all keys, then the second ones, and so on."""
+    states: list[list[int]] = []
+    earlier: Counter[Key] = Counter()
+    for place, each in enumerate(keys_of(part, key).to_pylist()):
+        if earlier[each] == len(states):
+            states.append([])
+        states[earlier[each]].append(place)
+        earlier[each] += 1
+    for places in states:
+        yield part.take(places)
+
+
+def require_keys(table: WarehouseTable, rows: pa.Table) -> None:
+    """Raise LogCorrupted for rows without a key, which transform would not have written."""
+    names = rows.column_names
+    is_table = len(set(names)) == len(names) and set(table.key) <= set(names)
+    if not is_table or any(rows[name].null_count for name in table.key):
+        raise LogCorrupted(
+            f"rows of {table.name} in the processed bucket have no {', '.join(table.key)}: which "
+            "version of transform wrote them?"
+        )
