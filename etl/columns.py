@@ -82,10 +82,12 @@ class Text(Column):
     """Text, also from columns of a limited length, and the labels of an enumeration.
 
     `check` returns whether a text will do; `reason` is said of one that will not, after the column
-    and the text, as in "is not in ISO 4217".
+    and the text, as in "is not in ISO 4217". `normalize` returns one that will do as the target has
+    it, as in "00601" of "601"; a column of a key may have it where the rows are those of files.
     """
 
     check: Callable[[str], object] | None = field(default=None, kw_only=True)
+    normalize: Callable[[str], str] | None = field(default=None, kw_only=True)
     reason: str = field(default="is not valid", kw_only=True)
 
 

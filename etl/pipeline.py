@@ -165,6 +165,7 @@ def _require_parts(pipeline: Pipeline) -> None:
                 raise DeclarationError(
                     f"{table}: it has no key: name the columns that tell rows apart"
                 )
+            _require_keys_as_they_are(source, table)
     for target in pipeline.targets:
         for made in target.tables:
             if not isinstance(made, TargetTable):
@@ -175,6 +176,16 @@ def _require_parts(pipeline: Pipeline) -> None:
         if target.calendar is not None and not isinstance(target.calendar, Calendar):
             raise DeclarationError(f"target {target.name}: write its calendar as Calendar(name)")
         _require_models(target)
+
+
+def _require_keys_as_they_are(source: Source, table: Table) -> None:
+    """Raise DeclarationError for a key that is normalized, unless its rows are those of files."""
+    for name in () if isinstance(source, Files) else table.keys:
+        if getattr(table.columns[name], "normalize", None):
+            raise DeclarationError(
+                f"{table}: column {name} of its key is normalized, and only rows of files may have "
+                "another key in the target: leave its normalize out"
+            )
 
 
 def _require_feeds(source: Source) -> None:

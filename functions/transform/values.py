@@ -57,17 +57,36 @@ def convert(table: Table, rows: pa.Table, columns: Iterable[str] | None = None) 
 def checked(
     table: Table, name: str, values: pa.Array | pa.ChunkedArray
 ) -> pa.Array | pa.ChunkedArray:
-    """Return the values of a column without those that its `check` does not accept."""
+    """Return the values of a column that its `check` accepts, normalized, NULL for the others."""
     column = table.columns[name]
-    if isinstance(column, Text) and column.check is not None:
-        try:
-            return _accepted(values, column.check)
-        except Exception as error:  # whatever a function of the pipeline raises
-            raise FunctionFailed(
-                f"{table}: the check of column {name} raised {type(error).__name__}: correct it in "
-                "the pipeline, and try it with etl.testing"
-            ) from error
+    if isinstance(column, Text):
+        for what, function in (
+            ("check", column.check and _accepting(column.check)),
+            ("normalize", column.normalize),
+        ):
+            if function is not None:
+                values = _called(table, f"the {what} of column {name}", function, values)
     return values
+
+
+def _called(
+    table: Table,
+    what: str,
+    function: Callable[[str], str | None],
+    texts: pa.Array | pa.ChunkedArray,
+) -> pa.Array:
+    """Return what a function of the pipeline makes of texts; raise FunctionFailed if it raises."""
+    try:
+        return by_distinct_value(texts, function, pa.string())
+    except Exception as error:  # whatever a function of the pipeline raises
+        raise FunctionFailed(
+            f"{table}: {what} raised {type(error).__name__}: correct it in the "
+            "pipeline, and try it with etl.testing"
+        ) from error
+
+
+def _accepting(check: Callable[[str], object]) -> Callable[[str], str | None]:
+    return lambda text: text if check(text) else None
 
 
 def conversion(column: Column) -> Convert:
@@ -213,11 +232,6 @@ _FORMS: dict[type[Column], pa.DataType] = {
     Timestamp: pa.timestamp("us"),
     UnixTime: pa.timestamp("us", "UTC"),
 }
-
-
-def _accepted(texts: pa.Array | pa.ChunkedArray, check: Callable[[str], object]) -> pa.Array:
-    """Return the texts that a check accepts, NULL for the others."""
-    return by_distinct_value(texts, lambda text: text if check(text) else None, pa.string())
 
 
 def by_distinct_value(

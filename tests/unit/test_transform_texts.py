@@ -248,3 +248,10 @@ def test_the_check_of_a_column_is_asked(check: Callable[[str], bool], kept: list
     table = Table("t", (), {"code": Text(check=check)})
     made = convert(table, pa.table({"code": pa.array(["A", "b", "\0"])}))
     assert made["code"].to_pylist() == kept
+
+
+def test_a_text_that_will_do_is_normalized() -> None:
+    """The check is asked about the text as it came, and what it refuses is not normalized."""
+    table = Table("t", (), {"code": Text(check=str.isdecimal, normalize=lambda text: text[::-1])})
+    made = convert(table, pa.table({"code": pa.array(["12", "b", None, "12"])}))
+    assert made["code"].to_pylist() == ["21", None, None, "21"]

@@ -228,13 +228,20 @@ def test_a_text_that_its_check_refuses_is_null(texts: list[str | None]) -> None:
     assert converted(Text(check=str.isupper), column(texts, TEXT)) == expected
 
 
-def test_a_check_that_fails_is_named_with_its_column() -> None:
+def fails(text: str) -> str:
+    raise ValueError(text)
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"), [("check", Text(check=fails)), ("normalize", Text(normalize=fails))]
+)
+def test_a_function_of_a_column_that_fails_is_named(what: str, kind: Text) -> None:
     """A mistake in a check says where it is, and no value of a row."""
-    table = Table("colour", "name", {"name": Text(check=int)})
+    table = Table("colour", "name", {"name": kind})
     with pytest.raises(FunctionFailed) as failure:
         convert(table, pa.table({"name": ["s3cret"]}))
     assert str(failure.value) == (
-        "table colour: the check of column name raised ValueError: correct it in the "
+        f"table colour: the {what} of column name raised ValueError: correct it in the "
         "pipeline, and try it with etl.testing"
     )
 
