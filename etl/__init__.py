@@ -37,7 +37,7 @@ from etl.events import (
     StampedSignature,
     StandardWebhooks,
 )
-from etl.files import Csv, Feed, Files, JsonDocuments
+from etl.files import Csv, Feed, Files, JsonDocuments, RefusedRow, Report
 from etl.models import Model, View
 from etl.pipeline import Pipeline
 from etl.settings import Setting, at_most
@@ -90,6 +90,8 @@ __all__ = [
     "Postgres",
     "PostgresWarehouse",
     "Real",
+    "RefusedRow",
+    "Report",
     "RowExport",
     "Setting",
     "SmallInteger",

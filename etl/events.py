@@ -63,6 +63,7 @@ class EventFeed:
 
     format: ClassVar[JsonDocuments] = JsonDocuments()
     max_rejects: ClassVar[float] = 1.0  # an event is never refused for the sake of others
+    report: ClassVar[None] = None
 
     table: Table
     types: tuple[str, ...]

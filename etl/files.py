@@ -1,6 +1,7 @@
 """Files in a bucket as a source: which keys are files of which table, and how these are written."""
 
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -10,6 +11,7 @@ from etl.settings import Setting, period
 from etl.tables import Table
 
 _ONE_CHARACTER = re.compile(r"[^\r\n]")
+_ENDING = re.compile(r"\.[A-Za-z0-9]{1,16}")
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,42 @@ Format = Csv | JsonDocuments
 
 
 @dataclass(frozen=True)
+class RefusedRow:
+    """A row of a file of CSV that is refused, as a `Report` gets it.
+
+    `number` counts rows from 1, the header included: one with line breaks in quotes is one row, and
+    so is a blank line. `values` are in the order of the file, the valid ones normalized, the others
+    as they came. `wrong` has those that are not valid, by column, in the order of the declaration;
+    it is empty for a row that cannot be separated into values. `reason` is all that is wrong, in
+    words.
+    """
+
+    number: int
+    values: Sequence[str]
+    wrong: Mapping[str, str]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """A form of its own for the refused rows of a file, in `errors/<table>/<file><ending>`.
+
+    `lines` returns the lines of one row; the name of the file is without its `.csv`.
+    """
+
+    ending: str
+    lines: Callable[[RefusedRow], Iterable[str]]
+
+
+@dataclass(frozen=True)
 class Feed:
     """The files of one table: those whose keys fit a `pattern`, compressed by gzip or not.
 
     In a pattern `*` stands for any characters but a slash, `**` for any at all, `?` for one. A key
     also fits with `.gz` after it. A feed that is `optional` is not waited for where files belong
     together. A file of which more than the share `max_rejects` of the rows cannot be used is
-    refused whole; None is what the setting MAX_REJECTS says.
+    refused whole; None is what the setting MAX_REJECTS says. What is refused is written as CSV
+    unless there is a `report`.
 
     A table whose target tables are all `replace` equals the newest file; of any other the files
     come one after the other, in the order in which they came into the bucket.
@@ -67,6 +98,7 @@ class Feed:
     format: Format = Csv()
     optional: bool = False
     max_rejects: float | None = None
+    report: Report | None = None
 
     def __post_init__(self) -> None:
         """Raise DeclarationError for a feed that no file can be of."""
@@ -77,6 +109,10 @@ class Feed:
             )
         if not isinstance(self.format, Csv | JsonDocuments):
             raise DeclarationError(f"{self.table}: write its format as Csv(…) or JsonDocuments()")
+        if self.report is not None and not isinstance(self.format, Csv):
+            raise DeclarationError(f"{self.table}: a report is of rows of CSV: leave it out")
+        if self.report is not None and not _ENDING.fullmatch(self.report.ending):
+            raise DeclarationError(f'{self.table}: the ending of its report is like ".err"')
         if self.max_rejects is not None and not 0 <= self.max_rejects <= 1:
             raise DeclarationError(f"{self.table}: max_rejects is a share between 0 and 1")
         if any(self.table.all_references()):

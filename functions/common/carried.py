@@ -15,6 +15,9 @@ A value that is too large to carry has, instead of its text, the number of bytes
 KNOWN = "_known"
 """The column that says, of a row that others may refer to, whether the batch before had its key."""
 
+RECORD_BYTES = 8 << 20
+"""More than this is no record of a file: a quote was not closed, or a line not broken."""
+
 LINE, WRONG, ROW = "_line", "_wrong", "_row"
 """The columns of a file's rows: the line of the file on which a record begins, why it cannot be
 separated into values, NULL for one that can, and the record as it came, where that is needed."""

@@ -19,8 +19,8 @@ from functions.transform.cells import checked, with_all_columns
 from functions.transform.making import make
 from functions.transform.rowexports import RowExports
 
-Refuse = Callable[[pa.Table, Mapping[int, str]], None]
-"""Take rows of the lake, and by position why some of them are refused."""
+Refuse = Callable[[pa.Table, pa.Table, Mapping[int, str]], None]
+"""Take rows of the lake, the same converted, and by position why some of them are refused."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def write_rows(
         ahead(_checked(batch, table, slices)) as parts,
     ):
         for rows, converted, refused in parts:
-            refuse(rows, refused)
+            refuse(rows, converted, refused)
             taken += rows.num_rows
             fit += rows.num_rows - len(refused)
             if len(refused) < rows.num_rows:

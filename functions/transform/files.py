@@ -21,6 +21,7 @@ from functions.transform.refusals import (
     still_open,
     too_many,
 )
+from functions.transform.reports import form_of
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,10 @@ def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
     if (table := batch.table(read)) is None:
         return Outcome(read, {}, 0)
     feed = batch.source.feed(table)
-    key = errors_key(table.id, read.file.key, _prefix(batch, table))
+    form = form_of(feed, read.header)
+    key = errors_key(table.id, read.file.key, _prefix(batch, table), form.ending)
     made: Mapping[str, list[DataFile]] = {}
-    with RefusedRows(batch.logs.processed.bucket, key, read, feed.format) as refused:
+    with RefusedRows(batch.logs.processed.bucket, key, form) as refused:
         if read.error is None:
             mappings = batch.mappings_of(table)
             made = write_rows(
@@ -176,7 +178,7 @@ def _again(
         read,
         came_with,
         mappings=[mapping],
-        refuse=lambda _, why: refused.append(len(why)),
+        refuse=lambda _rows, _converted, why: refused.append(len(why)),
     )
     return Outcome(read, made, sum(refused))
 

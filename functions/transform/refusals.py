@@ -1,33 +1,30 @@
 """What is refused of files, for the people who drop them: the objects under `errors/`.
 
-Each has the refused rows of one file as CSV: the line of the file on which a row begins, all
-reasons, and the row as it came. A newer version of the file overwrites it. The pipeline itself
-never reads it: what it knows of refusals is in the manifests.
+Each has the refused rows of one file, as CSV or in the form of its feed's report. A newer version
+of the file overwrites it. The pipeline itself never reads it: what it knows of refusals is in the
+manifests.
 """
 
-import csv
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from io import StringIO
 from typing import Any
 
 import pyarrow as pa
 
-from etl import Csv, EventFeed, Feed, JsonDocuments
+from etl import EventFeed, Feed
 from etl.settings import share
-from functions.common.accounts import FileAccount, FileRead
-from functions.common.carried import LINE, ROW
+from functions.common.accounts import FileAccount
 from functions.common.errors import SettingsError
 from functions.common.storage import Bucket
 from functions.common.uploads import Upload
+from functions.transform.reports import Form, Refused
 
 OPEN_AT_MOST = 1_000  # refused files that a manifest names
 
-_COLUMNS = ("line", "reasons", "row")
 _KEY_BYTES = 1024  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
-_ENDING = ".csv"
+_CSV = ".csv"
 # Control characters have no place in a manifest, and some clients resolve the dots of a path.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]|(?<![^/])\.{1,2}(?![^/])")
 
@@ -35,12 +32,12 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]|(?<![^/])\.{1,2}(?![^/])")
 class RefusedRows:
     """The refused rows of a file, written as they are found; without any there is no object."""
 
-    def __init__(self, bucket: Bucket, key: str, read: FileRead, written_as: Csv | JsonDocuments):
+    def __init__(self, bucket: Bucket, key: str, form: Form):
         self.rows = 0
         self._bucket = bucket
         self._key = key
-        self._read = read
-        self._format = written_as
+        self._form = form
+        self._before = 0  # rows of the file, before those that come next
         self._stack = ExitStack()
         self._upload: Upload | None = None
 
@@ -55,46 +52,31 @@ class RefusedRows:
         """The key of the object, if there is one."""
         return self._key if self._upload else None
 
-    def add(self, rows: pa.Table, reasons: Mapping[int, str]) -> None:
-        """Append the rows of the lake that have reasons, by position."""
-        if not reasons:
-            return
-        refused = rows.take(pa.array(list(reasons), pa.int64())).to_pylist()
-        self._write(
-            (row[LINE], reason, self._as_it_came(row))
-            for row, reason in zip(refused, reasons.values(), strict=True)
-        )
-        self.rows += len(reasons)
+    def add(self, rows: pa.Table, converted: pa.Table, reasons: Mapping[int, str]) -> None:
+        """Append those of the next rows of the lake that have reasons, by position."""
+        if reasons:
+            positions = pa.array(list(reasons), pa.int64())
+            cells, values = (each.take(positions).to_pylist() for each in (rows, converted))
+            places = [self._before + position for position in reasons]
+            refused = map(Refused, places, cells, values, reasons.values())
+            self._write(self._form.rows(refused))
+            self.rows += len(reasons)
+        self._before += rows.num_rows
 
     def add_file(self, reason: str) -> None:
-        """Note why the file cannot be used at all, as the reason of its first line."""
-        self._write([(1, reason, "")])
+        """Note why the file cannot be used at all."""
+        self._write(self._form.file(reason))
 
-    def _write(self, lines: Iterable[tuple[int, str, str]]) -> None:
-        text = StringIO()
-        writer = csv.writer(text)
+    def _write(self, text: str) -> None:
         if self._upload is None:
             self._upload = self._stack.enter_context(
                 Upload(self._bucket, self._key, overwrite=True)
             )
-            writer.writerow(_COLUMNS)
-        writer.writerows(lines)
-        self._upload.write(text.getvalue().encode())
-
-    def _as_it_came(self, row: Mapping[str, Any]) -> str:
-        """Return a record as it came, put together again from its cells unless it was kept."""
-        if row[ROW] is not None or not isinstance(self._format, Csv):
-            return row[ROW] or ""
-        nulls = self._format.nulls
-        null = "" if "" in nulls else next(iter(nulls), "")
-        cells = [row.get(name) for name in self._read.header]
-        line = StringIO()
-        writer = csv.writer(line, delimiter=self._format.delimiter, quotechar=self._format.quote)
-        writer.writerow([null if cell is None else cell for cell in cells])
-        return line.getvalue().removesuffix("\r\n")
+            text = self._form.head + text
+        self._upload.write(text.encode())
 
 
-def errors_key(table: str, key: str, prefix: str) -> str:
+def errors_key(table: str, key: str, prefix: str, ending: str = _CSV) -> str:
     """Return the key of the object with the refused rows of a file, whose own is below a prefix.
 
     orders.csv -> errors/orders/orders.csv      day/1.json -> errors/orders/day/1.json.csv
@@ -103,12 +85,12 @@ def errors_key(table: str, key: str, prefix: str) -> str:
         lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()),
         key.removeprefix(prefix).lstrip("/"),
     )
-    whole = f"errors/{table}/{name.removesuffix(_ENDING)}".encode()
-    if len(whole) + len(_ENDING) > _KEY_BYTES:
+    whole = f"errors/{table}/{name.removesuffix(_CSV)}".encode()
+    if len(whole) + len(ending) > _KEY_BYTES:
         mark = f"-{hashlib.sha256(key.encode()).hexdigest()[:16]}".encode()
-        room = _KEY_BYTES - len(_ENDING) - len(mark)
+        room = _KEY_BYTES - len(ending) - len(mark)
         whole = whole[:room].decode(errors="ignore").encode() + mark
-    return whole.decode() + _ENDING
+    return whole.decode() + ending
 
 
 def most_refused(feed: Feed | EventFeed, environment: Mapping[str, str]) -> float:

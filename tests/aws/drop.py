@@ -1,4 +1,4 @@
-"""A bucket that files are dropped into, and the runs of extract that read it."""
+"""A bucket that files are dropped into, and the runs of extract and transform that read it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,12 +10,14 @@ from etl import Feed, Files, Integer, JsonDocuments, Pipeline, PostgresWarehouse
 from etl import latest as latest_of
 from etl import replace as replacing
 from functions.common.batchlog import BatchLog
+from functions.common.logs import Logs
 from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.parquet import read_rows
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.files.capture import Capture
 from functions.sources.files.listing import Place
+from functions.transform import handler as transform
 
 ORDERS = Table("orders", key="id", columns={"id": Integer(), "note": Text()})
 REVIEWS = Table("reviews", key=(), columns={"stars": Integer()})
@@ -33,7 +35,13 @@ TOGETHER = Files("shop", FEEDS, together=True)
 class Drop:
     """Files are `put` into a bucket, and a `run` makes a batch of them, all in one moment."""
 
-    def __init__(self, source: Files = APART, *, versioned: bool = True) -> None:
+    def __init__(
+        self,
+        source: Files = APART,
+        *,
+        versioned: bool = True,
+        pipeline: Pipeline | None = None,
+    ) -> None:
         self.client: Any = boto3.client("s3", config=CLIENT_CONFIG, region_name="us-east-1")
         for name in ("drop", "lake", "processed"):
             self.client.create_bucket(Bucket=name)
@@ -42,7 +50,7 @@ class Drop:
                 Bucket="drop", VersioningConfiguration={"Status": "Enabled"}
             )
         self.source = source
-        self.pipeline = Pipeline(
+        self.pipeline = pipeline or Pipeline(
             sources=[source],
             targets=[
                 PostgresWarehouse(
@@ -85,6 +93,25 @@ class Drop:
         manifest = self.run(lifted=lifted).manifest
         assert manifest is not None
         return manifest
+
+    def transform(self) -> ProcessedManifest:
+        """Work off the batches that wait; return the newest manifest."""
+        work = transform.work_off(
+            self.pipeline,
+            Logs(self.log, self.processed),
+            "run",
+            lambda: datetime.now(UTC),
+            lambda: True,
+            environment={},
+        )
+        for _ in work:
+            pass
+        return self.processed.read(self.processed.newest())
+
+    def target_rows(self, manifest: ProcessedManifest, table: str) -> list[dict[str, Any]]:
+        """Return the rows of a target table in a batch, in order."""
+        files = manifest.tables[table].files
+        return [row for rows in read_rows(self.processed.bucket, files) for row in rows.to_pylist()]
 
     def rows(self, manifest: IngestionManifest, table: Table = ORDERS) -> list[tuple[Any, ...]]:
         """Return the good rows that a batch has of a table, in order."""

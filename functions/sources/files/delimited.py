@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from pyarrow.csv import ConvertOptions, InvalidRow, ParseOptions, ReadOptions, read_csv
 
 from etl import Csv, Table
+from functions.common.carried import RECORD_BYTES
 from functions.sources.files.records import Record, header_of, records
 from functions.sources.files.rows import (
-    RECORD_BYTES,
     SPOILED,
     RowsBuilder,
     as_read,

@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from etl import Table
+from functions.common.carried import RECORD_BYTES
 from functions.sources.files.documents import TOO_DEEP, Documents
-from functions.sources.files.rows import RECORD_BYTES
 from functions.sources.files.unusable import FileUnusable
 
 ROWS_BYTES = 4 << 20  # of text, handed on at a time

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from etl import Csv
-from functions.sources.files.rows import RECORD_BYTES, SPOILED
+from functions.common.carried import RECORD_BYTES
+from functions.sources.files.rows import SPOILED
 from functions.sources.files.unusable import FileUnusable
 
 _LINE = re.compile("[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")

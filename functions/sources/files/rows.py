@@ -10,8 +10,6 @@ import pyarrow.compute as pc
 from etl.tables import OWN_COLUMNS
 from functions.common.carried import LINE, ROW, WRONG
 
-RECORD_BYTES = 8 << 20  # more than this is no record: a quote was not closed, or a line not broken
-
 SPOILED = re.compile("[\0\ud800-\udfff]")
 """What no text may have: NUL, and what stands for bytes that are not UTF-8."""
 
