@@ -208,6 +208,10 @@ MISTAKES: dict[str, Callable[[], object]] = {
     "table t: column id of its key may not be nullable": lambda: a_table(
         columns={"id": Integer(nullable=True)}
     ),
+    "table t: column id of its key is normalized, and only rows of files may have another key in "
+    "the target: leave its normalize out": lambda: pipeline_of(
+        source=(a_table(columns={"id": Text(normalize=str.upper)}),)
+    ),
     "table t: task refers to table task, whose key has 2 columns: use references={(…): …} of the "
     "table": lambda: a_table(columns={"id": Integer(), "task": Integer(references=TASK)}),
     "table t: team refers to table team, and only one of it and the key there is a whole number: "
@@ -284,9 +288,8 @@ MISTAKES: dict[str, Callable[[], object]] = {
         sources=[Postgres("source", (TEAM,))],
         targets=[PostgresWarehouse("warehouse", (latest(TEAM),), calendar="days")],  # type: ignore[arg-type]
     ),
-    "there is no pipelines/nothing/pipeline.py: PIPELINE may be retail, stripe, totesys": lambda: (
-        load("nothing")
-    ),
+    "there is no pipelines/nothing/pipeline.py: PIPELINE may be retail, stripe, totesys, "
+    "zipster": lambda: load("nothing"),
 }
 
 

@@ -134,7 +134,8 @@ def test_a_mistake_in_the_pipeline_is_one_line(
     """Whatever the command, a declaration that is not there ends it before anything is asked."""
     os.environ["PIPELINE"] = "totsys"
     said = (
-        "error: there is no pipelines/totsys/pipeline.py: PIPELINE may be retail, stripe, totesys\n"
+        "error: there is no pipelines/totsys/pipeline.py: PIPELINE may be retail, stripe, totesys, "
+        "zipster\n"
     )
 
     for arguments in (

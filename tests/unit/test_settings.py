@@ -239,9 +239,8 @@ def test_a_pipeline_that_is_not_there_is_one_line() -> None:
     """The line names the pipelines that there are; nothing else is read."""
     [problem] = problems(PIPELINE="totsys", STAGE="no stage")
 
-    assert (
-        problem
-        == "there is no pipelines/totsys/pipeline.py: PIPELINE may be retail, stripe, totesys"
+    assert problem == (
+        "there is no pipelines/totsys/pipeline.py: PIPELINE may be retail, stripe, totesys, zipster"
     )
 
 

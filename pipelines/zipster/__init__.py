@@ -1,0 +1,1 @@
+"""The zip codes of the United States, from CSV files into MySQL."""
