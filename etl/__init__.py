@@ -37,6 +37,7 @@ from etl.events import (
     StampedSignature,
     StandardWebhooks,
 )
+from etl.figures import Figure
 from etl.files import Csv, Feed, Files, JsonDocuments, RefusedRow, Report
 from etl.models import Model, View
 from etl.pipeline import Pipeline
@@ -75,6 +76,7 @@ __all__ = [
     "EventList",
     "Events",
     "Feed",
+    "Figure",
     "Files",
     "Integer",
     "Interval",

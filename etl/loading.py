@@ -6,6 +6,7 @@ from pathlib import Path
 from traceback import extract_tb
 
 from etl.errors import DeclarationError
+from etl.figures import Figure
 from etl.models import Model, View
 from etl.pipeline import Pipeline
 
@@ -28,19 +29,20 @@ def load(name: str) -> Pipeline:
     declared = getattr(module, "PIPELINE", None)
     if not isinstance(declared, Pipeline):
         raise DeclarationError(f"pipelines/{name}/pipeline.py: it has no PIPELINE = Pipeline(…)")
+    parts: list[Model | View | Figure] = [*declared.figures]
     for target in declared.targets:
-        parts: list[Model | View] = [*target.models, *target.views]
-        for part in parts:
-            _require_statement(declared, part, there[name])
+        parts += [*target.models, *target.views]
+    for part in parts:
+        _require_statement(declared, part, there[name])
     return declared
 
 
-def _require_statement(declared: Pipeline, part: Model | View, folder: Path) -> None:
+def _require_statement(declared: Pipeline, part: Model | View | Figure, folder: Path) -> None:
     try:
-        if isinstance(part, View):
-            part.query(folder)
-        else:
+        if isinstance(part, Model):
             part.statement(folder, [setting.name for setting in declared.settings])
+        else:
+            part.query(folder)
     except DeclarationError as error:
         raise DeclarationError(f"pipelines/{folder.name}: {error}") from None
 

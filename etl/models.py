@@ -7,7 +7,7 @@ from typing import Any
 
 from etl.columns import Column
 from etl.errors import DeclarationError
-from etl.statements import Statement, parsed
+from etl.statements import Statement, read, select
 from etl.targets import TargetTable, Way
 
 OWN_PARAMETERS = ("day", "batch")
@@ -66,7 +66,7 @@ class Model:
         Raises DeclarationError if its file is not there, or it is not one statement with the names
         that stand for values.
         """
-        statement = _statement(self, self.sql, folder)
+        statement = read(self, self.sql, folder)
         known = [*OWN_PARAMETERS, *settings]
         for name in statement.parameters:
             if name not in known:
@@ -102,21 +102,4 @@ class View:
 
         Raises DeclarationError if its file is not there, or it is not one statement without values.
         """
-        statement = _statement(self, self.sql, folder)
-        if statement.parameters:
-            raise DeclarationError(
-                f"{self}: :{statement.parameters[0]} stands for nothing: a view has no values"
-            )
-        return statement.pieces[0].strip()
-
-
-def _statement(of: Model | View, sql: str, folder: Path) -> Statement:
-    if sql.endswith(".sql"):
-        file = folder / sql
-        if not file.is_file():
-            raise DeclarationError(f"{of}: there is no file {sql}: write it")
-        sql = file.read_text()
-    try:
-        return parsed(sql)
-    except DeclarationError as error:
-        raise DeclarationError(f"{of}: {error}") from None
+        return select(self, self.sql, folder)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from etl.errors import DeclarationError
 from etl.events import EventFeed, Events
+from etl.figures import Figure
 from etl.files import Feed, Files
 from etl.mapping import Mapping, resolved
 from etl.models import Model, View
@@ -24,6 +25,7 @@ RESERVED = frozenset(
         "files",
         "keys",
         "loaded",
+        "page",
         "quarantine",
         "refused",
         "swept",
@@ -53,18 +55,22 @@ class Pipeline:
         sources: Sequence[Source],
         targets: Sequence[Target],
         settings: Sequence[Setting] = (),
+        figures: Sequence[Figure] = (),
         notify: str = "failures",
     ) -> None:
         """Raise DeclarationError for the first mistake in it.
 
-        `settings` are the pipeline's own, `notify` is what NOTIFY is unless it is set.
+        `settings` are the pipeline's own, `notify` is what NOTIFY is unless it is set. `figures`
+        are on its page, in this order.
         """
         self.sources = tuple(sources)
         self.targets = tuple(targets)
         limits = [each.at_most for each in self.files if each.at_most is not None]
         self.settings = tuple(dict.fromkeys([*settings, *limits]))
+        self.figures = tuple(figures)
         self.notify = notify
         _require_parts(self)
+        _require_figures(self)
         _require_names(self)
         self._mappings = {source.name: _ordered(self, source) for source in self.sources}
         for source in self.sources:
@@ -89,6 +95,11 @@ class Pipeline:
     def databases(self) -> tuple[Postgres | Target, ...]:
         """Its sources and targets that are databases, whose addresses are secrets."""
         return tuple(each for each in self.parts if not isinstance(each, Files | Events))
+
+    def figures_of(self, target: Target) -> tuple[Figure, ...]:
+        """Return the figures that are asked of a target."""
+        names = {target.name} if len(self.targets) > 1 else {target.name, None}
+        return tuple(figure for figure in self.figures if figure.target in names)
 
     def source(self, name: str) -> Source:
         """Return the source of a name."""
@@ -231,6 +242,17 @@ def _require_shown(target: Target, there: list[object]) -> None:
                 f"target {target.name} exports rows of {each.table}, which it does not have: add "
                 "it there"
             )
+
+
+def _require_figures(pipeline: Pipeline) -> None:
+    """Raise DeclarationError for what is no figure, and for one that is asked of no target."""
+    for figure in pipeline.figures:
+        if not isinstance(figure, Figure):
+            raise DeclarationError(f"figures: {_named(figure)} is no Figure(…)")
+        if not any(figure in pipeline.figures_of(target) for target in pipeline.targets):
+            names = ", ".join(target.name for target in pipeline.targets)
+            raise DeclarationError(f"{figure}: write target=, the name of its target: {names}")
+    _require_distinct("figures", [figure.title for figure in pipeline.figures])
 
 
 def _named(part: object) -> str:

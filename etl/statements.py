@@ -1,8 +1,9 @@
-"""The SQL of models: one statement, in which names such as `:day` stand for values."""
+"""The SQL of a pipeline: one statement, in which names such as `:day` stand for values."""
 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from etl.errors import DeclarationError
 
@@ -71,6 +72,33 @@ def parsed(sql: str) -> Statement:
         raise _several()
     pieces[-1] += sql[start:]
     return Statement(tuple(pieces))
+
+
+def read(of: object, sql: str, folder: Path) -> Statement:
+    """Return the statement `sql`, or that in the file of a pipeline's folder that it names.
+
+    Raises DeclarationError, with what it is `of`, if the file is not there, or it is not one
+    statement.
+    """
+    if sql.endswith(".sql"):
+        file = folder / sql
+        if not file.is_file():
+            raise DeclarationError(f"{of}: there is no file {sql}: write it")
+        sql = file.read_text()
+    try:
+        return parsed(sql)
+    except DeclarationError as error:
+        raise DeclarationError(f"{of}: {error}") from None
+
+
+def select(of: object, sql: str, folder: Path) -> str:
+    """Return a statement in which no name stands for a value, as text; raises as `read` does."""
+    statement = read(of, sql, folder)
+    if statement.parameters:
+        raise DeclarationError(
+            f"{of}: :{statement.parameters[0]} stands for nothing: it has no values"
+        )
+    return statement.pieces[0].strip()
 
 
 def _several() -> DeclarationError:

@@ -226,7 +226,7 @@ def test_a_view_finds_its_tables_by_their_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
-        ("SELECT :day AS day", "view v: :day stands for nothing: a view has no values"),
+        ("SELECT :day AS day", "view v: :day stands for nothing: it has no values"),
         ("SELECT 1; SELECT 2", "view v: it has more than one statement: write one SELECT"),
         ("v.sql", "view v: there is no file v.sql: write it"),
     ],
