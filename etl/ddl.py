@@ -4,12 +4,13 @@ There are no foreign keys in what is made from a declaration: rows of tables tha
 other in a circle could not be inserted one table after the other.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from etl import columns as types
+from etl import ddlfile
 from etl.columns import Column
+from etl.ddlfile import DdlFile
 from etl.errors import DeclarationError
 from etl.targets import Target, TargetTable
 
@@ -44,10 +45,6 @@ _PLAIN: dict[type[Column], str] = {
     types.Other: "text",
 }
 
-_NAME = r'(\w+|"(?:[^"]|"")+")'
-_TABLE = re.compile(rf"^CREATE TABLE {_NAME} \(.*?^\);?", re.DOTALL | re.MULTILINE)
-_NAMED = re.compile(rf"(CREATE TABLE|REFERENCES) {_NAME}")
-
 
 def postgres(target: Target, schema: str, folder: Path | None = None) -> dict[str, str]:
     """Return the SQL that creates each table of a warehouse, in an order that works.
@@ -57,7 +54,7 @@ def postgres(target: Target, schema: str, folder: Path | None = None) -> dict[st
     DeclarationError where neither says what a table is like.
     """
     if target.ddl is not None and folder is not None:
-        return _from_file(target, folder / target.ddl, schema)
+        return DdlFile(folder / target.ddl, '"').statements(target, schema)
     statements = {} if target.calendar is None else _calendar(target.calendar.name, schema)
     return statements | {table.name: _table(table, table.schema or schema) for table in target.made}
 
@@ -106,14 +103,14 @@ def columns_of(table: TargetTable) -> Mapping[str, Column]:
     if table.columns is None:
         raise DeclarationError(
             f"{table} cannot be created: declare its columns={{…}}, or name a file with the "
-            "warehouse's DDL: PostgresWarehouse(…, ddl=…)"
+            "warehouse's DDL: …Warehouse(…, ddl=…)"
         )
     return table.columns
 
 
 def quoted(name: str) -> str:
     """Return a name as SQL has to have it, whatever is in it."""
-    return '"' + name.replace('"', '""') + '"'
+    return ddlfile.quoted(name, '"')
 
 
 def _zone(timezone: bool) -> str:
@@ -146,29 +143,3 @@ def _calendar(name: str, schema: str) -> dict[str, str]:
 
 def _create(home: str, lines: list[str]) -> str:
     return f"CREATE TABLE {home} (\n    " + ",\n    ".join(lines) + "\n)"
-
-
-def _from_file(target: Target, file: Path, schema: str) -> dict[str, str]:
-    """Return the statements of a file, with their schemas before the names of tables."""
-    if not file.is_file():
-        raise DeclarationError(f"target {target.name}: there is no file {file.name}: write it")
-    homes = {table.name: table.schema or schema for table in target.made}
-    if target.calendar:
-        homes[target.calendar.name] = schema
-
-    def at_home(named: re.Match[str]) -> str:
-        return f"{named[1]} {quoted(homes.get(_plain(named[2]), schema))}.{named[2]}"
-
-    statements = {
-        _plain(table[1]): _NAMED.sub(at_home, table[0])
-        for table in _TABLE.finditer(file.read_text())
-    }
-    for name in homes:
-        if name not in statements:
-            raise DeclarationError(f"{file.name} has no CREATE TABLE {name} (…): write it")
-    return statements
-
-
-def _plain(name: str) -> str:
-    """Return what a name of SQL stands for."""
-    return name.removeprefix('"').removesuffix('"').replace('""', '"')

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from etl.errors import DeclarationError
 
-# What PostgreSQL reads as one piece, whatever is in it.
+# What PostgreSQL reads as one piece, whatever is in it, and MySQL's names.
 # https://www.postgresql.org/docs/current/sql-syntax-lexical.html
 _PIECE = re.compile(
     r"""
     (?P<escaped> (?<![\w$]) [eE]'(?:[^'\\]|''|\\.)*' )
     | (?P<text> '(?:[^']|'')*' )
-    | (?P<name> "(?:[^"]|"")*" )
+    | (?P<name> "(?:[^"]|"")*" | `(?:[^`]|``)*` )
     | (?P<dollar> (?<![\w$]) \$(?P<tag>(?:[^\W\d]\w*)?)\$ .*? \$(?P=tag)\$ )
     | (?P<line> --[^\n]* )
     | (?P<block> /\* )
