@@ -1,0 +1,291 @@
+"""Connections to MySQL and MariaDB, with TLS, limits, and a session that nothing is changed by.
+
+Every failure of the driver becomes one of our errors here, in words that name the database and the
+next step. What the server says is cleared of values as it comes in: see `mysqlcodes`.
+"""
+
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, ClassVar, NoReturn
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.constants import SERVER_STATUS
+
+from etl import product
+from functions.common.database import (
+    CONNECT_SECONDS,
+    LONGEST_SECONDS,
+    NOT_THE_PROTOCOL,
+    SHORTEST_SECONDS,
+    Database,
+    forget_variables,
+    reached,
+    spare,
+    tls_context,
+    untrusted,
+    without_tls,
+)
+from functions.common.errors import (
+    DatabaseFailed,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    PipelineError,
+)
+from functions.common.mysqlcodes import Condition, described
+
+SQL_MODE = (
+    "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
+    "NO_ENGINE_SUBSTITUTION,NO_BACKSLASH_ESCAPES,NO_AUTO_VALUE_ON_ZERO"
+)
+
+# Whatever the server's own defaults are. DEFAULT would be one of them.
+SESSION = {
+    "sql_mode": f"'{SQL_MODE}'",
+    "time_zone": "'+00:00'",
+    "lc_time_names": "'en_US'",
+    "completion_type": "'NO_CHAIN'",
+    "sql_select_limit": "18446744073709551615",
+    "sql_big_selects": "1",
+    "sql_safe_updates": "0",
+    "sql_auto_is_null": "0",
+    "sql_notes": "1",  # that a number was rounded is a note
+    "max_error_count": "64",
+    "foreign_key_checks": "1",
+    "unique_checks": "1",
+    "lock_wait_timeout": "60",
+    "innodb_lock_wait_timeout": "60",
+    "net_read_timeout": "60",
+    "net_write_timeout": "60",
+}
+
+_RIGHTS = {1044, 1142, 1143, 1227, 1370}
+_LOGIN = {1045, 1251, 1698, 1820, 1862, 2059, 2061, 3118, 3159, 4151}
+_HOST = {1129, 1130}
+_NO_DATABASE = {1046, 1049}
+_FOR_NOW = {
+    *(1021, 1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1290, 1317, 1836, 1927),
+    *(1969, 2002, 2003, 2006, 2013, 2014, 2026, 2055, 3024, 4031),
+}
+_NO_TLS = "doesn't support"
+
+
+class ServerError(pymysql.err.DatabaseError):
+    """What the server says of a statement that failed, without values."""
+
+    def __init__(self, condition: Condition) -> None:
+        super().__init__(condition.code, str(condition), sqlstate=condition.state)
+        self.condition = condition
+
+
+class MysqlConnection(Connection):
+    """A session with everything set.
+
+    `packet` is how many bytes a statement may have, `row_count` how many rows the last one
+    changed, those included that it found as they should be.
+    """
+
+    server_version: str
+    server_status: int
+    _result: Any
+    _sock: Any
+
+    packet = 0
+    row_count = 0
+
+    @property
+    def is_mariadb(self) -> bool:
+        """Whether the server is MariaDB, which differs from MySQL here and there."""
+        return "mariadb" in self.server_version.lower()
+
+    def run(self, sql: str | bytes) -> list[tuple[Any, ...]]:
+        """Run a statement; return its rows, if it has any. Raises ServerError."""
+        self.query(sql)
+        self.row_count = int(self._result.affected_rows or 0)
+        return list(self._result.rows or ())
+
+    def store(self, sql: bytes) -> None:
+        """Run an INSERT of literals; raise ServerError also if a value would be stored otherwise.
+
+        That a number is rounded, or blanks are cut off, is a note even in strict mode.
+        """
+        if not self.server_status & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES:
+            raise changed_session()
+        self.run(sql)
+        if self._result.warning_count:
+            for _, code, text in self.run("SHOW WARNINGS"):
+                condition = described(int(code), "01000", text)
+                if condition.is_about_data:
+                    raise ServerError(condition)
+
+    def _read_packet(self, *args: Any) -> Any:
+        try:
+            return super()._read_packet(*args)  # type: ignore[no-untyped-call]
+        except pymysql.err.Error as error:
+            code, text = (*error.args, "", "")[:2]
+            state = str(getattr(error, "sqlstate", None) or "HY000")
+            error.args = ()  # its text may quote values
+            raise ServerError(
+                described(code if isinstance(code, int) else 2014, state, str(text))
+            ) from None
+
+
+def changed_session() -> DatabaseRefused:
+    """Return the error for a session that is not ours any more."""
+    return DatabaseRefused(
+        "the session of the warehouse is not the one that was set up: a proxy shares sessions "
+        "between statements: connect to the server itself"
+    )
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL has to have it, whatever is in it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def literal(text: str) -> str:
+    """Return the SQL of a text; sessions of ours have no escapes but the doubled quote."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def connection(
+    database: Database, seconds: float = LONGEST_SECONDS, /
+) -> Iterator[MysqlConnection]:
+    """Open a connection, close it at the end, and put every driver error into our words.
+
+    `seconds` is how long the caller may still run: the server ends a query and an idle session that
+    last longer, and a server that is silent for so long is given up.
+    """
+    seconds = max(seconds, SHORTEST_SECONDS)
+    with translated_errors(database):
+        opened = _connect(database)
+        try:
+            limit = seconds - spare(seconds) / 2
+            opened._read_timeout = opened._write_timeout = limit  # type: ignore[attr-defined]
+            _set_up(opened, seconds)
+            yield opened
+        finally:
+            _hang_up(opened)
+
+
+def _hang_up(opened: MysqlConnection) -> None:
+    """Close a connection, also where the trace of an error still holds what reads from it."""
+    peer: Any = opened._sock
+    try:
+        with suppress(pymysql.err.Error, OSError):
+            opened.close()
+    finally:
+        if peer is not None:
+            with suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
+
+
+def _set_up(opened: MysqlConnection, seconds: float) -> None:
+    """Let the session be what all statements of ours rely on, and bound it."""
+    limit = max(1.0, seconds - spare(seconds))
+    time = (
+        ("max_statement_time", limit) if opened.is_mariadb else ("max_execution_time", limit * 1000)
+    )
+    variables = SESSION | {time[0]: str(round(time[1])), "wait_timeout": str(round(seconds) or 1)}
+    settings = ", ".join(f"SESSION {name} = {value}" for name, value in variables.items())
+    opened.run(f"SET {settings}")
+    opened.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE")
+    [[packet]] = opened.run("SELECT @@max_allowed_packet")
+    opened.packet = int(packet)
+
+
+def _connect(database: Database) -> MysqlConnection:
+    is_verified = database.sslmode == "verify-full"
+    tls = tls_context(database)
+    opened = MysqlConnection(
+        host=database.host,
+        user=database.username,
+        password=database.password.encode(),
+        database=database.dbname,
+        charset="utf8mb4",
+        autocommit=True,
+        program_name=product.NAME,
+        ssl=tls or None,
+        ssl_disabled=not tls,
+        read_timeout=CONNECT_SECONDS,
+        write_timeout=CONNECT_SECONDS,
+        auth_plugin_map={} if is_verified else dict.fromkeys(_Revealing.PLUGINS, _Revealing),
+        defer_connect=True,
+    )
+    peer = reached(database)
+    try:
+        opened.connect(peer)
+    except BaseException as error:
+        peer.close()
+        forget_variables(error)
+        if isinstance(error, NOT_THE_PROTOCOL) and not isinstance(error, OSError):
+            raise DatabaseUnavailable(
+                f"{database}: what answers is not MySQL: is the address right?"
+            ) from error
+        raise
+    return opened
+
+
+class _Revealing:
+    """Refuses the logins that give the password to a server of which nobody knows whose it is."""
+
+    PLUGINS: ClassVar = ("mysql_clear_password", "dialog", "mysql_old_password")
+
+    def __init__(self, _: object) -> None:
+        pass
+
+    def authenticate(self, _: object) -> NoReturn:
+        raise DatabaseRefused(
+            "the server asks for the password itself, and it is not verified whose it is: have the "
+            "account log in by caching_sha2_password or ed25519, or use ?sslmode=verify-full"
+        )
+
+
+@contextmanager
+def translated_errors(database: Database) -> Iterator[None]:
+    """Turn errors of the driver, within, into DatabaseRefused, -Unavailable or -Failed."""
+    try:
+        yield
+    except ServerError as error:
+        raise _from_server(database, error.condition) from error
+    except pymysql.err.Error as error:
+        raise _from_driver(database, error) from error
+    except RuntimeError as error:
+        if "package is required" not in str(error):
+            raise
+        raise DatabaseRefused(
+            f"{database}: the account logs in in a way that needs TLS, or a package that is not "
+            "here: use ?sslmode=require or verify-full, or let it log in by caching_sha2_password"
+        ) from error
+    except OSError as error:
+        raise DatabaseUnavailable(f"{database}: the connection broke ({error})") from error
+
+
+def _from_driver(database: Database, error: pymysql.err.Error) -> PipelineError:
+    """Return our error for what the driver itself raises."""
+    cause = getattr(error, "original_exception", None)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return untrusted(database, cause)
+    if _NO_TLS in str(error):
+        return without_tls(database)
+    why = cause or (error.args[1] if len(error.args) > 1 else "it was closed")
+    return DatabaseUnavailable(f"{database}: the connection broke ({why})")
+
+
+def _from_server(database: Database, condition: Condition) -> PipelineError:
+    """Return our error for the server's."""
+    steps: Mapping[str, set[int]] = {
+        "ask for the right to be granted": _RIGHTS,
+        "check user and password of the URL": _LOGIN,
+        "let it accept connections from this host": _HOST,
+        "check the database name of the URL": _NO_DATABASE,
+    }
+    for step, codes in steps.items():
+        if condition.code in codes:
+            return DatabaseRefused(f"{database}: {condition}: {step}")
+    if condition.code in _FOR_NOW or condition.state[:2] == "08":
+        return DatabaseUnavailable(f"{database}: {condition}")
+    return DatabaseFailed(f"{database}: {condition}")
