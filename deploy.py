@@ -22,7 +22,6 @@ from deployer import account, packages, reports, sending, sns
 from deployer.account import Account
 from deployer.arguments import port, scale
 from deployer.costs import monthly_cost
-from deployer.databases import AddressError, parse_database_url
 from deployer.declaration import (
     address_setting,
     create_statements,
@@ -36,7 +35,6 @@ from deployer.errors import DeployError, SettingsError
 from deployer.names import Names
 from deployer.pipeline import Pipeline
 from deployer.settings import (
-    DATABASE_URL_EXAMPLE,
     Settings,
     read_names,
     read_schema,
@@ -166,14 +164,12 @@ def new(options: argparse.Namespace, terminal: Terminal) -> int:
     """Write a pipeline for a live database: its tables, keys, types and references."""
     from local.addresses import read_address  # noqa: PLC0415  a deployment needs no database
     from local.new_pipeline.command import shown, write_pipeline  # noqa: PLC0415
+    from local.preflight import read_url  # noqa: PLC0415
 
     url = read_address(
         "--source-url", options.source_url, "SOURCE_DATABASE_URL", os.environ, terminal
     )
-    try:
-        source = parse_database_url(url or "")
-    except AddressError as error:
-        raise SettingsError([f"--source-url {error}. Example: {DATABASE_URL_EXAMPLE}"]) from None
+    source = read_url("--source-url", url or "")
     written = write_pipeline(options.name, source, PIPELINES)
     terminal.result(asdict(written), *shown(written, options.source_url))
     return 0
@@ -196,7 +192,12 @@ def local(options: argparse.Namespace, terminal: Terminal) -> int:
         if source
         else options.source_url,
         warehouse_url=read_address(
-            "--warehouse-url", options.warehouse_url, target.setting, os.environ, terminal
+            "--warehouse-url",
+            options.warehouse_url,
+            target.setting,
+            os.environ,
+            terminal,
+            kind=target.kind,
         ),
         port=options.port,
         postgres_port=options.postgres_port,

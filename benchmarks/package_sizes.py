@@ -13,7 +13,7 @@ from benchmarks.plan import Plan
 from benchmarks.results import Record
 from deployer.packages import Layer, build_function_zip, build_layer
 from deployer.settings import Settings
-from deployer.specs import FUNCTIONS, LAYERS, layers_of, parts
+from deployer.specs import FUNCTIONS, layers_of, parts
 from etl.loading import load
 
 SIZE, BUILD = "size", "build"
@@ -47,11 +47,11 @@ def measure(plan: Plan) -> Iterator[Record]:
 def _build(root: Path) -> tuple[dict[str, Layer], Zips]:
     """Build what a deployment uploads."""
     python, architecture = Settings.runtime.removeprefix("python"), Settings.architecture
-    layers = {name: build_layer(name, python, architecture, False, root) for name in LAYERS}
+    declared = load("totesys")
+    names = {name for spec in FUNCTIONS for name in layers_of(spec.use, "totesys", declared)}
+    layers = {name: build_layer(name, python, architecture, False, root) for name in sorted(names)}
     return layers, {
-        spec.use: build_function_zip(
-            spec.use, "totesys", parts(spec.use, load("totesys")), root
-        ).data
+        spec.use: build_function_zip(spec.use, "totesys", parts(spec.use, declared), root).data
         for spec in FUNCTIONS
     }
 

@@ -14,6 +14,27 @@ SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 # https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
 MAX_CA_BYTES = 50_000
 
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of database: what its makers call it, how its URLs begin, and its usual port."""
+
+    product: str
+    schemes: tuple[str, ...]
+    port: int
+
+    @property
+    def example(self) -> str:
+        """Return what a URL of it looks like."""
+        return f"{self.schemes[0]}://user:password@host:{self.port}/database"
+
+
+# By the `kind` of a declared source or target.
+KINDS = {
+    "postgres": Kind("PostgreSQL", ("postgresql", "postgres"), 5432),
+    "mysql": Kind("MySQL", ("mysql", "mariadb"), 3306),
+}
+
 MALFORMED = "is malformed (percent-encode special characters in a password: @ is %40)"
 
 
@@ -59,10 +80,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def parse_database_url(url: str) -> DatabaseAddress:
+def parse_database_url(url: str, kind: str = "postgres") -> DatabaseAddress:
     """Parse `postgresql://user:password@host:port/database?sslmode=&sslrootcert=`.
 
-    Without a password it is empty, which is right where the server trusts its callers. The modes
+    Of the kind `mysql` it begins with `mysql://` or `mariadb://`, and the rest is the same. Without
+    a password it is empty, which is right where the server trusts its callers. The modes
     of libpq that we do not have become the nearest that is no weaker.
 
     Raises:
@@ -70,16 +92,17 @@ def parse_database_url(url: str) -> DatabaseAddress:
     """
     if not url:
         raise AddressError("is not set")
+    wanted = KINDS[kind]
     split, port = _split(url)
     options = {name: values[-1] for name, values in parse_qs(split.query).items()}
-    problem = _problem(split) or _problem_with_options(options)
+    problem = _problem(split, wanted) or _problem_with_options(options)
     if problem:
         raise AddressError(problem)
     host = unquote(split.hostname or "")
     certificate = options.get("sslrootcert")
     return DatabaseAddress(
         host=host,
-        port=port or 5432,
+        port=port or wanted.port,
         username=unquote(split.username or ""),
         password=unquote(split.password or ""),
         dbname=unquote(split.path[1:]),
@@ -93,7 +116,7 @@ def _split(url: str) -> tuple[SplitResult, int | None]:
         split = urlsplit(url)
         url.encode()  # bytes of an environment that are no UTF-8 would not reach the functions
         # urlsplit drops what is at the ends and these three, wherever they are: passwords too.
-        # NUL ends a text in PostgreSQL's protocol, and another parameter could follow it.
+        # NUL ends a text in the protocols, and another parameter could follow it.
         unfit = "\0" in unquote(url) or any(char in url for char in "\t\r\n")
         if url == url.strip() and not unfit:
             return split, split.port
@@ -102,9 +125,9 @@ def _split(url: str) -> tuple[SplitResult, int | None]:
     raise AddressError(MALFORMED)
 
 
-def _problem(split: SplitResult) -> str | None:
-    if split.scheme not in ("postgresql", "postgres"):
-        return "does not begin with postgresql://"
+def _problem(split: SplitResult, wanted: Kind) -> str | None:
+    if split.scheme not in wanted.schemes:
+        return _wrong_scheme(split.scheme, wanted)
     if split.fragment:
         return "contains a # (percent-encode it: %23)"
     if not split.username:
@@ -115,6 +138,13 @@ def _problem(split: SplitResult) -> str | None:
     if not split.path[1:] or "/" in split.path[1:]:
         return "must end in the name of one database"
     return None
+
+
+def _wrong_scheme(scheme: str, wanted: Kind) -> str:
+    for other in KINDS.values():
+        if scheme in other.schemes:
+            return f"is of a {other.product} database, and {wanted.product} is declared"
+    return f"does not begin with {wanted.schemes[0]}://"
 
 
 def _problem_with_options(options: dict[str, str]) -> str | None:

@@ -72,9 +72,10 @@ def _of_function(names: Names, use: FunctionUse) -> Iterator[Thing]:
 
 
 def occasional(names: Names) -> Iterator[Thing]:
-    """Return what a deployment makes of a pipeline with files, events, or a layer of its own."""
+    """Return what some deployments make: of files, of events, by kind of database, by pipeline."""
     yield Thing("notification", f"{names.bucket('drop')}/{names.function('extract')}")
-    yield Thing("layer", names.layer(specs.OWN_LAYER))
+    for layer in (*specs.DATABASE_LAYERS, specs.OWN_LAYER):
+        yield Thing("layer", names.layer(layer))
     for alarm in all_alarms(names, of_files=True):
         if alarm not in all_alarms(names):
             yield Thing("alarm", alarm.name)

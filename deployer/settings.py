@@ -5,11 +5,12 @@ Nothing here talks to AWS or to a database, and no message or repr holds a passw
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from deployer.databases import AddressError, DatabaseAddress, parse_database_url
+from deployer.databases import KINDS, AddressError, DatabaseAddress, parse_database_url
 from deployer.declaration import (
     create_statements,
     default_project,
@@ -25,7 +26,6 @@ from etl.pipeline import Pipeline
 from etl.settings import share
 from etl.sources import Source
 
-DATABASE_URL_EXAMPLE = "postgresql://user:password@host:5432/database"
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 RUNTIMES = ("python3.11", "python3.12", "python3.13")
 ARCHITECTURES = ("arm64", "x86_64")
@@ -39,7 +39,11 @@ MOST_SECRETS = 2  # an old one and a new one
 UNREADABLE = DatabaseAddress("", "", "", "")
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-IDENTIFIER = re.compile(r"[^\x00]{1,63}")
+# Of a schema, or of what MySQL calls a database, by the kind of target.
+IDENTIFIER = {
+    "postgres": re.compile(r"[^\x00]{1,63}"),
+    "mysql": re.compile(r"[^\x00]{1,64}"),
+}
 # No address of a database, which would be sent to a stranger and shown by `status`.
 EMAIL = re.compile(r"[^@\s:/\x00-\x1f\x7f]+@[^@\s:/]+\.[^@\s:/]+")
 RATE = re.compile(r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)")
@@ -112,7 +116,7 @@ class Settings:
             keys=reader.keys(declared),
             own={each.name: reader.own(each) for each in declared.settings},
             max_rejects=reader.share("MAX_REJECTS", cls.max_rejects),
-            warehouse_schema=reader.matching("WAREHOUSE_SCHEMA", IDENTIFIER, _schema(declared)),
+            warehouse_schema=reader.schema(declared),
             warehouse_managed=reader.switch("WAREHOUSE_MANAGED", cls.warehouse_managed),
             alert_email=reader.matching("ALERT_EMAIL", EMAIL, "", "team@example.com") or None,
             notify=reader.choice("NOTIFY", NOTICES, declared.notify),
@@ -193,17 +197,17 @@ def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
 
 
 def read_schema(environment: Mapping[str, str], declared: Pipeline) -> str:
-    """Read the schema of the warehouse; raise SettingsError if it is malformed."""
+    """Read the schema of the warehouse; raise SettingsError if it is malformed, or not set."""
     reader = _Reader(environment)
-    schema = reader.matching("WAREHOUSE_SCHEMA", IDENTIFIER, _schema(declared))
+    schema = reader.schema(declared)
+    if not schema:
+        reader.problems.append(
+            "WAREHOUSE_SCHEMA is not set, and no URL of the warehouse names its database. Example: "
+            "WAREHOUSE_SCHEMA=warehouse"
+        )
     if reader.problems:
         raise SettingsError(reader.problems)
     return schema
-
-
-def _schema(declared: Pipeline) -> str:
-    """Return the schema of the warehouse that the declaration says."""
-    return declared.targets[0].schema if declared.targets else Settings.warehouse_schema
 
 
 class _Reader:
@@ -255,8 +259,24 @@ class _Reader:
         """Read where the sources and targets are; optional sources may be nowhere."""
         present = [*present_sources(declared, self._environment), *declared.targets]
         return {
-            part.name: self.database(part.setting) for part in declared.databases if part in present
+            part.name: self.database(part.setting, part.kind)
+            for part in declared.databases
+            if part in present
         }
+
+    def schema(self, declared: Pipeline) -> str:
+        """Read the schema of the warehouse: as declared, or the database of its URL, by default.
+
+        Empty where the URL has none, which is a problem that is told with the URL.
+        """
+        if not declared.targets:
+            return Settings.warehouse_schema
+        target = declared.targets[0]
+        default = target.schema
+        with suppress(AddressError):
+            url = self._environment.get(target.setting, "")
+            default = default or parse_database_url(url, target.kind).dbname
+        return self.matching("WAREHOUSE_SCHEMA", IDENTIFIER[target.kind], default, "warehouse")
 
     def buckets(self, declared: Pipeline) -> dict[str, RemoteBucket]:
         """Read where the files of others are; optional sources may be nowhere."""
@@ -322,11 +342,11 @@ class _Reader:
             self._complain(name, f"is not a share: {_quoted(value)}", "5% or off")
         return value
 
-    def database(self, name: str) -> DatabaseAddress:
+    def database(self, name: str, kind: str) -> DatabaseAddress:
         try:
-            return parse_database_url(self._environment.get(name, ""))
+            return parse_database_url(self._environment.get(name, ""), kind)
         except AddressError as error:
-            self._complain(name, str(error), DATABASE_URL_EXAMPLE)
+            self._complain(name, str(error), KINDS[kind].example)
             return UNREADABLE
 
     def _complain(self, name: str, what: str, example: str) -> None:

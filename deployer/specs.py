@@ -15,7 +15,8 @@ from etl.pipeline import Pipeline
 from etl.sources import Source
 from etl.targets import Target
 
-LAYERS = ("arrow", "postgres", "pandas")
+LAYERS = ("arrow", "pandas")  # of every pipeline
+DATABASE_LAYERS = ("postgres", "mysql")  # by the kinds of its databases
 LIGHT_LAYER = "powertools"  # of a function that answers at once, and reads no Parquet
 OWN_LAYER = "pipeline"
 LOG_RETENTION_DAYS = 14
@@ -133,10 +134,11 @@ def secrets_of(
 
 def layers_of(use: FunctionUse, pipeline: str, declared: Pipeline) -> tuple[str, ...]:
     """Return the layers of a function: what its own code needs, and what the pipeline's does."""
+    kinds = {each.kind for each in databases(use, declared)}
     needed = {
         LIGHT_LAYER: use == "receive",
         "arrow": use != "receive",
-        "postgres": bool(databases(use, declared)),
+        **{kind: kind in kinds for kind in DATABASE_LAYERS},
         "pandas": use in RUNS_ROW_FUNCTIONS,
         OWN_LAYER: use in RUNS_PIPELINE_CODE and requirements(pipeline).is_file(),
     }

@@ -10,10 +10,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployer.databases import AddressError, parse_database_url
+from deployer.databases import KINDS, AddressError, parse_database_url
 from deployer.dotenv_file import warn_if_exposed
 from deployer.errors import SettingsError
-from deployer.settings import DATABASE_URL_EXAMPLE
 from deployer.terminal import Terminal
 
 FROM_ENVIRONMENT = "env"
@@ -27,8 +26,12 @@ def read_address(
     variable: str,
     environment: Mapping[str, str],
     terminal: Terminal,
+    *,
+    kind: str = "postgres",
 ) -> str | None:
     """Return the URL that `option` stands for; None, if it is not given, for the sandbox's own.
+
+    `kind` is that of the database.
 
     `given` is `env` (the URL is in `variable`), `@FILE` (in the first line of a file), `-` (the
     next line of standard input, asked for without echo in a terminal), or the URL itself.
@@ -45,11 +48,11 @@ def read_address(
     elif given.startswith(FROM_FILE):
         url = _from_file(option, Path(given.removeprefix(FROM_FILE)), terminal)
     else:
-        _warn_of_a_password(option, given, terminal)
+        _warn_of_a_password(option, given, kind, terminal)
         return given
     if not url:
         where = variable if given == FROM_ENVIRONMENT else given
-        raise SettingsError([f"{option} finds no URL in {where}. Example: {DATABASE_URL_EXAMPLE}"])
+        raise SettingsError([f"{option} finds no URL in {where}. Example: {KINDS[kind].example}"])
     return url
 
 
@@ -70,9 +73,9 @@ def _from_file(option: str, path: Path, terminal: Terminal) -> str:
     return url
 
 
-def _warn_of_a_password(option: str, url: str, terminal: Terminal) -> None:
+def _warn_of_a_password(option: str, url: str, kind: str, terminal: Terminal) -> None:
     try:
-        exposed = bool(parse_database_url(url).password)
+        exposed = bool(parse_database_url(url, kind).password)
     except AddressError:
         return  # the sandbox refuses it, and says why
     if exposed:

@@ -10,9 +10,8 @@ import tempfile
 from pathlib import Path
 
 import etl.testing
-from deployer.databases import AddressError, DatabaseAddress, parse_database_url
+from deployer.databases import KINDS, AddressError, DatabaseAddress, parse_database_url
 from deployer.errors import DeployError, SettingsError
-from deployer.settings import DATABASE_URL_EXAMPLE
 from etl import DeclarationError, Pipeline, Postgres
 from etl.targets import Target
 from functions.sources.postgres.columns import read_columns
@@ -29,12 +28,12 @@ class PreflightError(DeployError):
     """Something on this machine is in the way: the message says what to choose instead."""
 
 
-def read_url(option: str, url: str) -> DatabaseAddress:
+def read_url(option: str, url: str, kind: str = "postgres") -> DatabaseAddress:
     """Return the address that the URL given as `option` stands for; raise SettingsError."""
     try:
-        return parse_database_url(url)
+        return parse_database_url(url, kind)
     except AddressError as error:
-        raise SettingsError([f"{option} {error}. Example: {DATABASE_URL_EXAMPLE}"]) from None
+        raise SettingsError([f"{option} {error}. Example: {KINDS[kind].example}"]) from None
 
 
 def only_parts(name: str, declared: Pipeline) -> tuple[Postgres | None, Target]:

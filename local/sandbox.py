@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from deployer.databases import DatabaseAddress, parse_database_url
+from deployer.databases import KINDS, DatabaseAddress, parse_database_url
 from deployer.declaration import create_statements, present_sources, read_pipeline
 from deployer.errors import SettingsError
 from deployer.names import Names
-from deployer.settings import DATABASE_URL_EXAMPLE, Settings
+from deployer.settings import Settings
 from deployer.terminal import Terminal
 from etl import Files
 from etl.sources import Source
@@ -60,13 +60,13 @@ class Sandbox:
         self.directory = options.directory.absolute()
         self.postgres = PostgresServer(self.directory / "postgres", options.postgres_port)
         self.aws = Emulator(self.directory / "aws", options.port)
-        # One of the sandbox's own has its URL when it has started.
-        self._source_url = options.source_url or DATABASE_URL_EXAMPLE
-        self._warehouse_url = options.warehouse_url or DATABASE_URL_EXAMPLE
         self._environment = environment
         self.pipeline, self.declared = read_pipeline(environment)
         self.source, self.target = preflight.only_parts(self.pipeline, self.declared)
         preflight.check_functions(self.declared)
+        # One of the sandbox's own has its URL when it has started.
+        self._source_url = options.source_url or KINDS["postgres"].example
+        self._warehouse_url = options.warehouse_url or KINDS[self.target.kind].example
         self._stand_ins = [
             source
             for source in self.declared.files
@@ -168,7 +168,7 @@ class Sandbox:
     def _look_before_starting(self) -> None:
         options = self.options
         source = preflight.read_url("--source-url", self._source_url)
-        warehouse = preflight.read_url("--warehouse-url", self._warehouse_url)
+        warehouse = preflight.read_url("--warehouse-url", self._warehouse_url, self.target.kind)
         settings = self.settings
         if options.source_url is not None and self.source is None:
             raise SettingsError([f"--source-url: pipelines/{self.pipeline} reads no database"])

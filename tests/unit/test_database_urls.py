@@ -24,7 +24,8 @@ def test_a_user_that_postgresql_cannot_have_is_refused(user: str) -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("mysql://u:s3cret@host/db", "does not begin with postgresql://"),
+        ("https://u:s3cret@host/db", "does not begin with postgresql://"),
+        ("mysql://u:s3cret@host/db", "is of a MySQL database, and PostgreSQL is declared"),
         ("postgresql://host/db", "has no user"),
         ("postgresql://u:s3cret@/db", "has no host"),
         ("postgresql://u:s3cret@host", "must end in the name of one database"),

@@ -1,0 +1,1 @@
+"""harbour: see `pipeline.py`."""
