@@ -1,12 +1,17 @@
 """What a batch changes beside its tables, in the same transaction: models, and exports."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
+from etl.models import Model
 from functions.common.errors import FunctionFailed
 from functions.common.storage import Bucket
 from functions.targets import Made, Moment
+from functions.targets.layout import WarehouseTable
 from functions.targets.session import ModelRun, Select, Transaction
+
+SHOWN_AT_MOST = 1_000  # rows of a model of which is asked what they mean
 
 
 @dataclass(frozen=True)
@@ -66,3 +71,30 @@ class Deriving:
         """Export those of some tables that are to be."""
         for name in sorted(self.derived.exports & set(tables)):
             self.exports.append(self.transaction.export_table(name, self.moment, self.bucket))
+
+
+def are_shown(model: Model, rows: int) -> bool:
+    """Tell whether a model is asked in words what its rows mean, and these are few."""
+    return model.says is not None and rows <= SHOWN_AT_MOST
+
+
+def require_columns(model: Model, names: Sequence[str]) -> None:
+    """Raise FunctionFailed unless a SELECT has just the columns that are declared."""
+    for name in model.columns:
+        if names.count(name) != 1:
+            has = "two columns" if name in names else "no column"
+            raise FunctionFailed(f"{model}: its SELECT has {has} {name}: correct one of the two")
+    if more := [name for name in names if name not in model.columns]:
+        raise FunctionFailed(f"{model}: its SELECT has a column {more[0]}: declare it as well")
+
+
+def without_key(model: Model, key: Sequence[str], *, is_double: bool) -> FunctionFailed:
+    """Return what is raised for rows of a model without a key, or for two of the same."""
+    what = "several rows of the same" if is_double else "a row without"
+    return FunctionFailed(f"{model}: its SELECT has {what} {', '.join(key)}, its key")
+
+
+def export_key(table: WarehouseTable, moment: Moment) -> str:
+    """Return where a table is written as CSV; a newer one of the same day replaces an older one."""
+    schema = quote(table.schema, safe="")
+    return f"exports/{schema}/{table.name}/{moment.day.isoformat()}.csv"

@@ -12,13 +12,9 @@ import pyarrow as pa
 
 from functions.common.loaded import Loaded
 from functions.targets.calendar import Days
+from functions.targets.numbered import Extent
 from functions.targets.postgres.binary import ROWS_AT_A_TIME, append_rows
-from functions.targets.postgres.newest import (
-    Extent,
-    are_apart,
-    is_numbered,
-    sort_out,
-)
+from functions.targets.postgres.newest import are_apart, extent_of, is_numbered, sort_out
 from functions.targets.postgres.stage import Stage
 from functions.targets.states import require_keys
 
@@ -72,7 +68,7 @@ def append_history(
         doubtful = part
         if are_apart(table, part, seen) if in_sequence else is_numbered(table, part):
             if rows and extent is None:
-                extent = Extent.of(connection, table)
+                extent = extent_of(connection, table)
             found = sort_out(connection, table, part, extent)
             if found.new.num_rows:
                 append_rows(connection, table, found.new)

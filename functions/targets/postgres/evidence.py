@@ -1,19 +1,12 @@
-"""Recognise the state of a history by its newest record, which no later batch changes.
+"""Read the newest records of histories, as evidence of their state."""
 
-A history only grows, so a table that has the record that was the newest after a batch has all
-records of that batch and of those before it.
-"""
-
-import hashlib
-import json
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import Any
 
 import pg8000.native
 from pg8000.native import identifier
 
 from functions.common.loaded import Evidence
+from functions.targets.evidence import digest
 from functions.targets.postgres.tables import PostgresTable
 
 
@@ -26,7 +19,7 @@ def newest_record(
         f"SELECT {record_id}, {_list(table, columns)} FROM {table.target}"
         f" ORDER BY {record_id} DESC LIMIT 1"
     )
-    return Evidence(rows[0][0], list(columns), _digest(rows[0][1:])) if rows else None
+    return Evidence(rows[0][0], list(columns), digest(rows[0][1:])) if rows else None
 
 
 def greatest_record(connection: pg8000.native.Connection, table: PostgresTable) -> int | None:
@@ -44,7 +37,7 @@ def holds(connection: pg8000.native.Connection, table: PostgresTable, evidence: 
         f" WHERE {identifier(str(table.record_id))} = :record",
         record=evidence.record,
     )
-    return any(_digest(row) == evidence.sha256 for row in rows)
+    return any(digest(row) == evidence.sha256 for row in rows)
 
 
 def _list(table: PostgresTable, columns: Sequence[str]) -> str:
@@ -54,14 +47,3 @@ def _list(table: PostgresTable, columns: Sequence[str]) -> str:
         identifier(column) + ("" if table.types[column].startswith("numeric") else "::text")
         for column in found
     )
-
-
-def _digest(row: list[Any]) -> str:
-    """Return a digest that stays the same when a column's type is widened."""
-    return hashlib.sha256(json.dumps([_canonical(value) for value in row]).encode()).hexdigest()
-
-
-def _canonical(value: Any) -> str | None:
-    if isinstance(value, Decimal):
-        return format(value.normalize(), "f")  # 1.5 and 1.50 are one amount
-    return None if value is None else str(value)

@@ -4,7 +4,6 @@ They are not read by the pipeline, and a newer one of the same day takes the pla
 """
 
 from collections.abc import Iterable
-from urllib.parse import quote
 
 import pg8000.native
 from pg8000.native import identifier
@@ -13,6 +12,7 @@ from functions.common.copy import send_csv
 from functions.common.storage import Bucket
 from functions.common.uploads import Upload
 from functions.targets import Moment
+from functions.targets.derived import export_key
 from functions.targets.postgres.stage import Stage
 from functions.targets.postgres.tables import PostgresTable
 
@@ -23,7 +23,7 @@ def export_table(
     """Write all rows of a table, in the order of its key if it has one; return the key."""
     order = [*table.keys, *([table.record_id] if table.record_id else [])]
     rows = f"{_columns(table, table.types)} FROM {table.target} AS r{_sorted(order)}"
-    return _write(connection, bucket, rows, _key(table, moment))
+    return _write(connection, bucket, rows, export_key(table, moment))
 
 
 def export_rows(
@@ -32,18 +32,13 @@ def export_rows(
     """Write the staged rows of a table, in that order or else as they came; return the key."""
     columns = _columns(stage.table, stage.columns)
     rows = f"{columns} FROM {stage.source} AS r{_sorted(stage.table.keys)}"
-    return _write(connection, bucket, rows, _key(stage.table, moment))
+    return _write(connection, bucket, rows, export_key(stage.table, moment))
 
 
 def _write(connection: pg8000.native.Connection, bucket: Bucket, rows: str, key: str) -> str:
     with Upload(bucket, key, overwrite=True) as upload:
         send_csv(connection, f"SELECT {rows}", upload.write, ", HEADER")
     return key
-
-
-def _key(table: PostgresTable, moment: Moment) -> str:
-    schema = quote(table.schema, safe="")
-    return f"exports/{schema}/{table.name}/{moment.day.isoformat()}.csv"
 
 
 def _columns(table: PostgresTable, columns: Iterable[str]) -> str:

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from functions.common.loaded import Loaded
 from functions.targets.calendar import Days
+from functions.targets.numbered import Extent
 from functions.targets.postgres.apply import insert_changed, insert_missing, upsert_latest
 from functions.targets.postgres.binary import ROWS_AT_A_TIME, append_rows
-from functions.targets.postgres.newest import Extent, are_apart, are_distinct
+from functions.targets.postgres.newest import are_apart, are_distinct
 from functions.targets.postgres.stage import Stage
 from functions.targets.states import require_keys
 

@@ -18,12 +18,11 @@ from functions.common.errors import FunctionFailed
 from functions.common.loaded import Loaded
 from functions.common.sqlstate import described
 from functions.targets import Made, Moment
+from functions.targets.derived import are_shown, require_columns, without_key
 from functions.targets.postgres.apply import insert_changed, insert_missing, upsert_latest
 from functions.targets.postgres.snapshot import replace_by
 from functions.targets.postgres.stage import Stage
 from functions.targets.session import Select
-
-SHOWN_AT_MOST = 1_000  # rows of a model of which is asked what they mean
 
 # Errors of the server, of other sessions and of the connection: they say nothing about a model.
 _OF_OTHERS = ("08", "40", "53", "55", "57", "58", "XX")
@@ -63,8 +62,8 @@ def run_model(
         connection.run("ROLLBACK TO SAVEPOINT model")
         raise
     connection.run("RELEASE SAVEPOINT model")
-    is_asked = model.says is not None and stage.rows <= SHOWN_AT_MOST
-    return loaded, Made(stage.rows, _rows(connection, stage) if is_asked else None)
+    shown = _rows(connection, stage) if are_shown(model, stage.rows) else None
+    return loaded, Made(stage.rows, shown)
 
 
 @contextmanager
@@ -98,7 +97,7 @@ def _fill(
     query = f"SELECT * FROM {made} LIMIT 0"
     with _failures_of(select.model, query):
         connection.run(query)
-    _require_columns(select.model, [str(each["name"]) for each in connection.columns or []])
+    require_columns(select.model, [str(each["name"]) for each in connection.columns or []])
     stage.open(connection, columns)
     connection.run(
         f"INSERT INTO pg_temp.{stage.source} ({stage.list_of()})"
@@ -113,16 +112,6 @@ def _search(connection: pg8000.native.Connection, path: str) -> None:
     connection.run("SELECT pg_catalog.set_config('search_path', :path, true)", path=path)
 
 
-def _require_columns(model: Model, names: list[str]) -> None:
-    """Raise FunctionFailed unless a SELECT has just the columns that are declared."""
-    for name in model.columns:
-        if names.count(name) != 1:
-            has = "two columns" if name in names else "no column"
-            raise FunctionFailed(f"{model}: its SELECT has {has} {name}: correct one of the two")
-    if more := [name for name in names if name not in model.columns]:
-        raise FunctionFailed(f"{model}: its SELECT has a column {more[0]}: declare it as well")
-
-
 def _require_keys(connection: pg8000.native.Connection, stage: Stage, model: Model) -> None:
     """Raise FunctionFailed for rows without a key, and for two of the same key."""
     table = stage.table
@@ -134,8 +123,7 @@ def _require_keys(connection: pg8000.native.Connection, stage: Stage, model: Mod
         f" (SELECT FROM {stage.source} AS s GROUP BY {table.key_values('s')} HAVING count(*) > 1)"
     )
     if has_empty or has_double:
-        what = "a row without" if has_empty else "several rows of the same"
-        raise FunctionFailed(f"{model}: its SELECT has {what} {', '.join(table.key)}, its key")
+        raise without_key(model, table.key, is_double=not has_empty)
 
 
 def _come_together(connection: pg8000.native.Connection, stage: Stage) -> Loaded:

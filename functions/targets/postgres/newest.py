@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pg8000.native import identifier
 
 from functions.common.copy import array, copy_out, set_values, value
+from functions.targets.numbered import Extent, Places
 from functions.targets.postgres.tables import PostgresTable
 
 # Types of the warehouse whose every value the Arrow type of our rows can hold.
@@ -43,33 +44,11 @@ class SortedOut:
     doubtful: pa.Table
 
 
-class Extent:
-    """Numbered keys, from the lowest to the highest: of a table, or of rows that were counted in.
-
-    The parts of a batch mostly have serial keys in their order: those beyond are new, and no part
-    looks through what the parts before it have added.
-    """
-
-    def __init__(self, lowest: int | None = None, highest: int | None = None) -> None:
-        """None is an extent without keys."""
-        self._lowest = lowest
-        self._highest = highest
-
-    @classmethod
-    def of(cls, connection: pg8000.native.Connection, table: PostgresTable) -> "Extent":
-        """Return that of the keys of a table."""
-        [key] = map(identifier, table.keys)
-        [span] = connection.run(f"SELECT min({key}), max({key}) FROM {table.target}")
-        return cls(*span)
-
-    def is_beyond(self, lowest: int, highest: int) -> bool:
-        """Tell whether keys are outside, and count them in from now on."""
-        if self._lowest is None or self._highest is None:
-            self._lowest, self._highest = lowest, highest
-            return True
-        beyond = lowest > self._highest or highest < self._lowest
-        self._lowest, self._highest = min(self._lowest, lowest), max(self._highest, highest)
-        return bool(beyond)
+def extent_of(connection: pg8000.native.Connection, table: PostgresTable) -> Extent:
+    """Return that of the keys of a table."""
+    [key] = map(identifier, table.keys)
+    [span] = connection.run(f"SELECT min({key}), max({key}) FROM {table.target}")
+    return Extent(*span)
 
 
 def are_apart(table: PostgresTable, rows: pa.Table, extent: Extent) -> bool:
@@ -84,7 +63,7 @@ def are_apart(table: PostgresTable, rows: pa.Table, extent: Extent) -> bool:
 def are_distinct(table: PostgresTable, rows: pa.Table) -> bool:
     """Tell whether no two of some rows with numbered keys have the same."""
     [key] = table.key
-    return bool(_Places(rows[key].chunk(0)).are_unique)
+    return bool(Places(rows[key].chunk(0)).are_unique)
 
 
 def sort_out(
@@ -99,7 +78,7 @@ def sort_out(
     look.
     """
     [key] = table.key
-    places = _Places(rows[key].chunk(0))
+    places = Places(rows[key].chunk(0))
     if extent and extent.is_beyond(places.lowest, places.highest) and places.are_unique:
         return SortedOut(rows, rows.slice(0, 0))
     if not places.are_unique:
@@ -121,33 +100,6 @@ def sort_out(
     is_known = pc.inverse_permutation(found, max_index=rows.num_rows - 1).is_valid()
     has_changed = pc.equal(pc.bit_wise_and(newest["version_max"], 1), 1)
     return SortedOut(rows.filter(pc.invert(is_known)), rows.take(found.filter(has_changed)))
-
-
-class _Places:
-    """Where the row of a key is, among up to some hundred thousand.
-
-    Serial keys leave few gaps: then a place is looked up by the distance from the lowest.
-    """
-
-    def __init__(self, keys: pa.Array) -> None:
-        self.keys = keys
-        self.lowest, self.highest = (int(key) for key in pc.min_max(keys).as_py().values())
-        self.are_dense = self.highest - self.lowest < 4 * len(keys)
-        if self.are_dense:
-            last = self.highest - self.lowest
-            self._places = pc.inverse_permutation(self._distance(keys), max_index=last)
-            self.are_unique = len(self._places) - self._places.null_count == len(keys)
-        else:
-            self.are_unique = pc.count_distinct(keys).as_py() == len(keys)
-
-    def of(self, keys: pa.Array) -> pa.Array:
-        """Return the place of each key, NULL for one that has none."""
-        if not self.are_dense:
-            return pc.index_in(keys, self.keys)
-        return self._places.take(self._distance(keys))
-
-    def _distance(self, keys: pa.Array) -> pa.Array:
-        return pc.subtract(keys.cast(pa.int64()), self.lowest)
 
 
 def is_numbered(table: PostgresTable, rows: pa.Table) -> bool:
@@ -178,7 +130,7 @@ def _records(
     connection: pg8000.native.Connection,
     table: PostgresTable,
     rows: pa.Table,
-    places: _Places,
+    places: Places,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the records of the keys, and of keys between them, as the rows' columns."""
     columns = ", ".join(identifier(table.column(name)) for name in rows.column_names)
