@@ -1,4 +1,4 @@
-"""The databases of a benchmark: sources by size, warehouses that are copied anew for each run."""
+"""The databases of a benchmark: sources by size, and warehouses that are copied for each run."""
 
 import os
 import sys
@@ -34,8 +34,8 @@ _PROC = Path("/proc")
 class Database:
     """A database, and the URLs under which the pipeline and everybody else use it.
 
-    `url` is that of the pipeline's role; `superuser_url` is given to the peers, which make tables
-    of their own beside the data.
+    `url` is that of the pipeline's role; `superuser_url` is given to the peers, which make
+    their own tables beside the data.
     """
 
     name: str
@@ -141,9 +141,9 @@ class Databases:
         return int(rows), int(blocks)
 
     def psql(self) -> str:
-        """Return the psql of the server; raises BenchmarkError where the package brings none."""
+        """Return the psql of the server; raises BenchmarkError where the package has none."""
         if self.server.psql is None:
-            raise BenchmarkError("the PostgreSQL package of this machine brings no psql")
+            raise BenchmarkError("the PostgreSQL package of this machine has no psql")
         return str(self.server.psql)
 
     def psql_environment(self, database: str) -> dict[str, str]:
@@ -178,7 +178,7 @@ class Databases:
     def settle(self) -> None:
         """Wait until the sessions of a contender are over: what they used is known at their end.
 
-        Told by the server's processes, since asking the server would be a session too.
+        Found from the server's processes, because asking the server would open another session.
         """
         deadline = time.monotonic() + SETTLE_SECONDS
         while self._sessions() and time.monotonic() < deadline:

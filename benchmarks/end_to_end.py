@@ -16,7 +16,7 @@ from benchmarks.workshop import Workshop
 
 SIZES = (100_000, 1_000_000)
 OURS, RAW = "ours, three functions", "psql COPY | psql COPY"
-OWN_TABLE = "table of its own"  # in place of the prepared one, whose columns it cannot fill
+OWN_TABLE = "its own table"  # instead of the prepared one, whose columns it cannot fill
 PEERS = {
     "dlt, connectorx, CSV": Peer("end_to_end.dlt_connectorx_csv"),
     "dlt, pyarrow, CSV": Peer("end_to_end.dlt_pyarrow_csv"),

@@ -1,6 +1,6 @@
 """A CSV file in a bucket, into a table that equals it: about 100 bytes a row.
 
-Ours extracts, transforms and loads it, with a lake and a log between; dlt has files of its own.
+Ours extracts, transforms and loads it, with a lake and a log between; dlt has its own files.
 `psql` and pyarrow read the file from the disk.
 """
 
@@ -73,7 +73,7 @@ def measure(workshop: Workshop, plan: Plan) -> Iterator[Record]:
 
 
 def _dropped(file: Path) -> str:
-    """Drop the file into a bucket of its own; return the bucket."""
+    """Drop the file into its own bucket; return the bucket."""
     s3, name = boto3.client("s3"), f"benchmark-drop-{next(_numbers)}"
     where: Any = {"LocationConstraint": REGION}
     s3.create_bucket(Bucket=name, CreateBucketConfiguration=where)

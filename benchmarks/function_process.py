@@ -1,4 +1,4 @@
-"""One Lambda function in a process of its own: `python -m benchmarks.function_process extract`.
+"""One Lambda function in its own process: `python -m benchmarks.function_process extract`.
 
 The environment is the function's. Each line on standard input is an event; each gets a line back
 with what the function returned and what it took. The process lasts until its input ends, so that
@@ -20,9 +20,9 @@ from uuid import uuid4
 import pipelines
 from benchmarks.process import answer, cpu_seconds, measured, take_over_stdout
 
-# What the layers of these functions do not have; pyarrow would import it where it is there.
+# Not in the layers of these functions; pyarrow would import it where it is installed.
 ABSENT = {"extract": ("numpy", "pandas"), "load": ("numpy", "pandas")}
-# What a function imports in its first call, since a pipeline names the kind.
+# Imported in a function's first call, because a pipeline names the kind.
 KINDS = {
     "extract": ("functions.sources.postgres.reader", "functions.sources.files.reader"),
     "load": ("functions.targets.postgres.loader",),
@@ -32,7 +32,7 @@ MILLISECONDS = 3_600_000  # no measurement is to be cut short by Lambda's limit
 
 @dataclass(frozen=True)
 class Context:
-    """What Lambda tells a function about its invocation."""
+    """The invocation context that Lambda passes to a function."""
 
     function_name: str
     memory_limit_in_mb: int = 1024

@@ -88,7 +88,7 @@ def _age(warehouse: Database, depth: int) -> None:
 def _load_twice(
     lake: Lake, source: Database, warehouse: Database
 ) -> tuple[Measurement, Measurement]:
-    """Load a batch that brings nothing new, and then one with a few changes."""
+    """Load a batch without changes, and then one with a few."""
     lake.fill()
     with lake.function("load", warehouse) as function:
         whole = function.call().measurement

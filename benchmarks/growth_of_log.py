@@ -2,7 +2,7 @@
 
 The manifests of a real run are multiplied on the disk of the local AWS while that is down, as links
 to one file: of a log, only the newest manifest is ever read. What the local AWS needs to list so
-many keys is not ours, so CPU seconds tell more here than seconds.
+many keys is not ours, so CPU seconds say more here than elapsed ones.
 """
 
 import json
@@ -68,7 +68,7 @@ def _call_all(lake: Lake, warehouse: Database) -> Calls:
 
 
 def _lengthen(log: Path, length: int) -> None:
-    """Bring a log on the disk to so many manifests, the last of which knows its number."""
+    """Extend a log on disk to so many manifests, the last of which knows its number."""
     first = log / f"{1:010d}.json"
     manifest = json.loads(first.read_bytes())
     model = first

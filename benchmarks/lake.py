@@ -23,7 +23,7 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class Call:
-    """What one invocation of a function returned and took, and what its process had used by then.
+    """The result and cost of one invocation of a function, and what its process had used by then.
 
     The CPU seconds of the process count from its start: after the imports, at the first query
     (None for one that makes none) and after the call.
@@ -38,7 +38,7 @@ class Call:
 
 
 class FunctionProcess:
-    """A function in a process of its own: the first call is cold, the others are warm.
+    """A function in its own process: the first call is cold, the others are warm.
 
     One that is `ready` has its clients of AWS before the first call.
     """

@@ -21,7 +21,7 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one run took. `peak` is in bytes; None where it is not known; so is `database_cpu`.
+    """The cost of one run. `peak` is in bytes; it and `database_cpu` are None where unknown.
 
     `cpu` is that of the contender's own processes, `database_cpu` that of the server's.
     """
@@ -54,7 +54,7 @@ def alternate(contenders: Contenders, repeat: int) -> dict[str, list[Measurement
 
 
 def together(parts: Sequence[Measurement]) -> Measurement:
-    """Return what parts took that ran one after the other, each in a process of its own."""
+    """Return the cost of parts that ran one after the other, each in its own process."""
     databases = [part.database_cpu for part in parts if part.database_cpu is not None]
     return Measurement(
         sum(part.seconds for part in parts),
@@ -166,6 +166,6 @@ def peer_environment(scratch: Path) -> dict[str, str]:
 
 
 def say(text: str) -> None:
-    """Tell whoever watches how far it is."""
+    """Report the progress on stderr."""
     sys.stderr.write(f"  {text}\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""What a subject is asked to measure."""
+"""The measurements that a subject is asked for."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Peer:
-    """What loads, and the most rows that it is asked for: none of them is to take minutes.
+    """A tool that loads, and the most rows it is asked for: none should take minutes.
 
     With foreign keys everybody waits for the same checks, a minute for a million rows.
     """
@@ -52,5 +52,5 @@ class Peer:
     unconstrained: int = 10_000_000
 
     def takes(self, case: str, rows: int) -> bool:
-        """Tell whether it is asked for so many rows, with or without foreign keys."""
+        """Return whether it is asked for so many rows, with or without foreign keys."""
         return rows <= (self.constrained if case == CONSTRAINED else self.unconstrained)

@@ -1,4 +1,4 @@
-"""What a measured process knows of itself. Runs in every contender, so it imports no library."""
+"""Measurements that a process makes of itself. Every contender runs this: it imports no library."""
 
 import json
 import os

@@ -8,7 +8,7 @@ from benchmarks import end_to_end, extract, files, growth, load, package_sizes, 
 from benchmarks.results import Record, Results, median
 from benchmarks.targets import MEBIBYTE, MEGABYTE, Target, targets
 
-# What the others are compared with, by subject.
+# The contender that the others are compared with, by subject.
 BASELINES = {
     "extract": extract.RAW,
     "load": load.RAW,
@@ -17,9 +17,9 @@ BASELINES = {
 }
 INTRODUCTION = """\
 Made by `make bench`. What is compared ran in the same call on the same data, in turn (A B A B),
-each contender in a process of its own. Figures are medians, with the least and the most beside
+each contender in its own process. Figures are medians, with the least and the most beside
 them; compare ratios, not seconds. Seconds are those of the work itself, without starting Python
-and importing, which has a table of its own. Ours includes the local AWS's S3, over HTTP on the same
+and importing, which has its own table. Ours includes the local AWS's S3, over HTTP on the same
 cores, and all eleven tables; the peers and `psql` move one table and keep their files locally.
 Targets of speed are for a million rows and more.
 `CPU` is the contender's own processes', `database CPU` that of its sessions in PostgreSQL."""

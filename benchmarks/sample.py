@@ -46,7 +46,7 @@ SELECT sales_order_id, created_at::date AS created_date, created_at::time AS cre
     agreed_delivery_date::date AS agreed_delivery_date, agreed_delivery_location_id
 FROM sales_order
 """
-"""What raw COPY and the peers carry from end to end: they have nothing to remodel."""
+"""The query that raw COPY and the peers copy from end to end: they remodel nothing."""
 
 # The dimensions that fact_sales_order refers to, by table, for a warehouse that is not empty.
 DIMENSIONS = {

@@ -1,4 +1,4 @@
-"""What the figures are to be, and what they are."""
+"""The targets of the figures, and whether they are met."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ IDLE, FIFTY = 0, 50
 PIPELINE = ("extract", "transform", "load")
 
 OWN_TABLE_IS_FASTER = """\
-dlt's fastest way makes a table of its own, without key, serial number and history, and remodels
+dlt's fastest way makes its own table, without key, serial number and history, and remodels
 nothing; the prepared one refuses the integers of its Parquet. To be half as fast again as that,
 ours would have little more time than PostgreSQL's sessions alone need of CPU to read the rows and
 to write them into a table with a key (`database CPU` below), and the rest is not idle: less CPU in
@@ -61,7 +61,7 @@ class Target:
 
     @property
     def met(self) -> bool | None:
-        """Whether all values keep the limit; None when there are none."""
+        """Whether all values are within the limit; None when there are none."""
         if not self.values:
             return None
         if self.at_least:

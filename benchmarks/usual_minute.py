@@ -31,7 +31,7 @@ def measure(workshop: Workshop, plan: Plan) -> Iterator[Record]:
     """Yield a record for each function and number of changes, and for the cold start of each.
 
     `rows` of a record is the number of rows that were changed in the source. The first call of each
-    function, which brings the whole database, is not measured here.
+    function, which moves the whole database, is not measured here.
     """
     source, warehouse = _live(workshop, 0.05 if plan.quick else 1.0)
     repeat = plan.repeat or (2 if plan.quick else REPEAT)

@@ -1,4 +1,4 @@
-"""What every subject works with: the server, the local AWS, a scratch folder, the peers' Python."""
+"""The environment of every subject: server, local AWS, scratch folder, the peers' Python."""
 
 import os
 import tempfile

@@ -1,1 +1,1 @@
-"""The other tools, each in its documented fastest sensible way, in an environment of their own."""
+"""The other tools, each in its documented fastest sensible way, in their own environment."""

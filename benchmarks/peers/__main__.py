@@ -17,7 +17,7 @@ def main(task: str) -> None:
     answers = take_over_stdout()
     subject, name = task.split(".")
     arguments = json.load(sys.stdin)
-    # Before dlt is imported: nothing of the user's, and nobody is told.
+    # Before dlt is imported: it sends no telemetry, whatever the user has configured.
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     peers = importlib.import_module(f"benchmarks.peers.{subject}")
     work = getattr(peers, name)(**arguments)

@@ -19,5 +19,5 @@ def pg8000_connection(url: str) -> Any:
 
 
 def sqlalchemy_url(url: str) -> str:
-    """Return the URL with the driver that dlt brings along; SQLAlchemy's default is another."""
+    """Return the URL with the driver that comes with dlt; SQLAlchemy's default is another."""
     return url.replace("postgresql://", "postgresql+psycopg2://", 1)

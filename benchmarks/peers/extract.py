@@ -108,7 +108,7 @@ def _dlt(url: str, table: str, folder: str, **options: Any) -> Work:
             destination=dlt.destinations.filesystem(f"file://{folder}/files"),
             dataset_name="lake",
         )
-        # With precision, numbers keep their types in place of being inferred from the rows.
+        # With precision, numbers keep their types instead of being inferred from the rows.
         rows = sql_table(
             sqlalchemy_url(url), table=table, reflection_level="full_with_precision", **options
         )

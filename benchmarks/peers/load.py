@@ -1,4 +1,4 @@
-"""Peers that bring Parquet files into an existing table of PostgreSQL.
+"""Peers that load Parquet files into an existing table of PostgreSQL.
 
 Each function takes the database's URL, a table, and the files' folder, imports what it needs, and
 returns the work that is measured; that returns the rows. All of them append: none of them looks at

@@ -67,7 +67,7 @@ def test_what_was_not_measured_is_not_met() -> None:
 
 
 def test_a_new_run_replaces_all_contenders_of_its_size_and_no_other() -> None:
-    """What stands side by side in a table was measured side by side."""
+    """Figures side by side in a table were measured side by side."""
     made = results(took(extract.RAW, 1.0), took("adbc", 2.0), took(extract.RAW, 3.0, rows=2 * MANY))
 
     made.merge("extract", [took(extract.RAW, 5.0)], {**RUN, "cores": 4})
@@ -107,7 +107,7 @@ def test_the_report_shows_targets_figures_and_the_machine() -> None:
 
 
 def test_the_report_says_why_a_target_is_not_met() -> None:
-    """A peer that fills another table than the prepared one is compared, and told apart."""
+    """A peer that fills another table than the prepared one is compared, and marked."""
     way = "dlt, connectorx"
     cases = {
         f"{way}, {end_to_end.OWN_TABLE}": 3.0,
