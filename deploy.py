@@ -214,7 +214,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        # What is not understood is quoted, and may be the URL of a database.
+        # argparse quotes what it does not understand, which may be the URL of a database.
         said = re.sub(r"\S*://.*", "(a URL)", message, flags=re.DOTALL)
         raise SettingsError([f"{said}. `python {self.prog} --help` says what there is."])
 

@@ -1,6 +1,6 @@
-"""What rings an alarm, decided once; the dashboard shows the same figures.
+"""The conditions of the alarms, decided once; the dashboard shows the same figures.
 
-The functions count in a namespace of their own, under the dimension `service`.
+The functions count in their own namespace, under the dimension `service`.
 """
 
 from deployer import specs
@@ -9,7 +9,7 @@ from deployer.names import FunctionUse, Names
 
 # The promise of the pipeline: from the source to the warehouse within 30 minutes.
 FRESH_SECONDS = 1800
-# What each function counts on every run, if only to 0.
+# The metric that each function emits on every run, even if it is 0.
 SIGNS_OF_LIFE: dict[FunctionUse, str] = {
     "extract": "RowsExtracted",
     "transform": "BatchesTransformed",

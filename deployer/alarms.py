@@ -10,7 +10,7 @@ from deployer.names import Names
 from deployer.removal import remove
 
 PERIOD_SECONDS = 300
-# What a hand at the console might add; putting an alarm without them takes them away.
+# Parameters that somebody might add in the console; putting an alarm without them removes them.
 UNSET: dict[str, Any] = {
     "DatapointsToAlarm": None,
     "ExtendedStatistic": None,
@@ -104,7 +104,7 @@ class Alarm:
 
 
 def ensure_alarm(account: Account, alarm: Alarm, topic_arn: str, tags: Mapping[str, str]) -> Change:
-    """Make an alarm that tells the topic; tags of others stay."""
+    """Make an alarm that notifies the topic; tags of others stay."""
     cloudwatch = account.clients.cloudwatch
     actual = _read(account, alarm)
     parameters = alarm.parameters(topic_arn)
@@ -157,6 +157,6 @@ def _read(account: Account, alarm: Alarm) -> dict[str, Any] | None:
         return None
     present = cloudwatch.list_tags_for_resource(ResourceARN=alarm.arn).get("Tags", [])
     found: dict[str, Any] = {**answer["MetricAlarms"][0]}
-    # One of a share has no metric of its own, and an empty list of what it would have.
+    # The alarm of a plain metric may come back with an empty list of expressions.
     metrics = {"Metrics": found.get("Metrics") or None}
     return {**found, **metrics, "tags": {tag["Key"]: tag["Value"] for tag in present}}

@@ -1,6 +1,6 @@
 """HTTP APIs: one route for whatever comes, which one function answers.
 
-AWS names an API by an id of its own choice, and lets two have one name: ours is the oldest of its
+AWS chooses the id of an API, and lets two have one name: ours is the oldest of its
 name. An API that is gone has another URL when it is made again.
 """
 

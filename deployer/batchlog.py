@@ -45,7 +45,7 @@ class BatchLog:
         return low + sum(number == expected for expected, number in found)
 
     def _has(self, batch: int) -> bool:
-        """Tell whether a number is in the log; a single object far ahead of it is not."""
+        """Return whether a number is in the log; a single object far ahead of it is not."""
         return self._numbers_after(batch - 2, 2) == [batch - 1, batch]
 
     def read(self, batch: int) -> dict[str, Any]:

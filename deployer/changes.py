@@ -1,4 +1,4 @@
-"""The one way in which every resource is brought from how it is to how it should be.
+"""The one way in which every resource is changed from its actual to its wanted state.
 
 A service module reads the resource and says which call changes which attributes; what is to be
 called, what is reported, and whether anything is written at all is decided here.
@@ -14,7 +14,7 @@ Differences = Mapping[str, tuple[object, object]]
 
 @dataclass(frozen=True)
 class Change:
-    """What a step did, or in a plan would do; `differences` maps attribute to (before, after)."""
+    """The effect of a step, real or planned; `differences` maps attribute to (before, after)."""
 
     kind: str
     name: str
@@ -34,7 +34,7 @@ class Hidden:
 
 @dataclass(frozen=True)
 class Update:
-    """A call that brings the named attributes to their wanted values."""
+    """A call that sets the named attributes to their wanted values."""
 
     attributes: frozenset[str]
     call: Callable[[], object]
@@ -58,12 +58,12 @@ class Resource:
 
 
 def one_each(calls: Mapping[str, Callable[[], object]]) -> list[Update]:
-    """Return the updates of attributes that have a call of their own each."""
+    """Return the updates of attributes that each have their own call."""
     return [Update(frozenset({attribute}), call) for attribute, call in calls.items()]
 
 
 class Gate(Protocol):
-    """What every write goes through; a plan's gate makes none."""
+    """The gate that every write goes through; a plan's gate makes none."""
 
     def write(self, call: Callable[[], object]) -> None:
         """Make a write, or do not."""

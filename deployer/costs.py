@@ -1,4 +1,4 @@
-"""What a deployment costs a month, estimated from its settings by AWS's list prices.
+"""The monthly cost of a deployment, estimated from its settings by AWS's list prices.
 
 Prices are on-demand, in US dollars, about those of eu-west-2; the pages named below have today's.
 The free tier is not counted, and neither is data transfer out of AWS. Nothing here asks AWS.
@@ -52,7 +52,7 @@ CRON_PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?")
 
 @dataclass(frozen=True)
 class Idle:
-    """What a run does that finds nothing new.
+    """The calls and seconds of a run that finds nothing new.
 
     The calls are counted ones, but for reconcile's, which are assumed as all seconds are.
     """

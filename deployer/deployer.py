@@ -37,7 +37,7 @@ RUNS_AT_A_TIME = 1  # of each function: whatever hangs, cost and load do not pil
 
 
 class Deployer:
-    """Deploys the pipeline into an account, or, when the account is `planning`, tells how.
+    """Deploys the pipeline into an account, or, when the account is `planning`, reports how.
 
     Every `create_*` step may be run again and again: it leaves what is as it should be, and
     otherwise creates or updates it.
@@ -61,7 +61,7 @@ class Deployer:
         self.endpoint = Endpoint(account, self.names, self.tags, self._steps, settings=settings)
 
     def deploy(self) -> list[Change]:
-        """Bring the pipeline to how it should be; return what was done, in the order of the story.
+        """Create or update the whole pipeline; return what was done, in the order of the story.
 
         Steps that do not need each other run side by side. Running it again after an error goes
         on from there, and running it again after a success writes nothing.
@@ -120,7 +120,7 @@ class Deployer:
         name = self.names.bucket(use)
         # An emulator that speaks plain http would refuse every call under such a policy.
         policy = policies.bucket_policy(use, self.names) if self.account.speaks_tls else None
-        # What was dropped is the only copy of what came.
+        # A dropped file is the only copy of what was delivered.
         ensure = partial(s3.ensure_bucket, keeps_versions=use == "drop")
         return self._steps.take("bucket", name, ensure, name, policy, self.tags)
 
@@ -147,7 +147,7 @@ class Deployer:
         return self._steps.take("subscription", name, sns.ensure_subscription, name, arn, email)
 
     def create_alarm(self, alarm: Alarm) -> Change:
-        """Create an alarm that tells the topic."""
+        """Create an alarm that notifies the topic."""
         return self._steps.take(
             "alarm", alarm.name, ensure_alarm, alarm, self.names.topic_arn, self.tags
         )

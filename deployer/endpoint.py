@@ -143,7 +143,7 @@ class Endpoint:
         return self.create_alarm(alarm)
 
     def create_alarm(self, alarm: Alarm) -> Change:
-        """Create an alarm that tells the topic."""
+        """Create an alarm that notifies the topic."""
         return self._steps.take(
             "alarm", alarm.name, ensure_alarm, alarm, self._names.topic_arn, self._tags
         )

@@ -1,4 +1,4 @@
-"""What can go wrong in a deployment, grouped by what the person at the terminal must do about it.
+"""Errors of a deployment, grouped by what the person at the terminal must do about them.
 
 Messages say where, what and the next step. They never hold a password.
 """

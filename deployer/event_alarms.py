@@ -1,4 +1,4 @@
-"""What rings an alarm of a pipeline with events: its endpoint, its queues and its functions."""
+"""The alarms of a pipeline with events: of its endpoint, its queues and its functions."""
 
 from deployer import specs
 from deployer.alarm_specs import STATUS, errors

@@ -33,7 +33,7 @@ class EventSource:
 
     @property
     def name(self) -> str:
-        """Return what tells it from others."""
+        """Return a name that identifies it."""
         return f"{self.queue}/{self.function}"
 
     @property

@@ -69,7 +69,7 @@ def count_new(
 ) -> int:
     """Count the files of a source that have come since its newest batch was read; 10,000 at most.
 
-    S3 says to the second when one came, so those that the batch has read are told by their ETag.
+    S3 reports arrival to the second, so those that the batch has read are identified by ETag.
     """
     read = {(each["file"]["key"], each["file"]["etag"]) for each in (newest or {}).get("files", [])}
     since = (

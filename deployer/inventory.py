@@ -1,4 +1,4 @@
-"""What a deployment consists of, found by name and by tag, and how each kind is taken away.
+"""The resources of a deployment, found by name and by tag, and how each kind is removed.
 
 By tag, because an earlier version may have given a thing another name. Names are compared whole:
 what only begins like one of ours belongs to somebody else.
@@ -38,7 +38,7 @@ Remover = Callable[[Account, str], bool]
 
 @dataclass(frozen=True)
 class Thing:
-    """A thing in the account; `name` is what tells it from others of its kind."""
+    """A thing in the account; `name` is unique among those of its kind."""
 
     kind: str
     name: str
@@ -72,7 +72,7 @@ def _of_function(names: Names, use: FunctionUse) -> Iterator[Thing]:
 
 
 def occasional(names: Names) -> Iterator[Thing]:
-    """Return what some deployments make: of files, of events, by kind of database, by pipeline."""
+    """Return the resources of only some deployments: of files, events, databases, a pipeline."""
     yield Thing("notification", f"{names.bucket('drop')}/{names.function('extract')}")
     for layer in (*specs.DATABASE_LAYERS, specs.OWN_LAYER):
         yield Thing("layer", names.layer(layer))
@@ -93,7 +93,7 @@ def occasional(names: Names) -> Iterator[Thing]:
 
 
 def tagged(account: Account, names: Names) -> Iterator[Thing]:
-    """Return all that carries the tags of this deployment; AWS tells no tags of layers and roles.
+    """Return all that carries the tags of this deployment; AWS lists no layers and roles by tag.
 
     The listing is late by minutes: what it has may be gone.
     """
@@ -162,7 +162,7 @@ ARNS: Mapping[str, re.Pattern[str]] = {
         ("dashboard", r"cloudwatch::\d+:dashboard/(?P<name>.+)"),
         ("topic", r"sns:[^:]+:\d+:(?P<name>[^:]+)"),
         ("queue", r"sqs:[^:]+:\d+:(?P<name>[^:]+)"),
-        # AWS appends six characters of its own choice.
+        # AWS appends six random characters.
         ("secret", r"secretsmanager:[^:]+:\d+:secret:(?P<name>.+)-.{6}"),
         ("bucket", r"s3:::(?P<name>[^/]+)"),
         ("log group", r"logs:[^:]+:\d+:log-group:(?P<name>[^:]+)(:\*)?"),

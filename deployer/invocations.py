@@ -1,4 +1,4 @@
-"""Which invocations of a function are still at work, as far as its log tells.
+"""Invocations of a function that are still running, as far as its log shows.
 
 Lambda writes a START line when an invocation begins and a REPORT line when it has ended, both
 some seconds late; so an empty answer is a good sign, and no proof.

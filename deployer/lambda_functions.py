@@ -133,7 +133,7 @@ def runtime_of(account: Account, runtime: str, architecture: str) -> tuple[str, 
 
 
 def can_reserve(account: Account, runs: int) -> bool:
-    """Tell whether so many concurrent runs can be reserved for functions of this account.
+    """Return whether so many concurrent runs can be reserved for functions of this account.
 
     AWS keeps 100 for the functions that reserve none, and gives a new account as few as 10 in all.
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html

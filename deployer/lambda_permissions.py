@@ -1,4 +1,4 @@
-"""Who may invoke a function: one statement for each rule, bucket or API, named by its own id.
+"""Permissions to invoke a function: one statement for each rule, bucket or API, by its own id.
 
 AWS changes the policy of a function one statement at a time, and rewrites what it is given;
 so a statement is read back and compared by what it means.

@@ -59,7 +59,7 @@ class Names:
         return f"{self.project}/{self.stage}/{database}"
 
     def secret_arn(self, database: str) -> str:
-        """Return the ARN as a policy names it: AWS appends six characters of its own choice."""
+        """Return the ARN as a policy names it: AWS appends six random characters."""
         return self._arn("secretsmanager", f"secret:{self.secret(database)}-??????")
 
     def function(self, use: FunctionUse) -> str:
@@ -71,7 +71,7 @@ class Names:
         return self._arn("lambda", f"function:{self.function(use)}")
 
     def role(self, use: FunctionUse) -> str:
-        """Return the name of a function's role, with the region since IAM knows none."""
+        """Return the name of a function's role, with the region because IAM is global."""
         return fit(f"{self.prefix}-{self.region}", f"-{use}", MAX_ROLE)
 
     def role_arn(self, use: FunctionUse) -> str:
@@ -176,7 +176,7 @@ class Names:
 
     @property
     def dashboard(self) -> str:
-        """Return the name of the dashboard, with the region since dashboards know none."""
+        """Return the name of the dashboard, with the region because dashboards are global."""
         return fit(self.prefix, f"-{self.region}", MAX_DASHBOARD)
 
     def _arn(self, service: str, resource: str) -> str:

@@ -50,7 +50,7 @@ class Layer:
     """A layer's zip on disk.
 
     `sha256` as Lambda's `CodeSha256` gives it; `size` and `unzipped` in bytes; `compiled` says
-    whether it holds bytecode, without which pandas takes 2.1 s to import in place of 0.7 s.
+    whether it holds bytecode, without which pandas takes 2.1 s to import instead of 0.7 s.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Layer:
 
 
 class Packages(Protocol):
-    """What makes the zips; this module does."""
+    """A builder of zips; this module is one."""
 
     def build_function_zip(self, name: str, pipeline: str, parts: Sequence[str]) -> Package:
         """Pack the code of a function, for a pipeline, with parts of `functions`."""

@@ -33,7 +33,7 @@ Answer = dict[str, Any]
 
 @dataclass
 class Run:
-    """What one run loaded from the sources into the warehouse.
+    """The rows that one run loaded from the sources into the warehouse.
 
     `batches` are the newest batches by source, None where there was nothing new; `batch` is that of
     the only source. `rows` are rows that changed, by source table; `loaded` rows inserted or
@@ -84,7 +84,7 @@ class Pipeline:
         self._sleep = sleep
 
     def run(self, *, now: bool = False) -> Run:
-        """Bring what has changed in the source, and what was left on the way, to the warehouse.
+        """Load what has changed in the sources, and what an earlier run left unfinished.
 
         `now` also where it is not time for a source yet, by its declaration.
         The schedules may be doing the same at this moment, so what became of a batch is read from
@@ -202,7 +202,7 @@ class Pipeline:
             _add(run.quarantined, _without(held, of_files), prefix)
             files = made.get("files", [])
             for each in files:
-                run.refused.pop(each["file"]["key"], None)  # what is said now counts
+                run.refused.pop(each["file"]["key"], None)  # the newer report counts
             run.refused |= refused_files(files, self.names.bucket("processed"))
 
     def _stage(self, use: FunctionUse, run: Run, event: Answer | None = None) -> list[Answer]:
@@ -295,7 +295,7 @@ def _sums(tables: Mapping[str, Mapping[str, int]], counts: Sequence[str]) -> dic
 
 
 def _has_more(use: FunctionUse, answer: Answer) -> bool:
-    """Tell whether a function is to be invoked again: extract where it says so, others until
+    """Return whether a function is to be invoked again: extract where it says so, others until
     they have found nothing to do."""
     signs = ("postponed", "more") if use == "extract" else ("batches", "busy")
     return any(part.get(sign) for part in _parts(answer) for sign in signs)

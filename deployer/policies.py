@@ -1,4 +1,4 @@
-"""Who may do what: the trust policy of the roles, the policy of each function, of each bucket.
+"""IAM policies: the trust policy of the roles, and the policies of each function and bucket.
 
 Pure functions of the names and of the pipeline's declaration. Every statement names its actions,
 and its resources down to the prefix; a call that a function does not make is not allowed.
@@ -22,7 +22,7 @@ ALL = "*"
 # Of all inline policies of a role, without white space:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 POLICY_CHARACTERS = 10_240
-# What people read in the processed bucket: newer ones take the place of older ones.
+# Prefixes of the processed bucket that people read: newer objects replace older ones.
 FOR_PEOPLE = ("errors", "exports")
 WRITTEN_ONCE: Mapping[BucketUse, tuple[str, ...]] = {"ingestion": (), "processed": FOR_PEOPLE}
 NO_BUCKETS: Mapping[str, RemoteBucket] = MappingProxyType({})
@@ -184,7 +184,7 @@ def _transform(names: Names, declared: Pipeline, tables: list[str]) -> list[Poli
     quarantine = ["quarantine"] if _of_databases(declared) else []
     errors = ["errors"] if declared.files or declared.events else []
     rows = ["exports"] if any(target.row_exports for target in declared.targets) else []
-    # What no manifest names is listed and removed; manifests and markers never are.
+    # Objects that no manifest names are listed and removed; manifests and markers never are.
     lake = [*_lake(declared), *(["files"] if _copies_files(declared) else [])]
     stars = [*tables, *deleted, *quarantine]
     read = [*(source.name for source in declared.sources), *deleted, "batches"]
@@ -213,7 +213,7 @@ def _load(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
 
 
 def _reconcile(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
-    # What a database has deleted, and what of it waits, is not in its rows.
+    # The rows that a database has deleted, and those in quarantine, are not among its rows.
     kept = ["quarantine", "tombstones"] if _of_databases(declared) else []
     deleted = ["tombstones"] if _of_databases(declared) else []
     # Nobody can be asked for events again: those of the lake are compared.
@@ -256,17 +256,17 @@ def _lake(declared: Pipeline) -> list[str]:
 
 
 def _of_databases(declared: Pipeline) -> bool:
-    """Tell whether a source is a database, whose rows may be deleted, or wait in quarantine."""
+    """Return whether a source is a database, whose rows may be deleted, or wait in quarantine."""
     return any(isinstance(source, Postgres) for source in declared.sources)
 
 
 def _comes_whole(source: Files, declared: Pipeline) -> bool:
-    """Tell whether of a file all rows come again in a replay, or none."""
+    """Return whether a replay reads all rows of a file again, or none."""
     return all(mapping.target.way == "replace" for mapping in declared.mappings(source.name))
 
 
 def _copies_files(declared: Pipeline) -> bool:
-    """Tell whether files are kept as they came, because they are in somebody else's bucket."""
+    """Return whether raw files are copied, because they are in somebody else's bucket."""
     return any(source.remote for source in declared.files)
 
 

@@ -1,4 +1,4 @@
-"""What a deployment tells while it runs; how that looks is the command line's affair."""
+"""The progress events of a deployment; the command line decides how they look."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ Outcome = Literal["removed", "already gone", "kept", "lapses", "stays"]
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of one thing; `why` is empty where the outcome says it all."""
+    """The outcome of one thing; `why` is empty where the outcome says it all."""
 
     kind: str
     name: str
@@ -23,7 +23,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a teardown did and found; it is complete when nothing stays."""
+    """The result of a teardown; it is complete when nothing stays."""
 
     account: str
     region: str
@@ -33,7 +33,7 @@ class Receipt:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything is gone, but for what was to be kept and what AWS lets go."""
+        """Whether everything is gone, except what is kept on purpose and what AWS lets expire."""
         return "stays" not in self._counts()
 
     def document(self) -> dict[str, Any]:
@@ -62,6 +62,6 @@ def _sum(counts: Counter[Outcome], whose: str) -> str:
     removed = f"{counts['removed']} removed"
     if counts["stays"]:
         stays = f"{counts['stays']} cannot be removed"
-        return f"{removed}, {stays} of {whose}. Run again when the reasons above are mended."
+        return f"{removed}, {stays} of {whose}. Fix the causes above and run again."
     kept = f"{counts['kept']} kept, nothing else" if counts["kept"] else "nothing"
     return f"{removed}, {kept} left of {whose}."

@@ -1,7 +1,7 @@
-"""The one way in which a thing is taken away: look, then remove it, then say whether it was there.
+"""The one way in which a thing is removed: look, remove it, and report whether it was there.
 
-With an account that is `planning` nothing is removed: the same call tells what is there, before
-a teardown and after it.
+With an account that is `planning` nothing is removed: the same call reports what is there,
+before a teardown and after it.
 """
 
 from collections.abc import Callable

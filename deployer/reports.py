@@ -1,4 +1,4 @@
-"""What the commands of `deploy.py` answer: for a person, and as JSON."""
+"""The output of the commands of `deploy.py`: for a person, and as JSON."""
 
 import json
 from collections import Counter

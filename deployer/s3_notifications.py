@@ -109,7 +109,7 @@ def _read(account: Account, bucket: str) -> dict[str, Any]:
 
 
 def _merged(present: Mapping[str, Any], notification: Notification) -> dict[str, Any]:
-    """Return the configuration with ours in it, in place of an older one of ours."""
+    """Return the configuration with ours in it, which replaces an older one of ours."""
     others = _without(present, notification.id)
     rules = [{"Name": "prefix", "Value": notification.prefix}]
     ours = {
@@ -159,6 +159,6 @@ def _meaning(configuration: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _prefix(configuration: Mapping[str, Any]) -> str:
-    """Return the prefix of a configuration; S3 answers `Prefix` where it was told `prefix`."""
+    """Return the prefix of a configuration; S3 answers `Prefix` where it was given `prefix`."""
     rules = configuration.get("Filter", {}).get("Key", {}).get("FilterRules", [])
     return next((rule["Value"] for rule in rules if rule["Name"].lower() == "prefix"), "")

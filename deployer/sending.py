@@ -20,7 +20,7 @@ TOKEN = "AWS_SDK_UA_APP_ID"  # noqa: S105  # nosec B105  the name of the variabl
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of an event: where it was posted, the status and the text of the answer."""
+    """The outcome of a posted event: its URL, and the status and text of the answer."""
 
     source: str
     url: str

@@ -1,4 +1,4 @@
-"""What a dependency layer does without: parts of the wheels that no function ever loads.
+"""The parts of wheels that a dependency layer leaves out: no function ever loads them.
 
 Lambda unpacks all layers of a function into 250 MB, and a cold start waits for them.
 """

@@ -1,7 +1,7 @@
 """The topic of alarms and notices, and the e-mail address that is subscribed to it.
 
-The topic is not encrypted by a key: alarms cannot use the one that SNS brings along, and a key of
-our own has its price for messages without any data of the business.
+The topic is not encrypted by a key: alarms cannot use the key that AWS manages for SNS, and
+our own key would cost money for messages that hold no data.
 https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns
 """
 
@@ -65,7 +65,7 @@ def ensure_topic(
 
 
 def ensure_subscription(account: Account, topic: str, arn: str, email: str | None) -> Change:
-    """Subscribe an e-mail address in place of the one that was subscribed here before.
+    """Subscribe an e-mail address, which replaces the one that was subscribed here before.
 
     None is nobody. Subscriptions of others stay. A former address that was never confirmed
     cannot be removed: SNS lets it go after 48 hours.

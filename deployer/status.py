@@ -1,4 +1,4 @@
-"""What is deployed and how it is doing, read from the account alone.
+"""The state of a deployment, read from the account alone.
 
 Works wherever something is missing: in an empty account, and in the middle of a deployment or a
 teardown. Nothing here writes, and nothing asks a database.
@@ -25,7 +25,7 @@ from etl import Events, Files
 
 NO_BUCKET = "NoSuchBucket"
 EXPIRY_TAG = "expires-at"
-SHORT = 12  # digits of a fingerprint that tell two apart
+SHORT = 12  # digits of a fingerprint, enough to distinguish two
 REASONS = 5  # of a table, the most frequent ones
 
 Document = Mapping[str, Any]

@@ -17,7 +17,7 @@ KEYS_SHOWN = 3
 def status_view(status: Status) -> tuple[Table, ...]:
     """Return the functions with their newest batches, what is to be said, and the sources' tables.
 
-    The last are left out where no batch has told of any.
+    The last are left out where no batch has registered any.
     """
     registries = (
         _registry(_of(name, status), source.schemas)
@@ -144,7 +144,7 @@ def _registry(source: str, schemas: Mapping[str, SourceTable]) -> Table:
         f"table of {source}" if source else "source table",
         "columns",
         "fingerprint",
-        "so since (UTC)",
+        "since (UTC)",
         "",
         numbers=frozenset({"columns"}),
     )

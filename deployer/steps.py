@@ -32,7 +32,7 @@ class Steps:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Change:
-        """Bring one resource to how it should be, by the function of its service.
+        """Create or update one resource, by the function of its service.
 
         Raises:
             DeployError: naming the resource.

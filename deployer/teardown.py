@@ -29,7 +29,7 @@ THREADS = 8
 GONE_SECONDS = 180
 # The last lines of a log arrive about as late as this.
 QUIET_SECONDS = 10
-# A function may run for 15 minutes, and bring something back until then.
+# A function may run for 15 minutes, and recreate something until then.
 COMING_BACK_SECONDS = 900
 
 
@@ -176,7 +176,7 @@ class Teardown:
                 if patience.clock() - began < COMING_BACK_SECONDS:
                     self._end(thing)
                 else:
-                    self._note(thing, "stays", "it comes back each time: something makes it anew")
+                    self._note(thing, "stays", "it comes back each time: something recreates it")
         patience.report(Waited("late log lines and objects", patience.clock() - began))
 
     def _after_a_quiet_time(self, things: Sequence[Thing]) -> list[Thing]:

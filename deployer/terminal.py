@@ -1,4 +1,4 @@
-"""What a person at the terminal sees: progress on stderr, results on stdout.
+"""Output at the terminal: progress on stderr, results on stdout.
 
 In a terminal the step at work is shown with its seconds; elsewhere there is one plain line for
 each step that is done, and one now and then for a step that is not. NO_COLOR is respected. With
@@ -28,7 +28,7 @@ from deployer.changes import Change
 from deployer.progress import Event, Started
 from deployer.waiting import Waited
 
-# A file or a pipe has no width of its own.
+# A file or a pipe has no width.
 PLAIN_WIDTH = 80
 # Nobody should wonder for longer whether a step still goes on; CI systems neither.
 PULSE_SECONDS = 15.0
@@ -87,7 +87,7 @@ class Terminal:
                 self._at_work.pop((event.kind, event.name), None)
 
     def event(self, event: Event) -> None:
-        """Report what a deployment tells: what it changed and what it had to wait for."""
+        """Report an event of a deployment: what it changed and what it had to wait for."""
         self.working(event)
         match event:
             case Change(action="left") | Started():
@@ -137,11 +137,11 @@ class Terminal:
         """Print the state now and then."""
         over = Flag()
 
-        def tell() -> None:
+        def report() -> None:
             while not over.wait(self._pulse_seconds):
                 self.note(state())
 
-        pulse = Thread(target=tell, daemon=True)
+        pulse = Thread(target=report, daemon=True)
         pulse.start()
         try:
             yield

@@ -1,4 +1,4 @@
-"""What AWS answers before it is ready, and the only two ways in which a deployment waits.
+"""Answers of AWS before it is ready, and the only two ways in which a deployment waits.
 
 botocore retries throttling and server errors by itself; these answers look final and are not.
 Every wait is on a condition, has an end, and is reported once with its seconds.

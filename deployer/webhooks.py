@@ -29,7 +29,7 @@ NONE_GIVEN: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Answer:
-    """What an endpoint answered: its status, and the beginning of its text."""
+    """An endpoint's answer: its status, and the beginning of its text."""
 
     status: int
     body: str

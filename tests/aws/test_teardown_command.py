@@ -47,7 +47,7 @@ def without_seconds(text: str) -> list[str]:
 def test_it_lists_asks_removes_and_gives_a_receipt(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever types the stage gets everything that was listed removed, and a receipt."""
+    """Typing the stage removes everything that was listed, and prints a receipt."""
     queue_only(sandbox)
     monkeypatch.setattr("sys.stdin", Terminal("dev\n"))
 
@@ -88,7 +88,7 @@ def test_any_other_answer_removes_nothing(
     assert len(sandbox.account.clients.sqs.list_queues()["QueueUrls"]) == 1
 
 
-def test_without_a_terminal_it_must_be_told(
+def test_without_a_terminal_it_needs_the_option(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where nobody can agree, nothing is removed, and the option that is missing is named."""
@@ -153,7 +153,7 @@ def test_something_that_stays_is_status_1(
 
     assert teardown.main(["--yes"]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == (
-        f"0 removed, 1 cannot be removed of {WHOSE}. Run again when the reasons above are mended."
+        f"0 removed, 1 cannot be removed of {WHOSE}. Fix the causes above and run again."
     )
 
 

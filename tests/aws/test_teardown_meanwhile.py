@@ -1,4 +1,4 @@
-"""What still runs, writes or comes back while a deployment is removed."""
+"""A teardown while functions still run, write, or things come back."""
 
 import time
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def test_a_log_group_that_comes_back_is_removed_again(
 
 
 def test_what_comes_back_for_ever_is_reported(sandbox: Sandbox, sleeps: list[float]) -> None:
-    """When something makes a thing anew each time, the receipt says so after 15 minutes."""
+    """When something recreates a thing each time, the receipt says so after 15 minutes."""
     sandbox.deploy()
     patience = replace(sandbox.account.patience, sleep=_making(sandbox, sleeps, times=10_000))
     sandbox.account = replace(sandbox.account, patience=patience)
@@ -50,7 +50,7 @@ def test_what_comes_back_for_ever_is_reported(sandbox: Sandbox, sleeps: list[flo
     receipt = teardown(sandbox).remove()
 
     assert [(entry.name, entry.why) for entry in receipt.entries if entry.outcome == "stays"] == [
-        (LOAD_LOGS, "it comes back each time: something makes it anew")
+        (LOAD_LOGS, "it comes back each time: something recreates it")
     ]
     assert 900 <= sum(sleeps) < 1000
 

@@ -39,7 +39,7 @@ def test_a_receipt_says_what_stays_and_why() -> None:
         "stays        role          totesys-etl-dev-eu-west-2-load\n"
         "             DeleteRole was refused\n"
         "1 removed, 1 cannot be removed of totesys-etl-dev in account 123456789012, region "
-        "eu-west-2. Run again when the reasons above are mended."
+        "eu-west-2. Fix the causes above and run again."
     )
 
 

@@ -1,4 +1,4 @@
-"""What a person reads about a deployment, as it is printed within 80 columns."""
+"""The status of a deployment, as it is printed within 80 columns."""
 
 import io
 from dataclasses import replace
@@ -119,7 +119,7 @@ def test_a_busy_deployment_fits_the_terminal() -> None:
         "queue       1 event that failed for good\n"
         "e-mail      team@example.com gets nothing until the mail from AWS is confirmed\n"
         "sandbox     expires in 31.2 hours\n"
-        "source table            columns  fingerprint   so since (UTC)\n"
+        "source table            columns  fingerprint   since (UTC)\n"
         "address                      10  0123456789ab  2025-01-29 09:15\n"
         "design                        6  ba9876543210  2025-01-29 09:15  left out\n"
         "xxxxxxxxxxxxxxxxxxxxx…     1600  ba9876543210  2025-01-29 09:15  not carried\n"
@@ -136,7 +136,7 @@ def test_an_expired_sandbox_is_said_to_be_expired() -> None:
 
 
 def test_a_reason_that_quotes_a_hostile_value_stays_in_its_line() -> None:
-    """What a row of the source holds does not steer the terminal of whoever asks for the status."""
+    """A value of the source cannot control the terminal that shows the status."""
     reason = "payment_date '\x1b[2J\nalarms' is not a date"
     held = {"payment": Quarantined(1, {reason: 1})}
 
