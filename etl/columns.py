@@ -31,7 +31,7 @@ SELF: Literal["self"] = "self"
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """What every type has in common.
+    """Attributes that every type has.
 
     A row without a value goes into quarantine unless the column is `nullable`. `references` is the
     table whose key the value is: see `Table`.

@@ -24,7 +24,7 @@ CALENDAR_COLUMNS = {
     "month_name": "text",
     "quarter": "integer",
 }
-"""What a calendar says of a day."""
+"""The columns of a calendar and their types."""
 
 _PLAIN: dict[type[Column], str] = {
     types.SmallInteger: "smallint",

@@ -1,4 +1,4 @@
-"""What is wrong with a declaration, said while it is read and never at night."""
+"""Errors of a declaration, raised while it is read and never at night."""
 
 
 class DeclarationError(Exception):

@@ -85,7 +85,7 @@ class EventFeed:
             )
 
     def fits(self, type_of_event: str) -> bool:
-        """Tell whether an event is of one of the types."""
+        """Return whether an event is of one of the types."""
         return any(fnmatchcase(type_of_event, pattern) for pattern in self.types)
 
 
@@ -112,7 +112,7 @@ class EventList:
 
 @dataclass(frozen=True)
 class Events:
-    """What a provider posts to `path` of the pipeline's endpoint, signed with a secret.
+    """Events that a provider posts to `path` of the pipeline's endpoint, signed with a secret.
 
     The secret is the setting `<NAME>_WEBHOOK_SECRET`; two, with a blank between them, while one is
     rolled over. `id` and `type` are paths as in `EventFeed.fields`; `required` are paths that every

@@ -121,7 +121,7 @@ class Feed:
             )
 
     def fits(self, key: str) -> bool:
-        """Tell whether a key, without the prefix of the source, is that of one of its files."""
+        """Return whether a key, without the prefix of the source, is that of one of its files."""
         return bool(_expression(self.pattern).fullmatch(key.removesuffix(".gz"))) or bool(
             _expression(self.pattern).fullmatch(key)
         )

@@ -23,7 +23,7 @@ def load(name: str) -> Pipeline:
         )
     try:
         module = import_module(f"pipelines.{name}.pipeline")
-    except Exception as error:  # what a user's own lines raise may be anything
+    except Exception as error:  # a user's own code may raise anything
         said = str(error) if isinstance(error, DeclarationError) else _exception(error)
         raise DeclarationError(f"{_place(error, there[name])}: {said}") from error
     declared = getattr(module, "PIPELINE", None)

@@ -37,7 +37,7 @@ class Mapping:
 
     @property
     def parameter(self) -> str:
-        """What the function calls the rows of the main table."""
+        """The function's name for the rows of the main table."""
         return self.target.parameters[0]
 
     @property

@@ -11,14 +11,14 @@ from etl.statements import Statement, read, select
 from etl.targets import TargetTable, Way
 
 OWN_PARAMETERS = ("day", "batch")
-"""What stands for a value in every model, beside the settings of its pipeline."""
+"""Parameters of every model, beside the settings of its pipeline."""
 
 Say = Callable[[Sequence[Mapping[str, Any]]], str]
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A SELECT, run in the transaction of each batch that brings rows of one of its `inputs`.
+    """A SELECT, run in the transaction of each batch that has rows of one of its `inputs`.
 
     Its rows come together with those of the table as those of any target table do. `sql` is the
     statement, or the name of a file of the pipeline's folder, ending in `.sql`. It names tables as

@@ -16,7 +16,7 @@ from etl.tables import Table, table_id
 from etl.targets import Calendar, Target, TargetTable
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-# What else has a prefix of its own in a bucket.
+# Other prefixes of a bucket.
 RESERVED = frozenset(
     {
         "batches",
@@ -43,7 +43,7 @@ class Wait:
 
 
 class Pipeline:
-    """What a folder under `pipelines/` declares. Everything else follows from it.
+    """The declaration in a folder under `pipelines/`. Everything else follows from it.
 
     A reference to a table that is also a parameter is a join: both sides come with every batch. Any
     other reference to a table that has a target table is a parent to wait for.
@@ -78,7 +78,7 @@ class Pipeline:
 
     @property
     def parts(self) -> tuple[Source | Target, ...]:
-        """Its sources and targets: each has a name and an address of its own."""
+        """Its sources and targets: each has its own name and address."""
         return (*self.sources, *self.targets)
 
     @property
@@ -174,7 +174,7 @@ def _require_parts(pipeline: Pipeline) -> None:
                 raise DeclarationError(f"source {source.name}: {_named(table)} is no Table(…)")
             if not table.keys and not isinstance(source, Files):
                 raise DeclarationError(
-                    f"{table}: it has no key: name the columns that tell rows apart"
+                    f"{table}: it has no key: name the columns that identify a row"
                 )
             _require_keys_as_they_are(source, table)
     for target in pipeline.targets:

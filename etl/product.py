@@ -1,3 +1,3 @@
-"""What the product is called wherever it leaves a mark: tags, locks, comments, sessions."""
+"""The name of the product wherever it leaves a mark: tags, locks, comments, sessions."""
 
 NAME = "source-to-warehouse"

@@ -38,7 +38,7 @@ class Setting:
             raise DeclarationError(f"setting {self.name}: its default {self.reason}")
 
     def is_valid(self, value: str) -> bool:
-        """Tell whether a value will do."""
+        """Return whether a value is accepted."""
         return bool(_OPTION.fullmatch(value)) and (self.check is None or bool(self.check(value)))
 
     def value(self, environment: Mapping[str, str] = os.environ) -> str:

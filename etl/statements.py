@@ -7,7 +7,7 @@ from pathlib import Path
 
 from etl.errors import DeclarationError
 
-# What PostgreSQL reads as one piece, whatever is in it, and MySQL's names.
+# Lexical elements that PostgreSQL reads as one piece, whatever is in them, and MySQL's names.
 # https://www.postgresql.org/docs/current/sql-syntax-lexical.html
 _PIECE = re.compile(
     r"""

@@ -34,7 +34,7 @@ OWN_COLUMNS = frozenset(
         "_xid",
     }
 )
-"""What rows get on their way to the target and to the quarantine."""
+"""Columns that rows get on their way to the target and to the quarantine."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Reference:
 class Table:
     """A table of a source, with the columns that its target tables need.
 
-    `key` names the column, or the columns, that tell rows apart; `()` is none, for lines of files
+    `key` names the column, or the columns, that identify a row; `()` is none, for lines of files
     that may be equal. A function takes the rows in a parameter that is called `alias`, by default
     `name`. `references` are those of several columns each; a reference of one column is declared
     with the column.
@@ -106,12 +106,12 @@ class Table:
 
     @property
     def has_integer_key(self) -> bool:
-        """Whether its key is one whole number; any other key is known by its text."""
+        """Whether its key is one integer; any other key is identified by its text."""
         return len(self.keys) == 1 and isinstance(self.columns[self.keys[0]], _INTEGERS)
 
     @property
     def parameter(self) -> str:
-        """What a function calls its rows."""
+        """A function's name for its rows."""
         return self.alias or self.name
 
     @property

@@ -54,7 +54,7 @@ class TargetTable:
         if self.columns is not None:
             require_columns(self, self.columns)
         if not self.key and self.way != "replace":
-            raise DeclarationError(f"{self}: it has no key: name the columns that tell rows apart")
+            raise DeclarationError(f"{self}: it has no key: name the columns that identify a row")
         for name in self.key if self.columns is not None else ():
             if name not in (self.columns or {}):
                 raise DeclarationError(f"{self}: its key {name} is not among its columns")
@@ -76,14 +76,14 @@ class TargetTable:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """What the function calls the rows that it needs; the first are those it works through."""
+        """The function's names for the rows that it needs; the first are those it works through."""
         if self.copy_of is not None:
             return (self.copy_of.parameter,)
         return tuple(inspect.signature(self.make).parameters) if self.make else ()
 
 
 class Options(TypedDict, total=False):
-    """What may be said of a target table; see `TargetTable`.
+    """The options of a target table; see `TargetTable`.
 
     `name` is that of the function or of the copied table unless it is given, and `key` that of the
     copied table.
@@ -198,7 +198,7 @@ class RowExport:
 
 @dataclass(frozen=True)
 class Target:
-    """What the kinds of targets have in common; its URL is the setting `<NAME>_DATABASE_URL`.
+    """The attributes that all kinds of targets have; its URL is the setting `<NAME>_DATABASE_URL`.
 
     `ddl` is the file of the pipeline's folder that creates the tables where WAREHOUSE_MANAGED says
     so. Without one they are created from the `columns` of the target tables.

@@ -6,7 +6,7 @@ Rows are converted, checked and refused as the engine does it with the rows of a
     assert made.rows == [{"staff_id": 1, ..., "department_name": "Sales"}]
     assert made.refused == {}
 
-The one module of `etl` that uses the engine, since a copy of its rules would not be them. It is
+The one module of `etl` that uses the engine, because a copy of its rules could differ. It is
 imported when something is tried, so that a declaration never needs it.
 """
 
@@ -27,9 +27,9 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Made:
-    """What rows came to: the `rows` of the target table, and why others were `refused`, by key.
+    """The result for some rows: `rows` of the target table, and why others were `refused`, by key.
 
-    A row of a file that has no key is known by its position, from 0, among those that were given.
+    A row of a file without a key is identified by its position, from 0, among those given.
     """
 
     rows: list[dict[str, Any]]

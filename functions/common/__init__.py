@@ -1,1 +1,1 @@
-"""What at least two of the functions need: the batch log, COPY streams, settings, telemetry."""
+"""Code that several of the functions need: the batch log, COPY streams, settings, telemetry."""

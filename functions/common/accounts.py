@@ -25,7 +25,7 @@ class FileVersion(Struct, frozen=True):
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """What tells it from other files, and from other versions of the same."""
+        """A unique identifier of this version of this file."""
         return self.bucket, self.key, self.version or self.etag
 
 
@@ -54,7 +54,7 @@ class KnownFiles(Struct, frozen=True):
 
 
 class FileAccount(Struct, frozen=True):
-    """What became of a file: `rows` = `out` + `refused`, with why in the object `errors`.
+    """The outcome of a file: `rows` = `out` + `refused`, with the reasons in the object `errors`.
 
     `out` counts rows that at least one target table got. `reason` says why the file was refused
     whole; then nothing of it is in any target table.

@@ -104,7 +104,7 @@ class BatchLog(Generic[Manifest]):
         return low
 
     def _has(self, batch: int) -> bool:
-        """Tell whether a number is in the log; a single object far ahead of it is not."""
+        """Return whether a number is in the log; a single object far ahead of it is not."""
         return self._numbers_after(batch - 2, 2)[:2] == [batch - 1, batch]
 
     def _report_gap(self, ahead: int) -> None:

@@ -41,7 +41,7 @@ _IS_CARRIED: dict[type[etl.Column], Callable[[pa.DataType], bool]] = {
 
 
 def is_carried(column: etl.Column, kind: pa.DataType) -> bool:
-    """Tell whether extract writes a declared column as an Arrow type."""
+    """Return whether extract writes a declared column as an Arrow type."""
     if isinstance(column, etl.Timestamp) and (getattr(kind, "tz", None) is None) == column.timezone:
         return False
     return bool(_IS_CARRIED.get(type(column), pa.types.is_string)(kind))

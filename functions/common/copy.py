@@ -37,7 +37,7 @@ SESSION = {
     "extra_float_digits": "1",
     "xmloption": "content",
 }
-"""What a connection must be opened with for the CSV to be read right, and no name to break out."""
+"""Parameters that a connection needs for CSV to be read right and names to be quoted safely."""
 
 
 def set_values(connection: pg8000.native.Connection, values: Mapping[str, str]) -> None:
@@ -108,7 +108,7 @@ def copy_out(
                 pass
             if not isinstance(error, pa.ArrowInvalid):
                 raise
-            receiving.result()  # what the server says comes first
+            receiving.result()  # an error of the server takes precedence
             raise DatabaseFailed(_in_our_words(str(error), schema)) from None
         receiving.result()
 

@@ -28,7 +28,7 @@ LONGEST_SECONDS = 900.0  # that a function may run: Lambda's own limit
 SHORTEST_SECONDS = 1.0  # a limit of 0 would mean none, or no wait at all
 SPARE_SECONDS = 10.0  # for the error to come back, and to be reported
 
-# What a driver raises for messages that are not of its protocol.
+# Errors that a driver raises for messages that are not of its protocol.
 NOT_THE_PROTOCOL = (
     AttributeError,
     IndexError,

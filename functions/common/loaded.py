@@ -67,7 +67,7 @@ class LoadedMarker(Struct, frozen=True):
     `number` is the marker's own in the log of markers: a batch that is applied again, to a restored
     or another warehouse, has another marker. `has` says by table up to which batch it holds
     everything, and by model the batch with which it was last run; before the batch `settled` none
-    is run, since tables may show later rows. `evidence` is how to recognise the state of a history.
+    is run, because tables may show later rows. `evidence` identifies the state of a history.
     Since the marker `since` no history has lost a record. `refused` are all rows, by table, that
     the warehouse does not accept at present; they were tried at `tried_at`, against the definitions
     of tables that have the digest

@@ -23,7 +23,7 @@ MECHANISMS = (b"SCRAM-SHA-256-PLUS", b"SCRAM-SHA-256")
 
 
 class Request(IntEnum):
-    """What a server may ask for: the codes of the message `Authentication…`."""
+    """Authentication requests of a server: the codes of the message `Authentication…`."""
 
     CLEARTEXT = 3
     MD5 = 5
@@ -50,7 +50,7 @@ class GuardedConnection(pg8000.native.Connection):  # type: ignore[misc]  # it h
         password: str,
         **options: Any,
     ) -> None:
-        # First, since the driver logs in while it is made.
+        # First, because the driver logs in while it is constructed.
         self._where = where
         self._is_verified = is_verified
         self._is_proven = is_verified or not password

@@ -25,5 +25,5 @@ class Logs:
 
 
 def is_in_use(source: Source, log: BatchLog[Manifest]) -> bool:
-    """Tell whether a source may have batches: an optional one that has none may never be set up."""
+    """Return whether a source may have batches: an optional one without any may never be set up."""
     return not source.optional or bool(log.bucket.keys_after(log.prefix, log.prefix, 1))

@@ -57,9 +57,9 @@ class Source(Struct, frozen=True):
 
 
 class TableCapture(Struct, frozen=True):
-    """What a batch holds of one source table, and where its change capture stands after it.
+    """A batch's rows of one source table, and where its change capture stands after it.
 
-    `key` are the columns that tell rows apart. `horizon` is a 64-bit transaction id: every
+    `key` are the columns that identify a row. `horizon` is a 64-bit transaction id: every
     transaction below it had ended in the snapshot, so the next batch reads the rows from `horizon`
     on, without the transactions in `seen` (inclusive ranges), whose rows this or an earlier batch
     holds. `horizon` is None until the table has been read once. `columns` are (name, SQL type) in
@@ -102,7 +102,7 @@ NOT_DECLARED = TableCapture(key=[], columns=[], fingerprint="", horizon=None, se
 
 
 class TableSchema(Struct, frozen=True):
-    """What the registry says of a table of the source: its columns, and since when it is so.
+    """The registry's entry of a source table: its columns, and since when it has them.
 
     `columns` are (name, SQL type) in the table's order, the last known ones of a table that is not
     there. `since` is the moment of the first snapshot that showed it like this. A table that is not
@@ -201,7 +201,7 @@ class IngestionManifest(Struct, frozen=True):
 
 
 class StarTable(Struct, frozen=True):
-    """What a batch holds of one target table.
+    """A batch's rows of one target table.
 
     Where the table is new in this batch it is `filled`: the files have the rows of all batches of
     the log so far, each file those of one batch, in their order. Where it is a `snapshot` the rows
@@ -274,7 +274,7 @@ class ProcessedManifest(Struct, frozen=True):
     refusals: list[FileAccount] = []
 
     def brings(self, table: str) -> bool:
-        """Tell whether the batch changes a target table."""
+        """Return whether the batch changes a target table."""
         entry = self.tables.get(table)
         return entry is not None and bool(entry.files or entry.snapshot or entry.tombstones)
 

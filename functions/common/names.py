@@ -1,7 +1,7 @@
 """The keys of a batch's objects: `<prefix>/<yyyy-mm-dd>/<batch>-<part>.parquet`, digits only.
 
-A part is a random number of nine digits and a counter of four, so that a run never meets the names
-of one that died, and an orphan tells by its name whose it was not.
+A part is a random number of nine digits and a counter of four, so that a run never repeats the
+name of one that died, and the name of an orphan shows whose it was not.
 """
 
 from datetime import date

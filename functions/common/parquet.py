@@ -20,7 +20,7 @@ from functions.common.storage import Bucket
 
 ROWS_PER_PART = 500_000  # about 40 MB of orders in memory, which a function can hold a few times
 BYTES_PER_PART = 64 << 20  # in memory; few rows may be large ones
-ROWS_PER_GROUP = 65_536  # what a reader holds at a time
+ROWS_PER_GROUP = 65_536  # that a reader holds at a time
 
 EXPANDED_AT_MOST = 256 << 20  # a part, the rows that came with its last one, and some room
 
@@ -133,7 +133,7 @@ def packed(rows: pa.Table) -> bytes:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    """Tell whether Parquet stores a type as an integer of 32 or 64 bits."""
+    """Return whether Parquet stores a type as an integer of 32 or 64 bits."""
     if pa.types.is_decimal(kind):
         return int(kind.precision) <= 18
     return bool(pa.types.is_integer(kind) or pa.types.is_temporal(kind))

@@ -83,9 +83,9 @@ def _limits(seconds: float) -> dict[str, str]:
 
 
 def _set_newer_limits(opened: pg8000.native.Connection, seconds: float) -> None:
-    """Set the limits that PostgreSQL 14 and 17 brought; at login an older one would refuse them.
+    """Set the limits that are new in PostgreSQL 14 and 17; older ones would refuse them at login.
 
-    They are the longest, since they end the whole session.
+    They are the longest, because they end the whole session.
     """
     opened.run(
         f"SELECT pg_catalog.set_config(name, '{round(1000 * max(2.0, seconds))}', false)"

@@ -1,4 +1,4 @@
-"""What a database's error means, in our words: its own may quote a row's values.
+"""The meaning of a database's error, in our words: its own may quote a row's values.
 
 The codes are those of https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
@@ -37,7 +37,7 @@ _HARMLESS = frozenset("SVCFLR")
 
 
 def is_data_error(code: str) -> bool:
-    """Tell whether an SQLSTATE says that the values of a row were refused."""
+    """Return whether an SQLSTATE says that the values of a row were refused."""
     return code[:2] in DATA_CLASSES or code == _CANNOT_COERCE
 
 
@@ -47,7 +47,7 @@ def condition(code: str) -> str:
 
 
 def may_quote(fields: Mapping[str, str]) -> bool:
-    """Tell whether the message of a server's error may quote a value.
+    """Return whether the message of a server's error may quote a value.
 
     Functions may raise any code with any message.
     """

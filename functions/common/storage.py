@@ -21,7 +21,7 @@ CLIENT_CONFIG = Config(
     read_timeout=60,
     retries={"mode": "standard", "total_max_attempts": 6},
     max_pool_connections=16,  # all tables of a batch may be on their way at once
-    # Whatever the environment says, S3 refuses what does not arrive as it was sent.
+    # Whatever the environment says, S3 refuses an object that was damaged on its way.
     request_checksum_calculation="when_supported",
     response_checksum_validation="when_supported",
 )
@@ -72,8 +72,8 @@ class Bucket:
     def get(self, key: str, at_most: int = OBJECT_BYTES) -> bytes:
         """Return the bytes at `key`, up to `at_most`; raise LogCorrupted if there are none or more.
 
-        Whoever may list a bucket under some prefixes only is told "access denied" of a key that is
-        not there. https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+        Where a bucket may be listed under some prefixes only, S3 answers "access denied" for a
+        missing key. https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         """
         try:
             found = self.client.get_object(Bucket=self.name, Key=key)

@@ -8,7 +8,7 @@ import re
 MESSAGE_CHARACTERS = 4_000
 MAIL_CHARACTERS = 300
 
-# What mail programs turn into a link or an address: scheme://, www.name, name.tld, who@name,
+# Where mail programs see a link or an address: scheme://, www.name, name.tld, who@name,
 # \\server\share. The last three are full stops too, in names of hosts.
 _LINKING = re.compile(r"[.:/@。．｡](?=\S)|\\(?=\\)")
 
@@ -31,7 +31,7 @@ def defanged(text: str) -> str:
     return printable(_LINKING.sub(r"[\g<0>]", printable(text, MAIL_CHARACTERS)), MAIL_CHARACTERS)
 
 
-# What remains a link in running text, in which 12.5 % and orders.csv are to stay as they are.
+# The same in running text, in which 12.5 % and orders.csv are to stay as they are.
 _LINK = re.compile(
     r"[.．。｡](?!(?:csv|json|jsonl|ndjson|txt|gz)\b)(?=[^\W\d_])|:(?=//)|@(?=\S)|\\(?=\\)"
 )

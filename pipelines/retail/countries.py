@@ -6,7 +6,7 @@ DEFAULT = "NG"
 
 
 def has_holidays(code: str) -> bool:
-    """Tell whether the holidays of a country are known, by its code in ISO 3166."""
+    """Return whether the holidays of a country are known, by its code in ISO 3166."""
     if code == DEFAULT:  # each cold start asks this, and the package takes 50 ms to import
         return True
     try:

@@ -1,4 +1,4 @@
-"""What the three analyses say, in sentences for the mail of a run."""
+"""The results of the three analyses, in sentences for the mail of a run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

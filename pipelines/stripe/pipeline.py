@@ -124,12 +124,12 @@ def other_staging(other: "DataFrame") -> "DataFrame":
 
 
 def is_bigint(value: object) -> bool:
-    """Tell whether a value of JSON is a whole number of 64 bits."""
+    """Return whether a value of JSON is a whole number of 64 bits."""
     return type(value) is int and -(2**63) <= value < 2**63
 
 
 def is_text(value: object) -> bool:
-    """Tell whether a value of JSON is a text."""
+    """Return whether a value of JSON is a text."""
     return isinstance(value, str)
 
 

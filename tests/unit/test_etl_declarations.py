@@ -1,4 +1,4 @@
-"""What follows from a declaration, and what is said of each mistake in one."""
+"""The consequences of a declaration, and the message for each mistake in one."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -132,7 +132,7 @@ def test_a_table_joins_twice_under_two_parameters_and_over_several_levels() -> N
 
 
 def test_a_reference_of_several_columns_leads_to_a_key_of_several() -> None:
-    """It is declared with the table, since no single column has it."""
+    """It is declared with the table, because no single column has it."""
     comment = Table(
         "comment",
         key="id",
@@ -196,7 +196,7 @@ def a_loop() -> Pipeline:
 
 
 MISTAKES: dict[str, Callable[[], object]] = {
-    "table t: it has no key: name the columns that tell rows apart": lambda: pipeline_of(
+    "table t: it has no key: name the columns that identify a row": lambda: pipeline_of(
         source=(a_table(key=()),)
     ),
     "table s.t: its key names a column no, and none is declared under that name": lambda: a_table(
@@ -221,7 +221,7 @@ MISTAKES: dict[str, Callable[[], object]] = {
     "table t: a reference names a column no, and none is declared under that name": lambda: a_table(
         references={("id", "no"): TASK}
     ),
-    "target table made: it has no key: name the columns that tell rows apart": lambda: made(
+    "target table made: it has no key: name the columns that identify a row": lambda: made(
         "person", key=()
     ),
     "target table made: its key person_id is not among its columns": lambda: made(
