@@ -1,7 +1,7 @@
 """The Lambda function `collect`: woken by a queue of events, writes them as batches of the lake.
 
-A message leaves the queue when its event is in a batch that the log has, and not before. What the
-queue brings twice, load drops by its key.
+A message leaves the queue when its event is in a batch that the log has, and not before. An
+event that the queue delivers twice is dropped by load, by its key.
 """
 
 import os

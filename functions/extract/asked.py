@@ -1,4 +1,4 @@
-"""What an event asks extract to do: which sources to read, and what to read once more.
+"""The request in an event for extract: which sources to read, and what to read once more.
 
 Reconcile asks for tables to be read whole and for keys to be looked for, when the target disagrees
 with the source; a person asks for a batch to be replayed.
@@ -68,7 +68,7 @@ def _sources(event: dict[str, Any], sources: tuple[Source, ...]) -> tuple[Source
 
 
 def _is_ours(event: dict[str, Any]) -> bool:
-    """Tell whether an event was made for extract: a schedule's has a source too, a service."""
+    """Return whether an event was made for extract: a schedule's has a source too, a service."""
     return "detail-type" not in event
 
 

@@ -83,7 +83,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _is_there(source: Source) -> bool:
-    """Tell whether a source is set up: an optional one may have no address; events need none."""
+    """Return whether a source is set up: an optional one may have no address; events need none."""
     if isinstance(source, Events):
         return True
     return not source.optional or reader_of(source).is_configured(source)

@@ -37,7 +37,7 @@ def replay(
     """Write the rows of a batch that are still current as the next batch, and return its manifest.
 
     Change capture stands after it where it stood before. Parents that were missing when the batch
-    was written may have come since: transform knows which of them it still waits for. Raises
+    was written may have arrived since: transform knows which of them it still waits for. Raises
     NoSuchBatch, BatchOutdated when the batch does not have columns that are declared today, and
     BatchContended when another run has claimed the next number in the meantime.
     """

@@ -65,7 +65,7 @@ def _lake() -> Lake:
 
 @dataclass
 class Result:
-    """What became of one source's batches; `is_busy` where another loader is at work."""
+    """The outcome of one source's batches; `is_busy` where another loader is at work."""
 
     loaded: list[LoadedMarker] = field(default_factory=list)
     retried: list[LoadedMarker] = field(default_factory=list)

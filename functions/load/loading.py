@@ -21,7 +21,7 @@ Progress = Literal["new", "again", "retried"]
 
 @dataclass(frozen=True)
 class Step:
-    """What was applied, and the marker of it.
+    """An applied batch or retry, and its marker.
 
     It is a batch that is `new` to all tables, one that comes `again` for the tables that lack it,
     or rows that were refused and `retried`.
@@ -146,7 +146,7 @@ class _Marking:
         self.failed = left | applied.failed
 
     def is_retry_due(self) -> bool:
-        """Tell whether rows that were refused may be accepted now."""
+        """Return whether rows that were refused may be accepted now."""
         if not self.state.refused:
             return False
         is_old = self._tried_at is None or datetime.now(UTC) - self._tried_at > RETRY_AFTER

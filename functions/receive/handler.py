@@ -63,7 +63,7 @@ def _queue() -> "SQSClient":
     return boto3.client("sqs", config=CLIENT_CONFIG)
 
 
-# Explicitly, since a variable of the environment could have whole events logged.
+# Explicitly, because an environment variable could have whole events logged.
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a request of an HTTP API, payload format 2.0.

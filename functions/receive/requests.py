@@ -72,7 +72,7 @@ class Request:
         if least > max_bytes:
             raise Refused(TOO_LARGE, "too_large")
         try:
-            # What cannot be UTF-8 was not posted as such, and fits no signature.
+            # Text that is not valid UTF-8 was not posted as such, and fits no signature.
             body = (
                 b64decode(self.text, validate=True)
                 if self.is_base64

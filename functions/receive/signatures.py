@@ -28,7 +28,7 @@ _PREFIX = "whsec_"
 
 @dataclass(frozen=True)
 class _Claim:
-    """What a request says: the text signed before the body, and signatures one of which is right.
+    """The claim of a request: the text signed before the body, and signatures, one of them right.
 
     `key` makes the key of HMAC of a secret, and `written` the text of a digest.
     """

@@ -1,4 +1,4 @@
-"""What the batch logs say about the newest batch in the target: the moment that is compared.
+"""The state of the batch logs at the newest batch in the target: the moment that is compared.
 
 Rows that the source changed after that batch are on their way, and no difference. The logs say
 where change capture stood, which keys each table had, and which rows were put aside.
@@ -36,7 +36,7 @@ class AsOf:
         self._keys = [kind.keys_after(ingested.bucket, ingested.read(number)) for number in held]
 
     def had(self, table: Table, keys: pa.Array) -> pa.Array:
-        """Tell which of some keys a source table had after one of the batches."""
+        """Return which of some keys a source table had after one of the batches."""
         found = pa.repeat(pa.scalar(False), len(keys))
         for known in self._keys if len(keys) else ():
             found = pc.or_(found, known.had(table, keys))

@@ -1,4 +1,4 @@
-"""What a comparison of one target table came to."""
+"""The result of comparing one target table."""
 
 from dataclasses import dataclass
 
@@ -17,5 +17,5 @@ class Comparison(Counted):
 
     @property
     def agrees(self) -> bool:
-        """Whether the target is what the source says, deletions and pending rows aside."""
+        """Whether the target equals the source, deletions and pending rows aside."""
         return self.error is None and not (self.missing or self.different or self.extra)

@@ -54,7 +54,7 @@ class Expected:
     def slices(self) -> Iterator[pa.Table]:
         """Yield the rows of the target table, noting what cannot be one, and what changed.
 
-        The first slice has no rows, so that there is always one to tell the columns.
+        The first slice has no rows, so that there is always one that shows the columns.
         """
         main, whole = self._mapping.main, cache(self._whole)
         joined = checks.joined_in(self._mapping, self._calendar, lambda table: whole(table)[0])

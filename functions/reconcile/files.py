@@ -126,7 +126,7 @@ class ExpectedRows:
     def slices(self) -> Iterator[pa.Table]:
         """Yield the rows of the target table in the order in which they were true.
 
-        The first slice has no rows, so that there is always one to tell the columns.
+        The first slice has no rows, so that there is always one that shows the columns.
         """
         yield self._fit(pa.table({}))[0]
         for number, file in enumerate(self._chosen.read):
@@ -193,7 +193,7 @@ def _compare_lines(
 
 
 def _note(run: Run, way: Way, counted: Counted, chosen: Chosen) -> str | None:
-    """Say what a reader could not tell from the numbers."""
+    """Say what the numbers do not show."""
     notes, batch = [], run.target.batch
     of_files = isinstance(run.source, Files)
     if not batch and counted.pending:

@@ -64,7 +64,7 @@ class Sides:
 
 @dataclass(frozen=True)
 class Found:
-    """What a comparison found: the batch that the target was at, and how each table agrees.
+    """The result of a comparison: the batch that the target was at, and how each table agrees.
 
     `made_of` is the main source table of each that can be read again. `extra` are keys, by source
     table, that are in the target only and that nothing explains.

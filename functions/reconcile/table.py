@@ -87,7 +87,7 @@ def _deleted(run: Run, mapping: Mapping) -> Iterator[pa.Array]:
 
 
 def _note(batch: int, counted: Counted, *, is_known: bool) -> str | None:
-    """Say what a reader could not tell from the numbers of a table that disagrees."""
+    """Say what the numbers of a table that disagrees do not show."""
     notes = []
     agrees = not (counted.missing or counted.different or counted.extra)
     if not agrees and not batch:

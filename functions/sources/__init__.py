@@ -45,7 +45,7 @@ NO_REPAIR = Repair()
 
 @dataclass(frozen=True)
 class Captured:
-    """What a run found: a new batch's manifest, or None when nothing had changed.
+    """The result of a run: a new batch's manifest, or None when nothing had changed.
 
     `stopped` says, by table, why a table could not be read; `postponed` why the source was not read
     at all and the next run, in seconds, has to. `waiting` says what is there and is not to be read
@@ -72,10 +72,10 @@ Raises BatchContended when another run has claimed the batch's number in the mea
 
 
 class Reader(Protocol):
-    """What the module `reader` of each kind offers."""
+    """Interface of the module `reader` of each kind."""
 
     def is_configured(self, source: Source) -> bool:
-        """Tell whether this function was given what it needs to reach a source."""
+        """Return whether this function was given what it needs to reach a source."""
 
     def opened(
         self,
@@ -104,7 +104,7 @@ class Current(Protocol):
         """Say why a table cannot be read; None when it can."""
 
     def is_known(self, table: Table) -> bool:
-        """Tell whether the rows that have changed can be told from the others."""
+        """Return whether the rows that have changed can be distinguished from the others."""
 
     def rows(self, table: Table) -> Iterator[tuple["pa.Table", "pa.Array"]]:
         """Yield the rows of a table as extract writes them, and which of these have changed.
@@ -117,11 +117,11 @@ class KeysThen(Protocol):
     """The keys that the tables of a source had after a batch."""
 
     def had(self, table: Table, keys: "pa.Array") -> "pa.Array":
-        """Tell which of some keys, as `functions.common.keys` makes them, a table had."""
+        """Return which of some keys, as `functions.common.keys` makes them, a table had."""
 
 
 class Comparable(Protocol):
-    """What the module `current` of a kind offers."""
+    """Interface of the module `current` of a kind."""
 
     def current(
         self,
@@ -155,7 +155,7 @@ class FilesNow(Protocol):
         """Return the files of a table that are to be read after the batch, in that order."""
 
     def has(self, file: FileVersion) -> bool:
-        """Tell whether a version of a file is still there."""
+        """Return whether a version of a file is still there."""
 
     def rows(self, table: Table, file: FileVersion, *, was_accepted: bool) -> Iterator["pa.Table"]:
         """Yield the rows of a file as extract writes them, those that can be read.
@@ -165,7 +165,7 @@ class FilesNow(Protocol):
 
 
 class Listable(Protocol):
-    """What the module `current` of the kinds `files` and `events` offers."""
+    """Interface of the module `current` of the kinds `files` and `events`."""
 
     def current(
         self,

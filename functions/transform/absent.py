@@ -37,7 +37,7 @@ class Absent:
         """Note rows of a table that come, and at which positions they are unfit.
 
         A row that the batch before had has been fit once, or is among the absent ones already. So
-        has every row of a batch that brings none that `is_new`.
+        has every row of a batch in which none `is_new`.
         """
         if table.id not in self.now:
             return

@@ -73,7 +73,7 @@ class Partners:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a row's fitness depends on beside its own values.
+    """The context that a row's fitness depends on beside its own values.
 
     `joined` are the rows that join in; `absent` are the keys, by the id of a table, that the target
     cannot have yet.
@@ -89,7 +89,7 @@ NOTHING_ELSE = Surroundings()
 
 
 class _Findings:
-    """What is wrong with rows, by position, in the order in which it was found."""
+    """Faults of rows, by position, in the order in which they were found."""
 
     def __init__(self) -> None:
         self._found: defaultdict[int, list[str]] = defaultdict(list)

@@ -1,6 +1,6 @@
 """Make the rows of a target table: by the pipeline's function, or as a copy.
 
-What a function returns is checked and brought into the form that load expects, so that a mistake in
+A function's result is checked and converted to the form that load expects, so that a mistake in
 it is an error with the name of the table and of the column, and never a row that is lost.
 """
 
@@ -74,7 +74,7 @@ def _called(target: TargetTable, given: Iterable[tuple[Table, pa.Table]]) -> "Da
     frames = [_frame(table, rows) for table, rows in given]
     try:
         made = target(*frames)
-    except Exception as error:  # whatever a function of the pipeline raises
+    except Exception as error:  # a function of the pipeline may raise anything
         raise FunctionFailed(
             f"{target}: its function raised {type(error).__name__}{_line_of(error, target)}: {_TRY}"
         ) from error
@@ -154,7 +154,7 @@ def _column(target: TargetTable, name: str, values: Any) -> pa.ChunkedArray:
 
 
 def _are_decimals(values: Any) -> bool:
-    """Tell whether Python's decimals are in a column: Arrow would give all of them one scale."""
+    """Return whether Python's decimals are in a column: Arrow would give all of them one scale."""
     return values.dtype == object and any(isinstance(value, Decimal) for value in values)
 
 

@@ -15,7 +15,7 @@ from functions.transform.table import Batch, TableOfBatch
 
 @dataclass(frozen=True)
 class Remodelled:
-    """What became of the rows for a target table: its rows, the account, and what is still open."""
+    """The outcome for a target table: its rows, the account, and what is still open."""
 
     table: StarTable
     balance: Balance

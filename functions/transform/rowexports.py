@@ -69,7 +69,7 @@ def _body(export: RowExport, row: Mapping[str, Any]) -> bytes | None:
     """Return a row's file; None for one that has none."""
     try:
         cells = export.cells(row)
-    except Exception as error:  # whatever a function of the pipeline raises
+    except Exception as error:  # a function of the pipeline may raise anything
         raise FunctionFailed(
             f"the export of rows of {export.table}: its function raised {type(error).__name__}: "
             "correct it"

@@ -34,10 +34,10 @@ Manifest = TypeVar("Manifest", bound=IngestionManifest | ProcessedManifest)
 
 @dataclass(frozen=True)
 class Sweep(Generic[Manifest]):
-    """What to sweep: the prefixes of a log's bucket.
+    """A sweep of the prefixes of a log's bucket.
 
-    Under `data` lies what the manifest of its own batch names. Under `latest` only what the newest
-    one names is ever read: `named_latest` returns that. Notes are put into `notes` under `name`.
+    Objects under `data` are named by the manifest of their own batch. Under `latest` only those
+    that the newest one names are read: `named_latest` returns them. Notes go to `notes` as `name`.
     """
 
     log: BatchLog[Manifest]

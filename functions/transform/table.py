@@ -74,7 +74,7 @@ class TableOfBatch:
         return sum(file.rows for file in self._capture.files)
 
     def not_superseded(self, open_rows: pa.Table) -> pa.Table:
-        """Return the open rows that the batch does not bring again and that are not deleted."""
+        """Return the open rows that are not again in the batch and that are not deleted."""
         if not open_rows.num_rows:
             return open_rows
         mine = keys_of(open_rows, self._table.keys)

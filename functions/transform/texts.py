@@ -260,4 +260,4 @@ _READINGS: dict[type[Column], Callable[[Values], Values]] = {
     Uuid: _Reading(pa.string(), _uuid, "-".join(_HEX_PARTS)),
     Bytes: _of_form(r"\\x([0-9a-fA-F]{2})*"),
 }
-"""What is not here is text as it is, which load has PostgreSQL read."""
+"""Other types stay text as it is, which load has PostgreSQL read."""

@@ -37,7 +37,7 @@ Convert = Callable[[pa.ChunkedArray], pa.Array | pa.ChunkedArray]
 DECIMAL_DIGITS = 38  # of Arrow's decimal128; a longer number is carried as its text
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-# What Python has of years, 1 to 9999: PostgreSQL's go further.
+# Python's years, 1 to 9999: PostgreSQL's go further.
 _UNIX_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)  # the default one has 28 digits
 
@@ -78,7 +78,7 @@ def _called(
     """Return what a function of the pipeline makes of texts; raise FunctionFailed if it raises."""
     try:
         return by_distinct_value(texts, function, pa.string())
-    except Exception as error:  # whatever a function of the pipeline raises
+    except Exception as error:  # a function of the pipeline may raise anything
         raise FunctionFailed(
             f"{table}: {what} raised {type(error).__name__}: correct it in the "
             "pipeline, and try it with etl.testing"
@@ -218,7 +218,7 @@ _CONVERSIONS: dict[type[Column], Convert] = {
     Timestamp: stamps,
     UnixTime: moments,
 }
-"""What is not here is carried in the form that load expects."""
+"""Values of other types are carried as they are, in the form that load expects."""
 
 _FORMS: dict[type[Column], pa.DataType] = {
     SmallInteger: pa.int16(),

@@ -1,4 +1,4 @@
-"""What this kind of source offers to reconcile: nobody can be asked, so the lake has the word."""
+"""This kind of source for reconcile: nobody can be asked again, so the lake is authoritative."""
 
 from collections.abc import Iterator, Sequence
 
@@ -43,7 +43,7 @@ class CollectedEvents:
         ]
 
     def has(self, file: FileVersion) -> bool:  # noqa: ARG002  the lake keeps them all
-        """Tell whether the events of a batch are still there."""
+        """Return whether the events of a batch are still there."""
         return True
 
     def rows(

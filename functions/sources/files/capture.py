@@ -36,7 +36,7 @@ ATTEMPTS = 3  # at files that belong together and change while they are read
 
 @dataclass
 class Batch:
-    """What was read for a batch: the files in their order, and the objects of each table."""
+    """The content of a batch: the files in their order, and the objects of each table."""
 
     number: int
     at: datetime
@@ -118,7 +118,7 @@ class Capture:
         return manifest.written_at
 
     def _was_refused(self, batch: int) -> bool:
-        """Tell whether every file of a batch was refused whole; not before transform says so."""
+        """Return whether every file of a batch was refused whole; False until transform says so."""
         if self.processed is None or self.processed.newest() < batch:
             return False
         files = self.processed.read(batch).files

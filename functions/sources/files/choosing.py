@@ -1,4 +1,4 @@
-"""What is read now of what was found: all that is new, unless it has to wait for more, or a day."""
+"""Choice of the files to read now: all that are new, unless they wait for others, or for a day."""
 
 import os
 from collections.abc import Collection, Mapping

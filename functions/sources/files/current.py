@@ -1,4 +1,4 @@
-"""What this kind of source offers to reconcile: the files that are in the bucket now."""
+"""This kind of source for reconcile: the files that are in the bucket now."""
 
 from collections.abc import Iterator, Sequence
 
@@ -47,7 +47,7 @@ class CurrentFiles:
         return self._newer.get(table.id, [])
 
     def has(self, file: FileVersion) -> bool:
-        """Tell whether a version of a file is still there."""
+        """Return whether a version of a file is still there."""
         return file.identity in self._there
 
     def rows(self, table: Table, file: FileVersion, *, was_accepted: bool) -> Iterator[pa.Table]:

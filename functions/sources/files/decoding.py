@@ -11,7 +11,7 @@ from itertools import chain
 from functions.sources.files.unusable import FileUnusable
 
 PIECE_BYTES = 4 << 20
-EXPANDED_AT_MOST = 20 << 30  # what a bomb may fill a bucket with
+EXPANDED_AT_MOST = 20 << 30  # the most that a zip bomb may write
 TOO_LARGE = f"it has more than {EXPANDED_AT_MOST >> 30} GB: split it"
 
 _GZIP = b"\x1f\x8b"

@@ -225,7 +225,7 @@ class CsvReader:
         """Add the lines from one on in which a quote is opened that the file never closes.
 
         That line is bad, and so is every one after it that has a quote. Of a single column all of
-        them are one bad record, since any line at all would be a value.
+        them are one bad record, because any line at all would be a value.
         """
         if len(self.header) == 1:
             rows.add(line, (), shown(text.rstrip("\r\n")), NEVER_CLOSED)

@@ -1,4 +1,4 @@
-"""What of a bucket is new: compared with what is known, key by key, while it is listed."""
+"""The new files of a bucket: compared with the known ones, key by key, while it is listed."""
 
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence

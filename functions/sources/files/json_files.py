@@ -114,7 +114,7 @@ class JsonReader:
 
 
 def _may_go_on(error: json.JSONDecodeError) -> bool:
-    """Tell whether more text could make a value of what is none."""
+    """Return whether more text could make a value of what is none."""
     return error.msg.startswith("Unterminated") or error.pos > len(error.doc) - _CUT_OFF
 
 

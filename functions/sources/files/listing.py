@@ -1,4 +1,4 @@
-"""What is in a bucket: each file, and where the bucket keeps them all of its versions.
+"""The content of a bucket: each file, and where the bucket keeps versions, all of them.
 
 Files are known by key and version, never by their time: it has whole seconds, and copies come late.
 """
@@ -89,7 +89,7 @@ def _entries(page: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _deletes(entry: dict[str, Any]) -> bool:
-    """Tell whether an entry is a delete marker, and the newest version of its key."""
+    """Return whether an entry is a delete marker, and the newest version of its key."""
     return "Size" not in entry and bool(entry.get("IsLatest"))
 
 

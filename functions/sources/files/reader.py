@@ -1,4 +1,4 @@
-"""What this kind of source offers to extract."""
+"""This kind of source for extract."""
 
 import os
 import time
@@ -29,7 +29,7 @@ def _client(region: str | None) -> "S3Client":
 
 
 def is_configured(source: Files) -> bool:
-    """Tell whether this function was given the bucket of a source."""
+    """Return whether this function was given the bucket of a source."""
     return bool(os.environ.get(source.bucket_setting))
 
 

@@ -22,7 +22,7 @@ from functions.sources.files.unusable import FileUnusable
 
 @dataclass(frozen=True)
 class Rows:
-    """What was made of a file: the objects with its rows, or the error for which there are none."""
+    """The result of reading a file: the objects with its rows, or why there are none."""
 
     header: list[str]
     objects: list[DataFile]
@@ -51,7 +51,7 @@ class Lake:
             with Upload(self.bucket, key := self.copies.next()) as upload:
                 copied = _copied(pieces, upload)
                 rows = self._rows(feed, copied)
-                for _ in copied:  # what is left of a file that cannot be used
+                for _ in copied:  # the rest of a file that cannot be used
                     pass
             copy = key if upload.size == file.size else None
         return (

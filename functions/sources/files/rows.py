@@ -11,7 +11,7 @@ from etl.tables import OWN_COLUMNS
 from functions.common.carried import LINE, ROW, WRONG
 
 SPOILED = re.compile("[\0\ud800-\udfff]")
-"""What no text may have: NUL, and what stands for bytes that are not UTF-8."""
+"""Characters that no text may have: NUL, and those that stand for bytes that are not UTF-8."""
 
 _OWN = pa.schema([(LINE, pa.int64()), (WRONG, pa.string()), (ROW, pa.string())])
 
@@ -82,7 +82,7 @@ def fault_of(name: str, value: str) -> str | None:
 
 
 def is_utf8(text: bytes) -> bool:
-    """Tell whether bytes are UTF-8, much faster than Python decodes them."""
+    """Return whether bytes are UTF-8, much faster than Python decodes them."""
     buffers = [None, pa.py_buffer(array("i", [0, len(text)])), pa.py_buffer(text)]
     try:
         pa.Array.from_buffers(pa.string(), 1, buffers).validate(full=True)

@@ -1,1 +1,1 @@
-"""A PostgreSQL database that may only be read: what changed since the last batch, exactly."""
+"""A PostgreSQL database that may only be read: exactly the changes since the last batch."""

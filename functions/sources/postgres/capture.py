@@ -91,7 +91,7 @@ def capture(
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a look at the source found, before any row is read.
+    """The result of a look at the source, before any row is read.
 
     `known` are the keys that the tables had, `found` what their scans say of those that are not
     read whole. A batch `is_due` even without rows where the tables or their targets are others.

@@ -109,7 +109,7 @@ def next_seen(
 
 
 def are_few(seen: Iterable[tuple[int, int]]) -> bool:
-    """Tell whether a function can hold so many transactions, given as inclusive ranges."""
+    """Return whether a function can hold so many transactions, given as inclusive ranges."""
     return sum(high - low + 1 for low, high in seen) <= SEEN_AT_MOST
 
 

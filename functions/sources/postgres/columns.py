@@ -165,7 +165,7 @@ def read_others(
 
 
 def fingerprint(value: object) -> str:
-    """Return a digest of columns, or of what else is to be told apart: 64 hexadecimal digits."""
+    """Return a digest of columns, or of any other value to be compared: 64 hexadecimal digits."""
     return hashlib.sha256(repr(value).encode()).hexdigest()
 
 
@@ -211,7 +211,7 @@ def _columns(table: Table, attributes: list[list[Any]]) -> Columns:
 
 
 def _is_short(sql_type: str) -> bool:
-    """Tell whether values without a fixed size are short as text in any case.
+    """Return whether values without a fixed size are short as text in any case.
 
     A numeric has at most 131,072 digits before its point and 16,383 after it.
     """

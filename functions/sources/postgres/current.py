@@ -1,4 +1,4 @@
-"""What this kind of source offers to reconcile: its rows now, and its keys after a batch."""
+"""This kind of source for reconcile: its rows now, and its keys after a batch."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,7 +48,7 @@ class CurrentRows:
         return self._plans[table.id].error
 
     def is_known(self, table: Table) -> bool:
-        """Tell whether the rows that have changed can be told from the others."""
+        """Return whether the rows that have changed can be distinguished from the others."""
         return not self._plans[table.id].is_whole
 
     def rows(self, table: Table) -> Iterator[tuple[pa.Table, pa.Array]]:
@@ -74,7 +74,7 @@ class RecordedKeys:
         self._sets = sets
 
     def had(self, table: Table, keys: pa.Array) -> pa.Array:
-        """Tell which of some keys a table had; none of a type that its keys did not have."""
+        """Return which of some keys a table had; none of a type that its keys did not have."""
         known = self._sets.get(table.id)
         if known is None or isinstance(known, KeySet) != pa.types.is_integer(keys.type):
             return pa.repeat(pa.scalar(False), len(keys))

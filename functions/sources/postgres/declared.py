@@ -1,4 +1,4 @@
-"""What a pipeline declares of one source, by the ids of its tables."""
+"""A pipeline's declarations of one source, by the ids of its tables."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -112,7 +112,7 @@ class Range:
         return pa.concat_tables([_without(base, patch), came])
 
     def has(self, buckets: pa.Array | None) -> bool:
-        """Tell whether some of the buckets are in this range; None are all buckets."""
+        """Return whether some of the buckets are in this range; None are all buckets."""
         if buckets is None:
             return True
         mine = pc.and_(pc.greater_equal(buckets, self.first), pc.less_equal(buckets, self.last))
@@ -130,7 +130,7 @@ class Renewed:
     added: pa.Array | None
 
     def is_known(self, hashes: pa.Array) -> pa.Array:
-        """Tell of keys of the snapshot, given their hashes, whether the batch before had them."""
+        """Return which keys of the snapshot, given their hashes, the batch before had."""
         if self.added is None or not len(self.added):
             return pa.repeat(pa.scalar(self.added is not None), len(hashes))
         place = pc.search_sorted(self.added, hashes.fill_null(0)).cast(pa.int64())

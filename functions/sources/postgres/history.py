@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from functions.common.manifests import Instance, Source
 
 XIDS = 1 << 32  # xmin holds the lower 32 bits of a transaction id,
-WINDOW = 1 << 31  # and age() tells older from newer within half of that.
+WINDOW = 1 << 31  # and age() can order them within half of that.
 
 # Of several replicas behind one address, each is read whole once and not at every switch.
 INSTANCES_AT_MOST = 8
@@ -24,7 +24,7 @@ CLOCKS_APART = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Probe:
-    """What the server said just before a snapshot: what had ended by then, the snapshot shows.
+    """The server's state just before a snapshot, which shows every transaction that had ended.
 
     `position` is that of its write-ahead log in bytes, None where it does not say. `running` are
     the transactions below `end` that had not ended, subtransactions as well; None: not looked up.
@@ -38,7 +38,7 @@ class Probe:
     received: int | None = None
 
     def had_ended(self, xid: int) -> bool:
-        """Tell whether a transaction is known to have ended."""
+        """Return whether a transaction is known to have ended."""
         return self.running is not None and xid < self.end and xid not in self.running
 
 
@@ -60,7 +60,7 @@ class Snapshot:
         return self.source.end
 
     def follows(self, source: Source, horizon: int) -> bool:
-        """Tell whether changes since `horizon` of `source` can be recognised in this snapshot.
+        """Return whether changes since `horizon` of `source` can be recognised in this snapshot.
 
         They cannot when it may have another history, or when half the range of xmin has gone by.
         """
@@ -72,7 +72,7 @@ class Snapshot:
         )
 
     def is_behind(self, source: Source) -> bool:
-        """Tell whether this is a replica that has not replayed all that `source` shows.
+        """Return whether this is a replica that has not replayed all that `source` shows.
 
         One that has replayed a commit made after `source` is not behind: it has another history.
         """
@@ -85,9 +85,9 @@ class Snapshot:
         )
 
     def lags(self) -> bool:
-        """Tell whether this is a replica that has not replayed all that it had received.
+        """Return whether this is a replica that has not replayed all that it had received.
 
-        Without an earlier batch to compare with, nothing else tells it from one that is up to date.
+        Without an earlier batch to compare with, nothing else shows that it is not up to date.
         """
         received, position = self.probe.received, self.source.position
         return received is not None and position is not None and position < received
@@ -106,7 +106,7 @@ class Snapshot:
         return replace(self.source, instances=[*others, this][-INSTANCES_AT_MOST:])
 
     def shows_all_of(self, xid: int) -> bool:
-        """Tell whether a transaction whose id is the xmin of a visible row is known to have ended.
+        """Return whether a transaction, whose id is a visible row's xmin, is known to have ended.
 
         Until ids wrap around for the first time the row proves it. Later the row may have been
         made by the transaction that had the same lower 32 bits in an earlier round.

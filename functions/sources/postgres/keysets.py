@@ -1,4 +1,4 @@
-"""Which integer keys a table has, and so which rows were deleted since the last batch.
+"""The integer keys of a table, and so the rows that were deleted since the last batch.
 
 A set of keys is kept as runs of neighbours, so ten million serial keys take few bytes; keys that
 make too many runs are kept as `hashedkeys` does. Keys are grouped into buckets, each with a digest
@@ -226,7 +226,7 @@ def pieces(runs: pa.Table) -> Iterator[pa.Array]:
 
 
 def is_in(keys: KeySet, values: pa.Array) -> pa.Array:
-    """Tell which values (integers) are in the set."""
+    """Return which values (integers) are in the set."""
     return _in_runs(keys.runs, values.cast(pa.int64()))
 
 

@@ -16,7 +16,7 @@ HASH_SHIFT = 48
 
 
 def is_integer(columns: Mapping[str, pa.DataType]) -> bool:
-    """Tell whether the key of some columns is an integer."""
+    """Return whether the key of some columns is an integer."""
     [kind, *others] = columns.values()
     return not others and bool(pa.types.is_integer(kind))
 

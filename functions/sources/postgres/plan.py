@@ -119,7 +119,7 @@ class TablePlan:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all rows are read: there is no telling which have changed."""
+        """Whether all rows are read: it is not known which have changed."""
         return self.since is None
 
     @property
@@ -141,7 +141,7 @@ class TablePlan:
 
     @property
     def _own(self) -> dict[str, str]:
-        """What `rows` selects beside the columns, as SQL."""
+        """Expressions that `rows` selects beside the columns, as SQL."""
         own = {} if self.recent_xid is None else {XID: self.recent_xid}
         if self.is_waited_for and self.is_hashed:
             own[HASH] = hash_of(self.key_text)
@@ -159,7 +159,7 @@ class TablePlan:
 
 @dataclass(frozen=True)
 class Survey:
-    """What one scan of a table tells: the digests of its keys, and how many rows changed.
+    """The result of one scan of a table: digests of its keys, and how many rows changed.
 
     `is_partial` says that there are more digests: the keys are sparse, and all have to be read.
     """
@@ -169,7 +169,7 @@ class Survey:
     is_partial: bool = False
 
     def differs_from(self, known: TableKeys | None) -> bool:
-        """Tell whether the table has other keys than the known ones; None are none."""
+        """Return whether the table has other keys than the known ones; None are none."""
         digests = known.digests if known is not None else keysets.DIGESTS.empty_table()
         return self.is_partial or len(keysets.changed_buckets(digests, self.digests)) > 0
 
@@ -219,7 +219,7 @@ def plan_tables(
 
 
 def has_key(capture: TableCapture | None, table: Table) -> bool:
-    """Tell whether a batch identified rows by the key that is declared today."""
+    """Return whether a batch identified rows by the key that is declared today."""
     if capture is None or capture.key != list(table.keys):
         return False
     types = dict(capture.columns)
@@ -227,7 +227,7 @@ def has_key(capture: TableCapture | None, table: Table) -> bool:
 
 
 def _rows_without_key(connection: pg8000.native.Connection, columns: Columns) -> str | None:
-    """Say that a table has rows without a key, which nothing could tell apart."""
+    """Say that a table has rows without a key, which nothing could identify."""
     if not columns.key_may_be_null:
         return None
     table = columns.table

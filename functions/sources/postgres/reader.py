@@ -1,4 +1,4 @@
-"""What this kind of source offers to extract."""
+"""This kind of source for extract."""
 
 import os
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def _secrets() -> "SecretsManagerClient":
 
 
 def is_configured(source: Postgres) -> bool:
-    """Tell whether this function was given the secret of a source."""
+    """Return whether this function was given the secret of a source."""
     return bool(os.environ.get(source.secret_setting))
 
 

@@ -1,4 +1,4 @@
-"""What the rows of a batch refer to: the distinct values of their columns, and as SQL."""
+"""The references of a batch's rows: the distinct values of their columns, and as SQL."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The registry of the source's tables: which there are, with which columns, and since when.
+"""The registry of the source's tables: their names and columns, and since when they are so.
 
 It is part of each batch's manifest, so it says what the batch was made from. What is new about a
 carried table is reason enough for a batch, even one without rows. Each change is reported once, by
@@ -69,7 +69,7 @@ def _carried(plan: TablePlan, was: TableSchema | None, at: datetime) -> TableSch
 
 
 def _standing(now: TableSchema, was: TableSchema | None) -> TableSchema:
-    """Return how a table is, with the moment since when it is so."""
+    """Return the entry of a table, with the moment of its last change."""
     return was if was is not None and replace(now, since=was.since) == was else now
 
 

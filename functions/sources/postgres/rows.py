@@ -31,7 +31,7 @@ from functions.sources.postgres.tablekeys import SnapshotKeys
 
 @dataclass
 class TableRows:
-    """What a batch holds of one table so far.
+    """A batch's rows of one table so far.
 
     `writer` takes the rows that target rows are made of, `partners` those that only join in, and
     `tombstones` the keys of deleted rows. `xids` are the recent transactions whose rows are shown,
@@ -63,7 +63,7 @@ class BatchRows:
         day: date,
         keys: SnapshotKeys,
     ) -> None:
-        """Begin a batch; `keys` are brought up to date as rows are copied."""
+        """Begin a batch; `keys` are updated as rows are copied."""
         self._connection = connection
         self._declared = declared
         self._plans = plans

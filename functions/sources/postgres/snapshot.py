@@ -23,7 +23,7 @@ SESSION_PARAMETERS = {
     **SESSION,
     # A policy that hides rows from us is an error, not a smaller table.
     "row_security": "off",
-    # Whoever waits while holding a lock can be part of a deadlock, and after `deadlock_timeout` (by
+    # A session that waits while it holds a lock may deadlock, and after `deadlock_timeout` (by
     # default 1 s) the server may end the other's transaction. So we give up long before that.
     "lock_timeout": "10ms",
     "jit": "off",
@@ -40,7 +40,7 @@ LOCKED = "55P03"  # lock_not_available
 GONE = ("42P01", "42501")  # undefined_table, insufficient_privilege
 UNSUPPORTED = "0A000"
 
-# What is looked up one by one, after the first wrap of transaction ids: at most some 0.1 s.
+# Ids that are looked up one by one, after their first wraparound: at most some 0.1 s.
 RUNNING_AT_MOST = 100_000
 
 _INSTANCE = """pg_postmaster_start_time(), (SELECT stats_reset FROM pg_stat_bgwriter),
@@ -139,7 +139,7 @@ def _locked_tables(connection: pg8000.native.Connection, source: Postgres) -> st
 
 
 def _probe(connection: pg8000.native.Connection) -> Probe:
-    """Ask what the server knows before the snapshot, in a statement of its own."""
+    """Query the server's state before the snapshot, in a separate statement."""
     query = (
         f"SELECT {_INSTANCE}, {{}}, {{}}, last, {_RUNNING} FROM"
         " (SELECT txid_snapshot_xmin(now), txid_snapshot_xmax(now)"

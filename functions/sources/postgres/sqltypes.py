@@ -32,7 +32,7 @@ ACCEPTED: dict[type[etl.Column], tuple[str, str]] = {
     etl.Bytes: ("bytea", r"bytea"),
     etl.Point: ("point", r"point"),
 }
-"""What a declared type is called in a message, and the pattern of the types that it accepts.
+"""The name of a declared type in a message, and the pattern of the types that it accepts.
 
 A wider type is accepted: transform refuses the values that do not fit, row by row.
 """
@@ -63,7 +63,7 @@ def needed(column: etl.Column) -> tuple[str, str]:
 
 
 def is_accepted(column: etl.Column, sql_type: str) -> bool:
-    """Tell whether a column of the source has a type that the declaration can do with."""
+    """Return whether a column of the source has a type that the declaration accepts."""
     return re.fullmatch(needed(column)[1], sql_type, re.DOTALL) is not None
 
 

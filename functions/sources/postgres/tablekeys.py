@@ -127,7 +127,7 @@ class SnapshotKeys:
             self._built[plan.id].add(rows[plan.key])
 
     def end(self, plan: TablePlan, found: Survey | None, gone: Gone) -> None:
-        """Bring the keys of a table up to date, after its rows were read."""
+        """Update the keys of a table, after its rows were read."""
         if plan.is_hashed:
             return
         before = self._runs(plan)
@@ -160,7 +160,7 @@ class SnapshotKeys:
         return filter(len, map(keys.not_in, keysets.pieces(before.runs)))
 
     def is_known(self, plan: TablePlan, rows: pa.RecordBatch) -> pa.Array:
-        """Tell of rows whether the batch before had their keys."""
+        """Return of rows whether the batch before had their keys."""
         if plan.is_hashed:
             return self._renewed[plan.id].is_known(rows[HASH])
         return keysets.is_in(self._runs(plan), rows[plan.key])

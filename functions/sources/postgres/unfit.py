@@ -40,7 +40,7 @@ def _notes(rows: pa.RecordBatch) -> pa.Array:
 
 
 def _is_doubtful(kind: pa.DataType) -> bool:
-    """Tell whether PostgreSQL has values that an Arrow type cannot hold."""
+    """Return whether PostgreSQL has values that an Arrow type cannot hold."""
     return bool(
         pa.types.is_decimal(kind) or pa.types.is_timestamp(kind) or pa.types.is_string(kind)
     )
@@ -91,7 +91,7 @@ def _fit_and_unfit(text: bytes | None) -> tuple[str | None, str | None]:
     try:
         return text.decode(), None
     except UnicodeDecodeError:
-        # A backslash of its own is doubled, so that the bytes can be told from the text.
+        # A literal backslash is doubled, so that escaped bytes can be distinguished from text.
         return None, text.replace(b"\\", b"\\\\").decode(errors="backslashreplace")
 
 
