@@ -60,13 +60,13 @@ def sleeps() -> list[float]:
 
 @pytest.fixture
 def waits() -> list[Waited]:
-    """What the deployment waited for."""
+    """The waits of the deployment."""
     return []
 
 
 @pytest.fixture
 def limits() -> dict[str, dict[str, int]]:
-    """What AWS says of the account's concurrency; a test may change it."""
+    """The account's concurrency limits, as AWS returns them; a test may change them."""
     return {"AccountLimit": {"UnreservedConcurrentExecutions": 1000}}
 
 

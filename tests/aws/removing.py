@@ -1,4 +1,4 @@
-"""What the tests of a teardown share: one of the deployment in the sandbox, and its outcomes."""
+"""Shared by the tests of a teardown: one of the deployment in the sandbox, and its outcomes."""
 
 from deployer.names import Names
 from deployer.receipt import Receipt

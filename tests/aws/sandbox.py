@@ -1,4 +1,4 @@
-"""What the tests of the deployer deploy, and what they see of it."""
+"""The deployment that the tests of the deployer make, and their view of it."""
 
 import base64
 import hashlib

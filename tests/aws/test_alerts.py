@@ -29,13 +29,13 @@ def tampered(aws: Clients, **changed: Any) -> None:
     aws.cloudwatch.put_metric_alarm(**{**kept, **changed})
 
 
-# What is done behind the deployment's back, and what is then to be repaired.
+# Manual changes to a deployment, and the repairs that follow.
 TAMPERINGS: dict[str, tuple[Callable[[Clients], object], list[tuple[str, str, list[str]]]]] = {
     "alarm threshold": (
         lambda aws: tampered(aws, Threshold=86400.0),
         [("alarm", "updated", ["Threshold"])],
     ),
-    "alarm tells nobody": (
+    "alarm notifies nobody": (
         lambda aws: tampered(aws, AlarmActions=[]),
         [("alarm", "updated", ["AlarmActions"])],
     ),
@@ -118,8 +118,8 @@ def test_a_deleted_alarm_comes_back_alone(sandbox: Sandbox) -> None:
     assert sandbox.writes == ["PutMetricAlarm"]
 
 
-def test_every_alarm_tells_the_topic_when_it_rings_and_when_it_ends(sandbox: Sandbox) -> None:
-    """Whoever is subscribed hears of a failure, and that it is over."""
+def test_every_alarm_notifies_the_topic_when_it_rings_and_when_it_ends(sandbox: Sandbox) -> None:
+    """Subscribers are notified of a failure, and of its end."""
     sandbox.deploy()
 
     alarms = sandbox.account.clients.cloudwatch.describe_alarms()["MetricAlarms"]

@@ -58,7 +58,7 @@ def test_a_small_account_keeps_its_runs(
     sandbox.deploy()
 
     assert reserved(sandbox, EXTRACT) == runs
-    # What is reserved now is not unreserved any more, and stays reserved all the same.
+    # Runs that are reserved now no longer count as unreserved, and stay reserved.
     limits["AccountLimit"]["UnreservedConcurrentExecutions"] = unreserved - 4 * (runs or 0)
     assert pending(sandbox.plan()) == []
 
@@ -105,8 +105,8 @@ def test_events_of_batches_are_retried_and_kept(sandbox: Sandbox) -> None:
     assert found["DestinationConfig"]["OnFailure"] == {"Destination": queue}
 
 
-def test_the_worst_month_is_told_with_the_costs(sandbox: Sandbox) -> None:
-    """Whoever deploys sees what a database that hangs can cost, and that overlaps cost more."""
+def test_the_worst_month_is_shown_with_the_costs(sandbox: Sandbox) -> None:
+    """The costs show what a database that hangs can cost, and that overlaps cost more."""
     alone = monthly_cost(sandbox.settings)
     overlapping = monthly_cost(sandbox.settings, one_at_a_time=False)
 

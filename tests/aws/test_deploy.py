@@ -54,7 +54,7 @@ def test_a_second_deployment_writes_nothing(sandbox: Sandbox) -> None:
 
 
 def test_the_address_of_a_database_goes_with_its_declaration(sandbox: Sandbox) -> None:
-    """What no function may read any more is not kept; a secret that is not ours stays."""
+    """A secret that no function reads any more is removed; one that is not ours stays."""
     databases = sandbox.settings.databases
     more = replace(sandbox.settings, databases={**databases, "books": databases["source"]})
     replace(sandbox, settings=more).deploy()

@@ -200,7 +200,7 @@ def test_a_batch_is_replayed_whole(posted: Posted) -> None:
 
 
 def test_what_a_dead_run_has_left_expires(posted: Posted) -> None:
-    """What a batch names stays, and nothing is looked for that events do not have."""
+    """Objects that a batch names stay, and nothing is looked for that events do not have."""
     moments = iter([AT, AT, AT + timedelta(days=1), AT + timedelta(days=1)])  # two of each batch
     capture = Capture(SHOP, PIPELINE, posted.logs.ingested, "queue", lambda: next(moments))
     for number in range(2):

@@ -59,7 +59,7 @@ def test_a_file_that_becomes_what_it_was_is_read_again(drop: Drop) -> None:
 
 
 def test_all_versions_are_read_in_order(aws: None) -> None:
-    """What was dropped between two runs is not lost, also where all of it came in one second."""
+    """Files dropped between two runs are not lost, even if all of them came in one second."""
     drop = Drop()
     for text in "abcc":
         drop.put("orders.csv", f"id,note\n1,{text}\n")

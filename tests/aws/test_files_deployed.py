@@ -18,7 +18,7 @@ DROP = NAMES.bucket("drop")
 
 @pytest.fixture
 def market(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """The sandbox with a pipeline of files, which has a layer of its own."""
+    """The sandbox with a pipeline of files, which has its own layer."""
     monkeypatch.setattr("pipelines.__path__", [*pipelines.__path__, str(FOLDER)])
     monkeypatch.setattr("deployer.specs.requirements", lambda _: Path(__file__))
     sandbox.settings = Settings.read(
@@ -43,7 +43,7 @@ def test_a_pipeline_of_files_has_a_bucket_to_drop_them_into(market: Sandbox) -> 
 
 
 def test_a_file_that_is_dropped_wakes_extract(market: Sandbox) -> None:
-    """Whatever its key: what it is a file of is for the declaration to say."""
+    """Whatever its key: the declaration decides which feed it is a file of."""
     market.deploy()
 
     s3 = market.account.clients.s3

@@ -40,7 +40,7 @@ def test_more_keys_than_s3_lists_at_once_are_all_seen(drop: Drop) -> None:
 
 
 def test_a_batch_ends_when_there_is_no_time_for_another_file(drop: Drop) -> None:
-    """What was read is a batch, and the rest is the next one."""
+    """The files read so far are a batch, and the rest is the next one."""
     drop.put("orders-1.csv", "id,note\n1,a\n")
     drop.put("orders-2.csv", "id,note\n2,a\n")
 
@@ -147,7 +147,7 @@ NOT_ALLOWED = (
 def test_a_bucket_that_may_not_be_read_names_the_setting(
     aws: None, operations: tuple[str, ...], code: str, said: str
 ) -> None:
-    """Whoever reads it knows what to correct, or whom to ask."""
+    """The error says what to correct, or whom to ask."""
     drop = Drop()
     drop.put("orders.csv", "id,note\n1,a\n")
     for operation in operations:

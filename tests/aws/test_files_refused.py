@@ -167,7 +167,7 @@ def test_documents_are_refused_as_they_came(drop: Drop) -> None:
 
 
 def test_a_corrected_file_goes_through(drop: Drop) -> None:
-    """What was refused is closed, and the input itself is never touched."""
+    """The refusal is closed, and the input itself is never touched."""
     drop.put("reviews/1.csv", "stars\nfive\n")
     assert remodelled(drop).tables["reviews"].snapshot is False
     drop.put("reviews/1.csv", "stars\n5\n5\n")

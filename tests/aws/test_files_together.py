@@ -64,7 +64,7 @@ def test_what_is_new_comes_with_the_newest_of_the_others(together: Drop) -> None
 
 
 def test_nothing_settles_for_who_asks_for_it_now(together: Drop) -> None:
-    """What is there is read, if it is all that belongs together."""
+    """The files that are there are read, if all that belong together are."""
     put_all(together)
     together.batch()
     together.put("orders.csv", "id,note\n1,b\n")
@@ -118,7 +118,7 @@ def after(drop: Drop, days: int) -> None:
 
 
 def test_a_source_is_read_at_most_once_a_day(daily: Drop) -> None:
-    """Whoever asks on the same day hears when it is due; on the next day it is read."""
+    """A run on the same day says when it is due; on the next day it is read."""
     after(daily, 1)
     put_all(daily)
     daily.batch()

@@ -87,7 +87,7 @@ LATE = {
         ),
     ),
 }
-# What a create answers to the second attempt, when the answer to the first was lost on the way.
+# Answers to the second attempt of a create, when that to the first was lost on the way.
 MADE_ALREADY = {
     "AddPermission": (
         "ResourceConflictException",
@@ -177,7 +177,7 @@ def test_a_replaced_permission_survives_an_update_in_progress(sandbox: Sandbox) 
     assert pending(sandbox.plan()) == []
 
 
-def test_a_slow_role_is_waited_for_and_the_wait_is_told(
+def test_a_slow_role_is_waited_for_and_the_wait_is_reported(
     sandbox: Sandbox, waits: list[Waited]
 ) -> None:
     """A role that takes minutes to reach Lambda delays the deployment, and nothing else."""
@@ -186,8 +186,8 @@ def test_a_slow_role_is_waited_for_and_the_wait_is_told(
     sandbox.deploy()
 
     assert pending(sandbox.plan()) == []
-    told = [wait for wait in waits if wait.waiting_for == "Lambda to know the new role"]
-    assert max(wait.seconds for wait in told) > 60
+    reported = [wait for wait in waits if wait.waiting_for == "Lambda to know the new role"]
+    assert max(wait.seconds for wait in reported) > 60
 
 
 def test_a_role_that_never_arrives_ends_in_what_aws_said(
@@ -208,7 +208,7 @@ def test_a_role_that_never_arrives_ends_in_what_aws_said(
 
 
 def test_a_failure_half_way_can_be_continued(sandbox: Sandbox) -> None:
-    """What was done before an error is left by the next run, which does the rest."""
+    """The next run after an error leaves what was done before, and does the rest."""
     faults = Faults({"PutTargets": ("LimitExceededException", "Too many targets")})
     faults.inject(sandbox, "before-call")
     with pytest.raises(AwsError):

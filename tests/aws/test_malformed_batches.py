@@ -48,14 +48,14 @@ def edit(lake: Bucket, change: Edit) -> None:
 
 
 def replace(lake: Bucket, rows: pa.Table, key: str = ORDERS) -> None:
-    """Write other rows in place of an object, and let the manifest say that they are right."""
+    """Replace an object by other rows, and let the manifest say that they are right."""
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink)
     believe(lake, sink.getvalue().to_pybytes(), key, rows.num_rows)
 
 
 def believe(lake: Bucket, body: bytes, key: str, rows: int) -> None:
-    """Write an object in place of another, and let the manifest say that it is the right one."""
+    """Replace an object by another, and let the manifest say that it is the right one."""
     overwrite(lake, key, body)
 
     def adopt(document: dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ def refusal(pipeline: Pipeline) -> str:
 
 
 def test_the_batch_is_remodelled_as_it_is(pipeline: Pipeline, lake: Bucket) -> None:
-    """What the tests below spoil is good to begin with."""
+    """The batch that the tests below damage is valid to begin with."""
     assert invoke()["batches"] == [1]
     assert pipeline.logs.processed.read(1).tables["fact_sales_order"].rows == 399
 
@@ -111,7 +111,7 @@ def test_the_batch_is_remodelled_as_it_is(pipeline: Pipeline, lake: Bucket) -> N
     ids=repr,
 )
 def test_an_event_is_a_hint(pipeline: Pipeline, lake: Bucket, event: object) -> None:
-    """Whatever an event says or is, the batches that wait are worked off, and no others."""
+    """Whatever an event holds, the batches that wait are processed, and no others."""
     assert invoke(event)["batches"] == [1]
     assert invoke(event)["batches"] == []
 
@@ -156,7 +156,7 @@ def test_a_damaged_object_is_named(
 
 
 @pytest.mark.parametrize("rows", [1, 398, 400, 10**18])
-def test_rows_that_are_not_as_many_as_the_manifest_says_are_told(
+def test_rows_that_are_not_as_many_as_the_manifest_says_are_refused(
     pipeline: Pipeline, lake: Bucket, rows: int
 ) -> None:
     """No row is lost or added between extract and transform without a word."""
@@ -169,8 +169,8 @@ def test_rows_that_are_not_as_many_as_the_manifest_says_are_told(
     assert f"it has 399 rows, and its manifest says {rows}" in refusal(pipeline)
 
 
-def test_an_object_without_rows_is_told(pipeline: Pipeline, lake: Bucket) -> None:
-    """An empty object in place of rows is no empty table."""
+def test_an_object_without_rows_is_refused(pipeline: Pipeline, lake: Bucket) -> None:
+    """An empty object instead of rows is no empty table."""
     believe(lake, packed(source_rows("sales_order")), ORDERS, 399)
 
     assert "it has 0 rows, and its manifest says 399" in refusal(pipeline)
@@ -218,8 +218,8 @@ def test_a_column_that_the_star_does_not_need_is_passed_over(
 
 
 @pytest.mark.parametrize("table", ["sales_order", "design", "department", "address"])
-def test_a_row_without_its_key_is_told(pipeline: Pipeline, lake: Bucket, table: str) -> None:
-    """What cannot be counted cannot be quarantined either."""
+def test_a_row_without_its_key_is_refused(pipeline: Pipeline, lake: Bucket, table: str) -> None:
+    """A row that cannot be counted cannot be quarantined either."""
     rows = source_rows(table, {f"{table}_id": 1}, {f"{table}_id": None})
     replace(lake, rows, f"source/{table}/2024-03-01/0000000001-0000000000001.parquet")
 
@@ -241,7 +241,7 @@ def test_a_row_without_its_key_is_told(pipeline: Pipeline, lake: Bucket, table: 
     ],
     ids=["other number", "negative", "no object", "twice", "another table's"],
 )  # fmt: skip
-def test_a_manifest_that_misleads_is_told(
+def test_a_manifest_that_misleads_is_refused(
     pipeline: Pipeline, lake: Bucket, change: Edit, message: str
 ) -> None:
     """A manifest that is well-formed and wrong stops at itself, and is named."""

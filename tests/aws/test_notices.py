@@ -59,7 +59,7 @@ def sns(monkeypatch: pytest.MonkeyPatch) -> Any:
     return client
 
 
-def test_every_batch_is_told_to_who_asked_for_it(sns: Any) -> None:
+def test_every_batch_is_announced_on_request(sns: Any) -> None:
     """One message says what has come to the warehouse, and how long it was on its way."""
     with stubbed(sns) as stubber:
         stubber.add_response(
@@ -106,7 +106,7 @@ def test_a_notice_that_cannot_be_sent_is_a_warning(
     caplog: pytest.LogCaptureFixture,
     break_it: Callable[[Any, pytest.MonkeyPatch], None],
 ) -> None:
-    """The load goes on, and the log says which batch was not told."""
+    """The load goes on, and the log says which batch was not announced."""
     break_it(sns, monkeypatch)
 
     notices.give_notice("every-batch", *notice_of(MARKER))

@@ -233,7 +233,7 @@ def test_a_tls_only_policy_goes_when_it_cannot_be_met(sandbox: Sandbox) -> None:
 
 
 def test_an_emulator_gets_functions_for_this_machine(sandbox: Sandbox) -> None:
-    """What an emulator runs is built for the Python that is running, whatever the settings say."""
+    """The zips for an emulator are for the Python that is running, whatever the settings say."""
     sandbox.account = replace(sandbox.account, endpoint="http://localhost:4566")
 
     sandbox.deploy()

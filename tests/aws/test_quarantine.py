@@ -1,4 +1,4 @@
-"""What waits in quarantine, why, and when it is let out."""
+"""Rows in quarantine: which, why, and when they are released."""
 
 import pyarrow as pa
 
@@ -27,8 +27,8 @@ def test_a_bad_row_is_held_and_the_others_go_on(pipeline: Pipeline) -> None:
     ]
 
 
-def test_a_mended_row_arrives_by_itself(pipeline: Pipeline) -> None:
-    """A row that is mended in the source leaves the quarantine and goes to the star."""
+def test_a_corrected_row_arrives_by_itself(pipeline: Pipeline) -> None:
+    """A row that is corrected in the source leaves the quarantine and goes to the star."""
     bad = source_rows("payment", {"payment_amount": None, "_unfit": '{"payment_amount": "NaN"}'})
     pipeline.ingest(one_of_each(payment=bad))
     assert pipeline.held(pipeline.transform(), "payment") == [
@@ -97,7 +97,7 @@ def test_a_fact_that_waits_for_two_says_which_is_left(pipeline: Pipeline) -> Non
 
 
 def test_a_bad_department_holds_its_staff_and_their_orders(pipeline: Pipeline) -> None:
-    """What depends on a held row over two steps waits too, and all arrives when it is mended."""
+    """Rows that depend on a held row over two steps wait too, and arrive once it is corrected."""
     pipeline.ingest(one_of_each(department=source_rows("department", {"location": None})))
     first = pipeline.transform()
     assert pipeline.held(first, "staff") == [(1, 1, "department 1 has no location")]

@@ -37,7 +37,7 @@ class Effort:
             self.writes += 1
 
     def side_by_side(self, *chains: Sequence[Step]) -> list[Change]:
-        """Run chains one after the other, so that the calls of each can be told apart."""
+        """Run chains one after the other, so that the calls of each can be counted."""
         changes, lengths = [], []
         for chain in chains:
             before = self.calls

@@ -1,4 +1,4 @@
-"""What the function `receive` answers and stores, with SQS and Secrets Manager of moto."""
+"""The function `receive`: its answers and stored events, with SQS and Secrets Manager of moto."""
 
 import json
 import time
@@ -99,7 +99,7 @@ def test_a_signed_event_is_stored_as_it_came(
 
 @pytest.mark.parametrize("body", [b"{}", b'{"id": null}', b'{"type": 5, "deep": [[[]]]}'])
 def test_a_signed_event_without_an_id_is_stored(body: bytes, endpoint: Endpoint) -> None:
-    """What a provider really sent is never thrown away at the door: it is refused by collect."""
+    """An event that the provider signed is never dropped on arrival: collect refuses it."""
     assert endpoint.post("payments", body)[0] == 200
     assert [stored.body for stored in endpoint.stored()] == [body]
 
@@ -138,7 +138,7 @@ def test_a_forged_event_is_refused(name: str, endpoint: Endpoint) -> None:
 
 
 def test_header_names_may_have_capitals(endpoint: Endpoint) -> None:
-    """HTTP does not tell them apart."""
+    """HTTP ignores their case."""
     signer = SIGNERS["payments"]
     headers = signer.headers(signer.secret, BODY, int(time.time()))
     event = request("/webhooks/payments", {"Stripe-Signature": headers["stripe-signature"]}, BODY)
@@ -224,7 +224,7 @@ def test_without_a_secret_nothing_is_accepted(text: str, endpoint: Endpoint) -> 
 
 
 def test_other_events_than_of_the_api_store_nothing(endpoint: Endpoint) -> None:
-    """Whoever invokes the function directly gets an error."""
+    """Invoking the function directly is an error."""
     for event in ({}, {"rawPath": "/webhooks/payments"}, {"requestContext": None}):
         assert endpoint.send(event)[0] == 500
     assert endpoint.stored() == []

@@ -1,4 +1,4 @@
-"""What AWS answers to a removal: late, refusing inside a success, or not yet true."""
+"""Answers of AWS to a removal: late, refusing inside a success, or not yet true."""
 
 from dataclasses import replace
 from typing import Any, get_args
@@ -218,7 +218,7 @@ def test_what_we_do_not_make_is_left_to_its_owner(account: Account) -> None:
 
 
 def test_a_function_runs_from_start_to_report(account: Account) -> None:
-    """What has a START line and no REPORT line is at work; other lines say nothing."""
+    """A request with a START line and no REPORT line is running; other lines say nothing."""
     lines = [
         "START RequestId: one Version: $LATEST",
         "START RequestId: two Version: $LATEST",

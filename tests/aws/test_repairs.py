@@ -1,4 +1,4 @@
-"""What somebody changed by hand is named by the plan and repaired by the deployment."""
+"""Manual changes are named by the plan and repaired by the deployment."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,7 @@ TRUST_EC2 = json.dumps(
     }
 )
 
-# What is done behind the deployment's back, and what is then to be repaired.
+# Manual changes to a deployment, and the repairs that follow.
 TAMPERINGS: dict[str, tuple[Callable[[Clients], object], tuple[str, str, list[str]]]] = {
     "bucket is public": (
         lambda aws: aws.s3.delete_public_access_block(Bucket=BUCKET),

@@ -109,7 +109,7 @@ def test_an_empty_account_has_a_status(account: Account) -> None:
     )
 
 
-def test_a_deployment_is_told_in_full(sandbox: Sandbox) -> None:
+def test_a_deployment_is_reported_in_full(sandbox: Sandbox) -> None:
     """Functions, batches, freshness, quarantine, drift, alarms, queue and expiry are all there."""
     sandbox.deploy()
     clients = sandbox.account.clients
@@ -155,7 +155,7 @@ def test_a_deployment_is_told_in_full(sandbox: Sandbox) -> None:
 
 
 def test_a_status_is_json(sandbox: Sandbox) -> None:
-    """What a program reads is the same document, by the names of its fields."""
+    """A program reads the same document, by the names of its fields."""
     sandbox.deploy()
     put_batches(sandbox.account)
 
@@ -221,7 +221,7 @@ def test_who_has_not_confirmed_is_named(sandbox: Sandbox, monkeypatch: pytest.Mo
 
 
 def test_a_half_removed_deployment_has_a_status(sandbox: Sandbox) -> None:
-    """Whatever is gone already is left out of the picture, and the rest is told."""
+    """Resources that are gone already are left out, and the rest is reported."""
     sandbox.deploy()
     put_batches(sandbox.account)
     clients = sandbox.account.clients

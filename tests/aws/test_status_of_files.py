@@ -55,7 +55,7 @@ def put_batch(account: Account, **files: str) -> None:
 
 
 def test_files_that_no_batch_has_read_are_counted(buckets: Account) -> None:
-    """Those that are files of a feed; others are named, since nobody reads them."""
+    """Those that are files of a feed; others are named, because nobody reads them."""
     for key in ("price.csv", "sale.csv.gz", "notes.txt", "folder/"):
         put(buckets, DROP, key, b"1")
 
@@ -66,7 +66,7 @@ def test_files_that_no_batch_has_read_are_counted(buckets: Account) -> None:
 
 
 def test_files_of_the_newest_batch_are_not_new(buckets: Account) -> None:
-    """S3 knows seconds: one that was read in the second it came in is told by its ETag."""
+    """S3 knows seconds: a file that was read in the second it came in is identified by its ETag."""
     put(buckets, DROP, "price.csv", b"1")
     etag = buckets.clients.s3.head_object(Bucket=DROP, Key="price.csv")["ETag"].strip('"')
     put_batch(buckets, price_csv=etag)

@@ -21,7 +21,7 @@ CONFLICT = ("ConditionalRequestConflict", 409)
 
 @pytest.fixture
 def s3() -> Any:
-    # A session of its own: boto3's default one remembers the configuration of the first test.
+    # A separate session: boto3's default one remembers the configuration of the first test.
     session = boto3.Session(
         region_name="eu-west-2", aws_access_key_id="a", aws_secret_access_key="b"
     )
@@ -63,7 +63,7 @@ def test_a_taken_key_is_left_as_it_is(stub: Stubber, bucket: Bucket, sleeps: lis
 def test_writes_that_overlap_are_tried_again(
     stub: Stubber, bucket: Bucket, sleeps: list[float]
 ) -> None:
-    """S3 answers 409 while another write of the key is under way: the next try tells who won."""
+    """S3 answers 409 while another write of the key is under way: the next try shows who won."""
     fail(stub, "put_object", *CONFLICT, PUT)
     fail(stub, "put_object", *CONFLICT, PUT)
     stub.add_response("put_object", {}, PUT)
@@ -103,7 +103,7 @@ def test_what_people_read_is_overwritten(stub: Stubber, bucket: Bucket) -> None:
 
 
 def test_an_object_is_read_whole(stub: Stubber, bucket: Bucket) -> None:
-    """What was written is what is read."""
+    """The bytes that were written are read."""
     body = StreamingBody(BytesIO(b"bytes"), 5)
     stub.add_response("get_object", {"Body": body, "ContentLength": 5}, GET)
 
@@ -152,7 +152,7 @@ def test_an_object_that_is_not_there_is_named(
 
 
 def test_other_errors_of_a_read_are_passed_on(stub: Stubber, bucket: Bucket) -> None:
-    """What says nothing about the object does not blame the log."""
+    """An error that says nothing about the object does not blame the log."""
     fail(stub, "get_object", "NoSuchBucket", 404, GET)
 
     with pytest.raises(ClientError, match="NoSuchBucket"):

@@ -21,7 +21,7 @@ PARTS = {"permission", "target", "subscription"}
 
 
 def test_nothing_is_left(sandbox: Sandbox) -> None:
-    """Whatever a deployment made is removed, with its data; no service lists anything of it."""
+    """All that a deployment made is removed, with its data; no service lists anything of it."""
     changes = sandbox.deploy()
     put(sandbox, "batches/source/0000000001.json", "batches/source/0000000001.json")
     sandbox.account.clients.s3.delete_object(Bucket=INGESTION, Key="batches/source/0000000001.json")
@@ -105,7 +105,7 @@ def test_the_data_may_be_kept(sandbox: Sandbox) -> None:
 def test_neighbours_survive(
     sandbox: Sandbox, settings: Settings, tmp_path: Path, project: str, stage: str
 ) -> None:
-    """What only begins like a name of ours belongs to somebody else and is not touched."""
+    """A name that only begins like one of ours belongs to somebody else and is not touched."""
     sandbox.deploy()
     theirs = replace(settings, project=project, stage=stage)
     neighbour = Sandbox(sandbox.account, theirs, TinyPackages(tmp_path))
@@ -120,7 +120,7 @@ def test_neighbours_survive(
 
 
 def test_a_half_made_deployment_is_removed(sandbox: Sandbox) -> None:
-    """After a deployment that failed, the receipt tells what was removed from what never was."""
+    """After a deployment that failed, the receipt shows what was removed and what never was."""
     Faults({"CreateFunction": ("CodeStorageExceededException", "Full.")}, None).inject(
         sandbox, "before-call"
     )

@@ -216,7 +216,7 @@ def context(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     transform._logs.cache_clear()
 
 
-def test_the_function_tells_what_it_did(
+def test_the_function_reports_what_it_did(
     pipeline: Pipeline, context: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The result and the metrics name the batches and how many rows are held, by table."""

@@ -203,7 +203,7 @@ def test_a_table_that_is_declared_later_is_read_where_it_begins(lake: Lake) -> N
 
 
 def test_older_rows_may_lack_a_column_that_is_declared_now(lake: Lake) -> None:
-    """What a row of that time has no value for is NULL where that is allowed, else it waits."""
+    """A column that such a row lacks is NULL where that is allowed, else the row waits."""
     lake.pipeline = declared(customers)
     lake.ingest(staff=[{"id": 1, "name": "A"}], customer=[ANN])
     lake.transform()

@@ -119,7 +119,7 @@ def test_a_file_with_too_many_such_rows_is_refused_whole(
 
 
 def test_the_reason_of_a_file_says_how_many(lake: FilesLake) -> None:
-    """Whoever dropped it reads how far from the limit it is, and what to do."""
+    """The reason shows how far from the limit the file is, and what to do."""
     lake.ingest(orders(BAD, *[GOOD] * 9))
     [account] = lake.transform().files
     assert account.reason == (
@@ -127,8 +127,8 @@ def test_the_reason_of_a_file_says_how_many(lake: FilesLake) -> None:
     )
 
 
-def test_a_feed_has_a_limit_of_its_own(lake: FilesLake) -> None:
-    """What the feed declares counts more than the setting."""
+def test_a_feed_may_have_its_own_limit(lake: FilesLake) -> None:
+    """The limit of a feed takes precedence over the setting."""
     lake.pipeline = declared(staged, feeds=(Feed(order, "orders.csv", max_rejects=1),))
     lake.ingest(orders(BAD, BAD))
     assert lake.transform().files[0].reason is None
@@ -234,7 +234,7 @@ def open_files(done: ProcessedManifest) -> list[str]:
 
 
 def test_a_table_without_target_tables_is_accounted_for_too(lake: FilesLake) -> None:
-    """Its files are checked, since others may belong together with them."""
+    """Its files are checked, because others may belong together with them."""
     lake.pipeline = declared(reviews)
     lake.ingest(orders(GOOD, *[BAD] * 2))
     done = lake.transform()

@@ -65,7 +65,7 @@ def test_a_small_object_takes_one_request(s3: Any, requests: list[Any]) -> None:
 
 @pytest.mark.parametrize("size", [1, PART_BYTES + 1])
 def test_a_key_that_is_taken_is_left_as_it_is(s3: Any, size: int) -> None:
-    """What is in a log is never overwritten, whether it is written whole or in parts."""
+    """An object of a log is never overwritten, whether it is written whole or in parts."""
     upload(s3, b"first")
 
     with pytest.raises(BucketRefused, match=f"s3://lake/{KEY} is there already"):

@@ -48,7 +48,7 @@ def on_publish(sandbox: Sandbox, act: Callable[[dict[str, Any]], object]) -> Non
 def test_a_foreign_version_with_our_description_is_not_used(
     sandbox: Sandbox, foreign: bytes
 ) -> None:
-    """Who publishes other code under the description that we look for does not get it to run."""
+    """Other code that is published under the description we look for does not run."""
     description = f"python3.13 arm64 sha256:{built(sandbox)}"
     client = sandbox.account.clients.lambda_
     client.publish_layer_version(
