@@ -30,7 +30,7 @@ pytest_plugins = [
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many processes `-n auto` starts: one for each core.
 
-    Two on one core, since tests wait for their servers, and four at most, since each process with
-    its servers takes 2 GB.
+    Two on one core, because tests wait for their servers, and four at most, because each process
+    with its servers takes 2 GB.
     """
     return min(max(os.cpu_count() or 1, 2), 4)

@@ -19,7 +19,7 @@ SAMPLE_SCALE = 0.02
 
 @dataclass(frozen=True)
 class Source:
-    """A shop database of its own, and its URLs by role."""
+    """A separate shop database, and its URLs by role."""
 
     database: str
     reader_url: str
@@ -33,7 +33,7 @@ NOWHERE = Source("", "postgresql://nobody:password@127.0.0.1:1/none", "", "")
 
 @dataclass(frozen=True)
 class Warehouse:
-    """A prepared, empty warehouse of its own, and its URLs by role."""
+    """A separate, prepared, empty warehouse, and its URLs by role."""
 
     database: str
     schema: str

@@ -1,4 +1,4 @@
-"""What totesys declares, for the tests that look at its tables one by one."""
+"""The declaration of totesys, for the tests that look at its tables one by one."""
 
 from typing import cast
 

@@ -71,7 +71,7 @@ def encoded_addresses(parts: tuple[str, str, str, str, str | None]) -> None:
 
 
 def secrets(body: bytes) -> None:
-    """What Secrets Manager holds is a database, or is refused without a piece of it."""
+    """A secret of Secrets Manager is a database, or is refused without a piece of it."""
 
     class Client:
         def get_secret_value(self, **_: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ EXAMPLES_AT_A_TIME = 100
 
 @dataclass(frozen=True)
 class Target:
-    """What must hold for whatever `inputs` makes; the docstring of `check` says it in words."""
+    """A property of all that `inputs` makes; the docstring of `check` says it in words."""
 
     check: Callable[[Any], None]
     inputs: SearchStrategy[Any]
@@ -38,7 +38,7 @@ class Target:
         @settings(
             max_examples=EXAMPLES_AT_A_TIME,
             deadline=None,
-            database=None,  # what an earlier round found has ended the run
+            database=None,  # a failure of an earlier round has ended the run
             print_blob=True,
             suppress_health_check=list(HealthCheck),
         )

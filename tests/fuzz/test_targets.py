@@ -1,4 +1,4 @@
-"""Whatever the input, a parser reads it or refuses it in words of its own."""
+"""Whatever the input, a parser reads it or refuses it in its own words."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ SECONDS = os.environ.get("FUZZ_SECONDS") or "60"
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[dict[str, "subprocess.Popen[str]"]]:
-    """Every target at work in a process of its own; none is left afterwards."""
+    """Every target at work in its own process; none is left afterwards."""
     # Nicely: other tests may run beside them, and some of these have a clock.
     command = ["nice", sys.executable, "-m", "tests.fuzz", "--seconds", SECONDS]
     started = {

@@ -68,7 +68,7 @@ def _posted(event: dict[str, Any]) -> tuple[int, list[bytes]]:
 
 
 def signed_events(given: tuple[str, bytes]) -> None:
-    """What a provider signed is stored as it came if it is one JSON object, and refused if not."""
+    """A signed body is stored as it came if it is one JSON object, and refused if not."""
     name, body = given
     signer = SIGNERS[name]
     headers = signer.headers(signer.secret, body, int(time.time()))
@@ -77,7 +77,7 @@ def signed_events(given: tuple[str, bytes]) -> None:
 
 
 def _is_object(body: bytes) -> bool:
-    """Tell whether bytes are one JSON object, as the standard library alone sees it."""
+    """Return whether bytes are one JSON object, as the standard library alone sees it."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in pairs}) < len(pairs):

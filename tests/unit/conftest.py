@@ -44,7 +44,7 @@ def command(
 
 
 def running(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    """Let a run of the pipeline bring this."""
+    """Let a run of the pipeline return this."""
     again = SimpleNamespace(
         sources=["source"],
         run=lambda *, now: replace(run, waiting=run.waiting if not now else {}),

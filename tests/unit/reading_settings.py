@@ -1,4 +1,4 @@
-"""What the tests of settings share: the two addresses that a deployment needs, and refusals."""
+"""Shared by the tests of settings: the two addresses that a deployment needs, and refusals."""
 
 import pytest
 

@@ -28,11 +28,11 @@ def loaded(*batches: int, **rows: int) -> dict[str, Any]:
 
 
 class NotThere(Exception):
-    """What botocore raises for a function, or an object, that does not exist."""
+    """The error that botocore raises for a missing function or object."""
 
 
 class Throttled(Exception):
-    """What botocore raises when a function runs as often as it may."""
+    """The error that botocore raises when a function runs as often as it may."""
 
 
 class Lambda:
@@ -110,10 +110,10 @@ class Sandbox:
     ) -> None:
         self.functions = functions
         self.sleeps: list[float] = []
-        self.told: list[Waited] = []
+        self.reported: list[Waited] = []
         self.steps: list[str] = []
         clients = cast("Clients", SimpleNamespace(invoking=functions, s3=S3(**objects)))
-        patience = Patience(self.clock, self.sleeps.append, self.told.append)
+        patience = Patience(self.clock, self.sleeps.append, self.reported.append)
         account = Account("123456789012", "eu-west-2", endpoint, clients, patience)
         names = Names("totesys-etl", "dev", account.id, account.region)
         self.pipeline = Pipeline(

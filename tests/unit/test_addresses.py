@@ -19,7 +19,7 @@ def read(given: str | None, **environment: str) -> str | None:
 
 
 def test_a_setting_is_used_only_if_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    """A `.env` with the addresses of production does not bring the sandbox there by surprise."""
+    """A `.env` with the addresses of production does not connect the sandbox to it by surprise."""
     assert read(None, SOURCE_DATABASE_URL=URL) is None
     assert capsys.readouterr().err == (
         "SOURCE_DATABASE_URL is not used: --source-url env would use it\n"

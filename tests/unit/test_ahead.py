@@ -16,7 +16,7 @@ def test_everything_comes_in_its_order() -> None:
 
 
 def test_an_error_comes_after_the_items_before_it() -> None:
-    """What was read of a damaged file is there before the damage is."""
+    """The items before the damage of a file arrive before its error."""
 
     def damaged() -> Iterator[int]:
         yield 1

@@ -1,4 +1,4 @@
-"""What the alarms watch and the dashboard shows, against what the functions count."""
+"""The metrics that alarms and dashboard use, against those that the functions emit."""
 
 import re
 from pathlib import Path

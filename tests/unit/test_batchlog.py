@@ -51,7 +51,7 @@ def test_a_long_log_takes_few_requests() -> None:
 
 
 def test_a_warm_log_sees_what_others_have_added() -> None:
-    """What is known of the log is where to look on from, not the answer."""
+    """The number that is known is where the search starts, not its answer."""
     bucket, log = log_of(*range(1, 1500))
     log.newest()
 
@@ -134,7 +134,7 @@ def test_other_keys_under_the_prefix_are_no_batches(count: int) -> None:
 
 
 def test_a_number_is_claimed_once() -> None:
-    """The first run has the number, the second is told that it is taken, and nothing is lost."""
+    """The first run has the number, the second learns that it is taken, and nothing is lost."""
     _, log = log_of()
 
     assert log.claim(Entry(1, run="first")) is True
@@ -162,7 +162,7 @@ def test_a_claim_whose_answer_was_lost_is_still_ours() -> None:
     ],
 )
 def test_a_manifest_that_is_not_one_is_named(body: bytes, said: str) -> None:
-    """Whoever has to look into S3 is told which object is wrong."""
+    """The error names the object of S3 that is wrong."""
     log = BatchLog(FakeBucket({key(7): body}), "source", Entry)
 
     with pytest.raises(LogCorrupted) as failure:
@@ -172,7 +172,7 @@ def test_a_manifest_that_is_not_one_is_named(body: bytes, said: str) -> None:
 
 
 def test_a_missing_manifest_is_named() -> None:
-    """A hole in the log is told with the object that is not there."""
+    """The error of a gap in the log names the missing object."""
     _, log = log_of(1, 3)
 
     with pytest.raises(LogCorrupted, match=r"s3://lake/batches/source/0000000002\.json"):

@@ -1,4 +1,4 @@
-"""Bringing a resource from how it is to how it should be, with calls that only take notes."""
+"""Changing a resource from its actual to its wanted state, with calls that are only recorded."""
 
 from collections.abc import Callable, Mapping
 

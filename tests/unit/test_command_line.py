@@ -45,7 +45,7 @@ REMOVED = Change("layer version", "totesys-etl-dev-arrow:3", "removed")
 LEFT = Change("queue", "totesys-etl-dev-failed-events", "left")
 
 
-def test_deploy_tells_what_it_did(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deploy_reports_what_it_did(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The account comes first, then what changes, then how much it was, and what it costs."""
     os.environ.update(SETTINGS)
     deploying(monkeypatch, CREATED, UPDATED, REMOVED, LEFT)
@@ -185,7 +185,7 @@ def test_missing_settings_are_named_at_once(command: Command) -> None:
 def test_settings_come_from_a_file_too(
     command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What stands in .env counts, unless the environment says otherwise."""
+    """Settings in .env count, unless the environment says otherwise."""
     settings = tmp_path / ".env"
     settings.touch(0o600)
     settings.write_text("STAGE=from-the-file\nPROJECT=from-the-file\n")
@@ -200,7 +200,7 @@ def test_settings_come_from_a_file_too(
 def test_ctrl_c_is_no_traceback(
     command: Command, monkeypatch: pytest.MonkeyPatch, json_only: bool
 ) -> None:
-    """Who interrupts a command reads what that means."""
+    """An interrupted command says what that means."""
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

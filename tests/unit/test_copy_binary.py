@@ -66,7 +66,7 @@ def test_columns_of_the_same_type_are_exact(mine: pa.DataType, theirs: str) -> N
 
 @pytest.mark.parametrize(("mine", "theirs"), OTHER, ids=str)
 def test_other_types_are_left_to_text(mine: pa.DataType, theirs: str) -> None:
-    """What a type makes of a value is for the server to say, which reads text."""
+    """The server decides how another type reads a value, from text."""
     assert not is_exact(column(mine), [theirs])
 
 

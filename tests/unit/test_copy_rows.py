@@ -15,7 +15,7 @@ from functions.common.copy import _csv_blocks, _Rows
 SHORT = st.text(st.sampled_from(["d", "\n", ",", "é", "x"]), max_size=300)
 LONG = st.integers(65_000, 66_000).map("d".__mul__)
 ROWS = st.lists(SHORT | SHORT | SHORT | LONG, max_size=60)
-# What else a server may send in between or after, with what looks like the head of a row in it.
+# Other messages that a server may send in between or after; they hold what looks like a row.
 OTHERS = st.sampled_from([(b"N", b"Sd\0\0"), (b"S", b"name\0word\0"), (b"E", b"Rfound\0\0")])
 
 

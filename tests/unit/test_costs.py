@@ -1,4 +1,4 @@
-"""What a deployment costs a month, compared whole."""
+"""The monthly costs of a deployment, compared whole."""
 
 import re
 from dataclasses import replace
@@ -45,7 +45,7 @@ def test_the_usual_schedules() -> None:
 
 
 def test_slow_schedules_cost_less_and_notices_more() -> None:
-    """What the user chooses decides: schedules, processor and notices."""
+    """The user's choices decide: schedules, processor and notices."""
     chosen = replace(
         SETTINGS,
         extract_schedule="rate(10 minutes)",

@@ -133,7 +133,7 @@ def test_a_database_is_shown_without_its_password() -> None:
 def test_an_error_of_the_server_says_what_to_do(
     code: str, kind: type[PipelineError], step: str
 ) -> None:
-    """Each class of SQLSTATE is mended, tried again or read, and the database is named."""
+    """Each class of SQLSTATE has its next step (fix, retry, read), and the database is named."""
     with pytest.raises(kind) as failure, translated_errors(DATABASE):
         raise pg8000.native.DatabaseError({"S": "ERROR", "C": code, "M": "the server's words"})
 
@@ -142,7 +142,7 @@ def test_an_error_of_the_server_says_what_to_do(
 
 
 def test_a_broken_rule_names_its_constraint() -> None:
-    """Schema, table, column and constraint are in the message as far as the server tells them."""
+    """Schema, table, column and constraint are in the message as far as the server names them."""
     with pytest.raises(DatabaseFailed) as failure, translated_errors(DATABASE):
         raise pg8000.native.DatabaseError(
             {"C": "23503", "M": "violates", "D": "Key (a)=(1)", "s": "star", "t": "f", "n": "fk"}
@@ -157,7 +157,7 @@ def test_a_broken_rule_names_its_constraint() -> None:
     "error",
     [pg8000.native.InterfaceError("network error"), ConnectionResetError("network error")],
 )
-def test_a_connection_that_breaks_is_told_as_such(error: Exception) -> None:
+def test_a_connection_that_breaks_is_reported_as_such(error: Exception) -> None:
     """A lost connection is a matter of trying again, and says so with the driver's reason."""
     with pytest.raises(DatabaseUnavailable) as failure, translated_errors(DATABASE):
         raise error
@@ -167,7 +167,7 @@ def test_a_connection_that_breaks_is_told_as_such(error: Exception) -> None:
 
 
 def test_errors_of_our_own_pass_unchanged() -> None:
-    """What is no matter of the database is not blamed on it."""
+    """An error that has nothing to do with the database is not blamed on it."""
     error = SettingsError("not set")
 
     with pytest.raises(SettingsError) as failure, translated_errors(DATABASE):

@@ -1,4 +1,4 @@
-"""The URL of a database: what it may be, what TLS follows, and how mistakes are told."""
+"""The URL of a database: what it may be, what TLS follows, and how mistakes are reported."""
 
 from pathlib import Path
 
@@ -59,9 +59,9 @@ def test_a_user_that_postgresql_cannot_have_is_refused(user: str) -> None:
 )
 def test_a_malformed_url_is_explained_without_its_password(url: str, problem: str) -> None:
     """The mistake in a URL is named, a right one is shown, and the password stays out."""
-    told = problems(SOURCE_DATABASE_URL=url)
+    found = problems(SOURCE_DATABASE_URL=url)
 
-    assert told == [f"SOURCE_DATABASE_URL {problem}. Example: SOURCE_DATABASE_URL={EXAMPLE}"]
+    assert found == [f"SOURCE_DATABASE_URL {problem}. Example: SOURCE_DATABASE_URL={EXAMPLE}"]
 
 
 def test_no_chained_error_holds_the_password() -> None:

@@ -42,7 +42,7 @@ def test_a_long_log_is_not_listed() -> None:
 
 
 def test_other_keys_are_no_batches() -> None:
-    """What lies beneath the log, and what is not numbered, is passed over."""
+    """Keys below the log, and keys without a number, are ignored."""
     s3 = ListedKeys(
         [
             *(f"batches/source/{batch:010d}.json" for batch in range(1, 4)),

@@ -1,4 +1,4 @@
-"""The file `.env`: what is taken from it, and how its faults are told."""
+"""The file `.env`: what is read from it, and how its faults are reported."""
 
 import traceback
 from pathlib import Path

@@ -12,7 +12,7 @@ DEFAULT = 'DEFAULT_PIPELINE = "totesys"'
 
 @pytest.mark.parametrize("folder", ["etl", "functions", "deployer", "local"])
 def test_the_engine_names_no_table_of_a_pipeline(folder: str) -> None:
-    """Who declares another database finds nothing of the shop that was the first."""
+    """The engine holds nothing of the shop that was its first source."""
     files = [
         path
         for path in (ROOT / folder).rglob("*")

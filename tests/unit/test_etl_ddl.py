@@ -232,7 +232,7 @@ def test_a_view_finds_its_tables_by_their_names(tmp_path: Path) -> None:
     ],
 )
 def test_a_view_is_one_select_without_values(sql: str, said: str, tmp_path: Path) -> None:
-    """What is right in a model only is found when the pipeline is declared."""
+    """SQL that only a model may have is found when the pipeline is declared."""
     with pytest.raises(DeclarationError) as raised:
         View("v", sql).query(tmp_path)
     assert str(raised.value) == said

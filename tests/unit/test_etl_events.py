@@ -1,4 +1,4 @@
-"""What events may be declared as, and what is said of each mistake."""
+"""Declarations of events, and the message for each mistake in one."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -63,7 +63,7 @@ def test_an_event_may_fit_no_feed() -> None:
 
 
 def test_a_source_of_events_has_a_path_and_a_secret_by_its_name() -> None:
-    """What is entered at the provider follows from the name, unless a path is declared."""
+    """The URL for the provider follows from the name, unless a path is declared."""
     hooks = Events("hooks", BodySignature(), (OTHER_FEED,), path="/v1/git-hub")
     assert (PAYMENTS.url_path, hooks.url_path) == ("/webhooks/payments", "/v1/git-hub")
     assert PAYMENTS.setting == "PAYMENTS_WEBHOOK_SECRET"
@@ -167,7 +167,7 @@ def test_a_mistake_in_a_declaration_is_one_clear_line(
 
 
 def test_events_need_a_key() -> None:
-    """Without one nobody could tell which have come before."""
+    """Without one, repeated events could not be recognised."""
     keyless = Table("lines", key=(), columns={"text": Text()})
     source = Events("lines", BodySignature(), (EventFeed(keyless, ("*",), {"text": WHOLE}),))
     with pytest.raises(DeclarationError, match="it has no key: name the columns"):

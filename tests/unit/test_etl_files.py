@@ -1,4 +1,4 @@
-"""What files, settings and models may be declared as, and what is said of each mistake."""
+"""Declarations of files, settings and models, and the message for each mistake in one."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -20,7 +20,7 @@ def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     monkeypatch.setattr(pipelines, "__path__", [*pipelines.__path__, str(tmp_path)])
 
     def write(text: str) -> str:
-        name = f"written_{next(NUMBERS)}"  # what is imported once stays so
+        name = f"written_{next(NUMBERS)}"  # a module is imported only once
         (tmp_path / name).mkdir()
         (tmp_path / name / "pipeline.py").write_text(text)
         return name
@@ -55,7 +55,7 @@ def test_a_pipeline_is_found_by_its_folder(declare: Callable[[str], str], tmp_pa
 def test_a_mistake_is_said_with_its_line(
     declare: Callable[[str], str], text: str, said: str
 ) -> None:
-    """Whatever is wrong in a declaration is one line: the file, where in it, and what."""
+    """Any mistake in a declaration is reported in one line: the file, where in it, and what."""
     name = declare(text)
 
     with pytest.raises(DeclarationError) as caught:

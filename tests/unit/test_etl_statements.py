@@ -50,7 +50,7 @@ def test_a_model_is_one_statement(sql: str) -> None:
 
 @given(st.text(st.sampled_from("$a'\"-/*\\;: \nE[]d")))
 def test_no_text_is_lost(sql: str) -> None:
-    """Whatever is written, what is no name and no semicolon at the end is sent as it is."""
+    """All but names and a semicolon at the end is sent as it is."""
     try:
         statement = parsed(sql)
     except DeclarationError:

@@ -130,7 +130,7 @@ def test_totesys_is_what_it_declares() -> None:
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_test_is_one_line(tables: dict[str, Any], message: str) -> None:
-    """What was written wrong is named with what to write."""
+    """The mistake is named, with what to write instead."""
     with pytest.raises(DeclarationError) as failure:
         made(**tables)
     assert str(failure.value) == message
@@ -182,7 +182,7 @@ def test_a_copy_of_columns_that_are_not_there_is_found() -> None:
 
 
 def test_a_stamp_may_be_given_as_its_text() -> None:
-    """What the source shows can be pasted into a test."""
+    """A stamp as the source shows it can be pasted into a test."""
     table = Table("event", "id", {"id": Integer(), "at": Timestamp()})
     pipeline = Pipeline(
         sources=[Postgres("source", (table,))],

@@ -77,13 +77,13 @@ def test_a_table_goes_on_from_where_the_last_batch_stood() -> None:
 def test_a_table_is_read_whole_when_its_position_means_nothing_here(
     before: IngestionManifest | None,
 ) -> None:
-    """Each reason for which changes cannot be told leads to reading all, and is forgotten."""
+    """Where changes cannot be recognised all rows are read, and the position is forgotten."""
     assert standing(SNAPSHOT, before, "design") is None
     assert go_on(before) is None
 
 
 def test_a_table_with_other_columns_is_read_whole_and_keeps_its_position() -> None:
-    """Should the columns be mended, the table goes on from where it was."""
+    """Once the columns are as before, the table goes on from where it was."""
     assert standing(SNAPSHOT, after(CAPTURE), "design") == CAPTURE
     assert go_on(after(CAPTURE), "columns have changed") is None
     assert go_on(after(CAPTURE), incarnation="made again") is None
@@ -108,7 +108,7 @@ def test_a_short_transaction_id_is_widened_to_the_one_that_was_meant(end: int, a
         assert snapshot.widen(xid % XIDS) == xid
 
 
-def test_ids_just_before_and_after_a_boundary_are_told_apart() -> None:
+def test_ids_just_before_and_after_a_boundary_are_distinguished() -> None:
     """The last ids of one epoch and the first of the next keep their order."""
     snapshot = ending_at(3 * XIDS + 5)
 

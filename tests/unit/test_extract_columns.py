@@ -78,8 +78,8 @@ def test_a_table_that_has_what_the_star_needs_is_read() -> None:
     ],
     ids=["gone", "no right", "schema", "rows", "column gone", "column retyped", "key retyped"],
 )
-def test_drift_is_told_with_table_column_and_next_step(columns: Columns, message: str) -> None:
-    """Each way in which a table can stop being of use has a message of its own."""
+def test_drift_is_reported_with_table_column_and_next_step(columns: Columns, message: str) -> None:
+    """Each way in which a table can become unusable has its own message."""
     assert columns.drift() == message
 
 
@@ -197,7 +197,7 @@ def test_no_declared_type_is_forgotten() -> None:
     assert all(name and pattern for name, pattern in map(needed, columns))
 
 
-def test_a_fingerprint_tells_every_change_of_the_columns() -> None:
+def test_a_fingerprint_shows_every_change_of_the_columns() -> None:
     """Added, dropped, renamed, retyped and moved columns all give another fingerprint."""
     key, name, stamp = WHOLE
     tables = [

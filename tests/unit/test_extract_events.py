@@ -1,4 +1,4 @@
-"""What an event asks of extract is checked before anything is read."""
+"""Events for extract are checked before anything is read."""
 
 import pytest
 
@@ -27,7 +27,7 @@ ONE = (PIPELINE.source("source"),)
 
 @pytest.mark.parametrize("event", MALFORMED)
 def test_a_malformed_event_is_refused_with_an_example(event: dict[str, object]) -> None:
-    """What is no table or key is refused, in words that quote no value."""
+    """An event without valid tables and keys is refused, in words that quote no value."""
     with pytest.raises(RepairRefused, match=r"^the event ") as refusal:
         asked_for(event, ONE)
 

@@ -1,4 +1,4 @@
-"""What counts as an event, where its fields are, and how it travels through the queue."""
+"""Events: what counts as one, where its fields are, and how it travels through the queue."""
 
 import base64
 import json
@@ -71,7 +71,7 @@ def test_an_event_may_be_nested_to_a_limit() -> None:
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON))
 def test_any_json_object_is_an_event(event: dict[str, Any]) -> None:
-    """What is standard JSON is taken, with nothing changed in it."""
+    """Any standard JSON is accepted, with nothing changed in it."""
     try:
         raw = json.dumps(event, allow_nan=False).encode()
     except ValueError:
@@ -160,7 +160,7 @@ def test_the_largest_event_fits_into_a_message() -> None:
     ],
 )
 def test_another_message_is_not_received(message: str) -> None:
-    """What somebody else wrote into the queue is named as that, and nothing of it is said."""
+    """A message that somebody else sent to the queue is reported as that, and not quoted."""
     with pytest.raises(NotReceived, match=r"^it is no message of the function receive$"):
         Received.of(message)
 

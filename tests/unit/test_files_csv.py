@@ -24,10 +24,10 @@ def read(text: bytes, table: Table = PAIRS, format: Csv = Csv(), size: int = 0) 
     """Return what is read of a text that comes in pieces of a size, or as one."""
     reader = CsvReader(format, table)
     pieces = [text[at : at + size] for at in range(0, len(text), size)] if size else [text]
-    return [row for rows in reader.rows(iter(pieces)) for row in told(rows.to_pylist())]
+    return [row for rows in reader.rows(iter(pieces)) for row in cells(rows.to_pylist())]
 
 
-def told(rows: Iterable[dict[str, object]]) -> Iterator[Row]:
+def cells(rows: Iterable[dict[str, object]]) -> Iterator[Row]:
     for row in rows:
         line, wrong, raw = (row.pop(name) for name in ("_line", "_wrong", "_row"))
         yield (line, wrong, raw) if wrong else (line, *row.values())

@@ -44,7 +44,7 @@ def refused(text: bytes, size: int = 0) -> str:
 
 @pytest.mark.parametrize("size", [0, 1, 7])
 def test_documents_are_one_a_line_or_in_one_array(size: int) -> None:
-    """What the file begins with says which; a line number leads to where a document begins."""
+    """The beginning of the file decides; a line number is that of a document's first line."""
     one = b'{"id": 1, "name": "a"}\r\n{"id": 2}\r\n{"id": 3}'
     other = b'[\r\n {"id": 1,\r\n  "name": "a"}, {"id": 2},\r\n\r\n {"id": 3}\r\n]\r\n'
 

@@ -1,4 +1,4 @@
-"""What docs/github.md promises of the workflows is so."""
+"""The workflows keep the promises of docs/github.md."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def test_the_trust_policy_names_repository_and_environment() -> None:
 
 @pytest.mark.parametrize("name", ["deploy.yml", "teardown.yml"])
 def test_the_environment_is_the_one_of_the_page(name: str) -> None:
-    """Who may use the secrets is decided in the environment that the page describes."""
+    """The environment that the page describes controls access to the secrets."""
     assert f"environment: {SUBJECT.rpartition(':')[2]}\n" in WORKFLOWS[name]
 
 

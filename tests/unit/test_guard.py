@@ -18,7 +18,7 @@ AGENT = (b"user-agent", BOTO3 + TOKEN.encode())
 
 
 class Aws:
-    """What is behind the door: it remembers who came in."""
+    """The application behind the guard: it records the requests that reach it."""
 
     def __init__(self) -> None:
         self.seen: list[MutableMapping[str, Any]] = []
@@ -56,7 +56,7 @@ def test_who_has_the_token_gets_in(host: bytes) -> None:
 
 
 def test_the_token_stays_at_the_door() -> None:
-    """What AWS logs, records or hands to a function holds no token, and is otherwise whole."""
+    """Requests reach AWS, and so logs and functions, without the token and otherwise whole."""
     aws = Aws()
     ask(aws, HOST, AGENT, (b"authorization", b"AWS4-HMAC-SHA256 ..."))
 

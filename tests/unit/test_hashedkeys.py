@@ -127,7 +127,7 @@ def many(count: int) -> set[str]:
 
 
 def test_a_few_changes_read_few_parts_and_write_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a quiet table's batch costs does not depend on how many keys the table has."""
+    """The cost of a quiet table's batch does not depend on how many keys the table has."""
     monkeypatch.setattr(hashedkeys, "PART_BYTES", 3000)
     table = Table()
     table.becomes(many(4000))

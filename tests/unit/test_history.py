@@ -66,7 +66,7 @@ def test_every_table_is_read_again_when_history_may_have_forked(snapshot: Snapsh
 
 
 def test_a_batch_of_an_unknown_server_is_never_gone_on_from() -> None:
-    """What an earlier version wrote says too little, so everything is read again."""
+    """A batch of an earlier version says too little, so everything is read again."""
     assert not seen_on(PRIMARY).follows(Source("7437", 3, "totesys", AT), 900)
 
 

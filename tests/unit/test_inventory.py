@@ -1,4 +1,4 @@
-"""What a teardown takes for ours: whole names, and ARNs read back into names."""
+"""The things that a teardown removes: matched by whole names, and ARNs read back into names."""
 
 import pytest
 
@@ -53,5 +53,5 @@ def test_neighbours_share_no_name(neighbour: str) -> None:
     ],
 )
 def test_an_arn_names_a_thing(arn: str, thing: Thing) -> None:
-    """What is found by its tags is known by kind and name; "other" is of no kind of ours."""
+    """A thing that is found by its tags has its kind and name; "other" is of no kind of ours."""
     assert parse_arn(arn) == thing

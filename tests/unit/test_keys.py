@@ -1,4 +1,4 @@
-"""The keys of rows as one value each: what tells rows apart, and nothing else."""
+"""The keys of rows as one value each: equal for equal keys, and for no others."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -124,7 +124,7 @@ def test_a_mail_says_that_a_drop_was_refused() -> None:
 def test_the_subject_says_how_it_went(
     files: list[FileAccount], failed: dict[str, str], subject: str
 ) -> None:
-    """Whoever reads no further knows whether there is something to do."""
+    """The subject alone shows whether there is something to do."""
     assert notice_of(MARKER, files, TARGET, failed=failed)[0] == subject
 
 
@@ -167,7 +167,7 @@ def test_a_mail_of_many_files_names_those_with_refused_rows_first() -> None:
     ],
 )
 def test_no_name_of_a_file_becomes_a_link(text: str, expected: str) -> None:
-    """Whoever may drop files chooses their names, and mail programs make links of some."""
+    """People who may drop files choose their names, and mail programs make links of some."""
     assert unlinked(text) == expected
 
 

@@ -51,7 +51,7 @@ class FakeLoader:
 
 
 class Clock:
-    """What Lambda says of the time that is left."""
+    """A Lambda context that knows the time that is left."""
 
     function_name = memory_limit_in_mb = aws_request_id = invoked_function_arn = "test"
 
@@ -165,7 +165,7 @@ def test_a_source_that_is_behind_leaves_time_to_the_others(run: Run) -> None:
 
 
 def test_another_loader_at_work_is_reported(run: Run) -> None:
-    """Whoever follows the run knows that it has to wait."""
+    """The result shows that a run has to wait."""
     run.write("source_one", 1)
 
     result = run.load(busy="source_one")

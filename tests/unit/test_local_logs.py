@@ -56,7 +56,7 @@ def test_an_entry_is_one_line(message: str, text: str) -> None:
 
 
 def test_an_error_is_marked() -> None:
-    """What a function logs as an error can be shown in red."""
+    """An entry that a function logs as an error can be shown in red."""
     [line] = readable("load", [(NOON, entry("table staff is gone", "ERROR"))])
 
     assert line == LogLine(NOON / 1000, "12:00:00  load       table staff is gone", failed=True)

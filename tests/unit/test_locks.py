@@ -1,4 +1,4 @@
-"""What is installed beside credentials: locked wheels, and nothing that only tests need."""
+"""Packages installed beside credentials: locked wheels, and nothing that only tests need."""
 
 import re
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_every_package_is_known_by_its_hash(lock: Path) -> None:
 
 
 def test_make_installs_wheels_with_hashes_alone() -> None:
-    """No package of the registry runs code of its own while it is installed."""
+    """No package of the registry runs its code while it is installed."""
     makefile = (ROOT / "Makefile").read_text()
     installs = [line for line in makefile.splitlines() if "pip install" in line]
 

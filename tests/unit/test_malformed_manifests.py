@@ -52,7 +52,7 @@ def refusal(body: bytes, document: type[Document]) -> str:
 
 
 def is_read_or_refused(body: bytes, document: type[Document]) -> bool:
-    """Tell whether a body is one of these two; any other error is raised."""
+    """Return whether a body is one of these two; any other error is raised."""
     try:
         return isinstance(read(body, document), document)
     except LogCorrupted as error:
@@ -84,7 +84,7 @@ def every(document: Document, *path: Any) -> Any:
 @DOCUMENTS
 @pytest.mark.parametrize("body", NOT_JSON, ids=lambda body: repr(body[:30]))
 def test_what_is_no_manifest_is_refused(document: Document, body: bytes) -> None:
-    """No JSON, other JSON, other encodings and bottomless nesting are told as what they are."""
+    """No JSON, other JSON, other encodings and bottomless nesting are refused as no manifest."""
     assert "is not a manifest" in refusal(body, type(document))
 
 
@@ -179,7 +179,7 @@ def test_a_number_that_cannot_be_is_refused(document: Document, path: tuple[Any,
     ],
 )
 def test_a_path_to_elsewhere_is_refused(document: Document, path: tuple[Any, ...]) -> None:
-    """A manifest names objects of its own tables, and no others."""
+    """A manifest names objects of its tables, and no others."""
     for key in (
         "",
         "/",
@@ -209,7 +209,7 @@ def test_a_path_to_elsewhere_is_refused(document: Document, path: tuple[Any, ...
 def test_an_object_that_is_named_twice_is_refused(
     document: Document, path: tuple[Any, ...]
 ) -> None:
-    """Rows that would be counted twice are told before they are."""
+    """Rows that would be counted twice are found before they are."""
     table = json.loads(msgspec.json.encode(document))["tables"][path[1]]
     body = changed(document, path, table["files"] * 2)
 
@@ -218,7 +218,7 @@ def test_an_object_that_is_named_twice_is_refused(
 
 @DOCUMENTS
 def test_a_moment_without_a_zone_is_refused(document: Document) -> None:
-    """How old a batch is cannot be told from a clock somewhere."""
+    """The age of a batch cannot be computed without the zone of the clock."""
     for path in (("written_at",), ("source", "snapshot_at")):
         refusal(changed(document, path, "2024-11-16T09:00:00"), type(document))
 

@@ -66,7 +66,7 @@ def refusal(body: bytes, file: DataFile) -> LogCorrupted:
 
 
 def is_read_or_refused(body: bytes) -> bool:
-    """Tell whether rows are one of these two, whatever the digest; other errors are raised."""
+    """Return whether rows are one of these two, whatever the digest; other errors are raised."""
     try:
         return bool(read(body, believed(body)).num_rows == FILE.rows)
     except LogCorrupted as error:
@@ -78,19 +78,19 @@ def flipped(body: bytes, place: int, flip: int) -> bytes:
 
 
 def test_rows_are_read_back() -> None:
-    """What the tests below spoil is good to begin with."""
+    """The object that the tests below damage is valid to begin with."""
     assert read(BODY, FILE).to_pylist() == rows(30).to_pylist()
 
 
 def test_no_flipped_byte_is_believed() -> None:
-    """Whatever byte of an object is not as it was written, the object is refused."""
+    """Whichever byte of an object is changed, the object is refused."""
     for place in range(len(BODY)):
         message = str(refusal(flipped(BODY, place, 0x55), FILE))
         assert "it is not what was written there" in message
 
 
 def test_a_flipped_byte_with_its_digest_is_no_bare_error() -> None:
-    """Footer, headers and pages may hold anything: it is read, or told with the object's name."""
+    """Footer, headers and pages may hold anything: it is read, or refused by the object's name."""
     for place in range(len(BODY)):
         for flip in (0x01, 0x80, 0xFF):
             assert is_read_or_refused(flipped(BODY, place, flip))
@@ -104,13 +104,13 @@ def test_an_object_that_was_cut_is_refused() -> None:
 
 @given(st.binary())
 def test_random_bytes_are_refused(body: bytes) -> None:
-    """Bytes that are no Parquet are told as that, between its magic numbers too."""
+    """Bytes that are no Parquet are refused, between its magic numbers too."""
     for damaged in (body, b"PAR1" + body + b"PAR1"):
         refusal(damaged, believed(damaged))
 
 
 @pytest.mark.parametrize("said", [1, 29, 31, 10**18])
-def test_rows_that_are_missing_or_too_many_are_told(said: int) -> None:
+def test_rows_that_are_missing_or_too_many_are_refused(said: int) -> None:
     """A reader that has read to the end has all rows, and no others."""
     error = refusal(BODY, DataFile(FILE.key, said, FILE.sha256))
 
@@ -124,7 +124,7 @@ def test_a_name_or_text_that_is_no_text_is_refused_or_read() -> None:
 
 
 def test_no_damaged_key_set_is_believed() -> None:
-    """Keys that are misread would be rows that are told to be deleted."""
+    """Keys that are misread would be rows that are reported as deleted."""
     bucket, builder = FakeBucket(), KeySetBuilder()
     builder.add(pa.array([1, 2, 3]))
     made = builder.key_set()
@@ -157,8 +157,8 @@ def test_no_damaged_key_set_is_believed() -> None:
         rows(3),
     ],
 )
-def test_an_object_that_holds_no_keys_is_told(other: pa.Table) -> None:
-    """Another object in the place of the keys, or keys of nothing, are refused."""
+def test_an_object_that_holds_no_keys_is_refused(other: pa.Table) -> None:
+    """Another object instead of the keys, or keys of nothing, are refused."""
     body = packed(pa.table(other))
 
     with pytest.raises(LogCorrupted, match=f"{KEYS} does not hold the keys of tables"):

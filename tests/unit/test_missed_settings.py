@@ -1,4 +1,4 @@
-"""What a deployment needs to fetch missed events: a key, and a function that may do no more."""
+"""The settings to fetch missed events: a key, and a function that may do no more."""
 
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +44,7 @@ def test_without_a_key_there_is_no_secret() -> None:
 
 
 def test_a_malformed_key_is_not_shown() -> None:
-    """What is in the variable may be a secret all the same."""
+    """A malformed value may still be a secret."""
     with pytest.raises(SettingsError) as raised:
         Settings.read(SETTINGS | {"STRIPE_API_KEY": "rk live abc"})
     assert "STRIPE_API_KEY is no key, which has no blanks" in str(raised.value)

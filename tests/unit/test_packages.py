@@ -183,7 +183,7 @@ def test_a_layer_is_built_again_for_other_requirements(repository: Path, pip: Fa
 
 
 def test_a_rebuilt_layer_is_the_same_to_the_byte(repository: Path, pip: FakePip) -> None:
-    """Whoever builds a layer from the same lock need not upload it again."""
+    """A layer that is built from the same lock need not be uploaded again."""
     first = packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository)
     first.path.unlink()
     assert packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository) == first
@@ -267,7 +267,7 @@ def test_a_failed_build_leaves_nothing_behind(
 def test_a_failure_of_pip_is_one_line_with_the_next_step(
     said: str, message: str, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who deploys is told what to do, in place of pages of pip."""
+    """A deployment says what to do, instead of printing pages of pip."""
 
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 1, "", said)

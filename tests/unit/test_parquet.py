@@ -140,7 +140,7 @@ def test_without_rows_nothing_is_written() -> None:
 
 
 def test_a_part_that_is_there_already_is_passed_over() -> None:
-    """What a run that died has left is neither overwritten nor taken for ours."""
+    """The objects of a run that died are neither overwritten nor taken for ours."""
     left = {key(1): b"left", key(2): b"behind"}
     bucket = FakeBucket(left)
     parts = writer(bucket)
@@ -179,7 +179,7 @@ def test_a_reader_holds_a_slice_at_a_time() -> None:
 
 
 class WatchedBucket(FakeBucket):
-    """Tells that an object is asked for."""
+    """A bucket that records which objects are requested."""
 
     def __init__(self, objects: dict[str, bytes]) -> None:
         super().__init__(objects)
@@ -213,7 +213,7 @@ def test_a_part_is_one_chunk_with_all_its_rows(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_next_part_is_read_meanwhile_and_no_other() -> None:
-    """Reading takes no time of its own while the database is at work, and memory is bounded."""
+    """Reading costs no extra time while the database is at work, and memory is bounded."""
     bucket, files = three_parts()
     parts = read_parts(bucket, files)
     next(parts)
@@ -224,7 +224,7 @@ def test_the_next_part_is_read_meanwhile_and_no_other() -> None:
     assert bucket.asked[key(3)].wait(10)
 
 
-def test_a_damaged_part_is_told_when_its_turn_comes() -> None:
+def test_a_damaged_part_is_reported_when_its_turn_comes() -> None:
     """The parts before it are whole, and no row of it is taken for good."""
     bucket, files = three_parts()
     bucket.objects[key(2)] = b"something else"
@@ -236,7 +236,7 @@ def test_a_damaged_part_is_told_when_its_turn_comes() -> None:
 
 
 def test_a_caller_that_stops_early_leaves_no_thread() -> None:
-    """Whoever fails over a part can go on, and nothing is read behind its back."""
+    """A caller that fails over a part can go on, and nothing more is read."""
     before = set(threading.enumerate())
     bucket, files = three_parts()
     with closing(read_parts(bucket, files)) as parts:  # type: ignore[type-var]

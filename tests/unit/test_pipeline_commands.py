@@ -14,16 +14,16 @@ from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, Text, lat
 from tests.unit.conftest import WHO, Command, running
 
 
-def test_run_tells_what_it_brought(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run needs the account alone, no database URL, and tells rows by table."""
-    brought = Run(
+def test_run_reports_its_rows(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run needs the account alone, no database URL, and counts rows by table."""
+    result = Run(
         {"source": 7},
         batch=7,
         rows={"sales_order": 1200},
         quarantined={"sales_order": 1},
         loaded={"fact_sales_order": 1199},
     )
-    running(monkeypatch, brought)
+    running(monkeypatch, result)
 
     assert command("run") == (
         0,
@@ -189,7 +189,7 @@ def test_reconcile_shows_each_table(
     assert json.loads(command("reconcile", "--json")[1]) == found
 
 
-def test_keys_of_several_columns_are_told_apart() -> None:
+def test_keys_of_several_columns_are_distinguished() -> None:
     """Each stands in brackets; a key of one column may have a comma and has none."""
     a, b = Integer(), Text()
     line = Table("line", key=("a", "b"), columns={"a": a, "b": b})
@@ -255,7 +255,7 @@ def test_a_hostile_name_neither_ends_reconcile_nor_reaches_the_terminal(
 def test_a_status_of_nothing_deployed_fails(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asking how a pipeline is that is not there is told so, in the exit status too."""
+    """The status of a pipeline that is not deployed says so, in the exit status too."""
     nothing = Status(
         is_deployed=False,
         functions={},

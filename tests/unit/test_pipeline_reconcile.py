@@ -50,7 +50,7 @@ def test_a_repair_reads_again_what_disagrees_and_compares_again() -> None:
 
 
 def test_a_repair_is_of_every_source_that_disagrees() -> None:
-    """Each source is read by an event of its own; what follows is done once for all of them."""
+    """Each source is read by a separate event; what follows is done once for all of them."""
     events = [EVENT | {"source": name} for name in ("shop", "books")]
     apart = {
         "agrees": False,

@@ -1,4 +1,4 @@
-"""One run of a deployed pipeline: what it invokes, what it waits for, and what it tells."""
+"""One run of a deployed pipeline: what it invokes, waits for and reports."""
 
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from tests.unit.scripted_functions import (
 )
 
 
-def test_a_run_without_news_tells_of_no_batch() -> None:
+def test_a_run_without_news_reports_no_batch() -> None:
     """When nothing has changed the batch is null, and each function is asked once."""
     sandbox = Sandbox(Lambda(extract=[extracted(None)], transform=[REMODELLED], load=[NOTHING]))
 
@@ -31,8 +31,8 @@ def test_a_run_without_news_tells_of_no_batch() -> None:
     assert sandbox.steps == ["extract", "transform", "load"]
 
 
-def test_a_run_tells_what_it_brought() -> None:
-    """Rows that changed, rows held back and rows loaded are told by table."""
+def test_a_run_reports_its_rows() -> None:
+    """Rows that changed, rows held back and rows loaded are counted by table."""
     sandbox = Sandbox(
         Lambda(
             extract=[extracted(7)],
@@ -87,8 +87,8 @@ def test_another_loader_is_waited_for() -> None:
     assert (run.loaded, run.seconds["load"]) == ({"dim_staff": 1}, 2.0)
 
 
-def test_what_a_faster_loader_brought_counts() -> None:
-    """When the schedule has loaded our batch before us, its rows are told all the same."""
+def test_the_rows_of_a_faster_loader_count() -> None:
+    """When the schedule has loaded our batch before us, its rows are reported all the same."""
     marker = {"batch": 7, "rows": {"dim_staff": {"staged": 9, "inserted": 1, "updated": 2}}}
     again = {"batch": 8, "rows": {}}
     sandbox = Sandbox(
@@ -142,8 +142,8 @@ def test_a_run_of_the_schedule_that_never_ends_is_an_error() -> None:
     assert 900 < len(sandbox.sleeps) < 1000
 
 
-def test_a_table_that_is_left_out_is_told() -> None:
-    """Why a table could not be read comes along, and the others arrive."""
+def test_a_table_that_is_left_out_is_reported() -> None:
+    """The result says why a table could not be read, and the others arrive."""
     why = "table currency: no right to read it: GRANT SELECT ON currency to this role"
     sandbox = Sandbox(
         Lambda(extract=[extracted(None, currency=why)], transform=[REMODELLED], load=[NOTHING])
@@ -164,13 +164,13 @@ def test_a_function_that_fails_ends_the_run() -> None:
 
 
 def test_a_new_policy_is_waited_for() -> None:
-    """Right after a deployment AWS may still refuse: we wait, and tell once for how long."""
+    """Right after a deployment AWS may still refuse: we wait, and report once for how long."""
     sandbox = Sandbox(
         Lambda(extract=[DENIED, DENIED, extracted(None)], transform=[REMODELLED], load=[NOTHING])
     )
 
     assert sandbox.pipeline.run().batch is None
-    assert sandbox.told == [Waited("the new policy to hold", 20.0)]
+    assert sandbox.reported == [Waited("the new policy to hold", 20.0)]
 
 
 def test_a_policy_that_refuses_for_good_ends_the_run() -> None:
@@ -181,7 +181,7 @@ def test_a_policy_that_refuses_for_good_ends_the_run() -> None:
         sandbox.pipeline.run()
 
     assert (str(failed.value), sum(sandbox.sleeps)) == (f"extract: {DENIED}", 180.0)
-    assert sandbox.told == []
+    assert sandbox.reported == []
 
 
 def test_the_local_aws_is_believed_at_once() -> None:
@@ -195,7 +195,7 @@ def test_the_local_aws_is_believed_at_once() -> None:
 
 
 def test_a_pipeline_that_is_not_deployed_is_named() -> None:
-    """Who runs before having deployed is told to deploy."""
+    """Running before the first deployment fails with the command that deploys."""
     with pytest.raises(PipelineFailed) as failed:
         Sandbox(Lambda()).pipeline.run()
 
@@ -205,7 +205,7 @@ def test_a_pipeline_that_is_not_deployed_is_named() -> None:
 
 
 def test_a_run_follows_the_batches_of_every_source() -> None:
-    """Each source has a newest batch of its own, and tables that go by its name."""
+    """Each source has its own newest batch, and tables that go by its name."""
     manifests = {
         key.replace("/source/", f"/{source}/"): manifest
         for source, batch in (("shop", 7), ("books", 2))

@@ -18,7 +18,7 @@ def test_functions_make_what_is_declared(name: str) -> None:
 
 
 def test_a_function_that_makes_other_columns_stops_the_sandbox_at_once() -> None:
-    """What would fail in transform is said before a server is started."""
+    """A mistake that would fail in transform is reported before a server is started."""
     table = Table("t", "id", {"id": Integer(), "x": Integer()})
 
     @latest(key="id", columns={"id": Integer(), "x": Integer()})

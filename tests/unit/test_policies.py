@@ -1,4 +1,4 @@
-"""What the functions may do, checked statement by statement."""
+"""The rights of the functions, checked statement by statement."""
 
 import json
 from typing import get_args

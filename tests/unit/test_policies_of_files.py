@@ -1,4 +1,4 @@
-"""What the functions of a pipeline of files may do, beside what those of any pipeline may."""
+"""The rights that the functions of a pipeline of files have beside those of any pipeline."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,7 +106,7 @@ def test_errors_and_exports_are_written_by_who_makes_them() -> None:
 
 
 def test_only_what_people_read_may_be_overwritten() -> None:
-    """Whatever a function reads again is written once; files are dropped by others as they like."""
+    """Objects that a function reads again are written once; others drop files as they like."""
     once = bucket_policy("processed", NAMES)["Statement"][1]
 
     assert once["NotResource"] == [f"{PROCESSED}/errors/*", f"{PROCESSED}/exports/*"]

@@ -18,7 +18,7 @@ from tests.webhooks import SIGNERS, Signer, hmac_sha256
 NOW = 1_795_000_000
 BODY = '{"id": "evt_1", "type": "charge.succeeded", "name": "Zoë"}'.encode()
 STRIPE_AT = 1533204620
-# What Stripe's own libraries are tested with: event_test_signature.json of stripe-dotnet.
+# From the tests of Stripe's own libraries: event_test_signature.json of stripe-dotnet.
 STRIPE_BODY = {
     "id": "evt_123",
     "object": "event",
@@ -110,7 +110,7 @@ def reason(
 def test_published_examples_are_verified(
     scheme: Signature, secret: str, headers: dict[str, str], body: bytes, now: int
 ) -> None:
-    """What a provider publishes as rightly signed is, and with one changed byte it is not."""
+    """A provider's published example is verified, and with one changed byte it is not."""
     assert reason(scheme, [secret], headers, body, now) is None
     assert reason(scheme, [secret], headers, body[:-1] + b"?", now) == "signature_wrong"
 
@@ -276,7 +276,7 @@ def test_other_schemes_have_their_one_form_too(
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_not base64", "whsec_ü"])
 def test_a_secret_that_is_no_key_is_a_mistake_in_the_settings(secret: str) -> None:
-    """Nothing is verified with it, and who set it up is told, without the secret."""
+    """Nothing is verified with it, and the error says so without the secret."""
     signer = SIGNERS["mails"]
     with pytest.raises(SettingsError, match="a secret of Standard Webhooks is base64") as error:
         verify(signer.scheme, [secret], signer.headers(signer.secret, BODY, NOW), BODY, NOW)

@@ -1,4 +1,4 @@
-"""What retail asks of its settings, and what it knows of holidays."""
+"""The checks of retail's settings, and its holidays."""
 
 import subprocess
 import sys

@@ -31,7 +31,7 @@ def test_each_file_is_of_a_feed_with_its_columns() -> None:
 
 
 def test_the_sample_has_the_size_of_the_real_thing() -> None:
-    """What a demonstration takes says something about a shop."""
+    """The time of a demonstration says something about a shop."""
     counts = {key: len(rows(key)) for key in SAMPLE}
     assert counts == {
         "orders.csv": 10_000,
@@ -42,7 +42,7 @@ def test_the_sample_has_the_size_of_the_real_thing() -> None:
 
 
 def test_reviews_have_equal_lines() -> None:
-    """Whoever drops equal lines is found out."""
+    """A pipeline that drops equal lines is found out."""
     assert len(set(SAMPLE["reviews.csv"].splitlines())) == 1 + 5 * 25
 
 
@@ -75,13 +75,13 @@ def test_some_shipments_are_late_and_most_have_not_left() -> None:
 
 
 def test_the_same_day_gives_the_same_files() -> None:
-    """Whoever reports a number can have it checked by somebody else."""
+    """A number that somebody reports can be checked by somebody else."""
     assert files("shop", NOW) == SAMPLE
     assert files("shop", datetime(2026, 11, 23)) != SAMPLE
 
 
 def test_the_later_drop_has_all_that_belongs_together_and_few_bad_rows() -> None:
-    """It goes through, since a file with more bad rows than MAX_REJECTS would be refused whole."""
+    """It goes through, as a file with more bad rows than MAX_REJECTS would be refused whole."""
     [source] = PIPELINE.files
     later = bad_files("shop", NOW)
     assert {*later} == {feed.pattern for feed in source.feeds if not feed.optional}

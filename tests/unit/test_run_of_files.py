@@ -147,7 +147,7 @@ def test_run_shows_files_that_were_refused(
 def test_a_file_that_was_refused_whole_fails_the_run(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was dropped is not in the warehouse: the exit status says so to a program."""
+    """The exit status shows a program that the dropped file is not in the warehouse."""
     running(monkeypatch, Run({"shop": None}, waiting={"shop": "once a day"}, refused={"a": WHOLE}))
 
     status, out, _ = command("run", "--now")

@@ -46,7 +46,7 @@ def column(table: str, number: int) -> list[object]:
 
 
 def test_the_sample_has_about_the_size_of_the_real_thing() -> None:
-    """A demonstration at scale 1 says something about the live system, since it is as large."""
+    """A demonstration at scale 1 is as large as the live system, and so says something about it."""
     assert {table: len(rows) for table, rows in shop().tables.items()} == {
         "address": 30,
         "counterparty": 20,
@@ -71,7 +71,7 @@ def test_scale_multiplies_what_grows_and_nothing_else() -> None:
 
 
 def test_the_same_arguments_give_the_same_shop() -> None:
-    """Whoever reports a number can have it checked by somebody else."""
+    """A number that somebody reports can be checked by somebody else."""
     assert list(sample(0.1, 1, NOW)) == list(sample(0.1, 1, NOW))
     assert shop(0.1, seed=1).sales != shop(0.1, seed=2).sales
 

@@ -13,7 +13,7 @@ PROMISES = [line for line in PAGE.splitlines() if re.match(r"\| (?!promise)\w", 
 
 @pytest.mark.parametrize("named", NAMED)
 def test_a_test_that_is_named_is_there(named: str) -> None:
-    """Whoever checks a promise finds the test that keeps it, by the name on the page."""
+    """The test of each promise is found by the name on the page."""
     path, _, function = named.partition("::")
 
     text = (ROOT / path).read_text()

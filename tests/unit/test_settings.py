@@ -1,4 +1,4 @@
-"""Reading the settings: what is accepted, what is assumed, and how mistakes are told."""
+"""Reading the settings: what is accepted, the defaults, and how mistakes are reported."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,20 +102,20 @@ def test_a_switch_is_true_or_false(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["true", "false"])
-def test_the_load_is_told_whether_the_warehouse_is_ours(value: str) -> None:
+def test_load_gets_the_setting_of_a_warehouse_of_ours(value: str) -> None:
     """The setting goes to load, which makes what is missing, and to no other function."""
     settings = Settings.read({**REQUIRED, "WAREHOUSE_MANAGED": value})
     names = Names(settings.project, settings.stage, "123456789012", "eu-west-2")
 
-    told = {
+    given = {
         spec.use: function_environment(spec.use, names, settings).get("WAREHOUSE_MANAGED")
         for spec in FUNCTIONS
     }
 
-    assert told == {"extract": None, "transform": None, "load": value, "reconcile": None}
+    assert given == {"extract": None, "transform": None, "load": value, "reconcile": None}
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     """Everything that is missing or malformed is named in one run, one line each."""
     with pytest.raises(SettingsError) as caught:
         Settings.read({"STAGE": "Prod!", "LAMBDA_ARCHITECTURE": "mips"})
@@ -130,7 +130,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 @pytest.mark.parametrize("name", ["WAREHOUSE_SCHEMA", "STAGE", "LOAD_SCHEDULE", "ALERT_EMAIL"])
 def test_an_address_in_the_wrong_variable_is_not_shown(name: str) -> None:
-    """Who mixes up two lines of `.env` does not find a password in the log of a build."""
+    """Mixing up two lines of `.env` puts no password into the log of a build."""
     shown = problems(**{name: f"postgresql://reader:s3cret@db.example.com/{'x' * 64}"})
 
     assert "s3cret" not in shown[0]
@@ -155,10 +155,10 @@ def test_an_address_in_the_wrong_variable_is_not_shown(name: str) -> None:
     ],
 )
 def test_a_malformed_setting_is_one_line_with_its_name(name: str, value: str) -> None:
-    """What AWS or PostgreSQL would refuse later is refused before anything is touched."""
-    told = problems(**{name: value})
+    """A value that AWS or PostgreSQL would refuse later is refused before anything is touched."""
+    lines = problems(**{name: value})
 
-    assert [line.split()[0] for line in told] == [name]
+    assert [line.split()[0] for line in lines] == [name]
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def test_each_pipeline_has_databases_under_its_own_names(other_pipeline: str) ->
 
 
 def test_an_optional_source_without_an_address_is_left_out(other_pipeline: str) -> None:
-    """It gets no secret, and no function is told of one; everything else goes on."""
+    """It gets no secret, and no function the name of one; everything else goes on."""
     settings = Settings.read(
         {
             "PIPELINE": other_pipeline,

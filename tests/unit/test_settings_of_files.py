@@ -26,10 +26,10 @@ def market(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def environment(use: FunctionUse, settings: Settings) -> dict[str, str]:
-    """Return what a function is told beside what every function is."""
+    """Return the environment of a function, without that of every function."""
     names = Names(settings.project, settings.stage, "123456789012", "eu-west-2")
-    told = function_environment(use, names, settings)
-    return {name: value for name, value in told.items() if not name.startswith("POWERTOOLS")}
+    variables = function_environment(use, names, settings)
+    return {name: value for name, value in variables.items() if not name.startswith("POWERTOOLS")}
 
 
 def problems(**changed: str) -> list[str]:

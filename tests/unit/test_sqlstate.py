@@ -56,14 +56,14 @@ def test_an_error_and_its_trace_quote_no_value(fields: dict[str, str], said: str
 
 
 def test_a_message_that_names_things_only_is_shown() -> None:
-    """What is wrong with a table or a right is said in the server's words."""
+    """A fault of a table or a right is reported in the server's words."""
     error = raised(C="42P01", M='relation "dim_staff" does not exist')
 
     assert str(error).endswith('relation "dim_staff" does not exist [42P01]')
 
 
 def test_a_pooler_that_refuses_our_settings_is_named() -> None:
-    """Whoever put a pooler before the warehouse reads what to do."""
+    """An error caused by a pooler before the warehouse says what to do."""
     error = raised(C="08P01", M="unsupported startup parameter: jit")
 
     assert isinstance(error, DatabaseRefused)

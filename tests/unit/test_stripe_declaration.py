@@ -1,4 +1,4 @@
-"""What stripe makes of events: their families, the columns, and the files of payment sources."""
+"""The tables that stripe makes of events: families, columns, and files of payment sources."""
 
 import json
 import subprocess
@@ -144,7 +144,7 @@ def test_no_value_leaves_its_place_in_a_key() -> None:
 
 
 def test_no_cell_is_a_formula() -> None:
-    """What a spreadsheet would calculate is shown as text; a negative number stays one."""
+    """A cell that a spreadsheet would calculate becomes text; a negative number stays one."""
     source = {"=n": "=1+1", "amount": -5, "at": "@x", "plus": "+49 1"}
     [body] = exported(event(source)).values()
     assert body == "'=n,amount,at,plus\n'=1+1,-5,'@x,'+49 1\n"

@@ -1,4 +1,4 @@
-"""What is written to the terminal, compared whole."""
+"""Output at the terminal, compared whole."""
 
 import json
 import re
@@ -70,7 +70,7 @@ def test_a_step_that_fails_is_not_said_to_be_done(capsys: pytest.CaptureFixture[
 
 @pytest.mark.usefixtures("plain")
 def test_a_long_step_is_heard_of_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    """Who waits in CI for packages to be built reads now and then what is being done."""
+    """While packages are built in CI, a line now and then says what is being done."""
     said = threading.Event()
 
     class Listening(Terminal):
@@ -107,8 +107,8 @@ def test_a_terminal_shows_the_step_at_work(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("plain")
-def test_what_a_deployment_does_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """What was changed and what was waited for is said; what was left alone is not."""
+def test_what_a_deployment_does_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """Changes and waits are reported; resources that were left alone are not."""
     terminal = Terminal()
 
     terminal.event(Started("bucket", "totesys-etl-dev-code"))
@@ -127,7 +127,7 @@ def test_what_a_deployment_does_is_told(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.usefixtures("plain")
 def test_a_result_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a command answers can be piped on, apart from its progress."""
+    """The result of a command can be piped on, apart from its progress."""
     shown = table("star table", "rows", numbers=frozenset({"rows"}))
     shown.add_row("dim_staff", "20")
     shown.add_row("fact_payment", "15,603")
@@ -180,7 +180,7 @@ def test_a_second_document_is_never_written(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.usefixtures("in_a_terminal")
 def test_an_error_is_red_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """What went wrong stands out."""
+    """Errors stand out."""
     Terminal().error("port 4566 is taken")
 
     assert capsys.readouterr().err == "\x1b[1;31merror: \x1b[0mport 4566 is taken\n"

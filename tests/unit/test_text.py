@@ -28,7 +28,7 @@ LINK = re.compile(r"[.:@。．｡][^\s…]|//|\\\\")
 
 @given(st.text())
 def test_a_message_of_a_function_is_one_printable_line(text: str) -> None:
-    """What a function says can be shown anywhere: in a log, in a terminal, in an answer."""
+    """A message of a function can be shown anywhere: in a log, in a terminal, in an answer."""
     message = str(DatabaseFailed(text))
 
     assert message.isprintable()

@@ -1,4 +1,4 @@
-"""What is said of rows that cannot be in the warehouse."""
+"""The reasons of rows that cannot be in the warehouse."""
 
 import json
 from datetime import datetime
@@ -107,7 +107,7 @@ def test_a_usual_row_is_fit(table: str) -> None:
     ],
 )
 def test_what_is_wrong_is_said(table: str, row: dict[str, Any], reason: str) -> None:
-    """Whoever looks into quarantine reads which column is wrong, its value and why."""
+    """The quarantine says which column is wrong, its value and why."""
     assert reasons(table, {}, row, {}) == {1: reason}
 
 
@@ -170,7 +170,7 @@ def test_a_stamp_at_midnight_is_a_date() -> None:
 
 
 def test_all_reasons_of_a_row_are_said() -> None:
-    """A row with several faults says all of them at once, so that it is mended once."""
+    """A row with several faults shows all of them, so that it is corrected once."""
     row = {"units_sold": None, "agreed_delivery_date": "soon", "agreed_payment_date": "later"}
     assert reasons("sales_order", row, absent={"staff": {1}}) == {
         0: "has no units_sold; agreed_delivery_date 'soon' is not a date; "
@@ -210,7 +210,7 @@ def joined(child: str, rows: pa.Table, partners: pa.Table) -> dict[int, str]:
 
 
 def test_staff_need_a_department_that_is_fit() -> None:
-    """Staff say what is wrong with their department, since they cannot be shown without it."""
+    """Staff show what is wrong with their department, because they cannot be shown without it."""
     staff = [{"department_id": number} for number in (1, 2, 3, None)]
     departments: list[dict[str, Any]] = [
         {"department_id": 1}, {"department_id": 3, "location": None},

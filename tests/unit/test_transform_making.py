@@ -1,4 +1,4 @@
-"""What a pipeline's function returns becomes the target's rows, or a clear error."""
+"""The result of a pipeline's function becomes the target's rows, or a clear error."""
 
 from datetime import UTC, datetime, time
 from decimal import Decimal
@@ -55,7 +55,7 @@ def failing(item: DataFrame) -> DataFrame:
 
 
 def test_a_function_that_fails_is_named_with_its_line() -> None:
-    """Whoever wrote it reads which table, what was raised and where, and no value of a row."""
+    """The error says which table, what was raised and where, and no value of a row."""
     line = failing.__code__.co_firstlineno + 1
     assert error_of(failing) == (
         f"target table things: its function raised ValueError in line {line}: {TRY}"

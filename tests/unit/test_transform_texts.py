@@ -202,7 +202,7 @@ def test_text_is_never_touched(text: str) -> None:
     ],
 )  # fmt: skip
 def test_a_cell_is_a_value_or_none(column: Column, texts: list[str], values: list[Any]) -> None:
-    """What PostgreSQL would not take, or would take for something else, is refused before it."""
+    """A text that PostgreSQL would refuse or misread is refused before it gets there."""
     assert read(column, *texts) == values
 
 

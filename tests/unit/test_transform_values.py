@@ -217,7 +217,7 @@ AS_TEXT = [
 @pytest.mark.parametrize("kind", AS_TEXT, ids=repr)
 @given(st.lists(st.none() | st.text()))
 def test_everything_else_keeps_its_text(kind: Column, texts: list[str | None]) -> None:
-    """What is carried as its text is in the target as the source shows it, '' and NULL apart."""
+    """A value that is carried as text reaches the target unchanged; '' and NULL stay distinct."""
     assert converted(kind, column(texts, TEXT)) == texts
 
 

@@ -99,7 +99,7 @@ def test_all_values_of_a_row_that_fit_no_type_are_kept() -> None:
 
 
 def test_text_that_is_not_utf_8_travels_in_readable_form() -> None:
-    """Its bytes can be told from a backslash that was there, and other rows keep their text."""
+    """Its bytes can be distinguished from a literal backslash, and other rows keep their text."""
     rows = parsed(b'1,,,caf\xe9 \\xe9,\n2,NaN,,"caf\xc3\xa9",\n3,1.50,,"",\n')
 
     assert [row["name"] for row in rows] == [None, "caf\u00e9", ""]
@@ -120,6 +120,6 @@ def test_fit_values_are_the_same_beside_unfit_ones(values: list[tuple[str, str]]
 
 @pytest.mark.parametrize("row", [b"x,,,,\n", b"1,two,,,\n", b"1,,today,,\n", b"1,NaN,today,,\n"])
 def test_a_value_of_another_type_is_an_error(row: bytes) -> None:
-    """What PostgreSQL cannot have sent is not put aside as unfit."""
+    """A value that PostgreSQL cannot have sent is not put aside as unfit."""
     with pytest.raises(pa.ArrowInvalid):
         parsed(row)

@@ -1,4 +1,4 @@
-"""Waiting on a condition: how long, how often, and what is told. No test waits."""
+"""Waiting on a condition: how long, how often, and what is reported. No test waits."""
 
 import pytest
 from botocore.exceptions import ClientError
@@ -14,8 +14,8 @@ class Time:
 
     def __init__(self) -> None:
         self.sleeps: list[float] = []
-        self.told: list[Waited] = []
-        self.patience = Patience(lambda: sum(self.sleeps), self.sleeps.append, self.told.append)
+        self.reported: list[Waited] = []
+        self.patience = Patience(lambda: sum(self.sleeps), self.sleeps.append, self.reported.append)
 
 
 def refusal(code: str, message: str, operation: str | None = None) -> ClientError:
@@ -45,20 +45,20 @@ class Late:
 
 
 def test_a_call_that_succeeds_is_made_once() -> None:
-    """Without an error there is no wait, and nothing to tell."""
+    """Without an error there is no wait, and nothing to report."""
     time, call = Time(), Late(0)
 
     assert time.patience.retry(call) == "done"
-    assert (call.calls, time.sleeps, time.told) == (1, [], [])
+    assert (call.calls, time.sleeps, time.reported) == (1, [], [])
 
 
-def test_a_late_answer_is_waited_out_and_told_once() -> None:
+def test_a_late_answer_is_waited_out_and_reported_once() -> None:
     """Pauses double up to ten seconds; at the end one line says what for and how long."""
     time = Time()
 
     assert time.patience.retry(Late(7)) == "done"
     assert time.sleeps == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
-    assert time.told == [Waited("Lambda to know the new role", 35.5)]
+    assert time.reported == [Waited("Lambda to know the new role", 35.5)]
 
 
 @pytest.mark.parametrize("late", LATE_ANSWERS, ids=lambda late: f"{late.code} {late.message}")
@@ -70,7 +70,7 @@ def test_patience_has_an_end(late: LateAnswer) -> None:
         time.patience.retry(Late(10_000, late.code, f"... {late.message} ...", late.operation))
 
     assert late.patience <= sum(time.sleeps) < late.patience + 10
-    assert time.told == []
+    assert time.reported == []
 
 
 def test_a_role_that_is_gone_is_not_waited_for() -> None:
@@ -110,17 +110,17 @@ def test_a_condition_that_holds_costs_nothing() -> None:
 
     time.patience.until(lambda: True, "the thing", 60)
 
-    assert (time.sleeps, time.told) == ([], [])
+    assert (time.sleeps, time.reported) == ([], [])
 
 
-def test_a_condition_is_waited_for_and_told() -> None:
+def test_a_condition_is_waited_for_and_reported() -> None:
     """Waiting ends as soon as the condition holds, and says what for and how long."""
     time = Time()
     answers = iter([False, False, True])
 
     time.patience.until(lambda: next(answers), "the thing", 60)
 
-    assert time.told == [Waited("the thing", 1.5)]
+    assert time.reported == [Waited("the thing", 1.5)]
 
 
 def test_a_condition_that_never_holds_is_an_error() -> None:

@@ -87,7 +87,7 @@ def test_a_body_is_signed_with_its_stamp() -> None:
 
 
 def test_settings_hold_one_secret_or_two() -> None:
-    """An optional source without one is left out; its function is not told of it."""
+    """An optional source without one is left out; its function gets no name of one."""
     settings = Settings.read(ENVIRONMENT)
 
     names = Names("till-etl", "dev", "123456789012", "eu-west-2")

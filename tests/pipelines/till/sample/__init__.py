@@ -1,4 +1,4 @@
-"""What a till posts: each sale, one twice, one without an id, two that nobody signed rightly."""
+"""The posts of a till: each sale, one twice, one without an id, two with a wrong signature."""
 
 import hmac
 import json
