@@ -246,6 +246,8 @@ def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[It
 
 
 def _notices(settings: Settings, batches: int) -> Item:
-    notices = {"daily": DAYS, "every-batch": batches}.get(settings.notify, 0)
+    # A batch has a file, and a file has five steps.
+    of_files = {"every-file": batches, "steps": 5 * batches}
+    notices = {"daily": DAYS, "every-batch": batches, **of_files}.get(settings.notify, 0)
     emails = ALERTS + notices
     return Item("SNS and SQS", emails * EMAIL, f"{emails:,} e-mails")

@@ -12,6 +12,11 @@ from etl.sources import Source
 
 DEFAULT_PIPELINE = "totesys"
 
+# What e-mails may tell beside the alarms, which tell of failures in any case: of any pipeline, and
+# of one with files.
+NOTICES = ("failures", "daily", "every-batch")
+NOTICES_OF_FILES = ("every-file", "steps")
+
 
 def read_pipeline(environment: Mapping[str, str]) -> tuple[str, Pipeline]:
     """Read which pipeline is meant: the name of its folder, and what is declared there.
@@ -34,6 +39,11 @@ def pipeline_name(environment: Mapping[str, str]) -> str:
 def default_project(pipeline: str) -> str:
     """Return the PROJECT of a pipeline for which none is set."""
     return f"{pipeline.lower().replace('_', '-')}-etl"
+
+
+def notices_of(declared: Pipeline) -> tuple[str, ...]:
+    """Return what may be chosen by NOTIFY."""
+    return (*NOTICES, *(NOTICES_OF_FILES if declared.files else ()))
 
 
 def read_secrets(environment: Mapping[str, str]) -> list[str]:

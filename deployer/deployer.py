@@ -168,7 +168,7 @@ class Deployer:
     def create_iam_role(self, use: FunctionUse) -> Change:
         """Create the role of a function, with the least that it needs."""
         name = self.names.role(use)
-        writes_notices = specs.NOTICE_WRITERS.get(self.settings.notify) == use
+        writes_notices = use in specs.NOTICE_WRITERS[self.settings.notify]
         policy = policies.function_policy(
             use,
             self.names,

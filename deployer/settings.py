@@ -14,6 +14,7 @@ from deployer.databases import KINDS, AddressError, DatabaseAddress, parse_datab
 from deployer.declaration import (
     create_statements,
     default_project,
+    notices_of,
     pipeline_name,
     present_sources,
     read_pipeline,
@@ -29,8 +30,6 @@ from etl.sources import Source
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 RUNTIMES = ("python3.11", "python3.12", "python3.13")
 ARCHITECTURES = ("arm64", "x86_64")
-# Of what an e-mail tells beside the alarms, which tell of failures in any case.
-NOTICES = ("failures", "daily", "every-batch")
 SWITCH = ("false", "true")
 
 MOST_SECRETS = 2  # an old one and a new one
@@ -119,7 +118,7 @@ class Settings:
             warehouse_schema=reader.schema(declared),
             warehouse_managed=reader.switch("WAREHOUSE_MANAGED", cls.warehouse_managed),
             alert_email=reader.matching("ALERT_EMAIL", EMAIL, "", "team@example.com") or None,
-            notify=reader.choice("NOTIFY", NOTICES, declared.notify),
+            notify=reader.choice("NOTIFY", notices_of(declared), declared.notify),
             stage=reader.matching("STAGE", NAME, cls.stage),
             extract_schedule=reader.schedule("EXTRACT_SCHEDULE", cls.extract_schedule),
             load_schedule=reader.schedule("LOAD_SCHEDULE", cls.load_schedule),

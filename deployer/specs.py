@@ -95,8 +95,14 @@ READS_TARGETS = frozenset[FunctionUse]({"load", "reconcile"})
 RUNS_ROW_FUNCTIONS = frozenset[FunctionUse]({"transform", "reconcile"})
 RUNS_PIPELINE_CODE = RUNS_ROW_FUNCTIONS | {"load"}
 
-# Which function writes the notices that a user may choose by NOTIFY.
-NOTICE_WRITERS: Mapping[str, FunctionUse] = {"every-batch": "load", "daily": "reconcile"}
+# Which functions write the notices that a user may choose by NOTIFY.
+NOTICE_WRITERS: Mapping[str, frozenset[FunctionUse]] = {
+    "failures": frozenset(),  # the alarms tell of them
+    "daily": frozenset({"reconcile"}),
+    "every-batch": frozenset({"load"}),
+    "every-file": frozenset({"load"}),
+    "steps": frozenset({"extract", "transform", "load"}),
+}
 
 
 def parts(use: FunctionUse, declared: Pipeline) -> list[str]:
@@ -241,8 +247,8 @@ def _secrets(use: FunctionUse, names: Names, settings: Settings) -> dict[str, st
 
 
 def _notices(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:
-    """Return the variables of a function that can write notices."""
-    if use not in NOTICE_WRITERS.values():
+    """Return the variables of a function that writes the notices that are chosen."""
+    if use not in NOTICE_WRITERS[settings.notify]:
         return {}
     return {"NOTIFY": settings.notify, "NOTICE_TOPIC_ARN": names.topic_arn}
 

@@ -1,9 +1,12 @@
-"""Notices by e-mail to whoever has chosen them: of every batch, or once a day.
+"""Notices by e-mail to whoever has chosen them: of every batch, file or step, or once a day.
 
-A notice is a courtesy: one that cannot be sent is a warning in the log, and the work goes on.
+A notice is a courtesy: one that cannot be sent is a warning in the log, and the work goes on. It is
+sent once what it says is on record, by the run that put it there, and so at most once: a run that
+is killed in between sends none.
 """
 
 import os
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -27,22 +30,33 @@ CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts"
 SUBJECT_CHARACTERS = 99
 LINES = 500
 
+Occasion = Literal["every-batch", "every-file", "steps", "daily"]
+Notice = tuple[str, str]
+"""A subject and a text."""
 
-def give_notice(occasion: Literal["every-batch", "daily"], subject: str, text: str) -> None:
+
+def give_notice(occasion: Occasion, subject: str, text: str) -> None:
     """Publish a notice, if this is the occasion on which the user chose to hear.
 
     It is plain text; what is quoted in it from a source has to be `defanged` by then.
     """
+    give_notices(occasion, [(subject, text)])
+
+
+def give_notices(occasion: Occasion, notices: Iterable[Notice]) -> None:
+    """Publish notices one after the other, as `give_notice` does, until one cannot be sent."""
     if os.environ.get("NOTIFY") != occasion:
         return
-    try:
-        _sns().publish(
-            TopicArn=required(os.environ, "NOTICE_TOPIC_ARN"),
-            Subject=_ascii(subject)[:SUBJECT_CHARACTERS],
-            Message="\n".join(printable(line) for line in text.split("\n")[:LINES]),
-        )
-    except (BotoCoreError, ClientError, SettingsError):
-        logger.warning("no notice could be sent", exc_info=True, subject=subject)
+    for subject, text in notices:
+        try:
+            _sns().publish(
+                TopicArn=required(os.environ, "NOTICE_TOPIC_ARN"),
+                Subject=_ascii(subject)[:SUBJECT_CHARACTERS],
+                Message="\n".join(printable(line) for line in text.split("\n")[:LINES]),
+            )
+        except (BotoCoreError, ClientError, SettingsError):
+            logger.warning("no notice could be sent", exc_info=True, subject=subject)
+            return  # the next one would wait as long
 
 
 def _ascii(text: str) -> str:

@@ -19,10 +19,12 @@ from etl.sources import Source
 from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchContended, raise_first
 from functions.common.manifests import IngestionManifest
+from functions.common.notices import give_notices
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.extract.asked import Asked, asked_for
+from functions.extract.notices import step_notices
 from functions.extract.replay import replay
 from functions.sources import Captured, reader_of
 
@@ -110,10 +112,17 @@ def _extract(source: Source, asked: Asked, seconds: float) -> list[Captured]:
     """Write the next batch of a source, and more while there are and half of the time is left."""
     end = time.monotonic() + seconds / 2
     with _reading(source, asked, seconds) as attempt:
-        batches = [_claiming(attempt)]
+        batches = [_noticed(_claiming(attempt))]
         while batches[-1].more and time.monotonic() < end:
-            batches.append(_claiming(attempt))
+            batches.append(_noticed(_claiming(attempt)))
     return batches
+
+
+def _noticed(captured: Captured) -> Captured:
+    """Give notice of the files of a batch, if there is one."""
+    if captured.manifest is not None:
+        give_notices("steps", step_notices(captured.manifest))
+    return captured
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from etl import Files
 from etl.loading import folder, load
 from etl.pipeline import Pipeline
 from etl.targets import Target
@@ -19,12 +20,12 @@ from functions.common.loaded import LoadedMarker
 from functions.common.logs import is_in_use
 from functions.common.manifests import ProcessedManifest
 from functions.common.markers import MarkerLog
-from functions.common.notices import give_notice
+from functions.common.notices import give_notice, give_notices
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.load.loading import Step, load_pending
-from functions.load.notices import notice
+from functions.load.notices import file_notices, notice, step_notices
 from functions.targets import Feed, Place, kind_of
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def _load_feed(
 ) -> None:
     """Load the batches of a source; with less than `spare` milliseconds left, begin none."""
     milliseconds = context.get_remaining_time_in_millis()
+    of_files = isinstance(_lake().pipeline.source(feed.log.source), Files)
     with kind_of(place.target).loader(place, feed, milliseconds / 1000) as loader:
         result.is_busy = loader is None
         if loader is not None:
@@ -136,7 +138,7 @@ def _load_feed(
                 loader, feed, lambda: context.get_remaining_time_in_millis() >= spare
             ):
                 result.add(step, feed.log.bucket.name)
-                _report(step, place.target, feed.log.bucket.name)
+                _report(step, place.target, feed.log.bucket.name, of_files=of_files)
 
 
 def _summary(results: dict[str, Result]) -> dict[str, Any]:
@@ -164,7 +166,7 @@ def _described(result: Result) -> dict[str, Any]:
     }
 
 
-def _report(step: Step, target: Target, bucket: str) -> None:
+def _report(step: Step, target: Target, bucket: str, *, of_files: bool) -> None:
     marker, progress = step.marker, step.progress
     metrics.add_metric("RowsLoaded", MetricUnit.Count, sum(_total([marker]).values()))
     refused = _refused([marker]) if progress != "retried" else {}
@@ -172,6 +174,9 @@ def _report(step: Step, target: Target, bucket: str) -> None:
     if progress == "new":  # and not one that a restored warehouse gets again
         metrics.add_metric("SourceToWarehouse", MetricUnit.Seconds, marker.age_seconds)
         give_notice("every-batch", *notice(step, target, bucket))
+        if of_files:
+            give_notices("every-file", file_notices(step, target, bucket))
+            give_notices("steps", step_notices(step, target, bucket))
     logger.info(
         "batch loaded" if progress != "retried" else "refused rows tried again",
         extra={

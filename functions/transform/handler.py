@@ -24,10 +24,12 @@ from functions.common.accounts import FileAccount
 from functions.common.errors import LogCorrupted
 from functions.common.logs import Logs, is_in_use
 from functions.common.manifests import ProcessedManifest
+from functions.common.notices import give_notices
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.transform.batch import remodel_batch
+from functions.transform.notices import step_notices
 from functions.transform.sweep import sweep_all
 
 SPARE_MILLISECONDS = 60_000  # no batch is begun with less of the function's time left
@@ -80,6 +82,8 @@ def _work_off(source: Source, logs: Logs, context: LambdaContext) -> dict[str, A
     quarantined: Counter[str] = Counter()
     for done in work_off(_pipeline(), logs, str(uuid4()), _utc_now, lambda: _has_time(context)):
         batches.append(done.batch)
+        if isinstance(source, Files):
+            give_notices("steps", step_notices(done, logs.processed.bucket.name))
         quarantined.update(_account_for(source, done))
     metrics.add_metric("BatchesTransformed", MetricUnit.Count, len(batches))
     if not batches:

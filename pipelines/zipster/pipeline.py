@@ -79,5 +79,5 @@ PIPELINE = Pipeline(
             views=(View("ZIPCODE_DISTANCES", "distances.sql"),),
         )
     ],
-    notify="every-batch",
+    notify="every-file",
 )  # fmt: skip

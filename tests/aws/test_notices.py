@@ -124,3 +124,24 @@ def test_a_batch_without_news_says_so() -> None:
     _, text = notice_of(replace(MARKER, rows={}))
 
     assert text.splitlines()[-1] == "The warehouse had all of it already."
+
+
+def test_after_a_notice_that_cannot_be_sent_no_other_is_tried(
+    sns: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hundred of them would wait for a topic that is not there for half an hour."""
+    refuse(sns, monkeypatch)
+
+    notices.give_notices("every-batch", [("first", ""), ("second", "")])
+
+    assert [vars(record)["subject"] for record in caplog.records] == ["first"]
+
+
+def test_notices_are_sent_in_their_order(sns: Any) -> None:
+    """The steps of a file arrive as they happened."""
+    with stubbed(sns) as stubber:
+        for subject in ("first", "second"):
+            expected = {"TopicArn": TOPIC_ARN, "Subject": subject, "Message": "text"}
+            stubber.add_response("publish", {"MessageId": "1"}, expected)
+
+        notices.give_notices("every-batch", [("first", "text"), ("second", "text")])

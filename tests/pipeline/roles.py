@@ -130,7 +130,7 @@ class Roles:
             self.names,
             self.settings.declared,
             self.settings.buckets,
-            writes_notices=NOTICE_WRITERS.get(self.settings.notify) == use,
+            writes_notices=use in NOTICE_WRITERS[self.settings.notify],
         )
 
     def allow(self, use: FunctionUse, policy: Policy) -> None:

@@ -23,6 +23,11 @@ def notice_of(
     **applied: Any,
 ) -> tuple[str, str]:
     """Return the subject and the text of the notice of a batch."""
+    return notice(step_of(marker, files, **applied), target, "processed")
+
+
+def step_of(marker: LoadedMarker, files: Sequence[FileAccount] = (), **applied: Any) -> Step:
+    """Return the step that loaded a batch."""
     manifest = ProcessedManifest(
         batch=marker.batch,
         written_at=marker.written_at,
@@ -34,5 +39,4 @@ def notice_of(
         absent={},
         files=list(files),
     )
-    step = Step(marker, "new", manifest, Applied(marker.rows, {}, {}, **applied))
-    return notice(step, target, "processed")
+    return Step(marker, "new", manifest, Applied(marker.rows, {}, {}, **applied))

@@ -155,3 +155,45 @@ def test_without_databases_as_sources_extract_costs_no_secret() -> None:
     assert "    0.51  Secrets Manager     1 secret, 21,660 reads" in lines
     assert "    1.50  CloudWatch alarms   15 alarms" in lines
     assert "    6.60  CloudWatch metrics  12 of our own, 1 dashboard" in lines
+
+
+@pytest.mark.parametrize(
+    ("notify", "writers"),
+    [
+        ("failures", set()),
+        ("daily", {"reconcile"}),
+        ("every-batch", {"load"}),
+        ("every-file", {"load"}),
+        ("steps", {"extract", "transform", "load"}),
+    ],
+)
+def test_functions_that_write_the_chosen_notices_know_of_it(
+    notify: str, writers: set[FunctionUse]
+) -> None:
+    """And no others: who writes nothing has no topic."""
+    settings = Settings.read({**REQUIRED, "NOTIFY": notify})
+    uses: tuple[FunctionUse, ...] = ("extract", "transform", "load", "reconcile")
+
+    assert {use for use in uses if environment(use, settings).get("NOTIFY")} == writers
+    assert {use for use in uses if "NOTICE_TOPIC_ARN" in environment(use, settings)} == writers
+
+
+@pytest.mark.parametrize("notify", ["every-file", "steps"])
+def test_a_pipeline_without_files_has_no_notices_of_them(notify: str) -> None:
+    """Whoever chooses them would wait for mails that never come."""
+    stripe = {"PIPELINE": "stripe", "STRIPE_WEBHOOK_SECRET": "whsec_1"}
+
+    assert problems(**stripe, NOTIFY=notify) == [
+        "NOTIFY must be one of failures, daily, every-batch. Example: NOTIFY=failures"
+    ]
+
+
+def test_each_step_of_a_file_costs_a_mail() -> None:
+    """Five times as many as a mail for each file."""
+    mails = {
+        notify: monthly_cost(Settings.read({**REQUIRED, "NOTIFY": notify})).text()
+        for notify in ("every-file", "steps")
+    }
+
+    assert "1,330 e-mails" in mails["every-file"]
+    assert "6,610 e-mails" in mails["steps"]
