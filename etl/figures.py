@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from etl.errors import DeclarationError
-from etl.statements import select
+from etl.statements import Statement, without_values
 
 FigureKind = Literal["lines", "bars", "table", "number"]
 
@@ -23,8 +23,8 @@ class Figure:
     `sql` is the statement, or the name of a file of the pipeline's folder, ending in `.sql`. It
     names tables and their columns as they are declared, whatever an installation calls them, and
     may name `current_<table>` for the newest record of each key of a history, without deleted
-    rows. An `optional` figure is left out where the warehouse lacks a table that it names. `target`
-    is the name of the target that is asked; it may be left out where there is one.
+    rows. An `optional` figure is left out while it has no rows. `target` is the name of the target
+    that is asked; it may be left out where there is one.
     """
 
     title: str
@@ -49,9 +49,9 @@ class Figure:
     def __str__(self) -> str:
         return f"figure {self.title!r}"
 
-    def query(self, folder: Path) -> str:
+    def statement(self, folder: Path) -> Statement:
         """Return the SELECT of a pipeline in a folder.
 
         Raises DeclarationError if its file is not there, or it is not one statement without values.
         """
-        return select(self, self.sql, folder)
+        return without_values(self, self.sql, folder)

@@ -39,10 +39,13 @@ def load(name: str) -> Pipeline:
 
 def _require_statement(declared: Pipeline, part: Model | View | Figure, folder: Path) -> None:
     try:
-        if isinstance(part, Model):
-            part.statement(folder, [setting.name for setting in declared.settings])
-        else:
-            part.query(folder)
+        match part:
+            case Model():
+                part.statement(folder, [setting.name for setting in declared.settings])
+            case View():
+                part.query(folder)
+            case Figure():
+                part.statement(folder)
     except DeclarationError as error:
         raise DeclarationError(f"pipelines/{folder.name}: {error}") from None
 

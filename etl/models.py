@@ -7,7 +7,7 @@ from typing import Any
 
 from etl.columns import Column
 from etl.errors import DeclarationError
-from etl.statements import Statement, read, select
+from etl.statements import Statement, statement_of, without_values
 from etl.targets import TargetTable, Way
 
 OWN_PARAMETERS = ("day", "batch")
@@ -66,7 +66,7 @@ class Model:
         Raises DeclarationError if its file is not there, or it is not one statement with the names
         that stand for values.
         """
-        statement = read(self, self.sql, folder)
+        statement = statement_of(self, self.sql, folder)
         known = [*OWN_PARAMETERS, *settings]
         for name in statement.parameters:
             if name not in known:
@@ -102,4 +102,4 @@ class View:
 
         Raises DeclarationError if its file is not there, or it is not one statement without values.
         """
-        return select(self, self.sql, folder)
+        return without_values(self, self.sql, folder).pieces[0].strip()

@@ -74,31 +74,30 @@ def parsed(sql: str) -> Statement:
     return Statement(tuple(pieces))
 
 
-def read(of: object, sql: str, folder: Path) -> Statement:
-    """Return the statement `sql`, or that in the file of a pipeline's folder that it names.
+def statement_of(part: object, sql: str, folder: Path) -> Statement:
+    """Return the statement of a part of a pipeline: `sql`, or what its file in the folder has.
 
-    Raises DeclarationError, with what it is `of`, if the file is not there, or it is not one
-    statement.
+    Raises DeclarationError, with the part, for a file that is not there, and as `parsed`.
     """
     if sql.endswith(".sql"):
         file = folder / sql
         if not file.is_file():
-            raise DeclarationError(f"{of}: there is no file {sql}: write it")
+            raise DeclarationError(f"{part}: there is no file {sql}: write it")
         sql = file.read_text()
     try:
         return parsed(sql)
     except DeclarationError as error:
-        raise DeclarationError(f"{of}: {error}") from None
+        raise DeclarationError(f"{part}: {error}") from None
 
 
-def select(of: object, sql: str, folder: Path) -> str:
-    """Return a statement in which no name stands for a value, as text; raises as `read` does."""
-    statement = read(of, sql, folder)
+def without_values(part: object, sql: str, folder: Path) -> Statement:
+    """Return the statement of a part that has no values for names in it; raises as above."""
+    statement = statement_of(part, sql, folder)
     if statement.parameters:
         raise DeclarationError(
-            f"{of}: :{statement.parameters[0]} stands for nothing: it has no values"
+            f"{part}: :{statement.parameters[0]} stands for nothing: it has no values"
         )
-    return statement.pieces[0].strip()
+    return statement
 
 
 def _several() -> DeclarationError:

@@ -92,8 +92,8 @@ def test_a_figure_has_its_select_or_a_file_of_the_pipeline(tmp_path: Path) -> No
     """The SELECT is in the declaration or beside it, and is one statement without values."""
     (tmp_path / "teams.sql").write_text("-- all of them\nSELECT count(*) AS teams FROM team;\n")
 
-    assert Figure("Teams", "teams.sql").query(tmp_path) == (
-        "-- all of them\nSELECT count(*) AS teams FROM team"
+    assert Figure("Teams", "teams.sql").statement(tmp_path).pieces == (
+        "-- all of them\nSELECT count(*) AS teams FROM team\n",
     )
     for sql, said in (
         ("none.sql", "there is no file none.sql: write it"),
@@ -101,5 +101,5 @@ def test_a_figure_has_its_select_or_a_file_of_the_pipeline(tmp_path: Path) -> No
         ("SELECT :day AS day", ":day stands for nothing: it has no values"),
     ):
         with pytest.raises(DeclarationError) as error:
-            Figure("Teams", sql).query(tmp_path)
+            Figure("Teams", sql).statement(tmp_path)
         assert str(error.value) == f"figure 'Teams': {said}"
