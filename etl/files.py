@@ -70,7 +70,7 @@ class RefusedRow:
 
 @dataclass(frozen=True)
 class Report:
-    """A form of its own for the refused rows of a file, in `errors/<table>/<file><ending>`.
+    """A separate form for the refused rows of a file, in `errors/<table>/<file><ending>`.
 
     `lines` returns the lines of one row; the name of the file is without its `.csv`.
     """

@@ -125,7 +125,7 @@ def test_lines_need_no_key_and_mariadb_has_another_collation() -> None:
     ],
 )
 def test_each_declared_type_has_one_of_mysql(column: Column, kind: str, in_key: str) -> None:
-    """What has no type of its own there is kept as its text; in a key texts have a length."""
+    """A type that MySQL lacks is stored as text; in a key texts have a length."""
     assert (sql_type(column), sql_type(column, 255)) == (kind, in_key)
 
 

@@ -87,7 +87,7 @@ def test_no_statement_is_longer_than_a_packet(sizes: list[int], packet: int) -> 
 
 
 def test_a_row_that_no_statement_can_hold_is_named() -> None:
-    """The place of the row is told, so that only that row is refused."""
+    """The error has the position of the row, so that only that row is refused."""
     rows = pa.table({"v": ["a", "b" * 100, "c"]})
     with pytest.raises(RowTooLong) as refused:
         statements(rows, "longtext", packet=90)
