@@ -64,7 +64,7 @@ def calls_of(
 
 
 def of_lambda_itself(use: FunctionUse, names: Names) -> list[Call]:
-    """Return the calls that Lambda makes in the name of a function's role."""
+    """Return the calls that Lambda makes with a function's role."""
     group, queue = names.log_group(use), names.queue
     stream = {"logGroupName": group, "logStreamName": "trial"}
     arn = f"{names.log_group_arn(use)}:log-stream:trial"
@@ -89,7 +89,7 @@ def of_lambda_itself(use: FunctionUse, names: Names) -> list[Call]:
 
 
 def of_lambda_for_collect(names: Names) -> list[Call]:
-    """Return the calls that Lambda makes to hand messages to collect, in the name of its role."""
+    """Return the calls that Lambda makes, with the role of collect, to pass messages to it."""
     arn, queue = names.events_queue_arn, {"QueueUrl": names.events_queue_url}
     return [
         Call("sqs", operation, {**queue, **more}, f"sqs:{operation}", arn)

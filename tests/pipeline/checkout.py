@@ -1,4 +1,4 @@
-"""A copy of the code, to which a pipeline may be added, for commands in processes of their own."""
+"""A copy of the code, to which a pipeline may be added, for commands in separate processes."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The three functions in this process, on a local AWS and on databases of their own."""
+"""The three functions in this process, on a local AWS and on their own databases."""
 
 import json
 import os
@@ -30,7 +30,7 @@ MINUTE = 60_000
 
 @dataclass
 class Context:
-    """What Lambda tells a function about its invocation."""
+    """The invocation context that Lambda passes to a function."""
 
     function_name: str
     milliseconds: int = 10 * MINUTE
@@ -70,7 +70,7 @@ class Functions:
         return invoke(load_handler.handler, Context("load", milliseconds))
 
     def run(self) -> dict[str, Any]:
-        """Bring what has changed to the warehouse; return what extract said."""
+        """Load what has changed into the warehouse; return the result of extract."""
         extracted = self.extract()
         self.transform()
         self.load()
@@ -148,7 +148,7 @@ def functions_on(
 
 
 def forget_clients() -> None:
-    """Let the functions read their settings anew, as a cold start does."""
+    """Let the functions read their settings again, as a cold start does."""
     extract_handler._pipeline.cache_clear()
     extract_handler._log.cache_clear()
     reader._secrets.cache_clear()

@@ -49,7 +49,7 @@ def _chosen(
 
 
 class _Side:
-    """What is disrupted on one side, and the condition for its next step; None when it is over."""
+    """The disruption of one side, and the condition for its next step; None when it is over."""
 
     def __init__(
         self, scene: Scene, queue: Iterator[tuple[str, Disruption]], done: Counter[str]

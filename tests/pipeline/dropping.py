@@ -99,7 +99,7 @@ def _stock(random: Random, number: int, wrong: float) -> bytes:
 
 @dataclass
 class Expected:
-    """What the tables should hold, and how many rows of the newest version of a file are wrong.
+    """The rows that tables should hold, and the wrong ones in the newest version of each file.
 
     `prices` are the states of each key, one after the other; `wrong` are line numbers by key.
     """

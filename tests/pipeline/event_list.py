@@ -14,7 +14,7 @@ KEY = "rk_test_of the list".replace(" ", "_")
 
 @dataclass
 class EventsApi:
-    """What is listed, the newest first; the first requests are answered with `faults`."""
+    """An API that lists events, newest first; it answers its first requests with `faults`."""
 
     events: Sequence[dict[str, Any]]
     url: str = ""

@@ -24,7 +24,7 @@ SECRET = "whsec_of the tests"
 
 @dataclass(frozen=True)
 class Request:
-    """What is posted."""
+    """A request to post."""
 
     headers: Mapping[str, str]
     body: bytes

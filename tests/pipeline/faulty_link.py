@@ -126,5 +126,5 @@ class FaultyLinks:
 
     @property
     def faults(self) -> Counter[str]:
-        """What the links suffered, by kind."""
+        """The faults of the links, by kind."""
         return sum((link.faults for link in self._links), Counter[str]())

@@ -1,4 +1,4 @@
-"""What the server that forks invocations imports; nothing else should import it."""
+"""Imported by the server that forks invocations; nothing else should import it."""
 
 from tests.pipeline.invocation import warm_up
 

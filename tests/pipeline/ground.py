@@ -1,6 +1,6 @@
 """Servers that a test may crash, copy, restore, age and replicate: what happens to a source.
 
-Each server has a folder and a port of its own, so tests that share a server are not disturbed,
+Each server has its own folder and port, so tests that share a server are not disturbed,
 and its address stays the same when it is stopped and started again.
 """
 
@@ -56,7 +56,7 @@ def free_port() -> int:
 
 
 def run_sql(url: str, *statements: str) -> list[list[object]]:
-    """Run statements in a session of their own; return the rows of the last."""
+    """Run statements in a new session; return the rows of the last."""
     with connect(url) as connection:
         rows: list[list[object]] = []
         for statement in statements:
@@ -94,7 +94,7 @@ def crash(server: PostgresServer) -> None:
 
 
 def answers(server: PostgresServer) -> bool:
-    """Tell whether a server takes a new session."""
+    """Return whether a server accepts a new session."""
     try:
         connect(server.superuser_url()).close()
     except (OSError, pg8000.native.InterfaceError, pg8000.native.DatabaseError):
@@ -181,7 +181,7 @@ def wait_for_log(primary: PostgresServer, standby: PostgresServer) -> None:
 
 
 def _wait_for_position(primary: PostgresServer, standby: PostgresServer, position: str) -> None:
-    # A record of its own: the insert position may lie behind the header of an empty page.
+    # A separate record: the insert position may lie behind the header of an empty page.
     emit = "SELECT pg_logical_emit_message(false, 'test', '', true)"
     [[goal]] = run_sql(primary.superuser_url(), emit)
     reached = f"SELECT {position} >= '{goal}'"
@@ -189,7 +189,7 @@ def _wait_for_position(primary: PostgresServer, standby: PostgresServer, positio
 
 
 def promote(standby: PostgresServer) -> None:
-    """Make a standby a primary, on a timeline of its own."""
+    """Make a standby a primary, on its own timeline."""
     run_sql(standby.superuser_url(), "SELECT pg_promote()")
 
 

@@ -1,7 +1,7 @@
-"""One invocation of a function in a process of its own, which may be made to die at a chosen place.
+"""One invocation of a function in its own process, which may be made to die at a chosen place.
 
 A server that has everything imported forks the processes, so each costs a few milliseconds. This
-module is what the server imports, and what the processes run.
+module is imported by the server, and run by the processes.
 """
 
 import io
@@ -60,7 +60,7 @@ ERRORS = {"InternalError": 500, "SlowDown": 503}
 
 @dataclass(frozen=True)
 class S3Fault:
-    """What befalls `times` calls of an operation from the nth on, of keys that hold a text."""
+    """A fault of `times` calls of an operation from the nth on, of keys that hold a text."""
 
     operation: Literal["PutObject", "GetObject", "ListObjectsV2", "ListObjectVersions"]
     text: str
@@ -71,7 +71,7 @@ class S3Fault:
 
 @dataclass(frozen=True)
 class Fate:
-    """What befalls an invocation.
+    """The planned end of an invocation.
 
     It dies at a step (a call or a return of the functions' own code), at a message of COPY from
     the database, or as `s3` says; `kill_after` are seconds until somebody else kills it.
@@ -87,7 +87,7 @@ class Fate:
 class Outcome:
     """How an invocation ended: with a result, with an error (its class and base classes), or dead.
 
-    `suffered` tells whether the S3 fault came to pass.
+    `suffered` says whether the S3 fault happened.
     """
 
     result: dict[str, Any] | None = None
@@ -98,7 +98,7 @@ class Outcome:
 
 
 class Context:
-    """What Lambda tells a function about its invocation."""
+    """The invocation context that Lambda passes to a function."""
 
     function_name = "test"
     memory_limit_in_mb = 1024
@@ -142,7 +142,7 @@ def settle_in(environment: dict[str, str], log: str) -> None:
     os.environ.update(environment)
     if folder := environment.get(MORE_PIPELINES):
         pipelines.__path__.append(folder)
-    os.environ.pop("AWS_PROFILE", None)  # what there was to read has been read: see `warm_up`
+    os.environ.pop("AWS_PROFILE", None)  # its files have been read: see `warm_up`
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -214,9 +214,9 @@ class _FaultyS3:
         if not fault.nth <= self._calls < fault.nth + fault.times:
             return None
         self.suffered = True
-        return self._befall(request, fault.how)
+        return self._fail(request, fault.how)
 
-    def _befall(self, request: AWSPreparedRequest, how: How) -> Any:
+    def _fail(self, request: AWSPreparedRequest, how: How) -> Any:
         if how in ERRORS:
             body = f"<Error><Code>{how}</Code><Message>injected</Message></Error>"
             return AWSResponse(str(request.url), ERRORS[how], HTTPHeaders(), _Body(body.encode()))

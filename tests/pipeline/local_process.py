@@ -1,4 +1,4 @@
-"""What the tests of `deploy.py local` share: a folder for it, and a look at what runs."""
+"""Shared by the tests of `deploy.py local`: a folder for it, and a look at what runs."""
 
 import subprocess
 import tempfile

@@ -1,4 +1,4 @@
-"""What the tests of a managed warehouse share: one, the functions before it, and looks into it."""
+"""Shared by the tests of a managed warehouse: one, the functions before it, and its content."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ def change(source: Source, *statements: str) -> None:
 
 
 def deleted(warehouse: Warehouse) -> list[list[Any]]:
-    """Return all that is told of deletions."""
+    """Return all recorded deletions."""
     return query(warehouse, "SELECT * FROM deleted_rows ORDER BY 1, 2, 3")
 
 

@@ -1,4 +1,4 @@
-"""What the warehouse should be, in plain SQL over the source, written apart from the functions."""
+"""The expected warehouse, in plain SQL over the source, written apart from the functions."""
 
 from typing import Any
 

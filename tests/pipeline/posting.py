@@ -36,7 +36,7 @@ NO_EVENTS = [b"[]", b"\xff", b'{"id": NaN}', b'{"id": "a", "id": "b"}', b"{", b"
 
 @dataclass(frozen=True)
 class Post:
-    """What is posted: a body, and what is forged about it; `answer` is the status that is right.
+    """A request: a body, and what is forged about it; `answer` is the expected status.
 
     `id` is that of an event that is to be in the table `table`, or in its errors if it `is_wrong`.
     """

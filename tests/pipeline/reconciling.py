@@ -1,4 +1,4 @@
-"""What the tests of reconcile share: invoking it, repairing, and damage done by hand."""
+"""Shared by the tests of reconcile: invoking it, repairing, and damage done by hand."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,6 +1,6 @@
 """The recorded history of facts: every committed version of every row, kept by the source itself.
 
-Written apart from the functions. Triggers write each version into tables of a schema of their own,
+Written apart from the functions. Triggers write each version into tables of a separate schema,
 with the transaction that made it, in the order in which a row got them: the lock on a row, or on
 its place in the index of keys, lets no two transactions write it in another order.
 """
@@ -66,11 +66,11 @@ def record(source: Source) -> None:
 
 
 class RecordedHistory:
-    """What was committed in a source, also in histories of it that ended.
+    """The commits of a source, also in histories of it that ended.
 
     A restore or a crash takes a source back to an earlier state, and its recorded history with it.
-    What was committed since was seen all the same: it comes first, then the state that the source
-    went back to, then what follows.
+    Later commits were seen all the same: they come first, then the state that the source went
+    back to, then what follows.
     """
 
     def __init__(self, source: Source) -> None:
@@ -153,6 +153,6 @@ def distinct_neighbours(states: list[Row]) -> list[Row]:
 
 
 def is_subsequence(some: list[Row], of: list[Row]) -> bool:
-    """Tell whether `some` are among `of`, in the same order."""
+    """Return whether `some` are among `of`, in the same order."""
     left = iter(of)
     return all(state in left for state in some)

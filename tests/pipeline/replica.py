@@ -13,7 +13,7 @@ Rows = dict[Key, Key]
 
 
 class Replica:
-    """What target tables hold after some batches: a key, a column of its row, one of each join.
+    """The target tables after some batches: a key, a column of its row, one of each join.
 
     `shows` is the column that is shown of each source table. `queries` make the same in SQL, by
     target table, with the joins in the order of the function's parameters.

@@ -48,7 +48,7 @@ HANDLERS = {
     "receive": receive_handler.handler,
     "collect": collect_handler.handler,
 }
-# What receive and collect keep while they are warm.
+# Caches that receive and collect keep while they are warm.
 CACHES: tuple[Any, ...] = (
     receive_handler._secrets,
     receive_handler._queue,

@@ -14,14 +14,14 @@ from tests.pipeline.recorded import warehouse_history
 from tests.pipeline.scene import Scene
 from tests.pipeline.storm import Storm
 from tests.pipeline.verdict import Verdict, compare
-from tests.pipeline.workload import Workload, mend_all
+from tests.pipeline.workload import Workload, repair_all
 
 LOOK_SECONDS = 1.0
 
 
 @dataclass
 class Figures:
-    """What rounds came to. `wrong` names seed, table and key of whatever is not as it should be."""
+    """The result of rounds. `wrong` has seed, table and key of each row that is not as expected."""
 
     seeds: list[int] = field(default_factory=list)
     seconds: float = 0.0
@@ -78,7 +78,7 @@ def play(
     with arena(servers, aws, f"round-{seed}", seed) as place:
         a_round = _Round(place, seed, size, log)
         a_round.rage(tick)
-        mend_all(place.source.superuser_url)
+        repair_all(place.source.superuser_url)
         a_round.storm.settle()
         return a_round.judge()
 

@@ -22,7 +22,7 @@ Condition = Callable[[], bool]
 
 @dataclass
 class Scene:
-    """A shop and the functions at work, and the dice of whoever disrupts them.
+    """A shop and the functions at work, and the random numbers of their disruptions.
 
     `refused` says that the warehouse has refused rows, which newer ones may have replaced since.
     """

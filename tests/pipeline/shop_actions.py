@@ -1,4 +1,4 @@
-"""What a random shop does: weighted tables of single actions on the source.
+"""Actions of a random shop: weighted tables of single changes to the source.
 
 Everything that is hard on a pipeline is in here: updates without a trace, back-dated and equal
 stamps, deletes and ids that come back, text made to break out, and rows that no warehouse can hold.
@@ -20,11 +20,11 @@ from tests.pipeline.shop_values import (
     HOSTILE_TEXT,
     IMPOSSIBLE_DAYS,
     IMPOSSIBLE_STAMPS,
-    MEND,
     MONEY,
     NULLABLE,
     PARENT_COLUMNS,
-    PARENTS_MENDED,
+    PARENT_REPAIRS,
+    REPAIRS,
     TEXT_COLUMNS,
     UNUSED,
 )
@@ -34,7 +34,7 @@ Order = tuple[str, int, int, int]  # its table, and its id, its transaction's an
 
 @dataclass
 class Shelf:
-    """What all writers know: about how high ids are, and the last orders that were deleted."""
+    """State that all writers share: about how high ids are, and the last deleted orders."""
 
     highest: dict[str, int] = field(default_factory=dict)
     deleted: list[Order] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Shelf:
 
 @dataclass
 class Hand:
-    """One writer at work: its connection, its dice, and what all writers know.
+    """One writer at work: its connection, its random numbers, and what all writers share.
 
     Each statement is run within a `passage`.
     """
@@ -112,7 +112,7 @@ Action = Callable[[Hand], None]
 
 
 def place_order(hand: Hand, table: str = "", ids: tuple[int, ...] = ()) -> None:
-    """Insert an order, its transaction and its payment; `ids` brings back one that was deleted."""
+    """Insert an order, its transaction and its payment; `ids` are those of one that was deleted."""
     table = table or hand.random.choice(["sales_order", "purchase_order"])
     sells = table == "sales_order"
     order_id, transaction_id, payment_id = (
@@ -298,9 +298,9 @@ def spoil_parent(hand: Hand) -> None:
         hand.set("department", "location", None)
 
 
-def mend_something(hand: Hand) -> None:
-    """Mend all rows of one kind, parents most of the time: what waits for them is much."""
-    hand.run(hand.random.choice([*MEND, *PARENTS_MENDED * 6]))
+def repair_something(hand: Hand) -> None:
+    """Repair all rows of one kind, mostly parents, for which many rows wait."""
+    hand.run(hand.random.choice([*REPAIRS, *PARENT_REPAIRS * 6]))
 
 
 ACTIONS: list[tuple[int, Action]] = [
@@ -325,7 +325,7 @@ ACTIONS: list[tuple[int, Action]] = [
     (1, spoil_money),
     (1, spoil_stamp),
     (1, spoil_parent),
-    (3, mend_something),
+    (3, repair_something),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What the random shop writes, and where: text made to break out, days and stamps that are none."""
+"""Values of the random shop, and their columns: text made to break out, days that are none."""
 
 HOSTILE_TEXT = [
     *(
@@ -60,7 +60,7 @@ UNUSED = {
     " AND NOT EXISTS (SELECT FROM purchase_order AS o WHERE o.staff_id = staff.staff_id)",
 }
 
-MEND = [
+REPAIRS = [
     *(
         f"UPDATE {table} SET {column} = '2024-11-29' WHERE {column} !~ '^\\d{{4}}-\\d\\d-\\d\\d$'"
         f" OR {column} = '2024-02-30'"
@@ -77,8 +77,8 @@ MEND = [
         for column in ("created_at", "last_updated")
     ),
     "UPDATE currency SET currency_code = 'EUR' WHERE currency_code = 'ZZZ'",
-    "UPDATE department SET location = 'mended' WHERE location IS NULL",
+    "UPDATE department SET location = 'repaired' WHERE location IS NULL",
 ]
 """Statements that make every row fit for the warehouse again."""
 
-PARENTS_MENDED = MEND[-2:]
+PARENT_REPAIRS = REPAIRS[-2:]

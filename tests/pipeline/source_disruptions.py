@@ -1,4 +1,4 @@
-"""What may happen to a source: histories that end, ids that come again, tables out of reach."""
+"""Disruptions of a source: histories that end, ids that come again, tables out of reach."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

@@ -1,7 +1,7 @@
-"""The functions side by side, each invocation a process of its own, killed and hindered at random.
+"""The functions side by side, each invocation in its own process, killed and hindered at random.
 
-What they report is kept: no two of them may claim one batch, and the only errors that they may end
-with are those that say what was done to them.
+Their reports are kept: no two of them may claim one batch, and the only errors that they may end
+with are those of an injected fault.
 """
 
 import threading
@@ -42,7 +42,7 @@ EXPECTED_ERRORS = [
     # Of a table that was closed to the reader while it was read.
     ("DatabaseRefused", "permission denied for table"),
 ]
-"""What a function may raise in a storm: the family of errors, and what the message has to say."""
+"""Errors that a function may raise in a storm: their family, and a part of the message."""
 
 Place = tuple[str, str]
 
@@ -64,11 +64,11 @@ PLACES: list[Place] = [
 
 @dataclass
 class Storm:
-    """Weather for the functions between two databases: what is invoked, and what befalls it.
+    """Random invocations of the functions between two databases, with kills and faults.
 
-    `violence` is the share of invocations that something befalls. While `gate` is closed nothing is
+    `violence` is the share of invocations that are disrupted. While `gate` is closed nothing is
     invoked. `replica` are other settings for some of the extracts. `written` counts the batches
-    that each function reported, `stuck` names what did not come to rest in peace. `loads_again`
+    that each function reported, `stuck` names what did not come to an end. `loads_again`
     says that a batch may be loaded into a warehouse that had it and lost it. `places` are calls of
     S3, by operation and part of the key, that may fail.
     """
@@ -263,7 +263,7 @@ def _work_of(function: str, outcome: Outcome | None) -> str:
 
 
 def random_fate(random: Random, places: Sequence[Place] = tuple(PLACES)) -> Fate:
-    """Draw what befalls an invocation."""
+    """Draw the fate of an invocation."""
     operation, text = random.choice(places)
     nth = random.choice([1, 1, 1, 2, 3, 5, 8, 13])
     match random.choice(["time", "time", "step", "step", "copy", "call", "call", "fault", "fault"]):

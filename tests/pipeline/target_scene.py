@@ -31,7 +31,7 @@ START = datetime(2024, 11, 16, 12, tzinfo=UTC)
 
 @dataclass
 class Rows:
-    """What a batch has of a table: files of rows, each a table, and the keys that are gone."""
+    """A batch's rows of a table: files of rows, each a table, and the keys that are gone."""
 
     files: Sequence[pa.Table] = ()
     gone: pa.Table | None = None

@@ -55,7 +55,7 @@ class TlsPeer:
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Pass bytes on until one side ends, and tell the other."""
+    """Pass bytes on until one side ends, and close the other."""
     with suppress(OSError):
         while block := source.recv(65536):
             target.sendall(block)

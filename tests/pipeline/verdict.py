@@ -184,7 +184,7 @@ class Lake:
     def judge(self, verdict: Verdict) -> int:
         """Add what is wrong with the logs and the objects to a verdict; return how many batches.
 
-        The logs have no gap and tell of the same moments, each batch was loaded, each data object
+        The logs have no gap and name the same moments, each batch was loaded, each data object
         belongs to one batch, what is named is there, and no row is left in quarantine or refused.
         """
         self.look()

@@ -1,4 +1,4 @@
-"""What may happen to a warehouse and to the buckets before it."""
+"""Disruptions of a warehouse and of the buckets before it."""
 
 import os
 import subprocess

@@ -1,7 +1,7 @@
 """A random shop, from a seed: writers side by side whose transactions are of very different length.
 
-Every writer draws from dice of its own, so a seed gives each the same plans again; how they meet is
-up to the machine.
+Every writer has its own random numbers, so a seed gives each the same plans again; how they
+interleave depends on the machine.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ import pg8000.native
 
 from local.connection import connect
 from tests.pipeline.shop_actions import Hand, Shelf, random_action
-from tests.pipeline.shop_values import MEND
+from tests.pipeline.shop_values import REPAIRS
 
 LOCK_TIMEOUT = "300ms"  # a writer that waits for longer rolls back: no deadlock, and no standstill
 DATA_ERRORS = ("23", "40", "55P03")  # constraints, deadlocks, lock timeouts: the shop's daily bread
@@ -181,14 +181,14 @@ def _save_and_roll_back(hand: Hand) -> None:
 
 
 def _is_lost_connection(error: Exception) -> bool:
-    """Tell whether a server that ends, starts or is gone explains an error."""
+    """Return whether a server that ends, starts or is gone explains an error."""
     if isinstance(error, pg8000.native.DatabaseError):
         return str(error.args[0].get("C", "")).startswith(("57", "3D"))
     return isinstance(error, (pg8000.native.InterfaceError, OSError))
 
 
-def mend_all(url: str) -> None:
+def repair_all(url: str) -> None:
     """Make every row of the source fit for the warehouse."""
     with connect(url) as connection:
-        for statement in MEND:
+        for statement in REPAIRS:
             connection.run(statement)

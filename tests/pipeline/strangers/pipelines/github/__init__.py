@@ -1,1 +1,1 @@
-"""What GitHub posts of a repository."""
+"""Events that GitHub posts of a repository."""
