@@ -36,7 +36,7 @@ def names(account: Account) -> Names:
 def inbox(
     account: Account, names: Names, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Inbox]:
-    """A deployment whose load always fails, and a queue that gets what its topic tells."""
+    """A deployment whose load always fails, and a queue that gets the messages of its topic."""
     packages = TinyPackages(tmp_path_factory.mktemp("packages"))
     packages.code = {"load": FAILING}
     settings = Settings.read(

@@ -9,7 +9,7 @@ from benchmarks.measuring import ROOT
 
 
 def test_a_benchmark_leaves_results_and_a_report(tmp_path: Path) -> None:
-    """One command measures ours beside raw COPY, and tells in figures and in words."""
+    """One command measures ours beside raw COPY, and reports in figures and in words."""
     results = tmp_path / "docs" / "benchmarks.json"
 
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Whatever changes in the source arrives, exactly once, whether it leaves a trace or not."""
+"""Every change of the source arrives, exactly once, whether it leaves a trace or not."""
 
 from datetime import date, time
 from decimal import Decimal
@@ -22,7 +22,7 @@ NOW, LONG_AGO = "2024-11-16 09:00:00.123", "2019-02-28 23:59:59.999"
 
 
 def test_an_update_that_leaves_no_trace_arrives(functions: Functions) -> None:
-    """An update that keeps last_updated is brought like any other."""
+    """An update that keeps last_updated is loaded like any other."""
     functions.run()
 
     with connect(functions.source.superuser_url) as source:
@@ -36,7 +36,7 @@ def test_an_update_that_leaves_no_trace_arrives(functions: Functions) -> None:
 
 
 def test_inserts_with_new_back_dated_and_equal_stamps_arrive(functions: Functions) -> None:
-    """What a row's stamps say has no bearing on whether it is brought."""
+    """A row is loaded whatever its stamps say."""
     functions.run()
 
     with connect(functions.source.superuser_url) as source:
@@ -72,7 +72,7 @@ def test_a_transaction_that_commits_late_is_not_passed_over(functions: Functions
 
 
 def test_a_rolled_back_change_never_arrives(functions: Functions) -> None:
-    """What was rolled back, also to a savepoint, is no change."""
+    """A change that was rolled back, also to a savepoint, is none."""
     functions.run()
 
     with connect(functions.source.superuser_url) as source:
@@ -113,7 +113,7 @@ def test_a_quiet_source_writes_nothing_behind_an_open_transaction(functions: Fun
 
 
 def test_fact_history_shows_every_state_that_a_run_saw(functions: Functions) -> None:
-    """Each state of an order is a record of its own, in order, also one that came before."""
+    """Each state of an order is a separate record, in order, also one that came before."""
     functions.run()
 
     with connect(functions.source.superuser_url) as source:
@@ -170,7 +170,7 @@ def test_one_member_of_staff_who_moves_takes_the_department_along(functions: Fun
     assert current(functions.warehouse) == expected(functions.source)
 
 
-def test_a_deleted_row_stays_in_history_and_is_told_as_a_tombstone(functions: Functions) -> None:
+def test_a_deleted_row_stays_in_history_and_becomes_a_tombstone(functions: Functions) -> None:
     """Deletions are carried to the processed bucket once; the warehouse's history keeps the row."""
     functions.run()
     before = current(functions.warehouse)
@@ -187,7 +187,7 @@ def test_a_deleted_row_stays_in_history_and_is_told_as_a_tombstone(functions: Fu
 
 
 def test_a_deleted_row_that_comes_back_is_a_change(functions: Functions) -> None:
-    """A row that is deleted and inserted again with other values is brought as it is now."""
+    """A row that is deleted and inserted again with other values is loaded as it is now."""
     functions.run()
 
     with connect(functions.source.superuser_url) as source:

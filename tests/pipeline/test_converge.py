@@ -62,7 +62,7 @@ def test_a_new_warehouse_is_filled_from_the_lake_with_its_history(
 def test_going_back_to_the_first_warehouse_loads_only_what_it_has_not_seen(
     functions: Functions, new_warehouse: Callable[[], Warehouse]
 ) -> None:
-    """Each warehouse has markers of its own, so switching to and fro repeats nothing."""
+    """Each warehouse has its own markers, so switching to and fro repeats nothing."""
     functions.run()
     first, second = functions.warehouse, new_warehouse()
     move_to(functions, second)
@@ -75,7 +75,7 @@ def test_going_back_to_the_first_warehouse_loads_only_what_it_has_not_seen(
     assert current(first) == current(second) == expected(functions.source)
 
 
-def test_tables_made_anew_in_the_same_warehouse_are_filled_again(
+def test_tables_recreated_in_the_same_warehouse_are_filled_again(
     functions: Functions,
 ) -> None:
     """Dropped and recreated star tables count as a warehouse that has seen no batch."""

@@ -185,7 +185,7 @@ def test_a_query_that_fails_is_never_a_partial_result(
     assert opened.run("SELECT 1") == [[1]]
 
 
-def test_a_value_of_another_type_is_told(opened: pg8000.native.Connection) -> None:
+def test_a_value_of_another_type_is_an_error(opened: pg8000.native.Connection) -> None:
     """A value that is not what its column says is an error of ours, not a guess."""
     query = f"SELECT n, 'x' FROM generate_series(1, {MANY}) AS n UNION ALL SELECT 1e30, 'x'"
 
@@ -215,7 +215,7 @@ def test_a_row_may_be_longer_than_a_block(opened: pg8000.native.Connection) -> N
 def test_a_consumer_that_stops_early_leaves_nothing_behind(
     opened: pg8000.native.Connection,
 ) -> None:
-    """Whoever fails over the first rows can roll back, and no thread waits for ever."""
+    """A caller that fails over the first rows can roll back, and no thread waits for ever."""
     before = set(threading.enumerate())
     opened.run("BEGIN")
     query = f"SELECT n, repeat('x', 1000) FROM generate_series(1, {MANY}) AS n"
@@ -245,7 +245,7 @@ def test_a_connection_that_is_cut_is_not_a_short_result(superuser: Database) -> 
 
 
 def test_values_reach_a_query_as_settings(opened: pg8000.native.Connection) -> None:
-    """What a query compares with is never part of its text."""
+    """The values that a query compares with are never part of its text."""
     opened.run("BEGIN")
     set_values(opened, {"keys": array([3, 5]), "name": "it's; DROP TABLE x --"})
     query = (

@@ -122,7 +122,7 @@ def extreme_rows(count: int) -> pa.RecordBatch:
 def test_both_ways_store_the_same(
     opened: pg8000.native.Connection, rows: list[dict[str, Any]]
 ) -> None:
-    """Whatever the values are, nobody can tell in which format they came."""
+    """Whatever the values are, both formats store the same."""
     assert_the_same(opened, [pa.RecordBatch.from_pylist(rows, SCHEMA)])
 
 

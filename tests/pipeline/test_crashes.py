@@ -1,6 +1,6 @@
 """Functions that die, and databases and buckets that fail: afterwards it is as if nothing had been.
 
-Each invocation is a process of its own. HARNESS_SEED plays a storm again.
+Each invocation is a separate process. HARNESS_SEED plays a storm again.
 """
 
 import random
@@ -88,7 +88,7 @@ class Field:
             self.storm.calm(before)
 
     def dies(self, function: str, fate: Fate) -> bool:
-        """Invoke a function that is to die; tell whether it did."""
+        """Invoke a function that is to die; return whether it did."""
         kills = self.storm.kills
         assert self.storm.invoke(function, {}, fate) is None
         return self.storm.kills == kills + 1
@@ -162,7 +162,7 @@ def test_a_function_that_dies_at_a_write_is_made_up_for(
 def test_an_extract_that_dies_in_the_middle_of_copy_is_made_up_for(
     field: Field, messages: int
 ) -> None:
-    """A row that was on its way is brought by the next run."""
+    """A row that was on its way is loaded by the next run."""
     assert field.dies("extract", Fate(die_at_copy=messages))
 
 
@@ -245,7 +245,7 @@ def test_extracts_side_by_side_bring_each_change_once(field: Field) -> None:
 def test_a_quiet_source_writes_nothing_behind_a_transaction_that_stays_open(field: Field) -> None:
     """Thirty runs make no batch, after others have committed as many changes as they liked.
 
-    Those are brought once each, and the open transaction's own when it ends.
+    Those are loaded once each, and the open transaction's own when it ends.
     """
     source = field.place.source.superuser_url
     with connect(source) as long:
@@ -268,7 +268,7 @@ def test_a_quiet_source_writes_nothing_behind_a_transaction_that_stays_open(fiel
 
 
 def test_a_batch_that_is_fed_through_again_adds_nothing(field: Field) -> None:
-    """A replay, killed at first, brings back no former state of an order and repeats none."""
+    """A replay, killed at first, restores no former state of an order and repeats none."""
     for _ in range(2):
         field.trade()
         field.storm.settle()

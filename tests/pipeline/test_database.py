@@ -1,4 +1,4 @@
-"""Connections to a real PostgreSQL: every way to be turned away is told in one clear line."""
+"""Connections to a real PostgreSQL: every refusal is reported in one clear line."""
 
 import json
 import socket
@@ -98,7 +98,7 @@ def refusal(database: Database, kind: type[PipelineError], message: str) -> Iter
     assert database.password not in shown
 
 
-def test_a_wrong_password_is_told(access: Access) -> None:
+def test_a_wrong_password_is_reported(access: Access) -> None:
     """The message says which database, as whom, and what to check; never the password."""
     wrong = access(password="not-the-Passw0rd")
     message = (
@@ -109,7 +109,7 @@ def test_a_wrong_password_is_told(access: Access) -> None:
         who_am_i(wrong)
 
 
-def test_a_database_that_is_not_there_is_told(access: Access) -> None:
+def test_a_missing_database_is_reported(access: Access) -> None:
     """The message says that the name is what to check."""
     wrong = access(dbname="tot esys")
     message = 'database "tot esys" does not exist: check the database name of the URL'
@@ -118,7 +118,7 @@ def test_a_database_that_is_not_there_is_told(access: Access) -> None:
         who_am_i(wrong)
 
 
-def test_nobody_listening_is_told(access: Access) -> None:
+def test_a_server_that_is_down_is_reported(access: Access) -> None:
     """A server that is down is a matter of trying again."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         free = taken.getsockname()[1]
@@ -133,8 +133,8 @@ def test_nobody_listening_is_told(access: Access) -> None:
 
 
 @pytest.mark.parametrize("host", ["db..example.com", "x" * 64 + ".com"])
-def test_a_host_that_cannot_be_found_is_told(access: Access, host: str) -> None:
-    """A misspelt host is told like a server that is down."""
+def test_an_unknown_host_is_reported(access: Access, host: str) -> None:
+    """A misspelt host is reported like a server that is down."""
     wrong = access(host=host)
 
     with pytest.raises(DatabaseUnavailable) as failure:
@@ -142,7 +142,7 @@ def test_a_host_that_cannot_be_found_is_told(access: Access, host: str) -> None:
     assert str(failure.value).startswith(f"{wrong}: cannot be reached (")
 
 
-def test_a_right_that_is_missing_is_told(access: Access) -> None:
+def test_a_missing_right_is_reported(access: Access) -> None:
     """The message names the object, and that the right has to be granted."""
     message = "permission denied for table pg_authid: ask for the right to be granted"
 
@@ -150,7 +150,7 @@ def test_a_right_that_is_missing_is_told(access: Access) -> None:
         opened.run("SELECT * FROM pg_authid")
 
 
-def test_a_statement_that_fails_is_told(access: Access) -> None:
+def test_a_statement_that_fails_is_reported(access: Access) -> None:
     """Errors of statements name the database too, with PostgreSQL's own code."""
     message = "division by zero [22012]"
 
@@ -158,7 +158,7 @@ def test_a_statement_that_fails_is_told(access: Access) -> None:
         opened.run("SELECT 1/0")
 
 
-def test_a_session_that_is_ended_is_told(access: Access, postgres: PostgresServer) -> None:
+def test_a_session_that_is_ended_is_reported(access: Access, postgres: PostgresServer) -> None:
     """A server that goes away in the middle of a run is a matter of trying again."""
 
     def outlive_the_session() -> None:
@@ -181,8 +181,8 @@ def test_any_password_works(access: Access, postgres: PostgresServer, password: 
     assert who_am_i(access(password=password)) == ROLE
 
 
-def test_a_password_that_the_driver_cannot_send_is_told(access: Access) -> None:
-    """A character that is younger than the rules of the login is told, and not shown."""
+def test_a_password_that_the_driver_cannot_send_is_reported(access: Access) -> None:
+    """A character that the rules of the login do not know is reported, and not shown."""
     database = access(password=f"{PASSWORD}😀")
     message = (
         "the driver cannot log in (unassigned code points forbidden: other-error): "
@@ -233,7 +233,7 @@ def test_a_certificate_of_another_authority_is_refused(
 def test_an_authority_that_the_system_does_not_know_is_refused(
     access: Access, authority: trustme.CA, tls: Callable[..., TlsPeer]
 ) -> None:
-    """Without an authority of its own a database needs a certificate of a public one."""
+    """Without its own authority a database needs a certificate of a public one."""
     peer = tls(authority.issue_cert("localhost"))
     database = access(host="localhost", port=peer.port, sslmode="verify-full")
     message = "its certificate is not trusted (unable to get local issuer certificate)" + TRUST

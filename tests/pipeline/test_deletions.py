@@ -1,4 +1,4 @@
-"""What the source has deleted leaves the current state, stays in history, and is told."""
+"""Rows that the source deletes leave the current state, stay in history, and are recorded."""
 
 from collections.abc import Callable
 
@@ -41,7 +41,7 @@ def shop(managed: Functions) -> Functions:
 
 
 def test_a_deleted_row_leaves_the_current_state_and_stays_in_history(shop: Functions) -> None:
-    """What is gone is in no view, in all its records, and told with the moment it was gone."""
+    """A deleted row is in no view, in all its records, and in deleted_rows with the moment."""
     change(shop.source, "UPDATE payment SET payment_amount = 1 WHERE payment_id = 3")
     shop.run()
     change(shop.source, "DELETE FROM payment WHERE payment_id = 3",
@@ -60,7 +60,7 @@ def test_a_deleted_row_leaves_the_current_state_and_stays_in_history(shop: Funct
 
 
 def test_a_row_that_comes_back_is_shown_again(shop: Functions) -> None:
-    """With the values that it had there is no new record, and both moments are told."""
+    """With the values that it had there is no new record, and both moments are recorded."""
     before = records(shop.warehouse)
     change(shop.source, "DELETE FROM payment WHERE payment_id IN (3, 4)")
     shop.run()
@@ -81,7 +81,7 @@ def test_a_row_that_comes_back_is_shown_again(shop: Functions) -> None:
     assert deleted(shop.warehouse)[1] == ["fact_payment", "3", snapshot_of(shop, 4), 4, None]
 
 
-def test_a_row_that_comes_back_unfit_is_not_shown_before_it_is_mended(shop: Functions) -> None:
+def test_a_row_that_comes_back_unfit_is_not_shown_before_it_is_corrected(shop: Functions) -> None:
     """In quarantine it is as good as gone: the view does not fall back to the state before."""
     change(shop.source, "DELETE FROM payment WHERE payment_id = 3")
     shop.run()
@@ -112,23 +112,23 @@ def eventful_days(functions: Functions) -> None:
 
 
 def test_batches_that_are_applied_again_change_nothing(shop: Functions) -> None:
-    """All batches once more, or only the last, leave what is told of deletions as it is."""
+    """All batches once more, or only the last, leave the recorded deletions as they are."""
     eventful_days(shop)
-    told, shown = deleted(shop.warehouse), views(shop.warehouse)
-    assert len(told) == 12
+    deletions, shown = deleted(shop.warehouse), views(shop.warehouse)
+    assert len(deletions) == 12
 
     shop.s3.delete_object(Bucket=shop.processed, Key="loaded/source/0000000005.json")
     assert shop.load()["batches"] == [5]
-    assert (deleted(shop.warehouse), views(shop.warehouse)) == (told, shown)
+    assert (deleted(shop.warehouse), views(shop.warehouse)) == (deletions, shown)
 
     forget_what_was_loaded(shop)
     assert shop.load()["batches"] == [1, 2, 3, 4, 5]
-    assert (deleted(shop.warehouse), views(shop.warehouse)) == (told, shown)
+    assert (deleted(shop.warehouse), views(shop.warehouse)) == (deletions, shown)
     assert shown == source_facts(shop.source)
 
 
 def test_a_deletion_and_its_batch_are_one(shop: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A loader that dies before its marker tells the deletion once, when it is back."""
+    """A loader that dies before its marker records the deletion once, when it is back."""
     change(shop.source, "DELETE FROM payment WHERE payment_id = 3")
     shop.extract()
     shop.transform()
@@ -146,13 +146,13 @@ def test_a_deletion_and_its_batch_are_one(shop: Functions, monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("either_plan")
-def test_deletions_of_before_are_told_when_the_setting_is_switched_on(
+def test_earlier_deletions_are_recorded_when_the_setting_is_switched_on(
     functions: Functions,
     manage: Callable[[], None],
     new_managed_warehouse: Callable[[], Warehouse],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A prepared warehouse that becomes ours tells what one would that always was."""
+    """A prepared warehouse that becomes ours records what one would that always was."""
     monkeypatch.setattr(shared, "AHEAD", 2)
     change(functions.source, KEEP)
     functions.run()
@@ -161,26 +161,26 @@ def test_deletions_of_before_are_told_when_the_setting_is_switched_on(
 
     manage()
     assert functions.load()["batches"] == []
-    told = deleted(functions.warehouse)
+    deletions = deleted(functions.warehouse)
     assert views(functions.warehouse) == source_facts(functions.source)
 
     always = new_managed_warehouse()
     move_to(functions, always)
     assert functions.load()["batches"] == [1, 2, 3, 4, 5]
-    assert deleted(always) == told
-    assert len(told) == 12
+    assert deleted(always) == deletions
+    assert len(deletions) == 12
     assert views(always) == source_facts(functions.source)
 
 
 def test_a_table_of_deletions_that_was_dropped_is_filled_again(shop: Functions) -> None:
-    """Nothing that was told is lost with it."""
+    """No recorded deletion is lost with it."""
     eventful_days(shop)
-    told = deleted(shop.warehouse)
+    deletions = deleted(shop.warehouse)
 
     query(shop.warehouse, "DROP TABLE deleted_rows CASCADE")
     shop.load()
 
-    assert deleted(shop.warehouse) == told
+    assert deleted(shop.warehouse) == deletions
     assert views(shop.warehouse) == source_facts(shop.source)
 
 
@@ -190,13 +190,13 @@ def test_switched_off_and_on_again_leaves_no_gap(
     """A table of deletions that is there is kept up to date in any case."""
     manage("false")
     eventful_days(shop)
-    told = deleted(shop.warehouse)
+    deletions = deleted(shop.warehouse)
     assert views(shop.warehouse) == source_facts(shop.source)
 
     manage("true")
     shop.run()
 
-    assert (deleted(shop.warehouse), len(told)) == (told, 12)
+    assert (deleted(shop.warehouse), len(deletions)) == (deletions, 12)
     assert views(shop.warehouse) == source_facts(shop.source)
 
 

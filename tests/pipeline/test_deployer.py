@@ -27,7 +27,7 @@ SETTINGS = {
     "ALERT_EMAIL": "team@example.com",
     "NOTIFY": "every-batch",
 }
-# Makes the calls that it is told to, and answers "allowed" or the code of the error for each.
+# Makes the calls of its event, and answers "allowed" or the code of the error for each.
 CALLER = """
 import boto3
 from botocore.exceptions import ClientError
@@ -54,7 +54,7 @@ def account() -> Iterator[Account]:
 
 @pytest.fixture(scope="module")
 def sandbox(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    """The deployed pipeline, whose functions make the calls that a test tells them to."""
+    """The deployed pipeline, whose functions make the calls that a test asks for."""
     packages = TinyPackages(tmp_path_factory.mktemp("packages"))
     packages.code = dict.fromkeys(get_args(FunctionUse), CALLER)
     sandbox = Sandbox(account, Settings.read(SETTINGS), packages)
@@ -64,7 +64,7 @@ def sandbox(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Sandb
 
 
 def test_a_second_deployment_writes_nothing(sandbox: Sandbox) -> None:
-    """What the local AWS reads back is what was written, down to the last attribute."""
+    """The local AWS reads back exactly what was written, down to the last attribute."""
     sandbox.writes.clear()
 
     assert pending(sandbox.deploy()) == []
@@ -262,7 +262,7 @@ def test_functions_may_do_nothing_else(sandbox: Sandbox) -> None:
 def test_a_function_writes_its_log_in_the_group_made_for_it(
     sandbox: Sandbox,
 ) -> None:
-    """What a function says is found in its log group, with the retention that we set."""
+    """A function's output is in its log group, with the retention that we set."""
     answers(sandbox, "load", [])
 
     logs = sandbox.account.clients.logs

@@ -1,4 +1,4 @@
-"""The source's columns change: what the star can live with goes on, what it cannot is told."""
+"""The source's columns change: a change that the star tolerates stops nothing, others are named."""
 
 import io
 import json
@@ -130,7 +130,7 @@ def test_a_stamp_that_is_no_day_waits(functions: Functions) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "mended", "message"),
+    ("broken", "repaired", "message"),
     [
         (
             "ALTER TABLE design RENAME COLUMN file_name TO file",
@@ -190,8 +190,8 @@ def test_a_stamp_that_is_no_day_waits(functions: Functions) -> None:
         "key gone",
     ],
 )
-def test_a_table_that_cannot_be_used_stops_alone_and_goes_on_once_mended(
-    functions: Functions, broken: str, mended: str, message: str
+def test_a_table_that_cannot_be_used_stops_alone_and_goes_on_once_repaired(
+    functions: Functions, broken: str, repaired: str, message: str
 ) -> None:
     """The others go on, every run says why it stopped, and nothing is lost meanwhile."""
     functions.run()
@@ -208,7 +208,7 @@ def test_a_table_that_cannot_be_used_stops_alone_and_goes_on_once_mended(
     assert [run["rows"] for run in during] == [{"payment": 1}, {}]
     assert [run["batch"] for run in during] == [2, None]
 
-    alter(functions, mended, "UPDATE design SET file_location = '/after' WHERE design_id = 2")
+    alter(functions, repaired, "UPDATE design SET file_location = '/after' WHERE design_id = 2")
     after = functions.run()
 
     assert after["stopped"] == {}
@@ -294,7 +294,7 @@ def test_facts_go_on_while_their_dimension_is_stopped(functions: Functions) -> N
     assert current(functions.warehouse) == expected(functions.source)
 
 
-def test_rows_deleted_while_a_table_is_stopped_are_told_once_it_goes_on(
+def test_rows_deleted_while_a_table_is_stopped_are_reported_once_it_goes_on(
     functions: Functions,
 ) -> None:
     """A stopped table keeps its keys through the batches of the others."""

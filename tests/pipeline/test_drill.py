@@ -86,7 +86,7 @@ class Sandbox:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Emulator]:
-    """Run an AWS of its own; the packages of all accounts go with its folder."""
+    """Run a separate AWS; the packages of all accounts go with its folder."""
     with tempfile.TemporaryDirectory(prefix="drill ") as folder, Emulator(Path(folder)) as aws:
         yield aws
 

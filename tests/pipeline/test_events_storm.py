@@ -48,7 +48,7 @@ SHAPED = FOLDER / "pipelines"
 
 @pytest.fixture
 def link(postgres: PostgresServer, seed: int) -> Iterator[FaultyLink]:
-    """What the functions reach the warehouse by."""
+    """The link by which the functions reach the warehouse."""
     with FaultyLink(postgres.port, seed).open() as opened:
         yield opened
 

@@ -43,7 +43,7 @@ def log_of(functions: Functions) -> Log:
 
 @contextmanager
 def extractor(source: Source, log: Log) -> Iterator[Callable[[str], Captured]]:
-    """Return a function of a run id that captures what has changed, on a connection of its own."""
+    """Return a function of a run id that captures what has changed, on its own connection."""
     address = msgspec.convert(parse_database_url(source.reader_url).secret(), Database)
     with connection(address, **SESSION_PARAMETERS) as opened:
         yield lambda run: capture(opened, log, TOTESYS, run, lambda: datetime.now(UTC))
@@ -150,7 +150,7 @@ def test_the_function_tries_again_when_it_lost_its_number(
 def test_a_run_that_dies_before_its_manifest_leaves_no_trace_in_the_data(
     functions: Functions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next run brings everything, under names that the dead one has not used."""
+    """The next run extracts everything, under names that the dead one has not used."""
     functions.run()
     with connect(functions.source.superuser_url) as source:
         source.run("UPDATE payment SET paid = NOT paid")
@@ -179,10 +179,10 @@ def test_a_run_that_dies_before_its_manifest_leaves_no_trace_in_the_data(
     assert loaded == expected(functions.source)["fact_payment"]
 
 
-def test_a_write_that_fails_in_the_middle_of_a_table_is_told_as_it_is(
+def test_a_write_that_fails_in_the_middle_of_a_table_is_reported_as_it_is(
     functions: Functions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S3's own error is what the run ends with, and the next run brings everything."""
+    """The run ends with S3's own error, and the next run extracts everything."""
     add_designs(functions.source, 10_000, size=5_000)  # far more than all buffers between hold
     refused = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutObject")
     write = PartWriter.write
@@ -225,7 +225,7 @@ def test_a_big_table_comes_in_several_parts(
 def test_another_database_is_read_whole_and_what_it_lacks_is_deleted(
     functions: Functions, new_source: Callable[[], Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Behind a changed URL nothing is assumed: all rows are read, and missing keys are told."""
+    """Behind a changed URL nothing is assumed: all rows are read, missing keys are deleted."""
     functions.run()
     moved = new_source()
     with connect(moved.superuser_url) as source:

@@ -119,7 +119,7 @@ def test_only_schemas_that_are_declared_are_looked_into(new_lake: Callable[..., 
 def test_a_table_that_is_declared_later_is_read_whole_and_no_other(
     new_lake: Callable[..., Lake],
 ) -> None:
-    """What was read before is not read again, however long the log; then all goes on."""
+    """Tables that were read before are not read again, however long the log; then all goes on."""
     lake = new_lake(pipeline_of(latest(same), tables=(same,)), *CREATE)
     lake.batch()
     lake.sql(f"INSERT INTO {sql_name(same)} VALUES (8)")
@@ -212,7 +212,7 @@ def test_rows_that_go_while_their_table_is_stopped_are_deleted_afterwards(
 def test_a_batch_is_replayed_with_the_joins_that_are_declared_today(
     new_lake: Callable[..., Lake],
 ) -> None:
-    """What joins in now is looked up where it last came, also before the batch."""
+    """Rows that join in now are looked up where they last came, also before the batch."""
     lake = new_lake(pipeline_of(latest(same), latest(thing, name="plain")), *CREATE)
     lake.batch()
     lake.sql(f"UPDATE {sql_name(thing)} SET \"%s\" = 'new' WHERE {identifier(ODD)} = 1")

@@ -1,4 +1,4 @@
-"""What joins in with a row comes with it, at every level: a batch needs nothing but itself."""
+"""The rows that join in with a row come with it, at every level: a batch is complete."""
 
 import random
 from collections.abc import Callable, Iterator

@@ -78,7 +78,7 @@ def test_each_source_has_batches_of_its_own(functions: Functions, two: Lake) -> 
 
 
 def test_an_event_may_ask_for_one_source(functions: Functions, two: Lake) -> None:
-    """What it asks for is done there, and the answer is that of the only source."""
+    """The request is handled for that source, and the answer is that of the only source."""
     extract({"source": "bank"})
     assert batches(functions) == ["batches/bank/0000000001.json"]
 

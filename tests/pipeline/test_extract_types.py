@@ -173,7 +173,7 @@ def test_what_arrow_cannot_hold_travels_beside_its_row(
 def test_another_type_stops_the_table_and_a_wider_one_does_not(
     new_lake: Callable[..., Lake],
 ) -> None:
-    """What would have to be guessed at is named; the other tables go on."""
+    """A column whose values would have to be guessed is named; the other tables go on."""
     other = Table("other", key="id", columns={"id": Integer()})
     thing = table_of({"c0": etl.Timestamp(timezone=True), "c1": etl.SmallInteger()})
     pipeline = Pipeline(

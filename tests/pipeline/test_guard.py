@@ -143,7 +143,7 @@ def test_only_its_account_can_read_its_files(directory: Path) -> None:
             modes[directory] = stat.S_IMODE(directory.stat().st_mode)
     finally:
         os.umask(before)
-    # As root, others may pass through the outermost folder, since nobody has to.
+    # As root, others may pass through the outermost folder, because nobody has to.
     passage = server_account().passage
     open_to_others = {path for path, mode in modes.items() if mode & 0o077}
     assert open_to_others == ({directory} if passage == 0o711 else set())
@@ -195,7 +195,7 @@ class Stranger(SystemAccount):
     """A user who can reach nothing below a folder that is called private."""
 
     def can_reach(self, path: Path) -> bool:
-        """Tell whether the path is elsewhere."""
+        """Return whether the path is elsewhere."""
         return "private" not in str(path)
 
 

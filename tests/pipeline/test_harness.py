@@ -32,7 +32,7 @@ from tests.pipeline.recorded import (
 from tests.pipeline.rounds import Size, play
 from tests.pipeline.shop_actions import Hand, Shelf, random_action
 from tests.pipeline.verdict import Lake, compare
-from tests.pipeline.workload import Workload, mend_all
+from tests.pipeline.workload import Workload, repair_all
 from tests.postgres_fixtures import Source, Warehouse
 
 SECONDS = 15.0
@@ -48,7 +48,7 @@ ROUNDS = [
         "warehouse copied back",
     ),
 ]
-"""What disrupts the functions in each round, on the source's side and on the warehouse's."""
+"""The disruptions of each round, on the source's side and on the warehouse's."""
 
 SetUp = Callable[[Source, Warehouse], Functions]
 
@@ -58,8 +58,8 @@ def lake_of(functions: Functions) -> Lake:
 
 
 def settle(functions: Functions) -> None:
-    """Mend every row, run once more, and see that there is nothing new after that."""
-    mend_all(functions.source.superuser_url)
+    """Repair every row, run once more, and check that there is nothing new after that."""
+    repair_all(functions.source.superuser_url)
     functions.run()
     assert functions.run()["batch"] is None
 
@@ -126,7 +126,7 @@ def test_the_history_is_exactly_what_the_extracts_saw(functions: Functions, seed
             functions.transform()
             functions.load()
             shop.wait(0.7)
-    mend_all(functions.source.superuser_url)
+    repair_all(functions.source.superuser_url)
     extract_in_silence()
     functions.transform()
     functions.load()

@@ -1,4 +1,4 @@
-"""What happens to the source over years, or in an accident: nothing is skipped, nothing goes back.
+"""A source over years, or after an accident: nothing is skipped, nothing goes back.
 
 The servers are real, and each batch goes into a bucket in memory.
 """
@@ -227,7 +227,7 @@ def test_of_two_extracts_one_reads(shop: Shop) -> None:
 
 
 def test_a_stranger_who_holds_the_lock_of_extracts_stops_none(shop: Shop) -> None:
-    """Whoever may connect may take any advisory lock; only our own sessions count."""
+    """Any role that may connect may take any advisory lock; only our own sessions count."""
     shop.sql(RENAME.format(1, "Changed"))
     with connect(shop.source.writer_url) as stranger:
         stranger.run(

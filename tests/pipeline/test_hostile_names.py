@@ -43,9 +43,9 @@ NAMES = [
     "ünïcode 日本語 \u202e",
     "x" * 63,
     "€" * 21,
-    # What our own statements call things.
+    # Names in our own statements.
     *("t", "b", "bucket", "number", "key", "keys", "child", "xid", "rows", "row", "fit", "kind"),
-    # What our own columns are called.
+    # Names of our own columns.
     *("_unfit", "_xid", "_batch", "_reason", "_known"),
 ]
 TYPES = ["text", "numeric(6,2)", "timestamp(3)", "boolean"]
@@ -55,8 +55,8 @@ CANARY = "CREATE TABLE canary AS SELECT 1 AS alive"
 
 
 @pytest.fixture(autouse=True)
-def reconcile_anew() -> Iterator[None]:
-    """Let reconcile read its settings anew, as a cold start does."""
+def forget_settings() -> Iterator[None]:
+    """Let reconcile read its settings again, as a cold start does."""
     reconcile_handler._sides.cache_clear()
     yield
     reconcile_handler._sides.cache_clear()

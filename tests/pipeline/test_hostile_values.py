@@ -101,7 +101,7 @@ def add_family(shop: pg8000.native.Connection, key: int, text: str) -> None:
 
 
 def keys_and_texts() -> list[tuple[int, str]]:
-    """Return every text with a key of its own, the keys at the limits first."""
+    """Return every text with its own key, the keys at the limits first."""
     keys = [*LIMITS, *range(1_000_000, 1_000_000 + len(TEXTS) - len(LIMITS))]
     return list(zip(keys, TEXTS, strict=True))
 
@@ -151,7 +151,7 @@ def test_a_text_that_becomes_another_is_one_more_record(functions: Functions) ->
 
 
 def test_keys_at_the_limits_are_deleted_replayed_and_compared(functions: Functions) -> None:
-    """Negative keys, nought and the ends of the range are told like any other."""
+    """Negative keys, zero and the ends of the range are handled like any other."""
     with connect(functions.source.superuser_url) as shop:
         for key in LIMITS:
             add_family(shop, key, "x")
@@ -186,7 +186,7 @@ def test_a_key_that_no_integer_of_the_warehouse_holds_waits_outside(functions: F
 
 
 def test_dates_that_are_none_are_kept_with_what_they_were(functions: Functions) -> None:
-    """A hostile text in place of a date is quarantined as it is, and stops no other row."""
+    """A hostile text instead of a date is quarantined as it is, and stops no other row."""
     wrong = [text for text in SHORT if text != "2024-01-01"]
     with connect(functions.source.superuser_url) as shop:
         for number, text in enumerate(wrong, start=1):
