@@ -119,7 +119,7 @@ def test_a_strangers_database_is_kept_equal(
 
 @pytest.mark.parametrize("databases", ["workshop"], indirect=True)
 def test_joins_of_every_kind_are_kept_equal(shaped: tuple[Functions, Pipeline]) -> None:
-    """What joins in brings its rows along, over several columns, levels, and in the same table."""
+    """A change reaches the rows that it joins in with, over columns, levels, and in one table."""
     functions, pipeline = shaped
     source, warehouse = functions.source.superuser_url, functions.warehouse.superuser_url
     oracle, random = (SHAPED / "workshop" / "oracle.sql").read_text(), Random(8)

@@ -70,7 +70,7 @@ CREATE = (
     ),
 )
 SQL_NAMES = {table.id: f'"{table.name}"' for table in TABLES} | {line.id: LINE}
-# What a table's keys are made of, given a small number.
+# The values of a table's key, given a small number.
 KEYS: dict[str, Callable[[int], tuple[str, ...]]] = {
     person.id: lambda n: (f"md5('{n}')::uuid",),
     country.id: lambda n: (f"'{'aä,'[n % 3]}{n}'",),
@@ -131,7 +131,7 @@ class Shop:
 
 
 class Copy:
-    """The keys that each table has, as the batches tell them."""
+    """The keys of each table, according to the batches."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
@@ -273,7 +273,7 @@ def test_parents_of_a_table_that_is_left_out_are_those_that_it_had(lake: Lake) -
 
 
 def test_without_changed_keys_no_part_is_read_or_written(lake: Lake) -> None:
-    """What a batch costs does not depend on how many keys the tables have."""
+    """The cost of a batch does not depend on how many keys the tables have."""
     fill(lake)
     first = lake.batch()
     lake.sql("UPDATE \"Person\" SET name = 'y'")
@@ -300,7 +300,7 @@ def test_a_key_that_looks_different_in_another_type_is_no_deletion(lake: Lake) -
 
 
 def test_a_table_stops_when_a_key_of_several_columns_stands_twice(lake: Lake) -> None:
-    """Rows that nothing tells apart are not read, and the message names the key."""
+    """Rows that cannot be distinguished are not read, and the message names the key."""
     fill(lake)
     lake.sql(f"ALTER TABLE {LINE} DROP CONSTRAINT line_pkey",
              f"INSERT INTO {LINE} VALUES (3, E'1,\\\\8', 'twice')")  # fmt: skip

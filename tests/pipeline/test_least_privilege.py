@@ -35,7 +35,7 @@ def roles(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Roles:
-    """A deployment between a small shop and an empty warehouse, in an account of its own."""
+    """A deployment between a small shop and an empty warehouse, in its own account."""
     source, warehouse = new_source(), new_managed_warehouse()
     settings = Settings.read(
         {
@@ -111,7 +111,7 @@ HISTORY: tuple[tuple[str, ...], ...] = (
         "UPDATE sales_order SET units_sold = 7 WHERE sales_order_id > 5",
     ),
     ("SET session_replication_role = replica", "DELETE FROM payment WHERE payment_id = 1"),
-    # What was refused comes again, and some of what is in quarantine as it should be.
+    # Refused rows come again, and some of those in quarantine corrected.
     (
         "SET session_replication_role = replica",
         "UPDATE design SET design_name = 'Accepted' WHERE design_id = 1",

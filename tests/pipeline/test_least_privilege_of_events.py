@@ -23,7 +23,7 @@ BODY = b'{"id": "s1", "type": "sale.made"}'
 
 @pytest.fixture
 def roles(local_aws: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Roles:
-    """A deployment of the till, in an account of its own; both of its providers have a secret."""
+    """A deployment of the till, in its own account; both of its providers have a secret."""
     monkeypatch.setattr("pipelines.__path__", [*pipelines.__path__, str(FOLDER)])
     settings = Settings.read(
         {

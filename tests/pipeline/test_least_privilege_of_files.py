@@ -34,7 +34,7 @@ FOLDER = Path(__file__).parent.parent / "pipelines"
 OURS = "888888888888"
 THEIRS = "stalls-of-somebody"
 REFUSED = b'{"stall_id": 1, "owner": "Refused"}\n'  # by the warehouse
-# What an upload that breaks off leaves is removed by who made it.
+# The parts of an upload that breaks off are removed by the function that made it.
 BROKEN: Mapping[FunctionUse, tuple[BucketUse, str]] = {
     "extract": ("ingestion", "files/stalls/2025-01-01/0000000001-1"),
     "transform": ("processed", "errors/sale/sale.csv"),

@@ -42,7 +42,7 @@ def replay(functions: Functions, batch: int) -> dict[str, Any]:
 
 
 def spoil(warehouse: Warehouse, table: str, *, keep: int) -> dict[int, str]:
-    """Change each column but the first `keep`, in a row of its own; return the columns by key."""
+    """Change each column but the first `keep`, each in another row; return the columns by key."""
     with connect(warehouse.superuser_url) as connection:
         # Foreign keys off: the value need not be anybody's.
         connection.run("SET session_replication_role = replica")
@@ -145,7 +145,7 @@ def test_a_second_loader_does_nothing(functions: Functions) -> None:
 
 
 def test_a_stranger_cannot_hold_up_the_loader(functions: Functions) -> None:
-    """Whoever may connect may take advisory locks, and none of them stops the load."""
+    """Any role that may connect may take advisory locks, and none of them stops the load."""
     functions.extract()
     functions.transform()
     with connect(functions.warehouse.superuser_url) as warehouse:

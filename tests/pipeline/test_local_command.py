@@ -30,7 +30,7 @@ STAR = ["dim_location", "dim_counterparty", "dim_currency", "dim_design", "dim_p
 
 
 class Started:
-    """A sandbox in a process of its own."""
+    """A sandbox in its own process."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -123,7 +123,7 @@ def test_the_folder_is_closed_to_others(up: Started) -> None:
 
 
 def test_without_the_settings_another_terminal_is_refused(up: Started) -> None:
-    """Who has not read the private `env` does not get in, and reads what to do."""
+    """Without the private `env` a command is refused, and says what to do."""
     refused = up.shell("unset AWS_SDK_UA_APP_ID; deploy status")
 
     assert refused.returncode == 1
@@ -153,8 +153,8 @@ def test_a_run_from_another_terminal_brings_a_silent_change(up: Started) -> None
     )
 
     assert (changed.returncode, seen.stdout) == (0, "2|2\n"), changed.stderr
-    brought = json.loads(changed.stdout)
-    assert brought.keys() == {
+    result = json.loads(changed.stdout)
+    assert result.keys() == {
         "batches",
         "batch",
         "rows",
@@ -182,7 +182,7 @@ def test_another_terminal_can_reconcile_replay_and_see_the_status(up: Started) -
 
 
 def test_a_shop_that_trades_agrees_with_its_warehouse(up: Started) -> None:
-    """What the shop has just done counts as pending, and the exit status is 0 all the while."""
+    """The shop's latest changes count as pending, and the exit status is 0 all the while."""
     trade = '"$DIRECTORY/psql" totesys -qc "UPDATE sales_order SET units_sold = units_sold % 9 + 1"'
     pending = 0
     for _ in range(5):

@@ -50,7 +50,7 @@ def refusal(url: str, statement: str) -> str:
     ],
 )
 def test_the_reader_may_only_read(new_source: Callable[..., Source], statement: str) -> None:
-    """Whatever works against the sandbox works with the rights of the real, read-only role."""
+    """All that works against the sandbox works with the rights of the real, read-only role."""
     source = new_source(0)
     assert refusal(source.reader_url, statement) == REFUSED
     assert refusal(source.reader_url, "SELECT * FROM payment, _prisma_migrations") == "allowed"
@@ -70,7 +70,7 @@ def test_the_reader_may_only_read(new_source: Callable[..., Source], statement: 
 def test_the_loader_may_not_change_the_warehouse(
     new_warehouse: Callable[..., Warehouse], statement: str
 ) -> None:
-    """Whatever loads the sandbox needs no more rights than the real warehouse grants."""
+    """Loading the sandbox needs no more rights than the real warehouse grants."""
     assert refusal(new_warehouse().loader_url, statement) == REFUSED
 
 

@@ -1,4 +1,4 @@
-"""What the sandbox has for pipelines of files: somebody else's bucket, and a mailbox."""
+"""The sandbox of a pipeline of files: somebody else's bucket, and a mailbox."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_a_pipeline_of_files_needs_no_database_as_a_source(market: None) -> None
 
 
 def test_a_mail_is_read_as_it_would_be_sent(local_aws: Emulator) -> None:
-    """What is published is in the mailbox once, and what was there before it was opened is not."""
+    """A message is in the mailbox once; those published before it was opened are not."""
     aws = account(local_aws)
     topic = aws.clients.sns.create_topic(Name="mailbox-test")["TopicArn"]
     box = Mailbox(aws, topic, is_open=True)

@@ -52,7 +52,7 @@ def answer(server: PostgresServer, query: str) -> object:
 
 
 def test_a_second_start_finds_the_data_and_the_passwords(folder: Path) -> None:
-    """What was in the sandbox yesterday is there today, under the same passwords."""
+    """Yesterday's data of the sandbox is there today, under the same passwords."""
     with PostgresServer(folder) as server:
         password = server.password("postgres")
         answer(server, "CREATE TABLE kept (); SELECT 1")
@@ -109,7 +109,7 @@ def test_stop_ends_open_sessions_and_the_server(folder: Path) -> None:
 
 
 def test_a_taken_port_is_named(folder: Path) -> None:
-    """Whoever asks for a port that is in use learns which one, and what to do."""
+    """The error for a port that is in use says which one, and what to do."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -153,7 +153,7 @@ def another_server() -> Iterator[tuple[int, list[bytes]]]:
 def test_another_server_on_the_port_is_given_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who takes the port before our server does is never sent a password, nor anything else."""
+    """A process that takes the port before our server gets no password, nor anything else."""
     with another_server() as (port, received):
 
         def too_late(self: PostgresServer) -> None:
@@ -166,7 +166,7 @@ def test_another_server_on_the_port_is_given_nothing(
 
 
 def test_another_server_is_not_sent_the_password() -> None:
-    """Who takes the port after our server has ended asks for the password in vain."""
+    """A process that takes the port after our server has ended gets no password."""
     with another_server() as (port, received), pytest.raises(DatabaseRefused, match="by SCRAM"):
         connect(f"postgresql://postgres:s3cret@127.0.0.1:{port}/postgres")
     assert b"s3cret" not in b"".join(received)
@@ -182,7 +182,7 @@ def test_only_its_account_can_read_its_files(folder: Path) -> None:
     finally:
         os.umask(before)
     assert modes == {"data": 0o700, "passwords.json": 0o600, "postgres.log": 0o600}
-    # As root, others may pass through, since nobody has to.
+    # As root, others may pass through, because nobody has to.
     assert stat.S_IMODE(server.directory.stat().st_mode) == server_account().passage
 
 
@@ -258,7 +258,7 @@ class Stranger(SystemAccount):
     """A user who can reach nothing but the temporary folder's own children."""
 
     def can_reach(self, path: Path) -> bool:
-        """Tell whether the path is such a child, or in one."""
+        """Return whether the path is such a child, or in one."""
         return path.is_relative_to(Path(tempfile.gettempdir())) and "private" not in str(path)
 
 

@@ -1,4 +1,4 @@
-"""What a server gets to see of a password, and for how long it may be silent."""
+"""Logins: what a server learns of a password, and for how long it may be silent."""
 
 import ssl
 import time
@@ -236,7 +236,7 @@ Role = Callable[..., Database]
 
 @pytest.fixture
 def role(postgres: PostgresServer) -> Any:
-    """A role for which the owners of the server have set limits of their own."""
+    """A role for which the owners of the server have set limits."""
     with connect(postgres.superuser_url()) as superuser:
         superuser.run(f"CREATE ROLE limited LOGIN PASSWORD {literal(PASSWORD)}")
         for name in (
@@ -254,7 +254,7 @@ def role(postgres: PostgresServer) -> Any:
 
 
 def test_limits_of_the_role_do_not_end_us_early(role: Database) -> None:
-    """What is set for the role neither ends our statements nor our pauses."""
+    """Limits of the role end neither our statements nor our pauses."""
     with connection(role) as opened:
         opened.run("SELECT pg_sleep(0.2)")
         time.sleep(0.2)

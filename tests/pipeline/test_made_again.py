@@ -1,4 +1,4 @@
-"""Tables and columns that are made anew under their old names: no row of theirs is passed over.
+"""Tables and columns that are recreated under their old names: none of their rows is skipped.
 
 Such rows may be older than the last batch, and have been in no table that it knew.
 """
@@ -25,7 +25,7 @@ def alter(functions: Functions, *statements: str) -> None:
 
 
 def test_a_table_that_was_dropped_and_made_again_is_read_whole(functions: Functions) -> None:
-    """Its new rows come, and those that it had before and has no more are told as deleted."""
+    """Its new rows come, and those that it had before and has no more are reported as deleted."""
     functions.run()
     alter(
         functions,
@@ -93,8 +93,8 @@ def test_a_column_that_is_made_again_within_a_minute_is_read_whole(functions: Fu
     assert extracted["rows"] == {"design": len(expected(functions.source)["dim_design"])}
 
 
-def test_a_partition_that_is_attached_brings_its_rows(functions: Functions) -> None:
-    """Rows that were there before the last batch, in a table of their own, are new in this one."""
+def test_the_rows_of_an_attached_partition_arrive(functions: Functions) -> None:
+    """Rows that were in another table before the last batch are new in this one."""
     alter(
         functions,
         "ALTER TABLE payment_type RENAME TO lowest",

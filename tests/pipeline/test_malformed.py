@@ -77,7 +77,7 @@ def edit(functions: Functions, bucket: str, key: str, edited: Edit) -> bytes:
 
 
 def test_an_event_that_asks_for_nothing_gets_the_usual_work(functions: Functions) -> None:
-    """Whatever wakes extract and load, they bring what has changed, and nothing twice."""
+    """Whatever event invokes extract and load, they move what has changed, and nothing twice."""
     for batch, event in enumerate(JUNK, start=1):
         touch(functions)
         assert say(extract_handler.handler, event)["batch"] == batch
@@ -90,7 +90,7 @@ def test_an_event_that_asks_for_nothing_gets_the_usual_work(functions: Functions
 
 
 def test_a_replay_of_what_is_no_batch_is_refused(functions: Functions) -> None:
-    """Only a number of the log is replayed: half a batch, true and "1" are told, with what fits."""
+    """Only a number of the log is replayed: true, "1" and half a batch get a hint."""
     functions.run()
     before = contents(functions)
 
@@ -108,7 +108,7 @@ def test_a_replay_of_what_is_no_batch_is_refused(functions: Functions) -> None:
 
 
 def test_a_run_without_time_left_does_one_whole_batch(functions: Functions) -> None:
-    """A function that is told to have no time neither hangs nor does half of the work."""
+    """A function without time left neither hangs nor does half of the work."""
     functions.extract()
     functions.transform()
     change(functions)
@@ -152,7 +152,7 @@ def test_extract_stops_at_a_newest_manifest_that_misleads(functions: Functions) 
 
 
 def test_extract_stops_at_damaged_keys(functions: Functions) -> None:
-    """Without the keys that there were no row is told to be deleted."""
+    """Without the previous keys no row is reported as deleted."""
     functions.run()
     change(functions)
     key = functions.document(functions.ingestion, FIRST)["keys"]
@@ -166,7 +166,7 @@ def test_extract_stops_at_damaged_keys(functions: Functions) -> None:
     assert functions.run()["deleted"] == {"payment": 1}
 
 
-def test_a_position_that_nobody_can_hold_is_read_anew(functions: Functions) -> None:
+def test_a_table_whose_position_is_too_large_is_read_whole(functions: Functions) -> None:
     """Transactions without end in a manifest cost a whole read, not a function's memory."""
     functions.run()
 
@@ -282,7 +282,7 @@ def test_values_that_the_warehouse_cannot_have_cost_their_rows(functions: Functi
 
 
 def test_load_stops_at_a_damaged_marker(functions: Functions) -> None:
-    """What is loaded is not guessed."""
+    """The loaded batches are not guessed."""
     functions.run()
     change(functions)
     functions.extract()
@@ -299,7 +299,7 @@ def test_load_stops_at_a_damaged_marker(functions: Functions) -> None:
 
 
 def test_an_object_that_is_gone_is_named(functions: Functions) -> None:
-    """Whoever deletes an object by hand reads which, from the function that misses it."""
+    """The function that misses a deleted object names it."""
     functions.extract()
     functions.transform()
     [file] = files_of(functions, "dim_staff")

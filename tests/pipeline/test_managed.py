@@ -52,7 +52,7 @@ def test_an_empty_schema_gets_the_whole_star(managed: Functions) -> None:
 
 
 def test_a_star_that_is_complete_is_left_as_it_is(managed: Functions) -> None:
-    """Further runs make nothing, and make nothing anew."""
+    """Further runs create nothing, and recreate nothing."""
     managed.run()
     made = objects(managed.warehouse)
 
@@ -102,7 +102,7 @@ def test_the_names_of_the_installation_are_followed(managed: Functions) -> None:
                  " WHERE payment_id = 1") == [[False, "none"]]  # fmt: skip
 
 
-def test_who_may_read_a_view_still_may_when_it_is_made_anew(managed: Functions) -> None:
+def test_who_may_read_a_view_still_may_when_it_is_recreated(managed: Functions) -> None:
     """A new column of the fact comes into the view, and no grant is lost."""
     managed.run()
     query(managed.warehouse, "GRANT SELECT ON current_payment TO source_writer")
@@ -156,7 +156,7 @@ def test_a_schema_of_any_name_is_shaped(
         ("not there", 'CREATE ON DATABASE "{}" TO "warehouse_loader"'),
     ],
 )
-def test_a_role_that_may_not_create_is_told_what_to_ask_for(
+def test_a_role_that_may_not_create_reads_what_to_ask_for(
     managed: Functions, monkeypatch: pytest.MonkeyPatch, manage: Callable[[], None],
     schema: str, grant: str,
 ) -> None:  # fmt: skip

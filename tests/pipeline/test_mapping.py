@@ -1,4 +1,4 @@
-"""One run brings the whole source to the warehouse, exactly as the mapping says."""
+"""One run loads the whole source into the warehouse, exactly as the mapping says."""
 
 from local.connection import connect
 from tests.pipeline.conftest import Functions

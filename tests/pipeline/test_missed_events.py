@@ -60,7 +60,7 @@ def endpoint(
 
 
 def test_events_that_never_came_are_fetched_once(api: EventsApi, endpoint: Endpoint) -> None:
-    """What came is not fetched, also where it was refused; what is fetched is loaded like it."""
+    """Events that came are not fetched, even refused ones; fetched ones are loaded like others."""
     refused = event(7)
     del refused["created"]
     for each in [refused, *(event(number) for number in range(8, 240))]:

@@ -1,4 +1,4 @@
-"""What load compares with the newest records, whatever the warehouse's types and the ids are."""
+"""The comparison of load with the newest records, for any type of the warehouse and any id."""
 
 import pytest
 
@@ -66,15 +66,15 @@ def test_a_state_that_comes_back_is_a_new_record(functions: Functions) -> None:
     shift(functions, "UPDATE sales_order SET units_sold = units_sold")  # every id, in one batch
     functions.run()
 
-    told = history(functions.warehouse, "fact_sales_order", 5)
-    assert len(told) == 3
-    assert told[0] == told[2] == first
+    states = history(functions.warehouse, "fact_sales_order", 5)
+    assert len(states) == 3
+    assert states[0] == states[2] == first
 
 
 def test_a_batch_of_many_parts_is_loaded_as_one(
     functions: Functions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the parts before have brought, and what was there before them, is known to each part."""
+    """Each part knows the rows of the parts before, and the rows that were there before them."""
     monkeypatch.setattr(PartWriter.__init__, "__defaults__", (20,))
     monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 20)
     functions.run()

@@ -16,7 +16,7 @@ TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:{TOPIC}"
 
 
 @pytest.fixture
-def told(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def notified(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Functions whose user chose to hear of every batch."""
     monkeypatch.setenv("NOTIFY", "every-batch")
     monkeypatch.setenv("NOTICE_TOPIC_ARN", TOPIC_ARN)
@@ -25,8 +25,8 @@ def told(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     notices._sns.cache_clear()
 
 
-def test_each_loaded_batch_is_told_once(functions: Functions, told: None) -> None:
-    """A run that brings something is one message, and one that brings nothing is none."""
+def test_each_loaded_batch_is_announced_once(functions: Functions, notified: None) -> None:
+    """A run that loads something sends one message, and one that loads nothing sends none."""
     sns, sqs = boto3.client("sns"), boto3.client("sqs")
     queue_arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{TOPIC}"
     from_the_topic = {
@@ -50,8 +50,8 @@ def test_each_loaded_batch_is_told_once(functions: Functions, told: None) -> Non
     sqs.delete_queue(QueueUrl=url)
 
 
-def test_a_topic_that_is_gone_stops_no_load(functions: Functions, told: None) -> None:
-    """The batch is loaded and marked although nobody could be told."""
+def test_a_topic_that_is_gone_stops_no_load(functions: Functions, notified: None) -> None:
+    """The batch is loaded and marked although nobody could be notified."""
     functions.run()
 
     assert current(functions.warehouse) == expected(functions.source)

@@ -33,7 +33,7 @@ def without(star: dict[str, list[Any]], *keys: tuple[str, int]) -> dict[str, lis
 
 
 def test_an_impossible_date_and_a_nan_wait_while_all_else_is_loaded(functions: Functions) -> None:
-    """Each bad row is in quarantine with its reason, and comes by itself once it is mended."""
+    """Each bad row is in quarantine with its reason, and arrives by itself once it is corrected."""
     with connect(functions.source.superuser_url) as source:
         star = expected(functions.source)
         [[date]] = source.run(
@@ -147,7 +147,7 @@ def test_a_waiting_order_that_changes_arrives_in_its_newest_state_only(
 
 
 def test_a_quarantined_row_that_is_deleted_leaves_the_quarantine(functions: Functions) -> None:
-    """What is gone from the source waits for nothing any more."""
+    """A row that is gone from the source waits for nothing any more."""
     with connect(functions.source.superuser_url) as source:
         source.run("UPDATE payment SET payment_amount = 'NaN' WHERE payment_id = 6")
         functions.run()

@@ -1,4 +1,4 @@
-"""Reconcile tells, by table and key, where source and warehouse disagree, and only there."""
+"""Reconcile reports, by table and key, where source and warehouse disagree, and only there."""
 
 import io
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def test_after_a_run_everything_agrees(functions: Functions) -> None:
 
 
 def test_each_kind_of_difference_is_counted_with_its_keys(functions: Functions) -> None:
-    """Missing, different, extra, deleted and quarantined rows are told apart."""
+    """Missing, different, extra, deleted and quarantined rows are distinguished."""
     functions.run()
     in_source(
         functions,
@@ -141,7 +141,7 @@ def test_only_tombstones_that_a_manifest_names_are_believed(functions: Functions
 
 
 def test_a_tombstone_that_was_exchanged_ends_the_comparison(functions: Functions) -> None:
-    """What is read has the digest that its manifest says, or nothing is compared."""
+    """An object has the digest that its manifest says, or nothing is compared."""
     functions.run()
     in_source(functions, "DELETE FROM payment WHERE payment_id = 9")
     functions.run()

@@ -113,7 +113,7 @@ def test_an_order_that_waits_is_pending_once_its_parent_has_come(functions: Func
 def test_a_batch_that_is_loaded_and_not_marked_leaves_nothing_extra(
     functions: Functions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row that a batch without a marker brought, and that has gone since, is on its way out."""
+    """A row of a batch without a marker that the source has deleted is on its way out."""
     functions.run()
     in_source(functions, "INSERT INTO currency VALUES (7, 'JPY', now(), now())")
     functions.run()

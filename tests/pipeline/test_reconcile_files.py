@@ -64,7 +64,7 @@ class Shop:
             self.functions.s3.put_object(Bucket=self.bucket, Key=key, Body=text.encode())
 
     def run(self, **files: str) -> None:
-        """Drop files, and bring them to the warehouse."""
+        """Drop files, and load them into the warehouse."""
         self.drop(**files)
         self.functions.run()
 
@@ -196,7 +196,7 @@ def test_what_newer_files_change_is_pending(shop: Shop) -> None:
 
 
 def test_a_file_that_was_deleted_raises_no_alarm(shop: Shop) -> None:
-    """What it had, or had overwritten, is counted as deleted, and the note says why."""
+    """The rows that it had, or had overwritten, count as deleted, and the note says why."""
     shop.delete("reviews.csv")
     shop.delete("prices/2.csv")
 
@@ -237,7 +237,7 @@ def test_a_file_that_was_refused_whole_leaves_the_one_before_it(shop: Shop) -> N
 def test_a_file_that_cannot_be_read_any_more_is_named(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be compared is an error, and the other tables are compared."""
+    """A table that cannot be compared has an error, and the others are compared."""
     coloured = Table("stock", key="id", columns={**stock.columns, "colour": Text()})
     feeds = (FEEDS[0], Feed(coloured, "stock.csv"), FEEDS[2])
     tables = (replace(review), replace(coloured, columns=stock.columns), *TARGETS[2:])

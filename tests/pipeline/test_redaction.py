@@ -59,7 +59,7 @@ def role(postgres: PostgresServer) -> Iterator[None]:
 
 
 def url_of(url: str, password: str = PASSWORD) -> str:
-    """Return a URL with the role and a password in place of its own."""
+    """Return a URL with the role and a password instead of its own."""
     where = url.rpartition("@")[2]
     return f"postgresql://{quote(ROLE)}:{quote(password, safe='')}@{where}"
 
@@ -187,7 +187,7 @@ def test_no_refusal_of_the_command_line_shows_a_password(
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Emulator]:
-    """Run an AWS of its own; its packages go with its folder."""
+    """Run a separate AWS; its packages go with its folder."""
     with tempfile.TemporaryDirectory(prefix="secrets ") as folder, Emulator(Path(folder)) as aws:
         yield aws
 

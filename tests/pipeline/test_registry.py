@@ -1,4 +1,4 @@
-"""The registry of the source's tables: what changes is told once, and what is there is known."""
+"""The registry of the source's tables: changes are reported once, and its content is known."""
 
 import json
 from datetime import datetime
@@ -90,7 +90,7 @@ def test_the_first_batch_registers_every_table_without_a_word(functions: Functio
     ],
     ids=["added", "widened", "gone", "moved"],
 )
-def test_a_change_that_stops_nothing_is_told_once(
+def test_a_change_that_stops_nothing_is_reported_once(
     functions: Functions,
     statements: list[str],
     drift: list[str],
@@ -131,10 +131,10 @@ def test_a_stop_alone_is_registered_and_so_is_its_end(functions: Functions) -> N
         "table design: column file (text) is new",
         "table design: column file_name (text) is gone",
     ]
-    stopped, mended = registry(functions, 2)["design"], registry(functions, 3)["design"]
+    stopped, repaired = registry(functions, 2)["design"], registry(functions, 3)["design"]
     assert stopped["error"] == "table design: column file_name is gone: was it dropped or renamed?"
-    assert mended["error"] is None
-    assert mended["fingerprint"] == registry(functions, 1)["design"]["fingerprint"]
+    assert repaired["error"] is None
+    assert repaired["fingerprint"] == registry(functions, 1)["design"]["fingerprint"]
     moments = [registry(functions, batch)["design"]["since"] for batch in (1, 2, 3)]
     assert moments == [manifest(functions, batch)["source"]["snapshot_at"] for batch in (1, 2, 3)]
     assert sorted(moments, key=datetime.fromisoformat) == moments
@@ -142,7 +142,7 @@ def test_a_stop_alone_is_registered_and_so_is_its_end(functions: Functions) -> N
 
 
 def test_a_table_that_is_gone_keeps_its_columns_in_the_registry(functions: Functions) -> None:
-    """When it is back, what has changed meanwhile is told, and its rows come."""
+    """When it is back, changes made meanwhile are reported, and its rows arrive."""
     functions.run()
     alter(functions, "ALTER TABLE design RENAME TO put_away")
     functions.run()
@@ -162,7 +162,7 @@ def test_a_table_that_is_gone_keeps_its_columns_in_the_registry(functions: Funct
 
 
 def test_a_table_that_is_not_carried_costs_no_batch(functions: Functions) -> None:
-    """What comes and goes between two changes of the shop leaves no trace in the log."""
+    """A table that comes and goes between two changes of the shop leaves no trace in the log."""
     functions.run()
     runs = []
     for statement in (REFUND, "ALTER TABLE refund ADD COLUMN note text", "DROP TABLE refund"):
@@ -186,23 +186,23 @@ def test_a_table_that_is_not_carried_is_reported_once_and_forgotten_when_it_is_g
     assert ["refund" in registry(functions, batch) for batch in (2, 3, 4)] == [True, True, False]
 
 
-def test_runs_side_by_side_tell_a_change_once(
+def test_runs_side_by_side_report_a_change_once(
     functions: Functions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run that claims the batch tells it; one that comes second has nothing to tell."""
+    """The run that claims the batch reports it; one that comes second has nothing to report."""
     functions.run()
     alter(functions, REFUND, TOUCH)
-    claim, told = BatchLog.claim, []
+    claim, reported = BatchLog.claim, []
 
     def claim_late(log: BatchLog[IngestionManifest], manifest: IngestionManifest) -> bool:
         monkeypatch.setattr(BatchLog, "claim", claim)
-        told.append(functions.extract()["drift"])
+        reported.append(functions.extract()["drift"])
         return log.claim(manifest)
 
     monkeypatch.setattr(BatchLog, "claim", claim_late)
-    told.append(functions.extract()["drift"])
+    reported.append(functions.extract()["drift"])
 
-    assert told == [[REFUND_IS_NEW], []]
+    assert reported == [[REFUND_IS_NEW], []]
 
 
 def test_a_role_without_any_right_has_its_reasons_in_the_first_batch(functions: Functions) -> None:
@@ -218,7 +218,7 @@ def test_a_role_without_any_right_has_its_reasons_in_the_first_batch(functions: 
 
 
 def test_a_batch_from_before_there_was_a_registry_is_gone_on_from(functions: Functions) -> None:
-    """After an update of the functions nothing is told, and nothing lost."""
+    """After an update of the functions nothing is reported, and nothing lost."""
     functions.run()
     former = manifest(functions, 1)
     del former["schemas"], former["drift"]
@@ -238,7 +238,7 @@ def test_a_batch_from_before_there_was_a_registry_is_gone_on_from(functions: Fun
 
 
 def test_a_replay_leaves_the_registry_as_it_is(functions: Functions) -> None:
-    """A batch that comes again brings its rows, and no news of the tables."""
+    """A batch that comes again has its rows, and no news of the tables."""
     functions.run()
     alter(functions, REFUND, TOUCH)
     functions.run()

@@ -16,7 +16,7 @@ from tests.totesys import TABLES
 
 
 def replay(functions: Functions, batch: int) -> dict[str, Any]:
-    """Replay a batch and bring it to the warehouse; return what extract said."""
+    """Replay a batch and load it into the warehouse; return the result of extract."""
     context = Context("extract")
     said: dict[str, Any] = extract_handler.handler({"replay": batch}, context)
     functions.transform()
@@ -49,8 +49,8 @@ def test_a_replay_of_good_rows_changes_nothing(functions: Functions) -> None:
     assert functions.run()["batch"] is None
 
 
-def test_a_replay_mends_what_a_defect_of_the_code_had_spoiled(functions: Functions) -> None:
-    """Rows that the warehouse has wrong are put right by the batch that brought them."""
+def test_a_replay_repairs_what_a_defect_of_the_code_had_spoiled(functions: Functions) -> None:
+    """Rows that are wrong in the warehouse are corrected by the batch that they came with."""
     functions.run()
     spoil(functions, "UPDATE dim_staff SET department_name = 'nonsense'")
     spoil(functions, "UPDATE dim_counterparty SET counterparty_legal_city = 'nowhere'")
@@ -62,7 +62,7 @@ def test_a_replay_mends_what_a_defect_of_the_code_had_spoiled(functions: Functio
 
 
 def test_a_state_that_was_superseded_does_not_come_back(functions: Functions) -> None:
-    """What later batches changed or deleted stays as they left it."""
+    """Rows that later batches changed or deleted stay as they left them."""
     functions.run()
     with connect(functions.source.superuser_url) as source:
         source.run("UPDATE sales_order SET units_sold = 1 WHERE sales_order_id = 1")
@@ -139,7 +139,7 @@ def test_a_parent_comes_with_its_child_as_it_is_now(functions: Functions) -> Non
 
 
 def test_a_batch_may_be_replayed_twice_and_so_may_its_replay(functions: Functions) -> None:
-    """A second fix of the code is brought to the warehouse just as the first was."""
+    """A second fix of the code reaches the warehouse just as the first did."""
     functions.run()
     orders = {replay(functions, batch)["rows"]["sales_order"] for batch in (1, 1, 2)}
 

@@ -146,7 +146,7 @@ def test_a_stop_that_lasts_across_a_replay_hides_nothing(functions: Functions) -
 
 
 def test_a_table_may_stop_and_go_on_twice(functions: Functions) -> None:
-    """What changed during each stop is there after it."""
+    """The changes during each stop are there after it."""
     functions.run()
     first, other = departments_of(functions)
     for name, department in (("staff", first), ("staff", other)):

@@ -201,7 +201,7 @@ def test_holidays_are_those_of_the_country_that_is_set(
 
 
 def test_what_the_analyses_say_is_fit_for_a_mail(analyse: Analyse) -> None:
-    """Whoever gets the mail need not open a table."""
+    """The reader of the mail need not open a table."""
     shop = replace(
         one_order(date(2021, 12, 27), date(2022, 1, 3)),
         products=[{"product_id": 7, "product_name": "Udu Pot"}],

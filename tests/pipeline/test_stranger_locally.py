@@ -1,4 +1,4 @@
-"""A person with a database of their own: two commands, and a warehouse equals it."""
+"""A person with their own database: two commands, and a warehouse equals it."""
 
 import json
 from collections.abc import Iterator

@@ -147,7 +147,7 @@ def test_an_optional_table_that_the_warehouse_lacks_is_left_out(
     assert scene.query("SELECT word FROM bygone ORDER BY n") == [["a"], ["b"], ["a"]]
     assert scene.load() == []
 
-    # Whoever puts it away for a while and back again does not get its history twice.
+    # A table that is renamed for a while and back again does not get its history twice.
     scene.query("ALTER TABLE bygone RENAME TO aside")
     scene.batch(thing=words("c"), past=words("c"))
     scene.load()
@@ -212,7 +212,7 @@ def test_a_key_that_is_the_whole_row_is_loaded_once(new_managed_warehouse: New) 
 
 
 def test_a_document_as_the_only_column_is_compared(new_managed_warehouse: New) -> None:
-    """PostgreSQL has no equality of json: its text tells whether it differs."""
+    """PostgreSQL has no equality of json: its text decides whether it differs."""
     page = Table("page", key="id", columns={"id": Integer(), "word": Json()})
     scene = Scene(new_managed_warehouse(), (history(page, name="pages"),))
     for document in ('{"a": 1}', '{"a": 1}', '{"a":  1}'):

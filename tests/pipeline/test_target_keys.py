@@ -119,7 +119,7 @@ def test_a_deleted_row_leaves_the_current_state_whatever_its_key(
 
 
 def test_a_refused_row_of_any_key_is_superseded(scene: Scene, things: Things) -> None:
-    """What the warehouse refuses is put aside by itself; a newer row of its key takes over."""
+    """A row that the warehouse refuses is put aside alone; a newer row of its key takes over."""
     name = odd_id(scene)
     scene.load()
     for table in ("thing", quoted(ODD)):

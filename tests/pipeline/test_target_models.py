@@ -228,7 +228,7 @@ def test_what_may_be_ahead_is_not_modelled_until_it_is_known(
 
 
 def test_rows_that_were_refused_are_modelled_when_they_are_accepted(scene: Scene) -> None:
-    """They change a table without a batch of their own."""
+    """They change a table without a new batch."""
     scene.load()
     scene.query("ALTER TABLE staging.line ADD CONSTRAINT few CHECK (pieces < 5)")
     scene.batch(line=sold(a=1, b=5))
@@ -268,7 +268,7 @@ def test_any_name_will_do(new_managed_warehouse: New, tmp_path: Path) -> None:
 
 
 def test_a_prepared_warehouse_lacks_no_table_of_a_model(new_managed_warehouse: New) -> None:
-    """What is missing is asked for, with the schema that it belongs into."""
+    """A missing table is asked for, with the schema that it belongs into."""
     scene = new_scene(new_managed_warehouse())
     scene.load()
     scene.managed = False

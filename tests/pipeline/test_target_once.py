@@ -131,7 +131,7 @@ def test_an_empty_warehouse_gets_every_row(scene: Scene, new_managed_warehouse: 
 
 
 def test_rows_of_a_model_may_come_once(new_managed_warehouse: New) -> None:
-    """What a model once said of a key stays."""
+    """A model's first row of a key stays."""
     model = Model(
         "first_words",
         inputs=[ONCE],
@@ -175,7 +175,7 @@ def test_it_is_compared_with_the_first_row_of_each_key(scene: Scene) -> None:
 
 
 def test_of_a_source_that_changes_rows_the_keys_are_compared(scene: Scene) -> None:
-    """What a row is now is not what it was when it came."""
+    """A row may have changed since it came."""
     scene.batch(thing=events((1, "a"), (2, "b")))
     scene.load()
     counted = compared(scene, (1, "changed since"), (3, "c"))

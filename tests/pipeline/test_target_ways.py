@@ -121,7 +121,7 @@ def test_a_table_that_equals_a_database_s_loses_what_was_deleted_there(
 def test_a_row_that_others_refer_to_is_kept_and_nothing_stops(
     new_managed_warehouse: New, left: list[tuple[int, str]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the warehouse does not let go is reported, and everything else goes on."""
+    """A row that the warehouse cannot delete is reported, and everything else goes on."""
     scene = Scene(new_managed_warehouse(), (line, replace(THING)))
     first = [(1, "a"), (2, "b"), (3, "c")]
     scene.batch(line=lines(*first), thing=things(_1="a", _2="b", _3="c"))

@@ -15,7 +15,7 @@ from deployer.teardown import Teardown
 from local.emulator import REGION, Emulator
 from tests.aws.sandbox import Sandbox, TinyPackages, everything_in, pending
 
-# An account of its own: an access key of twelve digits is its number.
+# A separate account: an access key of twelve digits is its number.
 ACCOUNT = "210987654321"
 NAMES = Names("totesys-etl", "dev", ACCOUNT, REGION)
 DATABASES = ("source", "warehouse")

@@ -24,7 +24,7 @@ from tests.postgres_fixtures import Warehouse
 def test_one_table_that_was_created_again_is_filled_and_no_other(
     seven_batches: Functions, table: str
 ) -> None:
-    """What each table has is decided for each table."""
+    """The batches that a table has are determined for each table."""
     settle(seven_batches)
     whole = histories(seven_batches.warehouse)
     others = {fact: ids(seven_batches.warehouse, fact) for fact in RECORD_IDS if fact != table}
@@ -66,7 +66,7 @@ def test_a_record_removed_by_hand_repeats_no_history(seven_batches: Functions) -
 
 
 def test_a_widened_type_is_not_taken_for_another_history(seven_batches: Functions) -> None:
-    """Whoever lets a column hold more has the same warehouse afterwards."""
+    """A column that may hold more leaves the warehouse the same."""
     settle(seven_batches)
     before = {fact: len(rows) for fact, rows in histories(seven_batches.warehouse).items()}
     run_sql(
@@ -105,7 +105,7 @@ def test_the_commit_before_a_marker_is_synchronous_whatever_the_default(
 def test_the_newest_batch_of_a_warehouse_is_known_without_writing(
     seven_batches: Functions, new_warehouse: Callable[[], Warehouse]
 ) -> None:
-    """Who compares a warehouse with the source learns up to which batch it is complete."""
+    """A comparison with the source knows up to which batch the warehouse is complete."""
     load(seven_batches, 2)
     lake, empty = Bucket(seven_batches.s3, seven_batches.processed), new_warehouse()
 
