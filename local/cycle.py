@@ -16,7 +16,7 @@ from etl.targets import Target
 from functions.common.loaded import LoadedMarker
 from functions.common.markers import MarkerLog
 from functions.targets.layout import DELETIONS
-from functions.targets.postgres.views import view_name
+from functions.targets.postgres.current import view_name
 from local.connection import connect, transaction
 from local.sample import Sample
 from local.session import session

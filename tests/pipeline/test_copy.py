@@ -13,10 +13,11 @@ import pytest
 from pg8000.native import literal
 
 from functions.common import copy
-from functions.common.copy import SESSION, array, copy_in, copy_out, set_values, value
+from functions.common.copy import array, copy_in, copy_out, set_values, value
 from functions.common.database import Database
 from functions.common.errors import DatabaseFailed, DatabaseUnavailable
 from functions.common.postgres import connection
+from functions.common.session import SESSION
 from local.postgres import SUPERUSER, PostgresServer
 
 TEXTS = [

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.common.copy import SESSION, copy_in
+from functions.common.copy import copy_in
 from functions.common.database import Database
 from functions.common.postgres import connection
+from functions.common.session import SESSION
 from functions.targets.postgres import binary
 from functions.targets.postgres.binary import copy_in_binary, is_exact
 from functions.targets.postgres.tables import PostgresTable

@@ -13,7 +13,7 @@ from etl import Pipeline, TargetTable
 from etl.ddl import quoted
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
-from functions.targets.postgres.views import view_name
+from functions.targets.postgres.current import view_name
 from functions.transform import handler as transform_handler
 from local.connection import connect
 from local.new_pipeline.command import write_pipeline

@@ -13,9 +13,9 @@ import pg8000.native
 from pg8000.native import literal
 
 from etl import Postgres
-from functions.common.copy import SESSION
 from functions.common.errors import DatabaseRefused, DatabaseUnavailable
 from functions.common.manifests import Instance, Source
+from functions.common.session import SESSION
 from functions.sources.postgres.columns import read_columns, sql_name
 from functions.sources.postgres.history import XIDS, Probe, Snapshot
 

@@ -13,24 +13,13 @@ from functions.common.telemetry import logger
 from functions.targets.deletions import MEANING
 from functions.targets.layout import DELETIONS, is_deletions
 from functions.targets.postgres.catalogue import check_may_create, tables_of
+from functions.targets.postgres.current import DELETIONS_TYPES, deletions_in
 from functions.targets.postgres.tables import PostgresTable
 
 FEW = 10_000  # keys that may be looked up one by one
 STALE = 1_000  # rows that may be new to the planner
 
-_COLUMNS = {
-    "table_name": "text NOT NULL",
-    "business_id": "text NOT NULL",
-    "seen_gone_at": "timestamptz NOT NULL",
-    "batch": "bigint NOT NULL",
-    "seen_again_at": "timestamptz",
-}
 KEYS = "deletion_keys"
-
-
-def deletions_in(schema: str) -> str:
-    """Return the table as SQL names it."""
-    return f"{identifier(schema)}.{identifier(DELETIONS)}"
 
 
 class PostgresDeletions:
@@ -123,7 +112,7 @@ def create_deletions(connection: pg8000.native.Connection, schema: str) -> None:
     there = tables_of(connection, schema)
     if DELETIONS not in there:
         check_may_create(connection, schema, f"table {DELETIONS}")
-        columns = ", ".join(f"{identifier(name)} {kind}" for name, kind in _COLUMNS.items())
+        columns = ", ".join(f"{identifier(name)} {kind}" for name, kind in DELETIONS_TYPES.items())
         key = "PRIMARY KEY (table_name, business_id, seen_gone_at)"
         target = deletions_in(schema)
         connection.run("BEGIN")
@@ -134,5 +123,5 @@ def create_deletions(connection: pg8000.native.Connection, schema: str) -> None:
     elif not is_deletions(there[DELETIONS]):
         raise WarehouseMismatch(
             f"table {DELETIONS} in schema {schema} of the warehouse is another one than load keeps "
-            f"there ({', '.join(_COLUMNS)}): rename it, or set WAREHOUSE_MANAGED=false"
+            f"there ({', '.join(DELETIONS_TYPES)}): rename it, or set WAREHOUSE_MANAGED=false"
         )

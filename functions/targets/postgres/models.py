@@ -13,9 +13,9 @@ from pg8000.native import DatabaseError, identifier, literal
 
 from etl.ddl import search_path
 from etl.models import Model
-from functions.common.copy import SESSION
 from functions.common.errors import FunctionFailed
 from functions.common.loaded import Loaded
+from functions.common.session import SESSION
 from functions.common.sqlstate import described
 from functions.targets import Made, Moment
 from functions.targets.derived import are_shown, require_columns, without_key

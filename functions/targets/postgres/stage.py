@@ -9,7 +9,8 @@ import pg8000.native
 import pyarrow as pa
 from pg8000.native import identifier
 
-from functions.common.copy import SESSION, copy_in
+from functions.common.copy import copy_in
+from functions.common.session import SESSION
 from functions.targets.postgres.tables import PostgresLayout, PostgresTable
 
 SESSION_PARAMETERS = {

@@ -16,27 +16,19 @@ from pg8000.native import DatabaseError, identifier, literal
 from etl import product
 from etl.ddl import search_path
 from etl.targets import Target
-from functions.common.copy import SESSION
 from functions.common.errors import FunctionFailed, WarehouseMismatch
+from functions.common.session import SESSION
 from functions.common.sqlstate import described
 from functions.common.telemetry import logger
 from functions.targets.layout import DELETIONS
 from functions.targets.postgres.catalogue import check_may_create
 from functions.targets.postgres.create import create_schema
-from functions.targets.postgres.deletions import deletions_in
+from functions.targets.postgres.current import current_state, deletions_in, view_name
 from functions.targets.postgres.tables import PostgresLayout, PostgresTable
 
 MADE_BY_US = f"Made by {product.NAME}"
 
-_NAME_BYTES = 63  # of a name in PostgreSQL
-
 _INVALID_DEFINITION = "42P16"  # columns of a view may be added at its end, and nothing else
-
-
-def view_name(table: str) -> str:
-    """Return what the view of a history's current state is called, cut as PostgreSQL would."""
-    name = f"current_{table.removeprefix('fact_')}"
-    return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
 def make_views(connection: pg8000.native.Connection, layout: PostgresLayout) -> None:
@@ -47,7 +39,8 @@ def make_views(connection: pg8000.native.Connection, layout: PostgresLayout) -> 
     schema = layout.identity.schema
     oid = layout.identity.tables[DELETIONS].oid
     for view, table in _views(layout).items():
-        query = current_state(table, deletions_in(schema))
+        columns = {column: column for column in table.types}
+        query = current_state(table, columns, deletions_in(schema))
         # A query names its tables; these are the tables that have the names now.
         tables = [layout.identity.tables[table.name].oid, oid]
         says = f"the newest record of each {', '.join(table.key)}, if not deleted."
@@ -120,22 +113,6 @@ def _views(layout: PostgresLayout) -> dict[str, PostgresTable]:
                 "WAREHOUSE_MANAGED=false"
             )
     return views
-
-
-def current_state(table: PostgresTable, deletions: str) -> str:
-    """Return the SQL of a history's current state, with all columns that it has here.
-
-    `deletions` is the table of deleted rows.
-    """
-    columns = ", ".join(f"f.{identifier(column)}" for column in table.types)
-    keys, record_id = table.key_values("f"), identifier(str(table.record_id))
-    return (
-        f"SELECT DISTINCT ON ({keys}) {columns} FROM {table.target} AS f"
-        f" WHERE NOT EXISTS (SELECT FROM {deletions} AS d"
-        f" WHERE d.table_name = {literal(table.declared)} AND d.business_id = {table.key_text('f')}"
-        " AND d.seen_again_at IS NULL)"
-        f" ORDER BY {keys}, f.{record_id} DESC"
-    )
 
 
 def _comment(connection: pg8000.native.Connection, schema: str, view: str) -> str | None:
