@@ -38,9 +38,11 @@ from etl.events import (
     StandardWebhooks,
 )
 from etl.figures import Figure
-from etl.files import Csv, Feed, Files, JsonDocuments, RefusedRow, Report
+from etl.files import Csv, ErrorReport, Feed, Files, JsonDocuments, RefusedRow
 from etl.models import Model, View
+from etl.parameters import Parameter, Today
 from etl.pipeline import Pipeline
+from etl.reports import Report
 from etl.settings import Setting, at_most
 from etl.sources import Postgres
 from etl.tables import Table
@@ -72,6 +74,7 @@ __all__ = [
     "Date",
     "DeclarationError",
     "Double",
+    "ErrorReport",
     "EventFeed",
     "EventList",
     "Events",
@@ -87,6 +90,7 @@ __all__ = [
     "MysqlWarehouse",
     "Numeric",
     "Other",
+    "Parameter",
     "Pipeline",
     "Point",
     "Postgres",
@@ -104,6 +108,7 @@ __all__ = [
     "Text",
     "Time",
     "Timestamp",
+    "Today",
     "UnixTime",
     "Uuid",
     "View",

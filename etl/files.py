@@ -53,7 +53,7 @@ Format = Csv | JsonDocuments
 
 @dataclass(frozen=True)
 class RefusedRow:
-    """A row of a file of CSV that is refused, as a `Report` gets it.
+    """A row of a file of CSV that is refused, as a `ErrorReport` gets it.
 
     `number` counts rows from 1, the header included: one with line breaks in quotes is one row, and
     so is a blank line. `values` are in the order of the file, the valid ones normalized, the others
@@ -69,7 +69,7 @@ class RefusedRow:
 
 
 @dataclass(frozen=True)
-class Report:
+class ErrorReport:
     """A separate form for the refused rows of a file, in `errors/<table>/<file><ending>`.
 
     `lines` returns the lines of one row; the name of the file is without its `.csv`.
@@ -98,7 +98,7 @@ class Feed:
     format: Format = Csv()
     optional: bool = False
     max_rejects: float | None = None
-    report: Report | None = None
+    report: ErrorReport | None = None
 
     def __post_init__(self) -> None:
         """Raise DeclarationError for a feed that no file can be of."""

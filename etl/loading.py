@@ -9,6 +9,7 @@ from etl.errors import DeclarationError
 from etl.figures import Figure
 from etl.models import Model, View
 from etl.pipeline import Pipeline
+from etl.reports import Report
 
 
 @cache
@@ -29,7 +30,7 @@ def load(name: str) -> Pipeline:
     declared = getattr(module, "PIPELINE", None)
     if not isinstance(declared, Pipeline):
         raise DeclarationError(f"pipelines/{name}/pipeline.py: it has no PIPELINE = Pipeline(…)")
-    parts: list[Model | View | Figure] = [*declared.figures]
+    parts: list[Model | View | Figure | Report] = [*declared.figures, *declared.reports]
     for target in declared.targets:
         parts += [*target.models, *target.views]
     for part in parts:
@@ -37,10 +38,12 @@ def load(name: str) -> Pipeline:
     return declared
 
 
-def _require_statement(declared: Pipeline, part: Model | View | Figure, folder: Path) -> None:
+def _require_statement(
+    declared: Pipeline, part: Model | View | Figure | Report, folder: Path
+) -> None:
     try:
         match part:
-            case Model():
+            case Model() | Report():
                 part.statement(folder, [setting.name for setting in declared.settings])
             case View():
                 part.query(folder)

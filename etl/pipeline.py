@@ -10,6 +10,7 @@ from etl.figures import Figure
 from etl.files import Feed, Files
 from etl.mapping import Mapping, resolved
 from etl.models import Model, View
+from etl.reports import Report, require_reports
 from etl.settings import Setting
 from etl.sources import Postgres, Source
 from etl.tables import Table, table_id
@@ -56,21 +57,24 @@ class Pipeline:
         targets: Sequence[Target],
         settings: Sequence[Setting] = (),
         figures: Sequence[Figure] = (),
+        reports: Sequence[Report] = (),
         notify: str = "failures",
     ) -> None:
         """Raise DeclarationError for the first mistake in it.
 
         `settings` are the pipeline's own, `notify` is what NOTIFY is unless it is set. `figures`
-        are on its page, in this order.
+        are on its page, in this order; `reports` are what its HTTP API answers.
         """
         self.sources = tuple(sources)
         self.targets = tuple(targets)
         limits = [each.at_most for each in self.files if each.at_most is not None]
         self.settings = tuple(dict.fromkeys([*settings, *limits]))
         self.figures = tuple(figures)
+        self.reports = tuple(reports)
         self.notify = notify
         _require_parts(self)
         _require_figures(self)
+        require_reports(self.reports, len(self.targets))
         _require_names(self)
         self._mappings = {source.name: _ordered(self, source) for source in self.sources}
         for source in self.sources:
@@ -268,6 +272,7 @@ def _require_names(pipeline: Pipeline) -> None:
                 f"letters, digits and _, and none of {', '.join(sorted(RESERVED))}"
             )
     _require_distinct("sources and targets", [part.name for part in pipeline.parts])
+    _require_distinct("reports", [report.path for report in pipeline.reports])
     _require_distinct("paths of events", [source.url_path for source in pipeline.events])
     for source in pipeline.sources:
         _require_distinct(f"tables of {source.name}", [table.id for table in source.tables])

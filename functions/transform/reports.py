@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any, Protocol
 
-from etl import Csv, EventFeed, Feed, RefusedRow, Report, Table, Text
+from etl import Csv, ErrorReport, EventFeed, Feed, RefusedRow, Table, Text
 from functions.common.carried import LINE, RECORD_BYTES, ROW
 from functions.common.errors import FunctionFailed
 
@@ -88,7 +88,13 @@ class _AsReport:
 
     head = ""
 
-    def __init__(self, report: Report, format: Csv, table: Table, header: Sequence[str]) -> None:  # noqa: A002
+    def __init__(
+        self,
+        report: ErrorReport,
+        format: Csv,  # noqa: A002
+        table: Table,
+        header: Sequence[str],
+    ) -> None:
         self.ending = report.ending
         self._lines = report.lines
         self._format = format

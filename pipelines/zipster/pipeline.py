@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from etl import (
     Boolean,
     Csv,
+    ErrorReport,
     Feed,
     Files,
     MysqlWarehouse,
     Pipeline,
     Point,
     Real,
-    Report,
     Table,
     Text,
     View,
@@ -41,7 +41,7 @@ zipcodes = Table("zipcodes", key="Zipcode", columns={
 
 # An empty value is wrong, and no NULL.
 FEED = Feed(
-    zipcodes, "**/*.csv", Csv(nulls=()), max_rejects=1.0, report=Report(".err", lines)
+    zipcodes, "**/*.csv", Csv(nulls=()), max_rejects=1.0, report=ErrorReport(".err", lines)
 )  # fmt: skip
 
 

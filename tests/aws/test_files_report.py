@@ -8,13 +8,13 @@ import pytest
 
 from etl import (
     Csv,
+    ErrorReport,
     Feed,
     Files,
     Integer,
     Pipeline,
     PostgresWarehouse,
     RefusedRow,
-    Report,
     Table,
     Text,
     latest,
@@ -34,7 +34,7 @@ def as_json(row: RefusedRow) -> Iterator[str]:
     yield json.dumps([row.number, list(row.values), dict(row.wrong), row.reason])
 
 
-FEED = Feed(CLERKS, "*.csv", max_rejects=1.0, report=Report(".rejected", as_json))
+FEED = Feed(CLERKS, "*.csv", max_rejects=1.0, report=ErrorReport(".rejected", as_json))
 
 
 def drop_of(feed: Feed = FEED) -> Drop:
@@ -137,7 +137,7 @@ def test_a_report_that_fails_is_named() -> None:
         raise KeyError(row.number)
 
     with pytest.raises(FunctionFailed) as raised:
-        written(drop_of(replace(FEED, report=Report(".err", fails))), "code,name,room\nx,,\n")
+        written(drop_of(replace(FEED, report=ErrorReport(".err", fails))), "code,name,room\nx,,\n")
     assert str(raised.value) == (
         "table clerks: the report of its feed raised KeyError: correct it in the pipeline"
     )

@@ -9,6 +9,7 @@ from etl import (
     Csv,
     Date,
     DeclarationError,
+    ErrorReport,
     Feed,
     Files,
     Integer,
@@ -16,7 +17,6 @@ from etl import (
     Model,
     Pipeline,
     PostgresWarehouse,
-    Report,
     Setting,
     Table,
     Text,
@@ -136,10 +136,10 @@ MISTAKES: dict[str, Callable[[], object]] = {
         JsonDocuments,  # type: ignore[arg-type]
     ),
     "table lines: a report is of rows of CSV: leave it out": lambda: Feed(
-        LINES, "a.json", JsonDocuments(), report=Report(".err", lambda row: row.values)
+        LINES, "a.json", JsonDocuments(), report=ErrorReport(".err", lambda row: row.values)
     ),
     'table lines: the ending of its report is like ".err"': lambda: Feed(
-        LINES, "a.csv", report=Report("err", lambda row: row.values)
+        LINES, "a.csv", report=ErrorReport("err", lambda row: row.values)
     ),
     "table lines: max_rejects is a share between 0 and 1": lambda: Feed(
         LINES, "a.csv", max_rejects=5
