@@ -254,7 +254,7 @@ def _table(make: Callable[..., T], declared: TargetTable, found: Found) -> T:
         found.schema,
         found.name,
         found.types,
-        _record_id(found) if declared.way == "history" else None,
+        record_id(found) if declared.way == "history" else None,
         declared.key,
         declared.way,
         declared.other_columns,
@@ -287,8 +287,11 @@ def _missing(name: str, schema: str) -> WarehouseMismatch:
     )
 
 
-def _record_id(found: Found) -> str:
-    """Return the column that orders a history: the one that the warehouse numbers."""
+def record_id(found: Found) -> str:
+    """Return the column that orders a history: the one that the warehouse numbers.
+
+    Raises WarehouseMismatch if there is not just one.
+    """
     match found.numbered:
         case [column]:
             return column

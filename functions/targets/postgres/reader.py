@@ -1,0 +1,159 @@
+"""PostgreSQL as a target that is read: see `functions.targets.reading`.
+
+Everything is read in transactions that are read only, whatever the role may do.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pg8000.native
+from pg8000.core import PG_TYPES
+
+from etl.columns import Text
+from etl.ddl import quoted, search_path, sql_type
+from functions.common.database import Database, database_from_secret
+from functions.common.postgres import connection, translated_errors
+from functions.common.session import SESSION
+from functions.common.settings import required
+from functions.targets import Place
+from functions.targets.postgres.declared import Declared, declared_names
+from functions.targets.reading import Cell, LoadedBatch, Query, Rows
+
+PARAMETERS = {
+    **SESSION,
+    "default_transaction_read_only": "on",
+    "jit": "off",  # compiling takes longer than a short query does
+}
+# The transactions that can be seen: another text after each commit of one that wrote anything. A
+# standby does not list them all, so there no two moments are taken for the same.
+_STATE = (
+    "SELECT CASE WHEN pg_is_in_recovery() THEN clock_timestamp()::text"
+    " ELSE txid_current_snapshot()::text END"
+)
+
+
+@contextmanager
+def reader(place: Place, seconds: float) -> Iterator["PostgresReader"]:
+    """Connect to a warehouse, with whatever account the function's secret has."""
+    database = database_from_secret(
+        place.secrets, required(place.settings, place.target.secret_setting)
+    )
+    schema = required(place.settings, place.setting("SCHEMA"))
+    with connection(database, seconds, **PARAMETERS) as opened:
+        declared = declared_names(opened, schema, place.target)
+        for oid in PG_TYPES:
+            opened.register_in_adapter(oid, _CELLS.get(oid, str))
+        path = search_path(place.target.schemas(schema))
+        yield PostgresReader(opened, database, declared, path)
+
+
+class PostgresReader:
+    """A connection to a warehouse over which nothing is written."""
+
+    def __init__(
+        self,
+        connection: pg8000.native.Connection,
+        database: Database,
+        declared: Declared,
+        path: str,
+    ) -> None:
+        self._connection = connection
+        self._database = database
+        self._declared = declared
+        self._path = path
+
+    def state(self) -> str:
+        """Return which transactions can be seen now."""
+        with translated_errors(self._database):
+            [[state]] = self._connection.run(_STATE)
+        return str(state)
+
+    @contextmanager
+    def snapshot(self) -> Iterator["PostgresReader"]:
+        """Hold one snapshot of the warehouse."""
+        with translated_errors(self._database):
+            self._connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                yield self
+            finally:
+                if self._connection._transaction_status != b"I":
+                    self._connection.run("ROLLBACK")
+
+    def loaded(self, sources: Iterable[str]) -> Mapping[str, LoadedBatch] | None:
+        """Return the newest batch of sources as the ledger has it, if there is one."""
+        if (ledger := self._declared.ledger) is None:
+            return None
+        newest = (
+            f"SELECT batch, (1000000 * extract(epoch FROM loaded_at))::bigint FROM {ledger}"
+            " WHERE source = :source ORDER BY record_id DESC LIMIT 1"  # found at its end, by index
+        )
+        with translated_errors(self._database):
+            return {
+                source: LoadedBatch(batch, datetime.fromtimestamp(microseconds / 1e6, UTC))
+                for source in sources
+                for batch, microseconds in self._connection.run(newest, source=source)
+            }
+
+    def rows(self, query: Query) -> Rows:
+        """Return the rows of a query; one that fails leaves the snapshot as it is."""
+        values: list[str] = []
+        sql = self._sql(query, values)
+        with translated_errors(self._database):
+            self._connection.run(f"SAVEPOINT query; SET LOCAL search_path = {self._path}")
+            try:
+                found = self._connection.execute_unnamed(sql, vals=values)
+            finally:
+                self._connection.run("ROLLBACK TO SAVEPOINT query")
+        names = tuple(str(column["name"]) for column in found.columns)
+        return Rows(names, found.rows[: query.at_most], len(found.rows) > query.at_most)
+
+    def _sql(self, query: Query, values: list[str]) -> str:
+        """Return the SQL of a query, in which `$1` is the first of `values`, which are appended."""
+        numbers: dict[str, int] = {}
+
+        def value(name: str) -> str:
+            if name not in numbers:
+                values.append(query.values[name])
+                numbers[name] = len(values)
+            return f"CAST(${numbers[name]} AS {sql_type(query.types.get(name, Text()))})"
+
+        made = query.statement.with_values(value)
+        columns = (
+            ["*"]
+            if query.columns is None
+            else [
+                f"CAST(made.{quoted(name)} AS {sql_type(column)}) AS {quoted(name)}"
+                for name, column in query.columns.items()
+            ]
+        )
+        # Nothing else is asked of the subquery, which therefore keeps its order.
+        return (
+            f"{self._declared.named_in(made)}SELECT {', '.join(columns)} FROM (\n{made}\n) AS made"
+            f" LIMIT {query.at_most + 1}"
+        )
+
+
+def _float(text: str) -> Cell:
+    value = float(text)
+    return value if math.isfinite(value) else text
+
+
+def _moment(text: str) -> str:
+    """Return a moment of a session in UTC, or a day and a time, as ISO 8601 has it."""
+    return text.replace(" ", "T", 1).replace("+00", "Z")
+
+
+# By the numbers of types; whatever else there is remains the text that PostgreSQL has for it.
+_CELLS: Mapping[int, Callable[[str], Cell]] = {
+    16: lambda text: text == "t",
+    20: int,
+    21: int,
+    23: int,
+    26: int,
+    700: _float,
+    701: _float,
+    1114: _moment,
+    1184: _moment,
+}
