@@ -52,7 +52,6 @@ SESSION = {
     "sql_safe_updates": "0",
     "sql_auto_is_null": "0",
     "sql_notes": "1",  # that a number was rounded is a note
-    "max_error_count": "64",
     "foreign_key_checks": "1",
     "unique_checks": "1",
     "lock_wait_timeout": "60",
@@ -69,6 +68,7 @@ _FOR_NOW = {
     *(1021, 1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1290, 1317, 1836, 1927),
     *(1969, 2002, 2003, 2006, 2013, 2014, 2026, 2055, 3024, 4031),
 }
+_DATA_TRUNCATED = 1265
 _NO_TLS = "doesn't support"
 
 
@@ -115,10 +115,14 @@ class MysqlConnection(Connection):
             raise changed_session()
         self.run(sql)
         if self._result.warning_count:
-            for _, code, text in self.run("SHOW WARNINGS"):
-                condition = described(int(code), "01000", text)
-                if condition.is_about_data:
-                    raise ServerError(condition)
+            self._require_harmless(self.run("SHOW WARNINGS"))
+
+    def _require_harmless(self, warnings: list[tuple[Any, ...]]) -> None:
+        """Raise ServerError for a warning about a value, or where the server does not show them."""
+        for _, code, text in warnings or [("", _DATA_TRUNCATED, "")]:
+            condition = described(int(code), "01000", text)
+            if condition.is_about_data:
+                raise ServerError(condition)
 
     def _read_packet(self, *args: Any) -> Any:
         try:

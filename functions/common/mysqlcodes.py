@@ -11,6 +11,7 @@ from dataclasses import dataclass
 _CONDITIONS = {
     1048: "a value is NULL where that is not allowed",
     1062: "another row has the same unique values",
+    1118: "a row is larger than a page of the table allows",
     1136: "a trigger or function of the database raised an error",
     1169: "another row has the same unique values",
     1216: "a row that it refers to is not there",
@@ -52,33 +53,14 @@ _CLASSES = {
 }
 
 # Errors whose message names objects and accounts, never a value. 2003 to 2055 are the driver's own.
-_HARMLESS = frozenset(
-    [
-        *(
-            1005,
-            1021,
-            1030,
-            1040,
-            1044,
-            1045,
-            1046,
-            1049,
-            1050,
-            1052,
-            1053,
-            1054,
-            1059,
-            1060,
-            1061,
-            1067,
-        ),
-        *(1068, 1069, 1070, 1071, 1072, 1074, 1075, 1101, 1103, 1114, 1115, 1118, 1129, 1130, 1142),
-        *(1143, 1146, 1153, 1158, 1159, 1160, 1161, 1170, 1171, 1193, 1203, 1205, 1213, 1214, 1226),
-        *(1227, 1231, 1232, 1238, 1251, 1290, 1317, 1347, 1356, 1370, 1418, 1419, 1665, 1698, 1787),
-        *(1792, 1820, 1836, 1862, 1927, 1969, 2002, 2003, 2006, 2013, 2014, 2026, 2055, 2059, 2061),
-        *(3024, 3098, 3118, 3159, 3750, 3780, 4031, 4151),
-    ]
-)
+_HARMLESS = frozenset({
+    1005, 1021, 1030, 1040, 1044, 1045, 1046, 1049, 1050, 1052, 1053, 1054, 1059, 1060, 1061,
+    1067, 1068, 1069, 1070, 1071, 1072, 1074, 1075, 1101, 1103, 1114, 1115, 1129, 1130, 1142,
+    1143, 1146, 1153, 1158, 1159, 1160, 1161, 1170, 1171, 1193, 1203, 1205, 1213, 1214, 1226,
+    1227, 1231, 1232, 1238, 1251, 1290, 1317, 1347, 1356, 1370, 1418, 1419, 1665, 1698, 1787,
+    1792, 1820, 1836, 1862, 1927, 1969, 2002, 2003, 2006, 2013, 2014, 2026, 2055, 2059, 2061,
+    3024, 3098, 3118, 3159, 3750, 3780, 4031, 4151,
+})  # fmt: skip
 
 # For most constraints and columns the message has a name beside the value, always at its end.
 _NAMES = (
@@ -97,19 +79,14 @@ _NAMES = (
 class Condition:
     """An error of the server without values: its number, SQLSTATE, and what may be said of it.
 
-    The message ends in both, and in what was named: `… [23000/1062], key PRIMARY`.
+    The message ends in both, and in what was named: `… [23000/1062], key PRIMARY`. It
+    `is_about_data` if the values of a row were refused.
     """
 
     code: int
     state: str
     message: str
-
-    @property
-    def is_about_data(self) -> bool:
-        """Whether the values of a row were refused."""
-        if self.code in _HARMLESS:  # 1052, an ambiguous column, is of class 23
-            return False
-        return self.code in _CONDITIONS or self.state[:2] in _CLASSES
+    is_about_data: bool = False
 
     def __str__(self) -> str:
         return self.message
@@ -117,10 +94,11 @@ class Condition:
 
 def described(code: int, state: str, text: str) -> Condition:
     """Return an error or warning of the server without the values that its text may quote."""
-    if code in _HARMLESS:
+    if code in _HARMLESS:  # 1052, an ambiguous column, is of class 23
         return Condition(code, state, f"{text} [{state}/{code}]")
     said = _CONDITIONS.get(code) or _CLASSES.get(state[:2]) or "the statement was refused"
-    return Condition(code, state, f"{said} [{state}/{code}]{_named(code, text)}")
+    is_about_data = code in _CONDITIONS or state[:2] in _CLASSES
+    return Condition(code, state, f"{said} [{state}/{code}]{_named(code, text)}", is_about_data)
 
 
 def _named(code: int, text: str) -> str:

@@ -56,7 +56,7 @@ class WarehouseLoader:
     @property
     def identity(self) -> Identity:
         """Which warehouse it is, and which tables these are there."""
-        return self._layout.identity
+        return self._session.layout.identity
 
     @property
     def models(self) -> Mapping[str, frozenset[str]]:

@@ -13,6 +13,7 @@ from pg8000.native import identifier
 from deployer.databases import parse_database_url
 from etl import PostgresWarehouse, TargetTable
 from etl.mapping import Mapping
+from etl.targets import Target
 from functions.common.batchlog import BatchLog
 from functions.common.loaded import LoadedMarker
 from functions.common.manifests import ProcessedManifest, Source, StarTable
@@ -43,8 +44,8 @@ class Rows:
 class _Secrets:
     """Secrets Manager with the one secret that is asked for."""
 
-    def __init__(self, url: str) -> None:
-        self._text = json.dumps(parse_database_url(url).secret())
+    def __init__(self, url: str, kind: str) -> None:
+        self._text = json.dumps(parse_database_url(url, kind).secret())
 
     def get_secret_value(self, **_: str) -> dict[str, str]:
         return {"SecretString": self._text}
@@ -63,7 +64,7 @@ class Scene:
     every: timedelta = timedelta(minutes=1)
     options: dict[str, str] = field(default_factory=dict)
     folder: Path = Path()
-    target: PostgresWarehouse = field(init=False)
+    target: Target = field(init=False)
     bucket: FakeBucket = field(default_factory=FakeBucket)
     steps: list[Step] = field(default_factory=list)
 
@@ -78,7 +79,7 @@ class Scene:
             "WAREHOUSE_SCHEMA": self.warehouse.schema,
             "WAREHOUSE_MANAGED": "true" if self.managed else "false",
         }
-        secrets: Any = _Secrets(self.warehouse.loader_url)
+        secrets: Any = _Secrets(self.warehouse.loader_url, self.target.kind)
         return Place(self.target, self.folder, settings, secrets, self.options)
 
     @property

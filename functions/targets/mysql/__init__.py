@@ -1,1 +1,1 @@
-"""A MySQL or MariaDB warehouse: batches are applied in order, one transaction each, idempotently."""
+"""A MySQL or MariaDB warehouse: batches are applied in order and whole, idempotently."""

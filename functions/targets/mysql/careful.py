@@ -1,0 +1,91 @@
+"""Apply rows so that a row that the warehouse refuses costs that row only.
+
+A statement that is refused has done nothing in InnoDB, so rows are halved until each that is
+refused stands alone.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from operator import add
+
+import pyarrow as pa
+from msgspec.structs import astuple
+
+from functions.common.loaded import Loaded
+from functions.common.mysql import MysqlConnection, ServerError
+from functions.targets.session import Outcome
+
+ROWS_AT_A_TIME = 4_096
+
+Apply = Callable[[pa.Table], Loaded]
+Refused = dict[int, str]
+
+_NOTHING = Loaded(0, 0, 0)
+_REFERENCE = "/1452]"  # at the end of a reason: the row that it refers to is not there
+_SAVEPOINT = "etl_rows"
+
+
+def is_for_reference(reason: str) -> bool:
+    """Tell whether a row was refused because one that it refers to was not there."""
+    return _REFERENCE in reason
+
+
+def each(connection: MysqlConnection, parts: Iterable[pa.Table], apply: Apply) -> Outcome:
+    """Apply rows in their order, as if one by one; places count through all parts.
+
+    Rows that refer to others of them, which came later, are tried again once those are there.
+    """
+    loaded, places, reasons, first = _NOTHING, list[int](), list[str](), 0
+    for part in parts:
+        done, refused = _part(connection, part, apply)
+        loaded = _sum(loaded, done)
+        places += [first + place for place in sorted(refused)]
+        reasons += [refused[place] for place in sorted(refused)]
+        first += part.num_rows
+    counted = Loaded(first, loaded.inserted, loaded.updated, len(places), loaded.deleted)
+    return Outcome(counted, pa.array(places, pa.int64()), reasons)
+
+
+def _part(connection: MysqlConnection, part: pa.Table, apply: Apply) -> tuple[Loaded, Refused]:
+    """Return what became of a part, and why which of its rows were refused."""
+    loaded, refused = _apply(connection, part, range(part.num_rows), apply)
+    while waiting := [place for place, why in refused.items() if is_for_reference(why)]:
+        done, again = _apply(connection, part, waiting, apply)
+        loaded = _sum(loaded, done)
+        refused = {at: why for at, why in refused.items() if not is_for_reference(why)} | again
+        if len(again) == len(waiting):
+            break
+    return loaded, refused
+
+
+def _apply(
+    connection: MysqlConnection, part: pa.Table, places: Iterable[int], apply: Apply
+) -> tuple[Loaded, Refused]:
+    loaded, refused, places = _NOTHING, Refused(), list(places)
+    left = [places[at : at + ROWS_AT_A_TIME] for at in range(0, len(places), ROWS_AT_A_TIME)][::-1]
+    while left:
+        some = left.pop()
+        done = tried(connection, partial(apply, part.take(some)))
+        if isinstance(done, Loaded):
+            loaded = _sum(loaded, done)
+        elif len(some) == 1:
+            refused[some[0]] = done
+        else:
+            left += [some[len(some) // 2 :], some[: len(some) // 2]]
+    return loaded, refused
+
+
+def tried(connection: MysqlConnection, act: Callable[[], Loaded]) -> Loaded | str:
+    """Return what became of an act, or why rows of it were refused; then nothing has been done."""
+    connection.run(f"SAVEPOINT {_SAVEPOINT}")
+    try:
+        return act()
+    except ServerError as error:
+        if not error.condition.is_about_data:
+            raise
+        connection.run(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+        return str(error.condition)
+
+
+def _sum(one: Loaded, other: Loaded) -> Loaded:
+    return Loaded(*map(add, astuple(one), astuple(other)))

@@ -1,0 +1,139 @@
+"""Create what is missing in a warehouse that is ours to shape (WAREHOUSE_MANAGED).
+
+What is there already, whoever created it, is left as it is, but for columns that were declared
+since: those are added. Each statement commits by itself, so that the next load goes on after one
+that failed.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from etl.columns import Column
+from etl.ddl import columns_of
+from etl.mysqlddl import COLLATION, MARIADB_COLLATION, key_characters, mysql, sql_type
+from etl.targets import Target, TargetTable
+from functions.common.errors import WarehouseMismatch
+from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
+from functions.common.telemetry import logger
+from functions.targets.layout import Found, actual_name, missing_from
+from functions.targets.mysql.catalogue import DENIED, MysqlFound, tables_of
+from functions.targets.mysql.tables import names_of
+
+_WIDTH = re.compile(r"^(tinyint|smallint|mediumint|int|bigint)\(\d+\)")  # of MariaDB's integers
+
+
+def missing_tables(
+    connection: MysqlConnection, schema: str, target: Target
+) -> dict[str, list[str]]:
+    """Return the declared tables, by database, that are not there under any of their names."""
+    return missing_from(_there(connection, schema, target), schema, target)
+
+
+def create_missing(connection: MysqlConnection, schema: str, target: Target, folder: Path) -> None:
+    """Create the tables that are missing, and their databases if these are missing.
+
+    `folder` is that of the pipeline. Raises WarehouseMismatch when this account may not, or for a
+    table that is not as it is declared.
+    """
+    if missing := missing_tables(connection, schema, target):
+        names = {name: home for home, names in missing.items() for name in names}
+        for home in missing:
+            create_schema(connection, home)
+        statements = mysql(target, schema, folder, collation(connection))
+        for name, statement in statements.items():
+            if name in names:
+                created(connection, statement, names[name], name)
+        logger.info("tables created", extra={"tables": missing})
+    if target.ddl is None:
+        there = _there(connection, schema, target)
+        for table in target.made:
+            _add_columns(connection, table, there[table.schema or schema])
+
+
+def create_schema(connection: MysqlConnection, schema: str) -> None:
+    """Create a database unless it is there."""
+    known = f"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {literal(schema)}"
+    if not connection.run(known):
+        created(connection, f"CREATE DATABASE {quoted(schema)} CHARACTER SET utf8mb4", schema, "")
+
+
+def created(connection: MysqlConnection, statement: str, schema: str, name: str) -> None:
+    """Run a statement that creates or changes something; raise WarehouseMismatch if denied."""
+    try:
+        connection.run(statement)
+    except ServerError as error:
+        if error.condition.code not in DENIED:
+            raise
+        what = f"table {name}" if name else f"database {schema}"
+        raise WarehouseMismatch(
+            f"{what} is not in the warehouse as it is declared, and this account may not create "
+            "or change it: GRANT CREATE, ALTER, INDEX, CREATE VIEW, SHOW VIEW, DROP ON "
+            f"{quoted(schema)}.* TO it, or set WAREHOUSE_MANAGED=false and ask for the tables to "
+            "be prepared"
+        ) from None
+
+
+def collation(connection: MysqlConnection) -> str:
+    """Return the collation of texts that are equal where their bytes are."""
+    return MARIADB_COLLATION if connection.is_mariadb else COLLATION
+
+
+def _there(
+    connection: MysqlConnection, schema: str, target: Target
+) -> dict[str, dict[str, MysqlFound]]:
+    return {
+        home: tables_of(connection, home, names) for home, names in names_of(target, schema).items()
+    }
+
+
+def _add_columns(
+    connection: MysqlConnection, declared: TargetTable, there: Mapping[str, Found]
+) -> None:
+    """Add the columns that a table does not have; raise WarehouseMismatch for what differs."""
+    found = there[str(actual_name(declared, there))]
+    table = f"{quoted(found.schema)}.{quoted(found.name)}"
+    for name, column in columns_of(declared).items():
+        actual = next(
+            (n for n in (name, declared.other_columns.get(name)) if n in found.types), None
+        )
+        kind = sql_type(column, key_characters(declared) if name in declared.key else None)
+        if actual is None:
+            # NULL in the rows that are there, until they come again.
+            statement = f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind} NULL"
+            created(connection, statement, found.schema, found.name)
+            logger.warning("column added", extra={"table": found.name, "column": name})
+        elif not _is(kind, found.types[actual], is_mariadb=connection.is_mariadb):
+            raise _differs(found, table, actual, found.types[actual], kind)
+        elif _may_be_null(declared, name, column) and actual in found.required:
+            raise _differs(found, table, actual, "NOT NULL", f"{kind} NULL")
+    _require_no_more(declared, found, table)
+
+
+def _may_be_null(declared: TargetTable, name: str, column: Column) -> bool:
+    return column.nullable and name not in declared.key
+
+
+def _is(declared: str, there: str, *, is_mariadb: bool) -> bool:
+    """Tell whether a column's type is the declared one; MariaDB keeps JSON as its text."""
+    if declared == "json" and is_mariadb:
+        declared = "longtext"
+    return _WIDTH.sub(r"\1", declared) == _WIDTH.sub(r"\1", there)
+
+
+def _differs(found: Found, table: str, column: str, there: str, kind: str) -> WarehouseMismatch:
+    return WarehouseMismatch(
+        f"column {column} of warehouse table {found.schema}.{found.name} is {there} and declared "
+        f"as {kind}: ALTER TABLE {table} MODIFY {quoted(column)} {kind}, or change the declaration"
+    )
+
+
+def _require_no_more(declared: TargetTable, found: Found, table: str) -> None:
+    """Raise WarehouseMismatch for a column that rows do not have and that may not be NULL."""
+    names = {*columns_of(declared), *declared.other_columns.values()}
+    if more := sorted(set(found.required) - names):
+        raise WarehouseMismatch(
+            f"column {more[0]} of warehouse table {found.schema}.{found.name} is not declared and "
+            f"has no value by default: ALTER TABLE {table} DROP COLUMN {quoted(more[0])}, or let "
+            "it be NULL"
+        )

@@ -1,0 +1,115 @@
+"""The SQL of `deleted_rows`: see `functions.targets.deletions`."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+import pyarrow as pa
+
+from etl.mysqlddl import create_table
+from functions.common.errors import WarehouseMismatch
+from functions.common.mysql import MysqlConnection, literal, quoted
+from functions.common.telemetry import logger
+from functions.targets.deletions import MEANING
+from functions.targets.layout import DELETIONS, DELETIONS_COLUMNS, is_deletions
+from functions.targets.mysql.catalogue import tables_of
+from functions.targets.mysql.create import collation, created
+from functions.targets.mysql.literals import insert_statements
+from functions.targets.mysql.stage import create
+from functions.targets.mysql.tables import moment
+
+# Keys may be longer than an index can hold, so that it has only how they begin.
+_LINES = (
+    "table_name varchar(255) NOT NULL",
+    "business_id longtext NOT NULL",
+    "seen_gone_at datetime(6) NOT NULL",
+    "batch bigint NOT NULL",
+    "seen_again_at datetime(6) NULL",
+    "id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY",
+    "KEY (table_name, business_id(191))",
+)
+_KEYS = "`etl_deletion_keys`"
+
+
+class MysqlDeletions:
+    """The table of deleted rows of one warehouse; `target` is it as SQL names it."""
+
+    def __init__(self, connection: MysqlConnection, schema: str) -> None:
+        self.target = f"{quoted(schema)}.{quoted(DELETIONS)}"
+        self._connection = connection
+        self._has_keys = False
+
+    def known(self, tables: Collection[str]) -> set[str]:
+        """Return those of some tables of which a deletion is recorded."""
+        return {
+            name
+            for name in tables
+            if self._connection.run(
+                f"SELECT 1 FROM {self.target} WHERE table_name = {literal(name)} LIMIT 1"
+            )
+        }
+
+    def add(self, table: str, keys: Iterable[pa.Array], at: datetime, batch: int) -> None:
+        """Record that keys were seen to be gone; a deletion that is there is not repeated."""
+        for some in keys:
+            self._stage(some)
+            self._connection.run(
+                f"INSERT INTO {self.target} (table_name, business_id, seen_gone_at, batch)"
+                f" SELECT {literal(table)}, k.name, {moment(at)}, {batch} FROM {_KEYS} AS k"
+                f" WHERE NOT EXISTS (SELECT 1 FROM {self.target} AS d WHERE {self._of(table)}"
+                f" AND d.seen_gone_at = {moment(at)})"
+            )
+
+    def mark_returned(self, table: str, keys: Iterable[pa.Array], at: datetime) -> None:
+        """Mark the deletions of keys that were there again."""
+        for some in keys:
+            self._stage(some)
+            self._connection.run(
+                f"UPDATE {_KEYS} AS k STRAIGHT_JOIN {self.target} AS d ON {self._of(table)}"
+                f" SET d.seen_again_at = {moment(at)} WHERE d.seen_gone_at < {moment(at)}"
+                f" AND (d.seen_again_at IS NULL OR d.seen_again_at > {moment(at)})"
+            )
+
+    def drop(self) -> None:
+        """Drop the temporary table of keys."""
+        if self._has_keys:
+            self._connection.run(f"DROP TEMPORARY TABLE {_KEYS}")
+            self._has_keys = False
+
+    def _of(self, table: str) -> str:
+        """Return the SQL that is true for the deletions `d` of the key `k`, byte by byte."""
+        return (
+            f"d.table_name = {literal(table)} AND d.business_id = k.name"
+            " AND CAST(d.business_id AS BINARY) = CAST(k.name AS BINARY)"
+        )
+
+    def _stage(self, keys: pa.Array) -> None:
+        """Put keys into the temporary table."""
+        if self._has_keys:
+            self._connection.run(f"DELETE FROM {_KEYS}")
+        else:
+            text = f"longtext CHARACTER SET utf8mb4 COLLATE {collation(self._connection)}"
+            create(self._connection, _KEYS, [f"name {text} NOT NULL"])
+            self._has_keys = True
+        head = f"INSERT INTO {_KEYS} (name) VALUES "
+        rows = pa.table({"name": keys})
+        for each in insert_statements(head, rows, ["longtext"], self._connection.packet):
+            self._connection.store(each)
+
+
+def create_deletions(connection: MysqlConnection, schema: str) -> None:
+    """Create the table of deleted rows if it is missing.
+
+    Raises WarehouseMismatch when this account may not create it, or the name is taken.
+    """
+    found = tables_of(connection, schema, [DELETIONS]).get(DELETIONS)
+    if found is None:
+        target = f"{quoted(schema)}.{quoted(DELETIONS)}"
+        statement = create_table(target, _LINES, collation(connection)).removesuffix(";")
+        created(connection, f"{statement} COMMENT {literal(MEANING)}", schema, DELETIONS)
+        logger.info("table of deleted rows created", extra={"schema": schema})
+    elif not is_deletions(found):
+        raise WarehouseMismatch(
+            f"table {DELETIONS} in database {schema} of the warehouse is another one than load "
+            f"keeps there ({', '.join(DELETIONS_COLUMNS)}): rename it, or set "
+            "WAREHOUSE_MANAGED=false"
+        )

@@ -1,0 +1,52 @@
+"""MySQL as a target of load: a connection that holds the lock, and one source's tables there.
+
+This is the kind's side of `functions.targets`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from functions.common.database import database_from_secret
+from functions.common.mysql import connection, quoted
+from functions.common.settings import required, switched_on
+from functions.targets import Feed, Place
+from functions.targets.loading import WarehouseLoader, prepared
+from functions.targets.mysql.create import create_missing, create_schema
+from functions.targets.mysql.deletions import create_deletions
+from functions.targets.mysql.ledger import create_ledger
+from functions.targets.mysql.lock import only_loader
+from functions.targets.mysql.session import MysqlSession
+from functions.targets.mysql.tables import inspect
+from functions.targets.mysql.views import make_declared_views, make_views
+
+
+@contextmanager
+def loader(place: Place, feed: Feed, seconds: float) -> Iterator[WarehouseLoader | None]:
+    """Hold the warehouse's lock, for so many seconds at most; None while another loader has it."""
+    database = database_from_secret(
+        place.secrets, required(place.settings, place.target.secret_setting)
+    )
+    schema = place.settings.get(place.setting("SCHEMA")) or database.dbname
+    is_managed = switched_on(place.settings, place.setting("MANAGED"))
+    with (
+        connection(database, seconds) as opened,
+        only_loader(opened, schema) as lock,
+    ):
+        if lock is None:
+            yield None
+            return
+        if is_managed:
+            create_schema(opened, schema)
+        opened.run(f"USE {quoted(schema)}")  # where temporary tables are
+        if is_managed:
+            create_missing(opened, schema, place.target, place.folder)
+            create_deletions(opened, schema)
+            create_ledger(opened, schema)
+            make_declared_views(opened, schema, place.target, place.folder)
+        declared = [mapping.target for mapping in feed.mappings]
+        layout = inspect(opened, schema, place.target, declared)
+        session = MysqlSession(lock, layout)
+        loading = prepared(session, place, feed)
+        if is_managed and layout.has_deletions:
+            make_views(opened, layout)
+        yield loading

@@ -1,0 +1,58 @@
+"""One loader at a time: a lock of the server, held by the connection that writes.
+
+It goes with the session, also when that breaks.
+https://dev.mysql.com/doc/refman/8.4/en/locking-functions.html
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from etl import product
+from functions.common.errors import WarehouseMismatch
+from functions.common.mysql import MysqlConnection, literal
+
+_NAME_CHARACTERS = 64
+
+
+@dataclass(frozen=True)
+class LoaderLock:
+    """The lock of a session; a proxy may give a later statement another session."""
+
+    connection: MysqlConnection
+    name: str
+
+    def require(self) -> None:
+        """Raise WarehouseMismatch unless this very session holds the lock."""
+        [[is_ours]] = self.connection.run(
+            f"SELECT IS_USED_LOCK({literal(self.name)}) <=> CONNECTION_ID()"
+        )
+        if not is_ours:
+            raise WarehouseMismatch(
+                "a proxy that shares sessions between statements stands before the warehouse, so "
+                "that the loader cannot keep its lock: connect to the server itself"
+            )
+
+
+@contextmanager
+def only_loader(connection: MysqlConnection, schema: str) -> Iterator[LoaderLock | None]:
+    """Hold the lock of a database while the context lasts; None if another loader is at work.
+
+    Raises WarehouseMismatch where a proxy shares sessions between statements.
+    """
+    lock = LoaderLock(connection, lock_name(schema))
+    [[is_taken]] = connection.run(f"SELECT GET_LOCK({literal(lock.name)}, 0)")
+    if not is_taken:
+        yield None
+        return
+    lock.require()
+    yield lock
+    lock.require()
+    connection.run(f"DO RELEASE_LOCK({literal(lock.name)})")
+
+
+def lock_name(schema: str) -> str:
+    """Return the name of the lock of a database, whatever that is called."""
+    digest = hashlib.sha256(schema.encode()).hexdigest()
+    return f"{product.NAME}.{digest}"[:_NAME_CHARACTERS]

@@ -1,0 +1,108 @@
+"""The MySQL side of `functions.targets.session`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+from functions.common.loaded import Evidence
+from functions.common.mysql import MysqlConnection, ServerError, quoted
+from functions.targets.evidence import digest
+from functions.targets.mysql import careful
+from functions.targets.mysql.definitions import definitions_of
+from functions.targets.mysql.deletions import MysqlDeletions
+from functions.targets.mysql.lock import LoaderLock
+from functions.targets.mysql.tables import MysqlLayout, MysqlTable, with_rows
+from functions.targets.mysql.transaction import MysqlTransaction
+from functions.targets.session import RowsRefused
+
+
+class MysqlTables:
+    """Tables of a warehouse, in whatever transaction its connection is in."""
+
+    # The server says for how many whole seconds it has been up.
+    start_precision = timedelta(seconds=2)
+
+    def __init__(self, connection: MysqlConnection, layout: MysqlLayout) -> None:
+        self.connection = connection
+        self.layout = layout
+
+    def has_rows(self, table: str) -> bool:
+        """Tell whether a table has any."""
+        target = self.layout.table(table).target
+        return bool(self.connection.run(f"SELECT 1 FROM {target} LIMIT 1"))
+
+    def greatest_record(self, table: str) -> int | None:
+        """Return the greatest record id of a history, None when it is empty."""
+        found = self.layout.table(table)
+        [[greatest]] = self.connection.run(f"SELECT max({_record(found)}) FROM {found.target}")
+        return None if greatest is None else int(greatest)
+
+    def newest_record(self, table: str, columns: Sequence[str]) -> Evidence | None:
+        """Return the evidence of a history as it is now, None when it is empty."""
+        found = self.layout.table(table)
+        rows = self.connection.run(
+            f"SELECT {_record(found)}, {_list(found, columns)} FROM {found.target}"
+            f" ORDER BY {_record(found)} DESC LIMIT 1"
+        )
+        return Evidence(int(rows[0][0]), list(columns), digest(rows[0][1:])) if rows else None
+
+    def holds(self, table: str, evidence: Evidence) -> bool:
+        """Tell whether a history has the record of an evidence, as it was then."""
+        found = self.layout.table(table)
+        rows = self.connection.run(
+            f"SELECT {_list(found, evidence.columns)} FROM {found.target}"
+            f" WHERE {_record(found)} = {evidence.record}"
+        )
+        return any(digest(row) == evidence.sha256 for row in rows)
+
+
+class MysqlSession(MysqlTables):
+    """A warehouse whose lock this connection holds."""
+
+    def __init__(self, lock: LoaderLock, layout: MysqlLayout) -> None:
+        super().__init__(lock.connection, layout)
+        self._lock = lock
+
+    @contextmanager
+    def transaction(self, *, careful: bool = False) -> Iterator[MysqlTransaction]:
+        """Begin a transaction, and commit it.
+
+        How soon that is on the disk is the server's innodb_flush_log_at_trx_commit: what a crash
+        has lost is found by evidence.
+        """
+        self.connection.run("START TRANSACTION")
+        self._lock.require()
+        deletions = MysqlDeletions(self.connection, self.layout.identity.schema)
+        transaction = MysqlTransaction(self.connection, self.layout, deletions, careful)
+        try:
+            yield transaction
+            transaction.drop()
+            self._lock.require()
+            self.connection.run("COMMIT")
+        except ServerError as error:
+            if careful or not error.condition.is_about_data:
+                raise
+            self.connection.run("ROLLBACK")
+            transaction.drop()
+            raise RowsRefused(str(error.condition)) from None
+        self.layout = with_rows(self.connection, self.layout)
+
+    def definitions(self) -> str:
+        """Return a digest of all that decides which rows the tables accept."""
+        return definitions_of(self.connection, self.layout)
+
+    def is_for_reference(self, reason: str) -> bool:
+        """Tell whether a row was refused because one that it refers to was not there."""
+        return careful.is_for_reference(reason)
+
+    def require_lock(self) -> None:
+        """Raise WarehouseMismatch unless the session holds the lock still."""
+        self._lock.require()
+
+
+def _record(table: MysqlTable) -> str:
+    return quoted(str(table.record_id))
+
+
+def _list(table: MysqlTable, columns: Sequence[str]) -> str:
+    return ", ".join(quoted(table.column(name)) for name in columns)

@@ -1,0 +1,123 @@
+"""Make a table equal to a snapshot, or let go of some of its rows.
+
+Rows need no key, and equal ones are counted. Where others refer to rows, so that these stay, the
+rows that come are joined to them by a digest of all values.
+"""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+from msgspec import structs
+
+from functions.common.loaded import Loaded
+from functions.common.mysql import quoted
+from functions.common.telemetry import logger
+from functions.targets.mysql import careful
+from functions.targets.mysql.stage import Stage, insert
+from functions.targets.session import Outcome
+
+_LINES = ("line binary(32) NOT NULL", "copies bigint NOT NULL", "KEY (line)")
+
+
+def replace_all(stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
+    """Make a table equal to some rows: all rows go and all come."""
+    rows, deleted = 0, delete_all(stage)
+    for part in parts:
+        insert(stage.connection, stage.table.target, stage.table, part)
+        rows += part.num_rows
+    updated = min(rows, deleted)  # rows that took the place of others
+    return Loaded(rows, rows - updated, updated, deleted=deleted - updated)
+
+
+def delete_all(stage: Stage) -> int:
+    """Delete all rows of a table; return how many there were."""
+    stage.connection.run(f"DELETE FROM {stage.table.target}")
+    return stage.connection.row_count
+
+
+def replace_each(stage: Stage, parts: Iterable[pa.Table]) -> Outcome:
+    """Make a table equal to those rows that it accepts; rows that others refer to stay."""
+    deleted = delete_unused(stage)
+    outcome = insert_each(stage, parts)
+    loaded = structs.replace(outcome.loaded, deleted=deleted)
+    return Outcome(loaded, outcome.places, outcome.reasons)
+
+
+def insert_each(stage: Stage, parts: Iterable[pa.Table]) -> Outcome:
+    """Insert those rows that a table does not have as often, and that it accepts."""
+    stage.drop()
+
+    def apply(rows: pa.Table) -> Loaded:
+        stage.empty()
+        stage.fill(rows)
+        return Loaded(stage.rows, _insert_missing(stage), 0)
+
+    return careful.each(stage.connection, parts, apply)
+
+
+def delete_unused(stage: Stage) -> int:
+    """Delete the rows of a table that no others refer to; return how many."""
+    connection, target = stage.connection, stage.table.target
+    connection.run(f"DELETE IGNORE FROM {target}")
+    deleted = connection.row_count
+    [[kept]] = connection.run(f"SELECT count(*) FROM {target}")
+    report_kept(stage.table.name, kept)
+    return deleted
+
+
+def report_kept(table: str, rows: int) -> None:
+    """Log that rows of a table could not be deleted, if there are any."""
+    if rows:
+        extra = {"table": table, "reasons": {"other rows refer to it": rows}}
+        logger.warning("rows cannot be deleted, and are kept", extra=extra)
+
+
+def _insert_missing(stage: Stage) -> int:
+    """Insert the staged rows but those for which the table had one before; return how many.
+
+    A row that it had stands for one row that came, of all that come.
+    """
+    connection, place = stage.connection, stage.place
+    there = _lines_there(stage)
+    same = stage.places("same", "line binary(32) NOT NULL")
+    connection.run(
+        f"INSERT INTO {same} SELECT n.place, n.line FROM (SELECT m.*, row_number() OVER"
+        f" (PARTITION BY m.line ORDER BY m.place) AS number FROM (SELECT s.{place} AS place,"
+        f" {_line(stage, 's')} AS line FROM {stage.source} AS s) AS m) AS n"
+        f" JOIN {there} AS t ON t.line = n.line WHERE n.number <= t.copies"
+    )
+    connection.run(
+        f"UPDATE (SELECT line, count(*) AS copies FROM {same} GROUP BY line) AS n"
+        f" JOIN {there} AS t ON t.line = n.line SET t.copies = t.copies - n.copies"
+    )
+    connection.run(
+        f"INSERT INTO {stage.table.target} ({stage.list_of()}) SELECT {stage.list_of('s')}"
+        f" FROM {stage.source} AS s LEFT JOIN {stage.at(same, 'n')} WHERE n.{place} IS NULL"
+        f" ORDER BY s.{place}"
+    )
+    return connection.row_count
+
+
+def _lines_there(stage: Stage) -> str:
+    """Return a table of the lines that the table had when the first rows came, and how often."""
+    is_first = not stage.has("there")
+    there = stage.create("there", _LINES)
+    if is_first:
+        stage.connection.run(
+            f"INSERT INTO {there} SELECT {_line(stage, 't')} AS line, count(*)"
+            f" FROM {stage.table.target} AS t GROUP BY line"
+        )
+    return there
+
+
+def _line(stage: Stage, alias: str) -> str:
+    """Return the SQL of a digest of all values of a row."""
+    values = ", ".join(_digest(stage, column, alias) for column in stage.columns)
+    return f"unhex(sha2(concat({values}), 256))"
+
+
+def _digest(stage: Stage, column: str, alias: str) -> str:
+    value = f"{alias}.{quoted(column)}"
+    if stage.table.types[column].startswith("float"):
+        value = f"({value} + 0e0)"  # its own text has six digits
+    return f"coalesce(sha2(CAST({value} AS BINARY), 256), '-')"

@@ -1,0 +1,177 @@
+"""Rows of a table on their way in: a temporary table of the warehouse's own types.
+
+So it is the warehouse that decides what "differs" means. A statement can name a temporary table
+only once in MySQL, and nobody may refresh statistics within a transaction: what is found out of the
+staged rows goes into tables of its own, by their places, and joins say in which order they go.
+"""
+
+import re
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from functions.common.ahead import ahead
+from functions.common.mysql import MysqlConnection, ServerError, quoted
+from functions.common.mysqlcodes import Condition
+from functions.targets.mysql.literals import RowTooLong, insert_statements
+from functions.targets.mysql.tables import MysqlLayout, MysqlTable
+
+_TOO_LONG = Condition(1153, "08S01", "a row is longer than max_allowed_packet [08S01/1153]", True)
+_INDEXED_CHARACTERS = 191  # of a text; InnoDB has had 767 bytes for them at the least
+_LONG = re.compile(r"(tiny|medium|long)?(text|blob)|json|geometry|point")
+
+
+class Stage:
+    """Rows of one table of a batch, in the temporary table `source`; their places ascend."""
+
+    def __init__(self, connection: MysqlConnection, table: MysqlTable, name: str) -> None:
+        self.connection = connection
+        self.table = table
+        self.source = quoted(name)
+        self.columns: list[str] = []
+        self.rows = 0
+        self._name = name
+        self._filled: list[str] = []
+        self._created: list[str] = []
+
+    @property
+    def place(self) -> str:
+        """The column that numbers the rows, as SQL names it; the table has none of the name."""
+        name = "_place"
+        while name in self.table.types:
+            name += "_"
+        return quoted(name)
+
+    @property
+    def others(self) -> list[str]:
+        """The columns beside the key."""
+        keys = self.table.keys
+        return [column for column in self.columns if column not in keys]
+
+    def fill(self, rows: pa.Table) -> None:
+        """Put rows in, in their order; without any, nothing is created."""
+        if rows.num_rows:
+            self.open(rows.column_names)
+            insert(self.connection, self.source, self.table, rows)
+            self.rows += rows.num_rows
+
+    def open(self, names: Iterable[str]) -> None:
+        """Create the temporary table, with columns of these declared names, unless it is there."""
+        if self.columns:
+            return
+        self.columns = [self.table.column(name) for name in names]
+        lines = [f"{quoted(column)} {self._definition(column)} NULL" for column in self.columns]
+        lines.append(f"{self.place} bigint NOT NULL AUTO_INCREMENT PRIMARY KEY")
+        if self.table.keys and not self.table.is_indexed:
+            lines.append(f"KEY ({self._indexed(self.table.keys[0])})")
+        self._fillable(self.source, lines)
+
+    def places(self, name: str, column: str = "") -> str:
+        """Create a table for places of the staged rows, and what is known of each of them."""
+        lines = [f"{self.place} bigint NOT NULL PRIMARY KEY", *filter(None, [column])]
+        return self._fillable(quoted(f"{self._name}_{name}"), lines)
+
+    def copy(self, name: str) -> str:
+        """Create a table like the stage, for other rows of the same places."""
+        lines = [f"{quoted(column)} {self._definition(column)} NULL" for column in self.columns]
+        lines.append(f"{self.place} bigint NOT NULL PRIMARY KEY")
+        return self._fillable(quoted(f"{self._name}_{name}"), lines)
+
+    def create(self, name: str, lines: Iterable[str]) -> str:
+        """Create another temporary table unless it is there; return it as SQL names it."""
+        table = quoted(f"{self._name}_{name}")
+        if table not in self._created:
+            create(self.connection, table, lines)
+            self._created.append(table)
+        return table
+
+    def has(self, name: str) -> bool:
+        """Tell whether `create` has created a table."""
+        return quoted(f"{self._name}_{name}") in self._created
+
+    def empty(self) -> None:
+        """Let go of the rows and of what is known of their places."""
+        for table in self._filled:
+            self.connection.run(f"DELETE FROM {table}")
+        self.rows = 0
+
+    def drop(self) -> None:
+        """Drop the temporary tables, so that the stage can be filled with other rows."""
+        if tables := [*self._filled, *self._created]:
+            self.connection.run(f"DROP TEMPORARY TABLE {', '.join(tables)}")
+        self.columns, self.rows, self._filled, self._created = [], 0, [], []
+
+    def joined(self, alias: str) -> str:
+        """Return SQL after FROM: the rows `s` and those of the table that have the same key.
+
+        The rows look for theirs in the table, or, where that has no index, it for its in the rows.
+        """
+        same = self.table.same_key(alias, "s")
+        mine, theirs = f"{self.source} AS s", f"{self.table.target} AS {alias}"
+        first, second = (mine, theirs) if self.table.is_indexed else (theirs, mine)
+        return f"{first} STRAIGHT_JOIN {second} ON {same}"
+
+    def at(self, other: str, alias: str) -> str:
+        """Return the SQL that joins another table by its places to the rows `s`."""
+        return f"{other} AS {alias} ON {alias}.{self.place} = s.{self.place}"
+
+    def list_of(self, alias: str = "") -> str:
+        """Return the columns as an SQL list, each with a table's alias before it."""
+        prefix = f"{alias}." if alias else ""
+        return ", ".join(prefix + quoted(column) for column in self.columns)
+
+    def differs(self, here: str, there: str) -> str:
+        """Return the SQL that is true where two aliases disagree in any column but the key."""
+        same = " AND ".join(
+            f"{self.table.value(column, here)} <=> {self.table.value(column, there)}"
+            for column in self.others
+        )
+        return f"NOT ({same})" if same else "FALSE"
+
+    def _fillable(self, table: str, lines: Iterable[str]) -> str:
+        if table not in self._filled:
+            create(self.connection, table, lines)
+            self._filled.append(table)
+        return table
+
+    def _definition(self, column: str) -> str:
+        return self.table.definitions[column]
+
+    def _indexed(self, column: str) -> str:
+        """Return a column as an index has it: of a text, so much as an index can hold."""
+        kind = self.table.types[column]
+        length = re.search(r"^\w+\((\d+)", kind)
+        is_text = "char" in kind or "binary" in kind
+        is_long = is_text and length is not None and int(length[1]) > _INDEXED_CHARACTERS
+        if is_long or _LONG.match(kind):
+            return f"{quoted(column)}({_INDEXED_CHARACTERS})"
+        return quoted(column)
+
+
+def create(connection: MysqlConnection, table: str, lines: Iterable[str]) -> None:
+    """Create a temporary table that has transactions; that commits nothing."""
+    connection.run(
+        f"CREATE TEMPORARY TABLE {table} ({', '.join(lines)}) ENGINE=InnoDB"
+        " DEFAULT CHARACTER SET utf8mb4"
+    )
+
+
+def insert(connection: MysqlConnection, target: str, table: MysqlTable, rows: pa.Table) -> None:
+    """Put rows into `target`, as SQL names it, which has the columns of a table.
+
+    A thread writes the next statement while the server works. Raises ServerError.
+    """
+    columns = [table.column(name) for name in rows.column_names]
+    head = f"INSERT INTO {target} ({', '.join(map(quoted, columns))}) VALUES "
+    kinds = [table.types[column] for column in columns]
+    try:
+        with ahead(insert_statements(head, rows, kinds, connection.packet)) as statements:
+            for statement in statements:
+                connection.store(statement)
+    except RowTooLong:
+        raise ServerError(_TOO_LONG) from None
+
+
+def stage_of(connection: MysqlConnection, layout: MysqlLayout, name: str) -> Stage:
+    """Return an empty stage for a table; its name is short, whatever the table's is."""
+    return Stage(connection, layout.all[name], f"etl_stage_{list(layout.all).index(name)}")

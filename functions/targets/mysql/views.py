@@ -1,0 +1,119 @@
+"""Keep the views of a managed warehouse: those that a pipeline declares, and current states.
+
+The current state of a history is the newest record of each key, without deleted rows. MySQL has no
+comments on views, so a view says in a condition, which is always true, from which definition it was
+made, so that it is replaced when that changes.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from etl import product
+from etl.mysqlddl import NAME_CHARACTERS
+from etl.targets import Target
+from functions.common.errors import FunctionFailed, WarehouseMismatch
+from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
+from functions.common.telemetry import logger
+from functions.targets.layout import DELETIONS
+from functions.targets.mysql.create import create_schema, created
+from functions.targets.mysql.tables import MysqlLayout, MysqlTable
+
+MADE_BY_US = f"made by {product.NAME}"
+
+
+def view_name(table: str) -> str:
+    """Return what the view of a history's current state is called."""
+    return f"current_{table.removeprefix('fact_')}"[:NAME_CHARACTERS]
+
+
+def make_views(connection: MysqlConnection, layout: MysqlLayout) -> None:
+    """Make the views that are missing or not as they should be.
+
+    Raises WarehouseMismatch when this account may not, or somebody else has the name.
+    """
+    schema = layout.identity.schema
+    for view, table in _views(layout).items():
+        _keep(connection, schema, view, _Definition(current_state(table, schema)))
+
+
+def make_declared_views(
+    connection: MysqlConnection, schema: str, target: Target, folder: Path
+) -> None:
+    """Make the declared views that are missing or have another definition, in their order.
+
+    Raises FunctionFailed for one that cannot be made, else as `make_views`.
+    """
+    for view in target.views:
+        query = f"SELECT * FROM (\n{view.query(folder)}\n) AS declared WHERE TRUE"
+        try:
+            _keep(connection, view.schema or schema, view.name, _Definition(query))
+        except ServerError as error:
+            raise FunctionFailed(f"{view}: {error.condition}") from None
+
+
+@dataclass(frozen=True)
+class _Definition:
+    """The SELECT of a view, which ends in a condition."""
+
+    query: str
+
+    @property
+    def mark(self) -> str:
+        """What the view says of itself, another text for another definition."""
+        return f"{MADE_BY_US} {hashlib.sha256(self.query.encode()).hexdigest()[:16]}"
+
+
+def _keep(connection: MysqlConnection, schema: str, view: str, definition: _Definition) -> None:
+    """Make a view unless it is there with this definition; raise WarehouseMismatch as above."""
+    there = _text(connection, schema, view)
+    if there is not None and definition.mark in there:
+        return
+    if there is None:
+        create_schema(connection, schema)
+    elif MADE_BY_US not in there:
+        raise WarehouseMismatch(
+            f"{view} in database {schema} of the warehouse is not the view that load keeps there: "
+            "rename it, or set WAREHOUSE_MANAGED=false"
+        )
+    home = f"{quoted(schema)}.{quoted(view)}"
+    query = f"{definition.query} AND {literal(definition.mark)} <> ''"
+    created(connection, f"CREATE OR REPLACE VIEW {home} AS {query}", schema, view)
+    logger.info("view made", extra={"schema": schema, "view": view})
+
+
+def _text(connection: MysqlConnection, schema: str, view: str) -> str | None:
+    """Return the SQL of a view; '' for what is no view or is not shown to this account."""
+    named = f"TABLE_SCHEMA = {literal(schema)} AND TABLE_NAME = {literal(view)}"
+    if not connection.run(f"SELECT 1 FROM information_schema.TABLES WHERE {named}"):
+        return None
+    rows = connection.run(f"SELECT VIEW_DEFINITION FROM information_schema.VIEWS WHERE {named}")
+    return str(rows[0][0] or "") if rows else ""
+
+
+def _views(layout: MysqlLayout) -> dict[str, MysqlTable]:
+    """Return the table that each view shows; raise WarehouseMismatch for two under one name."""
+    views: dict[str, MysqlTable] = {}
+    for table in layout.histories.values():
+        first = views.setdefault(view_name(table.declared), table)
+        if first is not table:
+            raise WarehouseMismatch(
+                f"the views of {first.declared} and {table.declared} would both be called "
+                f"{view_name(table.declared)}: rename one of the tables, or set "
+                "WAREHOUSE_MANAGED=false"
+            )
+    return views
+
+
+def current_state(table: MysqlTable, schema: str) -> str:
+    """Return the SQL of a history's current state, with all columns that it has here."""
+    columns = ", ".join(f"f.{quoted(column)}" for column in table.types)
+    record = quoted(str(table.record_id))
+    deletions = f"{quoted(schema)}.{quoted(DELETIONS)}"
+    return (
+        f"SELECT {columns} FROM {table.target} AS f WHERE f.{record} = (SELECT max(n.{record})"
+        f" FROM {table.target} AS n WHERE {table.same_key('n', 'f')})"
+        f" AND NOT EXISTS (SELECT 1 FROM {deletions} AS d"
+        f" WHERE d.table_name = {literal(table.declared)} AND d.business_id = {table.key_text('f')}"
+        " AND d.seen_again_at IS NULL)"
+    )
