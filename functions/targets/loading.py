@@ -11,6 +11,7 @@ from functions.targets import Applied, Feed, Place, Standing
 from functions.targets.batch import Warehouse, apply_batch, retry_refused
 from functions.targets.deletions import catch_up
 from functions.targets.derived import Derived
+from functions.targets.layout import Layout, WarehouseTable
 from functions.targets.session import Select, Session
 from functions.targets.standing import standing_of
 
@@ -50,8 +51,11 @@ class WarehouseLoader:
     def __init__(self, warehouse: Warehouse, standing: Standing) -> None:
         self._warehouse = warehouse
         self._session = warehouse.session
-        self._layout = warehouse.session.layout
         self.standing = standing
+
+    @property
+    def _layout(self) -> Layout[WarehouseTable]:
+        return self._session.layout
 
     @property
     def identity(self) -> Identity:

@@ -15,6 +15,7 @@ from functions.common.objects import Key
 from functions.common.postgres import connection
 from functions.common.settings import required
 from functions.targets import Counted, Feed, Place
+from functions.targets.comparing import Keep, WarehouseComparer
 from functions.targets.postgres.disagreements import Disagreements
 from functions.targets.postgres.fill import keep_first, keep_newest
 from functions.targets.postgres.session import PostgresTables
@@ -51,42 +52,24 @@ def _snapshot(connection: pg8000.native.Connection) -> Iterator[None]:
             connection.run("ROLLBACK")
 
 
-class PostgresComparer:
+class PostgresComparer(WarehouseComparer):
     """A snapshot of the tables that one source feeds."""
 
     def __init__(
         self, connection: pg8000.native.Connection, layout: PostgresLayout, batch: int, latest: int
     ) -> None:
+        super().__init__(layout, batch, latest)
         self._connection = connection
         self._layout = layout
-        self.batch = batch
-        self.latest = latest
-
-    def has(self, mapping: Mapping) -> bool:
-        """Tell whether the warehouse has a table; it may lack an optional one."""
-        return mapping.target.id in self._layout.tables
 
     @contextmanager
-    def disagreements(
-        self,
-        mapping: Mapping,
-        rows: Iterable[pa.Table],
-        unfit: Sequence[Key],
-        *,
-        last_of_key: bool = False,
+    def _compared(
+        self, table: str, rows: Iterable[pa.Table], unfit: Sequence[Key], keep: Keep
     ) -> Iterator[Disagreements]:
-        """Compare a table with the rows that it should have; `unfit` are known after these.
-
-        Of a table of rows that come once the keys alone are compared, unless a key may come more
-        than once: a single row says what its values are now, not what they were when it came.
-        """
-        stage = stage_of(self._layout, mapping.target.id)
-        is_once = mapping.target.way == "once"
-        if is_once and not last_of_key:
-            rows = (each.select(mapping.target.key) for each in rows)
+        stage = stage_of(self._layout, table)
         stage.fill(self._connection, rows)
-        if last_of_key:
-            (keep_first if is_once else keep_newest)(self._connection, stage)
+        if keep != "all":
+            (keep_first if keep == "first" else keep_newest)(self._connection, stage)
             [[stage.rows]] = self._connection.run(f"SELECT count(*) FROM {stage.source}")
         with Disagreements(self._connection, stage, unfit) as found:
             yield found

@@ -3,7 +3,6 @@
 Keys are compared as what `functions.common.keys` makes of them: an integer, or a text.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import pg8000.native
@@ -11,17 +10,11 @@ import pyarrow as pa
 from pg8000.native import identifier
 
 from functions.common.copy import copy_in, copy_out
-from functions.common.keys import as_type, spoken
+from functions.common.keys import as_type
 from functions.common.objects import Key
 from functions.targets import Counted
+from functions.targets.comparing import EXAMPLES, EXPLAINING, KINDS, Tally
 from functions.targets.postgres.stage import Stage
-
-EXAMPLES = 5  # keys that are shown of each kind
-
-_KEY_TABLES = ("pending_keys", "deleted_keys", "aside_keys")
-_KIND = """CASE WHEN pending.key IS NOT NULL THEN 'pending'
-    WHEN in_source AND in_warehouse THEN 'different' WHEN in_source THEN 'missing'
-    WHEN deleted.key IS NOT NULL THEN 'deleted' ELSE 'extra' END"""
 
 
 class Disagreements:
@@ -42,14 +35,14 @@ class Disagreements:
         self._create("unfit_keys", [pa.array(unfit, None if unfit else pa.string())])
         connection.run("SET LOCAL enable_nestloop = off")
         connection.run(
-            "CREATE TEMPORARY TABLE apart ON COMMIT DROP AS SELECT key,"
-            " here.key IS NOT NULL AS in_source, there.key IS NOT NULL AS in_warehouse,"
+            "CREATE TEMPORARY TABLE apart ON COMMIT DROP AS SELECT id,"
+            " here.id IS NOT NULL AS in_source, there.id IS NOT NULL AS in_warehouse,"
             f" here.fit FROM ({_expected(stage)}) AS here FULL JOIN ({_newest(stage)}) AS there"
-            " USING (key) WHERE here.fit IS NOT TRUE OR there.key IS NULL"
+            " USING (id) WHERE here.fit IS NOT TRUE OR there.id IS NULL"
             " OR here.row IS DISTINCT FROM there.row"
         )
         connection.run("ANALYZE apart")
-        for name in _KEY_TABLES:
+        for name in EXPLAINING:
             self._create(name, [])
 
     def __enter__(self) -> "Disagreements":
@@ -57,80 +50,53 @@ class Disagreements:
 
     def __exit__(self, *_: object) -> None:
         if self._connection._transaction_status == b"T":  # else all is gone with the transaction
-            names = ", ".join(["apart", "unfit_keys", *_KEY_TABLES])
+            names = ", ".join(["apart", "unfit_keys", *EXPLAINING])
             self._connection.run(f"DROP TABLE {names}")
 
     @property
     def _schema(self) -> pa.Schema:
-        return pa.schema([("key", pa.int64() if self._is_integer else pa.string())])
+        return pa.schema([("id", pa.int64() if self._is_integer else pa.string())])
 
     def in_target_only(self) -> Iterator[pa.Array]:
         """Yield the keys that the source does not have; nothing else may be asked meanwhile."""
-        query = "SELECT key FROM apart WHERE NOT in_source AND key IS NOT NULL"
+        query = "SELECT id FROM apart WHERE NOT in_source AND id IS NOT NULL"
         for rows in copy_out(self._connection, query, self._schema):
-            yield rows["key"]
+            yield rows["id"]
 
     def explain(
         self, pending: Iterable[pa.Array], deleted: Iterable[pa.Array], aside: pa.Array
     ) -> None:
         """Say which keys changed since the batch, were deleted before, or were put aside."""
-        for name, keys in zip(_KEY_TABLES, (pending, deleted, [aside]), strict=True):
+        for name, keys in zip(EXPLAINING, (pending, deleted, [aside]), strict=True):
             self._copy(name, keys)
 
     def counted(self) -> Counted:
         """Count the disagreements of each kind, with examples; agreements count as well."""
-        kinds: Counter[str] = Counter()
-        examples: dict[str, list[Key]] = {}
-        quarantined = 0
+        tally = Tally(self._in_source, self._columns)
         for kind, total, aside, keys in self._connection.run(
             f"SELECT kind, count(*), count(*) FILTER (WHERE put_aside),"
-            f" (array_agg(key ORDER BY key) FILTER (WHERE key IS NOT NULL))[1:{EXAMPLES}]"
-            f" FROM ({self._kinds()}) AS found GROUP BY kind"
+            f" (array_agg(id ORDER BY id) FILTER (WHERE id IS NOT NULL))[1:{EXAMPLES}]"
+            f" FROM ({KINDS}) AS found GROUP BY kind"
         ):
-            kinds[kind] = total
-            if kind in ("missing", "different"):
-                quarantined += aside
-            if kind not in ("deleted", "pending") and keys:
-                examples[kind] = [self._spoken(key) for key in keys]
+            tally.add(kind, total, aside, keys or ())
         [[missing, extra]] = self._connection.run(
             "SELECT count(*) FILTER (WHERE NOT in_warehouse), count(*) FILTER (WHERE NOT in_source)"
             " FROM apart"
         )
-        return Counted(
-            source=self._in_source,
-            warehouse=self._in_source - missing + extra,
-            quarantined=quarantined,
-            examples=examples,
-            missing=kinds["missing"],
-            different=kinds["different"],
-            extra=kinds["extra"],
-            pending=kinds["pending"],
-            deleted=kinds["deleted"],
-        )
+        return tally.counted(missing, extra)
 
     def unexplained(self, limit: int) -> list[Key]:
         """Return keys that are in the warehouse only and that nothing explains, up to a limit."""
         rows = self._connection.run(
-            f"SELECT key FROM ({self._kinds()}) AS found WHERE kind = 'extra' AND key IS NOT NULL"
-            " ORDER BY key LIMIT :limit",
+            f"SELECT id FROM ({KINDS}) AS found WHERE kind = 'extra' AND id IS NOT NULL"
+            " ORDER BY id LIMIT :limit",
             limit=limit,
         )
         return [key for [key] in rows]
 
-    def _spoken(self, key: Key) -> Key:
-        return key if self._is_integer else spoken(key, self._columns)
-
-    def _kinds(self) -> str:
-        return (
-            f"SELECT apart.key, {_KIND} AS kind, fit IS FALSE OR aside.key IS NOT NULL AS put_aside"
-            " FROM apart LEFT JOIN (SELECT DISTINCT key FROM pending_keys) AS pending USING (key)"
-            " LEFT JOIN (SELECT DISTINCT key FROM deleted_keys) AS deleted USING (key)"
-            " LEFT JOIN (SELECT DISTINCT key FROM aside_keys) AS aside USING (key)"
-        )
-
     def _create(self, name: str, keys: Iterable[pa.Array]) -> None:
         kind = "bigint" if self._is_integer else "text"
-        self._connection.run(f"CREATE TEMPORARY TABLE {name} (key {kind}) ON COMMIT DROP")
+        self._connection.run(f"CREATE TEMPORARY TABLE {name} (id {kind}) ON COMMIT DROP")
         self._copy(name, keys)
 
     def _copy(self, name: str, keys: Iterable[pa.Array]) -> None:
@@ -138,7 +104,7 @@ class Disagreements:
         for each in keys:
             if len(each):
                 rows = pa.record_batch([as_type(each, field.type)], schema=self._schema)
-                copy_in(self._connection, identifier(name), ["key"], [rows])
+                copy_in(self._connection, identifier(name), ["id"], [rows])
         self._connection.run(f"ANALYZE {identifier(name)}")
 
 
@@ -161,15 +127,15 @@ def _row(stage: Stage, alias: str) -> str:
 
 def _expected(stage: Stage) -> str:
     return (
-        f"SELECT {_key(stage, 's')} AS key, true AS fit, {_row(stage, 's')}"
-        f" FROM {stage.source} AS s UNION ALL SELECT key, false, NULL FROM unfit_keys"
+        f"SELECT {_key(stage, 's')} AS id, true AS fit, {_row(stage, 's')}"
+        f" FROM {stage.source} AS s UNION ALL SELECT id, false, NULL FROM unfit_keys"
     )
 
 
 def _newest(stage: Stage) -> str:
     """Return the SQL of the table's current state: of a history, the newest record of each key."""
     table = stage.table
-    state = f"{_key(stage, 't')} AS key, {_row(stage, 't')} FROM {table.target} AS t"
+    state = f"{_key(stage, 't')} AS id, {_row(stage, 't')} FROM {table.target} AS t"
     if table.record_id is None:
         return f"SELECT {state}"
     keys = table.key_values("t")
