@@ -1,7 +1,6 @@
-"""The AWS account that is deployed to: who we are there, the clients, and the gate of all writes.
+"""The target AWS account: the caller's identity, the clients, and the gate of all writes.
 
-Reads use the clients directly. A write that does not go through `Account.write` would make a plan
-lie, so there is none.
+Reads use the clients directly. Every write goes through `Account.write`: a plan must make none.
 """
 
 import time
@@ -81,7 +80,7 @@ class Account:
 
 
 def ignore(_: Waited) -> None:
-    """Report to nobody."""
+    """Report nothing."""
 
 
 def connect(
@@ -92,9 +91,9 @@ def connect(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Account:
-    """Connect to the account that the AWS_* variables of `environment` name, and ask who we are.
+    """Connect to the account that the AWS_* variables of `environment` name; look up the caller.
 
-    What `environment` does not say (profiles, single sign-on) boto3 finds by itself.
+    boto3 finds the rest by itself (profiles, single sign-on).
 
     Raises:
         SettingsError: no region, or an endpoint elsewhere than on this machine without TLS.

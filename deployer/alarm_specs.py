@@ -19,7 +19,7 @@ STATUS = "`python deploy.py status`"
 
 
 def alarms(names: Names, *, of_files: bool = False) -> tuple[Alarm, ...]:
-    """Return all alarms of a deployment, with or without that of a pipeline that takes files."""
+    """Return all alarms of a deployment, with or without that of a pipeline that reads files."""
     uses = [spec.use for spec in specs.FUNCTIONS]
     return (
         *(errors(use, names) for use in uses),

@@ -26,7 +26,7 @@ UNSET: dict[str, Any] = {
 class Alarm:
     """Rings when a metric was above, or below, a threshold for a number of periods in a row.
 
-    `use` says what it is for, and makes its name; `description` is what its e-mail says, with the
+    `use` is its purpose, and part of its name; `description` is what its e-mail says, with the
     next step. `dimension` is the one name and value that the metric has. With `share_of`, what
     counts is how many percent its sum is of the sum of that metric. `missing` says what a period
     without any data counts as.
@@ -56,7 +56,7 @@ class Alarm:
         return self.names.alarm_arn(self.use)
 
     def parameters(self, topic_arn: str) -> dict[str, Any]:
-        """Return what AWS is given, by the names that it has for it."""
+        """Return the parameters of PutMetricAlarm."""
         return {
             "AlarmDescription": self.description,
             **(self._measured() if self.share_of is None else {"Metrics": self._share()}),

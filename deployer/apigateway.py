@@ -1,4 +1,4 @@
-"""HTTP APIs: one route for whatever comes, which one function answers.
+"""HTTP APIs: one route for all requests, which one function answers.
 
 AWS chooses the id of an API, and lets two have one name: ours is the oldest of its
 name. An API that is gone has another URL when it is made again.
@@ -18,7 +18,7 @@ ROUTE = STAGE = "$default"
 # Beyond these many requests a second, and these at once, API Gateway answers 429, and the provider
 # posts again. The account's own limit is 10,000 for all of its APIs.
 RATE, BURST = 2_000, 4_000
-# Nothing that the caller chooses, such as the path: it is put between the quotes as it came.
+# Nothing that the caller chooses, such as the path: it is not escaped between the quotes.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
 ACCESS_LOG = (
     '{"time":"$context.requestTimeEpoch","id":"$context.requestId","method":"$context.httpMethod",'
@@ -41,7 +41,7 @@ class Api:
 
     @property
     def integration(self) -> dict[str, Any]:
-        """Return how the function is invoked, by the names that AWS has for it."""
+        """Return how the function is invoked, by AWS's names."""
         return {
             "IntegrationType": "AWS_PROXY",
             "IntegrationUri": self.function_arn,

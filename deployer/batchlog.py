@@ -1,4 +1,4 @@
-"""The batch logs as an onlooker sees them: numbered JSON documents under a prefix of a bucket.
+"""The batch logs, read from outside: numbered JSON documents under a prefix of a bucket.
 
 Nothing here writes, and nothing lists a whole log: that may be a hundred thousand batches long.
 """
@@ -84,7 +84,7 @@ def newest_marker(s3: "S3Client", bucket: str, source: str) -> dict[str, Any] | 
 
 
 def marker_of(s3: "S3Client", bucket: str, source: str, batch: int) -> dict[str, Any] | None:
-    """Return the newest marker of a batch of a source that was loaded of late, None without any.
+    """Return the newest marker of a batch of a source that was loaded recently, None without any.
 
     Markers are numbered in the order in which they were written: a batch that was loaded again has
     more than one.

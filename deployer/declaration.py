@@ -1,4 +1,4 @@
-"""Which pipeline is meant, and what follows from its declaration before anything is deployed.
+"""The pipeline of a deployment, and what its declaration decides before anything is deployed.
 
 A mistake in it is a mistake in the settings: one line, and nothing is touched.
 """
@@ -12,14 +12,14 @@ from etl.sources import Source
 
 DEFAULT_PIPELINE = "totesys"
 
-# What e-mails may tell beside the alarms, which tell of failures in any case: of any pipeline, and
-# of one with files.
+# E-mails beside the alarms, which report failures in any case: of any pipeline, and of one with
+# files.
 NOTICES = ("failures", "daily", "every-batch")
 NOTICES_OF_FILES = ("every-file", "steps")
 
 
 def read_pipeline(environment: Mapping[str, str]) -> tuple[str, Pipeline]:
-    """Read which pipeline is meant: the name of its folder, and what is declared there.
+    """Read the pipeline of the settings: the name of its folder, and its declaration.
 
     Raises:
         SettingsError: there is none of that name, or its declaration has a mistake.
@@ -42,12 +42,12 @@ def default_project(pipeline: str) -> str:
 
 
 def notices_of(declared: Pipeline) -> tuple[str, ...]:
-    """Return what may be chosen by NOTIFY."""
+    """Return the choices of NOTIFY."""
     return (*NOTICES, *(NOTICES_OF_FILES if declared.files else ()))
 
 
 def read_secrets(environment: Mapping[str, str]) -> list[str]:
-    """Read for which parts of the pipeline there are secrets; for none if it is not there."""
+    """Return the parts of the pipeline that have secrets; none if there is no pipeline."""
     try:
         _, declared = read_pipeline(environment)
     except SettingsError:
@@ -57,7 +57,7 @@ def read_secrets(environment: Mapping[str, str]) -> list[str]:
 
 
 def address_setting(source: Source) -> str | None:
-    """Return the name of the setting without which a source is nowhere; None for our own bucket."""
+    """Return the setting with the address of a source; None for our own bucket."""
     if isinstance(source, Files):
         return source.bucket_setting if source.remote else None
     return source.setting

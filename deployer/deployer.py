@@ -1,6 +1,6 @@
 """The deployment as a story: which steps there are, what each needs, and their order.
 
-How a single resource is read, compared and written is the matter of its service's module.
+How a single resource is read, compared and written is up to its service's module.
 """
 
 from functools import partial
@@ -125,7 +125,7 @@ class Deployer:
         return self._steps.take("bucket", name, ensure, name, policy, self.tags)
 
     def create_secret(self, part: str) -> Change:
-        """Keep the address of a source or a target as a secret, or what events are signed with."""
+        """Store the address of a source or target, or the signing keys of events, as a secret."""
         name, value = self.names.secret(part), self.settings.secrets[part]
         return self._steps.take("secret", name, secrets.ensure_secret, name, value, self.tags)
 

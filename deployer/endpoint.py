@@ -1,7 +1,7 @@
-"""The way of events through an account, as steps: from the HTTP API to the queue and on to collect.
+"""The path of events through an account, in steps: from the HTTP API by the queue to collect.
 
-API -> receive -> queue -> collect. What each function is and may do is said where that of the
-other functions is.
+API -> receive -> queue -> collect. The functions and their policies are declared with
+the other functions.
 """
 
 from collections.abc import Iterable, Mapping
@@ -100,7 +100,7 @@ class Endpoint:
         return self._steps.take("log group", name, logs.ensure_log_group, name, days, self._tags)
 
     def create_event_source(self) -> Change:
-        """Have Lambda hand what is in the queue to collect."""
+        """Have Lambda pass the messages of the queue to collect."""
         source = event_sources.EventSource(
             self._names.events_queue, self._names.function("collect")
         )

@@ -96,4 +96,4 @@ def _explained(error: ClientError | BotoCoreError, where: str) -> DeployError:
     said = f"{where}: {error.operation_name} answered {code}: {message}."
     if code in REFUSED:
         return AwsError(f"{said} Ask for this permission, then run again.")
-    return AwsError(f"{said} What is done stays done; running again continues from here.")
+    return AwsError(f"{said} Completed steps stay; running again continues from here.")

@@ -97,5 +97,5 @@ def api_alarms(names: Names, api_id: str) -> tuple[Alarm, ...]:
 
 
 def all_alarms(names: Names) -> tuple[Alarm, ...]:
-    """Return all of them, whatever the id of the API: they are known by their names."""
+    """Return all of them, whatever the id of the API: they are identified by name."""
     return (*queue_alarms(names), *api_alarms(names, ""))

@@ -38,7 +38,7 @@ class EventSource:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Return what create and update take alike, by the names that AWS has for it."""
+        """Return the parameters that create and update share, by AWS's names."""
         return {
             "BatchSize": self.batch,
             "MaximumBatchingWindowInSeconds": self.window,

@@ -1,4 +1,4 @@
-"""Files as an onlooker sees them: those that were refused, and those that are new in our bucket."""
+"""The files of a source, seen from outside: refused ones, and new ones in our bucket."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ class RefusedFile:
     errors: str | None
 
     def text(self, key: str) -> str:
-        """Say it in a line."""
+        """Return it as one line."""
         if self.reason:
             return f"{key}: refused as a whole: {self.reason}"
         return f"{key}: {self.rows:,} of {self.of:,} rows refused"
 
 
 def refused_files(accounts: Sequence[Mapping[str, Any]], bucket: str) -> dict[str, RefusedFile]:
-    """Return, by key, the files of a processed manifest of which something was refused."""
+    """Return, by key, the files of a processed manifest that were refused, or rows of them."""
     return {
         each["file"]["key"]: RefusedFile(
             rows=each["refused"],

@@ -1,6 +1,6 @@
-"""Roles: who may act in one, and the one policy that says what it may do.
+"""Roles: their trust policy, and the one policy with their rights.
 
-A role has exactly that: managed policies and further inline policies are taken away again.
+A role has exactly that: managed policies and further inline policies are removed.
 """
 
 import json

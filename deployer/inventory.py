@@ -1,7 +1,7 @@
 """The resources of a deployment, found by name and by tag, and how each kind is removed.
 
 By tag, because an earlier version may have given a thing another name. Names are compared whole:
-what only begins like one of ours belongs to somebody else.
+one that only begins like ours belongs to somebody else.
 """
 
 import re
@@ -45,7 +45,7 @@ class Thing:
 
 
 def named(names: Names, secrets_of: Iterable[str]) -> Iterator[Thing]:
-    """Return what every deployment of these names makes, with secrets for these parts of it."""
+    """Return the resources of every deployment of these names, with secrets for these parts."""
     for rule in get_args(RuleUse):
         yield Thing("rule", names.rule(rule))
     yield Thing("notification", f"{names.bucket('ingestion')}/{names.function('transform')}")
@@ -95,7 +95,7 @@ def occasional(names: Names) -> Iterator[Thing]:
 def tagged(account: Account, names: Names) -> Iterator[Thing]:
     """Return all that carries the tags of this deployment; AWS lists no layers and roles by tag.
 
-    The listing is late by minutes: what it has may be gone.
+    The listing lags by minutes: a thing in it may be gone.
     """
     tags = specs.own_tags(names.project, names.stage)
     filters: Any = [{"Key": key, "Values": [value]} for key, value in tags.items()]
@@ -153,7 +153,7 @@ ARNS: Mapping[str, re.Pattern[str]] = {
     kind: re.compile(f"arn:aws:{pattern}")
     for kind, pattern in (
         ("rule", r"events:[^:]+:\d+:rule/(?P<name>[^/]+)"),
-        # These two by an id: the name is not in it.
+        # The ARNs of these two have an id instead of the name.
         ("api", r"apigateway:[^:]+::/apis/(?P<name>[^/]+)(/stages/.+)?"),
         ("event source", r"lambda:[^:]+:\d+:event-source-mapping:(?P<name>[^:]+)"),
         ("function", r"lambda:[^:]+:\d+:function:(?P<name>[^:]+)"),

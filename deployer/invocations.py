@@ -12,7 +12,7 @@ PATTERN = '"RequestId:"'
 
 
 def running(account: Account, log_group: str, since: float) -> frozenset[str]:
-    """Return the request ids that began after `since`, in seconds of the epoch, and go on."""
+    """Return the ids of running requests that began after `since`, in seconds of the epoch."""
     pages = account.clients.logs.get_paginator("filter_log_events").paginate(
         logGroupName=log_group, startTime=int(since * 1000), filterPattern=PATTERN
     )

@@ -1,4 +1,4 @@
-"""Functions: their code, configuration, and what becomes of events that they fail at.
+"""Functions: their code, their configuration, and where events go that they fail at.
 
 A change is begun only when the last one has ended, and counts as made when it has ended itself.
 """
@@ -53,7 +53,7 @@ class Function:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Return what create and update take alike, by the names that AWS has for it."""
+        """Return the parameters that create and update share, by AWS's names."""
         return {
             "Description": self.description,
             "Handler": self.handler,
@@ -67,7 +67,7 @@ class Function:
 
     @property
     def failures(self) -> dict[str, Any]:
-        """Return what becomes of an event that the function fails at."""
+        """Return the configuration for events that the function fails at."""
         keeper = self.failed_events_arn
         return {
             "MaximumRetryAttempts": self.retries,

@@ -20,7 +20,7 @@ READ_BACK_SECONDS = 60
 class Permission:
     """Lets `service` invoke `function` on behalf of the one thing with `source_arn`.
 
-    `names_account` has the account named too, which the ARN of a bucket does not.
+    `names_account` also names the account, which the ARN of a bucket does not.
     """
 
     function: str

@@ -43,7 +43,7 @@ class Names:
 
     @property
     def prefix(self) -> str:
-        """Return what the names that AWS keeps by account and region begin with."""
+        """Return the prefix of names that are unique in an account and region."""
         return f"{self.project}-{self.stage}"
 
     def bucket(self, use: BucketUse) -> str:

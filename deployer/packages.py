@@ -1,6 +1,6 @@
 """The packages that are deployed: a zip of our own code for each function, and dependency layers.
 
-Both are reproducible to the byte, so that comparing hashes says whether anything has to be
+Both are reproducible to the byte, so that comparing hashes shows whether anything has to be
 uploaded. No setting and no secret is ever packed.
 """
 

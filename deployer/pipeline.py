@@ -1,4 +1,4 @@
-"""The deployed pipeline at work: invoke its functions now, and follow a batch to the warehouse.
+"""Run the deployed pipeline: invoke its functions now, and follow a batch to the warehouse.
 
 Reads the batch logs, which are plain JSON in S3; nothing here writes to them.
 """
@@ -21,7 +21,7 @@ from deployer.waiting import Waited
 # A policy that was written seconds ago may not hold yet where the function runs.
 NEW_POLICY_SECONDS = 180.0
 NEW_POLICY_PAUSE = 10.0
-# Another run works for as long as Lambda lets it; the lock of a dead loader goes in a minute.
+# Another run works until its timeout; the lock of a dead loader is released in a minute.
 BUSY_SECONDS = 960.0
 # Lambda waits for 5 seconds for more events, and collect works for a few.
 COLLECT_SECONDS = 120.0
@@ -86,9 +86,9 @@ class Pipeline:
     def run(self, *, now: bool = False) -> Run:
         """Load what has changed in the sources, and what an earlier run left unfinished.
 
-        `now` also where it is not time for a source yet, by its declaration.
-        The schedules may be doing the same at this moment, so what became of a batch is read from
-        the batch logs, whoever worked on it.
+        `now` also reads sources that are not due yet by their declaration.
+        The schedules may be doing the same at this moment, so the outcome of a batch is read from
+        the batch logs, whichever run it was.
 
         Raises:
             PipelineFailed: a function is not deployed, or failed; the message is what it said.
@@ -97,7 +97,7 @@ class Pipeline:
         return self._follow([{"now": True} if now else {}] if asks else [])
 
     def replay(self, source: str, batch: int) -> Run:
-        """Feed the rows of a batch that are still current through transform and load again.
+        """Process the rows of a batch that are still current again.
 
         Raises:
             PipelineFailed: a function is not deployed, or failed; the message is what it said.
@@ -105,10 +105,10 @@ class Pipeline:
         return self._follow([{"replay": batch, "source": source}])
 
     def reconcile(self, *, repair: bool = False) -> Answer:
-        """Compare source and warehouse row by row; return what the function found.
+        """Compare source and warehouse row by row; return the function's report.
 
-        With `repair`, the tables that disagree are read again from the source, and what is returned
-        is a second comparison, and under `repaired` what the run before it loaded.
+        With `repair`, the tables that disagree are read again from the source, and the report is
+        that of a second comparison; its `repaired` is the run between them.
 
         Raises:
             PipelineFailed: a function is not deployed, or failed; the message is what it said.
@@ -128,7 +128,7 @@ class Pipeline:
         return found, [event for part in _parts(found) if (event := part.pop("repair", None))]
 
     def _follow(self, events: Sequence[Answer]) -> Run:
-        """Invoke extract with each event, and what comes after until nothing is left to do."""
+        """Invoke extract with each event, then the others until nothing is left to do."""
         run = Run()
         collected = self._collect(run)
         extracted = [answer for event in events for answer in self._stage("extract", run, event)]
@@ -144,8 +144,8 @@ class Pipeline:
     def _collect(self, run: Run) -> dict[str, list[Answer]]:
         """Wait until the queue of events is empty; return the new batches of their sources.
 
-        As answers of extract, which has no part in it. Goes on after a while: a message that
-        cannot be collected waits for its next turn.
+        They have the form of extract's answers, which is not involved. Goes on after a while: a
+        message that cannot be collected waits for its next turn.
         """
         if not self.events:
             return {}
@@ -176,7 +176,7 @@ class Pipeline:
     def _account_for(
         self, source: str, extracted: Sequence[Answer], loaded: Sequence[Answer], run: Run
     ) -> None:
-        """Add to a run what became of the batches of a source."""
+        """Add the outcome of a source's batches to a run."""
         prefix = f"{source}/" if len(self.sources) > 1 else ""
         for answer in extracted:
             run.stopped |= {f"{prefix}{name}": why for name, why in answer["stopped"].items()}
@@ -307,7 +307,7 @@ def _parts(answer: Answer) -> list[Answer]:
 
 
 def _parts_of(source: str, answers: Sequence[Answer]) -> list[Answer]:
-    """Return what answers say of a source, as far as they do."""
+    """Return the parts of answers that are about a source."""
     return [answer["sources"][source] for answer in answers if source in answer["sources"]]
 
 

@@ -45,7 +45,7 @@ def trust_policy(names: Names) -> Policy:
 
 
 def bucket_policy(use: BucketUse, names: Names) -> Policy:
-    """Refuse what is not encrypted on its way and, where functions read again, what overwrites."""
+    """Refuse requests without TLS and, where functions read again, overwriting."""
     arn = names.bucket_arn(use)
     statements = [
         {
@@ -100,10 +100,10 @@ def alarms_only(names: Names) -> Policy:
 
 
 def senders_only(names: Names, declared: Pipeline) -> Policy:
-    """Refuse whoever sends to the queue of events but receive, and reconcile if it fetches some.
+    """Refuse all senders to the queue of events but receive, and reconcile if it fetches some.
 
-    What is in it was signed, or asked for. Not refused is what SQS itself moves back from the
-    dead letters for somebody who may do that.
+    So its events were signed, or asked for. Messages that SQS itself moves back from the dead
+    letters, for somebody who may do that, are not refused.
     """
     uses: list[FunctionUse] = ["receive"]
     if any(source.missed for source in declared.events):
@@ -250,7 +250,7 @@ def _collect(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy
 
 
 def _lake(declared: Pipeline) -> list[str]:
-    """Return the prefixes of the ingestion bucket that data of batches is under."""
+    """Return the prefixes of the ingestion bucket that have data of batches."""
     deleted = ["tombstones"] if _of_databases(declared) else []
     return [*(source.name for source in declared.sources), *deleted, "keys"]
 
@@ -278,7 +278,7 @@ def _files(names: Names, declared: Pipeline, buckets: Mapping[str, RemoteBucket]
 
 
 def _readable(bucket: str, prefix: str) -> Iterator[Policy]:
-    """Yield what lets a function read the objects of a bucket whose keys begin with a prefix."""
+    """Yield statements that let a function read the objects of a bucket under a prefix."""
     arn = f"arn:aws:s3:::{bucket}"
     # Without the right to list, S3 says of a file that is gone that access to it is denied.
     listing = _allow(["s3:ListBucket", "s3:ListBucketVersions"], arn)
@@ -288,7 +288,7 @@ def _readable(bucket: str, prefix: str) -> Iterator[Policy]:
 
 
 def _common(use: FunctionUse, names: Names) -> list[Policy]:
-    """Let a function write its log, and Lambda hand on what failed for good in its name."""
+    """Let a function write its log, and Lambda keep the events that failed for good."""
     streams = f"{names.log_group_arn(use)}:*"
     keeper = [_allow("sqs:SendMessage", names.queue_arn)] if use in specs.KEEPS_FAILED else []
     return [_allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams), *keeper]

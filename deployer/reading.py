@@ -1,4 +1,4 @@
-"""How a step learns what is there: something that does not exist is None, not an error."""
+"""Reading resources: one that does not exist is None, not an error."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,7 +18,7 @@ ALREADY_THERE = frozenset(
 
 
 def error_code(error: ClientError) -> str:
-    """Return the code by which AWS names an error."""
+    """Return AWS's code of an error."""
     return error.response["Error"].get("Code", "")
 
 
@@ -35,7 +35,7 @@ def already_there(error: ClientError) -> bool:
 
 
 def found(read: Callable[[], T], *absent: str) -> T | None:
-    """Return what `read` answers, None when AWS says by one of the codes that there is none."""
+    """Return the answer of `read`, None when one of the codes says that there is none."""
     try:
         return read()
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""The receipt of a teardown: what became of everything that the deployment may have made."""
+"""The receipt of a teardown: the outcome of everything that the deployment may have made."""
 
 from collections import Counter
 from collections.abc import Iterator

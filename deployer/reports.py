@@ -32,7 +32,7 @@ def changes_document(changes: Sequence[Change]) -> dict[str, Any]:
 
 
 def counts(changes: Sequence[Change]) -> str:
-    """Say how much a deployment did."""
+    """Count the changes of a deployment, in words."""
     by_action = Counter(change.action for change in changes)
     return ", ".join(f"{by_action[action]} {said}" for action, said in SAID.items())
 

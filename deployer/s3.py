@@ -62,8 +62,8 @@ def ensure_bucket(
 def upload(account: Account, bucket: str, key: str, path: Path, sha256: str) -> str:
     """Put a file into a versioned bucket, and return the id of the version that it became.
 
-    Whatever is there under the key already is left behind: it may be somebody else's. S3 compares
-    what arrives with `sha256` (base64). To be called as part of a write.
+    An object that is already under the key becomes an old version: it may be somebody else's. S3
+    compares what arrives with `sha256` (base64). To be called as part of a write.
     """
     with path.open("rb") as body:
         stored = account.clients.s3.put_object(

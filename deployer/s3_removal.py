@@ -1,6 +1,6 @@
-"""Buckets taken away, with every object, old version and delete marker in them.
+"""The removal of buckets, with every object, old version and delete marker in them.
 
-There is no way back: what is in a versioned bucket is only gone when this has removed it.
+There is no way back: objects of a versioned bucket are only gone once this has removed them.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ ABSENT = ("404", "NoSuchBucket")
 def remove_bucket(account: Account, name: str) -> bool:
     """Empty and remove a bucket; return whether there was one.
 
-    What is written to it meanwhile is removed too, for as long as S3 finds that it is not empty.
+    Objects written meanwhile are removed too, for as long as S3 finds that it is not empty.
 
     Raises:
         AwsError: S3 refuses to delete an object, and says why.

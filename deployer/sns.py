@@ -181,7 +181,7 @@ def _set_mark(account: Account, arn: str, email: str | None) -> None:
 
 
 def mark_of(email: str) -> str:
-    """Return what marks an address as ours in a tag, which cannot hold each of its characters."""
+    """Return a tag value that marks an address as ours; a tag cannot hold the address itself."""
     return hashlib.sha256(email.lower().encode()).hexdigest()[:16]
 
 

@@ -76,7 +76,7 @@ class SourceTable:
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """How the data of a source is doing; what is not there is None or left out.
+    """The state of a source's data; anything missing is None or left out.
 
     `batches` are the newest by function, `quarantine` is by source table or, for rows that the
     warehouse refuses, target table, `stopped` (why a table is left out) and `schemas` (the
@@ -98,7 +98,7 @@ class SourceStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """A deployment; what is not there is None or left out.
+    """A deployment; anything missing is None or left out.
 
     `functions` and `sources` are by name, `alarms` the state of those that are not OK,
     `unconfirmed` the e-mail addresses that get nothing until they confirm, `drop_bucket` the name
@@ -130,13 +130,13 @@ def read_status(
     dropped: Iterable[Files] = (),
     posted: Iterable[Events] = (),
 ) -> Status:
-    """Read how a deployment with these sources is doing; `now` has a time zone.
+    """Read the state of a deployment with these sources; `now` has a time zone.
 
     `dropped` are those of them that are files in the pipeline's own bucket, `posted` those that are
     events.
 
     Raises:
-        DeployError: AWS refuses a look, or does not accept the credentials.
+        DeployError: AWS refuses a read, or does not accept the credentials.
     """
     own_files = {source.name: source for source in dropped}
     with explaining("status"), ThreadPoolExecutor() as threads:

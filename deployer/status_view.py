@@ -1,4 +1,4 @@
-"""How a status looks to a person, within 80 columns."""
+"""Show a status to a person, within 80 columns."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ KEYS_SHOWN = 3
 
 
 def status_view(status: Status) -> tuple[Table, ...]:
-    """Return the functions with their newest batches, what is to be said, and the sources' tables.
+    """Return the functions with their newest batches, the remarks, and the sources' tables.
 
     The last are left out where no batch has registered any.
     """
@@ -68,7 +68,7 @@ def _findings(status: Status) -> Table:
 
 
 def _lines(status: Status) -> Iterator[tuple[str, Text]]:
-    """Yield what there is to say, each with its label; what somebody must act on is red."""
+    """Yield the remarks with their labels; those that need action are red."""
     for name, source in status.sources.items():
         for label, text in _source_lines(source):
             prefix = f"{_of(name, status)}: ".removeprefix(": ")

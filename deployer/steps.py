@@ -1,4 +1,4 @@
-"""How the steps of a deployment are taken: each one reported, and chains of them side by side."""
+"""Run the steps of a deployment: each one is reported, chains of them run side by side."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

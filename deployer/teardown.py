@@ -1,7 +1,7 @@
 """The removal of a deployment as a story: what stops first, what goes then, and the proof.
 
-How a single thing is taken away is the matter of its service's module; what belongs to a
-deployment, and what does not, is the inventory's.
+How a single thing is removed is up to its service's module; which things belong to a deployment is
+up to the inventory.
 """
 
 import time
@@ -105,7 +105,7 @@ class Teardown:
             self._end(thing)
 
     def _end(self, thing: Thing) -> None:
-        """Remove one thing and note what became of it."""
+        """Remove one thing and record the outcome."""
         self._report(Started(thing.kind, thing.name))
         try:
             if self._is_kept(thing):
@@ -149,7 +149,7 @@ class Teardown:
         return self._keep_data and thing.kind == "bucket"
 
     def _wait_for_running_functions(self) -> None:
-        """Let what runs come to its end, as far as that can be seen.
+        """Wait until running functions have ended, as far as that can be seen.
 
         Nothing depends on it: a batch that is cut short is done again, with the same result.
         """
@@ -193,7 +193,7 @@ class Teardown:
         return [thing for thing in things if self._entries[thing].outcome == outcome]
 
     def _receipt(self, things: Sequence[Thing]) -> Receipt:
-        """Return what has become of the things, in their order, and then what else was seen."""
+        """Return the outcome of the things, in their order, and then of others that were seen."""
         ordered = [*things, *(thing for thing in self._entries if thing not in things)]
         entries = tuple(self._entries[thing] for thing in ordered)
         names = self.names

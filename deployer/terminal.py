@@ -5,7 +5,7 @@ each step that is done, and one now and then for a step that is not. NO_COLOR is
 `json_only`, stdout gets one JSON document.
 
 All that is printed is text and nothing else: names from a database or from AWS can neither move
-the cursor nor add a line, and no `[markup]` is obeyed.
+the cursor nor add a line, and no `[markup]` is interpreted.
 """
 
 import json
@@ -35,7 +35,7 @@ PULSE_SECONDS = 15.0
 
 
 class Terminal:
-    """Where a command reports to."""
+    """The terminal that a command reports to."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class Terminal:
         self.note(f"{what:<69}{self._clock() - began:>9.1f} s")
 
     def note(self, text: str) -> None:
-        """Say something on the way; what is copied from here is never broken into lines."""
+        """Print a line of progress, never broken: it may be copied from here."""
         self._progress.print(text, soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        """Say what went wrong where the rest goes on."""
+        """Report a failure after which the rest goes on."""
         self._progress.print(Text(printable(text), "red"))
 
     def log(self, line: str) -> None:
@@ -77,7 +77,7 @@ class Terminal:
             self.note(line)
 
     def working(self, event: Event) -> None:
-        """Keep in mind what a deployment is at, for the step that is shown."""
+        """Record what a deployment is working on, for the step that is shown."""
         match event:
             case Started("layer", name):
                 self._at_work["layer", name] = f"layer {name} (built once)"
@@ -98,7 +98,7 @@ class Terminal:
                 self.note(f"  waited {event.seconds:.0f} s for {event.waiting_for}")
 
     def result(self, document: dict[str, Any], *shown: RenderableType) -> None:
-        """Give the command's result: `document` as JSON, or what is `shown` to a person."""
+        """Print the command's result: `document` as JSON, or what is `shown` to a person."""
         if self.json_only:
             sys.stdout.write(json.dumps(document, default=str) + "\n")
             sys.stdout.flush()
@@ -109,14 +109,14 @@ class Terminal:
                     self._results.print(line)
 
     def error(self, message: str) -> None:
-        """Say what ended the command, one line for each problem."""
+        """Print what ended the command, one line for each problem."""
         if self.json_only and not self._answered:
             self.result({"error": message})
         for line in message.splitlines():
             self._progress.print(Text.assemble(("error: ", "bold red"), printable(line)))
 
     def _state(self, what: str, seconds: float) -> str:
-        """Say how far a step is; of what is at work side by side, the longest at it is named."""
+        """Return the state of a step; of several parts at work the longest-running is named."""
         longest = next(iter(list(self._at_work.values())), None)
         return f"{what}{f': {longest}' if longest else ''} … {seconds:.0f} s"
 
@@ -151,9 +151,9 @@ class Terminal:
 
 
 def printable(text: str) -> str:
-    """Return a text as one line in which control characters are shown and not obeyed.
+    """Return a text as one line in which control characters are shown and not interpreted.
 
-    What a function says may quote a row or a name of the source: it must not make a terminal clear
+    A function's message may quote a row or a name of the source: it must not make a terminal clear
     the screen, nor mislead a reader by text that runs from right to left.
     """
     return "".join(
@@ -170,7 +170,7 @@ def table(*columns: str, numbers: frozenset[str] = frozenset()) -> Table:
 
 
 class _TextConsole(Console):
-    """A console that prints strings as they are, and nothing that a terminal would obey."""
+    """A console that prints strings as they are, and nothing that a terminal would interpret."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string as one line of text; it holds no markup."""

@@ -202,7 +202,7 @@ def test_a_role_that_never_arrives_ends_in_what_aws_said(
     assert str(caught.value) == (
         "function totesys-etl-dev-extract: CreateFunction answered "
         "InvalidParameterValueException: The role defined for the function cannot be assumed by "
-        "Lambda. What is done stays done; running again continues from here."
+        "Lambda. Completed steps stay; running again continues from here."
     )
     assert sum(sleeps) >= 900
 

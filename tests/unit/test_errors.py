@@ -39,7 +39,7 @@ def answered(code: str, message: str) -> ClientError:
             AwsError,
             (
                 "bucket b: CreateBucket answered TooManyBuckets: You have attempted to create more "
-                "buckets than allowed. What is done stays done; running again continues from here."
+                "buckets than allowed. Completed steps stay; running again continues from here."
             ),
         ),
         (
