@@ -1,4 +1,4 @@
-"""The Lambda function `collect`: woken by a queue of events, writes them as batches of the lake.
+"""The Lambda function `collect`: invoked by a queue of events, writes them as batches of the lake.
 
 A message leaves the queue when its event is in a batch that the log has, and not before. An
 event that the queue delivers twice is dropped by load, by its key.
@@ -51,7 +51,7 @@ def _log(source: str) -> BatchLog[IngestionManifest]:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Write the events that the queue hands over, one batch for each source.
+    """Write the events of the queue, one batch for each source.
 
     Returns `batchItemFailures`: the messages that stay in the queue, because they are none of ours,
     or because their batch could not be written. Raises the first source's error if no batch could

@@ -1,4 +1,4 @@
-"""Files in the documents of the logs: what was read, what is known, and what became of each."""
+"""Files in the documents of the logs: those read, those known, and the outcome of each."""
 
 from msgspec import Struct
 

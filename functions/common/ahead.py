@@ -15,7 +15,7 @@ _AT_A_TIME = 0.1  # seconds until a thread looks whether it is still needed
 
 @contextmanager
 def ahead(items: Iterator[Item], count: int = 1) -> Iterator[Iterator[Item]]:
-    """Lend what an iterator yields, which a thread takes from it up to `count` items ahead.
+    """Yield an iterator whose items a thread reads up to `count` ahead.
 
     Raises what the iterator raises, after the items before it. The thread has ended when the block
     has, however it ends: a generator that is left half used would only end it when it is collected,

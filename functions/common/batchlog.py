@@ -68,7 +68,7 @@ class BatchLog(Generic[Manifest]):
     def newest(self) -> int:
         """Return the last number of the log, which has no gaps; 0 when it is empty.
 
-        A log that this object has looked into before takes one request, which begins at the last
+        A log that this object has read before takes one request, which begins at the last
         number that it knows; a cold start takes about 2 log2(n / 1,000) small ones: it doubles its
         step past the end, then halves its way back.
         An object under a number far ahead is not one of the log: it is reported and ignored.
@@ -121,7 +121,7 @@ class BatchLog(Generic[Manifest]):
         )
 
     def _numbers_after(self, batch: int, limit: int) -> list[int]:
-        """Return the next numbers, `limit` or all that are left; other keys are passed over."""
+        """Return the next numbers, `limit` or all that are left; other keys are skipped."""
         numbers: list[int] = []
         after, more = self.key(batch), True
         while more and len(numbers) < limit:

@@ -22,7 +22,7 @@ BLOCKS_AHEAD = 2
 
 
 def set_values(connection: pg8000.native.Connection, values: Mapping[str, str]) -> None:
-    """Give the rest of the transaction the values that `value(name)` reads in a query."""
+    """Set values that `value(name)` reads in queries of the rest of the transaction."""
     for name, text in values.items():
         connection.run("SELECT set_config(:name, :text, true)", name=f"etl.{name}", text=text)
 
@@ -95,7 +95,7 @@ def copy_out(
 
 
 def _in_our_words(error: str, schema: pa.Schema) -> str:
-    """Say what Arrow found wrong without the value that it quotes: none is to be in a log."""
+    """Return Arrow's message without the value that it quotes: none may be in a log."""
     if column := re.match(r"In CSV column #(\d+)", error):
         field = schema.field(int(column[1]))
         return f"a value does not fit its column's type: {field.name} is read as {field.type}"
@@ -127,7 +127,7 @@ def send_csv(
 
 
 def _encoding(connection: pg8000.native.Connection) -> str:
-    """Return the option that asks for bytes as they are, where the server does not know what.
+    """Return the option that asks for raw bytes, where the server does not know their encoding.
 
     A SQL_ASCII database holds any bytes and would refuse all rows for one that is not UTF-8.
     https://www.postgresql.org/docs/current/multibyte.html#MULTIBYTE-CHARSET-SUPPORTED
@@ -137,7 +137,7 @@ def _encoding(connection: pg8000.native.Connection) -> str:
 
 
 class _Rows:
-    """Where the driver writes a row: makes blocks of whole rows, of `BLOCK_BYTES` and little more.
+    """The driver's destination of rows: makes blocks of whole rows, little over `BLOCK_BYTES`.
 
     The server sends a message for each row: `d`, four bytes of length, a line of CSV. The driver
     handles them one by one, which costs four times as much CPU as taking all that wait in its

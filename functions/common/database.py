@@ -1,4 +1,4 @@
-"""Where a database is, from a secret, and what connections to either kind have in common: TLS.
+"""The address of a database, from a secret, and what connections to either kind share: TLS.
 
 The password goes from Secrets Manager into the driver and nowhere else. No driver is imported here.
 """
@@ -41,7 +41,7 @@ NOT_THE_PROTOCOL = (
 
 
 class Database(msgspec.Struct, frozen=True):
-    """Where a database is and who we are there: the form of its secret.
+    """The address of a database and our account there: the form of its secret.
 
     `sslmode` is `disable`, `require` (encrypted; with a `ca` the certificate has to be one of
     these authorities, for whatever name) or `verify-full` (certificate and name). `ca` is the PEM
@@ -76,7 +76,7 @@ def database_from_secret(client: "SecretsManagerClient", secret_id: str) -> Data
 
 
 def _decoded(secret: str) -> Database | None:
-    """Return the database that a secret's text is, None if it is not one.
+    """Return the database of a secret's text, None if it is none.
 
     Not an error, which would keep the decoder's message and the variables here: both hold a piece
     of the secret.

@@ -1,4 +1,4 @@
-"""The JSON object that an event is, and the fields in it: what receive and collect agree on."""
+"""The JSON object of an event, and its fields: what receive and collect agree on."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ _HEADER = "header:"
 
 
 class NotAnEvent(Exception):
-    """Say that bytes are no event; the message is the reason, and has nothing of the bytes."""
+    """Bytes are no event; the message is the reason, and has nothing of the bytes."""
 
 
 def event_of(raw: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""JSON as it was written: numbers by their literal, and none of what parsers let pass silently.
+"""JSON as it was written: numbers by their literal, and nothing that parsers accept silently.
 
 Faster parsers keep the last of two fields of one name, without a word, and numbers as floats.
 """

@@ -1,4 +1,4 @@
-r"""The keys of rows, of whatever columns, as one value each: what sets of keys are made of.
+r"""The keys of rows, of whatever columns, as one value each, for sets of keys.
 
 A key of one integer column is that integer. Any other is text: that of its column, or, for several
 columns, their texts with commas between them. A comma or a backslash within one of these has a
@@ -63,7 +63,7 @@ def as_type(keys: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def spoken(key: Key, columns: int) -> str:
-    """Return a key of so many columns as a person reads it."""
+    """Return a key of so many columns in a form for people."""
     if columns == 1:
         return str(key)
     parts = _split(pa.array([str(key)]), columns)

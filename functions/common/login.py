@@ -1,4 +1,4 @@
-"""Log in to PostgreSQL without giving the password away to whoever answers.
+"""Log in to PostgreSQL without giving the password away to an unknown server.
 
 The driver does what a server asks for: it sends the password itself, or its MD5 digest, which is as
 good. SCRAM alone gives nothing away, and has the server prove that it knows the password; with TLS

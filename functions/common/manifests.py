@@ -1,8 +1,8 @@
 """The documents of the batch log, as they are in S3: JSON on the outside, checked types inside.
 
-A manifest is written last, after everything it names, and never changed. What it does not name
-does not exist, whatever else lies in the bucket. What it says is checked as it is read: one that
-was damaged or written by hand is an error, and never a lookup elsewhere or a loss of rows.
+A manifest is written last, after everything it names, and never changed. Objects that it does not
+name do not exist, whatever is in the bucket. It is checked as it is read: one that was damaged or
+written by hand is an error, and never a lookup elsewhere or a loss of rows.
 """
 
 from collections.abc import Iterable, Mapping

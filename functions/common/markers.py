@@ -1,8 +1,8 @@
 """The log of markers, `loaded/<source>/`: what was applied, to which warehouse, and its state then.
 
-Markers are numbered in the order in which they were written, whichever warehouse they speak of. The
-newest one is the state of the load; the older ones are asked when a warehouse was restored, moved
-or exchanged.
+Markers are numbered in the order in which they were written, whichever warehouse they are about.
+The newest one is the state of the load; the older ones are read when a warehouse was restored,
+moved or replaced.
 """
 
 from functions.common.batchlog import BatchLog

@@ -1,6 +1,6 @@
 """Parquet objects of a batch: written in parts of bounded size, read a slice at a time.
 
-What is read is what was written, or an error: a manifest knows the digest of each object, and an
+Rows are read as they were written, or not at all: a manifest has the digest of each object, and an
 object that would expand to more than a function can hold is refused before it does.
 """
 
@@ -64,7 +64,7 @@ class PartWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Begin to put what there is into the bucket, and do not wait for it."""
+        """Begin to write the rows so far, and do not wait for it."""
         if self._part is not None:
             self._arrive()  # no more than one at a time, so that memory holds no more
             self._on_its_way = self._thread.submit(self._put, self._part)
@@ -202,12 +202,12 @@ def opened(
             raise _damaged(bucket, key, wrong)
         yield source
     except (pa.ArrowException, OSError, ValueError) as error:
-        # Arrow's own words may quote what it read, and no value is to be in a log.
+        # Arrow's message may quote a value, and none may be in a log.
         raise _damaged(bucket, key, "it cannot be read as Parquet") from error
 
 
 def _too_much(source: pq.ParquetFile, at_most: int) -> str | None:
-    """Say what makes an object larger than a function can hold, from its metadata alone."""
+    """Return why an object is larger than a function can hold, from its metadata alone."""
     kinds = [field.type for field in source.schema_arrow]
     if not all(_is_bytes(kind) or _is_flat(kind) for kind in kinds):
         return "a column is of a type that is never written"
@@ -236,7 +236,7 @@ def require_rows(bucket: Bucket, key: str, expected: int, actual: int) -> None:
 
 
 def digest(body: bytes) -> str:
-    """Return the digest by which a manifest knows an object."""
+    """Return the digest by which a manifest identifies an object."""
     return hashlib.sha256(body).hexdigest()
 
 

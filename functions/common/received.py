@@ -1,4 +1,4 @@
-"""An event on its way through the queue: what receive sends, and collect reads."""
+"""An event in the queue: receive sends it, and collect reads it."""
 
 import json
 import zlib
@@ -21,7 +21,7 @@ _MALFORMED = (
 
 
 class NotReceived(Exception):
-    """Say that a message of the queue was not written by receive; nothing of it is in the text."""
+    """A message of the queue was not written by receive; nothing of it is in the text."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Received:
 
     @classmethod
     def of(cls, message: str) -> "Received":
-        """Return what a message of the queue says; raise NotReceived if it says something else."""
+        """Return the event of a message; raise NotReceived if it has none."""
         try:
             said = json.loads(message)
             headers = {str(name): str(value) for name, value in said["headers"].items()}

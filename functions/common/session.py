@@ -1,4 +1,4 @@
-"""How a session of PostgreSQL is set: values read the same whatever its role's settings are."""
+"""The settings of a session of PostgreSQL: values read the same whatever those of its role are."""
 
 SESSION = {
     "client_encoding": "UTF8",

@@ -1,6 +1,6 @@
 """Read a function's settings from its environment.
 
-Environment variables of a Lambda function can be read by anyone who may look at the function, so
+Environment variables of a Lambda function can be read by anyone who may view the function, so
 none of them is a secret: a database is named by the id of its secret.
 """
 

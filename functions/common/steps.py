@@ -1,4 +1,4 @@
-"""The five steps of a file, for those who chose to hear of each: NOTIFY=steps.
+"""The notices of the five steps of a file, for NOTIFY=steps.
 
 It is received (by extract), it is checked and its refused rows are written (by transform), it is
 loaded and done with (by load).
@@ -18,7 +18,7 @@ Of = TypeVar("Of", FileRead, FileAccount)
 
 
 def by_file(files: Sequence[Of]) -> list[Sequence[Of]]:
-    """Return the files one by one, or together where those of a batch are too many for that."""
+    """Return the files one by one, or together where a batch has too many for that."""
     return [[each] for each in files] if len(files) <= FILES_AT_MOST else [files]
 
 

@@ -30,7 +30,7 @@ class Asked:
 
 
 def asked_for(event: object, sources: tuple[Source, ...]) -> Asked:
-    """Return what an event asks of some sources; what is no question to extract asks it of all.
+    """Return what an event asks of some sources; one that is not for extract asks for all.
 
     Sources of events have nothing that could be read: their batches can be replayed, and that is
     all.

@@ -1,4 +1,4 @@
-"""The Lambda function `extract`: woken by a schedule, writes a batch of each source with news."""
+"""The Lambda function `extract`: invoked by a schedule, writes a batch of each changed source."""
 
 import os
 import time
@@ -52,10 +52,9 @@ def _log(source: str) -> Log:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Copy what changed in each source into the ingestion bucket, as one batch.
 
-    An event {"source": name} asks for one source only, {"now": true} for sources also where it is
-    not time for them yet. {"replay": n} asks for the rows of batch n once more instead. One that
-    names tables to `read`, as reconcile's answer does, has these read whole. What else an event
-    says does not matter.
+    An event {"source": name} asks for one source only, {"now": true} also for sources that are not
+    due yet. {"replay": n} asks for the rows of batch n again instead. One that names tables to
+    `read`, as reconcile's answer does, has these read whole. Anything else in an event is ignored.
 
     Returns `sources`: for each its last `batch` (None when nothing had changed), `rows` and
     `deleted` by table, `stopped`: why a table could not be read, `drift`: how its tables have
@@ -92,7 +91,7 @@ def _is_there(source: Source) -> bool:
 
 
 def _report(last: Captured, result: dict[str, Any]) -> None:
-    """Log and count what a run found in a source."""
+    """Log and count the findings of a run in a source."""
     metrics.add_metric("ExtractsPostponed", MetricUnit.Count, int(bool(last.postponed)))
     if last.postponed:
         # No sign of life: runs that are postponed for half an hour must ring an alarm.
@@ -154,7 +153,7 @@ def _utc_now() -> datetime:
 
 
 def _summary(batches: Sequence[Captured]) -> dict[str, Any]:
-    """Return what became of a source; its number is that of the last batch."""
+    """Return the outcome of a source; its number is that of the last batch."""
     manifests = [each.manifest for each in batches if each.manifest]
     rows: Counter[str] = Counter()
     deleted: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Feed a batch through transform and load once more, as a new batch.
+"""Extract a batch again, as a new batch, for transform and load.
 
 For after a fix in the code. A batch is never changed, so its rows come again under a new number,
 and only those that no later batch has superseded: history must not run backwards.
@@ -76,7 +76,7 @@ def replay(
 def _rows(
     current: "_Current", source: Source, pipeline: Pipeline, last: IngestionManifest
 ) -> dict[str, TableCapture]:
-    """Return what comes again of the tables of a database."""
+    """Return the rows to repeat of the tables of a database."""
     files = {table: current.rows(table) for table in source.tables}
     partners = _Partners(current, files)
     for mapping in pipeline.mappings(source.name):
@@ -91,7 +91,7 @@ def _rows(
 def _files(
     current: "_Current", source: Files | Events, pipeline: Pipeline, last: IngestionManifest
 ) -> tuple[list[FileRead], dict[str, TableCapture]]:
-    """Return the files that come again, and what comes again of their tables."""
+    """Return the files to repeat, and the rows to repeat of their tables."""
     again = FilesAgain(current.bucket, current.manifest, current.later, current.writer)
     found = list(again.current(source, pipeline))
     tables = {
@@ -108,7 +108,7 @@ def _files(
 def _with_rows(
     standing: TableCapture, files: list[DataFile], partners: list[DataFile]
 ) -> TableCapture:
-    """Return where a table stands, with the rows that come again."""
+    """Return the state of a table, with the rows to repeat."""
     return replace(
         standing,
         changed=sum(file.rows for file in files),

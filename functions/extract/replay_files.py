@@ -1,4 +1,4 @@
-"""The files of a batch that come again: their rows, but for those that a later file has.
+"""The files of a batch to repeat: their rows, without those that a later file has.
 
 A file says its keys as text, and two texts can be one key: they are compared as the target has
 them.

@@ -1,4 +1,4 @@
-"""The Lambda function `load`: woken at intervals, applies what is processed and not yet loaded."""
+"""The Lambda function `load`: invoked at intervals, applies processed batches not yet loaded."""
 
 import os
 import time
@@ -142,7 +142,7 @@ def _load_feed(
 
 
 def _summary(results: dict[str, Result]) -> dict[str, Any]:
-    """Return what became of each source's batches, and of all together."""
+    """Return the outcome of each source's batches, and of all together."""
     total = Result(
         [marker for each in results.values() for marker in each.loaded],
         [marker for each in results.values() for marker in each.retried],

@@ -34,7 +34,7 @@ class Step:
 
 
 def load_pending(loader: Loader, feed: Feed, has_time: Callable[[], bool]) -> Iterator[Step]:
-    """Apply what is in the log and not in the target, then what the target had refused.
+    """Apply the batches that the target lacks, then the rows that it had refused.
 
     Stops when time is short. Raises FunctionFailed in the end for a model that fails.
     """

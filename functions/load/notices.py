@@ -19,7 +19,7 @@ FILES_SHOWN = 100
 def notice(loaded: Step, target: Target, bucket: str) -> Notice:
     """Return the notice of a batch; `bucket` is the one with the exports.
 
-    It says what became of each file or table, what the models found, and where the exports are.
+    It has the outcome of each file or table, the results of the models, and where the exports are.
     """
     marker, files = loaded.marker, loaded.manifest.files
     if files:
@@ -51,7 +51,7 @@ def step_notices(loaded: Step, target: Target, bucket: str) -> Iterator[Notice]:
 
 
 def _notice(loaded: Step, subject: str, lines: list[str], target: Target, bucket: str) -> Notice:
-    """Return a notice with the lines, and with what the batch came to."""
+    """Return a notice with the lines, and with the result of the batch."""
     if failed := loaded.applied.failed:
         models = "a model" if len(failed) == 1 else f"{len(failed)} models"
         subject += f", but {models} failed"
@@ -111,7 +111,7 @@ def _rows(marker: LoadedMarker) -> list[str]:
 def _files(
     files: Sequence[FileAccount], bucket: str, say: Callable[[FileAccount], str]
 ) -> Iterator[str]:
-    """Yield what became of each file, the refused ones first if not all are shown."""
+    """Yield the outcome of each file, the refused ones first if not all are shown."""
     more = len(files) - FILES_SHOWN
     shown = sorted(files, key=lambda each: not each.refused)[:FILES_SHOWN] if more > 0 else files
     for each in shown:
@@ -132,7 +132,7 @@ def _staged(account: FileAccount) -> str:
 
 
 def _results(loaded: Step, target: Target) -> list[str]:
-    """Return what came of the models, in words where there are any."""
+    """Return the results of the models, in words where there are any."""
     models = {model.id: model for model in target.models}
     found = [
         line for name, made in loaded.applied.made.items() for line in _said(models[name], made)

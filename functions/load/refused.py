@@ -86,7 +86,7 @@ def without_superseded(
     manifest: ProcessedManifest,
     tables: Mapping[str, tuple[str, ...]],
 ) -> dict[str, list[RefusedRows]]:
-    """Return what stays open when some tables get a batch: no row that is in it, or deleted there.
+    """Return the rows that stay open after a batch of some tables: none that it has, or deletes.
 
     `tables` are those tables and their keys. A snapshot supersedes everything.
     """

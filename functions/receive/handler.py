@@ -1,7 +1,7 @@
 """The Lambda function `receive`: verifies an event that a provider posts, stores it, and answers.
 
-It knows no database, and imports nothing heavy: a provider waits for it while it starts. What it
-logs and answers has nothing of the request but its size and the id that API Gateway gave it.
+It knows no database, and imports nothing heavy: a provider waits for it while it starts. Its
+logs and answers have nothing of the request but its size and the id that API Gateway gave it.
 """
 
 import os
@@ -68,8 +68,8 @@ def _queue() -> "SQSClient":
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a request of an HTTP API, payload format 2.0.
 
-    200 only after the queue has the event; 400 for a bad signature or what is no JSON object, 404,
-    405, 413; 500 if it may not be stored, so that the provider sends it again.
+    200 only after the queue has the event; 400 for a bad signature or a body that is no JSON
+    object, 404, 405, 413; 500 if it may not be stored, so that the provider sends it again.
     """
     try:
         request = Request.of(event)
@@ -84,7 +84,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _received(request: Request) -> Reply:
-    """Verify and store the event of a request; raise Refused for what is none."""
+    """Verify and store the event of a request; raise Refused if it has none."""
     source = _sources().get(request.path)
     if source is None:
         raise Refused(NOT_FOUND, "unknown_path")
@@ -106,7 +106,7 @@ def _received(request: Request) -> Reply:
 
 
 def _require_event(body: bytes) -> None:
-    """Raise Refused for a body that is no JSON object; what one lacks is for collect to say."""
+    """Raise Refused for a body that is no JSON object; collect reports missing fields."""
     try:
         event_of(body)
     except NotAnEvent as error:
@@ -114,7 +114,7 @@ def _require_event(body: bytes) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Return what may be logged of an error: our own words, or a code."""
+    """Return the part of an error that may be logged: our own words, or a code."""
     if isinstance(error, PipelineError):
         return str(error)
     if isinstance(error, ClientError):

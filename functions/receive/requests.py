@@ -1,4 +1,4 @@
-"""A request as API Gateway hands it over, and the answers to it.
+"""A request as API Gateway passes it on, and the answers to it.
 
 Payload format 2.0 of HTTP APIs:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 
 class Reply(NamedTuple):
-    """A status of HTTP, and the one word or two that the body of the answer says."""
+    """A status of HTTP, and the word or two of the answer's body."""
 
     status: int
     said: str
@@ -28,7 +28,7 @@ NOT_STORED = Reply(500, "not stored")
 
 
 class Refused(Exception):
-    """Say that a request is not accepted: what is replied, and the `reason` that is logged.
+    """A request is not accepted: the reply, and the `reason` that is logged.
 
     Neither has anything of the request in it.
     """
@@ -86,7 +86,7 @@ class Request:
 
 
 def answer(reply: Reply) -> dict[str, Any]:
-    """Return a reply as API Gateway wants it."""
+    """Return a reply in the form of API Gateway."""
     name = "status" if reply.status == STORED.status else "error"
     headers = {"content-type": "application/json", "cache-control": "no-store"}
     if reply is NOT_ALLOWED:

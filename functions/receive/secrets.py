@@ -24,7 +24,7 @@ class Secrets:
         self._read: dict[str, tuple[float, tuple[str, ...]]] = {}
 
     def of(self, secret_id: str) -> tuple[str, ...]:
-        """Return the secrets, of which one is to be right.
+        """Return the secrets, one of which should be right.
 
         Raises SettingsError if there are none, and what botocore raises.
         """
@@ -43,7 +43,7 @@ class Secrets:
 
 
 def _decoded(text: str) -> tuple[str, ...]:
-    """Return the secrets of a text; none if it, or one of them, is not what it has to be."""
+    """Return the secrets of a text; none if it, or one of them, is malformed."""
     try:
         found = json.loads(text)["secrets"]
     except (KeyError, RecursionError, TypeError, ValueError):

@@ -19,7 +19,7 @@ CLIENT_CONFIG = Config(
 
 
 def store(client: "SQSClient", queue: str, received: Received) -> str:
-    """Return the queue's id of an event; return only after the queue has said that it has it.
+    """Store an event and return the queue's id of it, once the queue has confirmed it.
 
     Raises what botocore raises. The queue may have the event then all the same: the provider sends
     it again, and the target takes an id once.

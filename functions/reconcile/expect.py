@@ -1,4 +1,4 @@
-"""A target table as its source says it should be, made of the rows of one snapshot.
+"""The expected rows of a target table, made of the rows of one snapshot of its source.
 
 They are remodelled by the very functions that transform uses.
 """
@@ -52,7 +52,7 @@ class Expected:
         return all(self._current.is_known(table) for table in self._mapping.tables)
 
     def slices(self) -> Iterator[pa.Table]:
-        """Yield the rows of the target table, noting what cannot be one, and what changed.
+        """Yield the rows of the target table, recording which cannot be one, and which changed.
 
         The first slice has no rows, so that there is always one that shows the columns.
         """

@@ -1,10 +1,10 @@
-"""Compare the target tables of a source of files: what is in its bucket, and what is in the target.
+"""Compare the target tables of a source of files with the files in its bucket.
 
-Events are compared as files are, with what the batches of the lake have of them.
+Events are compared as files are, with the batches of the lake that have them.
 
-A table that is replaced is to have the newest file, any other what all files come to, the later
-ones winning. Rows that were refused are no rows of the target. What a file that came after the
-batch makes different is pending; what a file explains that is gone from the bucket is deleted.
+A table that is replaced should have the rows of the newest file, any other those of all files, the
+later ones winning. Refused rows are not expected. A difference due to a file that came after the
+batch is pending; one due to a file that is gone from the bucket is deleted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,8 +56,8 @@ def compare_files(
 def _accepted(logs: Logs, batch: int) -> Known:
     """Return the files that were not refused whole, in the order in which their rows count.
 
-    What is read again counts where it comes again, but for a replay, whose rows change nothing
-    that came in between.
+    A file that is read again counts at its last place, except in a replay, whose rows change
+    nothing that came in between.
     """
     found: dict[str, dict[tuple[str, str, str], FileVersion | None]] = {}
     for manifest in logs.processed.read_each(range(1, batch + 1)):

@@ -1,4 +1,4 @@
-"""The Lambda function `reconcile`: woken once a day, and by hand, to compare sources and targets.
+"""The Lambda function `reconcile`: invoked once a day, and by hand, compares sources and targets.
 
 It compares as of the newest batch that a target has: what the source changed after it is pending,
 and no disagreement.
@@ -135,7 +135,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _fetch(sides: Sides, source: Events) -> dict[str, int]:
-    """Have the events collected that never came; return how many they are, if anybody can ask."""
+    """Queue the events that never came; return how many, if the source has a list of them."""
     secret = os.environ.get(source.key_secret_setting)
     if source.missed is None or not secret:
         return {}
@@ -153,7 +153,7 @@ def _fetch(sides: Sides, source: Events) -> dict[str, int]:
 
 
 def _report(found: dict[str, Found]) -> dict[str, Any]:
-    """Return what all sources came to; count and log the tables that disagree."""
+    """Return the result of all sources; count and log the tables that disagree."""
     tables = {name: table for each in found.values() for name, table in each.tables.items()}
     apart = {name: table for each in found.values() for name, table in each.apart.items()}
     metrics.add_metric("TablesApart", MetricUnit.Count, len(apart))
@@ -182,7 +182,7 @@ def _event(source: str, found: Found, sources: int) -> dict[str, Any]:
 
 
 def _compare_all(sides: Sides, source: Source, target: Target, seconds: float) -> Found:
-    """Hold a moment of both, the target's first: what it has, the source has or had."""
+    """Hold a snapshot of both, the target's first: what it has, the source has or had."""
     logs = Logs.of(sides.ingestion, sides.processed, source.name)
     mappings = sides.pipeline.mappings(source.name)
     place = Place(target, sides.folder, os.environ, sides.secrets)

@@ -1,4 +1,4 @@
-"""Find the events that a provider lists and that never came: it gives up on them, we do not."""
+"""Find the events that a provider lists and that never arrived: it gives up on them, we do not."""
 
 import json
 import time
@@ -159,7 +159,7 @@ class ListedEvents:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follow no redirect: the key would go along."""
+    """Follow no redirect: the key would be sent with it."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         """Say that there is nothing to follow."""

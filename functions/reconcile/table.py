@@ -1,4 +1,4 @@
-"""Compare one target table: what disagrees, and what the batch logs explain of it."""
+"""Compare one target table: count the differences, and explain them by the batch logs."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field

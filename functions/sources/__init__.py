@@ -1,7 +1,7 @@
-"""The kinds of sources: a package for each, which offers extract what `Reader` says.
+"""The kinds of sources: a package for each, which implements `Reader` for extract.
 
-It offers reconcile what `Comparable` says, where the source can still be asked for its rows, or, of
-files and of events, what `Listable` does. Events come by themselves, and have no `Reader`.
+For reconcile it implements `Comparable`, where the source can still be asked for its rows, or, for
+files and events, `Listable`. Events come by themselves, and have no `Reader`.
 
 Nothing here depends on a kind, and a kind is imported only where a source is of it.
 """
@@ -88,7 +88,7 @@ class Reader(Protocol):
     ) -> AbstractContextManager[Read]:
         """Connect to a source, for no longer than some seconds.
 
-        `now` has it read also where its declaration says that it is not time for that yet.
+        `now` reads it also where it is not due yet by its declaration.
         """
 
 
@@ -137,7 +137,7 @@ class Comparable(Protocol):
 
 
 def comparable(source: Source) -> Comparable:
-    """Return what reconcile needs of the kind that a source is of."""
+    """Return the interface for reconcile of a source's kind."""
     return cast("Comparable", import_module(f"{__name__}.{source.kind}.current"))
 
 
@@ -178,5 +178,5 @@ class Listable(Protocol):
 
 
 def listable(source: Files | Events) -> Listable:
-    """Return what reconcile needs of files, or of events."""
+    """Return the interface for reconcile of files, or of events."""
     return cast("Listable", import_module(f"{__name__}.{source.kind}.current"))

@@ -28,8 +28,8 @@ def require_columns(table: Table, rows: pa.Table) -> None:
 def as_declared(table: Table, rows: pa.Table) -> pa.Table:
     """Return rows of a batch that may be older than the declaration, with all of its columns.
 
-    What a row of that time has no value for is NULL. A value that is none of today's type goes to
-    `_unfit`, as text.
+    Columns that such a row lacks are NULL. A value that is none of today's type goes to `_unfit`,
+    as text.
     """
     if UNFIT not in rows.column_names:
         rows = rows.append_column(UNFIT, pa.nulls(rows.num_rows, pa.string()))

@@ -139,9 +139,9 @@ def _keys(bucket: Bucket, prefix: str) -> Iterator[str]:
 
 
 def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[], bool]) -> int:
-    """Sweep what a source has in both buckets; return how many objects were removed.
+    """Sweep a source's objects in both buckets; return how many were removed.
 
-    What people read, under `errors/` and `exports/`, is nowhere among it.
+    Those that people read, under `errors/` and `exports/`, are never among them.
     """
     source, notes = pipeline.source(logs.ingested.source), logs.processed.bucket
     name = source.name

@@ -102,8 +102,8 @@ class TableOfBatch:
     def _ready(self, rows: pa.Table) -> Iterator[tuple[pa.Array, Sequence[checks.Partners]]]:
         """Yield the positions of open rows that are to be looked at again, with what joins in.
 
-        What joins in with a row is as it was in the row's batch: had it changed, the row would have
-        come again with it. So it is read there, for those that have stopped waiting.
+        Rows that join in with a row are as they were in its batch: had one changed, the row would
+        be in a later batch too. So they are read there, for rows that have stopped waiting.
         """
         if not self._mapping.joins:
             yield pa.array(range(rows.num_rows), pa.int64()), ()

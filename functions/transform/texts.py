@@ -1,8 +1,8 @@
 """Turn cells of files, which are text, into what the target has to hold, exactly or not at all.
 
-Most cells are written in the plain form of their type: Arrow reads those, a column at a time. What
-is not costs a call of Python for each distinct text: it is in another form of the same type, such
-as one with blanks around it, or it is wrong and becomes NULL. What is wrong is said by `wording`.
+Most cells are written in the plain form of their type: Arrow reads those, a column at a time. Each
+other distinct text costs a call of Python: it is in another form of the same type, such as one with
+blanks around it, or it is wrong and becomes NULL. The reasons are worded by `wording`.
 """
 
 import json

@@ -1,1 +1,1 @@
-"""The kind of source that is events: what a provider posts, by way of a queue."""
+"""Events as a kind of source: a provider posts them, and a queue holds them."""

@@ -1,4 +1,4 @@
-"""The story of a batch of events: from the messages of a queue to the next manifest.
+"""How a batch of events is made: from the messages of a queue to the next manifest.
 
 Data first, manifest last: until the manifest is claimed, nothing that was written exists, and the
 messages stay in the queue.
@@ -86,7 +86,7 @@ class Capture:
     def _write(
         self, batch: int, at: datetime, messages: Sequence[Message]
     ) -> tuple[list[FileRead], dict[str, list[DataFile]]]:
-        """Write the rows; return what the manifest says of each table that has some."""
+        """Write the rows; return the manifest's entry of each table that has some."""
         tables: dict[Table, TableRows] = {}
         seen: set[tuple[str, bool]] = set()
         place = 0
@@ -114,7 +114,7 @@ class Capture:
     def _read(
         self, table: Table, batch: int, at: datetime, size: int, objects: list[DataFile]
     ) -> FileRead:
-        """Return what the manifest says of the events of a table, as if they were a file."""
+        """Return the manifest's entry of a table's events, as if they were a file."""
         return FileRead(
             table=table.id,
             file=FileVersion(self.queue, f"{table.id}/{batch:010d}", None, "", size, at),

@@ -1,4 +1,4 @@
-"""The messages with which the queue wakes `collect`.
+"""The messages with which the queue invokes `collect`.
 
 Small messages can expand to more than a function holds together, so each is expanded when it is
 needed, and once before, to see that it can be.

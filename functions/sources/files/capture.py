@@ -1,4 +1,4 @@
-"""The story of a batch: from what is known and what is in the bucket to the next manifest.
+"""How a batch is made: from the known files and those in the bucket to the next manifest.
 
 Data first, manifest last: until the manifest is claimed, nothing that was written exists.
 """
@@ -50,7 +50,7 @@ class Batch:
 class Capture:
     """A source of a pipeline, where it is, and the logs of its batches.
 
-    `processed` is None where it does not matter what became of them. No file is begun where
+    `processed` is None where their outcome does not matter. No file is begun where
     `has_time` says that there is none left. It is `lifted` where files need not settle, and where
     it does not matter when the last batch was.
     """

@@ -61,14 +61,14 @@ def _newest(found: Found) -> dict[str, list[FileVersion]]:
 
 
 def _missing(source: Files, there: Collection[str]) -> str:
-    """Return the patterns of feeds that are not there and have to be."""
+    """Return the patterns of required feeds without files."""
     return ", ".join(
         feed.pattern for feed in source.feeds if not feed.optional and feed.table.id not in there
     )
 
 
 def _settling(source: Files, found: Found, now: datetime) -> str | None:
-    """Say for what it is waited, unless nothing has come for some time."""
+    """Return the files that are waited for, unless nothing has arrived for some time."""
     missing = _missing(source, found.new)
     if not missing or found.last_at is None or now - found.last_at >= source.settle:
         return None
@@ -79,7 +79,7 @@ def _settling(source: Files, found: Found, now: datetime) -> str | None:
 
 
 def not_before(source: Files, last: datetime | None, now: datetime) -> str | None:
-    """Say when the next batch is due, if not now; `last` is when the newest was written.
+    """Return when the next batch is due, if not now; `last` is when the newest was written.
 
     A period of days ends with a day (UTC). Raises SettingsError for a setting that is no period.
     """

@@ -27,8 +27,8 @@ def utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """Yield the text of a file in UTF-8, without a byte order mark, in pieces.
 
     A byte order mark says the encoding; `encoding` is that of a file without one. Bytes that are no
-    character stay as they are, to be found in the cell that they spoil. Raises FileUnusable for a
-    file that cannot be expanded or decoded.
+    character stay as they are, and are found in their cell. Raises FileUnusable for a file that
+    cannot be expanded or decoded.
     """
     start, expanded = _peeked(_limited(_expanded(pieces)), 3)
     for mark, marked in _BYTE_ORDER_MARKS:
@@ -57,7 +57,7 @@ def _expanded(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _unzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what gzip compressed, of one member after the other; zeros may follow the last."""
+    """Yield the data of a gzip file, member after member; zeros may follow the last."""
     member = zlib.decompressobj(_GZIP_FORMAT)
     try:
         for piece in pieces:

@@ -41,16 +41,16 @@ class Documents:
         self._rows.add(line, cells, shown(raw), "; ".join(faults) or None)
 
     def refuse(self, line: int, raw: str, why: str) -> None:
-        """Append the row of a document that is none."""
+        """Append the row of an invalid document."""
         self._rows.add(line, (), shown(raw), why)
 
     @property
     def bytes(self) -> int:
-        """About how much text the rows have since they were last taken."""
+        """About how much text the rows have since the last `finish`."""
         return self._rows.bytes
 
     def finish(self) -> pa.RecordBatch:
-        """Return the rows since they were last taken."""
+        """Return the rows since the last call."""
         return self._rows.finish()
 
 

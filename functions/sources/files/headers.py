@@ -1,4 +1,4 @@
-"""The columns that files have had, as the registry of a batch says it, and how they changed."""
+"""The columns that files have had, by the registry of a batch, and how they changed."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence

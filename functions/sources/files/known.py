@@ -1,4 +1,4 @@
-"""Which files were read: of each key the version that was read last.
+"""The files that were read: of each key the version that was read last.
 
 They are in an object that is written now and then, and in the manifests since. A key that the
 bucket does not have any more is forgotten with the next object.
@@ -54,7 +54,7 @@ class Known:
         there: Collection[str],
         skipped: Iterable[FileVersion],
     ) -> KnownFiles:
-        """Return what a batch says of the files before it, writing an object if it is time for one.
+        """Return a batch's record of the files before it, writing an object if one is due.
 
         `there` are the known keys that the bucket still has. Files that were `skipped` are in no
         manifest, so they are always written.
@@ -69,7 +69,7 @@ class Known:
 def known_files(
     log: BatchLog[IngestionManifest], before: IngestionManifest | None, bucket: str
 ) -> Known:
-    """Return what the log says was read of a bucket, up to its newest batch."""
+    """Return the files of a bucket that were read, up to the newest batch of the log."""
     if before is None or before.known is None:
         return Known({}, 1 if before is None else before.batch + 1, 0, None)
     since, file = before.known.since, before.known.file

@@ -52,7 +52,7 @@ class Place:
         yield from pages.paginate(Bucket=self.bucket, Prefix=self.prefix)
 
     def refused(self, error: ClientError) -> Exception:
-        """Return what to say where S3 does not let us list or read; any other error is its own."""
+        """Return our error where S3 does not let us list or read; any other error unchanged."""
         code = error_code(error)
         if code == "NoSuchBucket":
             return SettingsError(
@@ -83,7 +83,7 @@ def _by_key(bucket: str, pages: Iterable[dict[str, Any]]) -> Iterator[list[FileV
 
 
 def _entries(page: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what a page has, by key; the order within a key is kept."""
+    """Return the entries of a page, by key, in their order within a key."""
     found = [*page.get("Contents", []), *page.get("Versions", []), *page.get("DeleteMarkers", [])]
     return sorted(found, key=lambda entry: entry["Key"].encode())
 

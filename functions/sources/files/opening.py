@@ -34,11 +34,11 @@ _ARCHIVED = "InvalidObjectState"
 
 
 class FileGone(Exception):
-    """Say that a file which was listed is not there any more, or is another one under its key."""
+    """A file which was listed is not there any more, or is another one under its key."""
 
 
 def bytes_of(place: Place, file: FileVersion) -> Iterator[bytes]:
-    """Yield the bytes of a file, in pieces; a connection that breaks is made again where it broke.
+    """Yield the bytes of a file, in pieces; a connection that breaks is resumed where it broke.
 
     Raises FileGone for a file that is not there as it was listed, FileUnusable for one in an
     archive or larger than is read, SettingsError for one that may not be read.

@@ -34,7 +34,7 @@ def is_configured(source: Files) -> bool:
 
 
 def place_of(source: Files) -> Place:
-    """Return where the files of a source are; raise SettingsError unless the environment says."""
+    """Return where the files of a source are; raise SettingsError if the environment lacks it."""
     region = os.environ.get(source.region_setting) if source.remote else None
     prefix = os.environ.get(source.prefix_setting, "").strip("/") if source.remote else ""
     return Place(
@@ -55,7 +55,7 @@ def opened(
     *,
     now: bool = False,
 ) -> Iterator[Read]:
-    """Yield what captures a batch; no file is begun when half of the time is over."""
+    """Yield the capture of a batch; no file is begun when half of the time is over."""
     end = time.monotonic() + seconds / 2
     capture = Capture(
         source,

@@ -1,4 +1,4 @@
-"""The rows of a file as they are carried: text in each cell, where it comes from, what is wrong."""
+"""The rows of a file as they are carried: cells of text, their place in the file, their faults."""
 
 import re
 from array import array
@@ -75,7 +75,7 @@ def _carried(names: Sequence[str], arrays: Sequence[pa.Array]) -> pa.RecordBatch
 
 
 def fault_of(name: str, value: str) -> str | None:
-    """Say what makes a value no text; None for one that is."""
+    """Return why a value is no text; None for one that is."""
     if "\0" in value:
         return f"{name} has a NUL character"
     return f"{name} is not UTF-8" if SPOILED.search(value) else None

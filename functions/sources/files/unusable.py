@@ -1,5 +1,5 @@
-"""Why a file cannot be used."""
+"""The error of a file that cannot be used."""
 
 
 class FileUnusable(Exception):
-    """Say why nothing of a file can be used: a reason for whoever wrote it, without its values."""
+    """Nothing of a file can be used: the reason is for its author, and has none of its values."""

@@ -1,6 +1,6 @@
 """Let one extract at a time read the source for one log: overlapping runs would read it twice.
 
-Which of several runs owns a batch does not depend on this: the batch log decides that.
+Which of several runs owns a batch does not depend on it: the batch log decides that.
 """
 
 import pg8000.native

@@ -1,4 +1,4 @@
-"""The story of a batch: from the newest manifest and the live source to the next manifest.
+"""How a batch is made: from the newest manifest and the live source to the next manifest.
 
 Data first, manifest last: until the manifest is claimed, nothing that was written exists.
 """
@@ -180,7 +180,7 @@ def _reason_to_wait(
     snapshot: Snapshot,
     before: IngestionManifest | None,
 ) -> str | None:
-    """Say why a snapshot is not read: others read already, or it is older than the last batch."""
+    """Return why a snapshot is not read: another run reads, or it is older than the last batch."""
     if not is_alone(connection, f"{log.bucket.name}/{log.prefix}"):
         return "another extract is at work"
     if before is not None and snapshot.is_behind(before.source):

@@ -1,10 +1,10 @@
-"""Which rows changed: the xmin horizon, as SQL.
+"""Conditions for changed rows: the xmin horizon, as SQL.
 
 Every version of a row carries the id of the transaction that made it, whatever that transaction
 did to `last_updated`. All transactions below the last batch's horizon had ended when it looked, so
 a row that it has not shown was made at or above the horizon. Of those, the transactions whose rows
-it did show are known by id (`seen`): they had ended too, so all that they made was shown. What is
-left is new, however long a transaction stays open and holds the horizon back.
+it did show are known by id (`seen`): they had ended too, so all that they made was shown. All
+other rows are new, however long a transaction stays open and holds the horizon back.
 """
 
 from collections.abc import Iterable, Iterator

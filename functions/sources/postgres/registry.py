@@ -1,6 +1,6 @@
 """The registry of the source's tables: their names and columns, and since when they are so.
 
-It is part of each batch's manifest, so it says what the batch was made from. What is new about a
+It is part of each batch's manifest, so it says what the batch was made from. A change of a
 carried table is reason enough for a batch, even one without rows. Each change is reported once, by
 the run that registers it. A table that is not carried is reported with the first batch that is
 written while it exists, and forgotten with the first one after it was dropped.

@@ -104,7 +104,7 @@ class SnapshotKeys:
     def begin(self, plan: TablePlan, found: Survey | None, gone: Gone) -> None:
         """Look for keys that came or went, before rows of a table are read.
 
-        `found` is None for a table that is read whole. What is in runs is looked for by `end`: keys
+        `found` is None for a table that is read whole. Keys in runs are compared by `end`: those
         of a table that is read whole are in its rows.
         """
         if not plan.is_hashed:
