@@ -52,8 +52,8 @@ class Databases:
         self._templates: dict[str, str] = {}
         self._numbers = count(1)
         with connect(server.superuser_url()) as connection:
-            # It would come in the middle of somebody's run. What it does for a live database, a
-            # vacuum after the filling has done.
+            # It would run during a measurement. The vacuum after the filling has done what it does
+            # for a live database.
             connection.run("ALTER SYSTEM SET autovacuum = off")
             connection.run("SELECT pg_reload_conf()")
 

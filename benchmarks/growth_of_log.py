@@ -1,8 +1,8 @@
 """Growth of the log: what an idle minute costs when there have been 100,000 batches.
 
 The manifests of a real run are multiplied on the disk of the local AWS while that is down, as links
-to one file: of a log, only the newest manifest is ever read. What the local AWS needs to list so
-many keys is not ours, so CPU seconds say more here than elapsed ones.
+to one file: of a log, only the newest manifest is ever read. Listing so many
+keys is work of the local AWS, so CPU seconds say more here than elapsed ones.
 """
 
 import json

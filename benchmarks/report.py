@@ -16,7 +16,7 @@ BASELINES = {
     "files": files.RAW,
 }
 INTRODUCTION = """\
-Made by `make bench`. What is compared ran in the same call on the same data, in turn (A B A B),
+Made by `make bench`. All contenders ran in the same call on the same data, in turn (A B A B),
 each contender in its own process. Figures are medians, with the least and the most beside
 them; compare ratios, not seconds. Seconds are those of the work itself, without starting Python
 and importing, which has its own table. Ours includes the local AWS's S3, over HTTP on the same

@@ -1,7 +1,7 @@
 """The file of results: records by subject, each with the run that it comes from.
 
-A subject, or one size of it, can be run again alone: its records replace those of before. What is
-compared is always of one run.
+A subject, or one size of it, can be run again alone: its records replace the former ones.
+Records that are compared are always of one run.
 """
 
 import json

@@ -86,11 +86,11 @@ class Feed:
     In a pattern `*` stands for any characters but a slash, `**` for any at all, `?` for one. A key
     also fits with `.gz` after it. A feed that is `optional` is not waited for where files belong
     together. A file of which more than the share `max_rejects` of the rows cannot be used is
-    refused whole; None is what the setting MAX_REJECTS says. What is refused is written as CSV
-    unless there is a `report`.
+    refused whole; None is the setting MAX_REJECTS. Refused rows are written as CSV unless there
+    is a `report`.
 
     A table whose target tables are all `replace` equals the newest file; of any other the files
-    come one after the other, in the order in which they came into the bucket.
+    are read one after the other, in the order in which they came into the bucket.
     """
 
     table: Table

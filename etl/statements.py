@@ -49,7 +49,7 @@ class Statement:
 def parsed(sql: str) -> Statement:
     """Return a statement, without the semicolon at its end.
 
-    What is in quotes or in comments is left as it is, and so are casts (`::date`) and slices
+    Quoted text and comments are left as they are, and so are casts (`::date`) and slices
     (`parts[low:high]`). Raises DeclarationError for more than one statement.
     """
     pieces = [""]

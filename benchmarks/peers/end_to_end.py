@@ -21,7 +21,7 @@ CONNECTORX = {
 def dlt_connectorx_csv(source: str, warehouse: str, table: str, folder: str) -> Work:
     """Read by connectorx as a stream, loaded with COPY of CSV files through psycopg2.
 
-    What dlt reads has 64-bit integers; as Parquet the table's 32-bit columns would refuse them.
+    dlt reads 64-bit integers; from Parquet the table's 32-bit columns would refuse them.
     """
     return dlt_into(warehouse, table, _view(source, table, **CONNECTORX), "csv", Path(folder))
 

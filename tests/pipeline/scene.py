@@ -1,7 +1,7 @@
 """A pipeline at work whose ground is about to move, and how a disruption of it is written down.
 
-A disruption is a generator: it takes a step, and yields the condition for the next one. What it
-begins it also ends, so a pipeline that notices everything converges afterwards.
+A disruption is a generator: it takes a step, and yields the condition for the next one. It
+ends all that it begins, so a pipeline that notices everything converges afterwards.
 """
 
 from collections.abc import Callable, Iterator
