@@ -53,6 +53,7 @@ def read_secrets(environment: Mapping[str, str]) -> list[str]:
     except SettingsError:
         return []
     keys = [source.key_secret for source in declared.events if source.missed]
+    keys += [source.key_secret for source in declared.apis if source.key]
     return [*(part.name for part in (*declared.databases, *declared.events)), *keys]
 
 

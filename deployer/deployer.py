@@ -174,6 +174,7 @@ class Deployer:
             self.names,
             self.settings.declared,
             self.settings.buckets,
+            apis=self.settings.urls,
             writes_notices=writes_notices,
         )
         trust = policies.trust_policy(self.names)

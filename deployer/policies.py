@@ -5,7 +5,7 @@ and its resources down to the prefix; a call that a function does not make is no
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -133,15 +133,18 @@ def function_policy(
     declared: Pipeline,
     buckets: Mapping[str, RemoteBucket] = NO_BUCKETS,
     *,
+    apis: Collection[str] = (),
     writes_notices: bool = False,
 ) -> Policy:
     """Return the least that a function needs; `buckets` are those of others, by source.
+
+    `apis` are the sources that are APIs and that are not left out.
 
     In the processed bucket that is a prefix for each target table. Where so many are more than a
     role may have, it is all prefixes but those that are for something else.
     """
     own: Mapping[FunctionUse, Callable[[Names, Pipeline, list[str]], list[Policy]]] = {
-        "extract": partial(_extract, buckets),
+        "extract": partial(_extract, buckets, apis),
         "transform": _transform,
         "load": _load,
         "reconcile": _reconcile,
@@ -150,7 +153,8 @@ def function_policy(
     }
     notices = [_allow("sns:Publish", names.topic_arn)] if writes_notices else []
     files = _files(names, declared, buckets) if use in specs.READS_SOURCES else []
-    rest = [*files, *_secrets(use, names, declared), *notices, *_common(use, names)]
+    keys = _keys(names, declared, apis) if use in specs.READS_SOURCES else []
+    rest = [*files, *keys, *_secrets(use, names, declared), *notices, *_common(use, names)]
     tables = [table.id for target in declared.targets for table in target.tables]
     policy = _policy(*own[use](names, declared, tables), *rest)
     if len(json.dumps(policy, separators=(",", ":"))) <= POLICY_CHARACTERS:
@@ -159,12 +163,17 @@ def function_policy(
 
 
 def _extract(
-    buckets: Mapping[str, RemoteBucket], names: Names, declared: Pipeline, tables: list[str]
+    buckets: Mapping[str, RemoteBucket],
+    apis: Collection[str],
+    names: Names,
+    declared: Pipeline,
+    tables: list[str],
 ) -> list[Policy]:
     left_out = {each.name for each in declared.files if each.remote and each.name not in buckets}
+    left_out |= {each.name for each in declared.apis if each.name not in apis}
     lake = [prefix for prefix in (*_lake(declared), "batches") if prefix not in left_out]
     whole = {each.name for each in declared.files if _comes_whole(each, declared)}
-    copies = ["files"] if buckets else []
+    copies = ["files"] if buckets or apis else []
     last = [
         *_objects("s3:GetObject", "processed", ["batches"], names),
         *_list("processed", ["batches"], names),
@@ -182,7 +191,7 @@ def _extract(
 def _transform(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
     deleted = ["tombstones"] if _of_databases(declared) else []
     quarantine = ["quarantine"] if _of_databases(declared) else []
-    errors = ["errors"] if declared.files or declared.events else []
+    errors = ["errors"] if len(declared.sources) > len(_of_databases(declared)) else []
     rows = ["exports"] if any(target.row_exports for target in declared.targets) else []
     # Objects that no manifest names are listed and removed; manifests and markers never are.
     lake = [*_lake(declared), *(["files"] if _copies_files(declared) else [])]
@@ -218,6 +227,7 @@ def _reconcile(names: Names, declared: Pipeline, tables: list[str]) -> list[Poli
     deleted = ["tombstones"] if _of_databases(declared) else []
     # Nobody can be asked for events again: those of the lake are compared.
     events = [source.name for source in declared.events]
+    answers = [source.name for source in declared.apis]
     has_newest = events or _of_databases(declared)
     newest = _list("ingestion", ["batches"], names) if has_newest else []
     missed = [source for source in declared.events if source.missed]
@@ -227,7 +237,7 @@ def _reconcile(names: Names, declared: Pipeline, tables: list[str]) -> list[Poli
     return [
         *asking,
         *storing,
-        *_objects("s3:GetObject", "ingestion", ["batches", "keys", *events], names),
+        *_objects("s3:GetObject", "ingestion", ["batches", "keys", *events, *answers], names),
         *newest,
         *_objects("s3:GetObject", "processed", ["batches", "loaded", *kept], names),
         *_list("processed", ["loaded", *deleted], names),
@@ -255,9 +265,9 @@ def _lake(declared: Pipeline) -> list[str]:
     return [*(source.name for source in declared.sources), *deleted, "keys"]
 
 
-def _of_databases(declared: Pipeline) -> bool:
-    """Return whether a source is a database, whose rows may be deleted, or wait in quarantine."""
-    return any(isinstance(source, Postgres) for source in declared.sources)
+def _of_databases(declared: Pipeline) -> list[Postgres]:
+    """Return the sources that are databases: their rows may be deleted, or wait in quarantine."""
+    return [source for source in declared.sources if isinstance(source, Postgres)]
 
 
 def _comes_whole(source: Files, declared: Pipeline) -> bool:
@@ -266,8 +276,8 @@ def _comes_whole(source: Files, declared: Pipeline) -> bool:
 
 
 def _copies_files(declared: Pipeline) -> bool:
-    """Return whether raw files are copied, because they are in somebody else's bucket."""
-    return any(source.remote for source in declared.files)
+    """Return whether raw answers, or files of somebody else's bucket, are copied."""
+    return bool(declared.apis) or any(source.remote for source in declared.files)
 
 
 def _files(names: Names, declared: Pipeline, buckets: Mapping[str, RemoteBucket]) -> list[Policy]:
@@ -292,6 +302,13 @@ def _common(use: FunctionUse, names: Names) -> list[Policy]:
     streams = f"{names.log_group_arn(use)}:*"
     keeper = [_allow("sqs:SendMessage", names.queue_arn)] if use in specs.KEEPS_FAILED else []
     return [_allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams), *keeper]
+
+
+def _keys(names: Names, declared: Pipeline, apis: Collection[str]) -> list[Policy]:
+    """Let a function read the keys for the APIs that it asks."""
+    keyed = [source for source in declared.apis if source.key and source.name in apis]
+    arns = [names.secret_arn(source.key_secret) for source in keyed]
+    return [_allow("secretsmanager:GetSecretValue", arns)] if arns else []
 
 
 def _secrets(use: FunctionUse, names: Names, declared: Pipeline) -> list[Policy]:

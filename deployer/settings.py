@@ -20,7 +20,7 @@ from deployer.declaration import (
     read_pipeline,
 )
 from deployer.errors import SettingsError
-from deployer.webhooks import signing_key
+from deployer.providers import read_keys, read_urls, read_webhooks
 from etl import Events, Files, Setting
 from etl.loading import load
 from etl.pipeline import Pipeline
@@ -31,8 +31,6 @@ from etl.sources import Source
 RUNTIMES = ("python3.11", "python3.12", "python3.13")
 ARCHITECTURES = ("arm64", "x86_64")
 SWITCH = ("false", "true")
-
-MOST_SECRETS = 2  # an old one and a new one
 
 # Stands in for an address with a problem, so that the settings after it are checked too.
 UNREADABLE = DatabaseAddress("", "", "", "")
@@ -48,7 +46,6 @@ EMAIL = re.compile(r"[^@\s:/\x00-\x1f\x7f]+@[^@\s:/]+\.[^@\s:/]+")
 RATE = re.compile(r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)")
 CRON = re.compile(r"cron\(\S+( \S+){5}\)")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-KEY = re.compile(r"[!-~]{1,500}")
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 PREFIX = re.compile(
     r"[^/*?$\x00-\x1f\x7f][^*?$\x00-\x1f\x7f]{0,500}"
@@ -71,9 +68,9 @@ class Settings:
 
     `pipeline` is the folder of its declaration, `databases` are the addresses of its sources and
     targets by their names, `buckets` those of its sources that are somebody else's files,
-    `webhooks` the secrets of its sources that are events, `keys` those for the lists of events of
-    their providers, and `own` are the values of the settings
-    that it declares itself.
+    `webhooks` the secrets of its sources that are events, `urls` where those are that are APIs,
+    `keys` those for APIs and for the lists of events of providers, and `own` are the values of the
+    settings that it declares itself.
     """
 
     pipeline: str
@@ -81,6 +78,7 @@ class Settings:
     databases: Mapping[str, DatabaseAddress]
     buckets: Mapping[str, RemoteBucket] = field(default_factory=dict)
     webhooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    urls: Mapping[str, str] = field(default_factory=dict, repr=False)
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     own: Mapping[str, str] = field(default_factory=dict)
     max_rejects: str = "5%"
@@ -106,13 +104,15 @@ class Settings:
         """
         reader = _Reader(environment)
         pipeline, declared = read_pipeline(environment)
+        present = present_sources(declared, environment)
         settings = cls(
             pipeline=pipeline,
             project=reader.matching("PROJECT", NAME, default_project(pipeline)),
             databases=reader.databases(declared),
             buckets=reader.buckets(declared),
-            webhooks=reader.webhooks(declared),
-            keys=reader.keys(declared),
+            webhooks=read_webhooks(present, environment, reader.complain),
+            urls=read_urls(present, environment, reader.complain),
+            keys=read_keys(declared.sources, present, environment, reader.complain),
             own={each.name: reader.own(each) for each in declared.settings},
             max_rejects=reader.share("MAX_REJECTS", cls.max_rejects),
             warehouse_schema=reader.schema(declared),
@@ -143,7 +143,7 @@ class Settings:
         return [
             each
             for each in self.declared.sources
-            if each.name not in {**self.databases, **self.buckets, **self.webhooks}
+            if each.name not in {**self.databases, **self.buckets, **self.webhooks, **self.urls}
             and not (isinstance(each, Files) and not each.remote)
         ]
 
@@ -153,12 +153,16 @@ class Settings:
         return {
             **{name: each.secret() for name, each in self.databases.items()},
             **{name: {"secrets": list(values)} for name, values in self.webhooks.items()},
-            **{
-                source.key_secret: {"key": self.keys[source.name]}
-                for source in self.declared.events
-                if source.name in self.keys
-            },
+            **{name: {"key": self.keys[source]} for source, name in self._key_secrets.items()},
         }
+
+    @property
+    def _key_secrets(self) -> dict[str, str]:
+        """The names of the secrets that hold keys, by source."""
+        declared = self.declared
+        found = {each.name: each.key_secret for each in declared.events}
+        found |= {each.name: each.key_secret for each in declared.apis}
+        return {name: secret for name, secret in found.items() if name in self.keys}
 
     @property
     def takes_files(self) -> bool:
@@ -177,8 +181,8 @@ class Settings:
 
     @property
     def reads_files(self) -> bool:
-        """Whether a source is files, dropped or somebody else's."""
-        return self.takes_files or bool(self.buckets)
+        """Whether a source is files, dropped or somebody else's, or the answers of an API."""
+        return self.takes_files or bool(self.buckets or self.urls)
 
 
 def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
@@ -221,13 +225,13 @@ class _Reader:
     ) -> str:
         value = self._environment.get(name) or default
         if value and not pattern.fullmatch(value):
-            self._complain(name, f"is malformed: {_quoted(value)}", example or default)
+            self.complain(name, f"is malformed: {_quoted(value)}", example or default)
         return value
 
     def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
         value = self._environment.get(name) or default
         if value not in choices:
-            self._complain(name, f"must be one of {', '.join(choices)}", default)
+            self.complain(name, f"must be one of {', '.join(choices)}", default)
         return value
 
     def switch(self, name: str, default: bool) -> bool:
@@ -236,7 +240,7 @@ class _Reader:
     def schedule(self, name: str, default: str) -> str:
         value = self._environment.get(name) or default
         if not (RATE.fullmatch(value) or CRON.fullmatch(value)):
-            self._complain(
+            self.complain(
                 name, f"is not a schedule: {_quoted(value)}", "rate(1 minute) or rate(5 minutes)"
             )
         return value
@@ -248,7 +252,7 @@ class _Reader:
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            self._complain(
+            self.complain(
                 name, f"is not a date and time: {_quoted(value)}", "2025-01-31T18:00:00+00:00"
             )
             return None
@@ -288,75 +292,34 @@ class _Reader:
 
     def bucket(self, source: Files) -> RemoteBucket:
         if not self._environment.get(source.bucket_setting):
-            self._complain(source.bucket_setting, "is not set", "name-of-their-bucket")
+            self.complain(source.bucket_setting, "is not set", "name-of-their-bucket")
         return RemoteBucket(
             self.matching(source.bucket_setting, BUCKET, "", "name-of-their-bucket"),
             self.matching(source.prefix_setting, PREFIX, "", "exports/"),
             self.matching(source.region_setting, REGION, "", "eu-west-1"),
         )
 
-    def webhooks(self, declared: Pipeline) -> dict[str, tuple[str, ...]]:
-        """Read what events are signed with; optional sources may have nothing."""
-        present = present_sources(declared, self._environment)
-        return {
-            source.name: self.webhook(source) for source in declared.events if source in present
-        }
-
-    def webhook(self, source: Events) -> tuple[str, ...]:
-        secrets = tuple(self._environment.get(source.setting, "").split())
-        if not secrets:
-            self._complain(source.setting, "is not set", "whsec_...")
-        elif len(secrets) > MOST_SECRETS or not all(_is_key(source, each) for each in secrets):
-            # What it has to be differs: the provider's page says it.
-            self._complain(
-                source.setting,
-                "is not what the provider signs with, or two of it with a blank between them",
-                "whsec_...",
-            )
-        return secrets
-
-    def keys(self, declared: Pipeline) -> dict[str, str]:
-        """Read the keys for the lists of events of providers; there may be none."""
-        return {
-            source.name: self.key(source)
-            for source in declared.events
-            if source.missed and self._environment.get(source.key_setting)
-        }
-
-    def key(self, source: Events) -> str:
-        value = self._environment[source.key_setting]
-        if not KEY.fullmatch(value):
-            self._complain(source.key_setting, "is no key, which has no blanks", "rk_live_...")
-        return value
-
     def own(self, setting: Setting) -> str:
         value = setting.value(self._environment)
         if not setting.is_valid(value):
-            self._complain(setting.name, f"{setting.reason}: {_quoted(value)}", setting.default)
+            self.complain(setting.name, f"{setting.reason}: {_quoted(value)}", setting.default)
         return value
 
     def share(self, name: str, default: str) -> str:
         value = self._environment.get(name) or default
         if share(value) is None:
-            self._complain(name, f"is not a share: {_quoted(value)}", "5% or off")
+            self.complain(name, f"is not a share: {_quoted(value)}", "5% or off")
         return value
 
     def database(self, name: str, kind: str) -> DatabaseAddress:
         try:
             return parse_database_url(self._environment.get(name, ""), kind)
         except AddressError as error:
-            self._complain(name, str(error), KINDS[kind].example)
+            self.complain(name, str(error), KINDS[kind].example)
             return UNREADABLE
 
-    def _complain(self, name: str, what: str, example: str) -> None:
+    def complain(self, name: str, what: str, example: str) -> None:
         self.problems.append(f"{name} {what}. Example: {name}={example}")
-
-
-def _is_key(source: Events, secret: str) -> bool:
-    try:
-        return bool(signing_key(source.signature, secret))
-    except ValueError:
-        return False
 
 
 def _quoted(value: str) -> str:

@@ -196,6 +196,7 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
         **common,
         **own[use],
         **(_files(names, settings) if use in READS_SOURCES else {}),
+        **(_apis(names, settings) if use in READS_SOURCES else {}),
         **(_prefixes(settings) if use == "transform" else {}),
         **_secrets(use, names, settings),
         **(_missed(names, settings) if use == "reconcile" else {}),
@@ -225,6 +226,14 @@ def _prefixes(settings: Settings) -> dict[str, str]:
         for source in settings.declared.files
         if (bucket := settings.buckets.get(source.name)) and bucket.prefix
     }
+
+
+def _apis(names: Names, settings: Settings) -> dict[str, str]:
+    """Return where a function finds the APIs that it asks, and their keys."""
+    there = [source for source in settings.declared.apis if source.name in settings.urls]
+    urls = {source.setting: settings.urls[source.name] for source in there}
+    keyed = [source for source in there if source.key]
+    return urls | {each.key_secret_setting: names.secret(each.key_secret) for each in keyed}
 
 
 def _missed(names: Names, settings: Settings) -> dict[str, str]:

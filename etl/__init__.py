@@ -43,8 +43,9 @@ from etl.models import Model, View
 from etl.parameters import Parameter, Today
 from etl.pipeline import Pipeline
 from etl.reports import Report
+from etl.rest import ApiKey, Cursor, NextLink, PageNumber, Resource, Rest, Window
 from etl.settings import Setting, at_most
-from etl.sources import Postgres
+from etl.sources import Delivered, Postgres
 from etl.tables import Table
 from etl.targets import (
     Calendar,
@@ -63,6 +64,7 @@ from etl.targets import (
 __all__ = [
     "SELF",
     "WHOLE",
+    "ApiKey",
     "Array",
     "BigInteger",
     "BodySignature",
@@ -71,8 +73,10 @@ __all__ = [
     "Calendar",
     "Column",
     "Csv",
+    "Cursor",
     "Date",
     "DeclarationError",
+    "Delivered",
     "Double",
     "ErrorReport",
     "EventFeed",
@@ -88,8 +92,10 @@ __all__ = [
     "JsonDocuments",
     "Model",
     "MysqlWarehouse",
+    "NextLink",
     "Numeric",
     "Other",
+    "PageNumber",
     "Parameter",
     "Pipeline",
     "Point",
@@ -98,6 +104,8 @@ __all__ = [
     "Real",
     "RefusedRow",
     "Report",
+    "Resource",
+    "Rest",
     "RowExport",
     "Setting",
     "SmallInteger",
@@ -112,6 +120,7 @@ __all__ = [
     "UnixTime",
     "Uuid",
     "View",
+    "Window",
     "at_most",
     "dimension",
     "fact",

@@ -133,7 +133,8 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(meaning.get(part, re.escape(part)) for part in parts), re.DOTALL)
 
 
-def _is_period(setting: object) -> bool:
+def is_period(setting: object) -> bool:
+    """Return whether a setting has a time as its default."""
     return isinstance(setting, Setting) and period(setting.default) is not None
 
 
@@ -164,7 +165,7 @@ class Files:
         """Raise DeclarationError for times of another type, and for a pattern of two feeds."""
         if not isinstance(self.settle, timedelta):
             raise DeclarationError(f"source {self.name}: write its settle as timedelta(seconds=30)")
-        if self.at_most is not None and not _is_period(self.at_most):
+        if self.at_most is not None and not is_period(self.at_most):
             raise DeclarationError(
                 f'source {self.name}: write its at_most as at_most("{self.name.upper()}_AT_MOST")'
             )

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from etl.errors import DeclarationError
-from etl.events import EventFeed, Events
+from etl.events import Events
 from etl.figures import Figure
-from etl.files import Feed, Files
+from etl.files import Files
 from etl.mapping import Mapping, resolved
 from etl.models import Model, View
 from etl.reports import Report, require_reports
+from etl.rest import Rest
 from etl.settings import Setting
-from etl.sources import Postgres, Source
+from etl.sources import Delivered, Postgres, Source, require_feeds
 from etl.tables import Table, table_id
 from etl.targets import Calendar, MysqlWarehouse, Target, TargetTable
 
@@ -67,8 +68,8 @@ class Pipeline:
         """
         self.sources = tuple(sources)
         self.targets = tuple(targets)
-        limits = [each.at_most for each in self.files if each.at_most is not None]
-        self.settings = tuple(dict.fromkeys([*settings, *limits]))
+        times = [*(each.at_most for each in self.files), *(each.at_most for each in self.apis)]
+        self.settings = tuple(dict.fromkeys([*settings, *filter(None, times)]))
         self.figures = tuple(figures)
         self.reports = tuple(reports)
         self.notify = notify
@@ -79,6 +80,8 @@ class Pipeline:
         self._mappings = {source.name: _ordered(self, source) for source in self.sources}
         for source in self.sources:
             _require_one_target(self, source)
+        for api in self.apis:
+            api.require_whole(self.replaced(api.name))
 
     @property
     def parts(self) -> tuple[Source | Target, ...]:
@@ -96,9 +99,14 @@ class Pipeline:
         return tuple(each for each in self.sources if isinstance(each, Events))
 
     @property
+    def apis(self) -> tuple[Rest, ...]:
+        """Its sources that are REST APIs."""
+        return tuple(each for each in self.sources if isinstance(each, Rest))
+
+    @property
     def databases(self) -> tuple[Postgres | Target, ...]:
         """Its sources and targets that are databases, whose addresses are secrets."""
-        return tuple(each for each in self.parts if not isinstance(each, Files | Events))
+        return tuple(each for each in self.parts if not isinstance(each, Delivered))
 
     def figures_of(self, target: Target) -> tuple[Figure, ...]:
         """Return the figures that are asked of a target."""
@@ -172,11 +180,11 @@ class Pipeline:
 def _require_parts(pipeline: Pipeline) -> None:
     """Raise DeclarationError for what is no table where one has to be."""
     for source in pipeline.sources:
-        _require_feeds(source)
+        require_feeds(source)
         for table in source.tables:
             if not isinstance(table, Table):
                 raise DeclarationError(f"source {source.name}: {_named(table)} is no Table(…)")
-            if not table.keys and not isinstance(source, Files):
+            if not table.keys and not isinstance(source, Files | Rest):
                 raise DeclarationError(
                     f"{table}: it has no key: name the columns that identify a row"
                 )
@@ -200,18 +208,6 @@ def _require_keys_as_they_are(source: Source, table: Table) -> None:
             raise DeclarationError(
                 f"{table}: column {name} of its key is normalized, and only rows of files may have "
                 "another key in the target: leave its normalize out"
-            )
-
-
-def _require_feeds(source: Source) -> None:
-    """Raise DeclarationError for what is no feed of its source."""
-    if isinstance(source, Postgres):
-        return
-    wanted = Feed if isinstance(source, Files) else EventFeed
-    for feed in source.feeds:
-        if not isinstance(feed, wanted):
-            raise DeclarationError(
-                f"source {source.name}: {_named(feed)} is no {wanted.__name__}(…)"
             )
 
 

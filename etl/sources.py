@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from etl.events import Events
-from etl.files import Files
+from etl.errors import DeclarationError
+from etl.events import EventFeed, Events
+from etl.files import Feed, Files
+from etl.rest import Resource, Rest
 from etl.tables import Table
 
 
@@ -34,4 +36,21 @@ class Postgres:
         return f"{self.name.upper()}_SECRET_ID"
 
 
-Source = Postgres | Files | Events
+Source = Postgres | Files | Events | Rest
+
+Delivered = Files | Events | Rest
+"""The kinds whose rows come as text, in files: those of a table in one batch are one of events, and
+each page of an answer is one of an API."""
+
+_FEEDS: dict[type, type] = {Files: Feed, Events: EventFeed, Rest: Resource}
+
+
+def require_feeds(source: Source) -> None:
+    """Raise DeclarationError for a feed of another kind of source."""
+    if isinstance(source, Postgres):
+        return
+    wanted = _FEEDS[type(source)]
+    for feed in source.feeds:
+        if not isinstance(feed, wanted):
+            name = getattr(feed, "__name__", feed)
+            raise DeclarationError(f"source {source.name}: {name} is no {wanted.__name__}(…)")

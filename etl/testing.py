@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import DeclarationError
-from etl.files import Csv, Files
+from etl.files import Csv
 from etl.pipeline import Pipeline
 from etl.sources import Postgres
 
@@ -61,7 +61,7 @@ def made(pipeline: Pipeline, target: str, **tables: Rows) -> Made:
     source = pipeline.source_of(mapping)
     if isinstance(source, Postgres):
         return Made(*trial.made(mapping, calendar, rows))
-    text = source.feed(mapping.main).format if isinstance(source, Files) else None
+    text = source.feed(mapping.main).format
     nulls = text.nulls if isinstance(text, Csv) else ()
     return Made(*trial.made_of_texts(mapping, calendar, rows[mapping.main], nulls))
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from etl import Events, Files, Pipeline, Table
+from etl import Delivered, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
 from etl.sources import Source
 from functions.common.accounts import FileRead
@@ -48,7 +48,7 @@ def replay(
     current = _Current(log, batch, last, at)
     reads, captures = (
         _files(current, source, pipeline, last)
-        if isinstance(source, Files | Events)
+        if isinstance(source, Delivered)
         else ([], _rows(current, source, pipeline, last))
     )
     manifest = IngestionManifest(
@@ -89,7 +89,7 @@ def _rows(
 
 
 def _files(
-    current: "_Current", source: Files | Events, pipeline: Pipeline, last: IngestionManifest
+    current: "_Current", source: Delivered, pipeline: Pipeline, last: IngestionManifest
 ) -> tuple[list[FileRead], dict[str, TableCapture]]:
     """Return the files to repeat, and the rows to repeat of their tables."""
     again = FilesAgain(current.bucket, current.manifest, current.later, current.writer)

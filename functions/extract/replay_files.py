@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from etl import Events, Files, Pipeline, Table
+from etl import Delivered, Pipeline, Table
 from functions.common.accounts import FileRead
 from functions.common.errors import BatchOutdated
 from functions.common.keys import is_among, keys_of
@@ -32,7 +32,7 @@ class FilesAgain:
     write: Callable[[Table], PartWriter]
 
     def current(
-        self, source: Files | Events, pipeline: Pipeline
+        self, source: Delivered, pipeline: Pipeline
     ) -> Iterator[tuple[FileRead, list[DataFile]]]:
         """Yield the files that still have current rows, in their order, each with its objects.
 
@@ -92,18 +92,18 @@ class FilesAgain:
         return writer.close()
 
 
-def _replaced(source: Files | Events, pipeline: Pipeline) -> set[Table]:
+def _replaced(source: Delivered, pipeline: Pipeline) -> set[Table]:
     """Return the tables of which a part is never enough."""
     ways = _ways(source, pipeline)
     return {table for table, found in ways.items() if not table.keys or "replace" in found}
 
 
-def _inserted_once(source: Files | Events, pipeline: Pipeline) -> set[Table]:
+def _inserted_once(source: Delivered, pipeline: Pipeline) -> set[Table]:
     """Return the tables of which a row that is in the target stays as it is."""
     return {table for table, found in _ways(source, pipeline).items() if found == {"once"}}
 
 
-def _ways(source: Files | Events, pipeline: Pipeline) -> Mapping[Table, set[str]]:
+def _ways(source: Delivered, pipeline: Pipeline) -> Mapping[Table, set[str]]:
     return {
         table: {
             mapping.target.way

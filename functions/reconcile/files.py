@@ -1,6 +1,7 @@
 """Compare the target tables of a source of files with the files in its bucket.
 
-Events are compared as files are, with the batches of the lake that have them.
+Events are compared as files are, with the batches of the lake that have them; so are the answers of
+an API, with the one that it gives now.
 
 A table that is replaced should have the rows of the newest file, any other those of all files, the
 later ones winning. Refused rows are not expected. A difference due to a file that came after the
@@ -13,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl import Events, Files, Pipeline
+from etl import Delivered, Events, Pipeline
 from etl import mapping as declared
 from etl.targets import Way
 from functions.common.accounts import FileVersion
@@ -36,14 +37,14 @@ class Run:
     """One comparison of all tables of a source: both moments, and what its batches accepted."""
 
     pipeline: Pipeline
-    source: Files | Events
+    source: Delivered
     now: FilesNow
     target: Comparer
     accepted: Known
 
 
 def compare_files(
-    pipeline: Pipeline, source: Files | Events, logs: Logs, target: Comparer
+    pipeline: Pipeline, source: Delivered, logs: Logs, target: Comparer
 ) -> dict[str, Comparison]:
     """Compare each target table that there is with the files of a source."""
     since = logs.ingested.read(target.batch) if target.batch else None
@@ -195,7 +196,7 @@ def _compare_lines(
 def _note(run: Run, way: Way, counted: Counted, chosen: Chosen) -> str | None:
     """Say what the numbers do not show."""
     notes, batch = [], run.target.batch
-    of_files = isinstance(run.source, Files)
+    of_files = not isinstance(run.source, Events)
     if not batch and counted.pending:
         notes.append("no batch is in this warehouse yet: load fills it")
     elif chosen.newer:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from etl import Events, Files, Pipeline
+from etl import Delivered, Events, Pipeline
 from etl.loading import folder, load
 from etl.sources import Source
 from etl.targets import Target
+from functions.common.apikeys import key_of
 from functions.common.errors import raise_first
 from functions.common.logs import Logs
 from functions.common.markers import MarkerLog
@@ -30,7 +31,7 @@ from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.reconcile.as_of import AsOf
 from functions.reconcile.comparison import Comparison
 from functions.reconcile.files import compare_files
-from functions.reconcile.missed import ListedEvents, key_of, missed_events
+from functions.reconcile.missed import ListedEvents, missed_events
 from functions.reconcile.notices import notice
 from functions.reconcile.table import Run, compare_table
 from functions.sources import comparable, reader_of
@@ -189,9 +190,9 @@ def _compare_all(sides: Sides, source: Source, target: Target, seconds: float) -
     feed = Feed(mappings, logs.processed, MarkerLog(sides.processed, source.name))
     made_of = {mapping.target.name: mapping.main.id for mapping in mappings}
     with comparing(target).comparer(place, feed, seconds) as there:
-        if isinstance(source, Files | Events):
+        if isinstance(source, Delivered):
             tables = compare_files(sides.pipeline, source, logs, there)
-            made_of = made_of if isinstance(source, Files) else {}  # nobody could read it again
+            made_of = {} if isinstance(source, Events) else made_of  # nobody could read it again
             return Found(there.batch, tables, made_of, {})
         kind = comparable(source)
         as_of = AsOf(logs, there.batch, there.latest, kind)

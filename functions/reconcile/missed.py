@@ -1,6 +1,5 @@
 """Find the events that a provider lists and that never arrived: it gives up on them, we do not."""
 
-import json
 import time
 import urllib.error
 import urllib.parse
@@ -9,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from etl import EventList, Events
 from functions.common.batchlog import BatchLog
@@ -19,9 +18,6 @@ from functions.common.jsontext import Decoder, encoded
 from functions.common.manifests import IngestionManifest
 from functions.common.parquet import read_rows
 from functions.common.received import Received
-
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 ATTEMPTS = 4  # at a page; with pauses of 1, 2 and 4 seconds
 TIMEOUT_SECONDS = 30
@@ -70,20 +66,6 @@ def _known(source: Events, log: BatchLog[IngestionManifest], since: datetime) ->
                 for rows in read_rows(log.bucket, capture.files):
                     known.update(rows.column(column).drop_null().to_pylist())
     return known
-
-
-def key_of(secrets: "SecretsManagerClient", secret_id: str) -> str:
-    """Return the key for a provider's list; raise SettingsError if the secret has none."""
-    text = secrets.get_secret_value(SecretId=secret_id).get("SecretString", "")
-    try:
-        key = json.loads(text)["key"]
-    except (KeyError, TypeError, ValueError):
-        key = None
-    if not isinstance(key, str) or not key:
-        raise SettingsError(
-            f'secret {secret_id} is not {{"key": "…"}}: set <NAME>_API_KEY, and run deploy.py again'
-        )
-    return key
 
 
 class ListedEvents:

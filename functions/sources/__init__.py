@@ -1,7 +1,7 @@
 """The kinds of sources: a package for each, which implements `Reader` for extract.
 
 For reconcile it implements `Comparable`, where the source can still be asked for its rows, or, for
-files and events, `Listable`. Events come by themselves, and have no `Reader`.
+files, events and answers, `Listable`. Events come by themselves, and have no `Reader`.
 
 Nothing here depends on a kind, and a kind is imported only where a source is of it.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, cast
 
 from msgspec import Meta, Struct
 
-from etl import Events, Files, Pipeline, Table
+from etl import Delivered, Pipeline, Table
 from etl.sources import Source
 from functions.common.accounts import FileVersion
 from functions.common.batchlog import BatchLog
@@ -144,7 +144,7 @@ def comparable(source: Source) -> Comparable:
 class FilesNow(Protocol):
     """The files of a source that are in its bucket at one moment.
 
-    Of events, those of a table in one batch are a file.
+    Of events, those of a table in one batch are a file; of an API, a page of an answer.
 
     `unusable` says why not all of a file could be read.
     """
@@ -165,11 +165,11 @@ class FilesNow(Protocol):
 
 
 class Listable(Protocol):
-    """Interface of the module `current` of the kinds `files` and `events`."""
+    """Interface of the module `current` of the kinds `files`, `events` and `rest`."""
 
     def current(
         self,
-        source: Files | Events,
+        source: Delivered,
         pipeline: Pipeline,
         log: BatchLog[IngestionManifest],
         since: IngestionManifest | None,
@@ -177,6 +177,6 @@ class Listable(Protocol):
         """List the files of a source, and what is to be read of them after the batch `since`."""
 
 
-def listable(source: Files | Events) -> Listable:
-    """Return the interface for reconcile of files, or of events."""
+def listable(source: Delivered) -> Listable:
+    """Return the interface for reconcile of files, of events, or of an API."""
     return cast("Listable", import_module(f"{__name__}.{source.kind}.current"))

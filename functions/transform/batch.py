@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from etl import Events, Files, Pipeline, Table
+from etl import Delivered, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
 from functions.common.logs import Logs
 from functions.common.manifests import Balance, IngestionManifest, ProcessedManifest, Quarantine
@@ -38,7 +38,7 @@ def remodel_batch(
     the same batch. Raises FunctionFailed, BatchUnbalanced, and SettingsError.
     """
     source = logs.ingested.source
-    if isinstance(files := pipeline.source(source), Files | Events):
+    if isinstance(files := pipeline.source(source), Delivered):
         batch_of_files = FileBatch(pipeline, files, logs, ingested, environment)
         return remodel_files(batch_of_files, before, run=run, now=now)
     absent = Absent(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from etl import Events, Files, Pipeline, Table
+from etl import Delivered, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
 from functions.common.accounts import FileRead
 from functions.common.ahead import ahead
@@ -25,13 +25,13 @@ Refuse = Callable[[pa.Table, pa.Table, Mapping[int, str]], None]
 
 @dataclass(frozen=True)
 class FileBatch:
-    """A batch of files, or of events, at work; `environment` has the settings.
+    """A batch of files at work, or of events or answers; `environment` has the settings.
 
     The events of a table are to it a file of JSON documents.
     """
 
     pipeline: Pipeline
-    source: Files | Events
+    source: Delivered
     logs: Logs
     manifest: IngestionManifest
     environment: Mapping[str, str]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from etl import Events, Table
+from etl import Files, Table
 from etl.mapping import Mapping as TargetMapping
 from functions.common.accounts import FileAccount, FileRead
 from functions.common.manifests import Balance, IngestionManifest, ProcessedManifest, StarTable
@@ -111,7 +111,7 @@ def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
 def _prefix(batch: FileBatch, table: Table) -> str:
     """Return what the keys of all files of a table begin with."""
     source = batch.source
-    if isinstance(source, Events):
+    if not isinstance(source, Files):
         return f"{table.id}/"
     return batch.environment.get(source.prefix_setting, "") if source.remote else ""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from etl import EventFeed, Feed
+from etl import EventFeed, Feed, Resource
 from etl.settings import share
 from functions.common.accounts import FileAccount
 from functions.common.errors import SettingsError
@@ -93,7 +93,7 @@ def errors_key(table: str, key: str, prefix: str, ending: str = _CSV) -> str:
     return whole.decode() + ending
 
 
-def most_refused(feed: Feed | EventFeed, environment: Mapping[str, str]) -> float:
+def most_refused(feed: Feed | EventFeed | Resource, environment: Mapping[str, str]) -> float:
     """Return the share of a file's rows that may be refused without it being refused whole.
 
     Raises SettingsError for a MAX_REJECTS that is no share.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any, Protocol
 
-from etl import Csv, ErrorReport, EventFeed, Feed, RefusedRow, Table, Text
+from etl import Csv, ErrorReport, EventFeed, Feed, RefusedRow, Resource, Table, Text
 from functions.common.carried import LINE, RECORD_BYTES, ROW
 from functions.common.errors import FunctionFailed
 
@@ -46,7 +46,7 @@ class Form(Protocol):
         ...
 
 
-def form_of(feed: Feed | EventFeed, header: Sequence[str]) -> Form:
+def form_of(feed: Feed | EventFeed | Resource, header: Sequence[str]) -> Form:
     """Return the form in which the refused rows of a file with a header are written."""
     if feed.report is not None and isinstance(feed.format, Csv):
         return _AsReport(feed.report, feed.format, feed.table, header)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Generic, TypeVar
 
-from etl import Events, Files, Pipeline
+from etl import Delivered, Events, Files, Pipeline, Rest
 from functions.common.batchlog import BatchLog
 from functions.common.errors import LogCorrupted
 from functions.common.logs import Logs
@@ -149,9 +149,10 @@ def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[]
     targets = [mapping.target.id for mapping in pipeline.mappings(name)]
     # The role lists nothing of a kind that its sources do not have.
     data, aside = ["", "tombstones/"], [f"quarantine/{name}/{id_}" for id_ in tables]
-    if isinstance(source, Files | Events):
+    if isinstance(source, Delivered):
         data, aside = [""], []
-    copies = [f"files/{name}"] if isinstance(source, Files) and source.remote else []
+    keeps_copies = isinstance(source, Rest) or (isinstance(source, Files) and source.remote)
+    copies = [f"files/{name}"] if keeps_copies else []
     keys = [] if isinstance(source, Events) else [f"keys/{name}"]
     lake = Sweep(
         logs.ingested,

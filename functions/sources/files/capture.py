@@ -4,23 +4,15 @@ Data first, manifest last: until the manifest is claimed, nothing that was writt
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from etl import Files, Pipeline, Table
-from functions.common.accounts import FileRead, KnownFiles
+from etl import Files, Pipeline
+from functions.common.accounts import KnownFiles
 from functions.common.batchlog import BatchLog
-from functions.common.errors import BatchContended
-from functions.common.manifests import (
-    IngestionManifest,
-    ProcessedManifest,
-    Source,
-    TableCapture,
-    TableSchema,
-)
+from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.names import ObjectNames
-from functions.common.objects import DataFile
 from functions.common.telemetry import logger
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.files.choosing import Choice, choose, not_before
@@ -28,22 +20,11 @@ from functions.sources.files.finding import Found, find
 from functions.sources.files.headers import registered
 from functions.sources.files.known import known_files
 from functions.sources.files.listing import Place
+from functions.sources.files.manifest import Batch, Registry, claim
 from functions.sources.files.opening import FileGone
 from functions.sources.files.reading import Lake
 
 ATTEMPTS = 3  # at files that belong together and change while they are read
-
-
-@dataclass
-class Batch:
-    """The content of a batch: the files in their order, and the objects of each table."""
-
-    number: int
-    at: datetime
-    before: IngestionManifest | None
-    reads: list[FileRead] = field(default_factory=list)
-    objects: dict[str, list[DataFile]] = field(default_factory=dict)
-    is_cut: bool = False  # there was no time for all of the files, or not all are there any more
 
 
 @dataclass(frozen=True)
@@ -139,8 +120,7 @@ class Capture:
                 if self.source.together:
                     return False
                 continue
-            batch.reads.append(read)
-            batch.objects.setdefault(feed.table.id, []).extend(objects)
+            batch.add(read, objects)
         return bool(batch.reads) or not choice.files
 
     def _lake(self, batch: Batch) -> Lake:
@@ -151,44 +131,15 @@ class Capture:
         )
 
     def _claimed(self, batch: Batch, known: KnownFiles, run: str) -> IngestionManifest:
-        """Write the manifest of a batch."""
-        schemas, drift = registered(batch.before, self.source.tables, batch.reads, batch.at)
-        manifest = IngestionManifest(
-            batch=batch.number,
-            written_at=self.now(),
-            run=run,
-            source=Source(
-                system_identifier="", timeline=0, database=self.place.bucket, snapshot_at=batch.at
-            ),
-            tables={
-                table.id: _captured(table, schemas, batch.objects.get(table.id, []))
-                for table in self.source.tables
-            },
-            missing={},
-            keys=None,
-            keys_sha256=None,
-            key_parts={},
-            schemas=schemas,
-            drift=drift,
+        registry = Registry(*registered(batch.before, self.source.tables, batch.reads, batch.at))
+        return claim(
+            self.log,
+            self.source,
+            batch,
+            registry,
+            place=self.place.bucket,
             targets=self._targets,
-            files=batch.reads,
             known=known,
+            run=run,
+            written_at=self.now(),
         )
-        if not self.log.claim(manifest):
-            raise BatchContended(f"batch {manifest.batch} was claimed by another run")
-        return manifest
-
-
-def _captured(
-    table: Table, schemas: dict[str, TableSchema], objects: list[DataFile]
-) -> TableCapture:
-    schema = schemas.get(table.id)
-    return TableCapture(
-        key=list(table.keys),
-        columns=schema.columns if schema else [],
-        fingerprint=schema.fingerprint if schema else "",
-        horizon=None,
-        seen=[],
-        changed=sum(file.rows for file in objects),
-        files=objects,
-    )

@@ -30,12 +30,12 @@ def utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     character stay as they are, and are found in their cell. Raises FileUnusable for a file that
     cannot be expanded or decoded.
     """
-    start, expanded = _peeked(_limited(_expanded(pieces)), 3)
+    start, rest = _peeked(_limited(expanded(pieces)), 3)
     for mark, marked in _BYTE_ORDER_MARKS:
         if start.startswith(mark):
             start, encoding = start[len(mark) :], marked
             break
-    text = chain([start], expanded)
+    text = chain([start], rest)
     name = codecs.lookup(encoding).name
     return text if name in ("utf-8", "utf-8-sig", "ascii") else _transcoded(text, name)
 
@@ -50,7 +50,8 @@ def _peeked(pieces: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]
     return start, pieces
 
 
-def _expanded(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def expanded(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield bytes, expanded if gzip compressed them; raise FileUnusable if they are damaged."""
     start, rest = _peeked(pieces, len(_GZIP))
     whole = chain([start], rest)
     return _unzipped(whole) if start.startswith(_GZIP) else whole

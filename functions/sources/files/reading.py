@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from etl import Csv, Feed
+from etl import Csv, Feed, Resource
 from functions.common.accounts import FileRead, FileVersion
 from functions.common.ahead import ahead
 from functions.common.names import ObjectNames
@@ -46,11 +46,11 @@ class Lake:
         """
         pieces, copy = bytes_of(place, file), None
         if self.copies is None:
-            rows = self._rows(feed, pieces)
+            rows = self.rows(feed, pieces)
         else:
             with Upload(self.bucket, key := self.copies.next()) as upload:
                 copied = _copied(pieces, upload)
-                rows = self._rows(feed, copied)
+                rows = self.rows(feed, copied)
                 for _ in copied:  # the rest of a file that cannot be used
                     pass
             copy = key if upload.size == file.size else None
@@ -67,7 +67,7 @@ class Lake:
             rows.objects,
         )
 
-    def _rows(self, feed: Feed, pieces: Iterator[bytes]) -> Rows:
+    def rows(self, feed: Feed | Resource, pieces: Iterator[bytes]) -> Rows:
         """Copy rows: a thread receives, another separates values, and this one writes."""
         reader, encoding = format_reader(feed)
         writer = PartWriter(self.bucket, f"{self.source}/{feed.table.id}", self.batch, self.day)
@@ -85,7 +85,9 @@ class Lake:
         return Rows(reader.header, [] if error else objects, error)
 
 
-def format_reader(feed: Feed, *, was_accepted: bool = False) -> tuple[CsvReader | JsonReader, str]:
+def format_reader(
+    feed: Feed | Resource, *, was_accepted: bool = False
+) -> tuple[CsvReader | JsonReader, str]:
     """Return what reads one file of a feed, and the encoding of its text.
 
     One that `was_accepted` may lack nullable columns, which were declared since.

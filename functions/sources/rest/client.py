@@ -1,0 +1,207 @@
+"""Ask an API for a document, until it has come as a whole, or the time for it is over.
+
+Nothing of an answer, of a query or of a key is in a log or an error: an API is known by its host.
+"""
+
+import random
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from http import HTTPStatus
+from urllib.parse import urljoin, urlsplit
+
+from urllib3 import HTTPResponse
+from urllib3.exceptions import HTTPError, SSLError
+
+from etl import product
+from functions.common.errors import ProviderUnavailable, SettingsError
+from functions.sources.files.unusable import FileUnusable
+from functions.sources.rest.connection import Connection
+from functions.sources.rest.receiving import TooLarge, received
+
+ATTEMPTS = 5
+PAUSE_SECONDS = 0.5  # before the second attempt, twice as much before each that follows
+SECONDS = 40.0  # for a document, with all attempts: extract has other sources to read
+REDIRECTS = 3
+
+_AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
+_KEY_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class AskLater(ProviderUnavailable):
+    """Say that an API asks to be left alone for some `seconds`, more than a run has."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class _Failed(Exception):
+    """Say why an attempt failed that may do better later, after some seconds if the API says so."""
+
+    def __init__(self, why: str, after: float | None = None) -> None:
+        super().__init__(why)
+        self.after = after
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A document: its `body` as it came, its `content`, expanded, and its headers in lower case."""
+
+    body: bytes
+    content: bytes
+    headers: Mapping[str, str]
+
+
+class Api:
+    """An API at a URL, and the headers of requests; no other host or scheme is ever asked.
+
+    `setting` and `key_setting` are named in errors. `headers` may have a key, and is called
+    for the first request.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Callable[[], Mapping[str, str]],
+        *,
+        setting: str,
+        key_setting: str,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url
+        self.host = urlsplit(url).netloc.lower()
+        self._more_headers = headers
+        self._setting = setting
+        self._key_setting = key_setting
+        self._sleep = sleep
+
+    @cached_property
+    def _headers(self) -> dict[str, str]:
+        own = {"Accept-Encoding": "gzip", "User-Agent": product.NAME}
+        return {**own, **self._more_headers()}
+
+    def ask(self, url: str, accept: str, at_most: int) -> Answer:
+        """Return the document at a URL, of so many bytes at most, expanded.
+
+        Tries again after a failure of the connection or of the server. Raises AskLater,
+        ProviderUnavailable, and SettingsError for a URL or a key that is refused.
+        """
+        end = time.monotonic() + SECONDS
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return self._follow(url, accept, at_most, end)
+            except _Failed as failed:
+                self._pause(failed, attempt, end)
+
+    def _pause(self, failed: _Failed, attempt: int, end: float) -> None:
+        """Wait before the next attempt, as long as the API says, or by chance; or give up."""
+        left = end - time.monotonic()
+        if failed.after is not None and failed.after > left:
+            raise AskLater(
+                self._says(f"{failed}, and asks to wait for {failed.after:.0f} seconds"),
+                failed.after,
+            ) from failed
+        # By chance: those that failed at the same time do not come back at the same time.
+        pause = random.uniform(0.5, 1) * PAUSE_SECONDS * 2 ** (attempt - 1)  # noqa: S311  # nosec B311
+        pause = pause if failed.after is None else failed.after
+        if attempt == ATTEMPTS or pause >= left:
+            raise ProviderUnavailable(self._says(f"{failed}: the next run asks again")) from failed
+        self._sleep(pause)
+
+    def _follow(self, url: str, accept: str, at_most: int, end: float) -> Answer:
+        """Return the document at a URL, or where it says that the document is."""
+        for _ in range(REDIRECTS):
+            self.require_own(url)
+            with Connection(url, end) as connection:
+                try:
+                    response = connection.get({**self._headers, "Accept": accept})
+                    if response.status not in _REDIRECTS:
+                        answer = self._answer(response, at_most)
+                        connection.require_uncut()
+                        return answer
+                    url = urljoin(url, response.headers.get("Location", ""))
+                except (HTTPError, OSError) as error:
+                    raise self._failure(error) from None
+        raise ProviderUnavailable(self._says("redirects without end: look at its documentation"))
+
+    def require_own(self, url: str) -> None:
+        """Raise ProviderUnavailable for a URL of another host or scheme: a key would go along."""
+        asked, own = urlsplit(url), urlsplit(self.url)
+        if (asked.scheme, asked.netloc.lower()) != (own.scheme, self.host):
+            raise ProviderUnavailable(
+                self._says(
+                    "leads to another host or scheme, which is not followed: set "
+                    f"{self._setting} to where it has moved, and run deploy.py again"
+                )
+            )
+
+    def _answer(self, response: HTTPResponse, at_most: int) -> Answer:
+        self._require_good(response)
+        try:
+            body, content = received(response, at_most)
+        except TooLarge:
+            raise ProviderUnavailable(
+                self._says(
+                    f"answers with more than {at_most:,} bytes: ask for less (a shorter window, "
+                    "pages), or declare max_bytes"
+                )
+            ) from None
+        except FileUnusable:
+            raise _Failed("answered with damaged gzip") from None
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(body, content, headers)
+
+    def _require_good(self, response: HTTPResponse) -> None:
+        """Raise the error of a status other than that of a document."""
+        status, said = response.status, f"answered {response.status}"
+        if status in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
+            return
+        if status in _AGAIN or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise _Failed(said, _seconds(response.headers.get("Retry-After")))
+        if status in _KEY_REFUSED:
+            raise SettingsError(
+                self._says(
+                    f"{said}: set {self._key_setting} to a key that may read, and run deploy.py "
+                    "again"
+                )
+            )
+        raise SettingsError(self._says(f"{said}: correct {self._setting}, and run deploy.py again"))
+
+    def _failure(self, error: HTTPError | OSError) -> Exception:
+        """Return our error for one of the connection, which may quote an answer."""
+        cause = error.args[0] if isinstance(error, SSLError) and error.args else error
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ProviderUnavailable(
+                self._says(
+                    f"has a certificate that is not valid ({cause.verify_message}): nothing was "
+                    "sent to it"
+                )
+            )
+        return _Failed(f"does not answer, or not to the end ({type(error).__name__})")
+
+    def _says(self, what: str) -> str:
+        return f"{self._setting}: {self.host} {what}"
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return for how long a header asks to wait: seconds, or until a moment; None if it does not.
+
+    https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+    """
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    with suppress(ValueError, TypeError):
+        moment = parsedate_to_datetime(retry_after)
+        return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    return None

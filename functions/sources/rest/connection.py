@@ -1,0 +1,97 @@
+"""One request over one connection, which is cut when the time for it is over.
+
+The limits of urllib3 are for each step of it: a server that sends a byte now and then meets them.
+"""
+
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from threading import Timer
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool, Timeout
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 15.0  # between two bytes
+
+
+class Connection:
+    """A connection to the host of a URL until a moment of `time.monotonic`."""
+
+    def __init__(self, url: str, end: float) -> None:
+        parts = urlsplit(url)
+        self._path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        options: dict[str, Any] = {"maxsize": 1, "block": True, "retries": False}
+        self._pool: HTTPConnectionPool = (
+            HTTPSConnectionPool(
+                # The chain and the name are verified, by the roots of this machine.
+                parts.hostname or "",
+                parts.port,
+                ssl_context=ssl.create_default_context(),
+                **options,
+            )
+            if parts.scheme == "https"
+            else HTTPConnectionPool(parts.hostname or "", parts.port, **options)
+        )
+        self._seconds = max(0.001, end - time.monotonic())
+        self._sockets: list[socket.socket] = []
+        self._is_cut = False
+        self._timer = Timer(self._seconds, self._cut)
+
+    def __enter__(self) -> "Connection":
+        sockets: list[socket.socket] = self._sockets
+        kind: Any = self._pool.ConnectionCls
+
+        class Noted(kind):  # type: ignore[misc]
+            def connect(self) -> None:
+                super().connect()
+                # The connection may forget its socket while the body is still read from it.
+                sockets.append(self.sock)
+
+        self._pool.ConnectionCls = Noted
+        self._timer.daemon = True
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        self._pool.close()
+        for each in self._sockets:
+            each.close()
+
+    def get(self, headers: Mapping[str, str]) -> HTTPResponse:
+        """Ask for the document; its body is not read yet. Raises the errors of urllib3."""
+        response: HTTPResponse = self._pool.urlopen(  # type: ignore[assignment]
+            "GET",
+            self._path,
+            headers=dict(headers),
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            timeout=Timeout(
+                connect=min(CONNECT_SECONDS, self._seconds), read=min(READ_SECONDS, self._seconds)
+            ),
+            enforce_content_length=True,
+        )
+        return response
+
+    def require_uncut(self) -> None:
+        """Raise TimeoutError if the time was over: some bodies end where a connection does."""
+        if self._is_cut:
+            raise TimeoutError
+
+    def _cut(self) -> None:
+        self._is_cut = True
+        for each in self._sockets:
+            with suppress(OSError):  # it may be closed by now
+                # Not that of TLS: what comes after it would be read as if it were plain.
+                socket.socket.shutdown(each, socket.SHUT_RDWR)

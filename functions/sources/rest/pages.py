@@ -1,0 +1,199 @@
+"""The pages of an answer, one after the other, until there are no more.
+
+A page is looked at before its rows are read: what cannot be one of the declared form is not used,
+and nothing of the other pages is either.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+
+from etl import Csv, Cursor, NextLink, PageNumber, Resource
+from functions.common.errors import ProviderUnavailable
+from functions.common.fields import value_at
+from functions.common.jsontext import Decoder, Number, encoded
+from functions.sources.files.unusable import FileUnusable
+from functions.sources.rest.client import Answer, Api
+
+PAGES_AT_MOST = 1_000
+
+_PLAIN = frozenset({"", "text/plain", "application/octet-stream", "binary/octet-stream"})
+_MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*<")
+_LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^\s;,"]+))*)')
+_NEXT = re.compile(r';\s*rel\s*=\s*"?(?:[^"]*\s)?next(?:\s[^"]*)?"?\s*(?:;|$)', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the answer about a resource; reading its properties may raise FileUnusable."""
+
+    resource: Resource
+    answer: Answer
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of its content, which does not depend on compression."""
+        return hashlib.sha256(self.answer.content).hexdigest()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing at all in it: an API's way to say that it has nothing."""
+        return not self.answer.content.strip()
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether it has any rows; a header is none."""
+        if isinstance(self.resource.format, Csv):
+            lines = self.answer.content.split(b"\n")
+            return sum(bool(line.strip()) for line in lines) > self.resource.format.header
+        return bool(self._documents) if self.resource.rows else not self._is_empty_array
+
+    def content(self) -> Iterator[bytes]:
+        """Yield the text with the rows, as a file of the resource's format has them."""
+        if not self.resource.rows:
+            yield self.answer.content
+        else:
+            for document in self._documents:
+                yield f"{encoded(document)}\n".encode()
+
+    def check(self) -> None:
+        """Raise FileUnusable for a page of another format than the declared one."""
+        wanted = "csv" if isinstance(self.resource.format, Csv) else "json"
+        kind = self.answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        # Names of the form are as many as APIs: "application/vnd.sdmx.data+csv" is one.
+        if _MARKUP.match(self.answer.content) or not (wanted in kind or kind in _PLAIN):
+            is_markup = "html" in kind or _MARKUP.match(self.answer.content)
+            shown = "is HTML or XML" if is_markup else f"has the content type {kind:.100}"
+            raise FileUnusable(f"the answer {shown}, and not {wanted.upper()}")
+        if self.resource.rows:
+            self._documents  # noqa: B018  raises for a document without it
+
+    def at(self, path: str) -> Any:
+        """Return the value at a path of the document; None if there is none."""
+        value = value_at(self._document, self.answer.headers, path)
+        return value.literal if isinstance(value, Number) else value
+
+    @property
+    def _is_empty_array(self) -> bool:
+        return re.fullmatch(rb"\s*\[\s*\]\s*", self.answer.content) is not None
+
+    @cached_property
+    def _documents(self) -> list[Any]:
+        found = value_at(self._document, self.answer.headers, self.resource.rows)
+        if not isinstance(found, list):
+            raise FileUnusable(f"its document has no list {self.resource.rows}")
+        return found
+
+    @cached_property
+    def _document(self) -> Any:
+        decoder = Decoder()
+        try:
+            text = self.answer.content.decode("utf-8-sig").strip()
+            document, end = decoder.decoded(text, 0)
+        except (UnicodeDecodeError, json.JSONDecodeError):
+            raise FileUnusable("it is not JSON") from None
+        except RecursionError:
+            raise FileUnusable("it is not JSON: its values are nested too deeply") from None
+        if end < len(text) or decoder.faults:
+            raise FileUnusable("it is not one JSON document, or has a field twice or a NaN")
+        return document
+
+
+@dataclass
+class Pages:
+    """The answer about a resource: all pages, or why the last of them is unusable."""
+
+    found: list[Page] = field(default_factory=list)
+    error: str | None = None
+
+
+def read_pages(api: Api, resource: Resource, start: str | None, at_most: int) -> Pages:
+    """Ask for a resource, from a day on, page after page; they have so many bytes at most.
+
+    None are found where the API has nothing. Raises as `Api.ask` does, and ProviderUnavailable for
+    pages without end.
+    """
+    pages = Pages()
+    accept = f"{'text/csv' if isinstance(resource.format, Csv) else 'application/json'}, */*;q=0.5"
+    url: str | None = first_url(api.url, resource, start)
+    left = at_most
+    try:
+        while url is not None:
+            page = Page(resource, api.ask(url, accept, left))
+            if page.is_empty or (pages.found and _is_end(page)):
+                break
+            pages.found.append(page)
+            page.check()
+            left -= len(page.answer.content)
+            if len(pages.found) > PAGES_AT_MOST or _repeats(pages.found):
+                raise ProviderUnavailable(
+                    f"{api.host} answers with pages without end: look at how its pages are declared"
+                )
+            url = _after(page, url, len(pages.found))
+    except FileUnusable as unusable:
+        pages.error = str(unusable)
+    return pages
+
+
+def first_url(url: str, resource: Resource, start: str | None) -> str:
+    """Return the URL of the first page; parameters that the URL has already stay as they are."""
+    parts = urlsplit(url)
+    whole = parts._replace(path=parts.path.rstrip("/") + resource.path) if resource.path else parts
+    query = dict(resource.query)
+    if resource.window and start is not None:
+        query[resource.window.parameter] = start
+    if isinstance(resource.paging, PageNumber):
+        query[resource.paging.parameter] = str(resource.paging.first)
+    return _with(urlunsplit(whole._replace(fragment="")), query, is_default=True)
+
+
+def _with(url: str, query: Mapping[str, str], *, is_default: bool = False) -> str:
+    """Return a URL with parameters, in the place of those it has or, as a default, beside them."""
+    parts = urlsplit(url)
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    names = {name for name, _ in given}
+    if is_default:
+        more = {name: value for name, value in query.items() if name not in names}
+    else:
+        given = [(name, value) for name, value in given if name not in query]
+        more = dict(query)
+    return urlunsplit(parts._replace(query=urlencode([*given, *more.items()], safe=":,+*")))
+
+
+def _is_end(page: Page) -> bool:
+    """Return whether a page is the one after the last: only pages that are counted have it."""
+    if not isinstance(page.resource.paging, PageNumber):
+        return False
+    page.check()
+    return not page.has_rows
+
+
+def _repeats(found: list[Page]) -> bool:
+    return len(found) > 1 and found[-1].digest == found[-2].digest
+
+
+def _after(page: Page, url: str, number: int) -> str | None:
+    """Return the URL of the page after one, the `number`-th, at a URL; None if it is the last."""
+    match page.resource.paging:
+        case PageNumber(parameter, first):
+            return _with(url, {parameter: str(first + number)})
+        case Cursor(parameter, path):
+            cursor = page.at(path)
+            return _with(url, {parameter: cursor}) if isinstance(cursor, str) and cursor else None
+        case NextLink(path):
+            link = page.at(path) if not path.startswith("header:") else _linked(page)
+            return urljoin(url, link) if isinstance(link, str) and link else None
+    return None
+
+
+def _linked(page: Page) -> str | None:
+    """Return the next page that a header says, as RFC 8288 has it."""
+    for link, parameters in _LINK.findall(page.answer.headers.get("link", "")):
+        if _NEXT.search(parameters):
+            return str(link)
+    return None
