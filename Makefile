@@ -52,7 +52,7 @@ setup: .venv/ready  ## .venv with everything in it
 
 setup-deploy: .venv/ready-to-deploy  ## .venv with what deploy.py and teardown.py need, and no more
 
-# Wheels alone: a source package would run code of its own while it is built, and fetch what it is
+# Wheels alone: a source package would run its own code while it is built, and fetch what it is
 # built with by no lock, beside whatever credentials are there.
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 .venv/ready: requirements/dev.txt

@@ -1,4 +1,4 @@
-"""The words in which a pipeline is declared.
+"""The language in which a pipeline is declared.
 
 Standard library only: functions, the deployer and a person who tries a declaration import it alike.
 """

@@ -1,6 +1,6 @@
-"""The types of columns: what a value has to be, and what becomes of one that is not.
+"""The types of columns: which values they accept, and what happens to others.
 
-A type says what the target holds. A value of the source that is not exactly one of its values puts
+A type is that of the target. A value of the source that is not exactly one of its values puts
 the row into quarantine, with the column and the reason. A wider type in the source is accepted.
 """
 
@@ -81,9 +81,9 @@ class Double(Column):
 class Text(Column):
     """Text, also from columns of a limited length, and the labels of an enumeration.
 
-    `check` returns whether a text will do; `reason` is said of one that will not, after the column
-    and the text, as in "is not in ISO 4217". `normalize` returns one that will do as the target has
-    it, as in "00601" of "601"; a column of a key may have it where the rows are those of files.
+    `check` returns whether a text is accepted; `reason` follows the column and the text of one that
+    is not, as in "is not in ISO 4217". `normalize` returns an accepted one as the target has it,
+    as in "00601" of "601"; a column of a key may have it where the rows are those of files.
     """
 
     check: Callable[[str], object] | None = field(default=None, kw_only=True)

@@ -1,6 +1,6 @@
 """The SQL that creates the tables of a warehouse: from the declaration, or from a file of DDL.
 
-There are no foreign keys in what is made from a declaration: rows of tables that refer to each
+Tables that are made from a declaration have no foreign keys: rows of tables that refer to each
 other in a circle could not be inserted one table after the other.
 """
 

@@ -2,4 +2,4 @@
 
 
 class DeclarationError(Exception):
-    """Say in one line what is wrong in a pipeline's declaration, where, and what to write."""
+    """A mistake in a pipeline's declaration, in one line: where, what, and what to write."""

@@ -1,4 +1,4 @@
-"""Events that a provider posts by HTTP as a source: how they are signed, and what is kept."""
+"""Events that a provider posts by HTTP as a source: their signatures and their tables."""
 
 import re
 from collections.abc import Mapping, Sequence

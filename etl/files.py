@@ -1,4 +1,4 @@
-"""Files in a bucket as a source: which keys are files of which table, and how these are written."""
+"""Files in a bucket as a source: the keys of each table's files, and their formats."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence

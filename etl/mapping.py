@@ -1,4 +1,4 @@
-"""How a target table is made of tables of one source: which rows it needs beside its own."""
+"""How a target table is made of tables of one source, and the rows that it needs beside its own."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

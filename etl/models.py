@@ -1,4 +1,4 @@
-"""Models and views of a warehouse: what is made of its tables by SQL."""
+"""Models and views of a warehouse: SQL over its tables."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ Say = Callable[[Sequence[Mapping[str, Any]]], str]
 class Model:
     """A SELECT, run in the transaction of each batch that has rows of one of its `inputs`.
 
-    Its rows come together with those of the table as those of any target table do. `sql` is the
+    Its rows are combined with those of the table as in any target table. `sql` is the
     statement, or the name of a file of the pipeline's folder, ending in `.sql`. It names tables as
     they are declared, and may say `:day` for the day of the batch, `:batch` for its number, and
     `:NAME` for a setting of the pipeline; strings and comments in it are left as they are.
 
-    `says` returns, for the mail, what the rows that came of the SELECT mean, in a line or two; it
-    is not asked about more than 1,000. `schema` is as in `TargetTable`.
+    `says` returns, for the mail, a line or two about the rows of the SELECT; it is not called with
+    more than 1,000. `schema` is as in `TargetTable`.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A SELECT that a managed warehouse has as a view, made again when the SELECT changes.
+    """A SELECT that a managed warehouse has as a view, recreated when the SELECT changes.
 
     `sql` is as in `Model`, without names that stand for values. It may name the tables and the
     models of its target, and the views before it. `schema` is as in `TargetTable`.

@@ -1,4 +1,4 @@
-"""A pipeline: sources, targets, and what follows from how its tables name each other."""
+"""A pipeline: sources, targets, and the order and joins that follow from references."""
 
 import re
 from collections.abc import Sequence

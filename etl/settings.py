@@ -16,11 +16,11 @@ _OPTION = re.compile(r"[^\x00-\x1f\x7f]{0,200}")
 
 @dataclass(frozen=True)
 class Setting:
-    """An environment variable that a pipeline's functions and models go by; never a secret.
+    """An environment variable of a pipeline's functions and models; never a secret.
 
     It is read when the pipeline is deployed, and given to its Lambda functions. `check` returns
-    whether a value will do; `reason` is what is said of one that will not, as in "is no country".
-    A model names it as `:NAME`.
+    whether a value is accepted; `reason` describes one that is not, as in "is no country". A model
+    names it as `:NAME`.
     """
 
     name: str
@@ -42,18 +42,18 @@ class Setting:
         return bool(_OPTION.fullmatch(value)) and (self.check is None or bool(self.check(value)))
 
     def value(self, environment: Mapping[str, str] = os.environ) -> str:
-        """Return what the environment says, or the default."""
+        """Return the value of the environment, or the default."""
         return environment.get(self.name) or self.default
 
 
 def period(text: str) -> timedelta | None:
-    """Return the time that a text such as `1 day` or `90 minutes` says; None for any other text."""
+    """Return the time of a text such as `1 day` or `90 minutes`; None for any other text."""
     found = _PERIOD.fullmatch(text)
     return timedelta(**{f"{found[2]}s": int(found[1])}) if found else None
 
 
 def share(text: str) -> float | None:
-    """Return the share that a text such as `5%`, `0.05` or `off` says; None for any other text.
+    """Return the share of a text such as `5%`, `0.05` or `off`; None for any other text.
 
     `off` is all of it, 1.0: as a limit, none at all.
     """
@@ -66,5 +66,5 @@ def share(text: str) -> float | None:
 
 
 def at_most(name: str, default: str = "1 day") -> Setting:
-    """Return the setting that says how often a source is read: once in that time."""
+    """Return the setting of how often a source is read: at most once in that time."""
     return Setting(name, default, period, "is no time: write 1 day, 12 hours or 30 minutes")

@@ -1,4 +1,4 @@
-"""The tables of a target: how each is made from tables of a source, and how its rows meet.
+"""The tables of a target: how each is made from tables of a source, and how rows are combined.
 
 A decorator makes a target table of a function that takes rows of source tables, as pandas frames,
 and returns those of the target table. It may be given its rows in slices, the tables that join in
@@ -157,8 +157,8 @@ dimension, fact = latest, history
 class Calendar:
     """A table with all days between any two that the history tables use.
 
-    A row with a date outside `first` to `last` goes into quarantine, so that a slip of the hand
-    does not make a million days.
+    A row with a date outside `first` to `last` goes into quarantine, so that a typing error does
+    not make a million days.
     """
 
     name: str

@@ -37,7 +37,7 @@ class Made:
 
 
 def made(pipeline: Pipeline, target: str, **tables: Rows) -> Made:
-    """Return what a target table gets of some rows of its source tables.
+    """Return the rows of a target table made of some rows of its source tables.
 
     Tables go by the names that functions call them. A row is {column: value}, with Python's own
     values: int, str, Decimal, float, bool, date, datetime, or the text that the source shows; a
