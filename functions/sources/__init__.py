@@ -101,7 +101,7 @@ class Current(Protocol):
     """The rows of a source at one moment, and which of them have changed since a batch."""
 
     def error(self, table: Table) -> str | None:
-        """Say why a table cannot be read; None when it can."""
+        """Return why a table cannot be read; None when it can."""
 
     def is_known(self, table: Table) -> bool:
         """Return whether the rows that have changed can be distinguished from the others."""

@@ -1,4 +1,4 @@
-"""Which parents the target cannot have yet, so that rows which refer to them have to wait.
+"""Parents that the target cannot have yet, so that rows which refer to them have to wait.
 
 They are not in the source at all, or are unfit and have never been fit.
 """
@@ -25,7 +25,7 @@ class Absent:
         before: Mapping[str, Collection[Key]],
         missing: Mapping[str, Collection[Key]],
     ) -> None:
-        """Begin a batch after what was absent `before`; it finds others `missing` in the source."""
+        """Begin a batch: `before` were absent until now, `missing` are not in the source."""
         self.before = before
         self.now = {
             table.id: {*before.get(table.id, ()), *missing.get(table.id, ())} for table in tables
@@ -34,7 +34,7 @@ class Absent:
         self._unfit: dict[str, set[Key]] = {name: set() for name in self.now}
 
     def note(self, table: Table, rows: pa.Table, unfit: Collection[int], *, is_new: bool) -> None:
-        """Note rows of a table that come, and at which positions they are unfit.
+        """Record rows of a table, and at which positions they are unfit.
 
         A row that the batch before had has been fit once, or is among the absent ones already. So
         has every row of a batch in which none `is_new`.
@@ -50,7 +50,7 @@ class Absent:
             self._unfit[table.id].update(wrong.filter(is_among(wrong, new)).to_pylist())
 
     def note_unfit(self, table: Table, rows: pa.Table) -> None:
-        """Note rows of a table that have not been fit for a target table."""
+        """Record rows of a table that have not been fit for a target table."""
         if table.id in self.now and rows.num_rows:
             self._unfit[table.id].update(keys_of(rows, table.keys).to_pylist())
 
@@ -63,7 +63,7 @@ class Absent:
         self.now[table.id] |= self._unfit[table.id]
 
     def left(self) -> dict[str, list[Key]]:
-        """Return what is absent now, in order."""
+        """Return the keys that are absent now, in order."""
         return {
             name: sorted(keys, key=lambda key: (isinstance(key, str), key))
             for name, keys in sorted(self.now.items())

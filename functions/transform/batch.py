@@ -1,7 +1,7 @@
 """Remodel one batch: from the rows of the source tables to the rows of the target tables.
 
-What comes out depends on the batch and on what the batch before left open, and on nothing else; for
-a target table that the batch before did not have, on all batches of the log so far.
+The result depends on the batch and on the rows that the batch before left open, and on nothing
+else; for a target table that the batch before did not have, on all batches of the log so far.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -72,7 +72,7 @@ def remodel_batch(
 def _remodel_table(
     batch: Batch, table: Table, mappings: list[TargetMapping], before: ProcessedManifest | None
 ) -> tuple[dict[TargetMapping, Remodelled], Quarantine | None]:
-    """Remodel the rows of a source table for each of its target tables; keep what is open then."""
+    """Remodel the rows of a source table for each of its target tables; keep the open ones."""
     entry = before.quarantine.get(table.id) if before else None
     was_open = quarantine.read(batch.processed, entry)
     done: dict[TargetMapping, Remodelled] = {}

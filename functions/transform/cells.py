@@ -24,7 +24,7 @@ def checked(
 ) -> tuple[pa.Table, Mapping[int, str]]:
     """Return the converted columns of rows, and by position why rows are refused, in order.
 
-    Whoever reads a file knows of some rows that they are `_wrong`; these may lack cells.
+    The reader of a file marks some rows as `_wrong`; these may lack cells.
     """
     converted = texts.convert(table, rows)
     around = checks.Surroundings(calendar)

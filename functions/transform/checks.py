@@ -1,6 +1,6 @@
 """Say in words why a row of the source cannot be a row of a target table.
 
-It changes nothing: what becomes of a row is decided by whoever asks. Work is done by column; only
+It changes nothing: the caller decides what happens to a row. Work is done by column; only
 rows that are wrong cost a line of Python each.
 """
 
@@ -95,7 +95,7 @@ class _Findings:
         self._found: defaultdict[int, list[str]] = defaultdict(list)
 
     def add(self, values: pa.Array | pa.ChunkedArray, wrong: pa.ChunkedArray, say: Say) -> None:
-        """Note what there is to say of the position and the value, wherever `wrong` is true."""
+        """Add the reason for the position and the value, wherever `wrong` is true."""
         positions = pc.indices_nonzero(wrong)
         found = zip(positions.to_pylist(), values.take(positions).to_pylist(), strict=True)
         for position, value in found:
@@ -117,7 +117,7 @@ def partners(join: Join, rows: pa.Table, around: Surroundings = NOTHING_ELSE) ->
 def joined_in(
     mapping: declared.Mapping, calendar: Calendar | None, rows_of: Callable[[Table], pa.Table]
 ) -> list[Partners]:
-    """Return what joins in with the rows of a mapping's main table, and with that in turn."""
+    """Return the rows that join in with those of a mapping's main table, and with these in turn."""
     rows = cache(rows_of)
 
     def with_rows_under(parameter: str) -> list[Partners]:
@@ -224,7 +224,7 @@ def _say_what_is_wrong(
 
 
 def _inexact(name: str, column: Column, value: Any) -> str:
-    """Say what is wrong with a value that its conversion makes NULL."""
+    """Return the fault of a value that its conversion makes NULL."""
     match column:
         case Date() | IsoDate():
             return f"{name} '{value}' is not a date"
@@ -238,7 +238,7 @@ def _inexact(name: str, column: Column, value: Any) -> str:
 
 
 def _uncarried(column: Column) -> str:
-    """Say what is wrong with a value that its type in Parquet cannot hold.
+    """Return the fault of a value that its type in Parquet cannot hold.
 
     It may be one of another type, which the column had when the batch was written.
     """
@@ -259,7 +259,7 @@ def _uncarried(column: Column) -> str:
 def _check_calendar(
     findings: _Findings, table: Table, converted: pa.Table, calendar: Calendar
 ) -> None:
-    """Look for dates and stamps of a day that the calendar cannot have."""
+    """Find dates and stamps of a day that the calendar cannot have."""
     for name, column in table.columns.items():
         if isinstance(column, Date | IsoDate | Timestamp | UnixTime):
             days = converted[name].cast(pa.date32())

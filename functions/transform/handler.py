@@ -1,8 +1,8 @@
-"""The Lambda function `transform`: woken by new batches, remodels each into target tables.
+"""The Lambda function `transform`: invoked by new batches, remodels each into target tables.
 
-An event is a hint, never the truth: whatever it says, every batch that is in the ingestion log and
-not yet in the processed log is worked off, in order. So a lost event costs nothing but time, and
-one that comes twice nothing at all.
+An event is only a hint: whatever it says, every batch that is in the ingestion log and not yet in
+the processed log is processed, in order. So a lost event costs nothing but time, and one that comes
+twice nothing at all.
 """
 
 import os
@@ -92,7 +92,7 @@ def _work_off(source: Source, logs: Logs, context: LambdaContext) -> dict[str, A
 
 
 def _sweep_daily(logs: Logs, context: LambdaContext) -> None:
-    """Remove what no manifest names, at most once a day for each warm function and source."""
+    """Remove orphaned objects, at most once a day for each warm function and source."""
     today, source = _utc_now().date(), logs.ingested.source
     if (source, today) not in _swept:
         sweep_all(_pipeline(), logs, today, lambda: _has_time(context))
@@ -167,7 +167,7 @@ def _account_for(source: Source, done: ProcessedManifest) -> dict[str, int]:
 
 
 def _as_logged(account: FileAccount, file: str) -> dict[str, Any]:
-    """Return what the log says of a file of which rows are refused: none of their values."""
+    """Return the log entry of a file with refused rows, without their values."""
     return {
         "file": file,
         "version": account.file.version,

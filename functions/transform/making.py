@@ -62,7 +62,7 @@ def make(mapping: declared.Mapping, rows: pa.Table, joined: Mapping[str, pa.Tabl
 def made_columns(target: TargetTable, given: Iterable[tuple[Table, pa.Table]]) -> pa.Schema:
     """Return the columns that a target's function makes of rows of its tables, in their order.
 
-    The keys of what it makes are not looked at. Raises FunctionFailed.
+    The keys of its rows are not checked. Raises FunctionFailed.
     """
     return _in_target_form(target, _called(target, given)).schema
 
@@ -146,7 +146,7 @@ def _column(target: TargetTable, name: str, values: Any) -> pa.ChunkedArray:
         _require_type(target, name, column, is_number=is_number)
         return column.cast(_form(column.type))
     except (pa.ArrowException, TypeError, ValueError) as error:
-        # Arrow's own words may quote a value.
+        # Arrow's message may quote a value.
         raise FunctionFailed(
             f"{target}: its function returned a column {name} of values that have no type of the "
             f"warehouse ({values.dtype}): {_TRY}"

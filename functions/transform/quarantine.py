@@ -2,8 +2,8 @@
 
 One Parquet object holds all open rows of a source table after a batch: the columns as they were
 ingested, `_batch` (the batch in which the row came), `_reason`, and `_target`, the target table
-that it is not fit for: a row may be fit for another one. A batch that changes nothing about them
-writes none, and names the one before.
+that it is not fit for: a row may be fit for another one. A batch that does not change them writes
+none, and names the one before.
 """
 
 from collections.abc import Mapping

@@ -23,7 +23,7 @@ class Remodelled:
 
 
 def remodel(batch: Batch, mapping: Mapping, open_rows: pa.Table) -> Remodelled:
-    """Sort the rows of a batch, and those that were open before it, into target and quarantine."""
+    """Divide the rows of a batch, and those open before it, between target and quarantine."""
     table = TableOfBatch(batch, mapping)
     kept = table.not_superseded(open_rows)
     released, waiting = table.release(kept)

@@ -84,7 +84,7 @@ def _body(export: RowExport, row: Mapping[str, Any]) -> bytes | None:
 
 
 def _harmless(cell: str | None) -> str:
-    """Return a cell that no spreadsheet takes for a formula.
+    """Return a cell that no spreadsheet reads as a formula.
 
     https://owasp.org/www-community/attacks/CSV_Injection
     """

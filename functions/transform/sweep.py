@@ -1,4 +1,4 @@
-"""Remove the objects that no manifest names: what a run left that died, or lost its batch.
+"""Remove the objects that no manifest names: those of a run that died, or lost its batch.
 
 An object is named first by the manifest of the batch in its key, which never changes. So an object
 of a batch that is in the log, and does not name it, is never needed. One of a batch that is not in
@@ -89,7 +89,7 @@ class Sweep(Generic[Manifest]):
                     yield key
 
     def _named(self, batch: int) -> set[str] | None:
-        """Return what a batch's manifest names, or None if that cannot be read."""
+        """Return the objects of a batch's manifest, or None if that cannot be read."""
         try:
             named = self.log.read(batch).objects
         except LogCorrupted as error:
@@ -114,7 +114,7 @@ class Sweep(Generic[Manifest]):
         """Yield objects that were still read when their own day was swept.
 
         Nobody reads one that neither the newest manifest names nor that of the last `batch` of a
-        day that is due: it is not even read by who looks at batches of the last days.
+        day that is due: not even a reader of the last days' batches.
         """
         before = takewhile(f"{prefix}/{day}".__gt__, _keys(self.log.bucket, f"{prefix}/"))
         if not (left := {key for key in before if _batch(key)} - named):

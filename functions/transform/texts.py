@@ -1,4 +1,4 @@
-"""Turn cells of files, which are text, into what the target has to hold, exactly or not at all.
+"""Convert cells of files, which are text, to values of the target, exactly or not at all.
 
 Most cells are written in the plain form of their type: Arrow reads those, a column at a time. Each
 other distinct text costs a call of Python: it is in another form of the same type, such as one with
@@ -122,7 +122,7 @@ def convert(table: Table, rows: pa.Table) -> pa.Table:
 
 
 def reading(column: Column) -> Callable[[Values], Values]:
-    """Return what turns texts into values of a type; `Text.check` is not asked."""
+    """Return the conversion of texts to values of a type; `Text.check` is not called."""
     match column:
         case Numeric(precision=int(precision)):
             return _decimals(precision, column.scale or 0, form(column))

@@ -1,7 +1,6 @@
-"""Turn columns of the source into what the target has to hold, exactly or not at all.
-
-What has no exact value there becomes NULL here; saying so to a person is the business of `checks`.
-Dates are Arrow's, not pandas' timestamps, which end in 2262.
+"""Convert columns of the source to values of the target, exactly or not at all. A value without an
+exact equal becomes NULL here; `checks` reports it. Dates are Arrow's, not pandas' timestamps, which
+end in 2262.
 """
 
 import re
@@ -90,7 +89,7 @@ def _accepting(check: Callable[[str], object]) -> Callable[[str], str | None]:
 
 
 def conversion(column: Column) -> Convert:
-    """Return what turns values of the source into those of a type; `Text.check` is not asked."""
+    """Return the conversion of the source's values to a type; `Text.check` is not called."""
     if isinstance(column, Numeric) and column.precision is not None:
         return partial(decimals, precision=column.precision, scale=column.scale or 0)
     return _CONVERSIONS.get(type(column), as_they_are)
@@ -134,7 +133,7 @@ def decimals(numbers: pa.ChunkedArray, precision: int, scale: int) -> pa.Array |
 
 
 def exactly(precision: int, scale: int) -> Callable[[Decimal | int | str], Decimal | None]:
-    """Return what makes a number, or its text, one of numeric(precision,scale), or else None."""
+    """Return a function that makes a number, or its text, a numeric(precision,scale), or None."""
     unit, limit = Decimal(1).scaleb(-scale), Decimal(1).scaleb(precision - scale)
 
     def exact(number: Decimal | int | str) -> Decimal | None:
@@ -245,7 +244,7 @@ def by_distinct_value(
 
 
 def iso_date(text: str) -> date | None:
-    """Return the day that a text of the form yyyy-mm-dd says, if there is such a day."""
+    """Return the day of a text of the form yyyy-mm-dd, if there is such a day."""
     if not _ISO_DATE.fullmatch(text):
         return None  # fromisoformat also takes 20230430 and 2023-W17-7
     try:

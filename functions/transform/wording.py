@@ -1,4 +1,4 @@
-"""Say in words what is wrong with a cell of a file: for the people who wrote the file."""
+"""The faults of a cell of a file in words, for the people who wrote the file."""
 
 import re
 from decimal import Decimal
@@ -29,7 +29,7 @@ _SHOWN = 100  # characters of a cell in a reason: the whole row stands beside it
 
 
 def words_for(name: str, column: Column, text: str) -> str:
-    """Say what is wrong with a cell that is no value of its column, for people."""
+    """Return the fault of a cell that is no value of its column, in words."""
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
     return f"{name} {_words(column, text.strip(BLANKS))}: '{shown}'"
 

@@ -89,13 +89,13 @@ def sql_name(table: Table) -> str:
 class Columns:
     """The columns of a table as (name, SQL type) in its own order: see `sqltypes`.
 
-    `refused` says what keeps us from the rows: a right on the schema, on the table, or to all of
-    its rows; None when nothing does. `incarnation` changes when the table, a partition or a column
-    is made again or replaced, under whatever name, and when a generated column gets another
-    expression: the rows may then be others although no transaction has touched them since.
-    `key_may_be_null` when a primary key has been dropped. `key_is_unique` when an index makes sure
-    that no two rows have the same key. `variable` are the columns whose values may have any size.
-    `casts` are the types as SQL can cast to them.
+    `refused` is the right that we lack: on the schema, on the table, or to all of its rows; None
+    when we lack none. `incarnation` changes when the table, a partition or a column is made again
+    or replaced, under whatever name, and when a generated column gets another expression: the rows
+    may then be others although no transaction has touched them since. `key_may_be_null` when a
+    primary key has been dropped. `key_is_unique` when an index makes sure that no two rows have the
+    same key. `variable` are the columns whose values may have any size. `casts` are the types as
+    SQL can cast to them.
     """
 
     table: Table
@@ -119,7 +119,7 @@ class Columns:
         return pa.schema([*fields, (UNFIT, pa.string())])
 
     def drift(self) -> str | None:
-        """Say why the declared columns cannot be read from this table; None when they can."""
+        """Return why the declared columns cannot be read from this table; None when they can."""
         table, there = self.table, dict(self.types)
         if not self.types:
             return f"{table} is not in schema {table.schema} of the source (any more)"

@@ -44,7 +44,7 @@ class CurrentRows:
         self._plans = plans
 
     def error(self, table: Table) -> str | None:
-        """Say why a table cannot be read; None when it can."""
+        """Return why a table cannot be read; None when it can."""
         return self._plans[table.id].error
 
     def is_known(self, table: Table) -> bool:

@@ -11,7 +11,7 @@ from etl.pipeline import Wait
 
 @dataclass(frozen=True)
 class Declared:
-    """A source of a pipeline, and what follows for its tables from how they are used."""
+    """A source of a pipeline, and how its tables are used."""
 
     source: Postgres
     pipeline: Pipeline

@@ -1,4 +1,4 @@
-"""Which keys a table has that are not single integers, and so which rows were deleted.
+"""The keys of a table that are not single integers, and so the rows that were deleted.
 
 The keys are in the lake, in parts of bounded size and in the order of their hashes. The upper bits
 of a hash are a key's bucket, and each bucket has a digest that the source computes in one scan. A
@@ -147,7 +147,7 @@ def renewed(
     stale: pa.Array | None = None,
     digests: pa.Table | None = None,
 ) -> Renewed:
-    """Return the keys that a table has now, and hand over those that are `gone`, part by part.
+    """Return the keys that a table has now, and pass those that are `gone` on, part by part.
 
     `found` are the keys of the buckets that are `stale`, as FOUND, ordered by hash; `digests` those
     that all buckets have now. Both are None for a table whose keys are all found.
@@ -156,7 +156,7 @@ def renewed(
 
 
 class _Renewal:
-    """The way from the keys of a batch to those of the next, one range of buckets at a time."""
+    """The keys of a batch made into those of the next, one range of buckets at a time."""
 
     def __init__(
         self,
@@ -193,7 +193,7 @@ class _Renewal:
         return Renewed(HashedKeys(self._before.bucket, stored), None if is_first else added)
 
     def _renew(self, part: Range) -> None:
-        """Compare a part with what was found, and write it again unless little has changed."""
+        """Compare a part with the keys found, and write it again unless little has changed."""
         base = part.base()
         before, is_only = part.keys(base), True
         while True:
@@ -210,7 +210,7 @@ class _Renewal:
             is_only = False
 
     def _compared(self, before: pa.Table, now: pa.Table) -> pa.Table:
-        """Return the keys of some buckets as _PART, and note those that came or went."""
+        """Return the keys of some buckets as _PART, and record those that came or went."""
         stale = before
         if self._stale is not None:
             stale = before.filter(pc.is_in(before["bucket"].cast(pa.int64()), self._stale))
@@ -248,7 +248,7 @@ class _Renewal:
 
 
 class _Sorted:
-    """Keys in the order of their hashes, to be taken a piece of bounded size at a time."""
+    """Keys in the order of their hashes, read in pieces of bounded size."""
 
     def __init__(self, found: Iterable[pa.RecordBatch]) -> None:
         self._coming = iter(found)
@@ -287,7 +287,7 @@ def _without(rows: pa.Table, others: pa.Table) -> pa.Table:
 
 
 def _patch(base: pa.Table, keys: pa.Table) -> pa.Table:
-    """Return as _PATCH what is to be changed in `base` to have `keys`."""
+    """Return as _PATCH the changes that make `keys` of `base`."""
     gone, came = _without(base, keys), _without(keys, base)
     flags = [pa.repeat(pa.scalar(False), len(gone)), pa.repeat(pa.scalar(True), len(came))]
     return pa.concat_tables([gone, came]).append_column("is_there", pa.chunked_array(flags))

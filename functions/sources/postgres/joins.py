@@ -1,4 +1,4 @@
-"""Which rows a batch holds because of others, as SQL: those that join, at any number of levels.
+"""Conditions for the rows that a batch holds because of others: those that join, at any level.
 
 A way leads from the main table of a mapping to a table that joins in, a step for each join.
 """

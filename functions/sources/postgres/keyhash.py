@@ -1,6 +1,6 @@
 """PostgreSQL's hash of integers, `hashint8extended(key, 0)`, in Arrow.
 
-For keys that were read: what the source would say of them needs no second scan. The hash decides
+For keys that were read: it saves a second scan of the source. The hash decides
 where rows of a partitioned table are, so it is the same in every version.
 https://github.com/postgres/postgres/blob/master/src/common/hashfn.c
 """

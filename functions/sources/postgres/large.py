@@ -1,4 +1,4 @@
-"""Values that are too large to carry: the server leaves them out, and a note in `_unfit` says so.
+"""Values that are too large to carry: the server omits them, and a note in `_unfit` says so.
 
 The server measures them, so that it never sends a row of much more than `ROW_BYTES`. Text and bytea
 can be large only in a table that stores values outside its rows (TOAST): a row takes at most a
@@ -91,12 +91,12 @@ def _is_larger(name: str, sql_type: str, at_most: int) -> str:
     column = identifier(name)
     if _AS_STORED.fullmatch(sql_type):
         return f"octet_length({column}) > {at_most}"
-    # Not a cast, which would call a function of whoever defined the type. A value that is too large
+    # Not a cast, which would call a function of the type's author. A value that is too large
     # as it is stored is not converted: its text may be over 1 GB, which the server refuses.
     return f"(pg_column_size({column}) > {at_most} OR octet_length(concat({column})) > {at_most})"
 
 
 def _note(name: str, at_most: int) -> str:
-    """Return what a JSON object has between its braces, as a literal of SQL."""
+    """Return the content of a JSON object, without its braces, as a literal of SQL."""
     note: str = literal(msgspec.json.encode({carried_name(name): at_most}).decode()[1:-1])
     return note

@@ -20,8 +20,7 @@ from functions.sources.postgres.plan import TableKeys, TablePlan
 class MissingParents:
     """The parents, by table, that the rows of a batch name and that are not there.
 
-    Integers that are in runs are looked for among these. For any other key the source itself
-    compares its tables.
+    Integer keys are looked up in the runs. For any other key the source itself compares its tables.
     """
 
     def __init__(
@@ -38,10 +37,9 @@ class MissingParents:
         rows: pa.RecordBatch,
         keys: Mapping[str, TableKeys],
     ) -> None:
-        """Look for the parents whose keys are in runs, and that rows of a table wait for.
+        """Look for the parents that rows of a table wait for, and whose keys are in runs.
 
-        The parents of a table that is left out are looked for among the keys that it had when it
-        was last read.
+        For a parent table that is left out, these are the keys that it had when it was last read.
         """
         for wait in waits:
             if known := _runs(wait, plan, keys):
@@ -75,7 +73,7 @@ class MissingParents:
             self._found.setdefault(wait.parent.id, set()).update(missing.to_pylist())
 
     def by_table(self) -> dict[str, list[Key]]:
-        """Return all that were found."""
+        """Return all missing parents."""
         return {
             table: sorted(keys, key=lambda key: (isinstance(key, str), key))
             for table, keys in sorted(self._found.items())

@@ -37,14 +37,14 @@ XID, HASH = "_xid", "_hash"
 
 @dataclass(frozen=True)
 class TablePlan:
-    """How one table is read: from where on, or why not at all.
+    """How one table is read: from which position, or why not at all.
 
     `variable` begins the names of its values in the transaction. `since` is None for a table that
-    is read whole; `error` says why a table is left out; `before` is where it stood, None if that
+    is read whole; `error` says why a table is left out; `before` is its former state, None if that
     means nothing here; `recent_xid` is the SQL of a row's transaction, if that is at or above the
     new horizon, and None when none can be; `measured` are the columns of which a value may be too
     large to carry; `is_waited_for` says whether rows of others wait for those of this table, and
-    `is_sparse` whether its integer keys are kept like those that are none.
+    `is_sparse` whether its integer keys are kept like other keys.
     """
 
     columns: Columns
@@ -183,10 +183,10 @@ def plan_tables(
     *,
     sparse: Collection[str] = (),
 ) -> dict[str, TablePlan]:
-    """Return the plan of every table by its id, and give the transaction what conditions need.
+    """Return the plan of every table by its id, and set the values that conditions refer to.
 
-    The tables in `whole` are read whole, wherever they stand. The keys of those in `sparse` are in
-    parts by their hashes, whatever they are made of.
+    The tables in `whole` are read whole, whatever their position. The keys of those in `sparse` are
+    in parts by their hashes, whatever they are made of.
     """
     plans, recent_xid = {}, changes.recent_xid(snapshot)
     tables = read_columns(connection, declared.tables.values())
@@ -227,7 +227,7 @@ def has_key(capture: TableCapture | None, table: Table) -> bool:
 
 
 def _rows_without_key(connection: pg8000.native.Connection, columns: Columns) -> str | None:
-    """Say that a table has rows without a key, which nothing could identify."""
+    """Return that a table has rows without a key, which nothing could identify."""
     if not columns.key_may_be_null:
         return None
     table = columns.table

@@ -53,7 +53,7 @@ def opened(
     *,
     now: bool = False,
 ) -> Iterator[Read]:
-    """Connect to a source; yield what captures a batch. It is always time for that."""
+    """Connect to a source; yield the capture of a batch. One is always due."""
     declared = Declared(source, pipeline)
     with connected(source, seconds) as session:
         yield lambda run, repair: capture(

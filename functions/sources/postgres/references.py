@@ -35,7 +35,7 @@ class References:
         return self._found[0]
 
     def give(self, connection: pg8000.native.Connection, casts: Sequence[str]) -> str:
-        """Give the transaction the values, each once; return the query that has them as types."""
+        """Set the values in the transaction, each once; return the query that has them as types."""
         names = [f"{self._variable}_{place}" for place in range(len(self._names))]
         texts = map(text_array, self._merge().columns)
         set_values(connection, dict(zip(names, texts, strict=True)))

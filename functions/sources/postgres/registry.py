@@ -1,4 +1,4 @@
-"""The registry of the source's tables: their names and columns, and since when they are so.
+"""The registry of the source's tables: their names and columns, and their last change.
 
 It is part of each batch's manifest, so it says what the batch was made from. A change of a
 carried table is reason enough for a batch, even one without rows. Each change is reported once, by
@@ -76,7 +76,7 @@ def _standing(now: TableSchema, was: TableSchema | None) -> TableSchema:
 def _changes(
     plan: TablePlan, schemas: dict[str, TableSchema], known: dict[str, TableSchema]
 ) -> Iterator[str]:
-    """Say how a table's columns have changed; not why it stops, if it does."""
+    """Return how a table's columns have changed; not why it stops, if it does."""
     now, was, stopped = schemas[plan.id], known.get(plan.id), plan.error is not None
     if was is not None and was.fingerprint != now.fingerprint:
         for text in _differences(dict(was.columns), dict(now.columns), stopped):
@@ -89,7 +89,7 @@ def _changes(
 
 
 def _differences(was: dict[str, str], now: dict[str, str], stopped: bool) -> Iterable[str]:
-    """Say how columns, as {name: SQL type}, differ, and what that means if the table goes on."""
+    """Return how columns, as {name: SQL type}, differ, and what follows if the table goes on."""
     means = dict.fromkeys(("new", "retyped", "gone"), "") if stopped else _MEANING
     new = [f"column {name} ({now[name]}) is new{means['new']}" for name in now if name not in was]
     retyped = [

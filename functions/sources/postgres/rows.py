@@ -1,4 +1,4 @@
-"""Copy the rows of one batch out of the snapshot: what changed, what belongs with it, what is gone.
+"""Copy the rows of one batch out of the snapshot: changed ones, joined ones, deleted keys.
 
 A batch is self-contained: the rows that join in with a row come with it, and a row comes once more
 when one that joins in with it has changed, so that transform needs nothing but the batch.
@@ -96,7 +96,7 @@ class BatchRows:
     def copy_changed(self, plan: TablePlan, found: Survey | None) -> None:
         """Copy the rows of a table that changed, and the keys of those that were deleted.
 
-        Parents that are not there are noted. `found` is None for a table that is read whole.
+        Missing parents are recorded. `found` is None for a table that is read whole.
         """
         gone = partial(self.delete, plan)
         self._keys.begin(plan, found, gone)
@@ -124,7 +124,7 @@ class BatchRows:
         table.deleted += len(keys)
 
     def delete_absent(self, plan: TablePlan, asked: Sequence[Key]) -> None:
-        """Take the keys of some that are asked for, and that the source lacks, for deleted.
+        """Record as deleted the requested keys that the source lacks.
 
         Raises RepairRefused for one that cannot be a key of the table.
         """
@@ -174,7 +174,7 @@ class BatchRows:
                 table.partners.write(self._carried(plan, others))
 
     def _references(self, step: Step) -> str:
-        """Return the query for what the batch's rows of a table refer to in a step."""
+        """Return the query for the references of the batch's rows of a table in a step."""
         if step.child.is_whole:
             return f"SELECT {', '.join(step.referring())} FROM {step.child.source}"
         found = self.tables[step.child.id].references[step.columns]
@@ -187,7 +187,7 @@ class BatchRows:
             yield from self._read(plan, f"({condition}) AND NOT ({plan.changed})")
 
     def _read(self, plan: TablePlan, condition: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows for which a condition holds, noting the transactions that they show."""
+        """Yield the rows for which a condition holds, recording the transactions that they show."""
         table = self.tables[plan.id]
         for rows in copy_out(self._connection, plan.rows(condition), plan.schema, plan.parse):
             if plan.recent_xid is not None and len(table.xids) <= SEEN_AT_MOST:
@@ -209,7 +209,7 @@ class BatchRows:
         return carried.append_column(KNOWN, self._keys.is_known(plan, rows))
 
     def flush(self) -> None:
-        """Begin to put all rows into the bucket, those of all tables side by side."""
+        """Begin to write all rows, those of all tables side by side."""
         for table in self.tables.values():
             table.writer.flush()
             table.partners.flush()

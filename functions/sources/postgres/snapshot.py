@@ -1,4 +1,4 @@
-"""The one moment that a batch shows: a read-only transaction, and where it stands in the source.
+"""The one moment that a batch shows: a read-only transaction, and its position in the source.
 
 Nothing here reads a row. https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
 """
@@ -95,7 +95,7 @@ def _begin(
 
     A snapshot that is older than the commit of such a statement may see the table as empty, so the
     locks come before it. https://www.postgresql.org/docs/current/mvcc-caveats.html
-    None is waited for: an attempt that does not get all of them lets go of those that it has.
+    It waits for none: an attempt that does not get all of them releases those that it has.
     """
     for pause in (0.0, *LOCK_PAUSES):
         sleep(pause)
@@ -126,7 +126,7 @@ def _begin(
 
 
 def _locked_tables(connection: pg8000.native.Connection, source: Postgres) -> str:
-    """Say which tables are locked, or waited for, by somebody who shares them with nobody."""
+    """Return which tables are locked exclusively, or about to be."""
     rows = connection.run(
         "SELECT DISTINCT c.relname::text FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
         " JOIN pg_namespace n ON n.oid = c.relnamespace"

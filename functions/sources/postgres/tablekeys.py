@@ -27,7 +27,7 @@ Gone = Callable[[pa.Array], None]
 
 @dataclass(frozen=True)
 class Stored:
-    """Where the keys of all tables are, as a manifest says it."""
+    """Where the keys of all tables are, by a manifest."""
 
     keys: str
     sha256: str
@@ -61,7 +61,7 @@ def comparable(
     plans: Mapping[str, TablePlan],
     before: IngestionManifest | None,
 ) -> dict[str, TableKeys]:
-    """Return the known keys that still look as those of their tables do today.
+    """Return the known keys that have the form of those of their tables today.
 
     Integers do, whatever their type. The text of a key may be another in another type: then the
     table is read whole, and which of its rows were deleted meanwhile is not known.
@@ -102,7 +102,7 @@ class SnapshotKeys:
         self.now = dict(known)
 
     def begin(self, plan: TablePlan, found: Survey | None, gone: Gone) -> None:
-        """Look for keys that came or went, before rows of a table are read.
+        """Find keys that came or went, before rows of a table are read.
 
         `found` is None for a table that is read whole. Keys in runs are compared by `end`: those
         of a table that is read whole are in its rows.
@@ -122,7 +122,7 @@ class SnapshotKeys:
         self._renewed[plan.id], self.now[plan.id] = renewed, renewed.keys
 
     def add(self, plan: TablePlan, rows: pa.RecordBatch) -> None:
-        """Note the keys of rows of a table that is read whole."""
+        """Record the keys of rows of a table that is read whole."""
         if not plan.is_hashed:
             self._built[plan.id].add(rows[plan.key])
 
@@ -166,7 +166,7 @@ class SnapshotKeys:
         return keysets.is_in(self._runs(plan), rows[plan.key])
 
     def absent(self, plan: TablePlan, asked: pa.Array) -> pa.Array:
-        """Return the keys, of some that are asked for, that neither this batch nor the last has."""
+        """Return the requested keys that neither this batch nor the last has."""
         known = self._hashed(plan) if plan.is_hashed else self._runs(plan)
         return self.now[plan.id].not_in(known.not_in(asked))
 

@@ -1,8 +1,8 @@
 """Values that Arrow cannot hold: NaN, infinity, years that no date of the warehouse can have, and
 text that is not UTF-8, which a SQL_ASCII database may have.
 
-They travel as text in `_unfit`, a JSON object {column: text}, so that no row stops a batch. As they
-are rare, rows are parsed as if there were none, and a block that turns out to have some again.
+They are carried as text in `_unfit`, a JSON object {column: text}, so that no row stops a batch. As
+they are rare, rows are parsed as if there were none, and a block that turns out to have some again.
 The server's notes of values that it left out stand beside them: see `large`.
 """
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from functions.common.carried import UNFIT
 from functions.common.copy import read_csv
 
-# As PostgreSQL writes numbers that are none, and stamps that are not of the years 1 to 9999.
+# PostgreSQL's text of NaN and infinity, and of stamps outside the years 1 to 9999.
 _UNFIT_TEXT = r"^NaN$|^-?infinity$| BC$|^\d{5,}-"
 
 

@@ -1,6 +1,6 @@
-"""Stop tables in which a key stands twice, before any row of them is read.
+"""Stop tables with a duplicate key, before any row of them is read.
 
-A unique index rules that out, and then nothing is looked at. Without one (a primary key was
+A unique index rules that out, and then nothing is searched. Without one (a primary key was
 dropped, a table inherits from this one, or a partitioned table has a longer key) a table is
 searched whenever its keys have changed.
 """
@@ -20,7 +20,7 @@ def stop_at_equal_keys(
     found: Mapping[str, Survey],
     known: Mapping[str, TableKeys],
 ) -> dict[str, TablePlan]:
-    """Return the plans, those of tables in which a key stands twice with an error.
+    """Return the plans, those of tables with a duplicate key with an error.
 
     `found` are the surveys of the tables that are not read whole, `known` the keys that each table
     had when it was last read: these are distinct.
