@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NoReturn
 import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import SERVER_STATUS
+from pymysql.cursors import SSCursor
 
 from etl import product
 from functions.common.database import (
@@ -60,6 +61,8 @@ SESSION = {
     "net_write_timeout": "60",
 }
 
+ROWS_AT_A_TIME = 16_384  # of an answer that is streamed
+
 _RIGHTS = {1044, 1142, 1143, 1227, 1370}
 _LOGIN = {1045, 1251, 1698, 1820, 1862, 2059, 2061, 3118, 3159, 4151}
 _HOST = {1129, 1130}
@@ -105,6 +108,16 @@ class MysqlConnection(Connection):
         self.query(sql)
         self.row_count = int(self._result.affected_rows or 0)
         return list(self._result.rows or ())
+
+    def stream(self, sql: str) -> Iterator[list[tuple[Any, ...]]]:
+        """Run a query and yield its rows, some thousand at a time; raise as `run` does.
+
+        Nothing else may be run meanwhile.
+        """
+        with self.cursor(SSCursor) as cursor:
+            cursor.execute(sql)
+            while rows := cursor.fetchmany(ROWS_AT_A_TIME):
+                yield list(rows)
 
     def store(self, sql: bytes) -> None:
         """Run an INSERT of literals; raise ServerError also if a value would be stored otherwise.

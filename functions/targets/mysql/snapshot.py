@@ -83,7 +83,7 @@ def _insert_missing(stage: Stage) -> int:
     connection.run(
         f"INSERT INTO {same} SELECT n.place, n.line FROM (SELECT m.*, row_number() OVER"
         f" (PARTITION BY m.line ORDER BY m.place) AS number FROM (SELECT s.{place} AS place,"
-        f" {_line(stage, 's')} AS line FROM {stage.source} AS s) AS m) AS n"
+        f" {line(stage, 's')} AS line FROM {stage.source} AS s) AS m) AS n"
         f" JOIN {there} AS t ON t.line = n.line WHERE n.number <= t.copies"
     )
     connection.run(
@@ -104,13 +104,13 @@ def _lines_there(stage: Stage) -> str:
     there = stage.create("there", _LINES)
     if is_first:
         stage.connection.run(
-            f"INSERT INTO {there} SELECT {_line(stage, 't')} AS line, count(*)"
+            f"INSERT INTO {there} SELECT {line(stage, 't')} AS line, count(*)"
             f" FROM {stage.table.target} AS t GROUP BY line"
         )
     return there
 
 
-def _line(stage: Stage, alias: str) -> str:
+def line(stage: Stage, alias: str) -> str:
     """Return the SQL of a digest of all values of a row."""
     values = ", ".join(_digest(stage, column, alias) for column in stage.columns)
     return f"unhex(sha2(concat({values}), 256))"

@@ -1,0 +1,105 @@
+"""MySQL as a target of reconcile: one moment of a warehouse, compared in its own SQL.
+
+This is the kind's side of `functions.targets`. Nothing is written but temporary tables. What is
+read of the warehouse goes by way of this function into those of another session: a statement that
+reads rows to write others takes locks, and looks past the snapshot.
+https://dev.mysql.com/doc/refman/8.4/en/innodb-consistent-read.html
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from etl.mapping import Mapping
+from functions.common.database import database_from_secret
+from functions.common.mysql import MysqlConnection, connection
+from functions.common.objects import Key
+from functions.common.settings import required
+from functions.targets import Counted, Feed, Place
+from functions.targets.comparing import Keep, WarehouseComparer
+from functions.targets.mysql.apply import keep as keep_one
+from functions.targets.mysql.disagreements import Disagreements
+from functions.targets.mysql.session import MysqlTables
+from functions.targets.mysql.snapshot import line
+from functions.targets.mysql.stage import Stage, stage_of
+from functions.targets.mysql.tables import MysqlLayout, inspect
+from functions.targets.standing import loaded_batch, newest_marked
+
+# Joins hash their rows, whatever indexes there are: MariaDB does so when it is asked to.
+_JOINS = {"join_buffer_size": 32 << 20}
+_JOINS_OF_MARIADB = {"join_cache_level": 8, "join_buffer_space_limit": 64 << 20}
+_PATIENCE = {"net_write_timeout": 600}  # seconds that the reader of an answer may be busy
+
+
+@contextmanager
+def comparer(place: Place, feed: Feed, seconds: float) -> Iterator["MysqlComparer"]:
+    """Connect to a warehouse, and hold one snapshot of it."""
+    database = database_from_secret(
+        place.secrets, required(place.settings, place.target.secret_setting)
+    )
+    schema = place.settings.get(place.setting("SCHEMA")) or database.dbname
+    with connection(database, seconds) as opened, connection(database, seconds) as notes:
+        for session in (opened, notes):
+            _set_up(session)
+        layout = inspect(opened, schema, place.target, [each.target for each in feed.mappings])
+        batch = loaded_batch(MysqlTables(opened, layout), feed.markers)
+        opened.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        latest = max(batch, newest_marked(feed.markers))
+        yield MysqlComparer(opened, notes, layout, batch, latest)
+
+
+def _set_up(session: MysqlConnection) -> None:
+    variables = _PATIENCE | _JOINS | (_JOINS_OF_MARIADB if session.is_mariadb else {})
+    session.run(
+        "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in variables.items())
+    )
+
+
+class MysqlComparer(WarehouseComparer):
+    """A snapshot of the tables that one source feeds; `notes` is the session that is written in."""
+
+    def __init__(
+        self,
+        snapshot: MysqlConnection,
+        notes: MysqlConnection,
+        layout: MysqlLayout,
+        batch: int,
+        latest: int,
+    ) -> None:
+        super().__init__(layout, batch, latest)
+        self._snapshot = snapshot
+        self._notes = notes
+        self._layout = layout
+
+    @contextmanager
+    def _compared(
+        self, table: str, rows: Iterable[pa.Table], unfit: Sequence[Key], keep: Keep
+    ) -> Iterator[Disagreements]:
+        stage = self._staged(table, rows)
+        if keep != "all":
+            keep_one(stage, "ASC" if keep == "first" else "DESC")
+        with Disagreements(self._snapshot, self._notes, stage, unfit) as found:
+            yield found
+        stage.drop()
+
+    def lines(self, mapping: Mapping, rows: Iterable[pa.Table]) -> Counted:
+        """Compare a table without a key with the rows that it should have."""
+        stage = self._staged(mapping.target.id, rows)
+        [[there, missing, extra]] = self._snapshot.run(
+            "SELECT coalesce(sum(there), 0), coalesce(sum(greatest(here - there, 0)), 0),"
+            " coalesce(sum(greatest(there - here, 0)), 0) FROM (SELECT line, sum(is_here) AS here,"
+            f" sum(is_there) AS there FROM (SELECT {line(stage, 's')} AS line, 1 AS is_here,"
+            f" 0 AS is_there FROM {stage.source} AS s UNION ALL SELECT {line(stage, 't')}, 0, 1"
+            f" FROM {stage.table.target} AS t) AS found GROUP BY line) AS counted"
+        )
+        counted = Counted(stage.rows, int(there), missing=int(missing), extra=int(extra))
+        stage.drop()
+        return counted
+
+    def _staged(self, table: str, rows: Iterable[pa.Table]) -> Stage:
+        stage = stage_of(self._snapshot, self._layout, table)
+        for part in rows:
+            stage.open(part.column_names)
+            stage.fill(part)
+        return stage

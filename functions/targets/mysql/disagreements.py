@@ -1,0 +1,190 @@
+"""Compare what a table should hold with what it holds, in the warehouse's own SQL.
+
+Keys are compared as what `functions.common.keys` makes of them: an integer, or a text, of which
+there is a digest to join by, however long it is.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import pyarrow as pa
+
+from functions.common.keys import as_type
+from functions.common.mysql import MysqlConnection, quoted
+from functions.common.objects import Key
+from functions.targets import Counted
+from functions.targets.comparing import EXAMPLES, EXPLAINING, KINDS, Tally
+from functions.targets.mysql.literals import insert_statements
+from functions.targets.mysql.stage import Stage
+
+_INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
+_DIGEST = "unhex(sha2({}, 256))"
+# Joins are to hash, whatever the indexes: how selective these are nobody may find out.
+_HASHED = "USE INDEX ()"
+_TEXT = "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+
+
+class Disagreements:
+    """The keys for which the staged rows and the newest state of their table disagree.
+
+    They are in a temporary table of the session `notes`, and so are the keys that explain some of
+    them. Everything is gone when the context ends.
+    """
+
+    def __init__(
+        self,
+        snapshot: MysqlConnection,
+        notes: MysqlConnection,
+        stage: Stage,
+        unfit: Sequence[Key],
+    ) -> None:
+        """Find them. `unfit` are keys in the source that no row of the warehouse can be made of."""
+        self._snapshot = snapshot
+        self._notes = notes
+        self._stage = stage
+        self._in_source = stage.rows + len(unfit)
+        self._is_integer = _has_integer_key(stage)
+        self._shown = "id" if self._is_integer else "shown"
+        for name in EXPLAINING:
+            self._create(notes, name)
+        self._create(notes, "apart", ", in_source boolean, in_warehouse boolean, fit boolean")
+        self._create(snapshot, "unfit_keys", "", ", KEY (id)")
+        keys = pa.array(unfit, None if unfit else pa.string())
+        self._put(snapshot, "unfit_keys", {self._shown: as_type(keys, self._key_type)})
+        for rows in self._found(keys):
+            self._put(notes, "apart", rows)
+
+    def __enter__(self) -> "Disagreements":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:  # else the sessions end, and all is gone with them
+            self._notes.run(f"DROP TEMPORARY TABLE {', '.join(['apart', *EXPLAINING])}")
+            self._snapshot.run("DROP TEMPORARY TABLE unfit_keys")
+
+    @property
+    def _key_type(self) -> pa.DataType:
+        return pa.int64() if self._is_integer else pa.string()
+
+    def in_target_only(self) -> Iterator[pa.Array]:
+        """Yield the keys that the source does not have; nothing else may be asked meanwhile."""
+        query = f"SELECT {self._shown} FROM apart WHERE NOT in_source AND id IS NOT NULL"
+        for rows in self._notes.stream(query):
+            yield pa.array([key for [key] in rows], self._key_type)
+
+    def explain(
+        self, pending: Iterable[pa.Array], deleted: Iterable[pa.Array], aside: pa.Array
+    ) -> None:
+        """Say which keys changed since the batch, were deleted before, or were put aside."""
+        for name, parts in zip(EXPLAINING, (pending, deleted, [aside]), strict=True):
+            for keys in parts:
+                self._put(self._notes, name, {self._shown: as_type(keys, self._key_type)})
+
+    def counted(self) -> Counted:
+        """Count the disagreements of each kind, with examples; agreements count as well."""
+        tally = Tally(self._in_source, len(self._stage.table.key))
+        for kind, total, aside in self._notes.run(
+            f"SELECT kind, count(*), sum(put_aside) FROM ({KINDS}) AS found GROUP BY kind"
+        ):
+            tally.add(kind, total, int(aside), self._some(kind, EXAMPLES))
+        [[missing, extra]] = self._notes.run(
+            "SELECT coalesce(sum(NOT in_warehouse), 0), coalesce(sum(NOT in_source), 0) FROM apart"
+        )
+        return tally.counted(int(missing), int(extra))
+
+    def unexplained(self, limit: int) -> list[Key]:
+        """Return keys that are in the warehouse only and that nothing explains, up to a limit."""
+        return self._some("extra", limit)
+
+    def _some(self, kind: str, limit: int) -> list[Key]:
+        """Return the first keys of a kind of disagreement."""
+        rows = self._notes.run(
+            f"SELECT {self._shown} FROM ({KINDS}) AS found WHERE kind = '{kind}'"
+            f" AND id IS NOT NULL ORDER BY {self._shown} LIMIT {limit}"
+        )
+        return [key for [key] in rows]
+
+    def _found(self, unfit: pa.Array) -> Iterator[dict[str, pa.Array]]:
+        """Yield the keys that disagree, and which side has them."""
+        here, there = self._key("s"), self._key("t")
+        stage, newest = self._stage, _newest(self._stage)
+        same_key = stage.table.same_key("t", "s")
+        is_absent = f"t.{quoted(stage.table.keys[0])} IS NULL"
+        for rows in self._snapshot.stream(
+            f"SELECT {here}, NOT {is_absent} FROM {stage.source} AS s"
+            f" LEFT JOIN {newest} ON {same_key} WHERE {is_absent} OR {_differs(stage)}"
+        ):
+            yield self._apart(rows, in_source=True, fit=True)
+        refused = f"unfit_keys AS u ON u.id = {self._id('t')}"
+        known: set[Key] = set()
+        for rows in self._snapshot.stream(f"SELECT {there} FROM {newest} JOIN {refused}"):
+            known.update(key for [key] in rows)
+        yield self._apart(
+            [(key, key in known) for key in unfit.to_pylist()], in_source=True, fit=False
+        )
+        for rows in self._snapshot.stream(
+            f"SELECT {there}, TRUE FROM {newest} LEFT JOIN {stage.source} AS s {_HASHED}"
+            f" ON {same_key} LEFT JOIN {refused} WHERE s.{stage.place} IS NULL AND u.id IS NULL"
+        ):
+            yield self._apart(rows, in_source=False, fit=None)
+
+    def _apart(
+        self, rows: Sequence[tuple[Key, bool]], *, in_source: bool, fit: bool | None
+    ) -> dict[str, pa.Array]:
+        return {
+            self._shown: pa.array([key for key, _ in rows], self._key_type),
+            "in_source": pa.array([in_source] * len(rows), pa.bool_()),
+            "in_warehouse": pa.array([bool(there) for _, there in rows], pa.bool_()),
+            "fit": pa.array([fit] * len(rows), pa.bool_()),
+        }
+
+    def _key(self, alias: str) -> str:
+        """Return the SQL of an alias's keys."""
+        if self._is_integer:
+            return f"{alias}.{quoted(self._stage.table.keys[0])}"
+        return f"CONVERT({self._stage.table.key_text(alias)} USING utf8mb4)"
+
+    def _id(self, alias: str) -> str:
+        return self._key(alias) if self._is_integer else _DIGEST.format(self._key(alias))
+
+    def _create(
+        self, session: MysqlConnection, name: str, columns: str = "", index: str = ""
+    ) -> None:
+        """Create a temporary table of keys; those that are texts are identified by a digest."""
+        key = "id bigint"
+        if not self._is_integer:
+            key = f"shown {_TEXT}, id binary(32) AS ({_DIGEST.format('shown')}) STORED"
+        session.run(f"CREATE TEMPORARY TABLE {name} ({key}{columns}{index}) ENGINE=InnoDB")
+
+    @staticmethod
+    def _put(session: MysqlConnection, name: str, columns: dict[str, pa.Array]) -> None:
+        rows = pa.table(columns)
+        head = f"INSERT INTO {name} ({', '.join(columns)}) VALUES "
+        for statement in insert_statements(head, rows, [""] * len(columns), session.packet):
+            session.store(statement)
+
+
+def _has_integer_key(stage: Stage) -> bool:
+    kinds = [stage.table.types[column] for column in stage.table.keys]
+    return len(kinds) == 1 and kinds[0].partition("(")[0].partition(" ")[0] in _INTEGERS
+
+
+def _differs(stage: Stage) -> str:
+    """Return the SQL that is true where the rows `s` and `t` of a key disagree in any column."""
+    same = (
+        f"{stage.table.value(column, 's')} <=> {stage.table.value(column, 't')}"
+        for column in stage.columns
+    )
+    return f"NOT ({' AND '.join(same)})"
+
+
+def _newest(stage: Stage) -> str:
+    """Return the SQL of the table's current state: of a history, the newest record of each key."""
+    table = stage.table
+    if table.record_id is None:
+        return f"{table.target} AS t {_HASHED}"
+    record_id = quoted(table.record_id)
+    return (
+        f"(SELECT f.* FROM {table.target} AS f JOIN (SELECT max(r.{record_id}) AS newest"
+        f" FROM {table.target} AS r GROUP BY {table.key_values('r')}) AS last"
+        f" ON last.newest = f.{record_id}) AS t"
+    )
