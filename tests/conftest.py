@@ -23,6 +23,7 @@ pytest_plugins = [
     "tests.pipeline.managed_warehouse",
     "tests.pipeline.lake",
     "tests.pipeline.seven_batches",
+    "tests.pipeline.report_scene",
 ]
 
 

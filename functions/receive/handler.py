@@ -20,6 +20,7 @@ from etl.loading import load
 from functions.common.errors import PipelineError
 from functions.common.fields import NotAnEvent, event_of, headers_of
 from functions.common.received import Received
+from functions.common.secrets import Secrets
 from functions.common.settings import required
 from functions.receive.requests import (
     BAD_BODY,
@@ -32,7 +33,6 @@ from functions.receive.requests import (
     Request,
     answer,
 )
-from functions.receive.secrets import Secrets
 from functions.receive.signatures import verify
 from functions.receive.storing import CLIENT_CONFIG, store
 

@@ -59,11 +59,8 @@ class Snapshot(Protocol):
     def state(self) -> str:
         """Return what other moments share with it only while nothing was committed between."""
 
-    def loaded(self, sources: Iterable[str]) -> Mapping[str, LoadedBatch] | None:
-        """Return the newest batch of each of some sources that has any.
-
-        None where the target does not record that.
-        """
+    def loaded(self, sources: Iterable[str]) -> Mapping[str, LoadedBatch]:
+        """Return the newest batch of each of some sources that has any, as the target records."""
 
     def rows(self, query: Query) -> Rows:
         """Return the rows of a query, in its order.
@@ -74,7 +71,14 @@ class Snapshot(Protocol):
 
 
 class Reader(Protocol):
-    """A connection that reads; it ends with the first error that is not of a query."""
+    """A connection that reads; it ends with the first error that is not of a query.
+
+    Only where the target `records_batches` does it know which were loaded.
+    """
+
+    @property
+    def records_batches(self) -> bool:
+        """Whether `Snapshot.loaded` has anything to say."""
 
     def state(self) -> str:
         """Return what `Snapshot.state` would be now."""

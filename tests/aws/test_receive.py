@@ -14,8 +14,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from functions.common.received import Received
+from functions.common.secrets import SECONDS, Secrets
 from functions.receive import handler as receive
-from functions.receive.secrets import SECONDS, Secrets
 from tests.webhooks import PIPELINE, SIGNERS, SOURCES, pipeline_of, request
 
 BODY = '{"id": "evt_1", "type": "charge.succeeded", "name": "Zoë of the body"}'.encode()

@@ -81,10 +81,15 @@ class PostgresReader:
                 if self._connection._transaction_status != b"I":
                     self._connection.run("ROLLBACK")
 
-    def loaded(self, sources: Iterable[str]) -> Mapping[str, LoadedBatch] | None:
-        """Return the newest batch of sources as the ledger has it, if there is one."""
+    @property
+    def records_batches(self) -> bool:
+        """Whether there is a ledger that this role may read."""
+        return self._declared.ledger is not None
+
+    def loaded(self, sources: Iterable[str]) -> Mapping[str, LoadedBatch]:
+        """Return the newest batch of sources as the ledger has it."""
         if (ledger := self._declared.ledger) is None:
-            return None
+            return {}
         newest = (
             f"SELECT batch, (1000000 * extract(epoch FROM loaded_at))::bigint FROM {ledger}"
             " WHERE source = :source ORDER BY record_id DESC LIMIT 1"  # found at its end, by index

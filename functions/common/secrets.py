@@ -1,4 +1,4 @@
-"""The secrets that providers sign with, from Secrets Manager."""
+"""Secrets of which one is to be right, from Secrets Manager: keys that sign, tokens that let in."""
 
 import json
 import time
@@ -36,7 +36,7 @@ class Secrets:
             if not secrets:
                 raise SettingsError(
                     f'secret {secret_id} is not {{"secrets": ["…"]}}: set <NAME>_WEBHOOK_SECRET, '
-                    "and run deploy.py again"
+                    "or REPORTS_TOKEN where it is that one, and run deploy.py again"
                 )
             self._read[secret_id] = (now, secrets)
         return secrets

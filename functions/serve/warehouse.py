@@ -1,0 +1,69 @@
+"""The one connection to the warehouse that a run of the function keeps between requests.
+
+So there are never more connections than runs, whose number is reserved, or limited by the account.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TypeVar
+
+from functions.common.errors import DatabaseUnavailable
+from functions.targets import Place
+from functions.targets.reading import Reader, reading
+
+# The server ends a statement after half of it, and a connection that is idle for so long: also
+# where the run was frozen, and forgotten.
+SECONDS = 16.0
+IDLE_SECONDS = 12.0  # after which it is not relied upon
+# What tables there are, and the password, are looked up again with each connection.
+LIFE_SECONDS = 60.0
+# A connection that broke while nobody asked fails at once. What takes longer is the statement.
+AT_ONCE_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+class Warehouse:
+    """Opens the connection when it is needed, and another one when it broke."""
+
+    def __init__(self, place: Place, clock: Callable[[], float] = time.monotonic) -> None:
+        self._place = place
+        self._clock = clock
+        self._open = ExitStack()
+        self._reader: Reader | None = None
+        self._opened_at = self._used_at = 0.0
+
+    def ask(self, question: Callable[[Reader], T]) -> T:
+        """Return what a question finds out; on a connection that turns out broken, ask again.
+
+        After any error the next question has a new connection.
+        """
+        began = self._clock()
+        if began > min(self._used_at + IDLE_SECONDS, self._opened_at + LIFE_SECONDS):
+            self.close()
+        is_kept = self._reader is not None
+        try:
+            return self._ask(question)
+        except DatabaseUnavailable:
+            if not is_kept or self._clock() - began > AT_ONCE_SECONDS:
+                raise
+        return self._ask(question)
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        self._reader = None
+        self._open.close()
+
+    def _ask(self, question: Callable[[Reader], T]) -> T:
+        try:
+            if self._reader is None:
+                opened = reading(self._place.target).reader(self._place, SECONDS)
+                self._reader = self._open.enter_context(opened)
+                self._opened_at = self._clock()
+            found = question(self._reader)
+        except BaseException:
+            self.close()
+            raise
+        self._used_at = self._clock()
+        return found
