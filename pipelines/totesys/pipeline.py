@@ -28,6 +28,7 @@ from etl import (
     latest,
 )
 from pipelines.totesys.currencies import currency_name
+from pipelines.totesys.payments import PAYMENTS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -241,4 +242,5 @@ PIPELINE = Pipeline(
     targets=[
         PostgresWarehouse("warehouse", STARS, calendar=Calendar("dim_date"), ddl="warehouse.sql")
     ],
+    reports=PAYMENTS,
 )  # fmt: skip
