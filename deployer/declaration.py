@@ -4,11 +4,13 @@ A mistake in it is a mistake in the settings: one line, and nothing is touched.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from deployer.errors import SettingsError
-from etl import DeclarationError, Files, Pipeline, ddl
+from etl import DeclarationError, Files, Pipeline, ddl, mysqlddl
 from etl.loading import folder, load
 from etl.sources import Source
+from etl.targets import Target
 
 DEFAULT_PIPELINE = "totesys"
 
@@ -83,14 +85,21 @@ def create_statements(pipeline: str, schema: str) -> dict[str, dict[str, str]]:
     """
     try:
         return {
-            target.name: {
-                f"schema {home}": ddl.create_schema(home)
-                for home in target.schemas(schema)
-                if home != "public"  # every database has it
-            }
-            | ddl.postgres(target, schema, folder(pipeline))
-            | ddl.create_views(target, schema, folder(pipeline))
+            target.name: _statements(target, schema, folder(pipeline))
             for target in load(pipeline).targets
         }
     except DeclarationError as error:
         raise SettingsError([str(error)]) from error
+
+
+def _statements(target: Target, schema: str, folder: Path) -> dict[str, str]:
+    create_schema, tables, views = {
+        "postgres": (ddl.create_schema, ddl.postgres, ddl.create_views),
+        "mysql": (mysqlddl.create_schema, mysqlddl.mysql, mysqlddl.create_views),
+    }[target.kind]
+    homes = [each for each in target.schemas(schema) if each != "public"]  # every database has it
+    return (
+        {f"schema {home}": create_schema(home) for home in homes}
+        | tables(target, schema, folder)
+        | views(target, schema, folder)
+    )

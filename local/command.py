@@ -138,10 +138,11 @@ def stay(sandbox: Sandbox, endpoints: Mapping[str, str], logs: LogTail, terminal
 def _how_to_look_inside(sandbox: Sandbox, endpoints: Mapping[str, str]) -> Iterator[str]:
     folder = sandbox.options.directory
     psql, env = shlex.quote(str(folder / "psql")), shlex.quote(str(folder / "env"))
+    mysql = shlex.quote(str(folder / "mysql"))
     if sandbox.brings_source:
         yield f"source     {psql} {sandbox.pipeline}"
     if sandbox.brings_warehouse:
-        yield f"warehouse  {psql} warehouse"
+        yield f"warehouse  {mysql if sandbox.target.kind == 'mysql' else psql} warehouse"
     yield f"AWS        {sandbox.aws.endpoint}"
     if sandbox.settings.takes_files:
         yield f"drop       {shlex.quote(str(folder / 'drop'))} [FOLDER/] FILE..."

@@ -1,13 +1,11 @@
 """What the sandbox shows: how the changes of a first cycle arrived, table by table."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 from urllib.parse import unquote
 
-import pg8000.native
-from pg8000.native import identifier
 from rich.table import Table
 
 from deployer.databases import DatabaseAddress
@@ -16,10 +14,12 @@ from etl.targets import Target
 from functions.common.loaded import LoadedMarker
 from functions.common.markers import MarkerLog
 from functions.targets.layout import DELETIONS
+from functions.targets.mysql.views import view_name as mysql_view_name
 from functions.targets.postgres.current import view_name
 from local.connection import connect, transaction
 from local.sample import Sample
 from local.session import session
+from local.warehouse import look
 
 BATCHES_BACK = 200  # how far the newest change of a table is looked for, at 3 ms a batch
 MEANING = "seconds: from the commit in the source, or else its snapshot, to the warehouse"
@@ -73,11 +73,9 @@ def target_rows(
 
     `logs` are the markers of each source, with when its last change was committed, if it is known.
     """
-    with session(address) as connection:
-        counts = {
-            name: _count(connection, f"{identifier(home)}.{identifier(actual)}")
-            for name, (home, actual) in _tables(connection, target, schema).items()
-        }
+    with look(address, target.kind) as warehouse:
+        places = _places(target, schema, warehouse.tables())
+        counts = {name: warehouse.count(*place) for name, place in places.items()}
     rows = {name: TargetRow(name, count, None, None, None) for name, count in counts.items()}
     for log, committed in logs.items():
         for name, marker in _newest_changes(log, counts.keys()).items():
@@ -86,12 +84,10 @@ def target_rows(
     return list(rows.values())
 
 
-def _tables(
-    connection: pg8000.native.Connection, target: Target, schema: str
+def _places(
+    target: Target, schema: str, there: Container[tuple[str, str]]
 ) -> dict[str, tuple[str, str]]:
     """Return the schema and the name there of each table of the target that is there."""
-    rows = connection.run("SELECT schemaname::text, tablename::text FROM pg_tables")
-    there = {(home, name) for home, name in rows}
     tables = [*target.tables, *(model.table for model in target.models)]
     places = {
         table.name: [(table.schema or schema, name) for name in (table.name, *table.other_names)]
@@ -107,17 +103,16 @@ def _tables(
 def view_rows(address: DatabaseAddress, target: Target, schema: str) -> list[ViewRow]:
     """Count the views of a managed warehouse, and what was deleted."""
     histories = [table.name for table in target.tables if table.way == "history"]
-    with session(address) as connection:
-        deleted = (
-            f"SELECT count(DISTINCT business_id) FROM {identifier(schema)}.{identifier(DELETIONS)}"
-            " WHERE table_name = :name AND seen_again_at IS NULL"
+    named = mysql_view_name if target.kind == "mysql" else view_name
+    with look(address, target.kind) as warehouse:
+        found = warehouse.run(
+            "SELECT table_name, count(DISTINCT business_id)"  # nosec B608
+            f" FROM {warehouse.place(schema, DELETIONS)}"
+            " WHERE seen_again_at IS NULL GROUP BY table_name"
         )
+        deleted = {table: int(keys) for table, keys in found}
         return [
-            ViewRow(
-                view_name(name),
-                _count(connection, f"{identifier(schema)}.{identifier(view_name(name))}"),
-                int(connection.run(deleted, name=name)[0][0]),
-            )
+            ViewRow(named(name), warehouse.count(schema, named(name)), deleted.get(name, 0))
             for name in histories
         ]
 
@@ -143,11 +138,6 @@ def show(rows: list[TargetRow]) -> Table:
             f"{row.seconds:.1f}" if row.seconds is not None else "",
         )
     return shown
-
-
-def _count(connection: pg8000.native.Connection, target: str) -> int:
-    [[rows]] = connection.run(f"SELECT count(*) FROM {target}")
-    return int(rows)
 
 
 def _target_row(

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pg8000.native import identifier, literal
 from rich.table import Table
 
 from deployer.databases import DatabaseAddress
 from deployer.terminal import table
 from etl import Model
 from etl.targets import Target
-from local.session import session
+from local.warehouse import Warehouse, look
 
 FEW = 20  # rows of a model that is worth showing
 SHOWN = 3  # of them, side by side
@@ -26,24 +25,25 @@ class ModelRows:
 
 def model_rows(address: DatabaseAddress, target: Target, schema: str) -> Iterator[ModelRows]:
     """Yield the newest rows of each model that is there and has few of them."""
-    with session(address) as connection:
+    with look(address, target.kind) as warehouse:
+        there = warehouse.tables() if target.models else set()
         for model in target.models:
             home = model.schema or schema
-            there = f"{identifier(home)}.{identifier(model.name)}"
-            if connection.run(f"SELECT to_regclass({literal(there)})") == [[None]]:
+            if (home, model.name) not in there:
                 continue
-            rows = connection.run(_newest(model, there)) or []
+            rows = warehouse.run(_newest(model, home, warehouse))
             if len(rows) <= FEW:
                 named = (dict(zip(model.columns, row, strict=True)) for row in rows[:SHOWN])
                 yield ModelRows(f"{home}.{model.name}", tuple(named))
 
 
-def _newest(model: Model, there: str) -> str:
-    columns = ", ".join(f"{identifier(name)}::text" for name in model.columns)
+def _newest(model: Model, schema: str, warehouse: Warehouse) -> str:
+    quoted, place = warehouse.quoted, warehouse.place(schema, model.name)
+    columns = ", ".join(f"CAST({quoted(name)} AS {warehouse.text})" for name in model.columns)
     # Qualified: an unqualified name would be that of the text.
-    order = ", ".join(f"model.{identifier(name)} DESC" for name in model.table.key)
+    order = ", ".join(f"model.{quoted(name)} DESC" for name in model.table.key)
     newest_first = f" ORDER BY {order}" if order else ""
-    return f"SELECT {columns} FROM {there} AS model{newest_first} LIMIT {FEW + 1}"  # nosec B608
+    return f"SELECT {columns} FROM {place} AS model{newest_first} LIMIT {FEW + 1}"  # nosec B608
 
 
 def show_models(models: list[ModelRows]) -> Iterator[Table | str]:

@@ -10,7 +10,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pymysql
 from pymysql.connections import Connection
+from pymysql.constants import CLIENT
 
+from etl.mysqlddl import COLLATION, MARIADB_COLLATION
 from local.mysql_installation import (
     Installation,
     MysqlError,
@@ -85,9 +87,9 @@ class MysqlServer(LocalServer):
         return self._installation
 
     @property
-    def client(self) -> Path | None:
-        """The program of the installation for a person to look inside, or None."""
-        return self.installation.client
+    def collation(self) -> str:
+        """The collation of texts in tables that are made here: binary, and without padding."""
+        return MARIADB_COLLATION if self.installation.is_mariadb else COLLATION
 
     def url(self, user: str, password: str, database: str) -> str:
         """Return the URL of a database on this server, percent-encoded.
@@ -179,24 +181,25 @@ def connect(url: str) -> "Connection[pymysql.cursors.Cursor]":
         database=unquote(parts.path.removeprefix("/")),
         charset="utf8mb4",
         autocommit=True,
+        client_flag=CLIENT.MULTI_STATEMENTS,
         ssl_disabled=not encrypted,
         ssl_verify_cert=False if encrypted else None,
     )
 
 
 def run_sql(url: str, *statements: str) -> list[tuple[object, ...]]:
-    """Run statements in a session of their own; return the rows of the last."""
+    """Run statements in a session of their own; return the rows of the last.
+
+    One may be several, separated by semicolons.
+    """
     rows: Sequence[tuple[object, ...]] = ()
     with closing(connect(url)) as connection, connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
             rows = cursor.fetchall()
+            while cursor.nextset():
+                rows = cursor.fetchall()
     return list(rows)
-
-
-def quoted(name: str) -> str:
-    """Return a name as an identifier."""
-    return f"`{name.replace('`', '``')}`"
 
 
 def _set_passwords(password: str) -> str:

@@ -15,10 +15,12 @@ from deployer.errors import DeployError, SettingsError
 from etl import DeclarationError, Pipeline, Postgres
 from etl.targets import Target
 from functions.sources.postgres.columns import read_columns
+from functions.targets.mysql.create import missing_tables as mysql_missing_tables
+from functions.targets.mysql.tables import inspect as mysql_inspect
 from functions.targets.postgres.create import check_may_create_all, missing_tables
 from functions.targets.postgres.tables import inspect
 from local.private_files import make_private_folder
-from local.session import DatabaseProblem, session
+from local.session import DatabaseProblem, mysql_session, session
 from local.system_account import server_account
 
 HOST = "127.0.0.1"
@@ -108,7 +110,15 @@ def check_source(address: DatabaseAddress, source: Postgres, pipeline: str) -> N
 
 
 def check_warehouse(address: DatabaseAddress, target: Target, schema: str, managed: bool) -> None:
-    """Raise DatabaseProblem if the target's tables cannot be loaded, nor created there."""
+    """Raise DatabaseProblem if the target's tables cannot be loaded, nor created there.
+
+    Who may create tables in MySQL is seen when load does.
+    """
+    if target.kind == "mysql":
+        with mysql_session(address) as opened:
+            if not (managed and mysql_missing_tables(opened, schema, target)):
+                mysql_inspect(opened, schema, target, target.tables)
+        return
     with session(address) as connection:
         missing = missing_tables(connection, schema, target) if managed else {}
         if missing:

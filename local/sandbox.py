@@ -22,7 +22,7 @@ from deployer.settings import Settings
 from deployer.terminal import Terminal
 from etl import Files
 from etl.sources import Source
-from local import preflight
+from local import preflight, shells
 from local.databases import (
     create_managed_warehouse,
     create_source,
@@ -32,7 +32,13 @@ from local.databases import (
 from local.emulator import ACCOUNT, REGION, Emulator
 from local.events import secret_settings
 from local.files import put_stand_in, stand_in, stand_in_settings
-from local.postgres import SUPERUSER, PostgresServer
+from local.mysql import MysqlServer
+from local.mysql_databases import (
+    DATABASE,
+    create_managed_mysql_warehouse,
+    create_mysql_warehouse,
+)
+from local.postgres import PostgresServer
 from local.private_files import open_private, write_private
 from local.sample import Sample, files_of, has_sample, sample_of
 
@@ -59,6 +65,7 @@ class Sandbox:
         self.options = options
         self.directory = options.directory.absolute()
         self.postgres = PostgresServer(self.directory / "postgres", options.postgres_port)
+        self.mysql = MysqlServer(self.directory / "mysqld")
         self.aws = Emulator(self.directory / "aws", options.port)
         self._environment = environment
         self.pipeline, self.declared = read_pipeline(environment)
@@ -66,7 +73,8 @@ class Sandbox:
         preflight.check_functions(self.declared)
         # One of the sandbox's own has its URL when it has started.
         self._source_url = options.source_url or KINDS["postgres"].example
-        self._warehouse_url = options.warehouse_url or KINDS[self.target.kind].example
+        own = KINDS[self.target.kind].example.replace("/database", f"/{DATABASE}")
+        self._warehouse_url = options.warehouse_url or own
         self._stand_ins = [
             source
             for source in self.declared.files
@@ -78,8 +86,12 @@ class Sandbox:
 
     @property
     def brings_postgres(self) -> bool:
-        """Whether a server of its own is needed."""
-        return self.brings_source or self.brings_warehouse
+        """Whether a PostgreSQL of its own is needed."""
+        return self.brings_source or self._loads_into("postgres")
+
+    def _loads_into(self, kind: str) -> bool:
+        """Tell whether the warehouse is the sandbox's own, and of a kind."""
+        return self.brings_warehouse and self.target.kind == kind
 
     @property
     def brings_source(self) -> bool:
@@ -153,6 +165,8 @@ class Sandbox:
             self._look_before_starting()
             if self.brings_postgres:
                 self._start_postgres()
+            if self._loads_into("mysql"):
+                self._start_mysql()
             with self._terminal.step("start AWS (ministack, IAM enforced)"):
                 self._undo.enter_context(self.aws)
             self._fill_stand_ins()
@@ -220,8 +234,22 @@ class Sandbox:
                     now=datetime.now(UTC).replace(tzinfo=None),
                     scale=self.options.scale,
                 )
-        if self.brings_warehouse:
+        if self._loads_into("postgres"):
             self._make_warehouse(self.settings)
+
+    def _start_mysql(self) -> None:
+        with self._terminal.step("find or fetch MySQL or MariaDB"):
+            product = self.mysql.installation.product
+        with self._terminal.step(f"start {product}"):
+            self._undo.enter_context(self.mysql)
+        settings, target = self.settings, self.target
+        schema = settings.warehouse_schema
+        if settings.warehouse_managed:
+            with self._terminal.step(f"create database {schema}, for load to shape"):
+                self._warehouse_url = create_managed_mysql_warehouse(self.mysql, target, schema)
+        else:
+            with self._terminal.step(f"prepare database {schema}"):
+                self._warehouse_url = create_mysql_warehouse(self.mysql, self.pipeline, schema)
 
     def _make_warehouse(self, settings: Settings) -> None:
         schema = settings.warehouse_schema
@@ -244,15 +272,28 @@ class Sandbox:
                 put_stand_in(self.environment, ACCOUNT, stand_in(source), self.files(source))
 
     def _write_files(self) -> None:
-        """Leave, for as long as it is up, what other terminals need: settings, psql, drop."""
+        """Leave, for as long as it is up, what other terminals need: settings, shells, drop."""
         self._leave("env", self._exports())
         if self.settings.takes_files:
             self._leave("drop", self._drop(), 0o700)
-        if self.brings_postgres:
-            server = self.postgres
-            entry = f"{server.host}:{server.port}:*:{SUPERUSER}:{server.password(SUPERUSER)}\n"
-            self._leave("pgpass", entry)
-            self._leave("psql", self._psql(), 0o700)
+        for name, (text, mode) in self._shells().items():
+            self._leave(name, text, mode)
+
+    def _shells(self) -> shells.Files:
+        """Return the programs that open the databases of the servers that are up."""
+        warehouse = "warehouse" if self._loads_into("postgres") else self.pipeline
+        return {
+            **(
+                shells.psql(self.postgres, self.directory, warehouse)
+                if self.brings_postgres
+                else {}
+            ),
+            **(
+                shells.mysql(self.mysql, self.directory, DATABASE)
+                if self._loads_into("mysql")
+                else {}
+            ),
+        }
 
     def _leave(self, name: str, text: str, mode: int = 0o600) -> None:
         path = self.directory / name
@@ -297,18 +338,4 @@ class Sandbox:
             "# drop [FOLDER/] FILE...\n"
             f". {shlex.quote(str(self.directory / 'env'))}\n"
             f'exec {shlex.quote(sys.executable)} -c {shlex.quote(program)} "$@"\n'
-        )
-
-    def _psql(self) -> str:
-        """Return a script that opens psql as the one who may do everything."""
-        passwords = shlex.quote(str(self.directory / "pgpass"))
-        program = shlex.quote(str(self.postgres.psql or "psql"))
-        default = "warehouse" if self.brings_warehouse else self.pipeline
-        return (
-            "#!/bin/sh\n"
-            "# psql [DATABASE] [OPTION...]\n"
-            f"case ${{1--}} in -*) database={default} ;; *) database=$1; shift ;; esac\n"
-            # Our server asks by SCRAM, which does not show the password to one that is not ours.
-            f"PGPASSFILE={passwords} PGREQUIREAUTH=scram-sha-256 exec {program} "
-            f'-h {self.postgres.host} -p {self.postgres.port} -U {SUPERUSER} -d "$database" "$@"\n'
         )

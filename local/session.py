@@ -12,9 +12,9 @@ import pg8000.native
 
 from deployer.databases import DatabaseAddress
 from deployer.errors import DeployError
+from functions.common import mysql, postgres
 from functions.common.database import Database
 from functions.common.errors import PipelineError
-from functions.common.postgres import connection
 
 
 class DatabaseProblem(DeployError):
@@ -23,12 +23,28 @@ class DatabaseProblem(DeployError):
 
 @contextmanager
 def session(address: DatabaseAddress) -> Iterator[pg8000.native.Connection]:
-    """Open a connection as the functions do.
+    """Open a connection to PostgreSQL as the functions do.
 
     Raises DatabaseProblem for what goes wrong with it, or in the functions' code that uses it.
     """
+    with _problems(), postgres.connection(_database(address)) as opened:
+        yield opened
+
+
+@contextmanager
+def mysql_session(address: DatabaseAddress) -> Iterator[mysql.MysqlConnection]:
+    """Open a connection to MySQL, likewise."""
+    with _problems(), mysql.connection(_database(address)) as opened:
+        yield opened
+
+
+def _database(address: DatabaseAddress) -> Database:
+    return msgspec.convert(address.secret(), Database)
+
+
+@contextmanager
+def _problems() -> Iterator[None]:
     try:
-        with connection(msgspec.convert(address.secret(), Database)) as opened:
-            yield opened
+        yield
     except PipelineError as error:
         raise DatabaseProblem(str(error)) from error

@@ -16,7 +16,8 @@ import pytest
 import trustme
 
 from deployer.errors import DeployError
-from local.mysql import MysqlServer, quoted, run_sql
+from etl.mysqlddl import quoted
+from local.mysql import MysqlServer, run_sql
 from local.mysql_installation import Installation, describe, find_installation
 from local.system_account import server_account
 from tests.postgres_fixtures import Warehouse
@@ -110,7 +111,7 @@ def mysql_warehouse_on(server: MysqlServer, database: str, rights: str = "ALL") 
     account = f"'{user}'@'127.0.0.1'"
     run_sql(
         server.superuser_url(),
-        f"CREATE DATABASE {quoted(database)}",
+        f"CREATE DATABASE {quoted(database)} CHARACTER SET utf8mb4",
         f"CREATE USER {account} IDENTIFIED BY '{server.password(user)}'",
         f"GRANT {rights} ON {quoted(database)}.* TO {account}",
     )

@@ -1,0 +1,59 @@
+"""Programs for a person who wants to look inside: scripts that open the sandbox's databases.
+
+Passwords are in files beside them, which their owner alone may read, and never in a command line.
+"""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from local.mysql import SUPERUSER as MYSQL_SUPERUSER
+from local.mysql import MysqlServer
+from local.mysql_installation import library_path
+from local.postgres import SUPERUSER, PostgresServer
+
+SECRET, PROGRAM = 0o600, 0o700
+Files = Mapping[str, tuple[str, int]]
+"""Text and mode of files, by their names."""
+
+
+def psql(server: PostgresServer, folder: Path, database: str) -> Files:
+    """Return a script that opens psql as the one who may do everything, and its password."""
+    entry = f"{server.host}:{server.port}:*:{SUPERUSER}:{server.password(SUPERUSER)}\n"
+    passwords = shlex.quote(str(folder / "pgpass"))
+    program = shlex.quote(str(server.psql or "psql"))
+    script = (
+        "#!/bin/sh\n"
+        "# psql [DATABASE] [OPTION...]\n"
+        f"case ${{1--}} in -*) database={database} ;; *) database=$1; shift ;; esac\n"
+        # Our server asks by SCRAM, which does not show the password to one that is not ours.
+        f"PGPASSFILE={passwords} PGREQUIREAUTH=scram-sha-256 exec {program} "
+        f'-h {server.host} -p {server.port} -U {SUPERUSER} -d "$database" "$@"\n'
+    )
+    return {"pgpass": (entry, SECRET), "psql": (script, PROGRAM)}
+
+
+def mysql(server: MysqlServer, folder: Path, database: str) -> Files:
+    """Return a script that opens MySQL's client as the one who may do everything, and its options.
+
+    Without a client beside the server it is the one that is installed.
+    """
+    installation = server.installation
+    options = (
+        "[client]\n"
+        f"host={server.host}\nport={server.port}\nprotocol=tcp\n"
+        f"user={MYSQL_SUPERUSER}\npassword={server.password(MYSQL_SUPERUSER)}\n"
+        "default-character-set=utf8mb4\n"
+    )
+    variables = (
+        f"{name}={shlex.quote(each)} " for name, each in library_path(installation).items()
+    )
+    script = (
+        "#!/bin/sh\n"
+        "# mysql [OPTION...] [DATABASE]\n"
+        f"[ $# -gt 0 ] || set -- {database}\n"
+        f"{''.join(variables)}exec {shlex.quote(str(installation.client or 'mysql'))} "
+        f"--defaults-file={shlex.quote(str(folder / 'my.cnf'))} "
+        '"$@"\n'
+    )
+    return {"my.cnf": (options, SECRET), "mysql": (script, PROGRAM)}
