@@ -1,4 +1,4 @@
-"""The command line: deploy the pipeline, plan, run it now, or have all of it on this machine.
+"""The command line: deploy the pipeline, plan, run it now, or run all of it on this machine.
 
 What a command does is said here in a few lines; how, in the `deployer` and `local` packages.
 Exit status: 0 done, 1 failed, 2 wrong usage or settings, 3 (plan) changes are pending.
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.error(str(error))
         return error.exit_status
     except KeyboardInterrupt:
-        terminal.error("interrupted: what is done stays done, running again goes on from there")
+        terminal.error("interrupted: completed steps stay, running again continues from there")
         return INTERRUPTED
 
 
@@ -86,14 +86,14 @@ def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
     if drop_bucket:
         terminal.note(f"Drop files into s3://{drop_bucket}/")
     for name, url in endpoints.items():
-        terminal.note(f"Enter at the provider of {name} as where to post events: {url}")
+        terminal.note(f"URL for the webhooks of {name}, to enter at the provider: {url}")
     for email in sns.unconfirmed(aws, _names(aws).topic_arn):
         terminal.note(f"no alarm reaches {email} before the link in the e-mail from AWS is opened")
     return 0
 
 
 def plan(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Say what `deploy` would change, and change nothing."""
+    """Show what `deploy` would change, and change nothing."""
     settings = Settings.read(os.environ)
     aws = _connect(terminal, planning=True)
     with terminal.step("compare the account"):
@@ -104,7 +104,7 @@ def plan(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def status(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Say what is deployed and how it is doing."""
+    """Show what is deployed, and its state."""
     _, declared = read_pipeline(os.environ)
     aws = _connect(terminal)
     sources = [source.name for source in present_sources(declared, os.environ)]
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def send(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Post the event in a file to the endpoint, signed, and say what it answers."""
+    """Post the event in a file to the endpoint, signed, and show the answer."""
     settings = Settings.read(os.environ)
     aws, given = _connect(terminal), {"to": options.source, "more": options.header}
     sent = sending.send(aws, _names(aws), settings, options.file, time.time(), **given)
@@ -135,7 +135,7 @@ def send(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def replay(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Feed a batch through transform and load again."""
+    """Process a batch again, after a fix in a function."""
     pipeline = _pipeline(terminal)
     done = pipeline.replay(_source(options.source, pipeline.sources), options.batch)
     terminal.result(asdict(done), *reports.ran(done))
@@ -208,7 +208,7 @@ def local(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises what is wrong as an error like any other, so that `--json` holds for it too."""
+    """Raises a mistake as an error like any other, so that `--json` holds for it too."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
@@ -216,7 +216,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # argparse quotes what it does not understand, which may be the URL of a database.
         said = re.sub(r"\S*://.*", "(a URL)", message, flags=re.DOTALL)
-        raise SettingsError([f"{said}. `python {self.prog} --help` says what there is."])
+        raise SettingsError([f"{said}. `python {self.prog} --help` shows the usage."])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -236,22 +236,22 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         if command is send:
             added.add_argument("file", type=Path, metavar="FILE", help="the body, as it is posted")
-            added.add_argument("--source", metavar="NAME", help="whose event, of several sources")
+            added.add_argument("--source", metavar="NAME", help="the source, if there are several")
             added.add_argument(
                 "--header",
                 action="append",
                 default=[],
                 metavar="NAME:VALUE",
-                help="a header beside those of the signature, such as one that has the type",
+                help="a further header beside those of the signature, such as one with the type",
             )
         if command is replay:
             added.add_argument("batch", type=int, metavar="N", help="the number of the batch")
-            added.add_argument("--source", metavar="NAME", help="whose batch, of several sources")
+            added.add_argument("--source", metavar="NAME", help="the source, if there are several")
         if command is run:
             added.add_argument(
                 "--now",
                 action="store_true",
-                help="also what is not due yet: files that a day or so has to pass for",
+                help="also sources that are not due yet, such as files that are read once a day",
             )
         if command is reconcile:
             added.add_argument(
@@ -260,7 +260,7 @@ def _parser() -> argparse.ArgumentParser:
                 help="read the tables that disagree again from the source, then compare again",
             )
         if command is new:
-            added.add_argument("name", metavar="NAME", help="what it is called: pipelines/NAME")
+            added.add_argument("name", metavar="NAME", help="its name: pipelines/NAME")
             _add_source_url(added, default="env")
         if command is local:
             _add_local_options(added)

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.error(str(error))
         return error.exit_status
     except KeyboardInterrupt:
-        terminal.note("interrupted: what is removed is gone, running again goes on from there")
+        terminal.note("interrupted: removed things are gone, running again continues from there")
         return INTERRUPTED
 
 
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument(
-        "--keep-data", action="store_true", help="leave the buckets and what is in them"
+        "--keep-data", action="store_true", help="leave the buckets and their content"
     )
     parser.add_argument(
         "--json", action="store_true", help="one JSON document on stdout, progress on stderr"

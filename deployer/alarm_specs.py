@@ -141,8 +141,8 @@ def _schema_changes(names: Names) -> Alarm:
     return Alarm(
         names,
         "schema-changes",
-        description="A table of the source is new, was made again, or has other columns than "
-        "before; what the warehouse needs of it goes on. The log group "
+        description="A table of the source is new, was recreated, or has other columns than "
+        "before; columns that the warehouse needs are still loaded. The log group "
         f"{names.log_group('extract')} says what changed, {STATUS} how it is now. It is reported "
         "once: adapt the pipeline if the warehouse should have it.",
         namespace=names.prefix,
@@ -156,9 +156,8 @@ def _disagreement(names: Names) -> Alarm:
     return Alarm(
         names,
         "disagreement",
-        description="A target table is not what the source says it should be. `python deploy.py "
-        "reconcile` names tables and keys; `python deploy.py replay N` feeds a batch through once "
-        "more.",
+        description="A target table differs from its source. `python deploy.py "
+        "reconcile` names tables and keys; `python deploy.py replay N` processes a batch again.",
         namespace=names.prefix,
         metric="TablesApart",
         dimension=("service", "reconcile"),

@@ -32,7 +32,7 @@ def queue_alarms(names: Names) -> tuple[Alarm, ...]:
             description="An event was stored that cannot be a row of its table; the others went "
             f"on. {STATUS} names table and reason, and the objects under errors/ in the bucket "
             f"{names.bucket('processed')} have the events as they came. Adapt the declaration, "
-            "and `python deploy.py replay N` feeds the batch through once more.",
+            "and `python deploy.py replay N` processes the batch again.",
             namespace=names.prefix,
             metric="EventsRefused",
             dimension=("service", "transform"),

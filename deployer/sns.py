@@ -187,5 +187,5 @@ def mark_of(email: str) -> str:
 
 def _shown(email: str | None, there: Mapping[str, str]) -> str | None:
     if email and there[email] == UNCONFIRMED:
-        return f"{email} (never confirmed: it goes by itself within 48 hours)"
+        return f"{email} (never confirmed: SNS removes it within 48 hours)"
     return email

@@ -127,7 +127,7 @@ def _freshness(status: SourceStatus) -> Text:
         return Text("no batch has been loaded")
     waiting = ingested.number - loaded.number if ingested else 0
     text = Text(
-        f"batch {loaded.number:,} is the source of {_duration(status.snapshot_age)} ago, loaded "
+        f"batch {loaded.number:,} is the source as of {_duration(status.snapshot_age)} ago, loaded "
         f"within {_duration(status.source_to_warehouse)}; "
     )
     if waiting > 0:

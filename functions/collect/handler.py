@@ -116,6 +116,6 @@ def _claimed(capture: Capture, messages: Sequence[Message]) -> IngestionManifest
         try:
             return capture.run(run, messages)
         except BatchContended:
-            logger.info("batch number taken, once more from the newest batch")
+            logger.info("batch number taken, starting over from the newest batch")
             sleep(LONGEST_PAUSE * random())  # noqa: S311  # nosec B311
     return capture.run(run, messages)

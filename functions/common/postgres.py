@@ -114,7 +114,7 @@ def _connect(database: Database, parameters: dict[str, str]) -> GuardedConnectio
         forget_variables(error)
         if isinstance(error, NOT_THE_PROTOCOL) and not isinstance(error, OSError):
             raise DatabaseUnavailable(
-                f"{database}: what answers is not PostgreSQL: is the address right?"
+                f"{database}: the server is not PostgreSQL: is the address right?"
             ) from error
         raise
 

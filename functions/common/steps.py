@@ -12,7 +12,7 @@ from functions.common.notices import Notice
 from functions.common.text import unlinked
 
 STEPS = 5
-FILES_AT_MOST = 100  # that have notices of their own: SNS mails some ten a second
+FILES_AT_MOST = 100  # that each get a notice: SNS mails some ten a second
 
 Of = TypeVar("Of", FileRead, FileAccount)
 

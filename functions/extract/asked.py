@@ -1,4 +1,4 @@
-"""The request in an event for extract: which sources to read, and what to read once more.
+"""The request in an event for extract: which sources to read, and what to read again.
 
 Reconcile asks for tables to be read whole and for keys to be looked for, when the target disagrees
 with the source; a person asks for a batch to be replayed.
@@ -35,7 +35,7 @@ def asked_for(event: object, sources: tuple[Source, ...]) -> Asked:
     Sources of events have nothing that could be read: their batches can be replayed, and that is
     all.
 
-    Raises SettingsError for a source that there is not, NoSuchBatch and RepairRefused for an event
+    Raises SettingsError for an unknown source, NoSuchBatch and RepairRefused for an event
     of another form, and for one that does not say which of several sources it is about.
     """
     if not isinstance(event, dict):
@@ -63,7 +63,7 @@ def _sources(event: dict[str, Any], sources: tuple[Source, ...]) -> tuple[Source
         return sources
     found = tuple(source for source in sources if source.name == name)
     if not found:
-        raise SettingsError(f"the event names a source that there is not: {_which(sources)}")
+        raise SettingsError(f"the event names an unknown source: {_which(sources)}")
     return found
 
 
@@ -91,7 +91,7 @@ def _repair(event: dict[str, Any], tables: Mapping[str, Table]) -> Repair:
         repair = msgspec.convert(asked, Repair)
     except msgspec.ValidationError as error:
         raise RepairRefused(
-            f"the event to read tables once more is malformed: {error}. Give it as in "
+            f"the event to read tables again is malformed: {error}. Give it as in "
             '{"read": ["customer"], "absent": {"customer": [7]}}'
         ) from None
     if unknown := sorted(repair.tables - set(tables)):

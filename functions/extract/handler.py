@@ -144,7 +144,7 @@ def _claiming(attempt: Callable[[str], Captured]) -> Captured:
         try:
             return attempt(run)
         except BatchContended:
-            logger.info("batch number taken, once more from the newest batch")
+            logger.info("batch number taken, starting over from the newest batch")
     return attempt(run)
 
 

@@ -242,7 +242,7 @@ def test_an_unconfirmed_address_cannot_be_removed(account: Account) -> None:
 
     assert change.differences == {
         "e-mail": (
-            "old@example.com (never confirmed: it goes by itself within 48 hours)",
+            "old@example.com (never confirmed: SNS removes it within 48 hours)",
             "new@example.com",
         )
     }

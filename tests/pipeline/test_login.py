@@ -188,9 +188,7 @@ def test_what_is_not_postgresql_is_named_as_such(answer: bytes, authority: trust
         with pytest.raises(DatabaseUnavailable) as failure:
             open_and_close(address)
 
-    assert str(failure.value) == (
-        f"{address}: what answers is not PostgreSQL: is the address right?"
-    )
+    assert str(failure.value) == (f"{address}: the server is not PostgreSQL: is the address right?")
 
 
 def falls_silent(link: Link) -> None:

@@ -14,7 +14,7 @@ from local.databases import READER
 from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import current, expected
 
-MADE_AGAIN = "table {}: it, or a part or a column of it, was made again: all of its rows are read"
+MADE_AGAIN = "table {}: it, or a part or a column of it, was recreated: all of its rows are read"
 PATIENCE_SECONDS = 20.0
 
 

@@ -163,7 +163,7 @@ def test_wrong_usage_is_one_line(command: Command, arguments: list[str], problem
 
     assert (status, out) == (2, "")
     assert err.startswith(f"error: {problem}. `python deploy.py")
-    assert err.endswith("--help` says what there is.\n")
+    assert err.endswith("--help` shows the usage.\n")
     status, out, _ = command(*arguments, "--json")
     assert (status, json.loads(out)["error"].split(". `")[0]) == (2, problem)
 
@@ -206,7 +206,7 @@ def test_ctrl_c_is_no_traceback(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(deploy, "Pipeline", interrupted)
-    said = "interrupted: what is done stays done, running again goes on from there"
+    said = "interrupted: completed steps stay, running again continues from there"
 
     assert command("run", *(["--json"] if json_only else [])) == (
         130,

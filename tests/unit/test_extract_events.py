@@ -52,7 +52,7 @@ def test_any_other_event_asks_for_what_is_new_in_every_source(event: object) -> 
 
 
 def test_an_event_may_name_one_source() -> None:
-    """A batch that is replayed is one of its log; a source that there is not is refused."""
+    """A batch that is replayed is one of its log; an unknown source is refused."""
     assert asked_for({"source": "bank"}, TWO) == Asked((BANK,))
     assert asked_for({"source": "bank", "replay": 7}, TWO) == Asked((BANK,), replay=7)
     with pytest.raises(SettingsError, match=r'give \{"source": …\}, one of shop, bank$'):

@@ -83,7 +83,7 @@ def _changes(
             yield f"{plan.table}: {text}"
     elif was is not None and plan.was_made_again and not stopped:
         yield (
-            f"{plan.table}: it, or a part or a column of it, was made again: all of its rows "
+            f"{plan.table}: it, or a part or a column of it, was recreated: all of its rows "
             "are read"
         )
 
