@@ -34,7 +34,8 @@ class FileRead(Struct, frozen=True):
 
     `rows` are all of them, also those that could not be separated into values; `header` are the
     columns in the order of the file. `error` says why none of it can be used. `copy` is the object
-    with the bytes of a file that is in somebody else's bucket, as they came.
+    with the bytes of a file that is in somebody else's bucket, as they came. It comes `again` where
+    an earlier batch has read this version.
     """
 
     table: str
@@ -44,6 +45,7 @@ class FileRead(Struct, frozen=True):
     objects: list[DataKey]
     error: str | None = None
     copy: CopyKey | None = None
+    again: bool = False
 
 
 class KnownFiles(Struct, frozen=True):

@@ -203,10 +203,11 @@ class IngestionManifest(Struct, frozen=True):
 class StarTable(Struct, frozen=True):
     """A batch's rows of one target table.
 
-    Where the table is new in this batch it is `filled`: the files have the rows of all batches of
-    the log so far, each file those of one batch, in their order. Where it is a `snapshot` the rows
-    are all that the table is to have. Where they are a `sequence` a key may come more than once,
-    and the rows are in the order in which they were true.
+    Where it is `filled` the table may have had the rows before: it is new in this batch, and the
+    files have the rows of all batches of the log so far, each file those of one batch, in their
+    order; or the batch is a replay. Where it is a `snapshot` the rows are all that the table is to
+    have. Where they are a `sequence` a key may come more than once, and the rows are in the order
+    in which they were true.
     """
 
     rows: Count

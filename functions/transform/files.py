@@ -64,7 +64,9 @@ def remodel_files(
         is_new = before is not None and mapping.target.id not in before.tables
         mine = [each for each in outcomes if each.read.table == mapping.main.id and not each.reason]
         earlier = _earlier(batch, mapping, has_any=bool(mine)) if is_new else []
-        tables[mapping.target.id] = _star_table(mapping, [*earlier, *mine], is_filled=is_new)
+        tables[mapping.target.id] = _star_table(
+            mapping, [*earlier, *mine], is_filled=is_new or _came_before(batch, mapping.main)
+        )
         balances[mapping.main.id] += _balance(each.account for each in earlier)
     return ProcessedManifest(
         batch=batch.manifest.batch,
@@ -82,6 +84,19 @@ def remodel_files(
             batch.pipeline.replaced(batch.source.name),
         ),
     )
+
+
+def _came_before(batch: FileBatch, table: Table) -> bool:
+    """Tell whether all rows that a batch has of a table may be in the target already.
+
+    So are those of files that an earlier batch has read, and of a replay, unless nothing of that
+    table was accepted then.
+    """
+    reads = [read for read in batch.manifest.files if read.table == table.id]
+    if (replayed := batch.manifest.replay_of) is None:
+        return bool(reads) and all(read.again for read in reads)
+    balance = batch.logs.processed.read(replayed).balance.get(table.id)
+    return balance is not None and balance.out > 0
 
 
 def _remodel(batch: FileBatch, read: FileRead) -> Outcome:

@@ -3,13 +3,15 @@
 Data first, manifest last: until the manifest is claimed, nothing that was written exists.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from msgspec.structs import replace
+
 from etl import Files, Pipeline
-from functions.common.accounts import KnownFiles
+from functions.common.accounts import FileVersion, KnownFiles
 from functions.common.batchlog import BatchLog
 from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.names import ObjectNames
@@ -68,7 +70,7 @@ class Capture:
             if not choice.files and (before is None or before.targets == self._targets):
                 return Captured(None, {}, postponed=choice.postponed, waiting=choice.waiting)
             batch = Batch(newest + 1, at, before)
-            if self._read(choice, batch):
+            if self._read(choice, batch, known.files):
                 names = ObjectNames(f"keys/{self.source.name}", batch.number, at.date())
                 stored = known.stored(
                     self.log.bucket, names, batch.number, found.known, choice.skipped
@@ -105,8 +107,11 @@ class Capture:
         files = self.processed.read(batch).files
         return bool(files) and all(file.reason is not None for file in files)
 
-    def _read(self, choice: Choice, batch: Batch) -> bool:
-        """Read files into a batch; False if there is nothing to write, and the listing is old."""
+    def _read(self, choice: Choice, batch: Batch, known: Mapping[str, FileVersion]) -> bool:
+        """Read files into a batch; False if there is nothing to write, and the listing is old.
+
+        `known` are the versions that were read last, by key.
+        """
         lake = self._lake(batch)
         for feed, file in choice.files:
             if batch.reads and not self.source.together and not self.has_time():
@@ -120,7 +125,9 @@ class Capture:
                 if self.source.together:
                     return False
                 continue
-            batch.add(read, objects)
+            last = known.get(file.key)
+            is_known = last is not None and last.identity == file.identity
+            batch.add(replace(read, again=is_known), objects)
         return bool(batch.reads) or not choice.files
 
     def _lake(self, batch: Batch) -> Lake:
