@@ -80,7 +80,7 @@ def ensure_subscription(account: Account, topic: str, arn: str, email: str | Non
         _subscribe(account, arn, email, there)
         if former and there[former] != UNCONFIRMED:
             account.clients.sns.unsubscribe(SubscriptionArn=there[former])
-        # Last: until then a deployment that goes on from here knows the former address as ours.
+        # Last: until then a deployment that continues from here knows the former address as ours.
         _set_mark(account, arn, email)
 
     return converge(

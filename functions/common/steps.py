@@ -23,7 +23,7 @@ def by_file(files: Sequence[Of]) -> list[Sequence[Of]]:
 
 
 def step(number: int, what: str, files: Sequence[Of], lines: Iterable[str]) -> Notice:
-    """Return the notice of a step, whose subject says what became of files."""
+    """Return the notice of a step, whose subject names the step and the files."""
     named = unlinked(files[0].file.key) if len(files) == 1 else f"{len(files):,} files"
     return f"{number} of {STEPS}: {what} {named}", "\n".join(lines)
 

@@ -118,7 +118,7 @@ class ExpectedRows:
 
     @property
     def doubtful(self) -> list[pa.Array]:
-        """The keys for which a file that is gone may have had the last word."""
+        """The keys whose newest row may have been in a file that is gone."""
         if not self._after_gone:
             return self._before_gone
         certain = pa.concat_arrays(self._after_gone)

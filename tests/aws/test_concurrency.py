@@ -75,7 +75,7 @@ def test_who_may_not_see_the_limits_deploys_without(sandbox: Sandbox) -> None:
 
 
 def test_another_error_of_the_limits_is_one(sandbox: Sandbox) -> None:
-    """Only a missing right is passed over."""
+    """Only a missing right is ignored."""
     broken = Faults({"GetAccountSettings": ("ServiceException", "No.")}, times=None)
     client = sandbox.account.clients.lambda_
     client.meta.events.register_first("before-call.lambda.GetAccountSettings", broken)

@@ -72,7 +72,7 @@ def test_all_versions_are_read_in_order(aws: None) -> None:
 
 
 def test_two_files_in_one_second_are_both_read(drop: Drop) -> None:
-    """No file is passed over for the time of another."""
+    """No file is skipped because of the time of another."""
     drop.put("orders-b.csv", "id,note\n1,b\n")
     drop.batch()
     drop.put("orders-a.csv", "id,note\n2,a\n")

@@ -44,7 +44,7 @@ def drop_of(feed: Feed = FEED) -> Drop:
 
 
 def written(drop: Drop, body: str | bytes, key: str = "desk.csv") -> tuple[FileAccount, str]:
-    """Drop a file; return what became of it, and the text of the object with what is refused."""
+    """Drop a file; return its outcome, and the text of the object with the refused rows."""
     drop.put(key, body)
     drop.run()
     [account] = drop.transform().files

@@ -191,7 +191,7 @@ def test_an_unconfirmed_subscription_is_let_go(account: Account) -> None:
 
 
 def test_what_we_do_not_make_is_left_to_its_owner(account: Account) -> None:
-    """A thing of another kind that carries our tags is not removed, and not passed over."""
+    """A thing of another kind that carries our tags is not removed, and not ignored."""
     database = "arn:aws:rds:eu-west-2:123456789012:db:totesys"
     with stubbed(account.clients.tagging) as stubber:
         filters = [

@@ -53,7 +53,7 @@ def test_an_event_without_news_writes_nothing(pipeline: Pipeline) -> None:
 
 
 def test_a_lost_event_loses_no_batch(pipeline: Pipeline) -> None:
-    """Batches whose events were lost are worked off with the next, in order."""
+    """Batches whose events were lost are processed with the next, in order."""
     for units in (1, 2, 3):
         pipeline.ingest({"sales_order": source_rows("sales_order", {"units_sold": units})})
     pipeline.transform()
@@ -109,7 +109,7 @@ def test_the_same_batches_give_the_same_bytes(new_pipeline: Callable[[str], Pipe
 
 
 def test_a_batch_that_another_run_claims_is_that_run_s(pipeline: Pipeline) -> None:
-    """Two runs at once give one batch; the slower one goes on from the other's manifest."""
+    """Two runs at once give one batch; the slower one continues from the other's manifest."""
     pipeline.ingest({"payment": source_rows("payment", {"payment_date": "soon"})})
     pipeline.ingest({"payment": source_rows("payment", {"payment_id": 2})})
     others = iter([True])
@@ -150,7 +150,7 @@ def test_what_a_dead_run_left_is_passed_over(pipeline: Pipeline) -> None:
 
 
 def test_a_run_that_is_short_of_time_leaves_the_rest(pipeline: Pipeline) -> None:
-    """A run ends after a whole batch when its time runs out, and the next goes on from there."""
+    """A run ends after a whole batch when its time runs out, and the next continues from there."""
     for _ in range(2):
         pipeline.ingest({"design": source_rows("design", {})})
     runs = [
@@ -187,7 +187,7 @@ def test_an_emptied_ingestion_bucket_is_noticed(
 def test_an_ingestion_bucket_that_was_emptied_and_filled_again_is_noticed(
     pipeline: Pipeline, new_pipeline: Callable[[str], Pipeline]
 ) -> None:
-    """The first batches of the new log are not passed over because of the old one's numbers."""
+    """The first batches of the new log are not skipped because of the old one's numbers."""
     pipeline.ingest(one_of_each())
     pipeline.transform()
     other = new_pipeline("emptied")

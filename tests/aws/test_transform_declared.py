@@ -251,7 +251,7 @@ def test_a_function_that_fails_stops_its_source_with_a_clear_error(lake: Lake) -
 def test_a_source_that_fails_does_not_stop_the_others(
     moto_s3: Any, new_lake: Callable[[str], Lake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every source is worked off; then the first error is raised."""
+    """Every source is processed; then the first error is raised."""
     shop = new_lake("shop")
     broken = latest(key="id", name="broken")(lambda staff: staff[["name"]])
     depot = Table("depot", key="id", columns={"id": Integer()})

@@ -303,7 +303,7 @@ def test_a_mistake_in_a_declaration_is_one_clear_line(expected: str) -> None:
 
 
 def test_only_history_tables_need_days_in_the_calendar() -> None:
-    """A date far outside is a slip of the hand in a fact, and may be meant in a dimension."""
+    """A date far outside is a typing error in a fact, and may be meant in a dimension."""
     facts = fact(TASK)
     warehouse = PostgresWarehouse("warehouse", (latest(TEAM), facts), calendar=Calendar("dim_date"))
     pipeline = Pipeline(sources=[Postgres("source", (TEAM, PERSON, TASK))], targets=[warehouse])

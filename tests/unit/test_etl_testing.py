@@ -137,7 +137,7 @@ def test_a_mistake_in_a_test_is_one_line(tables: dict[str, Any], message: str) -
 
 
 def test_an_unknown_target_table_is_named_with_those_there_are() -> None:
-    """A slip in the name of a target table shows the names."""
+    """A typing error in the name of a target table shows the names."""
     with pytest.raises(DeclarationError, match=r"there is no target table x: take one of office,"):
         etl.testing.made(PIPELINE, "x")
 

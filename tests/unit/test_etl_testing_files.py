@@ -118,7 +118,7 @@ def through_a_file(column: Column, value: Any) -> Any:
 
 
 def test_a_column_that_is_not_declared_is_named() -> None:
-    """A slip in a test is one line."""
+    """A mistake in a test is one line."""
     with pytest.raises(DeclarationError, match="table lines has no column txt: declare it, or lea"):
         etl.testing.made(PIPELINE, "lines", lines=[{"txt": "A"}])
 

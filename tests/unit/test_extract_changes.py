@@ -1,4 +1,4 @@
-"""Change capture's arithmetic: where a table goes on from, and when it must be read whole."""
+"""Change capture's arithmetic: the position of a table, and when it must be read whole."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -83,7 +83,7 @@ def test_a_table_is_read_whole_when_its_position_means_nothing_here(
 
 
 def test_a_table_with_other_columns_is_read_whole_and_keeps_its_position() -> None:
-    """Once the columns are as before, the table goes on from where it was."""
+    """Once the columns are as before, the table continues from its position."""
     assert standing(SNAPSHOT, after(CAPTURE), "design") == CAPTURE
     assert go_on(after(CAPTURE), "columns have changed") is None
     assert go_on(after(CAPTURE), incarnation="made again") is None

@@ -71,7 +71,7 @@ def test_a_batch_of_an_unknown_server_is_never_gone_on_from() -> None:
 
 
 def test_replicas_behind_one_address_are_each_read_whole_once() -> None:
-    """A replica that took its turn before goes on from the batch of any other."""
+    """A replica that took its turn before continues from the batch of any other."""
     first = seen_on(REPLICA).source_after(None)
     second = seen_on(OTHER_REPLICA, 40_200).source_after(first)
 

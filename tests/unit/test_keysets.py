@@ -101,7 +101,7 @@ def test_a_set_knows_what_it_holds(keys: set[int], others: set[int]) -> None:
 def test_a_bucket_is_looked_at_exactly_when_its_keys_have_changed(
     before: set[int], now: set[int]
 ) -> None:
-    """A quiet bucket costs nothing, and one that gained or lost a key is never passed over."""
+    """A quiet bucket costs nothing, and one that gained or lost a key is never skipped."""
     found = changed_buckets(key_set(before).digests, key_set(now).digests)
 
     assert found.to_pylist() == sorted({key // SIZE for key in before ^ now})

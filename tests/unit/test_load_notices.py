@@ -52,7 +52,7 @@ TARGET = PostgresWarehouse("warehouse", (ORDERS,), models=(LATE, PLAIN))
 
 
 def file(key: str, rows: int, refused: int = 0, reason: str | None = None) -> FileAccount:
-    """Return what became of a file; with refused rows there is an object that says why."""
+    """Return the outcome of a file; with refused rows there is an object that says why."""
     version = FileVersion("shop-drop", key, "v1", "etag", 10, AT)
     out = 0 if reason else rows - refused
     errors = f"errors/orders/{key}" if refused else None

@@ -103,7 +103,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("message", HOSTILE)
 def test_a_line_that_is_not_what_it_looks_like_is_shown_as_text(message: str) -> None:
-    """Whatever a function prints, `deploy.py local` goes on, and the terminal obeys none of it."""
+    """Whatever a function prints, `deploy.py local` goes on, and no terminal interprets it."""
     [line] = readable("extract", [(NOON, message)])
 
     assert line.text.startswith("12:00:00  extract    ")

@@ -1,4 +1,4 @@
-"""Which sources are worked off."""
+"""Sources that are processed."""
 
 from etl import Postgres
 from functions.common.batchlog import BatchLog
@@ -15,7 +15,7 @@ def log(*keys: str) -> BatchLog[ProcessedManifest]:
 
 
 def test_an_optional_source_counts_from_its_first_batch() -> None:
-    """One that was never set up costs nothing, and one that is left out now is worked off."""
+    """One that was never set up costs nothing, and one that is left out now is processed."""
     batches = log("batches/shop/0000000001.json")
     nothing = log("batches/another/0000000001.json", "shop/t/2026-11-22/0000000001-1.parquet")
 

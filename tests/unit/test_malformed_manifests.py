@@ -84,7 +84,7 @@ def every(document: Document, *path: Any) -> Any:
 @DOCUMENTS
 @pytest.mark.parametrize("body", NOT_JSON, ids=lambda body: repr(body[:30]))
 def test_what_is_no_manifest_is_refused(document: Document, body: bytes) -> None:
-    """No JSON, other JSON, other encodings and bottomless nesting are refused as no manifest."""
+    """No JSON, other JSON, other encodings and endless nesting are refused as no manifest."""
     assert "is not a manifest" in refusal(body, type(document))
 
 
@@ -119,7 +119,7 @@ def test_a_part_of_another_kind_is_refused_or_harmless_to_read(document: Documen
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
                     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))  # fmt: skip
 def test_any_other_json_is_refused(value: Any) -> None:
-    """A document that is nobody's manifest is refused."""
+    """A document that is no manifest is refused."""
     for document in (IngestionManifest, ProcessedManifest, LoadedMarker):
         refusal(json.dumps(value).encode(), document)
 

@@ -15,7 +15,7 @@ from pipelines.retail.pipeline import PIPELINE, RETAIL_AT_MOST, RETAIL_COUNTRY, 
     [("NG", True), ("GB", True), ("ZZ", False), ("Nigeria", False), ("ng", False), (" NG", False)],
 )
 def test_a_country_is_one_whose_holidays_are_known(code: str, is_valid: bool) -> None:
-    """A slip in RETAIL_COUNTRY is found before anything is deployed."""
+    """A mistake in RETAIL_COUNTRY is found before anything is deployed."""
     assert RETAIL_COUNTRY.is_valid(code) == is_valid
 
 

@@ -40,7 +40,7 @@ def standing(
 
 
 def since(capture: TableCapture | None, fingerprint: str, incarnation: str) -> Since | None:
-    """Return where to go on from in a table, or None to read all of it."""
+    """Return the position from which to read a table, or None to read all of it."""
     if capture is None or capture.horizon is None:
         return None
     if (capture.fingerprint, capture.incarnation) != (fingerprint, incarnation):

@@ -62,7 +62,8 @@ class Snapshot:
     def follows(self, source: Source, horizon: int) -> bool:
         """Return whether changes since `horizon` of `source` can be recognised in this snapshot.
 
-        They cannot when it may have another history, or when half the range of xmin has gone by.
+        They cannot when it may have another history, or when half the range of xmin has been used
+        since.
         """
         return (
             self._may_follow(source)
