@@ -13,7 +13,7 @@ CHUNK = 16_384
 
 
 class FaultyLink:
-    """Passes bytes on to a port, in peace or not: `faulty` is the share of links that suffer.
+    """Passes bytes on to a port, undisturbed or not: `faulty` is the share of disturbed links.
 
     A link that suffers is cut, or hangs for a while, once a number of bytes has passed one way.
     """

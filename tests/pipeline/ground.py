@@ -70,7 +70,7 @@ def wait_until(
     """Wait until a condition holds; fail with `what` was waited for."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, f"waited in vain: {what}"
+        assert time.monotonic() < end, f"timed out: {what}"
         time.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""Values and JSON documents as they really come, each with what becomes of it."""
+"""Values and JSON documents as they really come, each with its expected outcome."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""Files as they really come, each with what becomes of it, known without asking the product.
+"""Files as they really come, each with its expected outcome, known apart from the product.
 
 Every value has the word `canary` in it where it can, so that one in a log is found.
 """

@@ -11,7 +11,7 @@ AT_ONCE = 10  # messages that SQS takes or gives in one call
 
 
 class QueuePoller:
-    """Works off a queue, in a storm or in peace."""
+    """Processes the messages of a queue, in a storm or undisturbed."""
 
     def __init__(self, sqs: Any, queue: str, storm: Storm, random: Random, most: int) -> None:
         self._sqs, self._queue, self._storm, self._random = sqs, queue, storm, random
@@ -20,7 +20,7 @@ class QueuePoller:
     def poll(self, *, violence: float, again: float = 0) -> int:
         """Hand over the messages that there are; return how many.
 
-        Of those that are worked off the share `again` stays, to come a second time.
+        Of those that are processed the share `again` stays, to come a second time.
         """
         records = [_record(each) for each in self._received()]
         if records:

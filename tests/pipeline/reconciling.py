@@ -22,7 +22,7 @@ def reconcile() -> dict[str, Any]:
 
 
 def counts(table: dict[str, Any]) -> dict[str, Any]:
-    """Return what is not nought in a table's report."""
+    """Return the counts of a table's report that are not zero."""
     return {name: value for name, value in table.items() if value}
 
 

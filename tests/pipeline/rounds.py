@@ -45,7 +45,7 @@ class Figures:
 
     @property
     def faults(self) -> int:
-        """How many faults of S3 and of the links to the databases came to pass."""
+        """How many faults of S3 and of the links to the databases happened."""
         return sum(n for what, n in self.events.items() if what.startswith(("S3", "database")))
 
 

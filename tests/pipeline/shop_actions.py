@@ -272,25 +272,25 @@ def delete_unused(hand: Hand) -> None:
     hand.run(f"DELETE FROM {table} WHERE {hand.one_of(table)} AND {UNUSED[table]}")
 
 
-def spoil_day(hand: Hand) -> None:
+def damage_day(hand: Hand) -> None:
     """Write a date that is none."""
     table, column = hand.random.choice(DAY_COLUMNS)
     hand.set(table, column, hand.random.choice(IMPOSSIBLE_DAYS))
 
 
-def spoil_money(hand: Hand) -> None:
+def damage_money(hand: Hand) -> None:
     """Write an amount that is no number."""
     table = hand.random.choice(FACTS)
     hand.set(table, MONEY[table], "NaN")
 
 
-def spoil_stamp(hand: Hand) -> None:
+def damage_stamp(hand: Hand) -> None:
     """Write a moment that no calendar has."""
     column = hand.random.choice(["created_at", "last_updated"])
     hand.set(hand.random.choice(FACTS), column, hand.random.choice(IMPOSSIBLE_STAMPS))
 
 
-def spoil_parent(hand: Hand) -> None:
+def damage_parent(hand: Hand) -> None:
     """Make a parent unfit, so that its facts have to wait."""
     if hand.random.random() < 0.3:
         hand.run("UPDATE currency SET currency_code = 'ZZZ' WHERE currency_id = 3")
@@ -321,10 +321,10 @@ ACTIONS: list[tuple[int, Action]] = [
     (2, add_design),
     (1, add_staff),
     (1, delete_unused),
-    (1, spoil_day),
-    (1, spoil_money),
-    (1, spoil_stamp),
-    (1, spoil_parent),
+    (1, damage_day),
+    (1, damage_money),
+    (1, damage_stamp),
+    (1, damage_parent),
     (3, repair_something),
 ]
 

@@ -1,4 +1,4 @@
-"""The functions side by side, each invocation in its own process, killed and hindered at random.
+"""The functions side by side, each invocation in its own process, killed and disturbed at random.
 
 Their reports are kept: no two of them may claim one batch, and the only errors that they may end
 with are those of an injected fault.
@@ -29,7 +29,7 @@ FORKS.set_forkserver_preload(["tests.pipeline.forked"])
 # A process that starts also looks after those that have ended, and a status can be read only once.
 REAPING = threading.Lock()
 
-SETTLING_RUNS = 4  # of all functions in peace, the last of which must have nothing to do
+SETTLING_RUNS = 4  # of all functions undisturbed, the last of which must have nothing to do
 SETTLING_SECONDS = 0.5  # a server may take that long to end the session of a killed function
 
 EXPECTED_ERRORS = [
@@ -231,14 +231,14 @@ class Storm:
             self.defects.append(text)
 
     def calm(self, function: str) -> dict[str, Any]:
-        """Invoke a function in peace, and return its result."""
+        """Invoke a function undisturbed, and return its result."""
         outcome = self.invoke(function, {}, Fate())
         if outcome is None or outcome.result is None:
-            raise AssertionError(f"{function} failed in peace: {outcome and outcome.trace}")
+            raise AssertionError(f"{function} failed undisturbed: {outcome and outcome.trace}")
         return outcome.result
 
     def settle(self) -> None:
-        """Run the functions in peace until none has anything to do; note those that go on."""
+        """Run the functions undisturbed until none has anything to do; record those that go on."""
         for _ in range(SETTLING_RUNS):
             at_work = [
                 why
@@ -248,7 +248,7 @@ class Storm:
             if not at_work:
                 return
             time.sleep(SETTLING_SECONDS)
-        self.stuck += [f"{why}, after {SETTLING_RUNS} runs in peace" for why in at_work]
+        self.stuck += [f"{why}, after {SETTLING_RUNS} undisturbed runs" for why in at_work]
 
 
 def _work_of(function: str, outcome: Outcome | None) -> str:

@@ -62,7 +62,7 @@ def test_a_new_warehouse_is_filled_from_the_lake_with_its_history(
 def test_going_back_to_the_first_warehouse_loads_only_what_it_has_not_seen(
     functions: Functions, new_warehouse: Callable[[], Warehouse]
 ) -> None:
-    """Each warehouse has its own markers, so switching to and fro repeats nothing."""
+    """Each warehouse has its own markers, so switching back and forth repeats nothing."""
     functions.run()
     first, second = functions.warehouse, new_warehouse()
     move_to(functions, second)

@@ -81,7 +81,7 @@ class Field:
         )
 
     def bring_up_to(self, function: str) -> None:
-        """Run in peace what comes before a function."""
+        """Run the functions before a function undisturbed."""
         for before in ("extract", "transform", "load"):
             if before == function:
                 return
@@ -149,7 +149,7 @@ def test_a_function_that_dies_at_a_write_is_made_up_for(
 ) -> None:
     """Between data and manifest, at the manifest, between commit and marker: the next run goes on.
 
-    Whether the write came to pass or not.
+    Whether the write happened or not.
     """
     for how in WRITES_TO_DIE_AT:
         field.trade()

@@ -1,4 +1,4 @@
-"""Files that are dropped and overwritten at random, while functions are killed and hindered."""
+"""Files that are dropped and overwritten at random, while functions are killed and disturbed."""
 
 import csv
 import io

@@ -128,7 +128,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 
 
 def test_one_directory_serves_one_emulator(aws: Emulator, directory: Path) -> None:
-    """A second start in the same directory is refused before it can spoil the state."""
+    """A second start in the same directory is refused before it can damage the state."""
     with pytest.raises(EmulatorError) as error:
         Emulator(directory).start()
     assert str(error.value) == (

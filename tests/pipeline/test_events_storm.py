@@ -1,4 +1,4 @@
-"""Events that are posted, forged and repeated, while functions are killed and hindered.
+"""Events that are posted, forged and repeated, while functions are killed and disturbed.
 
 EVENTS=50000 CONNECTIONS=20 has as many of them posted as the machine takes.
 """
@@ -37,7 +37,7 @@ from tests.postgres_fixtures import NOWHERE, Source, Warehouse
 EVENTS = int(os.environ.get("EVENTS", "300"))
 CONNECTIONS = int(os.environ.get("CONNECTIONS", "4"))
 KILLED = 0.02  # of the requests
-AGAIN = 0.05  # of the messages that were worked off come a second time
+AGAIN = 0.05  # of the processed messages come a second time
 CUT = 0.3  # of the connections to the warehouse
 KILLS = 6  # of the other functions, at least
 AT_ONCE = max(20, EVENTS // 20)  # messages that collect is woken with

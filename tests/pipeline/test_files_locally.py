@@ -1,4 +1,4 @@
-"""A person with files: one command shows what becomes of them, and of some with bad rows."""
+"""A person with files: one command shows their results, and those of some with bad rows."""
 
 import json
 import os

@@ -98,7 +98,7 @@ def test_a_restart_costs_one_whole_read(server: PostgresServer, shop: Shop) -> N
 
 
 def test_an_emptied_bucket_is_filled_again(shop: Shop) -> None:
-    """A function that is still warm begins a new log with all rows, and goes on from there."""
+    """A function that is still warm begins a new log with all rows, and continues from there."""
     shop.bucket.empty()
 
     assert shop.departments() == {1: "Sales", 2: "Tech"}

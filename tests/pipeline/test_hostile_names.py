@@ -244,7 +244,7 @@ def test_settings_of_the_databases_change_nothing(functions: Functions) -> None:
 
 
 def test_a_function_that_somebody_made_is_not_called(functions: Functions) -> None:
-    """One that fits our calls better than PostgreSQL's own is passed over."""
+    """One that fits our calls better than PostgreSQL's own is not called."""
     trap = "RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''called''; END'"
     alter(
         functions.source.superuser_url,

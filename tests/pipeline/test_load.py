@@ -41,7 +41,7 @@ def replay(functions: Functions, batch: int) -> dict[str, Any]:
     return rows
 
 
-def spoil(warehouse: Warehouse, table: str, *, keep: int) -> dict[int, str]:
+def damage(warehouse: Warehouse, table: str, *, keep: int) -> dict[int, str]:
     """Change each column but the first `keep`, each in another row; return the columns by key."""
     with connect(warehouse.superuser_url) as connection:
         # Foreign keys off: the value need not be anybody's.
@@ -53,35 +53,35 @@ def spoil(warehouse: Warehouse, table: str, *, keep: int) -> dict[int, str]:
             keep=keep,
         )
         key = table.partition("_")[2] + "_id"
-        spoilt = {}
+        damaged = {}
         for number, (column, kind) in enumerate(columns, start=1):
             value = OTHER_VALUE[kind].format(identifier(column))
             connection.run(
                 f"UPDATE {table} SET {identifier(column)} = {value} WHERE {key} = {number}"
             )
             assert connection.row_count == 1
-            spoilt[number] = str(column)
-    return spoilt
+            damaged[number] = str(column)
+    return damaged
 
 
 def test_a_fact_that_differs_in_any_one_column_is_a_new_record(functions: Functions) -> None:
     """No column is left out of the comparison, and records that agree are not repeated."""
     functions.run()
     before = records(functions.warehouse)
-    spoilt = {fact: spoil(functions.warehouse, fact, keep=2) for fact in RECORD_IDS}
+    damaged = {fact: damage(functions.warehouse, fact, keep=2) for fact in RECORD_IDS}
 
     replay(functions, 1)
 
-    assert {fact: len(columns) for fact, columns in spoilt.items()} == {
+    assert {fact: len(columns) for fact, columns in damaged.items()} == {
         "fact_sales_order": 13,
         "fact_purchase_order": 13,
         "fact_payment": 11,
     }
     assert records(functions.warehouse) == {
-        fact: before[fact] + len(columns) for fact, columns in spoilt.items()
+        fact: before[fact] + len(columns) for fact, columns in damaged.items()
     }
     assert [
-        len(history(functions.warehouse, fact, key)) for fact in spoilt for key in spoilt[fact]
+        len(history(functions.warehouse, fact, key)) for fact in damaged for key in damaged[fact]
     ] == ([2] * 37)
     assert current(functions.warehouse) == expected(functions.source)
 
@@ -91,17 +91,17 @@ def test_a_dimension_row_that_differs_in_any_one_column_is_brought_up_to_date(
 ) -> None:
     """No column is left out of the comparison, and rows that agree are not touched."""
     functions.run()
-    spoilt = {name: len(spoil(functions.warehouse, name, keep=1)) for name in DIMENSIONS}
+    damaged = {name: len(damage(functions.warehouse, name, keep=1)) for name in DIMENSIONS}
     with connect(functions.warehouse.superuser_url) as warehouse:
         warehouse.run(
             "UPDATE dim_location SET district = NULL"
             " WHERE location_id > 10 AND district IS NOT NULL"
         )
-        spoilt["dim_location"] += warehouse.row_count
+        damaged["dim_location"] += warehouse.row_count
 
     rows = replay(functions, 1)
 
-    assert {name: rows[name]["updated"] for name in DIMENSIONS} == spoilt
+    assert {name: rows[name]["updated"] for name in DIMENSIONS} == damaged
     assert {rows[name]["inserted"] for name in DIMENSIONS} == {0}
     assert current(functions.warehouse) == expected(functions.source)
 

@@ -18,7 +18,7 @@ from tests.postgres_fixtures import Source, Warehouse
 
 @pytest.fixture
 def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Return a function that starts a sandbox in vain: nothing starts, and one line says why."""
+    """Return a function that fails to start a sandbox: nothing starts, and one line says why."""
 
     def run(*options: object, status: int = 1) -> str:
         assert local("--json", "--dir", tmp_path / "sandbox", *options) == status

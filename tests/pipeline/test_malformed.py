@@ -119,7 +119,7 @@ def test_a_run_without_time_left_does_one_whole_batch(functions: Functions) -> N
 
 
 def refused(functions: Functions, run: Callable[[], Any], message: str) -> None:
-    """Run a function in vain: its error says where, and nothing has changed anywhere."""
+    """Run a function that fails: its error says where, and nothing has changed anywhere."""
     objects, rows = contents(functions), records(functions.warehouse)
     star = current(functions.warehouse)
     with pytest.raises(PipelineError) as failure:

@@ -245,7 +245,7 @@ def test_the_local_sandbox_shows_it(
 def test_a_setting_that_is_neither_true_nor_false_stops_the_load(
     managed: Functions, manage: Callable[[str], None]
 ) -> None:
-    """A function whose setting was spoilt by hand says which it is, and does nothing."""
+    """A function whose setting was damaged by hand says which it is, and does nothing."""
     manage("yes")
 
     with pytest.raises(SettingsError, match="WAREHOUSE_MANAGED of this function is neither true"):

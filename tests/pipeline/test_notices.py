@@ -17,7 +17,7 @@ TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:{TOPIC}"
 
 @pytest.fixture
 def notified(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Functions whose user chose to hear of every batch."""
+    """Functions whose user chose a notice of every batch."""
     monkeypatch.setenv("NOTIFY", "every-batch")
     monkeypatch.setenv("NOTICE_TOPIC_ARN", TOPIC_ARN)
     notices._sns.cache_clear()

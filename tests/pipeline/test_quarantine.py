@@ -160,7 +160,7 @@ def test_a_quarantined_row_that_is_deleted_leaves_the_quarantine(functions: Func
 def test_facts_do_not_wait_for_a_dimension_that_changed_for_the_worse(
     functions: Functions,
 ) -> None:
-    """A currency that the warehouse has stays good enough when its code is spoiled in the shop."""
+    """A currency that the warehouse has stays good enough when its code is damaged in the shop."""
     functions.run()
     with connect(functions.source.superuser_url) as source:
         source.run("UPDATE currency SET currency_code = 'gbp' WHERE currency_id = 1")

@@ -182,7 +182,7 @@ def test_a_newer_row_supersedes_a_refused_one_and_a_deletion_ends_it(functions: 
 def test_refused_rows_are_tried_again_after_an_hour(
     functions: Functions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row that a trigger refused for its own reasons goes in without anybody's doing."""
+    """A row that a trigger refused for its own reasons goes in by itself."""
     warehouse(
         functions,
         "CREATE TABLE closed (yes boolean)",

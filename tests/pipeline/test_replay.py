@@ -31,7 +31,7 @@ def column(functions: Functions, files: list[dict[str, Any]], name: str) -> set[
     return {value for table in tables for value in table[name].to_pylist()}
 
 
-def spoil(functions: Functions, sql: str) -> None:
+def damage(functions: Functions, sql: str) -> None:
     with connect(functions.warehouse.superuser_url) as warehouse:
         warehouse.run(sql)
 
@@ -49,12 +49,12 @@ def test_a_replay_of_good_rows_changes_nothing(functions: Functions) -> None:
     assert functions.run()["batch"] is None
 
 
-def test_a_replay_repairs_what_a_defect_of_the_code_had_spoiled(functions: Functions) -> None:
+def test_a_replay_repairs_what_a_defect_of_the_code_had_damaged(functions: Functions) -> None:
     """Rows that are wrong in the warehouse are corrected by the batch that they came with."""
     functions.run()
-    spoil(functions, "UPDATE dim_staff SET department_name = 'nonsense'")
-    spoil(functions, "UPDATE dim_counterparty SET counterparty_legal_city = 'nowhere'")
-    spoil(functions, "UPDATE fact_payment SET paid = NOT paid")
+    damage(functions, "UPDATE dim_staff SET department_name = 'nonsense'")
+    damage(functions, "UPDATE dim_counterparty SET counterparty_legal_city = 'nowhere'")
+    damage(functions, "UPDATE fact_payment SET paid = NOT paid")
 
     replay(functions, 1)
 
@@ -144,8 +144,8 @@ def test_a_batch_may_be_replayed_twice_and_so_may_its_replay(functions: Function
     orders = {replay(functions, batch)["rows"]["sales_order"] for batch in (1, 1, 2)}
 
     assert len(orders) == 1
-    spoil(functions, "UPDATE dim_staff SET department_name = 'nonsense'")
-    spoil(functions, "UPDATE fact_payment SET paid = NOT paid")
+    damage(functions, "UPDATE dim_staff SET department_name = 'nonsense'")
+    damage(functions, "UPDATE fact_payment SET paid = NOT paid")
     replay(functions, 1)
     assert current(functions.warehouse) == expected(functions.source)
 

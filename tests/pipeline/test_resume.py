@@ -161,7 +161,7 @@ def test_a_table_may_stop_and_go_on_twice(functions: Functions) -> None:
 
 
 def test_a_fact_that_stopped_is_not_read_whole(functions: Functions) -> None:
-    """A table that joins no other goes on from where it stood, so that a large one costs little."""
+    """A table that joins no other continues from its position, so that a large one costs little."""
     functions.run()
     revoke(functions, "payment")
     alter(functions, "UPDATE payment SET payment_amount = 1.23 WHERE payment_id = 1")

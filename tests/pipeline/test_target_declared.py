@@ -92,7 +92,7 @@ def test_a_managed_table_that_differs_otherwise_stops_the_load(
 
 
 def test_columns_that_the_installation_added_are_left_alone(new_managed_warehouse: New) -> None:
-    """A column with a default, or that may be NULL, is nobody's business but its owner's."""
+    """A column with a default, or that may be NULL, is up to its owner."""
     scene = Scene(new_managed_warehouse(), (latest(THING),))
     scene.load()
     scene.query("ALTER TABLE thing ADD note text, ADD at timestamptz NOT NULL DEFAULT now()")

@@ -144,7 +144,7 @@ def test_a_refused_row_of_any_key_is_superseded(scene: Scene, things: Things) ->
 
 
 def test_rows_without_a_key_are_not_loaded(scene: Scene, things: Things) -> None:
-    """A key that is NULL is nobody's: who wrote the rows has to be asked."""
+    """A key that is NULL identifies nothing: the writer of the rows has to be asked."""
     rows = things.sized(1)
     empty = pa.nulls(1, rows.column(0).type)
     scene.batch(**{odd_id(scene): rows.set_column(0, rows.column_names[0], empty)})

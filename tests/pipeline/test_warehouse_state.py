@@ -1,6 +1,6 @@
 """A warehouse that is not as the newest marker left it: restored, moved, exchanged or incomplete.
 
-Whatever became of it, it ends with every record of the history once, and with the latest values.
+Whatever happened to it, it ends with every record of the history once, and with the latest values.
 """
 
 import subprocess

@@ -17,7 +17,11 @@ from tests.pipeline.shop_actions import Hand, Shelf, random_action
 from tests.pipeline.shop_values import REPAIRS
 
 LOCK_TIMEOUT = "300ms"  # a writer that waits for longer rolls back: no deadlock, and no standstill
-DATA_ERRORS = ("23", "40", "55P03")  # constraints, deadlocks, lock timeouts: the shop's daily bread
+DATA_ERRORS = (
+    "23",
+    "40",
+    "55P03",
+)  # constraints, deadlocks, lock timeouts: ordinary errors of a shop
 RECONNECT_SECONDS = 0.1
 # Commits that wait for no disk: when the server crashes, those of the last seconds are gone.
 SESSION = f"SET lock_timeout = '{LOCK_TIMEOUT}'; SET synchronous_commit = off"
@@ -146,7 +150,7 @@ class Workload:
 
 
 def transact(hand: Hand, wait: Callable[[float], None]) -> str:
-    """Carry out one random transaction; return what became of it."""
+    """Carry out one random transaction; return its outcome."""
     weights, shapes = zip(*SHAPES, strict=True)
     shape = hand.random.choices(shapes, weights)[0]
     try:
@@ -168,7 +172,7 @@ def transact(hand: Hand, wait: Callable[[float], None]) -> str:
 
 
 def _save_and_roll_back(hand: Hand) -> None:
-    """Do a few things at savepoints, some of them in vain; a failure costs its savepoint only."""
+    """Do a few things at savepoints, some of which fail; a failure costs its savepoint only."""
     for number in range(hand.random.randint(1, 4)):
         hand.run(f"SAVEPOINT s{number}")
         try:
