@@ -81,16 +81,18 @@ def find_installation() -> Installation:
 
     Raises MysqlError when there is neither.
     """
-    installed = _newest_enough(_candidates())
-    if installed is not None:
-        return installed
+    return _first_fit(_candidates()) or packaged_mariadb()
+
+
+def packaged_mariadb() -> Installation:
+    """Return MariaDB from the system's packages, fetched once; raise MysqlError as above."""
     fetched = fetch_mariadb()
-    if fetched is not None:
-        return describe(fetched / "usr" / "sbin" / "mariadbd")
-    raise MysqlError(
-        "No MySQL 8.0 or MariaDB 10.6, or later, was found: install one (macOS: brew install "
-        "mariadb; Fedora: dnf install mariadb-server), or name your own with --warehouse-url."
-    )
+    if fetched is None:
+        raise MysqlError(
+            "No MySQL 8.0 or MariaDB 10.6, or later, was found: install one (macOS: brew install "
+            "mariadb; Fedora: dnf install mariadb-server), or name your own with --warehouse-url."
+        )
+    return describe(fetched / "usr" / "sbin" / "mariadbd")
 
 
 def describe(program: Path) -> Installation:
@@ -141,7 +143,8 @@ def reachable_installation(found: Installation, home: Path, account: SystemAccou
 def _is_confined(program: Path) -> bool:
     """Tell whether AppArmor keeps a server to the system's data folder.
 
-    Its profile goes by the program's path: https://apparmor.net/ (Ubuntu has one for MySQL).
+    Its profile goes by the program's path, and Ubuntu has one for MySQL.
+    https://manpages.ubuntu.com/manpages/noble/man7/apparmor.7.html
     """
     profile = str(program).strip("/").replace("/", ".")
     return any((APPARMOR / name).exists() for name in (profile, program.name))
@@ -166,7 +169,7 @@ def _candidates() -> Iterable[Path]:
     return (path for place in (*on_path, *elsewhere) if (path := Path(place)).is_file())
 
 
-def _newest_enough(programs: Iterable[Path]) -> Installation | None:
+def _first_fit(programs: Iterable[Path]) -> Installation | None:
     for program in programs:
         try:
             return describe(program)

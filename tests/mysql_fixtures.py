@@ -1,7 +1,7 @@
 """A real MySQL or MariaDB for the tests, one for the whole session, and fresh databases on it.
 
-TEST_MYSQL is the path of the server's program, such as /usr/sbin/mysqld; without it, one is found
-or fetched as for the sandbox (`local.mysql_installation`).
+TEST_MYSQL is the path of the program, such as /usr/sbin/mysqld, or `apt` for MariaDB of the
+system's packages. Without it, one is found or fetched as for the sandbox.
 """
 
 import os
@@ -18,7 +18,7 @@ import trustme
 from deployer.errors import DeployError
 from etl.mysqlddl import quoted
 from local.mysql import MysqlServer, run_sql
-from local.mysql_installation import Installation, describe, find_installation
+from local.mysql_installation import Installation, describe, find_installation, packaged_mariadb
 from local.system_account import server_account
 from tests.postgres_fixtures import Warehouse
 
@@ -34,6 +34,8 @@ def mysql_installation() -> Installation:
     """
     chosen = os.environ.get("TEST_MYSQL")
     try:
+        if chosen == "apt":
+            return packaged_mariadb()
         return describe(Path(chosen)) if chosen else find_installation()
     except DeployError as error:
         if chosen or sys.platform == "linux":
