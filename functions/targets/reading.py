@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Protocol, cast
 
 from etl.columns import Column
@@ -53,6 +54,17 @@ class LoadedBatch:
     loaded_at: datetime
 
 
+COUNTED_UP_TO = 100_000  # rows of a table
+
+
+@dataclass(frozen=True)
+class Count:
+    """The rows of a table: counted, or where they are many estimated from statistics."""
+
+    rows: int
+    is_exact: bool
+
+
 class Snapshot(Protocol):
     """One moment of a target."""
 
@@ -61,6 +73,12 @@ class Snapshot(Protocol):
 
     def loaded(self, sources: Iterable[str]) -> Mapping[str, LoadedBatch]:
         """Return the newest batch of each of some sources that has any, as the target records."""
+
+    def counts(self) -> Mapping[str, Count]:
+        """Return how many rows each table of the target has, by its declared name.
+
+        One that is not there, or that this role may not read, is left out.
+        """
 
     def rows(self, query: Query) -> Rows:
         """Return the rows of a query, in its order.
@@ -95,6 +113,11 @@ class Reading(Protocol):
 
         The server ends a connection that is idle for so long.
         """
+
+
+def can_be_read(target: Target) -> bool:
+    """Tell whether there is a reader for a kind of target; MySQL has none."""
+    return find_spec(f"functions.targets.{target.kind}.reader") is not None
 
 
 def reading(target: Target) -> Reading:

@@ -1,13 +1,14 @@
 """Let SQL name tables and columns as they are declared, in a warehouse that has other names.
 
 Such a table is put before a SELECT as a common table expression of its declared name, and so are
-the current states of histories, which only a managed warehouse has as views. An optional table
-that is not there is an empty one.
+the current states of histories, which only a managed warehouse has as views. The column by which a
+warehouse numbers the records of a history is also called `record_id`. An optional table that is not
+there is an empty one.
 """
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pg8000.native
 from pg8000.native import identifier
@@ -27,17 +28,21 @@ from functions.targets.postgres.catalogue import tables_of
 from functions.targets.postgres.current import DELETIONS_TYPES, current_state, view_name
 from functions.targets.postgres.tables import PostgresTable
 
+RECORD_ID = "record_id"
+
 
 @dataclass(frozen=True)
 class Declared:
     """What SQL may name: the SELECTs that stand for names, and the tables that are `missing`.
 
-    `ledger` is the table of loaded batches, None if this role does not find one.
+    `ledger` is the table of loaded batches, None if this role does not find one; `tables` are
+    those that are there, by their declared names.
     """
 
     selects: dict[str, str]
     missing: dict[str, str]
     ledger: str | None
+    tables: dict[str, Found] = field(default_factory=dict)
 
     def named_in(self, sql: str) -> str:
         """Return the WITH clause for a SELECT; raise WarehouseMismatch for what it lacks.
@@ -68,6 +73,7 @@ def declared_names(connection: pg8000.native.Connection, schema: str, target: Ta
         home = table.schema or schema
         actual = actual_name(table, there[home])
         if actual is not None:
+            names.tables[table.name] = there[home][actual]
             _add(names, table, there[home][actual], deletions)
         elif table.optional and table.columns is not None:
             kinds = {name: sql_type(column) for name, column in table.columns.items()}
@@ -77,6 +83,8 @@ def declared_names(connection: pg8000.native.Connection, schema: str, target: Ta
                 f"table {table.name} is not in schema {home} of the warehouse, or this role may "
                 "not use the schema: has a batch been loaded?"
             )
+    if target.calendar is not None and target.calendar.name in own:
+        names.tables[target.calendar.name] = own[target.calendar.name]
     return names
 
 
@@ -98,11 +106,12 @@ def _add(names: Declared, table: TargetTable, found: Found, deletions: Found | N
         actual if (name := declared.get(actual, actual)) in found.types else name: actual
         for actual in found.types
     }
-    if found.name != table.name or any(name != actual for name, actual in columns.items()):
-        shown = ", ".join(
-            f"f.{identifier(actual)} AS {identifier(name)}" for name, actual in columns.items()
-        )
-        names.selects[table.name] = f"SELECT {shown} FROM {_home(found)} AS f"
+    shown = dict(columns)
+    if table.way == "history" and RECORD_ID not in columns:
+        shown[RECORD_ID] = record_id(found)
+    if found.name != table.name or any(name != actual for name, actual in shown.items()):
+        named = (f"f.{identifier(actual)} AS {identifier(name)}" for name, actual in shown.items())
+        names.selects[table.name] = f"SELECT {', '.join(named)} FROM {_home(found)} AS f"
     if table.way != "history":
         return
     current = view_name(table.name)

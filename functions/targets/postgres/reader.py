@@ -18,8 +18,9 @@ from functions.common.postgres import connection, translated_errors
 from functions.common.session import SESSION
 from functions.common.settings import required
 from functions.targets import Place
+from functions.targets.postgres.counts import counts
 from functions.targets.postgres.declared import Declared, declared_names
-from functions.targets.reading import Cell, LoadedBatch, Query, Rows
+from functions.targets.reading import Cell, Count, LoadedBatch, Query, Rows
 
 PARAMETERS = {
     **SESSION,
@@ -100,6 +101,11 @@ class PostgresReader:
                 for source in sources
                 for batch, microseconds in self._connection.run(newest, source=source)
             }
+
+    def counts(self) -> Mapping[str, Count]:
+        """Return how many rows the tables have."""
+        with translated_errors(self._database):
+            return counts(self._connection, self._declared.tables)
 
     def rows(self, query: Query) -> Rows:
         """Return the rows of a query; one that fails leaves the snapshot as it is."""
