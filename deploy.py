@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import time
+import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from deployer.dotenv_file import load_dotenv
 from deployer.endpoint import urls
 from deployer.errors import DeployError, SettingsError
 from deployer.names import Names
+from deployer.page import find_page
 from deployer.pipeline import Pipeline
 from deployer.settings import (
     Settings,
@@ -114,6 +116,18 @@ def status(options: argparse.Namespace, terminal: Terminal) -> int:
     found = read_status(aws, _names(aws), sources, now, dropped=dropped, posted=posted)
     terminal.result(asdict(found), *status_view(found))
     return 0 if found.is_deployed else 1
+
+
+def page(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Open the page of the pipeline in a browser; with --json, say where it is."""
+    aws = _connect(terminal)
+    found = find_page(aws, _names(aws))
+    lasts = "" if found.seconds is None else f" (for {found.seconds // 3600} hour)"
+    made = f"The page of {found.made_at:%Y-%m-%d %H:%M:%S} UTC{lasts}:"
+    terminal.result(asdict(found), made, Text(found.url, overflow="fold"))
+    if not terminal.json_only and not webbrowser.open(found.url):
+        terminal.note("There is no browser here: open that address in one")
+    return 0
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -231,7 +245,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="deploy.py", description=about, parents=[common])
     parser.set_defaults(command=deploy)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (plan, status, run, send, replay, reconcile, ddl, new, local):
+    for command in (plan, status, page, run, send, replay, reconcile, ddl, new, local):
         added = commands.add_parser(command.__name__, help=command.__doc__, parents=[common])
         added.set_defaults(command=command)
         if command is send:

@@ -33,7 +33,7 @@ BATCHES_A_DAY = 60  # on a working day
 COLD_STARTS_A_DAY = 24  # of each function
 COLD_START_SECONDS = 2.0
 BATCH_SECONDS = 1.0  # of each function on the way
-BATCH_WRITES, BATCH_READS = 8, 6  # of all three functions, beside those of an idle run
+BATCH_WRITES, BATCH_READS = 9, 100  # of all functions, beside those of an idle run
 STORED_GB = 1.0  # a batch is 30 kB, the layers are 60 MB
 LOG_BYTES = 2_000  # of one run
 CUSTOM_METRICS = 11  # what the functions count, each under the name of its function,
@@ -68,6 +68,7 @@ IDLE: Mapping[FunctionUse, Idle] = {
     "transform": Idle(0.05, lists=2, reads=1),
     "load": Idle(0.1, lists=3, reads=1, secrets=1),
     "reconcile": Idle(30.0, lists=10, secrets=2),
+    "page": Idle(0.1, lists=3, reads=1),
 }
 
 
@@ -124,10 +125,12 @@ def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
         "transform": specs.SWEEP_SCHEDULE,
         "load": settings.load_schedule,
         "reconcile": specs.RECONCILE_SCHEDULE,
+        "page": specs.SWEEP_SCHEDULE,
     }
     runs = {use: runs_a_month(schedule) for use, schedule in schedules.items()}
     batches = min(runs["extract"], BATCHES_A_DAY * WORKING_DAYS)
     runs["transform"] += batches  # each wakes it
+    runs["page"] += batches
     functions = [_function(spec, runs[spec.use], batches, settings) for spec in specs.FUNCTIONS]
     others = [
         *([_events(settings)] if settings.takes_events else []),

@@ -109,6 +109,10 @@ class Deployer:
             ],
             self._scheduled("load-schedule", "load", self.settings.load_schedule),
             self._scheduled("reconcile-schedule", "reconcile", specs.RECONCILE_SCHEDULE),
+            [
+                *self._scheduled("page-sweep", "page", specs.SWEEP_SCHEDULE),
+                *self._woken_by("processed", "page", specs.MARKERS),
+            ],
             *self.endpoint.after_functions(),
         )
         if self.settings.takes_events:

@@ -49,6 +49,7 @@ def named(names: Names, secrets_of: Iterable[str]) -> Iterator[Thing]:
     for rule in get_args(RuleUse):
         yield Thing("rule", names.rule(rule))
     yield Thing("notification", f"{names.bucket('ingestion')}/{names.function('transform')}")
+    yield Thing("notification", f"{names.bucket('processed')}/{names.function('page')}")
     for spec in specs.FUNCTIONS:
         yield from _of_function(names, spec.use)
     for layer in specs.LAYERS:

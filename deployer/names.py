@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 BucketUse = Literal["ingestion", "processed", "code", "drop"]
-FunctionUse = Literal["extract", "transform", "load", "reconcile", "receive", "collect"]
-RuleUse = Literal["extract-schedule", "transform-sweep", "load-schedule", "reconcile-schedule"]
+FunctionUse = Literal["extract", "transform", "load", "reconcile", "page", "receive", "collect"]
+RuleUse = Literal[
+    "extract-schedule", "transform-sweep", "load-schedule", "reconcile-schedule", "page-sweep"
+]
 
 # https://docs.aws.amazon.com/general/latest/gr/aws-service-information.html
 MAX_BUCKET = 63

@@ -104,6 +104,15 @@ class Pipeline:
         """
         return self._follow([{"replay": batch, "source": source}])
 
+    def make_page(self) -> None:
+        """Make the page now, with what has just been loaded.
+
+        Raises:
+            PipelineFailed: the function is not deployed, or failed.
+        """
+        with self._step("page"):
+            self._invoke("page", {"now": True})
+
     def reconcile(self, *, repair: bool = False) -> Answer:
         """Compare source and warehouse row by row; return the function's report.
 

@@ -23,7 +23,7 @@ ALL = "*"
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 POLICY_CHARACTERS = 10_240
 # Prefixes of the processed bucket that people read: newer objects replace older ones.
-FOR_PEOPLE = ("errors", "exports")
+FOR_PEOPLE = ("errors", "exports", "page")
 WRITTEN_ONCE: Mapping[BucketUse, tuple[str, ...]] = {"ingestion": (), "processed": FOR_PEOPLE}
 NO_BUCKETS: Mapping[str, RemoteBucket] = MappingProxyType({})
 
@@ -148,6 +148,7 @@ def function_policy(
         "transform": _transform,
         "load": _load,
         "reconcile": _reconcile,
+        "page": _page,
         "receive": _receive,
         "collect": _collect,
     }
@@ -241,6 +242,18 @@ def _reconcile(names: Names, declared: Pipeline, tables: list[str]) -> list[Poli
         *newest,
         *_objects("s3:GetObject", "processed", ["batches", "loaded", *kept], names),
         *_list("processed", ["loaded", *deleted], names),
+    ]
+
+
+def _page(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
+    quarantine = ["quarantine"] if _of_databases(declared) else []
+    read = ["batches", "loaded", *quarantine, "page"]
+    return [
+        *_objects("s3:GetObject", "ingestion", ["batches"], names),
+        *_list("ingestion", ["batches"], names),
+        *_objects("s3:GetObject", "processed", read, names),
+        *_objects("s3:PutObject", "processed", ["page"], names),
+        *_list("processed", ["batches", "loaded"], names),
     ]
 
 

@@ -23,6 +23,7 @@ LOG_RETENTION_DAYS = 14
 SWEEP_SCHEDULE = "rate(5 minutes)"
 RECONCILE_SCHEDULE = "cron(0 3 * * ? *)"  # when the shop is closed
 BATCH_LOG = "batches/"
+MARKERS = "loaded/"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ FUNCTIONS = (
     FunctionSpec("transform", "Makes target rows of batches", 1769, 600, BY_EVENT),
     FunctionSpec("load", "Applies batches to the warehouse", 1024, 900),
     FunctionSpec("reconcile", "Compares source and warehouse", 1769, 900),
+    # Also woken by each marker, many at once maybe: the sweep makes up for one that is not taken.
+    FunctionSpec("page", "Makes the page of the pipeline", 1024, 60),
 )
 
 # Also of pipelines with events. The API waits for receive, for 30 seconds at most; what may run at
@@ -91,7 +94,7 @@ def functions(declared: Pipeline) -> tuple[FunctionSpec, ...]:
 
 
 READS_SOURCES = frozenset[FunctionUse]({"extract", "reconcile"})
-READS_TARGETS = frozenset[FunctionUse]({"load", "reconcile"})
+READS_TARGETS = frozenset[FunctionUse]({"load", "reconcile", "page"})
 RUNS_ROW_FUNCTIONS = frozenset[FunctionUse]({"transform", "reconcile"})
 RUNS_PIPELINE_CODE = RUNS_ROW_FUNCTIONS | {"load"}
 
@@ -180,6 +183,11 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
             "WAREHOUSE_MANAGED": str(settings.warehouse_managed).lower(),
         },
         "reconcile": {
+            "INGESTION_BUCKET": names.bucket("ingestion"),
+            "PROCESSED_BUCKET": names.bucket("processed"),
+            "WAREHOUSE_SCHEMA": settings.warehouse_schema,
+        },
+        "page": {
             "INGESTION_BUCKET": names.bucket("ingestion"),
             "PROCESSED_BUCKET": names.bucket("processed"),
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,

@@ -15,6 +15,7 @@ from deployer.account import Account
 from deployer.deployer import Deployer
 from deployer.endpoint import urls
 from deployer.names import Names
+from deployer.page import save_page
 from deployer.pipeline import Pipeline, Run
 from deployer.terminal import Terminal
 from functions.common.markers import MarkerLog
@@ -57,8 +58,10 @@ def run_local(
         if once and (run := bad_drop(sandbox, pipeline, terminal)):
             refusal = Refusal.of(run, aws, mailbox.read())
         after = {"refusal": asdict(refusal)} if refusal else {}
+        pipeline.make_page()
+        page = save_page(aws, names, sandbox.directory / "page.html")
         terminal.result(
-            {**seen.document(sandbox), **after},
+            {**seen.document(sandbox), **after, "page": str(page)},
             *seen.shown(),
             *(refusal.shown() if refusal else ()),
         )
@@ -69,6 +72,7 @@ def run_local(
             terminal.warn(line)
         if not once:
             stay(sandbox, seen.endpoints, LogTail(aws, names), terminal)
+    terminal.note(f"The page is {page.as_uri()}")
     terminal.note(f"The data is kept in {options.directory}. {_how_to_go_on(once)}")
     refused = (each for run in runs for each in run.refused.values() if each.reason)
     return 1 if wrong or any(run.stopped for run in runs) or any(refused) else 0
@@ -152,6 +156,7 @@ def _how_to_look_inside(sandbox: Sandbox, endpoints: Mapping[str, str]) -> Itera
     for name, url in endpoints.items():
         yield f"endpoint   {url}"
         yield f"send       . {env}; python deploy.py send FILE --source {name}"
+    yield f"page       . {env}; python deploy.py page"
     yield f"commands   . {env}; python deploy.py run"
     yield ""
     yield "The schedules are running; the functions' logs follow. Ctrl-C stops everything."

@@ -48,7 +48,7 @@ def test_another_reservation_is_put_right(sandbox: Sandbox) -> None:
     assert reserved(sandbox, EXTRACT) == 1
 
 
-@pytest.mark.parametrize(("unreserved", "runs"), [(103, None), (104, 1)])
+@pytest.mark.parametrize(("unreserved", "runs"), [(104, None), (105, 1)])
 def test_a_small_account_keeps_its_runs(
     sandbox: Sandbox, limits: dict[str, dict[str, int]], unreserved: int, runs: int | None
 ) -> None:

@@ -27,19 +27,19 @@ def test_a_first_deployment_creates_everything(sandbox: Sandbox) -> None:
         "queue": 1,
         "topic": 1,
         "subscription": 1,
-        "alarm": 14,
+        "alarm": 15,
         "dashboard": 1,
-        "log group": 4,
-        "role": 4,
+        "log group": 5,
+        "role": 5,
         "layer": 3,
-        "function": 4,
-        "rule": 4,
-        "permission": 5,
-        "target": 4,
-        "notification": 1,
+        "function": 5,
+        "rule": 5,
+        "permission": 7,
+        "target": 5,
+        "notification": 2,
     }
     assert changes[0].kind == "bucket"
-    assert changes[-1].kind == "target"
+    assert changes[-1].kind == "notification"
 
 
 def test_a_second_deployment_writes_nothing(sandbox: Sandbox) -> None:

@@ -315,6 +315,6 @@ def test_a_declaration_without_events_makes_none_of_it(sandbox: Sandbox) -> None
     assert [change.name for change in changes if change.kind == "queue"] == [
         "totesys-etl-dev-failed-events"
     ]
-    assert sum(change.kind == "function" for change in changes) == 4
+    assert sum(change.kind == "function" for change in changes) == 5
     entries = teardown(sandbox).remove().entries
     assert {entry.kind for entry in entries}.isdisjoint({"api", "event source"})

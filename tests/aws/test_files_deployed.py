@@ -78,6 +78,7 @@ def test_functions_have_the_layers_that_they_use(market: Sandbox) -> None:
         "transform": ["arrow", "pandas", "pipeline"],
         "load": ["arrow", "postgres", "pipeline"],
         "reconcile": ["arrow", "postgres", "pandas", "pipeline"],
+        "page": ["arrow", "postgres"],
     }
 
 

@@ -91,7 +91,7 @@ def test_an_empty_account_has_a_status(account: Account) -> None:
     """Where nothing is deployed, nothing is found, and nothing fails."""
     assert read_status(account, NAMES, SOURCES, NOW) == Status(
         is_deployed=False,
-        functions={"extract": None, "transform": None, "load": None, "reconcile": None},
+        functions=dict.fromkeys(("extract", "transform", "load", "reconcile", "page")),
         sources={
             "source": SourceStatus(
                 batches={"extract": None, "transform": None, "load": None},
@@ -121,7 +121,7 @@ def test_a_deployment_is_reported_in_full(sandbox: Sandbox) -> None:
     status = read_status(sandbox.account, NAMES, SOURCES, NOW)
 
     assert status.is_deployed
-    assert [function and function.state for function in status.functions.values()] == ["Active"] * 4
+    assert [function and function.state for function in status.functions.values()] == ["Active"] * 5
     assert replace(status, functions={}) == Status(
         is_deployed=True,
         functions={},

@@ -17,6 +17,7 @@ import pytest
 from deployer.databases import parse_database_url
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
+from functions.page import handler as page_handler
 from functions.reconcile import handler as reconcile_handler
 from functions.sources.files import reader as files_reader
 from functions.sources.postgres import reader
@@ -157,6 +158,7 @@ def forget_clients() -> None:
     transform_handler._logs.cache_clear()
     load_handler._lake.cache_clear()
     reconcile_handler._sides.cache_clear()
+    page_handler._lake.cache_clear()
 
 
 @pytest.fixture

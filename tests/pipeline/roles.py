@@ -26,6 +26,7 @@ from functions.common.storage import Bucket
 from functions.common.uploads import PART_BYTES, Upload
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
+from functions.page import handler as page_handler
 from functions.receive import handler as receive_handler
 from functions.reconcile import handler as reconcile_handler
 from functions.transform import handler as transform_handler
@@ -45,6 +46,7 @@ HANDLERS = {
     "transform": transform_handler.handler,
     "load": load_handler.handler,
     "reconcile": reconcile_handler.handler,
+    "page": page_handler.handler,
     "receive": receive_handler.handler,
     "collect": collect_handler.handler,
 }

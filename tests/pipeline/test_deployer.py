@@ -191,6 +191,18 @@ ALLOWED: dict[FunctionUse, list[Call]] = {
         listing(PROCESSED, "loaded/source/"),
         listing(PROCESSED, "tombstones/dim_staff/"),
     ],
+    "page": [
+        secret(NAMES.secret("warehouse")),
+        get(INGESTION, "batches/source/0000000001.json"),
+        listing(INGESTION, "batches/source/"),
+        get(PROCESSED, "batches/source/0000000001.json"),
+        get(PROCESSED, "loaded/source/0000000001.json"),
+        get(PROCESSED, "quarantine/source/sales_order/2025-01-31/0000000001-0000000000001.parquet"),
+        listing(PROCESSED, "batches/source/"),
+        listing(PROCESSED, "loaded/source/"),
+        put(PROCESSED, "page/index.html"),
+        get(PROCESSED, "page/index.html"),
+    ],
 }
 REFUSED: dict[FunctionUse, list[Call]] = {
     "extract": [
@@ -232,6 +244,15 @@ REFUSED: dict[FunctionUse, list[Call]] = {
         get(INGESTION, "source/payment/2025-01-31/0000000001-0000000000001.parquet"),
         listing(PROCESSED, "batches/source/"),
         listing(INGESTION, "source/payment/"),
+        publish(NAMES.topic_arn),
+    ],
+    "page": [
+        secret(NAMES.secret("source")),
+        put(PROCESSED, "loaded/source/0000000009.json"),
+        put(PROCESSED, "exports/x.csv"),
+        get(PROCESSED, "fact_payment/2025-01-31/0000000001-0000000000001.parquet"),
+        get(INGESTION, "source/payment/2025-01-31/0000000001-0000000000001.parquet"),
+        ("s3", "delete_object", {"Bucket": PROCESSED, "Key": "page/index.html"}),
         publish(NAMES.topic_arn),
     ],
 }

@@ -77,6 +77,7 @@ def _live_through_it_all(roles: Roles, source: Source, warehouse: Warehouse) -> 
     transform_handler._swept.clear()
     roles.run("transform")
     roles.run("reconcile")
+    roles.run("page")
 
 
 def _run(url: str, statements: Iterable[str]) -> None:

@@ -26,22 +26,23 @@ def test_the_usual_schedules() -> None:
     costs = monthly_cost(SETTINGS)
 
     assert costs.text() == (
-        "About 10.00 USD a month at list prices, with 60 batches a working day:\n"
+        "About 10.38 USD a month at list prices, with 60 batches a working day:\n"
         "    0.10  Lambda extract      43,200 runs, 7,080 GB-seconds (arm64)\n"
         "    0.08  Lambda transform    9,960 runs, 5,628 GB-seconds (arm64)\n"
         "    0.07  Lambda load         21,600 runs, 4,920 GB-seconds (arm64)\n"
         "    0.02  Lambda reconcile    30 runs, 1,658 GB-seconds (arm64)\n"
-        "    0.81  S3                  138,780 writes and listings, 125,880 reads, 1 GB\n"
+        "    0.05  Lambda page         9,960 runs, 3,756 GB-seconds (arm64)\n"
+        "    1.03  S3                  169,980 writes and listings, 259,920 reads, 1 GB\n"
         "    1.12  Secrets Manager     2 secrets, 64,860 reads\n"
-        "    1.40  CloudWatch alarms   14 alarms\n"
+        "    1.50  CloudWatch alarms   15 alarms\n"
         "    6.30  CloudWatch metrics  11 of our own, 1 dashboard\n"
-        "    0.09  CloudWatch logs     0.15 GB\n"
+        "    0.10  CloudWatch logs     0.17 GB\n"
         "    0.00  SNS and SQS         10 e-mails\n"
         "The free tier is not counted, and neither is data transfer out of AWS.\n"
-        "At most 139.19 USD if a database hung all month and every run took until its timeout, one "
+        "At most 147.49 USD if a database hung all month and every run took until its timeout, one "
         "at a time."
     )
-    assert costs.total == 10.00
+    assert costs.total == 10.38
 
 
 def test_slow_schedules_cost_less_and_notices_more() -> None:
@@ -61,11 +62,12 @@ def test_slow_schedules_cost_less_and_notices_more() -> None:
         ("Lambda transform", 0.10),
         ("Lambda load", 0.05),
         ("Lambda reconcile", 0.03),
-        ("S3", 0.27),
+        ("Lambda page", 0.06),
+        ("S3", 0.49),
         ("Secrets Manager", 0.84),
-        ("CloudWatch alarms", 1.40),
+        ("CloudWatch alarms", 1.50),
         ("CloudWatch metrics", 6.30),
-        ("CloudWatch logs", 0.02),
+        ("CloudWatch logs", 0.03),
         ("SNS and SQS", 0.03),
     ]
 

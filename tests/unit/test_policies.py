@@ -98,6 +98,21 @@ def test_reconcile_reads_the_logs_and_no_row_of_a_batch() -> None:
     }
 
 
+def test_the_page_reads_the_logs_and_writes_itself_alone() -> None:
+    """It sees no row of a batch but those in quarantine, whose reasons it counts."""
+    ingestion, processed = NAMES.bucket_arn("ingestion"), NAMES.bucket_arn("processed")
+    allowed = {grant for grant in grants("page") if not grant[0].startswith("logs:")}
+
+    assert allowed == {
+        *(("s3:ListBucket", bucket) for bucket in (ingestion, processed)),
+        ("s3:GetObject", f"{ingestion}/batches/*"),
+        *(("s3:GetObject", f"{processed}/{kept}/*") for kept in ("batches", "loaded")),
+        *(("s3:GetObject", f"{processed}/{kept}/*") for kept in ("quarantine", "page")),
+        ("s3:PutObject", f"{processed}/page/*"),
+        ("secretsmanager:GetSecretValue", NAMES.secret_arn("warehouse")),
+    }
+
+
 def test_a_pipeline_of_many_tables_has_policies_that_aws_accepts() -> None:
     """With more tables than a policy has room for, a function still touches no other's objects."""
     tables = [
@@ -176,7 +191,7 @@ def test_no_object_of_the_functions_is_ever_overwritten(use: BucketUse) -> None:
     """A role that may write manifests may not replace one: S3 refuses what is not conditional."""
     tls, once = bucket_policy(use, NAMES)["Statement"]
     arn = NAMES.bucket_arn(use)
-    for_people = {"NotResource": [f"{arn}/errors/*", f"{arn}/exports/*"]}
+    for_people = {"NotResource": [f"{arn}/{each}/*" for each in ("errors", "exports", "page")]}
 
     assert once == {
         "Sid": "WrittenOnce",

@@ -109,6 +109,8 @@ def test_only_what_people_read_may_be_overwritten() -> None:
     """Objects that a function reads again are written once; others drop files as they like."""
     once = bucket_policy("processed", NAMES)["Statement"][1]
 
-    assert once["NotResource"] == [f"{PROCESSED}/errors/*", f"{PROCESSED}/exports/*"]
+    assert once["NotResource"] == [
+        f"{PROCESSED}/{each}/*" for each in ("errors", "exports", "page")
+    ]
     assert "Resource" not in once
     assert [each["Sid"] for each in bucket_policy("drop", NAMES)["Statement"]] == ["TlsOnly"]

@@ -129,6 +129,6 @@ def test_only_a_pipeline_with_events_has_their_functions() -> None:
         }
     ).declared
 
-    four = ["extract", "transform", "load", "reconcile"]
-    assert [spec.use for spec in functions(totesys)] == four
-    assert [spec.use for spec in functions(events)] == [*four, "receive", "collect"]
+    five = ["extract", "transform", "load", "reconcile", "page"]
+    assert [spec.use for spec in functions(totesys)] == five
+    assert [spec.use for spec in functions(events)] == [*five, "receive", "collect"]
