@@ -28,6 +28,7 @@ from etl import (
     latest,
 )
 from pipelines.totesys.currencies import currency_name
+from pipelines.totesys.figures import FIGURES
 from pipelines.totesys.payments import PAYMENTS
 
 if TYPE_CHECKING:
@@ -243,4 +244,5 @@ PIPELINE = Pipeline(
         PostgresWarehouse("warehouse", STARS, calendar=Calendar("dim_date"), ddl="warehouse.sql")
     ],
     reports=PAYMENTS,
+    figures=FIGURES,
 )  # fmt: skip
