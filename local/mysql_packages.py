@@ -85,7 +85,7 @@ def _is_new(line: str) -> bool:
 def _apt(scratch: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.defpath, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     proxies = {name: value for name, value in os.environ.items() if name.endswith("_proxy")}
-    return subprocess.run(  # nosec B603
+    return subprocess.run(  # nosec B603 B607
         ["apt-get", "--quiet", *arguments],
         cwd=scratch,
         env=environment | proxies,

@@ -257,7 +257,7 @@ class _Revealing:
     def authenticate(self, _: object) -> NoReturn:
         raise DatabaseRefused(
             "the server asks for the password itself, and it is not verified whose it is: have the "
-            "account log in by caching_sha2_password or ed25519, or use ?sslmode=verify-full"
+            "account log in by caching_sha2_password, or use ?sslmode=verify-full"
         )
 
 
