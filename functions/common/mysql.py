@@ -82,6 +82,11 @@ class ServerError(pymysql.err.DatabaseError):
         super().__init__(condition.code, str(condition), sqlstate=condition.state)
         self.condition = condition
 
+    @property
+    def is_for_now(self) -> bool:
+        """Whether it is about the server or the connection, and not about the statement."""
+        return self.condition.code in _FOR_NOW or self.condition.state[:2] == "08"
+
 
 class MysqlConnection(Connection):
     """A session with everything set.
@@ -267,7 +272,7 @@ def translated_errors(database: Database) -> Iterator[None]:
     try:
         yield
     except ServerError as error:
-        raise _from_server(database, error.condition) from error
+        raise _from_server(database, error) from error
     except pymysql.err.Error as error:
         raise _from_driver(database, error) from error
     except RuntimeError as error:
@@ -292,8 +297,9 @@ def _from_driver(database: Database, error: pymysql.err.Error) -> PipelineError:
     return DatabaseUnavailable(f"{database}: the connection broke ({why})")
 
 
-def _from_server(database: Database, condition: Condition) -> PipelineError:
+def _from_server(database: Database, error: ServerError) -> PipelineError:
     """Return our error for the server's."""
+    condition = error.condition
     steps: Mapping[str, set[int]] = {
         "ask for the right to be granted": _RIGHTS,
         "check user and password of the URL": _LOGIN,
@@ -303,6 +309,6 @@ def _from_server(database: Database, condition: Condition) -> PipelineError:
     for step, codes in steps.items():
         if condition.code in codes:
             return DatabaseRefused(f"{database}: {condition}: {step}")
-    if condition.code in _FOR_NOW or condition.state[:2] == "08":
+    if error.is_for_now:
         return DatabaseUnavailable(f"{database}: {condition}")
     return DatabaseFailed(f"{database}: {condition}")

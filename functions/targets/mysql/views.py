@@ -49,6 +49,8 @@ def make_declared_views(
         try:
             _keep(connection, view.schema or schema, view.name, _Definition(query))
         except ServerError as error:
+            if error.is_for_now:
+                raise
             raise FunctionFailed(f"{view}: {error.condition}") from None
 
 
