@@ -20,6 +20,7 @@ from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter, read_rows
 from functions.common.storage import Bucket
 from functions.transform.texts import reading
+from functions.transform.values import checked
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,9 @@ def _keys_of(table: Table, rows: pa.RecordBatch) -> pa.Array:
             f"files of {table} cannot be replayed: some have no column {lacking[0]}, which is "
             "declared as its key today. Replay a later batch"
         )
-    values = {name: reading(table.columns[name])(rows[name]) for name in table.keys}
+    values = {
+        name: checked(table, name, reading(table.columns[name])(rows[name])) for name in table.keys
+    }
     return keys_of(pa.table(values), table.keys)
 
 

@@ -2,16 +2,16 @@
 
 import gzip
 from collections.abc import Iterator
-from decimal import Decimal
 from random import Random
 
 import pytest
 
 from etl import Files
 from functions.common.manifests import ProcessedManifest
-from pipelines.zipster.pipeline import PIPELINE
+from pipelines.zipster.pipeline import PIPELINE, zipcodes
 from tests.aws.drop import Drop
-from tests.aws.zipster_oracle import HEADER, Row, expected, file_of
+from tests.aws.test_files_replay import again
+from tests.aws.zipster_oracle import HEADER, Row, exact, expected, file_of
 
 WHOLE = f"""\
 {HEADER}
@@ -90,12 +90,6 @@ def stored(drop: Drop, done: ProcessedManifest) -> Iterator[Row]:
         )  # fmt: skip
 
 
-def exact(row: Row) -> Row:
-    """Return an accepted row as it is stored: 0 for -0, and no zeros before a number."""
-    *before, y, x, location, decommissioned = row
-    return (*before, f"{Decimal(y) + 0}", f"{Decimal(x) + 0}", location, decommissioned)
-
-
 def test_the_error_object_is_what_its_readers_know(drop: Drop) -> None:
     """To the letter: rows as Python lists, padded where valid, and a line for each wrong value."""
     done = processed(drop, "day 1/zips.csv", WHOLE)
@@ -166,3 +160,16 @@ def test_columns_may_be_in_another_order(drop: Drop) -> None:
         "'x' is an invalid zipcode\n"
         "'no' is an invalid decommissioned\n"
     )
+
+
+def test_a_replay_leaves_zip_codes_that_a_later_file_pads(drop: Drop) -> None:
+    """A zip code is known by its five digits, however a file has it."""
+    row = "STANDARD,ADJUNTAS,PR,PRIMARY,18.16,-66.72,NA-US-PR-ADJUNTAS,FALSE"
+    drop.put("zips-1.csv", f"{HEADER}\n601,{row}\n602,{row}\n")
+    drop.batch()
+    drop.put("zips-2.csv", f"{HEADER}\n00601,{row}\n")
+    drop.batch()
+
+    replayed = again(drop, 1)
+
+    assert [row[0] for row in drop.rows(replayed, zipcodes)] == ["602"]
