@@ -33,7 +33,7 @@ def defanged(text: str) -> str:
 
 # The same in running text, in which 12.5 % and orders.csv are to stay as they are.
 _LINK = re.compile(
-    r"[.．。｡](?!(?:csv|json|jsonl|ndjson|txt|gz)\b)(?=[^\W\d_])|:(?=//)|@(?=\S)|\\(?=\\)"
+    r"[.．。｡](?!(?:csv|err|json|jsonl|ndjson|txt|gz)\b)(?=[^\W\d_])|:(?=//)|@(?=\S)|\\(?=\\)"
 )
 
 

@@ -131,7 +131,8 @@ def functions_on(
             )
         secrets = boto3.client("secretsmanager")
         for name, url in (("source", source.reader_url), ("warehouse", warehouse.loader_url)):
-            text = json.dumps(parse_database_url(url).secret())
+            kind = "postgres" if url.startswith("postgresql:") else "mysql"
+            text = json.dumps(parse_database_url(url, kind).secret())
             secrets.create_secret(Name=f"lake-{number}/{name}", SecretString=text)
         environment = {
             "SOURCE_SECRET_ID": f"lake-{number}/source",

@@ -113,7 +113,7 @@ class Expected:
 def expected(s3: Any, bucket: str) -> Expected:
     """Return what all versions of all files in a bucket come to, each file's in their order."""
     found = Expected()
-    for key, bodies in _versions(s3, bucket).items():
+    for key, bodies in versions(s3, bucket).items():
         kind = key.split("/")[0].removesuffix(".csv")
         for body in bodies:
             good, wrong = _READ[kind](body)
@@ -137,17 +137,18 @@ def _add(found: Expected, kind: str, good: list[Row]) -> None:
                 states.append(row)
 
 
-def _versions(s3: Any, bucket: str) -> Mapping[str, list[bytes]]:
+def versions(s3: Any, bucket: str) -> Mapping[str, list[bytes]]:
+    """Return what all versions of each file of a bucket have, unpacked, in their order."""
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
-    versions: dict[str, list[bytes]] = {}
+    found: dict[str, list[bytes]] = {}
     for page in pages:
         for each in page.get("Versions", []):
             body = s3.get_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])[
                 "Body"
             ].read()
             unpacked = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
-            versions.setdefault(each["Key"], []).insert(0, unpacked)
-    return versions
+            found.setdefault(each["Key"], []).insert(0, unpacked)
+    return found
 
 
 def _records(body: bytes) -> Iterator[tuple[int, list[str]]]:

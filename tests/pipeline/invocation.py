@@ -27,6 +27,7 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tests")
 
 import boto3
 import pg8000.core
+import pymysql.connections
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
 from botocore.httpsession import URLLib3Session
@@ -73,13 +74,14 @@ class S3Fault:
 class Fate:
     """The planned end of an invocation.
 
-    It dies at a step (a call or a return of the functions' own code), at a message of COPY from
-    the database, or as `s3` says; `kill_after` are seconds until somebody else kills it.
+    It dies at a step (a call or a return of the functions' own code), at a message of a database
+    (of COPY from PostgreSQL, or one of both sides of a statement of MySQL), or as `s3` says;
+    `kill_after` are seconds until somebody else kills it.
     """
 
     s3: S3Fault | None = None
     die_at_step: int | None = None
-    die_at_copy: int | None = None
+    die_at_message: int | None = None
     kill_after: float | None = None
 
 
@@ -156,8 +158,8 @@ def die() -> None:
 def _prepare(fate: Fate) -> "_FaultyS3":
     fault = _FaultyS3(fate.s3)
     boto3._get_default_session().events.register("before-send.s3.*", fault)
-    if fate.die_at_copy is not None:
-        _die_at_copy(fate.die_at_copy)
+    if fate.die_at_message is not None:
+        _die_at_message(fate.die_at_message)
     if fate.die_at_step is not None:
         _die_at_step(fate.die_at_step)
     return fault
@@ -175,16 +177,27 @@ def _die_at_step(last: int) -> None:
     sys.setprofile(count)
 
 
-def _die_at_copy(last: int) -> None:
+def _die_at_message(last: int) -> None:
     messages = iter(range(1, last))
-    pass_on = pg8000.core.CoreConnection.handle_COPY_DATA
 
-    def count(connection: Any, data: bytes, context: Any) -> None:
+    def count() -> None:
         if next(messages, None) is None:
             die()
+
+    pass_on, run = pg8000.core.CoreConnection.handle_COPY_DATA, pymysql.connections.Connection.query
+
+    def copy(connection: Any, data: bytes, context: Any) -> None:
+        count()
         pass_on(connection, data, context)
 
-    pg8000.core.CoreConnection.handle_COPY_DATA = count
+    def query(connection: Any, *statement: Any) -> Any:
+        count()
+        rows = run(connection, *statement)
+        count()
+        return rows
+
+    pg8000.core.CoreConnection.handle_COPY_DATA = copy
+    pymysql.connections.Connection.query = query  # type: ignore[assignment,method-assign]
 
 
 class _FaultyS3:

@@ -272,7 +272,7 @@ def random_fate(random: Random, places: Sequence[Place] = tuple(PLACES)) -> Fate
         case "step":
             return Fate(die_at_step=int(10 ** random.uniform(0.5, 3.3)))
         case "copy":
-            return Fate(die_at_copy=int(10 ** random.uniform(0, 3)))
+            return Fate(die_at_message=int(10 ** random.uniform(0, 3)))
         case "call":
             how: Any = random.choice(["die before", "die after"])
             return Fate(S3Fault(operation, text, nth, how))  # type: ignore[arg-type]
@@ -293,7 +293,7 @@ def _received(receiving: Any) -> Outcome | None:
 def _where(function: str, fate: Fate) -> str:
     if fate.die_at_step is not None:
         return "at a step"
-    if fate.die_at_copy is not None:
+    if fate.die_at_message is not None:
         return "in COPY"
     return f"{fate.s3.how.removeprefix('die ')} a call of S3" if fate.s3 else "at a moment"
 

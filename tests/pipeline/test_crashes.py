@@ -163,7 +163,7 @@ def test_an_extract_that_dies_in_the_middle_of_copy_is_made_up_for(
     field: Field, messages: int
 ) -> None:
     """A row that was on its way is loaded by the next run."""
-    assert field.dies("extract", Fate(die_at_copy=messages))
+    assert field.dies("extract", Fate(die_at_message=messages))
 
 
 @pytest.mark.parametrize("function", ["extract", "transform", "load"])

@@ -43,12 +43,6 @@ def test_one_command_shows_what_becomes_of_files(checkout: Checkout) -> None:
     assert rows_of(first) == {"ship": 2, "captain": 2, "landing": 3}
     assert first["views"] == [{"view": "current_captain", "rows": 2, "deleted": 0}]
     assert first["warehouse"]["dbname"] == "warehouse"
-    [landed] = first["questions"]
-    assert landed["question"] == "What each ship landed"
-    assert {(row["ship"], row["landings"]) for row in landed["rows"]} == {
-        ("Möwe", "2"),
-        ("L'Étoile", "1"),
-    }
     assert rows_of(harbour(checkout, "--dir", "my sandbox")) == rows_of(first)
 
 
@@ -65,7 +59,6 @@ def test_a_server_of_ones_own_is_loaded_into(
     )
 
     assert rows_of(shown) == {"ship": 2, "captain": 2, "landing": 3}
-    assert shown["questions"] == []
     assert not (checkout.folder / "theirs" / "mysqld").exists()
     names = run_sql(warehouse.superuser_url, "SELECT name FROM ship ORDER BY ship_id")
     assert names == [("Möwe",), ("L'Étoile",)]

@@ -157,6 +157,7 @@ def test_a_mail_of_many_files_names_those_with_refused_rows_first() -> None:
     ("text", "expected"),
     [
         ("orders.csv", "orders.csv"),
+        ("errors/orders/a.err", "errors/orders/a.err"),
         ("2026/11/orders.csv.gz: 12.5 % at 06:30", "2026/11/orders.csv.gz: 12.5 % at 06:30"),
         ("https://evil.example/a.csv", "https[:]//evil[.]example/a.csv"),
         ("www.evil.example", "www[.]evil[.]example"),
