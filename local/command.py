@@ -26,11 +26,13 @@ from local.first_cycle import bad_drop, chance, first_cycle
 from local.logs import LogTail
 from local.mail import Mailbox
 from local.models import model_rows
+from local.questions import ask
 from local.report import Refusal, Seen
 from local.sandbox import Options, Sandbox
 
 POLL_SECONDS = 1.0
 TRADE_SECONDS = 20.0
+QUIET = ("failures", "daily")  # settings of NOTIFY that mail nothing of a first cycle
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -49,7 +51,7 @@ def run_local(
         sources = [source.name for source in sandbox.sources]
         events = [source.name for source in sandbox.settings.posted]
         pipeline = Pipeline(aws, names, sources, terminal.step, events=events)
-        mailbox = Mailbox(aws, names.topic_arn, is_open=sandbox.settings.notify == "every-batch")
+        mailbox = Mailbox(aws, names.topic_arn, is_open=sandbox.settings.notify not in QUIET)
         runs, committed, answers = first_cycle(sandbox, pipeline, terminal)
         seen = look(sandbox, pipeline, runs, committed, mailbox, answers=answers)
         refusal = None
@@ -108,6 +110,7 @@ def look(
         mailbox.read(),
         answers,
         urls(pipeline.account, pipeline.names, settings.posted),
+        list(ask(warehouse, target, schema, sandbox.questions)),
     )
 
 

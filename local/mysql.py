@@ -109,6 +109,7 @@ class MysqlServer(LocalServer):
 
     def _prepare(self, account: SystemAccount) -> Sequence[str]:
         self._installation = reachable_installation(self.installation, self.home, account)
+        account.make_folder(self._temporary)
         self._initialise(account)
         passwords = self.home / "passwords.sql"
         write_private(passwords, _set_passwords(self.password(SUPERUSER)))
@@ -128,10 +129,15 @@ class MysqlServer(LocalServer):
     def _program(self) -> tuple[str, ...]:
         """The server's program, which reads no settings but those that it is given."""
         found = self.installation
+        program = (str(found.program), "--no-defaults", f"--tmpdir={self._temporary}")
         if found.share is None:
-            return (str(found.program), "--no-defaults")
-        place = (f"--basedir={found.base}", f"--lc-messages-dir={found.share}")
-        return (str(found.program), "--no-defaults", *place)
+            return program
+        return (*program, f"--basedir={found.base}", f"--lc-messages-dir={found.share}")
+
+    @property
+    def _temporary(self) -> Path:
+        """A folder of this server alone: MariaDB empties its own when it starts."""
+        return self.home / "temporary"
 
     def _initialise(self, account: SystemAccount) -> None:
         if self.data.exists():

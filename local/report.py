@@ -19,9 +19,10 @@ from local.events import show as show_answers
 from local.files import first_lines
 from local.mail import Mail
 from local.models import ModelRows, show_models
+from local.questions import Answer, show_questions
 from local.sandbox import Sandbox
 
-ERRORS_SHOWN = 6  # lines of an object of errors
+ERRORS_SHOWN = 10  # lines of an object of errors
 WIDTH = 76  # of a line of a mail
 
 
@@ -29,7 +30,8 @@ WIDTH = 76  # of a line of a mail
 class Seen:
     """What there was in the warehouse after the `runs` of a first cycle, and what was mailed.
 
-    `answers` are those to the events that were posted, to `endpoints` by source.
+    `answers` are those to the events that were posted, to `endpoints` by source, and `questions`
+    those of the sample that were asked.
     """
 
     runs: list[Run]
@@ -39,6 +41,7 @@ class Seen:
     mails: list[Mail]
     answers: list[Answers]
     endpoints: Mapping[str, str]
+    questions: list[Answer]
 
     def document(self, sandbox: Sandbox) -> dict[str, Any]:
         """Return all of it, and where it happened."""
@@ -60,6 +63,7 @@ class Seen:
         if self.views:
             yield from (show_views(self.views), "")
         yield from show_models(self.models)
+        yield from show_questions(self.questions)
         for run in self.runs:
             for source, why in run.waiting.items():
                 yield Text(printable(f"{source} waits: {why}"))

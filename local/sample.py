@@ -48,6 +48,17 @@ Post = tuple[Mapping[str, str], bytes, int]
 """A request: its headers, its body, and the status with which it should be answered."""
 
 
+Question = tuple[str, Sequence[str], str]
+"""What people ask a warehouse: a title, the columns of the answer, and the SELECT."""
+
+
+class AskingSample(Protocol):
+    """The function of the package of a pipeline whose users ask its warehouse something."""
+
+    def questions(self) -> Sequence[Question]:
+        """Return questions whose SQL finds the tables and views of the warehouse by their names."""
+
+
 class EventsSample(Protocol):
     """The function of the package of a pipeline with events as a source; `now` as in `Sample`."""
 
@@ -77,6 +88,13 @@ def posts_of(pipeline: str, source: str, secrets: Sequence[str]) -> Sequence[Pos
         return []
     sample = cast("EventsSample", sample_of(pipeline))
     return sample.posts(source, secrets, datetime.now(UTC).replace(tzinfo=None))
+
+
+def questions_of(pipeline: str) -> Sequence[Question]:
+    """Return the questions of a sample; none without a sample."""
+    if not has_sample(pipeline, "questions"):
+        return []
+    return cast("AskingSample", sample_of(pipeline)).questions()
 
 
 def sample_of(pipeline: str) -> Sample:

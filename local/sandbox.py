@@ -7,7 +7,7 @@ import fcntl
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ from local.mysql_databases import (
 )
 from local.postgres import PostgresServer
 from local.private_files import open_private, write_private
-from local.sample import Sample, files_of, has_sample, sample_of
+from local.sample import Question, Sample, files_of, has_sample, questions_of, sample_of
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,11 @@ class Sandbox:
         """
         is_own = self.options.source_url is not None
         return {} if is_own else files_of(self.pipeline, source.name, bad=bad)
+
+    @property
+    def questions(self) -> Sequence[Question]:
+        """What the sample asks the sandbox's own warehouse; another may have no such tables."""
+        return questions_of(self.pipeline) if self.brings_warehouse else []
 
     @property
     def writer(self) -> DatabaseAddress:

@@ -16,12 +16,19 @@ Rows = Sequence[Sequence[Any]]
 class Warehouse:
     """A warehouse with an open session: `run` runs a statement and returns its rows.
 
-    `quoted` makes an identifier of a name, and `text` is the type that any value can be cast to.
+    `quoted` makes an identifier of a name, `text` is the type that any value can be cast to, and
+    after `enter` and a schema that is where unqualified names are.
     """
 
     run: Callable[[str], Rows]
     quoted: Callable[[str], str]
     text: str
+    enter: str
+
+    def answer(self, schema: str, query: str) -> Rows:
+        """Return the rows of a SELECT whose unqualified names are in a schema."""
+        self.run(f"{self.enter} {self.quoted(schema)}")
+        return self.run(query)
 
     def place(self, schema: str, table: str) -> str:
         """Return how SQL names a table."""
@@ -49,7 +56,9 @@ def look(address: DatabaseAddress, kind: str) -> Iterator[Warehouse]:
     """
     if kind == "postgres":
         with session(address) as connection:
-            yield Warehouse(lambda sql: connection.run(sql) or [], ddl.quoted, "text")
+            yield Warehouse(
+                lambda sql: connection.run(sql) or [], ddl.quoted, "text", "SET search_path TO"
+            )
     else:
         with mysql_session(address) as opened:
-            yield Warehouse(opened.run, mysqlddl.quoted, "char")
+            yield Warehouse(opened.run, mysqlddl.quoted, "char", "USE")

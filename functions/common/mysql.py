@@ -67,10 +67,12 @@ _RIGHTS = {1044, 1142, 1143, 1227, 1370}
 _LOGIN = {1045, 1251, 1698, 1820, 1862, 2059, 2061, 3118, 3159, 4151}
 _HOST = {1129, 1130}
 _NO_DATABASE = {1046, 1049}
+_OF_FILES = range(1, 1000)  # such as of a full disk
 _FOR_NOW = {
-    *(1021, 1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1290, 1317, 1836, 1927),
-    *(1969, 2002, 2003, 2006, 2013, 2014, 2026, 2055, 3024, 4031),
-}
+    1021, 1026, 1028, 1030, 1037, 1038, 1040, 1041, 1053, 1114, 1135, 1158, 1159, 1160, 1161,
+    1203, 1205, 1213, 1226, 1290, 1317, 1836, 1927, 1969, 2002, 2003, 2006, 2013, 2014, 2026,
+    2055, 3024, 4031,
+}  # fmt: skip
 _DATA_TRUNCATED = 1265
 _NO_TLS = "doesn't support"
 
@@ -309,6 +311,11 @@ def _from_server(database: Database, error: ServerError) -> PipelineError:
     for step, codes in steps.items():
         if condition.code in codes:
             return DatabaseRefused(f"{database}: {condition}: {step}")
+<<<<<<< ours
     if error.is_for_now:
+=======
+    is_of_files = condition.code in _OF_FILES
+    if is_of_files or condition.code in _FOR_NOW or condition.state[:2] == "08":
+>>>>>>> theirs
         return DatabaseUnavailable(f"{database}: {condition}")
     return DatabaseFailed(f"{database}: {condition}")

@@ -1,5 +1,6 @@
 """The sandbox's warehouse in MySQL: prepared as a real one, and its user has no more rights."""
 
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -9,10 +10,16 @@ import pymysql
 import pytest
 
 import pipelines
+from deployer.packages import ROOT
 from etl.loading import load
 from local import shells
 from local.mysql import MysqlServer, run_sql
-from local.mysql_databases import create_managed_mysql_warehouse, create_mysql_warehouse
+from local.mysql_databases import (
+    MANAGED,
+    PREPARED,
+    create_managed_mysql_warehouse,
+    create_mysql_warehouse,
+)
 from tests.mysql_fixtures import own_mysql
 
 FOLDER = Path(__file__).parent.parent / "pipelines"
@@ -90,6 +97,14 @@ def test_a_managed_warehouse_is_empty_and_its_loader_may_shape_it(server: MysqlS
     )
     assert refusal(url, "CREATE DATABASE another") == ACCESS_DENIED
     assert refusal(url, "CREATE TABLE mysql.mine (a INT)") in {COMMAND_DENIED, ACCESS_DENIED}
+
+
+def test_the_rights_of_the_page_are_those_that_are_tested() -> None:
+    """Who grants what docs/mysql.md says grants what the sandbox's loader has, and no more."""
+    page = (ROOT / "docs" / "mysql.md").read_text()
+    granted = re.findall(r"GRANT (SELECT.*?) ON", page, re.DOTALL)
+
+    assert [tuple(re.split(r",\s+", rights)) for rights in granted] == [PREPARED, MANAGED]
 
 
 def test_the_script_opens_the_client(server: MysqlServer, tmp_path: Path) -> None:

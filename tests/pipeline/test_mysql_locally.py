@@ -1,19 +1,23 @@
 """A person whose warehouse is MySQL: one command shows what becomes of a sample."""
 
 import json
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployer.packages import ROOT
 from local.mysql import MysqlServer, run_sql
 from tests.mysql_fixtures import mysql_installation
 from tests.pipeline.checkout import Checkout, checked_out
 from tests.postgres_fixtures import Warehouse
 
 HARBOUR = Path(__file__).parent.parent / "pipelines" / "harbour"
+PAGE = ROOT / "docs" / "mysql.md"
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,12 @@ def test_one_command_shows_what_becomes_of_files(checkout: Checkout) -> None:
     assert rows_of(first) == {"ship": 2, "captain": 2, "landing": 3}
     assert first["views"] == [{"view": "current_captain", "rows": 2, "deleted": 0}]
     assert first["warehouse"]["dbname"] == "warehouse"
+    [landed] = first["questions"]
+    assert landed["question"] == "What each ship landed"
+    assert {(row["ship"], row["landings"]) for row in landed["rows"]} == {
+        ("Möwe", "2"),
+        ("L'Étoile", "1"),
+    }
     assert rows_of(harbour(checkout, "--dir", "my sandbox")) == rows_of(first)
 
 
@@ -59,6 +69,7 @@ def test_a_server_of_ones_own_is_loaded_into(
     )
 
     assert rows_of(shown) == {"ship": 2, "captain": 2, "landing": 3}
+    assert shown["questions"] == []
     assert not (checkout.folder / "theirs" / "mysqld").exists()
     names = run_sql(warehouse.superuser_url, "SELECT name FROM ship ORDER BY ship_id")
     assert names == [("Möwe",), ("L'Étoile",)]
@@ -84,9 +95,8 @@ def test_an_unprepared_warehouse_is_named_before_anything_starts(
 
 def test_totesys_goes_to_mysql_when_its_target_says_so(checkout: Checkout) -> None:
     """The change of the declaration that is documented is all that it takes, for stars as well."""
-    page = checkout.folder / "pipelines" / "totesys" / "pipeline.py"
-    declared = page.read_text().replace("PostgresWarehouse", "MysqlWarehouse")
-    page.write_text(declared.replace('"warehouse.sql"', '"mysql.sql"'))
+    [line] = re.findall(r"^\$ (perl .*)$", PAGE.read_text(), re.MULTILINE)
+    subprocess.run(["/bin/sh", "-c", line], cwd=checkout.folder, check=True)
 
     done = checkout.deploy("local", "--once", "--managed", "--scale", "0.02", "--dir", "stars")
 

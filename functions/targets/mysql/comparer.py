@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from etl.mapping import Mapping
 from functions.common.database import database_from_secret
-from functions.common.mysql import MysqlConnection, connection
+from functions.common.mysql import MysqlConnection, connection, quoted
 from functions.common.objects import Key
 from functions.common.settings import required
 from functions.targets import Counted, Feed, Place
@@ -26,10 +26,7 @@ from functions.targets.mysql.stage import Stage, stage_of
 from functions.targets.mysql.tables import MysqlLayout, inspect
 from functions.targets.standing import loaded_batch, newest_marked
 
-# Joins hash their rows, whatever indexes there are: MariaDB does so when it is asked to.
-_JOINS = {"join_buffer_size": 32 << 20}
-_JOINS_OF_MARIADB = {"join_cache_level": 8, "join_buffer_space_limit": 64 << 20}
-_PATIENCE = {"net_write_timeout": 600}  # seconds that the reader of an answer may be busy
+_PATIENCE = 600  # seconds that the reader of an answer may be busy
 
 
 @contextmanager
@@ -41,19 +38,13 @@ def comparer(place: Place, feed: Feed, seconds: float) -> Iterator["MysqlCompare
     schema = place.settings.get(place.setting("SCHEMA")) or database.dbname
     with connection(database, seconds) as opened, connection(database, seconds) as notes:
         for session in (opened, notes):
-            _set_up(session)
+            session.run(f"SET SESSION net_write_timeout = {_PATIENCE}")
+            session.run(f"USE {quoted(schema)}")  # where temporary tables are
         layout = inspect(opened, schema, place.target, [each.target for each in feed.mappings])
         batch = loaded_batch(MysqlTables(opened, layout), feed.markers)
         opened.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")
         latest = max(batch, newest_marked(feed.markers))
         yield MysqlComparer(opened, notes, layout, batch, latest)
-
-
-def _set_up(session: MysqlConnection) -> None:
-    variables = _PATIENCE | _JOINS | (_JOINS_OF_MARIADB if session.is_mariadb else {})
-    session.run(
-        "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in variables.items())
-    )
 
 
 class MysqlComparer(WarehouseComparer):

@@ -5,6 +5,7 @@ there is a digest to join by, however long it is.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,12 +15,12 @@ from functions.common.objects import Key
 from functions.targets import Counted
 from functions.targets.comparing import EXAMPLES, EXPLAINING, KINDS, Tally
 from functions.targets.mysql.literals import insert_statements
+from functions.targets.mysql.snapshot import line
 from functions.targets.mysql.stage import Stage
 
 _INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
 _DIGEST = "unhex(sha2({}, 256))"
-# Joins are to hash, whatever the indexes: how selective these are nobody may find out.
-_HASHED = "USE INDEX ()"
+_NUMBER_CHARACTERS = 20  # of the number of a record
 _TEXT = "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 
 
@@ -47,10 +48,10 @@ class Disagreements:
         for name in EXPLAINING:
             self._create(notes, name)
         self._create(notes, "apart", ", in_source boolean, in_warehouse boolean, fit boolean")
-        self._create(snapshot, "unfit_keys", "", ", KEY (id)")
+        self._create(snapshot, "unfit_keys")
         keys = pa.array(unfit, None if unfit else pa.string())
         self._put(snapshot, "unfit_keys", {self._shown: as_type(keys, self._key_type)})
-        for rows in self._found(keys):
+        for rows in self._found():
             self._put(notes, "apart", rows)
 
     def __enter__(self) -> "Disagreements":
@@ -103,38 +104,35 @@ class Disagreements:
         )
         return [key for [key] in rows]
 
-    def _found(self, unfit: pa.Array) -> Iterator[dict[str, pa.Array]]:
-        """Yield the keys that disagree, and which side has them."""
-        here, there = self._key("s"), self._key("t")
-        stage, newest = self._stage, _newest(self._stage)
-        same_key = stage.table.same_key("t", "s")
-        is_absent = f"t.{quoted(stage.table.keys[0])} IS NULL"
-        for rows in self._snapshot.stream(
-            f"SELECT {here}, NOT {is_absent} FROM {stage.source} AS s"
-            f" LEFT JOIN {newest} ON {same_key} WHERE {is_absent} OR {_differs(stage)}"
-        ):
-            yield self._apart(rows, in_source=True, fit=True)
-        refused = f"unfit_keys AS u ON u.id = {self._id('t')}"
-        known: set[Key] = set()
-        for rows in self._snapshot.stream(f"SELECT {there} FROM {newest} JOIN {refused}"):
-            known.update(key for [key] in rows)
-        yield self._apart(
-            [(key, key in known) for key in unfit.to_pylist()], in_source=True, fit=False
-        )
-        for rows in self._snapshot.stream(
-            f"SELECT {there}, TRUE FROM {newest} LEFT JOIN {stage.source} AS s {_HASHED}"
-            f" ON {same_key} LEFT JOIN {refused} WHERE s.{stage.place} IS NULL AND u.id IS NULL"
-        ):
-            yield self._apart(rows, in_source=False, fit=None)
+    def _found(self) -> Iterator[dict[str, pa.Array]]:
+        """Yield the keys that disagree, and which side has them.
 
-    def _apart(
-        self, rows: Sequence[tuple[Key, bool]], *, in_source: bool, fit: bool | None
-    ) -> dict[str, pa.Array]:
+        The rows of both sides are grouped by their keys: no plan depends on indexes or statistics.
+        """
+        stage, is_history = self._stage, self._stage.table.record_id is not None
+        copies = "1" if is_history else "if(sum(here), 1, sum(there))"
+        same = "max(line) = max(newest) AND max(line) = min(newest)"
+        if is_history:
+            same = f"max(line) = substr(max(newest), {_NUMBER_CHARACTERS + 1})"
+        for rows in self._snapshot.stream(
+            f"SELECT max(shown), sum(here), sum(there), min(fit), {copies} FROM"
+            f" ({_expected(stage, self._key('s'), self._id('s'))} UNION ALL"
+            f" SELECT {self._shown}, id, 1, 0, 0, NULL, NULL FROM unfit_keys UNION ALL"
+            f" {_newest(stage, self._key('t'), self._id('t'))}) AS every_row GROUP BY id"
+            f" HAVING NOT (sum(here) AND sum(there) AND min(fit) AND {same})"
+        ):
+            yield self._apart([row for *row, copies in rows for _ in range(int(copies))])
+
+    def _apart(self, rows: Sequence[Sequence[Any]]) -> dict[str, pa.Array]:
+        """Return the columns of `apart` for rows of a key, and whether it is here, there, and fit.
+
+        A key that is not here is neither fit nor unfit.
+        """
         return {
-            self._shown: pa.array([key for key, _ in rows], self._key_type),
-            "in_source": pa.array([in_source] * len(rows), pa.bool_()),
-            "in_warehouse": pa.array([bool(there) for _, there in rows], pa.bool_()),
-            "fit": pa.array([fit] * len(rows), pa.bool_()),
+            self._shown: pa.array([key for key, *_ in rows], self._key_type),
+            "in_source": pa.array([bool(here) for _, here, _, _ in rows], pa.bool_()),
+            "in_warehouse": pa.array([bool(there) for _, _, there, _ in rows], pa.bool_()),
+            "fit": pa.array([None if fit is None else bool(fit) for *_, fit in rows], pa.bool_()),
         }
 
     def _key(self, alias: str) -> str:
@@ -146,14 +144,12 @@ class Disagreements:
     def _id(self, alias: str) -> str:
         return self._key(alias) if self._is_integer else _DIGEST.format(self._key(alias))
 
-    def _create(
-        self, session: MysqlConnection, name: str, columns: str = "", index: str = ""
-    ) -> None:
+    def _create(self, session: MysqlConnection, name: str, columns: str = "") -> None:
         """Create a temporary table of keys; those that are texts are identified by a digest."""
         key = "id bigint"
         if not self._is_integer:
             key = f"shown {_TEXT}, id binary(32) AS ({_DIGEST.format('shown')}) STORED"
-        session.run(f"CREATE TEMPORARY TABLE {name} ({key}{columns}{index}) ENGINE=InnoDB")
+        session.run(f"CREATE TEMPORARY TABLE {name} ({key}{columns}) ENGINE=InnoDB")
 
     @staticmethod
     def _put(session: MysqlConnection, name: str, columns: dict[str, pa.Array]) -> None:
@@ -168,23 +164,18 @@ def _has_integer_key(stage: Stage) -> bool:
     return len(kinds) == 1 and kinds[0].partition("(")[0].partition(" ")[0] in _INTEGERS
 
 
-def _differs(stage: Stage) -> str:
-    """Return the SQL that is true where the rows `s` and `t` of a key disagree in any column."""
-    same = (
-        f"{stage.table.value(column, 's')} <=> {stage.table.value(column, 't')}"
-        for column in stage.columns
-    )
-    return f"NOT ({' AND '.join(same)})"
-
-
-def _newest(stage: Stage) -> str:
-    """Return the SQL of the table's current state: of a history, the newest record of each key."""
-    table = stage.table
-    if table.record_id is None:
-        return f"{table.target} AS t {_HASHED}"
-    record_id = quoted(table.record_id)
+def _expected(stage: Stage, key: str, identity: str) -> str:
     return (
-        f"(SELECT f.* FROM {table.target} AS f JOIN (SELECT max(r.{record_id}) AS newest"
-        f" FROM {table.target} AS r GROUP BY {table.key_values('r')}) AS last"
-        f" ON last.newest = f.{record_id}) AS t"
+        f"SELECT {key} AS shown, {identity} AS id, 1 AS here, 0 AS there, 1 AS fit,"
+        f" {line(stage, 's')} AS line, NULL AS newest FROM {stage.source} AS s"
     )
+
+
+def _newest(stage: Stage, key: str, identity: str) -> str:
+    """Return the SQL of the table's rows: of a history, the greatest `newest` is the state."""
+    newest = line(stage, "t")
+    if stage.table.record_id is not None:
+        newest = (
+            f"concat(lpad(t.{quoted(stage.table.record_id)}, {_NUMBER_CHARACTERS}, '0'), {newest})"
+        )
+    return f"SELECT {key}, {identity}, 0, 1, NULL, NULL, {newest} FROM {stage.table.target} AS t"

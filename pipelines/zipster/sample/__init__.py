@@ -44,6 +44,11 @@ _FIRST = ("ASH", "BEAR", "CEDAR", "DEER", "EAGLE", "FALL", "GRAND", "HOLLY", "IR
 _LAST = ("BROOK", "CREEK", "DALE", "FALLS", "FIELD", "GROVE", "HILL", "LAKE", "PARK", "RIDGE",
          "SPRINGS", "VALLEY", "VILLE", "WOOD")  # fmt: skip
 
+_NEAR = """
+SELECT ZIPCODE, CITY, STATE, CAST(MILES AS DECIMAL(4, 1)) FROM ZIPCODE_DISTANCES
+WHERE FROM_ZIPCODE = '10000' AND MILES <= 10 ORDER BY MILES LIMIT 5
+"""
+
 Row = Sequence[str]
 
 
@@ -81,6 +86,11 @@ def bad_files(source: str, now: datetime) -> Mapping[str, bytes]:
             ]
         )
     }
+
+
+def questions() -> Sequence[tuple[str, Sequence[str], str]]:
+    """Return what its users ask: a title, the columns of the answer, and the SELECT."""
+    return [("Zip codes within 10 miles of 10000", ("zip code", "city", "state", "miles"), _NEAR)]
 
 
 def _rows(rng: Random, state: State) -> Iterable[Row]:

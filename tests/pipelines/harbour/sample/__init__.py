@@ -1,6 +1,6 @@
 """A day in the harbour."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 
@@ -11,3 +11,14 @@ def files(source: str, now: datetime) -> Mapping[str, bytes]:
         "captain.csv": b"ship_id,name\n1,Ahab\n2,\n",
         "landing.csv": b"ship_id,day,fish\n1,2025-01-30,cod\n1,2025-01-30,cod\n2,2025-01-31,eel\n",
     }
+
+
+def questions() -> Sequence[tuple[str, Sequence[str], str]]:
+    """Return what the harbour master asks."""
+    return [
+        (
+            "What each ship landed",
+            ("ship", "landings"),
+            "SELECT name, count(fish) FROM ship LEFT JOIN landing USING (ship_id) GROUP BY name",
+        )
+    ]
