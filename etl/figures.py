@@ -23,8 +23,9 @@ class Figure:
     `sql` is the statement, or the name of a file of the pipeline's folder, ending in `.sql`. It
     names tables and their columns as they are declared, whatever an installation calls them, and
     may name `current_<table>` for the newest record of each key of a history, without deleted
-    rows. An `optional` figure is left out while it has no rows. `target` is the name of the target
-    that is asked; it may be left out where there is one.
+    rows. An `optional` figure is left out while it has no rows, and where the warehouse lacks a
+    declared table that it names. `target` is the name of the target that is asked; it may be left
+    out where there is one.
     """
 
     title: str

@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element  # nosec B405  nothing is parsed
 
 from etl import Figure
-from functions.common.errors import PipelineError
+from functions.common.errors import PipelineError, WarehouseMismatch
 from functions.common.telemetry import logger
 from functions.page.figures import ROWS_AT_MOST, drawn, failed
 from functions.targets import Place
@@ -64,12 +64,14 @@ def _late(figure: Figure, *_: object) -> Iterator[Element]:
 
 
 def _shown(figure: Figure, folder: Path, snapshot: Snapshot) -> Iterator[Element]:
-    """Yield a figure, or why it cannot be shown; nothing of an optional one without rows."""
+    """Yield a figure, or why it cannot be shown; nothing of an optional one that has no rows."""
     try:
         statement = figure.statement(folder)
         found = snapshot.rows(Query(statement, at_most=ROWS_AT_MOST[figure.kind]))
         if found.rows or not figure.optional:
             yield drawn(figure, found)
     except PipelineError as error:
+        if figure.optional and isinstance(error, WarehouseMismatch):
+            return  # the warehouse lacks a table of it
         logger.warning(f"{figure} is not shown: {error}")
         yield failed(figure, str(error))

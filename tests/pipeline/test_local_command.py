@@ -106,6 +106,18 @@ def test_a_first_start_fills_the_warehouse(up: Started) -> None:
     assert (payments["batch"], 0 < payments["seconds"] < 120) == (2, True)
 
 
+def test_the_page_is_a_file_and_any_terminal_can_ask_for_it(up: Started) -> None:
+    """The first cycle leaves the page for its user alone; `page` finds the newest one."""
+    page = Path(up.document["page"])
+    asked = up.shell("deploy page --json")
+
+    assert page.is_relative_to(up.directory)
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert "Sales by week" in page.read_text()
+    assert asked.returncode == 0, asked.stderr
+    assert json.loads(asked.stdout)["url"].startswith("file:///")
+
+
 def test_no_password_is_printed(up: Started) -> None:
     """Nothing on the screen, nor in the document, opens a database or the local AWS."""
     secrets = json.loads((up.directory / "postgres" / "passwords.json").read_text())

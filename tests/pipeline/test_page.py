@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from deployer.databases import parse_database_url
+from etl import Figure
 from functions.page import asking
 from functions.page import handler as page_handler
 from functions.page.storing import KEY
@@ -213,7 +214,7 @@ def test_a_figure_that_takes_too_long_is_cut_off(
     functions.run()
     figures = page_handler._lake().pipeline.figures
     monkeypatch.setattr(asking, "SECONDS", 2.0)
-    slow = figures[0].__class__("Slow", "SELECT 1 AS one FROM pg_sleep(30)")
+    slow = Figure("Slow", "SELECT 1 AS one FROM pg_sleep(30)")
     monkeypatch.setattr(page_handler._lake().pipeline, "figures", (slow, figures[2]))
 
     assert make(functions)["seconds"] < 10
@@ -236,3 +237,28 @@ def test_figures_that_would_make_the_page_late_are_left_out(
     said = texts(page(functions))
     assert said.count("Not shown: the figures before it took") == 7
     assert "dim_staff 20" in said or "dim_staff" in said
+
+
+def test_an_optional_figure_is_left_out_without_rows_and_without_its_table(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing stands where it would be; one that is not optional says why it is not there."""
+    functions.run()
+    alter(functions.warehouse.superuser_url, "DROP TABLE dim_sales_target")
+    missing = "SELECT 1 AS one FROM current_none"
+    monkeypatch.setattr(
+        page_handler._lake().pipeline,
+        "figures",
+        (
+            Figure("Empty", "SELECT staff_id FROM dim_staff WHERE false", optional=True),
+            Figure("Targets", "SELECT staff_id FROM dim_sales_target", optional=True),
+            Figure("Wrong", missing, optional=True),
+        ),
+    )
+
+    make(functions)
+
+    said = texts(page(functions))
+    assert "Empty" not in said
+    assert "Targets" not in said
+    assert "Wrong Not shown:" in said
