@@ -87,7 +87,8 @@ class ServerError(pymysql.err.DatabaseError):
     @property
     def is_for_now(self) -> bool:
         """Whether it is about the server or the connection, and not about the statement."""
-        return self.condition.code in _FOR_NOW or self.condition.state[:2] == "08"
+        code, state = self.condition.code, self.condition.state
+        return code in _OF_FILES or code in _FOR_NOW or state[:2] == "08"
 
 
 class MysqlConnection(Connection):
@@ -311,11 +312,6 @@ def _from_server(database: Database, error: ServerError) -> PipelineError:
     for step, codes in steps.items():
         if condition.code in codes:
             return DatabaseRefused(f"{database}: {condition}: {step}")
-<<<<<<< ours
     if error.is_for_now:
-=======
-    is_of_files = condition.code in _OF_FILES
-    if is_of_files or condition.code in _FOR_NOW or condition.state[:2] == "08":
->>>>>>> theirs
         return DatabaseUnavailable(f"{database}: {condition}")
     return DatabaseFailed(f"{database}: {condition}")
