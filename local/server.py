@@ -55,7 +55,7 @@ class LocalServer(ABC):
     """What makes it end all sessions and shut down in order."""
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
-        """Remember where the files are; `port` None means any free one, chosen by `start`."""
+        """Remember where the files are; `port` None means any free one, which it keeps."""
         self.directory = directory.absolute()
         self.home = self.directory
         self.port = port or 0
@@ -99,6 +99,7 @@ class LocalServer(ABC):
             self._launch(account, self._prepare(account))
             self._wait_until_ready()
             undo.pop_all()
+        self._any_port = False  # it has the same one when it starts again
 
     def stop(self) -> None:
         """End all sessions and the server, and wait until it is gone; does nothing when stopped."""
@@ -119,8 +120,7 @@ class LocalServer(ABC):
             self._log = None
 
     def kill(self) -> None:
-        """End the server as a crash does; `start` has it recover, on the port that it had."""
-        self._any_port = False
+        """End the server as a crash does; `start` has it recover."""
         if self._server is not None:
             self._server.kill()
             self._server.wait()
