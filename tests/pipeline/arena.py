@@ -1,7 +1,7 @@
 """A place to fight in: a fresh source and warehouse behind faulty links, and buckets."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,19 +14,32 @@ from deployer.databases import parse_database_url
 from local.connection import connect
 from local.databases import create_source, create_warehouse, source_writer_url
 from local.emulator import ACCOUNT, REGION, UNCHECKED, Emulator
+from local.mysql import MysqlServer
+from local.mysql_databases import DATABASE, create_mysql_warehouse
 from local.postgres import PostgresServer
 from tests.pipeline.faulty_link import FaultyLink, FaultyLinks
 from tests.pipeline.recorded import RecordedHistory
 from tests.pipeline.verdict import Lake
 from tests.postgres_fixtures import SAMPLE_NOW, SAMPLE_SCALE, Source, Warehouse
 
+TOTESYS: Mapping[str, str] = {"PIPELINE": "totesys"}
+
 
 @dataclass(frozen=True)
 class Servers:
-    """The servers of the two databases; one may be both unless a disruption stops one of them."""
+    """The servers of the two databases; one may be both unless a disruption stops one of them.
+
+    A warehouse in MySQL has a server to itself.
+    """
 
     source: PostgresServer
-    warehouse: PostgresServer
+    warehouse: PostgresServer | MysqlServer
+
+    @property
+    def postgres(self) -> PostgresServer:
+        """The warehouse's server, for what is done to PostgreSQL alone."""
+        assert isinstance(self.warehouse, PostgresServer)
+        return self.warehouse
 
 
 @dataclass
@@ -65,11 +78,20 @@ class Arena:
 
 
 @contextmanager
-def arena(servers: Servers, aws: Emulator, name: str, seed: int) -> Iterator[Arena]:
-    """Make everything, the source recording its history, and remove it at the end."""
+def arena(
+    servers: Servers,
+    aws: Emulator,
+    name: str,
+    seed: int,
+    pipeline: Mapping[str, str] = TOTESYS,
+) -> Iterator[Arena]:
+    """Make everything, the source recording its history, and remove it at the end.
+
+    `pipeline` are the settings that say where the functions find their declaration.
+    """
     s3, secrets = _client(aws, "s3"), _client(aws, "secretsmanager")
     with ExitStack() as undo:
-        source, warehouse = _databases(servers, name)
+        source, warehouse = _databases(servers, name, pipeline["PIPELINE"])
         lake = Lake(s3, f"{name}-ingestion", f"{name}-processed")
         for bucket in (lake.ingestion, lake.processed):
             where = {"LocationConstraint": REGION}
@@ -77,7 +99,7 @@ def arena(servers: Servers, aws: Emulator, name: str, seed: int) -> Iterator[Are
             undo.callback(_remove, lake, bucket)
         settings = {
             # The server that forks invocations may have begun in another test, with its settings.
-            "PIPELINE": "totesys",
+            **pipeline,
             "WAREHOUSE_MANAGED": "false",
             "SOURCE_SECRET_ID": f"{name}/source",
             "WAREHOUSE_SECRET_ID": f"{name}/warehouse",
@@ -102,13 +124,15 @@ def arena(servers: Servers, aws: Emulator, name: str, seed: int) -> Iterator[Are
             ports={},
         )
         undo.callback(_drop_databases, place)
+        undo.callback(_remove_secrets, place)
         place.keep_secret("source", source.reader_url, links[0].port)
         place.keep_secret("warehouse", warehouse.loader_url, links[1].port)
         yield place
 
 
 def _secret(url: str, port: int) -> dict[str, Any]:
-    return dict(parse_database_url(url).secret()) | {"port": port}
+    kind = "mysql" if url.startswith(f"{MysqlServer.scheme}:") else "postgres"
+    return dict(parse_database_url(url, kind).secret()) | {"port": port}
 
 
 def _client(aws: Emulator, service: Any) -> Any:
@@ -125,32 +149,44 @@ def _client(aws: Emulator, service: Any) -> Any:
     )
 
 
-def _databases(servers: Servers, name: str) -> tuple[Source, Warehouse]:
-    shop, stars = f"{name} totesys", f"{name} warehouse"
+def _databases(servers: Servers, name: str, pipeline: str) -> tuple[Source, Warehouse]:
+    shop = f"{name} totesys"
     reader = create_source(
         servers.source, "totesys", now=SAMPLE_NOW, scale=SAMPLE_SCALE, database=shop
     )
-    loader = create_warehouse(servers.warehouse, "totesys", database=stars)
-    return (
-        Source(
-            shop,
-            reader,
-            source_writer_url(servers.source, shop),
-            servers.source.superuser_url(shop),
-        ),
-        Warehouse(stars, "public", loader, servers.warehouse.superuser_url(stars)),
-    )
+    writer = source_writer_url(servers.source, shop)
+    source = Source(shop, reader, writer, servers.source.superuser_url(shop))
+    return source, _warehouse(servers.warehouse, name, pipeline)
+
+
+def _warehouse(server: PostgresServer | MysqlServer, name: str, pipeline: str) -> Warehouse:
+    """Make the prepared, empty warehouse."""
+    if isinstance(server, MysqlServer):
+        loader = create_mysql_warehouse(server, pipeline, DATABASE)
+        return Warehouse(DATABASE, DATABASE, loader, server.superuser_url(DATABASE))
+    stars = f"{name} warehouse"
+    loader = create_warehouse(server, "totesys", database=stars)
+    return Warehouse(stars, "public", loader, server.superuser_url(stars))
 
 
 def _drop_databases(place: Arena) -> None:
     """Drop what an arena's name begins the names of; it may have been copied or moved."""
     for server in {place.servers.source, place.servers.warehouse}:
+        if isinstance(server, MysqlServer):
+            continue  # it is gone with what it has
         with connect(server.superuser_url()) as connection:
             for [database] in connection.run(
                 "SELECT datname::text FROM pg_database WHERE starts_with(datname, :name)",
                 name=f"{place.name} ",
             ):
                 connection.run(f"DROP DATABASE {identifier(database)} WITH (FORCE)")
+
+
+def _remove_secrets(place: Arena) -> None:
+    """Let another round of this seed have their names."""
+    for of in place.ports:
+        name = f"{place.name}/{of}"
+        place.secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
 
 
 def _remove(lake: Lake, bucket: str) -> None:

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator
 from itertools import cycle
 from random import Random
 
+from local.mysql import MysqlServer
+from tests.pipeline.mysql_disruptions import MYSQL_DISRUPTIONS
 from tests.pipeline.scene import Condition, Disruption, Scene
 from tests.pipeline.source_disruptions import SOURCE_DISRUPTIONS
 from tests.pipeline.warehouse_disruptions import WAREHOUSE_DISRUPTIONS
 
 LONGEST_STEP = 20.0  # seconds, for functions that do not come to what is waited for
 SIDES = (SOURCE_DISRUPTIONS, WAREHOUSE_DISRUPTIONS)
+MYSQL_SIDES = (SOURCE_DISRUPTIONS, MYSQL_DISRUPTIONS)
 
 
 class Disruptions:
@@ -20,8 +23,10 @@ class Disruptions:
     def __init__(self, scene: Scene, names: Iterable[str] | None) -> None:
         """Take names, each to be played once in order, or None for all in random order."""
         self.done: Counter[str] = Counter()
+        is_mysql = isinstance(scene.place.servers.warehouse, MysqlServer)
         self._sides = [
-            _Side(scene, _chosen(side, names, scene.random), self.done) for side in SIDES
+            _Side(scene, _chosen(side, names, scene.random), self.done)
+            for side in (MYSQL_SIDES if is_mysql else SIDES)
         ]
 
     @property

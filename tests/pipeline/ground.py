@@ -21,6 +21,7 @@ from local.connection import connect
 from local.databases import create_source, source_writer_url
 from local.installation import installed_postgres, reachable_binaries
 from local.postgres import SUPERUSER, PostgresServer
+from local.server import LocalServer
 from local.system_account import server_account
 from tests.postgres_fixtures import SAMPLE_NOW, SAMPLE_SCALE, Source
 
@@ -114,20 +115,20 @@ def let_commits_be_lost(server: PostgresServer) -> None:
 
 
 @contextmanager
-def volume_snapshot(server: PostgresServer) -> Iterator[Path]:
+def volume_snapshot(server: LocalServer) -> Iterator[Path]:
     """Keep a copy of a server's data as it is now, for `restore`; the server is restarted."""
     with _folder() as folder:
         server.stop()
-        _copy(server.home / "data", folder / "data")
+        _copy(server.data, folder / "data")
         server.start()
         yield folder / "data"
 
 
-def restore(server: PostgresServer, snapshot: Path) -> None:
+def restore(server: LocalServer, snapshot: Path) -> None:
     """Replace a server's data by an earlier copy of them, and start it on the same port."""
     server.stop()
-    shutil.rmtree(server.home / "data")
-    _copy(snapshot, server.home / "data")
+    shutil.rmtree(server.data)
+    _copy(snapshot, server.data)
     server.start()
 
 

@@ -6,6 +6,7 @@ import pg8000.native
 from pg8000.native import identifier
 
 from local.connection import connect
+from tests.pipeline.warehouse_rows import rows_in
 from tests.postgres_fixtures import Source, Warehouse
 
 STAMPS = """created_at::date, created_at::time, last_updated::date, last_updated::time"""
@@ -89,16 +90,14 @@ def expected(source: Source) -> dict[str, Rows]:
 
 def current(warehouse: Warehouse) -> dict[str, Rows]:
     """Return the star as the warehouse has it: of a fact, the newest record of each id."""
-    with connect(warehouse.superuser_url) as connection:
-        connection.run(f"SET search_path = {identifier(warehouse.schema)}")
-        star = {
-            table: _rows(connection, f"SELECT * FROM {table} ORDER BY 1")
-            for table in (*EXPECTED, "dim_date")
-            if table not in RECORD_IDS
-        }
-        for table, record_id in RECORD_IDS.items():
-            newest = f"SELECT DISTINCT ON (2) * FROM {table} ORDER BY 2, {record_id} DESC"
-            star[table] = [row[1:] for row in _rows(connection, newest)]
+    star = {
+        table: rows_in(warehouse, f"SELECT * FROM {table} ORDER BY 1")
+        for table in (*EXPECTED, "dim_date")
+        if table not in RECORD_IDS
+    }
+    for table, record_id in RECORD_IDS.items():
+        records = rows_in(warehouse, f"SELECT * FROM {table} ORDER BY 2, {record_id}")
+        star[table] = [*{row[1]: row[1:] for row in records}.values()]
     return star
 
 

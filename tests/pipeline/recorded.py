@@ -11,6 +11,7 @@ from itertools import groupby
 
 from local.connection import connect
 from tests.pipeline.oracle import EXPECTED, RECORD_IDS
+from tests.pipeline.warehouse_rows import rows_in
 from tests.postgres_fixtures import Source, Warehouse
 
 FACTS = {fact: fact.removeprefix("fact_") for fact in RECORD_IDS}
@@ -138,12 +139,9 @@ def fit_now(source: Source) -> States:
 def warehouse_history(warehouse: Warehouse) -> States:
     """Return all records of every fact, oldest first, without their record ids."""
     states: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
-    with connect(warehouse.superuser_url) as connection:
-        for fact, record_id in RECORD_IDS.items():
-            for _, *row in connection.run(
-                f'SELECT * FROM "{warehouse.schema}".{fact} ORDER BY {record_id}'
-            ):
-                states[(fact, row[0])].append(tuple(row))
+    for fact, record_id in RECORD_IDS.items():
+        for _, *row in rows_in(warehouse, f"SELECT * FROM {fact} ORDER BY {record_id}"):
+            states[(fact, row[0])].append(tuple(row))
     return dict(states)
 
 

@@ -2,13 +2,13 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 from local.emulator import Emulator
-from tests.pipeline.arena import Arena, Servers, arena
+from tests.pipeline.arena import TOTESYS, Arena, Servers, arena
 from tests.pipeline.disruptions import Disruptions
 from tests.pipeline.recorded import warehouse_history
 from tests.pipeline.scene import Scene
@@ -73,9 +73,10 @@ def play(
     *,
     log: Path,
     tick: Callable[[Figures], bool] = lambda _: False,
+    pipeline: Mapping[str, str] = TOTESYS,
 ) -> Figures:
     """Play a round from a seed and return its figures; `tick` sees them grow, and may end it."""
-    with arena(servers, aws, f"round-{seed}", seed) as place:
+    with arena(servers, aws, f"round-{seed}", seed, pipeline) as place:
         a_round = _Round(place, seed, size, log)
         a_round.rage(tick)
         repair_all(place.source.superuser_url)

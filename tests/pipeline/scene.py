@@ -38,6 +38,15 @@ class Scene:
         goals = {name: self.storm.written[name] + more for name, more in functions.items()}
         return lambda: all(self.storm.written[name] >= goal for name, goal in goals.items())
 
+    def failing(self, times: int) -> Condition:
+        """Return the condition that functions have found a database gone so many more times."""
+        goal = self._unavailable + times
+        return lambda: self._unavailable >= goal
+
+    @property
+    def _unavailable(self) -> int:
+        return self.storm.tally["ended with DatabaseUnavailable"]
+
     @contextmanager
     def another_history(self) -> Iterator[None]:
         """Hold the shop still while its source goes back to an earlier state."""

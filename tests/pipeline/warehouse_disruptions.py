@@ -48,7 +48,7 @@ REFUSALS = [
 
 def restore_warehouse(scene: Scene) -> Iterator[Condition]:
     """Go back to an earlier copy of the data folder: the same identity, an earlier state."""
-    server = scene.place.servers.warehouse
+    server = scene.place.servers.postgres
     with ground.volume_snapshot(server) as snapshot:
         yield scene.after(load=2)
         ground.restore(server, snapshot)
@@ -56,7 +56,7 @@ def restore_warehouse(scene: Scene) -> Iterator[Condition]:
 
 def copy_warehouse_back(scene: Scene) -> Iterator[Condition]:
     """Drop the database, and give its name to an earlier copy of it."""
-    server, database = scene.place.servers.warehouse, scene.place.warehouse.database
+    server, database = scene.place.servers.postgres, scene.place.warehouse.database
     copy = f"{database} copy"
     copy_database(server, database, copy)
     yield scene.after(load=2)
@@ -65,7 +65,7 @@ def copy_warehouse_back(scene: Scene) -> Iterator[Condition]:
 
 def crash_warehouse(scene: Scene) -> Iterator[Condition]:
     """Lose what the server's default lets a commit leave in memory."""
-    server = scene.place.servers.warehouse
+    server = scene.place.servers.postgres
     ground.run_sql(server.superuser_url(), "ALTER SYSTEM SET synchronous_commit = off")
     ground.let_commits_be_lost(server)
     yield scene.after(load=1)
@@ -87,7 +87,7 @@ def rename_warehouse(scene: Scene) -> Iterator[Condition]:
 
 
 def _rename_database(scene: Scene, before: str, after: str) -> None:
-    server = scene.place.servers.warehouse
+    server = scene.place.servers.postgres
     with closed_database(server, before):
         sql = f"ALTER DATABASE {identifier(before)} RENAME TO {identifier(after)}"
         ground.run_sql(server.superuser_url(), sql)
@@ -97,7 +97,7 @@ def _rename_database(scene: Scene, before: str, after: str) -> None:
 
 def dump_warehouse(scene: Scene) -> Iterator[Condition]:
     """Dump the database, load on, and move to where the dump was restored."""
-    place, server = scene.place, scene.place.servers.warehouse
+    place, server = scene.place, scene.place.servers.postgres
     after = _other_name(scene, of_schema=False)
     ground.run_sql(server.superuser_url(), f"CREATE DATABASE {identifier(after.database)}")
     _pipe(scene, place.warehouse.database, after.database)
@@ -108,7 +108,7 @@ def dump_warehouse(scene: Scene) -> Iterator[Condition]:
 
 
 def _pipe(scene: Scene, before: str, after: str) -> None:
-    server = scene.place.servers.warehouse
+    server = scene.place.servers.postgres
     programs = installed_postgres() / "bin"
     environment = os.environ | {
         "PGHOST": server.host,
@@ -130,7 +130,7 @@ def _pipe(scene: Scene, before: str, after: str) -> None:
 
 def _other_name(scene: Scene, *, of_schema: bool) -> Warehouse:
     """Return the warehouse with a new name of its schema, or of its database and so its URLs."""
-    place, server = scene.place, scene.place.servers.warehouse
+    place, server = scene.place, scene.place.servers.postgres
     number = scene.random.randrange(10**9)
     if of_schema:
         return replace(place.warehouse, schema=f"stars {number}")
