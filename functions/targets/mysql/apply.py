@@ -68,16 +68,16 @@ def upsert_staged(stage: Stage) -> Loaded:
     """
     if not stage.rows:
         return Loaded(0, 0, 0)
-    connection, place = stage.connection, stage.place
-    found = stage.places("found", "differs boolean NOT NULL")
-    connection.run(
-        f"INSERT INTO {found} SELECT s.{place}, max({stage.differs('d', 's')})"
-        f" FROM {stage.joined('d')} GROUP BY s.{place}"
-    )
     updated = 0
-    if stage.others and connection.run(f"SELECT 1 FROM {found} WHERE differs LIMIT 1"):
-        updated = _update(stage, found)
-    return Loaded(stage.rows, _insert(stage, found), updated)
+    if stage.others:
+        assignments = ", ".join(
+            f"d.{quoted(column)} = s.{quoted(column)}" for column in stage.others
+        )
+        stage.connection.run(
+            f"UPDATE {stage.joined('d')} SET {assignments} WHERE {stage.differs('d', 's')}"
+        )
+        updated = stage.connection.row_count
+    return Loaded(stage.rows, insert_missing(stage), updated)
 
 
 def insert_first(stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
@@ -92,12 +92,14 @@ def insert_missing(stage: Stage) -> int:
     """Insert the staged rows whose key is not there; return how many."""
     if not stage.rows:
         return 0
-    found = stage.places("found", "differs boolean NOT NULL DEFAULT FALSE")
+    if stage.table.is_indexed:
+        known = f"{stage.table.target} AS d ON {stage.table.same_key('d', 's')}"
+        return _insert(stage, f"LEFT JOIN {known} WHERE d.{quoted(stage.table.keys[0])} IS NULL")
+    found = stage.places("found")
     stage.connection.run(
-        f"INSERT INTO {found} ({stage.place}) SELECT DISTINCT s.{stage.place}"
-        f" FROM {stage.joined('d')}"
+        f"INSERT INTO {found} SELECT DISTINCT s.{stage.place} FROM {stage.joined('d')}"
     )
-    return _insert(stage, found)
+    return _insert(stage, f"LEFT JOIN {stage.at(found, 'd')} WHERE d.{stage.place} IS NULL")
 
 
 def append(stage: Stage, parts: Iterable[pa.Table], days: Days, *, in_sequence: bool) -> Loaded:
@@ -125,28 +127,29 @@ def append_staged(stage: Stage, *, in_sequence: bool = False) -> int:
     """Add the staged rows that are news; return how many."""
     if not stage.rows:
         return 0
-    connection, place = stage.connection, stage.place
-    record = quoted(str(stage.table.record_id))
-    found = stage.places("found", "record bigint NULL, differs boolean NOT NULL DEFAULT TRUE")
-    earlier, is_first = "", ""
-    if in_sequence:
-        before = _states_before(stage)
-        earlier, is_first = f" LEFT JOIN {stage.at(before, 'b')}", f" WHERE b.{place} IS NULL"
-    connection.run(
-        f"INSERT INTO {found} ({place}, record) SELECT s.{place}, max(f.{record})"
-        f" FROM {stage.joined('f')}{earlier}{is_first} GROUP BY s.{place}"
+    newest, record = _newest(stage), quoted(str(stage.table.record_id))
+    is_news = f"(f.{record} IS NULL OR {stage.differs('f', 's')})"
+    if not in_sequence:
+        return _insert(stage, f"{newest} WHERE {is_news}")
+    before = _states_before(stage)
+    return _insert(
+        stage,
+        f"LEFT JOIN {stage.at(before, 'b')} {newest} WHERE CASE WHEN b.{stage.place} IS NULL"
+        f" THEN {is_news} ELSE {stage.differs('b', 's')} END",
     )
-    connection.run(
-        f"UPDATE {found} AS n STRAIGHT_JOIN {stage.source} AS s ON s.{place} = n.{place}"
-        f" STRAIGHT_JOIN {stage.table.target} AS f ON f.{record} = n.record"
-        f" SET n.differs = {stage.differs('f', 's')}"
+
+
+def _newest(stage: Stage) -> str:
+    """Return the SQL that joins the newest record of the key, `f`, to each row `s`."""
+    table, record = stage.table, quoted(str(stage.table.record_id))
+    found = stage.places("found", "record bigint NOT NULL")
+    stage.connection.run(
+        f"INSERT INTO {found} SELECT s.{stage.place}, max(f.{record}) FROM {stage.joined('f')}"
+        f" GROUP BY s.{stage.place}"
     )
-    if in_sequence:
-        connection.run(
-            f"INSERT INTO {found} ({place}, differs) SELECT s.{place}, {stage.differs('b', 's')}"
-            f" FROM {stage.source} AS s STRAIGHT_JOIN {stage.at(before, 'b')}"
-        )
-    return _insert(stage, found, or_differs=True)
+    return (
+        f"LEFT JOIN {stage.at(found, 'n')} LEFT JOIN {table.target} AS f ON f.{record} = n.record"
+    )
 
 
 def keep(stage: Stage, order: str) -> None:
@@ -196,26 +199,18 @@ def _states_before(stage: Stage) -> str:
     return before
 
 
-def _update(stage: Stage, found: str) -> int:
-    """Update the rows of the table that differ from the staged ones; return how many."""
-    assignments = ", ".join(f"d.{quoted(column)} = s.{quoted(column)}" for column in stage.others)
-    rows = (
-        f"{found} AS n STRAIGHT_JOIN {stage.source} AS s ON s.{stage.place} = n.{stage.place}"
-        f" STRAIGHT_JOIN {stage.table.target} AS d ON {stage.table.same_key('d', 's')}"
-        if stage.table.is_indexed
-        else f"{stage.joined('d')} STRAIGHT_JOIN {stage.at(found, 'n')}"
-    )
-    stage.connection.run(f"UPDATE {rows} SET {assignments} WHERE n.differs")
-    return stage.connection.row_count
+def _insert(stage: Stage, which: str) -> int:
+    """Insert staged rows in their order; `which` is the SQL after these, `s`. Return how many.
 
-
-def _insert(stage: Stage, found: str, *, or_differs: bool = False) -> int:
-    """Insert the staged rows that were not found, in their order; return how many."""
-    condition = f"n.{stage.place} IS NULL{' OR n.differs' if or_differs else ''}"
+    They are found first, and then inserted: reading the table while it is written to would have the
+    server store the rows once more in between.
+    """
+    news, place = stage.places("news"), stage.place
+    stage.connection.run(f"INSERT INTO {news} SELECT s.{place} FROM {stage.source} AS s {which}")
     stage.connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()}) SELECT {stage.list_of('s')}"
-        f" FROM {stage.source} AS s LEFT JOIN {stage.at(found, 'n')} WHERE {condition}"
-        f" ORDER BY s.{stage.place}"
+        f" FROM {news} AS n STRAIGHT_JOIN {stage.source} AS s ON s.{place} = n.{place}"
+        f" ORDER BY n.{place}"
     )
     return stage.connection.row_count
 
