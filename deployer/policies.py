@@ -147,15 +147,14 @@ def function_policy(
         "extract": partial(_extract, buckets, apis),
         "transform": _transform,
         "load": _load,
-        "reconcile": _reconcile,
+        "reconcile": partial(_reconcile, apis),
         "page": _page,
         "receive": _receive,
         "collect": _collect,
     }
     notices = [_allow("sns:Publish", names.topic_arn)] if writes_notices else []
     files = _files(names, declared, buckets) if use in specs.READS_SOURCES else []
-    keys = _keys(names, declared, apis) if use in specs.READS_SOURCES else []
-    rest = [*files, *keys, *_secrets(use, names, declared), *notices, *_common(use, names)]
+    rest = [*files, *_secrets(use, names, declared, apis), *notices, *_common(use, names)]
     tables = [table.id for target in declared.targets for table in target.tables]
     policy = _policy(*own[use](names, declared, tables), *rest)
     if len(json.dumps(policy, separators=(",", ":"))) <= POLICY_CHARACTERS:
@@ -222,13 +221,14 @@ def _load(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
     ]
 
 
-def _reconcile(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
+def _reconcile(
+    apis: Collection[str], names: Names, declared: Pipeline, tables: list[str]
+) -> list[Policy]:
     # The rows that a database has deleted, and those in quarantine, are not among its rows.
     kept = ["quarantine", "tombstones"] if _of_databases(declared) else []
     deleted = ["tombstones"] if _of_databases(declared) else []
     # Nobody can be asked for events again: those of the lake are compared.
     events = [source.name for source in declared.events]
-    answers = [source.name for source in declared.apis]
     has_newest = events or _of_databases(declared)
     newest = _list("ingestion", ["batches"], names) if has_newest else []
     missed = [source for source in declared.events if source.missed]
@@ -238,7 +238,7 @@ def _reconcile(names: Names, declared: Pipeline, tables: list[str]) -> list[Poli
     return [
         *asking,
         *storing,
-        *_objects("s3:GetObject", "ingestion", ["batches", "keys", *events, *answers], names),
+        *_objects("s3:GetObject", "ingestion", ["batches", "keys", *events, *apis], names),
         *newest,
         *_objects("s3:GetObject", "processed", ["batches", "loaded", *kept], names),
         *_list("processed", ["loaded", *deleted], names),
@@ -317,15 +317,13 @@ def _common(use: FunctionUse, names: Names) -> list[Policy]:
     return [_allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams), *keeper]
 
 
-def _keys(names: Names, declared: Pipeline, apis: Collection[str]) -> list[Policy]:
-    """Let a function read the keys for the APIs that it asks."""
-    keyed = [source for source in declared.apis if source.key and source.name in apis]
-    arns = [names.secret_arn(source.key_secret) for source in keyed]
-    return [_allow("secretsmanager:GetSecretValue", arns)] if arns else []
-
-
-def _secrets(use: FunctionUse, names: Names, declared: Pipeline) -> list[Policy]:
+def _secrets(
+    use: FunctionUse, names: Names, declared: Pipeline, apis: Collection[str]
+) -> list[Policy]:
     arns = [names.secret_arn(part.name) for part in specs.secrets_of(use, declared)]
+    if use in specs.READS_SOURCES:
+        keyed = [source for source in declared.apis if source.key and source.name in apis]
+        arns += [names.secret_arn(source.key_secret) for source in keyed]
     return [_allow("secretsmanager:GetSecretValue", arns)] if arns else []
 
 

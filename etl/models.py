@@ -87,12 +87,14 @@ class View:
     """A SELECT that a managed warehouse has as a view, recreated when the SELECT changes.
 
     `sql` is as in `Model`, without names that stand for values. It may name the tables and the
-    models of its target, and the views before it. `schema` is as in `TargetTable`.
+    models of its target, and the views before it. `schema` is as in `TargetTable`. One that is
+    `optional` is left out where the warehouse has none of a table, or of a column, that it names.
     """
 
     name: str
     sql: str
     schema: str | None = None
+    optional: bool = False
 
     def __str__(self) -> str:
         return f"view {self.name}"

@@ -56,7 +56,12 @@ def source_writer_url(server: PostgresServer, database: str) -> str:
 
 
 def create_warehouse(
-    server: PostgresServer, pipeline: str, schema: str = "public", *, database: str = "warehouse"
+    server: PostgresServer,
+    pipeline: str,
+    schema: str = "public",
+    *,
+    database: str = "warehouse",
+    has_views: bool = False,
 ) -> str:
     """Make the prepared, empty warehouse in `schema` unless it is there; return its loader's URL.
 
@@ -78,6 +83,11 @@ def create_warehouse(
                     connection.run(statement)
                 _allow(connection, database, schema, LOADER, rights)
                 connection.run(f"GRANT TEMPORARY ON DATABASE {identifier(database)} TO {LOADER}")
+            views = ddl.create_views(target, schema, folder(pipeline)) if has_views else {}
+            for name, statement in views.items():
+                connection.run(statement)
+                view = f"{identifier(schema)}.{identifier(name)}"
+                connection.run(f"GRANT SELECT ON {view} TO {LOADER}")
     return server.url(LOADER, server.password(LOADER), database)
 
 

@@ -66,6 +66,13 @@ class EventsSample(Protocol):
         """Return what the provider of a source posts, in this order, signed with the secrets."""
 
 
+class RestSample(Protocol):
+    """The function of the package of a pipeline with an API as a source; `now` as in `Sample`."""
+
+    def answer(self, source: str, query: Mapping[str, str], now: datetime) -> tuple[str, bytes]:
+        """Return the content type and the body with which the API of a source answers."""
+
+
 def has_sample(pipeline: str, function: str) -> bool:
     """Tell whether a pipeline has a sample that offers a function."""
     there = (folder(pipeline) / "sample" / "__init__.py").is_file()
@@ -95,6 +102,12 @@ def questions_of(pipeline: str) -> Sequence[Question]:
     if not has_sample(pipeline, "questions"):
         return []
     return cast("AskingSample", sample_of(pipeline)).questions()
+
+
+def answer_of(pipeline: str, source: str, query: Mapping[str, str]) -> tuple[str, bytes]:
+    """Return the answer of a sample's API of a source."""
+    sample = cast("RestSample", sample_of(pipeline))
+    return sample.answer(source, query, datetime.now(UTC).replace(tzinfo=None))
 
 
 def sample_of(pipeline: str) -> Sample:

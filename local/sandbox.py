@@ -23,6 +23,7 @@ from deployer.terminal import Terminal
 from etl import Files
 from etl.sources import Source
 from local import preflight, shells
+from local.apis import SampleApis
 from local.databases import (
     create_managed_warehouse,
     create_source,
@@ -80,6 +81,7 @@ class Sandbox:
             for source in self.declared.files
             if source.remote and (self.files(source) or not source.optional)
         ]
+        self._apis = SampleApis(self.pipeline, environment, stand_in=options.source_url is None)
         self._secrets = secret_settings(self.declared.events)
         self._terminal = terminal
         self._undo = ExitStack()
@@ -148,6 +150,7 @@ class Sandbox:
             **({self.source.setting: self._source_url} if self.source else {}),
             self.target.setting: self._warehouse_url,
             **stand_in_settings(self.declared.files, self._stand_ins),
+            **self._apis.settings,
             **self._secrets,
         }
 
@@ -174,6 +177,7 @@ class Sandbox:
                 self._start_mysql()
             with self._terminal.step("start AWS (ministack, IAM enforced)"):
                 self._undo.enter_context(self.aws)
+            self._undo.enter_context(self._apis)
             self._fill_stand_ins()
             self._write_files()
             self._undo = self._undo.pop_all()
@@ -268,7 +272,9 @@ class Sandbox:
                 )
         else:
             with self._terminal.step("prepare database warehouse"):
-                self._warehouse_url = create_warehouse(self.postgres, self.pipeline, schema)
+                self._warehouse_url = create_warehouse(
+                    self.postgres, self.pipeline, schema, has_views=True
+                )
 
     def _fill_stand_ins(self) -> None:
         """Let somebody else have the files of the sample."""

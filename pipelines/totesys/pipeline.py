@@ -1,16 +1,20 @@
 """totesys: the live database of a shop, as three stars that share their dimensions.
 
-Beside it, where TARGETS_BUCKET is set, the sales targets that somebody else keeps as JSON.
+Beside it, where TARGETS_BUCKET is set, the sales targets that somebody else keeps as JSON, and,
+where RATES_URL is set, the exchange rates of the European Central Bank (`docs/rates.md`).
 
 What the columns of both sides mean is in `docs/totesys.md`.
 """
 
 import re
+from datetime import date
 from typing import TYPE_CHECKING
 
 from etl import (
     Boolean,
     Calendar,
+    Csv,
+    Date,
     Feed,
     Files,
     Integer,
@@ -20,11 +24,17 @@ from etl import (
     Pipeline,
     Postgres,
     PostgresWarehouse,
+    Resource,
+    Rest,
     Table,
     Text,
     Timestamp,
+    View,
+    Window,
+    at_most,
     dimension,
     fact,
+    history,
     latest,
 )
 from pipelines.totesys.currencies import currency_name
@@ -119,6 +129,21 @@ sales_target = Table("sales_target", key=("staff_id", "month"), columns={
     ),
     "target": Numeric(), "currency": Text(check=currency_name, reason="is not in ISO 4217"),
 })  # fmt: skip
+
+# The rates: a row for each currency and day, in columns of the bank's CSV. A day on which none is
+# published has no row, or no value.
+
+ISO_4217 = Text(check=currency_name, reason="is not in ISO 4217")
+
+exr = Table("exr", key=("TIME_PERIOD", "CURRENCY_DENOM", "CURRENCY"), columns={
+    "TIME_PERIOD": Date(), "CURRENCY_DENOM": ISO_4217, "CURRENCY": ISO_4217,
+    "OBS_VALUE": Numeric(nullable=True),
+})  # fmt: skip
+
+RATES = Resource(
+    exr, query={"format": "csvdata"}, window=Window("startPeriod", since=date(2022, 1, 1)),
+    format=Csv(nulls=("", "NaN")),
+)  # fmt: skip
 
 # The warehouse: a function for each table, which takes rows that are fit for it.
 
@@ -223,6 +248,14 @@ def fact_payment(payment: "DataFrame") -> "DataFrame":
 
 dim_sales_target = latest(sales_target, name="dim_sales_target", optional=True)
 
+
+@history(key=("published_date", "base", "quote"), optional=True)
+def fx_reference_rate(exr: "DataFrame") -> "DataFrame":
+    """Rates as published: one unit of the base is so many of the quoted currency."""
+    names = {"TIME_PERIOD": "published_date", "CURRENCY_DENOM": "base", "CURRENCY": "quote"}
+    return exr.rename(columns={**names, "OBS_VALUE": "rate"})[[*names.values(), "rate"]]
+
+
 SOURCE_TABLES = (
     address, counterparty, currency, department, design, payment_type, staff, transaction,
     sales_order, purchase_order, payment,
@@ -230,7 +263,13 @@ SOURCE_TABLES = (
 STARS = (
     dim_location, dim_counterparty, dim_currency, dim_design, dim_payment_type, dim_staff,
     dim_transaction, fact_sales_order, fact_purchase_order, fact_payment, dim_sales_target,
+    fx_reference_rate,
 )  # fmt: skip
+FACTS = (fact_sales_order, fact_purchase_order, fact_payment)
+VIEWS = tuple(
+    View(name, f"{name}.sql", optional=True)
+    for name in ("fx_day", "fx_rate", "fx_gbp", *(f"{each.name}_gbp" for each in FACTS))
+)
 
 PIPELINE = Pipeline(
     sources=[
@@ -239,9 +278,12 @@ PIPELINE = Pipeline(
             "targets", (Feed(sales_target, "**/*.json*", JsonDocuments()),),
             remote=True, optional=True,
         ),
+        Rest("rates", (RATES,), at_most=at_most("RATES_AT_MOST", "1 hour"), optional=True),
     ],
     targets=[
-        PostgresWarehouse("warehouse", STARS, calendar=Calendar("dim_date"), ddl="warehouse.sql")
+        PostgresWarehouse(
+            "warehouse", STARS, calendar=Calendar("dim_date"), ddl="warehouse.sql", views=VIEWS
+        )
     ],
     reports=PAYMENTS,
     figures=FIGURES,

@@ -77,6 +77,14 @@ CREATE TABLE dim_sales_target (
     PRIMARY KEY (staff_id, month)
 );
 
+CREATE TABLE fx_reference_rate (
+    fx_record_id   serial  PRIMARY KEY,
+    published_date date    NOT NULL,
+    base           varchar NOT NULL,
+    quote          varchar NOT NULL,
+    rate           numeric
+);
+
 CREATE TABLE fact_sales_order (
     sales_record_id             serial         PRIMARY KEY,
     sales_order_id              integer        NOT NULL,

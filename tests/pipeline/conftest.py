@@ -21,6 +21,7 @@ from functions.page import handler as page_handler
 from functions.reconcile import handler as reconcile_handler
 from functions.sources.files import reader as files_reader
 from functions.sources.postgres import reader
+from functions.sources.rest import reader as rest_reader
 from functions.transform import handler as transform_handler
 from local.emulator import Emulator
 from tests.pipeline.local_process import somebodys_folder
@@ -155,6 +156,7 @@ def forget_clients() -> None:
     extract_handler._log.cache_clear()
     reader._secrets.cache_clear()
     files_reader._client.cache_clear()
+    rest_reader._pace.cache_clear()
     transform_handler._pipeline.cache_clear()
     transform_handler._logs.cache_clear()
     load_handler._lake.cache_clear()

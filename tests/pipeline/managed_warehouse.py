@@ -22,6 +22,10 @@ VIEWS = {
     "current_purchase_order": "fact_purchase_order",
     "current_payment": "fact_payment",
 }
+OF_RATES = (
+    "fx_reference_rate", "fx_day", "fx_rate", "fx_gbp",
+    "fact_sales_order_gbp", "fact_purchase_order_gbp", "fact_payment_gbp",
+)  # fmt: skip
 
 
 def query(warehouse: Warehouse, sql: str) -> list[list[Any]]:

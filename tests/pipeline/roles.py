@@ -132,6 +132,7 @@ class Roles:
             self.names,
             self.settings.declared,
             self.settings.buckets,
+            apis=self.settings.urls,
             writes_notices=use in NOTICE_WRITERS[self.settings.notify],
         )
 

@@ -5,7 +5,8 @@ do; the calls that they make are written down. Then each grant of each role is t
 some call needs it, and is refused without it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from functions.transform import handler as transform_handler
 from local.connection import connect as connect_to
 from local.emulator import Emulator
 from local.sample import files_of
+from tests.ecb import Bank
 from tests.pipeline.roles import (
     VERSIONS,
     Roles,
@@ -25,6 +27,7 @@ from tests.pipeline.roles import (
     without_need,
 )
 from tests.postgres_fixtures import Source, Warehouse
+from tests.rest_server import RestServer, serving
 
 
 @pytest.fixture
@@ -34,10 +37,19 @@ def roles(
     new_managed_warehouse: Callable[[], Warehouse],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-) -> Roles:
+) -> Iterator[Roles]:
     """A deployment between a small shop and an empty warehouse, in its own account."""
     source, warehouse = new_source(), new_managed_warehouse()
-    settings = Settings.read(
+    environment = {**local_aws.environment, "AWS_ACCESS_KEY_ID": "777777777777"}
+    with serving() as bank:
+        settings = _settings(source, warehouse, bank)
+        made = deployed(settings, environment, monkeypatch, tmp_path)
+        _live_through_it_all(made, source, warehouse, bank)
+        yield made
+
+
+def _settings(source: Source, warehouse: Warehouse, bank: RestServer) -> Settings:
+    return Settings.read(
         {
             "SOURCE_DATABASE_URL": source.reader_url,
             "WAREHOUSE_DATABASE_URL": warehouse.loader_url,
@@ -46,19 +58,19 @@ def roles(
             "WAREHOUSE_MANAGED": "true",
             "NOTIFY": "daily",
             "TARGETS_BUCKET": THEIRS,
+            "RATES_URL": bank.url,
         }
     )
-    environment = {**local_aws.environment, "AWS_ACCESS_KEY_ID": "777777777777"}
-    made = deployed(settings, environment, monkeypatch, tmp_path)
-    _live_through_it_all(made, source, warehouse)
-    return made
 
 
-def _live_through_it_all(roles: Roles, source: Source, warehouse: Warehouse) -> None:
+def _live_through_it_all(
+    roles: Roles, source: Source, warehouse: Warehouse, bank: RestServer
+) -> None:
     """Make the functions do everything that they ever do: the shop trades, errs and deletes."""
     put_theirs(roles, THEIRS, files_of("totesys", "targets"))
     for number, statements in enumerate(HISTORY):
         _run(source.superuser_url, statements)
+        bank.script = Bank(date(2025, 1, 10 + number)).answer
         for use in ("extract", "transform", "load"):
             roles.run(use)
         if number == 0:
@@ -67,7 +79,7 @@ def _live_through_it_all(roles: Roles, source: Source, warehouse: Warehouse) -> 
             # From now on their bucket can only be read as it is.
             bad = files_of("totesys", "targets", bad=True)
             put_theirs(roles, THEIRS, bad, denied=VERSIONS)
-    for source_name in ("source", "targets"):
+    for source_name in ("source", "targets", "rates"):
         roles.run("extract", {"replay": 1, "source": source_name})
     roles.run("transform")
     roles.run("load")
@@ -94,7 +106,7 @@ def _leave_orphans(roles: Roles) -> None:
             prefix = key.removesuffix("/*")
             below = {"tombstones": "/source/staff" if "ingestion" in bucket else "/dim_staff"}
             below |= {"source": "/staff", "quarantine": "/source/staff", "keys": "/source"}
-            below |= {"targets": "/sales_target", "files": "/targets"}
+            below |= {"targets": "/sales_target", "files": "/targets", "rates": "/exr"}
             roles.account.clients.s3.put_object(
                 Bucket=bucket,
                 Key=f"{prefix}{below.get(prefix, '')}/2024-01-01/0000000001-999.parquet",

@@ -26,7 +26,7 @@ UP = "Ctrl-C stops everything."
 PATIENCE = 180.0
 STAR = ["dim_location", "dim_counterparty", "dim_currency", "dim_design", "dim_payment_type",
         "dim_staff", "dim_transaction", "fact_sales_order", "fact_purchase_order", "fact_payment",
-        "dim_sales_target", "dim_date"]  # fmt: skip
+        "dim_sales_target", "fx_reference_rate", "dim_date"]  # fmt: skip
 
 
 class Started:

@@ -16,7 +16,15 @@ from local.cycle import ViewRow
 from local.session import session
 from tests.pipeline.conftest import Functions
 from tests.pipeline.local_process import local
-from tests.pipeline.managed_warehouse import VIEWS, change, deleted, query, source_facts, views
+from tests.pipeline.managed_warehouse import (
+    OF_RATES,
+    VIEWS,
+    change,
+    deleted,
+    query,
+    source_facts,
+    views,
+)
 from tests.pipeline.oracle import current, expected, records
 from tests.postgres_fixtures import Source, Warehouse
 
@@ -43,7 +51,7 @@ def test_an_empty_schema_gets_the_whole_star(managed: Functions) -> None:
 
     ours = ["deleted_rows", "loaded_batches"]
     assert [name for name, *_ in made] == sorted(
-        [*current(managed.warehouse), OF_FILES, *VIEWS, *ours]
+        [*current(managed.warehouse), OF_FILES, *VIEWS, *OF_RATES, *ours]
     )
     assert {owner for _, _, owner, _ in made} == {"warehouse_loader"}
     assert current(managed.warehouse) == expected(managed.source)
@@ -66,7 +74,7 @@ def test_a_prepared_warehouse_gets_nothing(functions: Functions) -> None:
     functions.run()
 
     assert [name for name, *_ in objects(functions.warehouse)] == sorted(
-        [*current(functions.warehouse), OF_FILES]
+        [*current(functions.warehouse), OF_FILES, OF_RATES[0]]
     )
 
 
@@ -146,7 +154,7 @@ def test_a_schema_of_any_name_is_shaped(
     assert views(functions.warehouse) == source_facts(functions.source)
     assert query(functions.warehouse, "SELECT count(*), count(DISTINCT relnamespace) FROM pg_class"
                  " WHERE relowner = 'warehouse_loader'::regrole"
-                 " AND relkind IN ('r', 'v')") == [[17, 1]]  # fmt: skip
+                 " AND relkind IN ('r', 'v')") == [[24, 1]]  # fmt: skip
 
 
 @pytest.mark.parametrize(

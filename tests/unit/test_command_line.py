@@ -55,6 +55,7 @@ def test_deploy_reports_what_it_did(command: Command, monkeypatch: pytest.Monkey
         f"1 created, 1 updated, 1 removed, 1 unchanged\n{COSTS.text()}\n",
         (
             "source targets is left out: TARGETS_BUCKET is not set\n"
+            "source rates is left out: RATES_URL is not set\n"
             f"{WHO}\n"
             "  created  bucket        totesys-etl-dev-code\n"
             "  updated  function      totesys-etl-dev-load\n"

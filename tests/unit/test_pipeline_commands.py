@@ -122,7 +122,7 @@ def test_ddl_prints_what_a_prepared_warehouse_needs(command: Command) -> None:
 
     assert (status, err) == (0, "")
     assert out.startswith('CREATE SCHEMA IF NOT EXISTS "Team 7";\n')
-    assert out.count('CREATE TABLE "Team 7".') == 12
+    assert out.count('CREATE TABLE "Team 7".') == 13
     assert out.strip().endswith(";")
     document = json.loads(command("ddl", "--json")[1])
     assert "\n\n".join(document["warehouse"].values()) in out.replace("\n\n\n", "\n\n")

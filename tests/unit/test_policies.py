@@ -80,7 +80,7 @@ def test_functions_write_where_the_next_one_reads() -> None:
     assert written["load"] == {f"{processed}/loaded/*", f"{processed}/refused/*"}
     lake = ("source", "tombstones", "batches", "keys")
     assert written["extract"] == {f"{ingestion}/{prefix}/*" for prefix in lake}
-    assert len(written["transform"]) == 16
+    assert len(written["transform"]) == 17
     assert {f"{processed}/fact_sales_order/*", f"{processed}/quarantine/*"} <= written["transform"]
     assert not written["transform"] & {f"{processed}/loaded/*", f"{ingestion}/batches/*"}
 

@@ -38,6 +38,7 @@ def test_only_the_databases_are_required() -> None:
                 ca=None,
             ),
         },
+        own={"RATES_AT_MOST": "1 hour"},
         warehouse_schema="public",
         warehouse_managed=False,
         alert_email=None,
@@ -74,6 +75,7 @@ def test_everything_can_be_set() -> None:
     assert settings == Settings(
         pipeline="totesys",
         databases=settings.databases,
+        own={"RATES_AT_MOST": "1 hour"},
         warehouse_schema="Team 7",
         warehouse_managed=True,
         alert_email="team@example.com",

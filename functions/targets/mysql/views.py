@@ -20,6 +20,7 @@ from functions.targets.mysql.create import create_schema, created
 from functions.targets.mysql.tables import MysqlLayout, MysqlTable
 
 MADE_BY_US = f"made by {product.NAME}"
+_UNDEFINED = (1054, 1146)  # a column, a table
 
 
 def view_name(table: str) -> str:
@@ -51,7 +52,9 @@ def make_declared_views(
         except ServerError as error:
             if error.is_for_now:
                 raise
-            raise FunctionFailed(f"{view}: {error.condition}") from None
+            if not (view.optional and error.condition.code in _UNDEFINED):
+                raise FunctionFailed(f"{view}: {error.condition}") from None
+            logger.warning(f"left out: {view}: {error.condition}")
 
 
 @dataclass(frozen=True)

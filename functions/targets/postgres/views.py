@@ -28,6 +28,7 @@ from functions.targets.postgres.tables import PostgresLayout, PostgresTable
 
 MADE_BY_US = f"Made by {product.NAME}"
 
+_UNDEFINED = ("42P01", "42703")  # a table, a column
 _INVALID_DEFINITION = "42P16"  # columns of a view may be added at its end, and nothing else
 
 
@@ -62,7 +63,10 @@ def make_declared_views(
             _keep(connection, home, view.name, definition)
         except DatabaseError as error:
             connection.run("ROLLBACK")
-            raise FunctionFailed(f"{view}: {described(error.args[0])}") from None
+            why = f"{view}: {described(error.args[0])}"
+            if not (view.optional and error.args[0].get("C") in _UNDEFINED):
+                raise FunctionFailed(why) from None
+            logger.warning(f"left out: {why}")
 
 
 @dataclass(frozen=True)

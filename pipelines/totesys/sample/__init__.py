@@ -12,9 +12,10 @@ from pg8000.native import identifier
 from local.connection import copy_rows
 from pipelines.totesys.sample.business_day import trade
 from pipelines.totesys.sample.history import sample
+from pipelines.totesys.sample.rates import answer
 from pipelines.totesys.sample.targets import bad_files, files
 
-__all__ = ["bad_files", "delete", "files", "fill", "trade"]
+__all__ = ["answer", "bad_files", "delete", "files", "fill", "trade"]
 
 SEED = 1
 TABLES = Path(__file__).with_name("source.sql")

@@ -1,0 +1,19 @@
+-- Payments in pounds, one row for each record of fact_payment: at the rate of
+-- the day of the payment, or of today for one that is due later, rounded to pence, a half away from zero.
+-- NULL where there is no rate for that day; published_date is NULL for pounds.
+SELECT
+    f.payment_record_id, f.payment_id, f.rate_date, f.currency_code, f.amount,
+    CASE f.currency_code
+        WHEN 'GBP' THEN f.amount
+        -- With 20 decimals before it is rounded, a quotient is rounded as the exact one would be.
+        ELSE round((f.amount * r.pounds)::numeric(60, 20) / r.units, 2)
+    END AS amount_gbp,
+    r.published_date
+FROM (
+    SELECT
+        payment_record_id, payment_id, currency_code,
+        least(payment_date, current_date) AS rate_date,
+        payment_amount AS amount
+    FROM fact_payment JOIN dim_currency USING (currency_id)
+) AS f
+LEFT JOIN fx_gbp AS r ON r.rate_date = f.rate_date AND r.currency = f.currency_code
