@@ -26,7 +26,10 @@ from functions.targets.mysql.stage import Stage, stage_of
 from functions.targets.mysql.tables import MysqlLayout, inspect
 from functions.targets.standing import loaded_batch, newest_marked
 
-_PATIENCE = 600  # seconds that the reader of an answer may be busy
+_SESSION = {
+    "net_write_timeout": 600,  # seconds that the reader of an answer may be busy
+    "sort_buffer_size": 16 << 20,
+}
 
 
 @contextmanager
@@ -38,7 +41,7 @@ def comparer(place: Place, feed: Feed, seconds: float) -> Iterator["MysqlCompare
     schema = place.settings.get(place.setting("SCHEMA")) or database.dbname
     with connection(database, seconds) as opened, connection(database, seconds) as notes:
         for session in (opened, notes):
-            session.run(f"SET SESSION net_write_timeout = {_PATIENCE}")
+            session.run("SET " + ", ".join(f"SESSION {name} = {n}" for name, n in _SESSION.items()))
             session.run(f"USE {quoted(schema)}")  # where temporary tables are
         layout = inspect(opened, schema, place.target, [each.target for each in feed.mappings])
         batch = loaded_batch(MysqlTables(opened, layout), feed.markers)
@@ -77,12 +80,16 @@ class MysqlComparer(WarehouseComparer):
     def lines(self, mapping: Mapping, rows: Iterable[pa.Table]) -> Counted:
         """Compare a table without a key with the rows that it should have."""
         stage = self._staged(mapping.target.id, rows)
+        found = (
+            f"SELECT {line(stage, 's')} AS line, 1 AS is_here, 0 AS is_there"
+            f" FROM {stage.source} AS s UNION ALL"
+            f" SELECT {line(stage, 't')}, 0, 1 FROM {stage.table.target} AS t"
+        )
         [[there, missing, extra]] = self._snapshot.run(
             "SELECT coalesce(sum(there), 0), coalesce(sum(greatest(here - there, 0)), 0),"
-            " coalesce(sum(greatest(there - here, 0)), 0) FROM (SELECT line, sum(is_here) AS here,"
-            f" sum(is_there) AS there FROM (SELECT {line(stage, 's')} AS line, 1 AS is_here,"
-            f" 0 AS is_there FROM {stage.source} AS s UNION ALL SELECT {line(stage, 't')}, 0, 1"
-            f" FROM {stage.table.target} AS t) AS found GROUP BY line) AS counted"
+            " coalesce(sum(greatest(there - here, 0)), 0) FROM (SELECT SQL_BIG_RESULT line,"
+            f" sum(is_here) AS here, sum(is_there) AS there FROM ({found}) AS found"
+            " GROUP BY line) AS counted"
         )
         counted = Counted(stage.rows, int(there), missing=int(missing), extra=int(extra))
         stage.drop()

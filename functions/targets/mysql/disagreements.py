@@ -107,7 +107,8 @@ class Disagreements:
     def _found(self) -> Iterator[dict[str, pa.Array]]:
         """Yield the keys that disagree, and which side has them.
 
-        The rows of both sides are grouped by their keys: no plan depends on indexes or statistics.
+        The rows of both sides are grouped by their keys, by sorting them: no plan depends on
+        indexes or statistics, and as a table of all groups it would take 3 to 6 times as long.
         """
         stage, is_history = self._stage, self._stage.table.record_id is not None
         copies = "1" if is_history else "if(sum(here), 1, sum(there))"
@@ -115,7 +116,7 @@ class Disagreements:
         if is_history:
             same = f"max(line) = substr(max(newest), {_NUMBER_CHARACTERS + 1})"
         for rows in self._snapshot.stream(
-            f"SELECT max(shown), sum(here), sum(there), min(fit), {copies} FROM"
+            f"SELECT SQL_BIG_RESULT max(shown), sum(here), sum(there), min(fit), {copies} FROM"
             f" ({_expected(stage, self._key('s'), self._id('s'))} UNION ALL"
             f" SELECT {self._shown}, id, 1, 0, 0, NULL, NULL FROM unfit_keys UNION ALL"
             f" {_newest(stage, self._key('t'), self._id('t'))}) AS every_row GROUP BY id"
