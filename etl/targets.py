@@ -259,7 +259,15 @@ class MysqlWarehouse(Target):
     """A database of a MySQL or MariaDB server: see `Target`.
 
     What PostgreSQL calls a schema is a database here: `schema`, if not empty, or WAREHOUSE_SCHEMA
-    names another one than the URL does.
+    names another one than the URL does. It has no models and no exports.
     """
 
     kind: ClassVar[str] = "mysql"
+
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for what only PostgreSQL targets have."""
+        if self.models or self.exports:
+            raise DeclarationError(
+                f"target {self.name}: a MySQL target has no models and no exports: write a view, "
+                "or declare a PostgresWarehouse"
+            )

@@ -10,6 +10,7 @@ from deployer.errors import SettingsError
 from deployer.names import Names
 from deployer.settings import Settings, read_schema
 from deployer.specs import function_environment, layers_of, parts
+from etl import DeclarationError, MysqlWarehouse
 from etl.loading import load
 
 URL = "mysql://loader:s3cret@db.example.com/harbour"
@@ -79,6 +80,18 @@ def test_the_url_of_another_kind_of_database_is_one_line() -> None:
     assert problems(WAREHOUSE_DATABASE_URL="") == [
         f"WAREHOUSE_DATABASE_URL is not set. Example: WAREHOUSE_DATABASE_URL={EXAMPLE}"
     ]
+
+
+def test_models_and_exports_are_refused_when_they_are_declared() -> None:
+    """Not at night, when load would come to them; the line says what to do instead."""
+    [ships, *_] = load("harbour").targets[0].tables
+
+    with pytest.raises(DeclarationError) as error:
+        MysqlWarehouse("warehouse", (ships,), exports=(ships,))
+    assert str(error.value) == (
+        "target warehouse: a MySQL target has no models and no exports: write a view, or declare a "
+        "PostgresWarehouse"
+    )
 
 
 def test_functions_get_the_driver_that_they_use() -> None:
