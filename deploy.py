@@ -36,6 +36,7 @@ from deployer.errors import DeployError, SettingsError
 from deployer.names import Names
 from deployer.page import find_page
 from deployer.pipeline import Pipeline
+from deployer.report_api import report_urls
 from deployer.settings import (
     Settings,
     read_names,
@@ -71,6 +72,8 @@ def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
     settings = Settings.read(os.environ)
     for source in settings.left_out:
         terminal.note(f"source {source.name} is left out: {address_setting(source)} is not set")
+    if settings.reports.why_off:
+        terminal.note(f"reports are left out: {settings.reports.why_off}")
     aws = _connect(terminal)
     with terminal.step("deploy the pipeline"):
         deployer = Deployer(aws, settings, packages, terminal.event)
@@ -78,17 +81,21 @@ def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
     costs = monthly_cost(settings, one_at_a_time=deployer.one_run_at_a_time)
     drop_bucket = _names(aws).bucket("drop") if settings.takes_files else None
     endpoints = urls(aws, _names(aws), settings.posted)
+    served = settings.declared.reports if settings.reports.is_on else ()
+    report_endpoints = report_urls(aws, _names(aws), served)
     document = {
         **reports.changes_document(changes),
         "monthly_cost_usd": costs.total,
         "drop_bucket": drop_bucket,
-        "endpoints": endpoints,
+        "endpoints": {**endpoints, **report_endpoints},
     }
     terminal.result(document, reports.counts(changes), costs.text())
     if drop_bucket:
         terminal.note(f"Drop files into s3://{drop_bucket}/")
     for name, url in endpoints.items():
         terminal.note(f"URL for the webhooks of {name}, to enter at the provider: {url}")
+    for url in report_endpoints.values():
+        terminal.note(f"Reports: {url}")
     for email in sns.unconfirmed(aws, _names(aws).topic_arn):
         terminal.note(f"no alarm reaches {email} before the link in the e-mail from AWS is opened")
     return 0
@@ -113,7 +120,15 @@ def status(options: argparse.Namespace, terminal: Terminal) -> int:
     dropped = [source for source in declared.files if not source.remote]
     posted = [source for source in declared.events if source.name in sources]
     now = datetime.now(UTC)
-    found = read_status(aws, _names(aws), sources, now, dropped=dropped, posted=posted)
+    found = read_status(
+        aws,
+        _names(aws),
+        sources,
+        now,
+        dropped=dropped,
+        posted=posted,
+        reports=declared.reports,
+    )
     terminal.result(asdict(found), *status_view(found))
     return 0 if found.is_deployed else 1
 

@@ -6,7 +6,7 @@ name. An API that is gone has another URL when it is made again.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from deployer.account import Account
 from deployer.changes import Change, Resource, Update, converge, one_each
@@ -38,6 +38,9 @@ class Api:
     function_arn: str
     log_group_arn: str
     tags: Mapping[str, str]
+    rate: int = RATE
+    burst: int = BURST
+    authorization: Literal["NONE", "AWS_IAM"] = "NONE"
 
     @property
     def integration(self) -> dict[str, Any]:
@@ -54,8 +57,8 @@ class Api:
         return {
             "AutoDeploy": True,
             "DefaultRouteSettings": {
-                "ThrottlingRateLimit": float(RATE),
-                "ThrottlingBurstLimit": BURST,
+                "ThrottlingRateLimit": float(self.rate),
+                "ThrottlingBurstLimit": self.burst,
             },
             "AccessLogSettings": {"DestinationArn": self.log_group_arn, "Format": ACCESS_LOG},
         }
@@ -87,7 +90,7 @@ def ensure_api(account: Account, api: Api) -> Change:
                 "CorsConfiguration": None,
                 "tags": {**(actual or {}).get("tags", {}), **api.tags},
                 "integration": api.integration,
-                "routes": [ROUTE],
+                "routes": {ROUTE: api.authorization},
                 **api.stage,
             },
             actual=actual,
@@ -174,8 +177,8 @@ def _read(account: Account, there: Mapping[str, Any], api: Api) -> dict[str, Any
     }
 
 
-def _route(account: Account, api_id: str) -> tuple[dict[str, Any] | None, list[str]]:
-    """Return the integration that our route leads to, and the keys of all routes."""
+def _route(account: Account, api_id: str) -> tuple[dict[str, Any] | None, dict[str, str]]:
+    """Return the integration that our route leads to, and who may use each route."""
     client = account.clients.apigateway
     routes = _all(account, "get_routes", api_id)
     ours = [route for route in routes if route["RouteKey"] == ROUTE]
@@ -185,7 +188,9 @@ def _route(account: Account, api_id: str) -> tuple[dict[str, Any] | None, list[s
         if target
         else None
     )
-    return integration, sorted(route["RouteKey"] for route in routes)
+    return integration, {
+        route["RouteKey"]: route.get("AuthorizationType") or "NONE" for route in routes
+    }
 
 
 def _put_route(account: Account, api_id: str, api: Api) -> None:
@@ -199,9 +204,13 @@ def _put_route(account: Account, api_id: str, api: Api) -> None:
     target = f"integrations/{integration['IntegrationId']}"
     routes = {route["RouteKey"]: route["RouteId"] for route in _all(account, "get_routes", api_id)}
     if ROUTE in routes:
-        client.update_route(ApiId=api_id, RouteId=routes[ROUTE], Target=target)
+        client.update_route(
+            ApiId=api_id, RouteId=routes[ROUTE], Target=target, AuthorizationType=api.authorization
+        )
     else:
-        client.create_route(ApiId=api_id, RouteKey=ROUTE, Target=target)
+        client.create_route(
+            ApiId=api_id, RouteKey=ROUTE, Target=target, AuthorizationType=api.authorization
+        )
     for key, route in routes.items():
         if key != ROUTE:
             client.delete_route(ApiId=api_id, RouteId=route)

@@ -12,6 +12,7 @@ from deployer import specs
 from deployer.alarm_specs import alarms
 from deployer.event_alarms import all_alarms as alarms_of_events
 from deployer.names import FunctionUse, Names
+from deployer.report_alarms import all_alarms as alarms_of_reports
 from deployer.settings import Settings
 
 # https://aws.amazon.com/lambda/pricing/ (by architecture), /s3/, /secrets-manager/, /cloudwatch/,
@@ -41,6 +42,7 @@ METRICS_OF_FILES = 1  # and what they count beside that where a source is files,
 METRICS_OF_EVENTS = 4  # or events
 ALERTS = 10
 EVENTS_A_DAY = 1_000  # on a working day
+REPORTS_A_DAY, REPORT_SECONDS = 1_000, 0.05
 EVENT_SECONDS, COLLECT_SECONDS = 0.05, 2.0
 # Five long polls of 20 seconds, also of an empty queue:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
@@ -134,6 +136,7 @@ def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
     functions = [_function(spec, runs[spec.use], batches, settings) for spec in specs.FUNCTIONS]
     others = [
         *([_events(settings)] if settings.takes_events else []),
+        *([_reports(settings)] if settings.reports.is_on else []),
         _s3(runs, batches),
         _secrets(settings, runs),
         *_cloudwatch(settings, runs),
@@ -219,6 +222,18 @@ def _events(settings: Settings) -> Item:
     )
 
 
+def _reports(settings: Settings) -> Item:
+    """Return what the API of reports costs: its requests, and the function that answers them."""
+    requests = REPORTS_A_DAY * WORKING_DAYS
+    [serve] = specs.OF_REPORTS
+    gb_seconds = requests * REPORT_SECONDS * serve.memory / 1024
+    return Item(
+        "Reports",
+        requests * (API_REQUEST + REQUEST) + gb_seconds * GB_SECOND[settings.architecture],
+        f"{requests:,} requests",
+    )
+
+
 def _secrets(settings: Settings, runs: Mapping[FunctionUse, int]) -> Item:
     number = len(settings.secrets)
     reading = [use for use in IDLE if specs.databases(use, settings.declared)]
@@ -234,6 +249,7 @@ def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[It
     names = Names(settings.project, settings.stage, account="", region="")
     ringing = alarms(names, of_files=settings.reads_files)
     number = len(ringing) + (len(alarms_of_events(names)) if settings.takes_events else 0)
+    number += len(alarms_of_reports(names)) if settings.reports.is_on else 0
     metrics = CUSTOM_METRICS + (METRICS_OF_FILES if settings.reads_files else 0)
     metrics += METRICS_OF_EVENTS if settings.takes_events else 0
     gigabytes = sum(runs.values()) * LOG_BYTES / 1e9

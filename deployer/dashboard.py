@@ -14,6 +14,7 @@ from deployer.event_alarms import all_alarms as of_events
 from deployer.names import FunctionUse, Names
 from deployer.reading import found
 from deployer.removal import remove
+from deployer.report_alarms import all_alarms as of_reports
 
 ABSENT = "ResourceNotFound"
 # The grid of a dashboard is 24 wide.
@@ -49,8 +50,12 @@ def ensure_dashboard(account: Account, name: str, body: Body, tags: Mapping[str,
     )
 
 
-def dashboard_body(names: Names, *, of_files: bool = False, api_id: str | None = None) -> Body:
+def dashboard_body(
+    names: Names, *, of_files: bool = False, api_id: str | None = None, serves: bool = False
+) -> Body:
     """Return what the dashboard shows, as CloudWatch has it; also of files, and of an API's events.
+
+    And of reports, where it `serves` them.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
     """
@@ -71,7 +76,8 @@ def dashboard_body(names: Names, *, of_files: bool = False, api_id: str | None =
         _count("TablesApart", "reconcile", names, "Maximum"),
     ]
     queue: Metric = ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", names.queue]
-    uses = [spec.use for spec in (*specs.FUNCTIONS, *(specs.OF_EVENTS if api_id else ()))]
+    events, reports = specs.OF_EVENTS if api_id else (), specs.OF_REPORTS if serves else ()
+    uses = [spec.use for spec in (*specs.FUNCTIONS, *events, *reports)]
     graphs = [
         freshness,
         _graph("Rows that changed, and rows loaded", names, rows),
@@ -85,7 +91,11 @@ def dashboard_body(names: Names, *, of_files: bool = False, api_id: str | None =
         _graph("Milliseconds of a run", names, _lambda("Duration", names, uses, "Maximum")),
         *(_of_events(names, api_id) if api_id else []),
     ]
-    ringing = (*alarms(names, of_files=of_files), *(of_events(names) if api_id else ()))
+    ringing = (
+        *alarms(names, of_files=of_files),
+        *(of_events(names) if api_id else ()),
+        *(of_reports(names) if serves else ()),
+    )
     arns = [alarm.arn for alarm in ringing]
     overview = {"type": "alarm", "properties": {"title": "Alarms", "alarms": arns}}
     return {"widgets": [{**overview, **_place(0, wide=True)}, *_arranged(graphs)]}

@@ -30,10 +30,9 @@ from deployer.errors import explaining
 from deployer.names import BucketUse, FunctionUse, Names, RuleUse
 from deployer.packages import Package, Packages
 from deployer.progress import Report
+from deployer.report_api import ReportApi
 from deployer.settings import Settings
 from deployer.steps import Step, Steps, side_by_side
-
-RUNS_AT_A_TIME = 1  # of each function: whatever hangs, cost and load do not pile up
 
 
 class Deployer:
@@ -57,8 +56,11 @@ class Deployer:
         self._runtime, self._architecture = lambda_functions.runtime_of(account, *chosen)
         self._layer_arns: dict[str, str] = {}
         self.one_run_at_a_time = False
-        self.functions = specs.functions(settings.declared)
+        self.functions = specs.functions(settings)
         self.endpoint = Endpoint(account, self.names, self.tags, self._steps, settings=settings)
+        self.report_api = ReportApi(
+            account, self.names, self.tags, self._steps, settings=settings.reports
+        )
 
     def deploy(self) -> list[Change]:
         """Create or update the whole pipeline; return what was done, in the order of the story.
@@ -91,6 +93,7 @@ class Deployer:
             ],
             [] if self.settings.takes_events else [self.create_dashboard],
             *self.endpoint.before_functions(),
+            *self.report_api.before_functions(),
             *([partial(self.create_log_group, spec.use)] for spec in self.functions),
             *([partial(self.create_iam_role, spec.use)] for spec in self.functions),
         )
@@ -114,6 +117,7 @@ class Deployer:
                 *self._woken_by("processed", "page", specs.MARKERS),
             ],
             *self.endpoint.after_functions(),
+            *self.report_api.after_functions(),
         )
         if self.settings.takes_events:
             changes.append(self.create_dashboard())  # it names the API by its id
@@ -160,7 +164,12 @@ class Deployer:
         """Create the dashboard of the alarms and the figures behind them."""
         name = self.names.dashboard
         api_id = self.endpoint.api_id() if self.settings.takes_events else None
-        body = dashboard_body(self.names, of_files=self.settings.reads_files, api_id=api_id)
+        body = dashboard_body(
+            self.names,
+            of_files=self.settings.reads_files,
+            api_id=api_id,
+            serves=self.settings.reports.is_on,
+        )
         return self._steps.take("dashboard", name, ensure_dashboard, name, body, self.tags)
 
     def create_log_group(self, use: FunctionUse) -> Change:
@@ -179,6 +188,7 @@ class Deployer:
             self.settings.declared,
             self.settings.buckets,
             apis=self.settings.urls,
+            report_secrets=self.settings.reports.read_secrets,
             writes_notices=writes_notices,
         )
         trust = policies.trust_policy(self.names)
@@ -262,7 +272,7 @@ class Deployer:
 
     def _can_reserve_runs(self) -> bool:
         with explaining("concurrency of the account"):
-            runs = RUNS_AT_A_TIME * sum(spec.one_at_a_time for spec in self.functions)
+            runs = sum(spec.runs or 0 for spec in self.functions)
             return lambda_functions.can_reserve(self.account, runs)
 
     def _scheduled(self, use: RuleUse, function: FunctionUse, schedule: str) -> list[Step]:
@@ -328,7 +338,7 @@ class Deployer:
             layers=tuple(self._layer_arns[layer] for layer in self._layers(spec.use)),
             environment=specs.function_environment(spec.use, self.names, self.settings),
             code=self.build_zip(spec.use),
-            concurrency=RUNS_AT_A_TIME if spec.one_at_a_time and self.one_run_at_a_time else None,
+            concurrency=spec.runs if self.one_run_at_a_time else None,
             retries=spec.events.retries,
             event_age=spec.events.age,
             failed_events_arn=self.names.queue_arn if spec.events.keeps_failed else None,

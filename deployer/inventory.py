@@ -31,6 +31,8 @@ from deployer.alarm_specs import alarms as all_alarms
 from deployer.errors import ConflictError
 from deployer.event_alarms import all_alarms as alarms_of_events
 from deployer.names import BucketUse, FunctionUse, Names, RuleUse
+from deployer.report_alarms import all_alarms as alarms_of_reports
+from deployer.report_settings import TOKENS_SECRET
 
 # Removes a thing by name and says whether it was there; a planning account removes nothing.
 Remover = Callable[[Account, str], bool]
@@ -91,6 +93,13 @@ def occasional(names: Names) -> Iterator[Thing]:
     yield Thing("queue", names.events_queue)
     yield Thing("queue", names.dead_queue)
     yield Thing("log group", names.access_log_group)
+    yield Thing("api", names.reports_api)
+    for spec in specs.OF_REPORTS:
+        yield from _of_function(names, spec.use)
+    for alarm in alarms_of_reports(names):
+        yield Thing("alarm", alarm.name)
+    yield Thing("log group", names.reports_log_group)
+    yield Thing("secret", names.secret(TOKENS_SECRET))
 
 
 def tagged(account: Account, names: Names) -> Iterator[Thing]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 BucketUse = Literal["ingestion", "processed", "code", "drop"]
-FunctionUse = Literal["extract", "transform", "load", "reconcile", "page", "receive", "collect"]
+FunctionUse = Literal[
+    "extract", "transform", "load", "reconcile", "page", "receive", "collect", "serve"
+]
 RuleUse = Literal[
     "extract-schedule", "transform-sweep", "load-schedule", "reconcile-schedule", "page-sweep"
 ]
@@ -157,6 +159,21 @@ class Names:
     def access_log_group_arn(self) -> str:
         """Return the ARN of that log group."""
         return self._arn("logs", f"log-group:{self.access_log_group}")
+
+    @property
+    def reports_api(self) -> str:
+        """Return the name of the HTTP API of reports."""
+        return fit(self.prefix, "-reports", MAX_API)
+
+    @property
+    def reports_log_group(self) -> str:
+        """Return the log group of its requests."""
+        return f"/aws/vendedlogs/{self.reports_api}"
+
+    @property
+    def reports_log_group_arn(self) -> str:
+        """Return the ARN of that log group."""
+        return self._arn("logs", f"log-group:{self.reports_log_group}")
 
     @property
     def topic(self) -> str:

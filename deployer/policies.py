@@ -134,11 +134,13 @@ def function_policy(
     buckets: Mapping[str, RemoteBucket] = NO_BUCKETS,
     *,
     apis: Collection[str] = (),
+    report_secrets: Collection[str] = (),
     writes_notices: bool = False,
 ) -> Policy:
     """Return the least that a function needs; `buckets` are those of others, by source.
 
-    `apis` are the sources that are APIs and that are not left out.
+    `apis` are the sources that are APIs and that are not left out, `report_secrets` the names of
+    the secrets by which reports are served.
 
     In the processed bucket that is a prefix for each target table. Where so many are more than a
     role may have, it is all prefixes but those that are for something else.
@@ -151,10 +153,12 @@ def function_policy(
         "page": _page,
         "receive": _receive,
         "collect": _collect,
+        "serve": _serve,
     }
     notices = [_allow("sns:Publish", names.topic_arn)] if writes_notices else []
     files = _files(names, declared, buckets) if use in specs.READS_SOURCES else []
-    rest = [*files, *_secrets(use, names, declared, apis), *notices, *_common(use, names)]
+    secrets = _secrets(use, names, declared, apis, report_secrets)
+    rest = [*files, *secrets, *notices, *_common(use, names)]
     tables = [table.id for target in declared.targets for table in target.tables]
     policy = _policy(*own[use](names, declared, tables), *rest)
     if len(json.dumps(policy, separators=(",", ":"))) <= POLICY_CHARACTERS:
@@ -272,6 +276,14 @@ def _collect(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy
     ]
 
 
+def _serve(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
+    # A prepared warehouse does not say which batches were loaded: the markers do.
+    return [
+        *_objects("s3:GetObject", "processed", ["loaded"], names),
+        *_list("processed", ["loaded"], names),
+    ]
+
+
 def _lake(declared: Pipeline) -> list[str]:
     """Return the prefixes of the ingestion bucket that have data of batches."""
     deleted = ["tombstones"] if _of_databases(declared) else []
@@ -318,12 +330,19 @@ def _common(use: FunctionUse, names: Names) -> list[Policy]:
 
 
 def _secrets(
-    use: FunctionUse, names: Names, declared: Pipeline, apis: Collection[str]
+    use: FunctionUse,
+    names: Names,
+    declared: Pipeline,
+    apis: Collection[str],
+    report_secrets: Collection[str],
 ) -> list[Policy]:
-    arns = [names.secret_arn(part.name) for part in specs.secrets_of(use, declared)]
+    read = [part.name for part in specs.secrets_of(use, declared)]
+    if use == "serve":
+        read = [*report_secrets]
     if use in specs.READS_SOURCES:
         keyed = [source for source in declared.apis if source.key and source.name in apis]
-        arns += [names.secret_arn(source.key_secret) for source in keyed]
+        read += [source.key_secret for source in keyed]
+    arns = [names.secret_arn(name) for name in read]
     return [_allow("secretsmanager:GetSecretValue", arns)] if arns else []
 
 

@@ -21,6 +21,7 @@ from deployer.declaration import (
 )
 from deployer.errors import SettingsError
 from deployer.providers import read_keys, read_urls, read_webhooks
+from deployer.report_settings import ReportSettings, read_reports
 from etl import Events, Files, Setting
 from etl.loading import load
 from etl.pipeline import Pipeline
@@ -69,8 +70,8 @@ class Settings:
     `pipeline` is the folder of its declaration, `databases` are the addresses of its sources and
     targets by their names, `buckets` those of its sources that are somebody else's files,
     `webhooks` the secrets of its sources that are events, `urls` where those are that are APIs,
-    `keys` those for APIs and for the lists of events of providers, and `own` are the values of the
-    settings that it declares itself.
+    `keys` those for APIs and for the lists of events of providers, `own` are the values of the
+    settings that it declares itself, and `reports` says how those are served.
     """
 
     pipeline: str
@@ -81,6 +82,7 @@ class Settings:
     urls: Mapping[str, str] = field(default_factory=dict, repr=False)
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     own: Mapping[str, str] = field(default_factory=dict)
+    reports: ReportSettings = field(default_factory=ReportSettings)
     max_rejects: str = "5%"
     warehouse_schema: str = "public"
     warehouse_managed: bool = False
@@ -114,6 +116,7 @@ class Settings:
             urls=read_urls(present, environment, reader.complain),
             keys=read_keys(declared.sources, present, environment, reader.complain),
             own={each.name: reader.own(each) for each in declared.settings},
+            reports=read_reports(declared, environment, reader.complain),
             max_rejects=reader.share("MAX_REJECTS", cls.max_rejects),
             warehouse_schema=reader.schema(declared),
             warehouse_managed=reader.switch("WAREHOUSE_MANAGED", cls.warehouse_managed),
@@ -154,6 +157,7 @@ class Settings:
             **{name: each.secret() for name, each in self.databases.items()},
             **{name: {"secrets": list(values)} for name, values in self.webhooks.items()},
             **{name: {"key": self.keys[source]} for source, name in self._key_secrets.items()},
+            **self.reports.secrets,
         }
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.names import FunctionUse, Names
+from deployer.report_settings import TOKEN, TOKENS_SECRET
 from deployer.settings import Settings
 from etl import Events, Postgres, product
 from etl.loading import folder
@@ -49,7 +50,8 @@ BY_EVENT = Asynchronous(retries=2, age=3600, keeps_failed=True)
 class FunctionSpec:
     """The size of a function: memory in MB (it buys CPU too), timeout in seconds.
 
-    `one_at_a_time` reserves one run for it, where the account's limit allows that.
+    `runs` are reserved for it, where the account's limit allows that, and no more may run at once;
+    None are as many as come.
     """
 
     use: FunctionUse
@@ -57,7 +59,7 @@ class FunctionSpec:
     memory: int
     timeout: int
     events: Asynchronous = BY_SCHEDULE
-    one_at_a_time: bool = True
+    runs: int | None = 1
 
     @property
     def handler(self) -> str:
@@ -80,21 +82,29 @@ FUNCTIONS = (
 # Also of pipelines with events. The API waits for receive, for 30 seconds at most; what may run at
 # once is limited by the API's throttling, and for collect by its event source.
 OF_EVENTS = (
-    FunctionSpec("receive", "Stores events that are posted", 1024, 20, one_at_a_time=False),
-    FunctionSpec("collect", "Makes batches of events", 1769, 120, one_at_a_time=False),
+    FunctionSpec("receive", "Stores events that are posted", 1024, 20, runs=None),
+    FunctionSpec("collect", "Makes batches of events", 1769, 120, runs=None),
 )
+
+# Also of pipelines that serve reports. Each run has one connection to the warehouse at most.
+OF_REPORTS = (FunctionSpec("serve", "Answers requests for reports", 1024, 29, runs=20),)
 
 # Whose failed events are kept, in the name of its role.
 KEEPS_FAILED = frozenset(spec.use for spec in FUNCTIONS if spec.events.keeps_failed)
 
 
-def functions(declared: Pipeline) -> tuple[FunctionSpec, ...]:
-    """Return the functions of a pipeline."""
-    return (*FUNCTIONS, *OF_EVENTS) if declared.events else FUNCTIONS
+def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
+    """Return the functions of a deployment."""
+    return (
+        *FUNCTIONS,
+        *(OF_EVENTS if settings.takes_events else ()),
+        *(OF_REPORTS if settings.reports.is_on else ()),
+    )
 
 
 READS_SOURCES = frozenset[FunctionUse]({"extract", "reconcile"})
-READS_TARGETS = frozenset[FunctionUse]({"load", "reconcile", "page"})
+READS_TARGETS = frozenset[FunctionUse]({"load", "reconcile", "page", "serve"})
+ANSWERS_REQUESTS = frozenset[FunctionUse]({"receive", "serve"})
 RUNS_ROW_FUNCTIONS = frozenset[FunctionUse]({"transform", "reconcile"})
 RUNS_PIPELINE_CODE = RUNS_ROW_FUNCTIONS | {"load"}
 
@@ -145,8 +155,8 @@ def layers_of(use: FunctionUse, pipeline: str, declared: Pipeline) -> tuple[str,
     """Return the layers of a function: what its own code needs, and what the pipeline's does."""
     kinds = {each.kind for each in databases(use, declared)}
     needed = {
-        LIGHT_LAYER: use == "receive",
-        "arrow": use != "receive",
+        LIGHT_LAYER: use in ANSWERS_REQUESTS,
+        "arrow": use not in ANSWERS_REQUESTS,
         **{kind: kind in kinds for kind in DATABASE_LAYERS},
         "pandas": use in RUNS_ROW_FUNCTIONS,
         OWN_LAYER: use in RUNS_PIPELINE_CODE and requirements(pipeline).is_file(),
@@ -198,6 +208,12 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
         "collect": {
             "INGESTION_BUCKET": names.bucket("ingestion"),
         },
+        "serve": {
+            "PROCESSED_BUCKET": names.bucket("processed"),
+            "WAREHOUSE_SCHEMA": settings.warehouse_schema,
+            "REPORTS_AUTH": settings.reports.auth,
+            "REPORTS_RATE": settings.reports.rate,
+        },
     }
     return {
         **settings.own,
@@ -207,6 +223,7 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
         **(_apis(names, settings) if use in READS_SOURCES else {}),
         **(_prefixes(settings) if use == "transform" else {}),
         **_secrets(use, names, settings),
+        **(_of_reports(names, settings) if use == "serve" else {}),
         **(_missed(names, settings) if use == "reconcile" else {}),
         **_notices(use, names, settings),
     }
@@ -261,6 +278,14 @@ def _secrets(use: FunctionUse, names: Names, settings: Settings) -> dict[str, st
         for part in secrets_of(use, settings.declared)
         if part.name in settings.secrets
     }
+
+
+def _of_reports(names: Names, settings: Settings) -> dict[str, str]:
+    """Return where serve finds the account by which it reads, and the tokens that let in."""
+    [target] = settings.declared.targets
+    reports = settings.reports
+    tokens = {"REPORTS_SECRET_ID": names.secret(TOKENS_SECRET)} if reports.auth == TOKEN else {}
+    return {target.secret_setting: names.secret(reports.reader_secret), **tokens}
 
 
 def _notices(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:

@@ -5,7 +5,7 @@ teardown. Nothing here writes, and nothing asks a database.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,9 @@ from deployer.event_alarms import all_alarms as alarms_of_events
 from deployer.files import RefusedFile, count_new, refused_files, strangers
 from deployer.names import FunctionUse, Names
 from deployer.reading import found
-from etl import Events, Files
+from deployer.report_alarms import all_alarms as alarms_of_reports
+from deployer.report_api import report_urls
+from etl import Events, Files, Report
 
 NO_BUCKET = "NoSuchBucket"
 EXPIRY_TAG = "expires-at"
@@ -103,8 +105,8 @@ class Status:
     `functions` and `sources` are by name, `alarms` the state of those that are not OK,
     `unconfirmed` the e-mail addresses that get nothing until they confirm, `drop_bucket` the name
     of the bucket that files are dropped into, `strangers` the keys in it that are of no feed,
-    `endpoints` the URLs that events are posted to by source, `waiting_events` those in the queue
-    and `dead_events` those that could not be collected.
+    `endpoints` the URLs that events are posted to, by source, and those of reports, by path,
+    `waiting_events` those in the queue and `dead_events` those that could not be collected.
     """
 
     is_deployed: bool
@@ -129,11 +131,12 @@ def read_status(
     *,
     dropped: Iterable[Files] = (),
     posted: Iterable[Events] = (),
+    reports: Sequence[Report] = (),
 ) -> Status:
     """Read the state of a deployment with these sources; `now` has a time zone.
 
     `dropped` are those of them that are files in the pipeline's own bucket, `posted` those that are
-    events.
+    events. `reports` are the pipeline's.
 
     Raises:
         DeployError: AWS refuses a read, or does not accept the credentials.
@@ -141,7 +144,9 @@ def read_status(
     own_files = {source.name: source for source in dropped}
     with explaining("status"), ThreadPoolExecutor() as threads:
         events = list(posted)
-        uses = [spec.use for spec in (*specs.FUNCTIONS, *(specs.OF_EVENTS if events else ()))]
+        served = report_urls(account, names, reports)
+        own = (*(specs.OF_EVENTS if events else ()), *(specs.OF_REPORTS if served else ()))
+        uses = [spec.use for spec in (*specs.FUNCTIONS, *own)]
         reading_functions = threads.submit(_functions, account, names, uses)
         reading_endpoints = threads.submit(urls, account, names, events)
         queues = (names.events_queue, names.dead_queue) if events else ()
@@ -165,7 +170,7 @@ def read_status(
             hours_left=_hours_left(functions, now),
             drop_bucket=names.bucket("drop") if own_files else None,
             strangers=reading_strangers.result(),
-            endpoints=reading_endpoints.result(),
+            endpoints={**reading_endpoints.result(), **served},
             waiting_events=counting[0].result() if counting else None,
             dead_events=counting[1].result() if counting else None,
         )
@@ -257,7 +262,8 @@ def _schemas(ingested: Document | None) -> dict[str, SourceTable]:
 
 
 def _not_ok(account: Account, names: Names) -> dict[str, str]:
-    ours = [alarm.name for alarm in (*alarms(names, of_files=True), *alarms_of_events(names))]
+    possible = (*alarms(names, of_files=True), *alarms_of_events(names), *alarms_of_reports(names))
+    ours = [alarm.name for alarm in possible]
     answer = account.clients.cloudwatch.describe_alarms(AlarmNames=ours)
     states = {alarm["AlarmName"]: str(alarm["StateValue"]) for alarm in answer["MetricAlarms"]}
     return {name: states[name] for name in ours if states.get(name, "OK") != "OK"}

@@ -153,7 +153,7 @@ class Teardown:
 
         Nothing depends on it: a batch that is cut short is done again, with the same result.
         """
-        for spec in (*specs.FUNCTIONS, *specs.OF_EVENTS):
+        for spec in (*specs.FUNCTIONS, *specs.OF_EVENTS, *specs.OF_REPORTS):
             name, group = self.names.function(spec.use), self.names.log_group(spec.use)
 
             def is_idle(group: str = group, timeout: int = spec.timeout) -> bool:

@@ -28,6 +28,7 @@ from local.mail import Mailbox
 from local.models import model_rows
 from local.questions import ask
 from local.report import Refusal, Seen
+from local.reports import ask_reports
 from local.sandbox import Options, Sandbox
 
 POLL_SECONDS = 1.0
@@ -71,7 +72,7 @@ def run_local(
         for line in put_aside(runs, options.directory, once=once):
             terminal.warn(line)
         if not once:
-            stay(sandbox, seen.endpoints, LogTail(aws, names), terminal)
+            stay(sandbox, seen, LogTail(aws, names), terminal)
     terminal.note(f"The page is {page.as_uri()}")
     terminal.note(f"The data is kept in {options.directory}. {_how_to_go_on(once)}")
     refused = (each for run in runs for each in run.refused.values() if each.reason)
@@ -111,6 +112,7 @@ def look(
         answers,
         urls(pipeline.account, pipeline.names, settings.posted),
         list(ask(warehouse, target, schema, sandbox.questions)),
+        ask_reports(pipeline.account, pipeline.names, settings, sandbox.aws.token),
     )
 
 
@@ -125,9 +127,9 @@ def put_aside(runs: list[Run], directory: Path, *, once: bool) -> Iterator[str]:
         yield f"{table}: {number:,} {'row' if number == 1 else 'rows'} put aside, not loaded: {why}"
 
 
-def stay(sandbox: Sandbox, endpoints: Mapping[str, str], logs: LogTail, terminal: Terminal) -> None:
+def stay(sandbox: Sandbox, seen: Seen, logs: LogTail, terminal: Terminal) -> None:
     """Let the schedules run, and business in a sample, showing the logs, until Ctrl-C."""
-    for line in _how_to_look_inside(sandbox, endpoints):
+    for line in _how_to_look_inside(sandbox, seen):
         terminal.note(line)
     rng, traded = chance(), time.monotonic()
     try:
@@ -142,7 +144,7 @@ def stay(sandbox: Sandbox, endpoints: Mapping[str, str], logs: LogTail, terminal
         return
 
 
-def _how_to_look_inside(sandbox: Sandbox, endpoints: Mapping[str, str]) -> Iterator[str]:
+def _how_to_look_inside(sandbox: Sandbox, seen: Seen) -> Iterator[str]:
     folder = sandbox.options.directory
     psql, env = shlex.quote(str(folder / "psql")), shlex.quote(str(folder / "env"))
     mysql = shlex.quote(str(folder / "mysql"))
@@ -153,10 +155,12 @@ def _how_to_look_inside(sandbox: Sandbox, endpoints: Mapping[str, str]) -> Itera
     yield f"AWS        {sandbox.aws.endpoint}"
     if sandbox.settings.takes_files:
         yield f"drop       {shlex.quote(str(folder / 'drop'))} [FOLDER/] FILE..."
-    for name, url in endpoints.items():
+    for name, url in seen.endpoints.items():
         yield f"endpoint   {url}"
         yield f"send       . {env}; python deploy.py send FILE --source {name}"
     yield f"page       . {env}; python deploy.py page"
+    for each in seen.reports:
+        yield f"report     curl -K {shlex.quote(str(folder / 'curl'))} {shlex.quote(each.url)}"
     yield f"commands   . {env}; python deploy.py run"
     yield ""
     yield "The schedules are running; the functions' logs follow. Ctrl-C stops everything."

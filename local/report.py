@@ -20,6 +20,7 @@ from local.files import first_lines
 from local.mail import Mail
 from local.models import ModelRows, show_models
 from local.questions import Answer, show_questions
+from local.reports import Asked, show_reports
 from local.sandbox import Sandbox
 
 ERRORS_SHOWN = 10  # lines of an object of errors
@@ -30,8 +31,8 @@ WIDTH = 76  # of a line of a mail
 class Seen:
     """What there was in the warehouse after the `runs` of a first cycle, and what was mailed.
 
-    `answers` are those to the events that were posted, to `endpoints` by source, and `questions`
-    those of the sample that were asked.
+    `answers` are those to the events that were posted, to `endpoints` by source, `questions` those
+    of the sample that were asked, and `reports` say how those were answered.
     """
 
     runs: list[Run]
@@ -42,6 +43,7 @@ class Seen:
     answers: list[Answers]
     endpoints: Mapping[str, str]
     questions: list[Answer]
+    reports: list[Asked]
 
     def document(self, sandbox: Sandbox) -> dict[str, Any]:
         """Return all of it, and where it happened."""
@@ -64,6 +66,8 @@ class Seen:
             yield from (show_views(self.views), "")
         yield from show_models(self.models)
         yield from show_questions(self.questions)
+        if self.reports:
+            yield from (show_reports(self.reports), "")
         for run in self.runs:
             for source, why in run.waiting.items():
                 yield Text(printable(f"{source} waits: {why}"))

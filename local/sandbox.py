@@ -41,6 +41,7 @@ from local.mysql_databases import (
 )
 from local.postgres import PostgresServer
 from local.private_files import open_private, write_private
+from local.reports import curl_options, token_settings
 from local.sample import Question, Sample, files_of, has_sample, questions_of, sample_of
 
 
@@ -74,8 +75,8 @@ class Sandbox:
         preflight.check_functions(self.declared)
         # One of the sandbox's own has its URL when it has started.
         self._source_url = options.source_url or KINDS["postgres"].example
-        own = KINDS[self.target.kind].example.replace("/database", f"/{DATABASE}")
-        self._warehouse_url = options.warehouse_url or own
+        example = KINDS[self.target.kind].example.replace("/database", f"/{DATABASE}")
+        self._warehouse_url = options.warehouse_url or example
         self._stand_ins = [
             source
             for source in self.declared.files
@@ -83,6 +84,7 @@ class Sandbox:
         ]
         self._apis = SampleApis(self.pipeline, environment, stand_in=options.source_url is None)
         self._secrets = secret_settings(self.declared.events)
+        self._secrets |= token_settings(self.declared.reports)
         self._terminal = terminal
         self._undo = ExitStack()
 
@@ -287,6 +289,8 @@ class Sandbox:
         self._leave("env", self._exports())
         if self.settings.takes_files:
             self._leave("drop", self._drop(), 0o700)
+        if self.settings.reports.is_on:
+            self._leave("curl", curl_options(self.settings, self.aws.token))
         for name, (text, mode) in self._shells().items():
             self._leave(name, text, mode)
 

@@ -133,6 +133,7 @@ class Roles:
             self.settings.declared,
             self.settings.buckets,
             apis=self.settings.urls,
+            report_secrets=self.settings.reports.read_secrets,
             writes_notices=use in NOTICE_WRITERS[self.settings.notify],
         )
 
@@ -210,7 +211,7 @@ def deployed(
     Sandbox(account, settings, TinyPackages(folder)).deploy()
     names = Names(settings.project, settings.stage, account.id, account.region)
     made = Roles(account, names, settings, monkeypatch, environment)
-    for use in (spec.use for spec in functions(settings.declared)):
+    for use in (spec.use for spec in functions(settings)):
         made.make(use)
         made.calls[use] += of_lambda_itself(use, names)
     return made

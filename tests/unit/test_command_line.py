@@ -56,6 +56,7 @@ def test_deploy_reports_what_it_did(command: Command, monkeypatch: pytest.Monkey
         (
             "source targets is left out: TARGETS_BUCKET is not set\n"
             "source rates is left out: RATES_URL is not set\n"
+            "reports are left out: REPORTS_TOKEN is not set, and REPORTS_AUTH is not iam\n"
             f"{WHO}\n"
             "  created  bucket        totesys-etl-dev-code\n"
             "  updated  function      totesys-etl-dev-load\n"

@@ -9,6 +9,7 @@ import pipelines
 from deployer.databases import DatabaseAddress
 from deployer.errors import SettingsError
 from deployer.names import Names
+from deployer.report_settings import ReportSettings
 from deployer.settings import Settings
 from deployer.specs import FUNCTIONS, function_environment
 from tests.unit.reading_settings import EXAMPLE, REQUIRED, problems
@@ -39,6 +40,9 @@ def test_only_the_databases_are_required() -> None:
             ),
         },
         own={"RATES_AT_MOST": "1 hour"},
+        reports=ReportSettings(
+            "warehouse", why_off="REPORTS_TOKEN is not set, and REPORTS_AUTH is not iam"
+        ),
         warehouse_schema="public",
         warehouse_managed=False,
         alert_email=None,
@@ -76,6 +80,7 @@ def test_everything_can_be_set() -> None:
         pipeline="totesys",
         databases=settings.databases,
         own={"RATES_AT_MOST": "1 hour"},
+        reports=settings.reports,
         warehouse_schema="Team 7",
         warehouse_managed=True,
         alert_email="team@example.com",

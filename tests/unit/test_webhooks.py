@@ -121,13 +121,13 @@ def test_a_secret_that_cannot_be_one_is_named_and_not_shown(value: str, problem:
 
 def test_only_a_pipeline_with_events_has_their_functions() -> None:
     """Another one has the four that it always had."""
-    events = Settings.read(ENVIRONMENT).declared
+    events = Settings.read(ENVIRONMENT)
     totesys = Settings.read(
         {
             "SOURCE_DATABASE_URL": "postgresql://reader:one@db.example.com/totesys",
             "WAREHOUSE_DATABASE_URL": "postgresql://loader:one@db.example.com/warehouse",
         }
-    ).declared
+    )
 
     five = ["extract", "transform", "load", "reconcile", "page"]
     assert [spec.use for spec in functions(totesys)] == five
