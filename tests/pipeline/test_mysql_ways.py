@@ -213,3 +213,21 @@ def test_many_rows_come_in_many_statements(
     assert loaded(scene) == [Loaded(20_000, 20_000, 0), Loaded(20_000, 10_000, 5_000)]
     [[count, total]] = scene.query("SELECT count(*), sum(length(word)) FROM thing")
     assert (count, int(total)) == (30_000, 30_000 * 300 + 10_000)
+
+
+@pytest.mark.parametrize("index", ["", "KEY (id), ", "KEY (id, word(4)), ", "KEY (word(4), id), "])
+def test_a_prepared_table_may_have_any_index(index: str, new_mysql_warehouse: New) -> None:
+    """What an index finds only a part of the key by, or all, is found right."""
+    pair = Table("thing", key=("id", "word"), columns={"id": Integer(), "word": Text()})
+    warehouse = new_mysql_warehouse("SELECT, INSERT, UPDATE, DELETE, CREATE TEMPORARY TABLES")
+    for way in (latest, history, once):
+        scene = MysqlScene(warehouse, (way(pair),), managed=False)
+        scene.query(
+            "DROP TABLE IF EXISTS thing",
+            f"CREATE TABLE thing (id int, word text, {index}n int AUTO_INCREMENT PRIMARY KEY)",
+        )
+        scene.batch(thing=rows((1, "a"), (1, "b"), (2, "a")))
+        scene.batch(thing=rows((2, "a"), (1, "B"), (1, "b")))
+        twice(scene)
+        found = scene.query("SELECT id, word FROM thing ORDER BY n")
+        assert found == [[1, "a"], [1, "b"], [2, "a"], [1, "B"]]

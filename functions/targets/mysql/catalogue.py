@@ -28,13 +28,17 @@ DENIED = (1044, 1142, 1143, 1227, 1370)
 class MysqlFound(Found):
     """A table as the catalogue has it.
 
-    `definitions` are the SQL of the columns' types, with their collations; `indexed` are the
-    columns that an index begins with.
+    `definitions` are the SQL of the columns' types, with their collations; `indexes` are the
+    columns of each index in which values can be looked up, in their order.
     """
 
     engine: str = ""
     definitions: Mapping[str, str] = field(default_factory=dict)
-    indexed: frozenset[str] = frozenset()
+    indexes: frozenset[tuple[str, ...]] = frozenset()
+
+    def finds(self, columns: Collection[str]) -> bool:
+        """Tell whether rows with some values in these columns are found without a look at all."""
+        return any(set(index[: len(columns)]) == set(columns) for index in self.indexes)
 
 
 def tables_of(
@@ -45,18 +49,18 @@ def tables_of(
         return {}
     where = f"WHERE TABLE_SCHEMA = {literal(schema)} AND TABLE_NAME IN ({_texts(names)})"
     columns = _columns(connection, where)
-    firsts = defaultdict(set)
-    for name, column in connection.run(
-        f"SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS {where}"
-        " AND SEQ_IN_INDEX = 1"
+    indexes: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
+    for table, index, column in connection.run(
+        f"SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS {where}"
+        " AND INDEX_TYPE = 'BTREE' ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"
     ):
-        firsts[name].add(column)
+        indexes[table][index] = (*indexes[table].get(index, ()), str(column))
     return {
         name: replace(
             _found(connection, schema, name, columns[name]),
             oid=int(created or 0),
             engine=engine or "",
-            indexed=frozenset(firsts[name]),
+            indexes=frozenset(indexes[name].values()),
         )
         for name, engine, created in connection.run(
             "SELECT TABLE_NAME, ENGINE, UNIX_TIMESTAMP(CREATE_TIME) FROM information_schema.TABLES"

@@ -108,7 +108,7 @@ def inspect(
         found = there[home][actual]
         require_engine(found)
         table = MysqlTable(name, home, actual, *others)
-        is_indexed = any(column in found.indexed for column in table.keys)
+        is_indexed = bool(table.key) and found.finds(table.keys)
         return replace(table, definitions=found.definitions, is_indexed=is_indexed)
 
     layout = lay_out(make, there, _identity(connection, schema), target, declared, models=models)

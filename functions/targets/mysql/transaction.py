@@ -5,6 +5,7 @@ from datetime import date
 
 import pyarrow as pa
 
+from functions.common.errors import FunctionFailed
 from functions.common.loaded import Loaded
 from functions.common.mysql import MysqlConnection
 from functions.common.storage import Bucket
@@ -87,13 +88,23 @@ class MysqlTransaction:
         """Add a record to the ledger, which is there."""
         record_batch(self.connection, self._layout.table(LEDGER), source, batch)
 
-    def run_model(self, select: Select, moment: Moment, export: Bucket | None) -> ModelRun:
-        """Refuse to: a target of this kind has no models, by its declaration."""
-        raise NotImplementedError(f"{select.model}: MySQL targets have no models")
+    def run_model(
+        self,
+        select: Select,
+        moment: Moment,  # noqa: ARG002
+        export: Bucket | None,  # noqa: ARG002
+    ) -> ModelRun:
+        """Raise FunctionFailed: a declaration of this kind has no models."""
+        raise FunctionFailed(f"{select.model}: MySQL has no models here: declare a view")
 
-    def export_table(self, table: str, moment: Moment, bucket: Bucket) -> str:
-        """Refuse to: a target of this kind has no exports, by its declaration."""
-        raise NotImplementedError(f"{table}: MySQL targets have no exports")
+    def export_table(
+        self,
+        table: str,
+        moment: Moment,  # noqa: ARG002
+        bucket: Bucket,  # noqa: ARG002
+    ) -> str:
+        """Raise FunctionFailed: a declaration of this kind has no exports."""
+        raise FunctionFailed(f"table {table}: MySQL has no exports here: do not declare any")
 
     def drop(self) -> None:
         """Drop what is temporary."""
