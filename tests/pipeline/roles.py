@@ -29,6 +29,7 @@ from functions.load import handler as load_handler
 from functions.page import handler as page_handler
 from functions.receive import handler as receive_handler
 from functions.reconcile import handler as reconcile_handler
+from functions.serve import handler as serve_handler
 from functions.transform import handler as transform_handler
 from local.files import OTHERS_ACCOUNT, put_stand_in
 from tests.aws.sandbox import Sandbox, TinyPackages
@@ -49,6 +50,7 @@ HANDLERS = {
     "page": page_handler.handler,
     "receive": receive_handler.handler,
     "collect": collect_handler.handler,
+    "serve": serve_handler.handler,
 }
 # Caches that receive and collect keep while they are warm.
 CACHES: tuple[Any, ...] = (
@@ -57,6 +59,7 @@ CACHES: tuple[Any, ...] = (
     receive_handler._sources,
     collect_handler._pipeline,
     collect_handler._log,
+    serve_handler._service,
 )
 VERSIONS = ("s3:ListBucketVersions", "s3:GetObjectVersion")
 
