@@ -1,17 +1,13 @@
 """What reconcile finds in MySQL: every kind of disagreement, by the bytes of keys and values."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
 
 from etl import Integer, Table, TargetTable, Text, history, latest, once, replace
-from etl.mapping import Mapping
-from functions.common.markers import MarkerLog
-from functions.targets import Counted, Disagreements, Feed
-from functions.targets.mysql.comparer import MysqlComparer, comparer
+from functions.targets import Counted, Disagreements
+from tests.pipeline.mysql_comparing import compared, comparing
 from tests.pipeline.mysql_scene import MysqlScene
 from tests.pipeline.target_scene import Rows, rows_of
 from tests.postgres_fixtures import Warehouse
@@ -46,33 +42,6 @@ def new_scene(request: pytest.FixtureRequest, new_mysql_warehouse: New) -> NewSc
         return scene
 
     return make
-
-
-@contextmanager
-def comparing(scene: MysqlScene) -> Iterator[tuple[MysqlComparer, Mapping]]:
-    """Hold a moment of the warehouse."""
-    [table] = scene.tables
-    mapping = Mapping(table, table.copy_of or THING, ())
-    feed = Feed((mapping,), scene.log, MarkerLog(scene.bucket, "source"))
-    with comparer(scene.place, feed, 600) as target:
-        yield target, mapping
-
-
-def compared(
-    scene: MysqlScene,
-    wanted: Sequence[pa.Table],
-    unfit: Sequence[Any] = (),
-    explain: Callable[[Disagreements], None] | None = None,
-    **options: bool,
-) -> Counted:
-    """Compare the table with the rows that it should have."""
-    with (
-        comparing(scene) as (target, mapping),
-        target.disagreements(mapping, wanted, list(unfit), **options) as found,
-    ):
-        if explain:
-            explain(found)
-        return found.counted()
 
 
 def fill(scene: MysqlScene, *found: Row) -> None:

@@ -17,6 +17,7 @@ from functions.targets.comparing import EXAMPLES, EXPLAINING, KINDS, Tally
 from functions.targets.mysql.literals import insert_statements
 from functions.targets.mysql.snapshot import line
 from functions.targets.mysql.stage import Stage
+from functions.targets.mysql.tables import BOOLEAN
 
 _INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
 _DIGEST = "unhex(sha2({}, 256))"
@@ -161,8 +162,9 @@ class Disagreements:
 
 
 def _has_integer_key(stage: Stage) -> bool:
-    kinds = [stage.table.types[column] for column in stage.table.keys]
-    return len(kinds) == 1 and kinds[0].partition("(")[0].partition(" ")[0] in _INTEGERS
+    [kind, *more] = [stage.table.types[column] for column in stage.table.keys]
+    is_integer = kind.partition("(")[0].partition(" ")[0] in _INTEGERS
+    return is_integer and kind != BOOLEAN and not more
 
 
 def _expected(stage: Stage, key: str, identity: str) -> str:

@@ -19,6 +19,9 @@ from functions.targets.mysql.catalogue import (
     tables_of,
 )
 
+BOOLEAN = "tinyint(1)"
+"""What the catalogue calls a BOOLEAN."""
+
 _UNKNOWN_VARIABLE = 1193
 
 
@@ -73,6 +76,8 @@ class MysqlTable(WarehouseTable):
 
 def _text(kind: str, value: str) -> str:
     """Return the SQL of a value as `functions.common.keys` writes it."""
+    if kind == BOOLEAN:
+        return f"CASE {value} WHEN 0 THEN 'false' WHEN 1 THEN 'true' ELSE {value} END"
     match kind.partition("(")[0].partition(" ")[0]:
         case "datetime" | "timestamp":
             return f"date_format({value}, '%Y-%m-%d %H:%i:%s.%f')"
