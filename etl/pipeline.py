@@ -15,7 +15,7 @@ from etl.rest import Rest
 from etl.settings import Setting
 from etl.sources import Delivered, Postgres, Source, require_feeds
 from etl.tables import Table, table_id
-from etl.targets import Calendar, MysqlWarehouse, Target, TargetTable
+from etl.targets import Calendar, Target, TargetTable
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # Other prefixes of a bucket.
@@ -214,11 +214,6 @@ def _require_keys_as_they_are(source: Source, table: Table) -> None:
 def _require_models(target: Target) -> None:
     """Raise DeclarationError for a model of what the target does not have yet."""
     there: list[object] = list(target.tables)
-    if isinstance(target, MysqlWarehouse) and (target.models or target.exports):
-        raise DeclarationError(
-            f"target {target.name}: MySQL has no models and no exports here: declare a view, or a "
-            "PostgresWarehouse"
-        )
     for model in target.models:
         if not isinstance(model, Model):
             raise DeclarationError(f"target {target.name}: {_named(model)} is no Model(…)")

@@ -1,7 +1,6 @@
 """The SQL that creates a MySQL warehouse, compared whole, and what is said where none works."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,13 +18,10 @@ from etl import (
     Interval,
     IsoDate,
     Json,
-    Model,
     MysqlWarehouse,
     Numeric,
     Other,
-    Pipeline,
     Point,
-    Postgres,
     Real,
     SmallInteger,
     Table,
@@ -46,9 +42,6 @@ VISIT = Table(
     key=("place", "at"),
     columns={"place": Text(), "at": Timestamp(), "Grund: 100 %": Text(nullable=True)},
 )
-THING = Table("thing", key="n", columns={"n": Integer()})
-THINGS = latest(THING)
-MODEL = Model("m", [THINGS], "SELECT n FROM thing", {"n": Integer()}, key="n")
 OPTIONS = "ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin;"
 
 
@@ -175,11 +168,3 @@ def test_views_and_databases_are_created_for_who_does_it_by_hand(tmp_path: Path)
     assert create_views(target, "d", tmp_path) == {
         "v": "USE `d`;\nCREATE OR REPLACE VIEW `d`.`v` AS\nSELECT 1 AS `a:b`\n;"
     }
-
-
-@pytest.mark.parametrize("more", [{"models": (MODEL,)}, {"exports": (THINGS,)}])
-def test_a_mysql_target_has_no_models_and_no_exports(more: dict[str, Any]) -> None:
-    """That is one clear line when it is declared, and not a failure at night."""
-    target = MysqlWarehouse("warehouse", (THINGS,), **more)
-    with pytest.raises(DeclarationError, match="MySQL has no models and no exports here: declare"):
-        Pipeline(sources=(Postgres("source", tables=(THING,)),), targets=(target,))
