@@ -8,12 +8,18 @@ read once, and only the last weeks of it are sorted.
 from etl import Figure
 
 WEEKS = 13
-# The calendar has the days of payments and deliveries to come; in a snapshot it ends before today.
-_FIRST_DAY = (
-    "(SELECT date_trunc('week', least(max(date_id), current_date))::date"
-    f" - {7 * (WEEKS - 1)} FROM dim_date)"
-)
 _TODAY = "(now() AT TIME ZONE 'Europe/London')::date"
+
+
+def _first_day(fact: str) -> str:
+    """Return the SQL of the first of the weeks that end with the newest orders.
+
+    Those are among the last records, which are found by index: a snapshot of the past, whose orders
+    end before today, has its last weeks as well.
+    """
+    last = f"SELECT created_date FROM {fact} ORDER BY record_id DESC LIMIT 1000"
+    back = 7 * (WEEKS - 1)
+    return f"(SELECT date_trunc('week', max(created_date))::date - {back} FROM ({last}) AS last)"
 
 
 def _newest(fact: str, key: str, columns: str) -> str:
@@ -21,7 +27,7 @@ def _newest(fact: str, key: str, columns: str) -> str:
     return f"""(
     SELECT DISTINCT ON ({key}) {key}, created_date, counterparty_id, currency_id, {columns}
     FROM {fact}
-    WHERE created_date >= {_FIRST_DAY}
+    WHERE created_date >= {_first_day(fact)}
     ORDER BY {key}, record_id DESC
 ) AS newest
 WHERE NOT EXISTS (
@@ -47,6 +53,37 @@ sales_by_week = Figure(
     "Sales by week", _by_week("units_sold * unit_price", _SALES), "lines", series="currency",
     note=f"{_LAST} In the currency of the order.",
 )  # fmt: skip
+
+# As the views in pounds have it: each order at the last rate published by its day, to pence.
+sales_in_pounds = Figure("Sales in pounds", f"""
+WITH orders AS (
+    SELECT created_date AS day, currency_code AS currency, units_sold * unit_price AS amount
+    FROM (SELECT * FROM {_SALES}) AS orders JOIN dim_currency USING (currency_id)
+), published AS (
+    SELECT DISTINCT ON (quote, published_date) quote, published_date, rate
+    FROM fx_reference_rate WHERE base = 'EUR'
+    ORDER BY quote, published_date, record_id DESC
+), rates AS (
+    SELECT day, currency, pound.rate AS pounds,
+        CASE currency WHEN 'EUR' THEN 1 ELSE other.rate END AS units
+    FROM (SELECT DISTINCT day, currency FROM orders WHERE currency <> 'GBP') AS days
+    CROSS JOIN LATERAL (
+        SELECT rate FROM published WHERE quote = 'GBP' AND published_date <= day AND rate > 0
+        ORDER BY published_date DESC LIMIT 1
+    ) AS pound
+    LEFT JOIN LATERAL (
+        SELECT rate FROM published WHERE quote = currency AND published_date <= day AND rate > 0
+        ORDER BY published_date DESC LIMIT 1
+    ) AS other ON true
+)
+SELECT date_trunc('week', day)::date AS week, sum(
+    CASE currency WHEN 'GBP' THEN amount
+    ELSE round((amount * pounds)::numeric(60, 20) / units, 2) END
+) AS amount
+FROM orders LEFT JOIN rates USING (day, currency)
+WHERE EXISTS (SELECT FROM published)
+GROUP BY week ORDER BY week""", "lines", "GBP", optional=True,
+    note=f"{_LAST} At the rates of the European Central Bank.")  # fmt: skip
 
 sales_by_currency = Figure("Sales by currency", f"""
 SELECT currency_code AS currency, count(*) AS orders, sum(units_sold) AS units,
@@ -90,5 +127,5 @@ GROUP BY payment_type_name, currency_code ORDER BY payment_type_name, currency_c
 
 FIGURES = (
     payments, amounts_due, sales_by_week, purchases_by_week, sales_by_country, sales_by_design,
-    sales_by_currency,
+    sales_in_pounds, sales_by_currency,
 )  # fmt: skip

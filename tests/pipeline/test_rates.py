@@ -15,6 +15,7 @@ from local.connection import connect
 from tests.ecb import CURRENCIES, Bank, carried
 from tests.pipeline.conftest import Context, Functions, forget_clients
 from tests.pipeline.reconciling import fresh_clients, reconcile
+from tests.pipeline.test_page import make, page, texts
 from tests.postgres_fixtures import Source, Warehouse
 from tests.rest_server import Reply, RestServer, serving
 
@@ -204,6 +205,29 @@ def _in_pounds(
     with localcontext(prec=60):
         pounds = amount * legs[day, "GBP"] / legs.get((day, currency), Decimal(1))
         return pounds.quantize(PENCE, ROUND_HALF_UP)
+
+
+def test_the_page_has_sales_in_pounds_as_the_view_has_them(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Week by week, to the penny."""
+    monkeypatch.setenv("STAGE", "dev")
+    exchange.bank.today = date(2025, 12, 31)
+    exchange.functions.run()
+
+    make(exchange.functions)
+
+    card = page(exchange.functions).partition('aria-label="Sales in pounds">')[2]
+    shown = texts(card.partition("<tbody>")[2].partition("</tbody>")[0])
+    expected = exchange.query(
+        "SELECT date_trunc('week', rate_date)::date::text, sum(amount_gbp)"
+        " FROM current_sales_order JOIN fact_sales_order_gbp USING (sales_record_id)"
+        " WHERE rate_date >= (SELECT date_trunc('week', max(created_date))::date - 84"
+        " FROM fact_sales_order) GROUP BY 1 ORDER BY 1"
+    )
+    weeks = [f"{week} {'–' if amount is None else amount}" for week, amount in expected]
+    assert shown.replace(",", "") == " ".join(weeks)
+    assert any(amount for _, amount in expected)
 
 
 def test_a_prepared_warehouse_without_the_table_goes_without_rates(
