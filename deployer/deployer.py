@@ -13,6 +13,7 @@ from deployer import (
     lambda_permissions,
     logs,
     policies,
+    resource_policies,
     s3,
     s3_notifications,
     secrets,
@@ -127,7 +128,9 @@ class Deployer:
         """Create a private, encrypted, versioned bucket."""
         name = self.names.bucket(use)
         # An emulator that speaks plain http would refuse every call under such a policy.
-        policy = policies.bucket_policy(use, self.names) if self.account.speaks_tls else None
+        policy = (
+            resource_policies.bucket_policy(use, self.names) if self.account.speaks_tls else None
+        )
         # A dropped file is the only copy of what was delivered.
         ensure = partial(s3.ensure_bucket, keeps_versions=use == "drop")
         return self._steps.take("bucket", name, ensure, name, policy, self.tags)
@@ -145,7 +148,7 @@ class Deployer:
     def create_topic(self) -> Change:
         """Create the topic of alarms and notices."""
         name, arn = self.names.topic, self.names.topic_arn
-        policy = policies.alarms_only(self.names)
+        policy = resource_policies.alarms_only(self.names)
         return self._steps.take("topic", name, sns.ensure_topic, name, arn, policy, self.tags)
 
     def create_subscription(self) -> Change:
@@ -191,7 +194,7 @@ class Deployer:
             report_secrets=self.settings.reports.read_secrets,
             writes_notices=writes_notices,
         )
-        trust = policies.trust_policy(self.names)
+        trust = resource_policies.trust_policy(self.names)
         return self._steps.take("role", name, iam.ensure_role, name, trust, policy, self.tags)
 
     def build_zip(self, use: FunctionUse) -> Package:

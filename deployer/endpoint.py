@@ -7,7 +7,15 @@ the other functions.
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from deployer import apigateway, event_sources, lambda_permissions, logs, policies, specs, sqs
+from deployer import (
+    apigateway,
+    event_sources,
+    lambda_permissions,
+    logs,
+    resource_policies,
+    specs,
+    sqs,
+)
 from deployer.account import Account
 from deployer.alarms import Alarm, ensure_alarm
 from deployer.changes import Change
@@ -90,7 +98,7 @@ class Endpoint:
             "VisibilityTimeout": TIMEOUTS * collect.timeout,
             "MaximumMessageSize": MAX_MESSAGE,
             "RedrivePolicy": dead,
-            "Policy": policies.senders_only(self._names, self._settings.declared),
+            "Policy": resource_policies.senders_only(self._names, self._settings.declared),
         }
         return self._queue(self._names.events_queue, more)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from deployer.account import Account
 from deployer.changes import Change, Resource, converge, one_each
-from deployer.policies import Policy
 from deployer.reading import found
 from deployer.removal import remove
+from deployer.resource_policies import Policy
 
 POLICY_NAME = "least-privilege"
 ABSENT = "NoSuchEntity"

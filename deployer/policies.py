@@ -1,4 +1,4 @@
-"""IAM policies: the trust policy of the roles, and the policies of each function and bucket.
+"""IAM policies of the functions.
 
 Pure functions of the names and of the pipeline's declaration. Every statement names its actions,
 and its resources down to the prefix; a call that a function does not make is not allowed.
@@ -8,123 +8,19 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 from deployer import specs
 from deployer.names import BucketUse, FunctionUse, Names
+from deployer.resource_policies import Policy, policy_of
 from deployer.settings import RemoteBucket
 from etl import Files, Postgres
 from etl.pipeline import RESERVED, Pipeline
-
-Policy = Mapping[str, Any]
 
 ALL = "*"
 # Of all inline policies of a role, without white space:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 POLICY_CHARACTERS = 10_240
-# Prefixes of the processed bucket that people read: newer objects replace older ones.
-FOR_PEOPLE = ("errors", "exports", "page")
-WRITTEN_ONCE: Mapping[BucketUse, tuple[str, ...]] = {"ingestion": (), "processed": FOR_PEOPLE}
 NO_BUCKETS: Mapping[str, RemoteBucket] = MappingProxyType({})
-
-
-def trust_policy(names: Names) -> Policy:
-    """Let Lambda act in a role, for this account alone.
-
-    Not aws:SourceArn: Lambda has to assume the role before the function is there.
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
-    """
-    return _policy(
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "lambda.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
-        }
-    )
-
-
-def bucket_policy(use: BucketUse, names: Names) -> Policy:
-    """Refuse requests without TLS and, where functions read again, overwriting."""
-    arn = names.bucket_arn(use)
-    statements = [
-        {
-            "Sid": "TlsOnly",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [arn, f"{arn}/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
-    ]
-    if use in WRITTEN_ONCE:
-        statements.append(_written_once(arn, WRITTEN_ONCE[use]))
-    return _policy(*statements)
-
-
-def _written_once(bucket_arn: str, but: Sequence[str]) -> dict[str, Any]:
-    """Refuse uploads that do not ask S3 to fail if the key is taken, whoever sends them.
-
-    Parts of an upload carry no condition, the call that completes it does.
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
-    """
-    others = {"NotResource": [f"{bucket_arn}/{prefix}/*" for prefix in but]}
-    return {
-        "Sid": "WrittenOnce",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:PutObject",
-        **(others if but else {"Resource": f"{bucket_arn}/*"}),
-        "Condition": {
-            "Null": {"s3:if-none-match": "true"},
-            "Bool": {"s3:ObjectCreationOperation": "true"},
-        },
-    }
-
-
-def alarms_only(names: Names) -> Policy:
-    """Let the alarms of this deployment publish to its topic, and no other service."""
-    return _policy(
-        {
-            "Sid": "AlarmsOnly",
-            "Effect": "Allow",
-            "Principal": {"Service": "cloudwatch.amazonaws.com"},
-            "Action": "sns:Publish",
-            "Resource": names.topic_arn,
-            "Condition": {
-                "StringEquals": {"aws:SourceAccount": names.account},
-                "ArnLike": {"aws:SourceArn": names.alarm_arn("*")},
-            },
-        }
-    )
-
-
-def senders_only(names: Names, declared: Pipeline) -> Policy:
-    """Refuse all senders to the queue of events but receive, and reconcile if it fetches some.
-
-    So its events were signed, or asked for. Messages that SQS itself moves back from the dead
-    letters, for somebody who may do that, are not refused.
-    """
-    uses: list[FunctionUse] = ["receive"]
-    if any(source.missed for source in declared.events):
-        uses.append("reconcile")
-    session = f"arn:aws:sts::{names.account}:assumed-role"
-    senders = [names.role_arn(use) for use in uses]
-    senders += [f"{session}/{names.role(use)}/*" for use in uses]
-    return _policy(
-        {
-            "Sid": "SendersOnly",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "sqs:SendMessage",
-            "Resource": names.events_queue_arn,
-            "Condition": {
-                # AWS has a session's role there, and an emulator the session.
-                "ArnNotLike": {"aws:PrincipalArn": senders},
-                "BoolIfExists": {"aws:ViaAWSService": "false"},
-            },
-        }
-    )
 
 
 def function_policy(
@@ -160,10 +56,10 @@ def function_policy(
     secrets = _secrets(use, names, declared, apis, report_secrets)
     rest = [*files, *secrets, *notices, *_common(use, names)]
     tables = [table.id for target in declared.targets for table in target.tables]
-    policy = _policy(*own[use](names, declared, tables), *rest)
+    policy = policy_of(*own[use](names, declared, tables), *rest)
     if len(json.dumps(policy, separators=(",", ":"))) <= POLICY_CHARACTERS:
         return policy
-    return _policy(*own[use](names, declared, [ALL]), *rest)
+    return policy_of(*own[use](names, declared, [ALL]), *rest)
 
 
 def _extract(
@@ -368,7 +264,3 @@ def _list(bucket: BucketUse, prefixes: Sequence[str], names: Names) -> list[Poli
 
 def _allow(action: str | list[str], resource: str | list[str]) -> Policy:
     return {"Effect": "Allow", "Action": action, "Resource": resource}
-
-
-def _policy(*statements: Policy) -> Policy:
-    return {"Version": "2012-10-17", "Statement": list(statements)}

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from deployer.account import Account
 from deployer.changes import Change, Resource, Update, converge, one_each
 from deployer.errors import ConflictError
-from deployer.policies import Policy
 from deployer.reading import error_code, found
+from deployer.resource_policies import Policy
 
 OLD_VERSIONS_DAYS = 7
 BLOCK_PUBLIC_ACCESS = {

@@ -12,9 +12,9 @@ from typing import Any
 
 from deployer.account import Account
 from deployer.changes import Change, Resource, Update, converge, one_each
-from deployer.policies import Policy
 from deployer.reading import found
 from deployer.removal import remove
+from deployer.resource_policies import Policy
 
 ABSENT = "NotFound"
 MAX_SENDER = 100

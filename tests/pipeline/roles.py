@@ -17,7 +17,8 @@ import pytest
 
 from deployer.account import Account, connect
 from deployer.names import BucketUse, FunctionUse, Names
-from deployer.policies import Policy, function_policy
+from deployer.policies import function_policy
+from deployer.resource_policies import Policy
 from deployer.settings import Settings
 from deployer.specs import FUNCTIONS, NOTICE_WRITERS, function_environment, functions
 from functions.collect import handler as collect_handler

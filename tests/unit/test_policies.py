@@ -6,7 +6,8 @@ from typing import get_args
 import pytest
 
 from deployer.names import BucketUse, FunctionUse, Names
-from deployer.policies import alarms_only, bucket_policy, function_policy, trust_policy
+from deployer.policies import function_policy
+from deployer.resource_policies import alarms_only, bucket_policy, trust_policy
 from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, latest
 from etl.loading import load
 

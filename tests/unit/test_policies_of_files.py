@@ -8,7 +8,8 @@ import pytest
 
 import pipelines
 from deployer.names import FunctionUse, Names
-from deployer.policies import bucket_policy, function_policy
+from deployer.policies import function_policy
+from deployer.resource_policies import bucket_policy
 from deployer.settings import RemoteBucket
 from etl.loading import load
 from tests.unit.test_policies import _list
