@@ -76,6 +76,15 @@ CREATE TABLE dim_sales_target (
     PRIMARY KEY (staff_id, month)
 ) CHARACTER SET utf8mb4;
 
+CREATE TABLE fx_reference_rate (
+    fx_record_id   bigint          NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    published_date date            NOT NULL,
+    base           varchar(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    quote          varchar(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    rate           decimal(65, 30),
+    KEY (published_date, base, quote, fx_record_id)
+) CHARACTER SET utf8mb4;
+
 -- The newest record of an order is found by the second key of its table.
 
 CREATE TABLE fact_sales_order (
