@@ -97,8 +97,8 @@ def up() -> Iterator[Started]:
 def test_a_first_start_fills_the_warehouse(up: Started) -> None:
     """All tables are filled, and what the shop did after that arrived in seconds."""
     assert [run["batches"] for run in up.document["runs"]] == [
-        {"source": 1, "targets": 1},
-        {"source": 2, "targets": None},
+        {"source": 1, "targets": 1, "rates": 1},
+        {"source": 2, "targets": None, "rates": None},
     ]
     assert [table["table"] for table in up.document["tables"]] == STAR
     assert min(table["rows"] for table in up.document["tables"]) > 0
@@ -201,7 +201,7 @@ def test_a_shop_that_trades_agrees_with_its_warehouse(up: Started) -> None:
         reconciled = up.shell(f"{trade}; deploy reconcile --json")
         assert reconciled.returncode == 0, reconciled.stdout
         tables = json.loads(reconciled.stdout)["tables"]
-        assert len(tables) == 11
+        assert len(tables) == 12
         pending += tables["fact_sales_order"]["pending"]
         if pending:
             break

@@ -60,7 +60,7 @@ class Capture:
         try:
             answers = list(poll(self.api, self.source, known, at))
         except AskLater as later:
-            self.pace.rest(later.seconds, at, f"{self.api.host} asks not to be asked before")
+            self.pace.rest(later.seconds, at, f"{self.api.host} asks for a pause")
             raise
         batch = Batch(newest + 1, at, before)
         stopped: dict[str, str] = {}
@@ -80,7 +80,7 @@ class Capture:
 
     def _leave_alone(self, stopped: Mapping[str, str]) -> None:
         if self.source.at_most and (time := period(self.at_most)):
-            why = f"is asked at most once in {self.at_most} ({self.source.at_most.name})"
+            why = f"once in {self.at_most} ({self.source.at_most.name})"
             self.pace.wait(self.now() + time, why, stopped)
 
     def _read(self, polled: Polled, batch: Batch) -> str | None:

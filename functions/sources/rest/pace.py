@@ -22,7 +22,7 @@ class Pace:
     def wait(self, until: datetime, why: str, stopped: Mapping[str, str] | None = None) -> None:
         """Leave the API alone until a moment."""
         self.until = until
-        self.why = f"{why}: next at {until:%Y-%m-%d %H:%M} UTC, or now with --now"
+        self.why = f"{why}, next at {until:%Y-%m-%d %H:%M}, or --now"  # on a line of 80
         if stopped is not None:
             self.stopped = stopped
 
