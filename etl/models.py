@@ -88,7 +88,8 @@ class View:
 
     `sql` is as in `Model`, without names that stand for values. It may name the tables and the
     models of its target, and the views before it. `schema` is as in `TargetTable`. One that is
-    `optional` is left out where the warehouse has none of a table, or of a column, that it names.
+    `optional` is left out where the warehouse lacks a table or a column that it names, or does not
+    understand its SQL.
     """
 
     name: str

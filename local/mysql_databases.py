@@ -44,7 +44,8 @@ def create_mysql_warehouse(server: MysqlServer, pipeline: str, schema: str) -> s
         if (homes.get(name, schema), name) not in there
     ]
     views = mysqlddl.create_views(target, schema, folder(pipeline))
-    run_sql(server.superuser_url(schema), *missing, *views.values())
+    needed = [views[view.name] for view in target.views if not view.optional]
+    run_sql(server.superuser_url(schema), *missing, *needed)
     return url
 
 

@@ -23,7 +23,8 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         stars = tuple(star for star in STARS if star not in without)
         warehouse = PostgresWarehouse("warehouse", stars, Calendar("dim_date"))
         pipeline = Pipeline(
-            sources=(Postgres("source", tables), *PIPELINE.files), targets=[warehouse]
+            sources=(Postgres("source", tables), *PIPELINE.files, *PIPELINE.apis),
+            targets=[warehouse],
         )
         for handler in (extract_handler, transform_handler, load_handler):
             monkeypatch.setattr(handler, "load", lambda name: pipeline)

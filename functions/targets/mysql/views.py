@@ -20,7 +20,7 @@ from functions.targets.mysql.create import create_schema, created
 from functions.targets.mysql.tables import MysqlLayout, MysqlTable
 
 MADE_BY_US = f"made by {product.NAME}"
-_UNDEFINED = (1054, 1146)  # a column, a table
+_UNDEFINED = (1054, 1064, 1146)  # a column, the SQL of another kind of server, a table
 
 
 def view_name(table: str) -> str:
