@@ -102,6 +102,7 @@ def test_a_first_start_fills_the_warehouse(up: Started) -> None:
     ]
     assert [table["table"] for table in up.document["tables"]] == STAR
     assert min(table["rows"] for table in up.document["tables"]) > 0
+    assert {(each["status"], each["batch"]) for each in up.document["reports"]} == {(200, 2)}
     [payments] = [t for t in up.document["tables"] if t["table"] == "fact_payment"]
     assert (payments["batch"], 0 < payments["seconds"] < 120) == (2, True)
 
