@@ -147,6 +147,10 @@ def test_declared_views_are_made_and_kept(new_mysql_warehouse: New) -> None:
     scene.declare(*scene.tables, views=(View("shown", "SELECT nothing FROM thing"),))
     with pytest.raises(FunctionFailed, match="view shown: Unknown column 'nothing'"):
         scene.load()
+    for sql in ("SELECT nothing FROM thing", "SELECT 1 FROM nowhere", "SELECT DISTINCT ON (1) 1"):
+        scene.declare(*scene.tables, views=(View("left_out", sql, optional=True),))
+        scene.load()
+    scene.declare(*scene.tables, views=(View("shown", "SELECT nothing FROM thing"),))
     scene.query("CREATE OR REPLACE VIEW shown AS SELECT 1 AS mine")
     with pytest.raises(WarehouseMismatch, match="is not the view that load keeps there"):
         scene.load()

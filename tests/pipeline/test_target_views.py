@@ -83,6 +83,14 @@ def test_a_view_that_cannot_be_made_is_named(scene: Scene, sql: str, said: str) 
     assert len(scene.query("SELECT * FROM wrong")) == 2
 
 
+@pytest.mark.parametrize("sql", ["SELECT wrd FROM thing", "SELECT 1 FROM thnig"])
+def test_an_optional_view_of_what_is_not_there_is_left_out(scene: Scene, sql: str) -> None:
+    """Those after it are made all the same."""
+    declare(scene, View("wrong", sql, optional=True), View("right_", "SELECT word FROM thing"))
+    assert scene.query("SELECT count(*) FROM pg_class WHERE relname = 'wrong'") == [[0]]
+    assert len(scene.query("SELECT * FROM right_")) == 2
+
+
 def test_what_somebody_else_has_made_is_not_replaced(scene: Scene) -> None:
     """A view of the same name that is not ours is an error, and stays."""
     scene.query("CREATE VIEW theirs AS SELECT 7 AS n")
