@@ -248,7 +248,7 @@ def test_a_server_that_stops_and_starts_again_loses_nothing(
         zipcodes = zipcodes_on(mysql_warehouse_on(server, "warehouse"))
         zipcodes.drop(0)
         zipcodes.functions.run()
-        for end in (MysqlServer.kill, MysqlServer.stop):  # after a kill it keeps its port
+        for end in (MysqlServer.stop, MysqlServer.kill):
             end(server)
             zipcodes.drop(0)
             zipcodes.drop(1)

@@ -117,9 +117,7 @@ def test_zip_codes_survive_a_storm(
             storm.wait(random.uniform(0.1, 0.6))
             drops += 1
             if restarts < RESTARTS and not drops % DROPS_A_RESTART:
-                # After a first kill it keeps its port.
-                end = random.choice([MysqlServer.stop, MysqlServer.kill])
-                (end if restarts else MysqlServer.kill)(place.server)
+                random.choice([MysqlServer.stop, MysqlServer.kill])(place.server)
                 storm.wait(random.uniform(0, 0.5))
                 place.server.start()
                 restarts += 1
