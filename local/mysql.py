@@ -45,6 +45,9 @@ _MYSQL_SETTINGS = {
     "performance-schema": "OFF",
 }
 
+# What MySQL has to be told when its files are made.
+_LASTING = ("lower-case-table-names",)
+
 # What `mariadb-install-db` feeds to its server. That script is no help here: it fails where a path
 # has a space.
 _MARIADB_FILES = (
@@ -153,7 +156,10 @@ class MysqlServer(LocalServer):
                 self._run(account, *self._program, "--bootstrap", data, stdin=script.fileno())
             sql.unlink()
         else:
-            self._run(account, *self._program, "--initialize-insecure", data)
+            own = [
+                f"--{name}={self._settings[name]}" for name in _LASTING if name in self._settings
+            ]
+            self._run(account, *self._program, "--initialize-insecure", data, *own)
         unfinished.rename(self.data)
 
     def _is_ours(self) -> bool:

@@ -44,7 +44,7 @@ class MysqlFound(Found):
 def tables_of(
     connection: MysqlConnection, schema: str, names: Collection[str]
 ) -> dict[str, MysqlFound]:
-    """Return those of some tables that are in a database, by name."""
+    """Return those of some tables that are in a database, by these names."""
     if not names:
         return {}
     where = f"WHERE TABLE_SCHEMA = {literal(schema)} AND TABLE_NAME IN ({_texts(names)})"
@@ -55,9 +55,10 @@ def tables_of(
         " AND INDEX_TYPE = 'BTREE' ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"
     ):
         indexes[table][index] = (*indexes[table].get(index, ()), str(column))
+    asked = _as_asked(connection, names)
     return {
-        name: replace(
-            _found(connection, schema, name, columns[name]),
+        asked.get(name, name): replace(
+            _found(connection, schema, asked.get(name, name), columns[name]),
             oid=int(created or 0),
             engine=engine or "",
             indexes=frozenset(indexes[name].values()),
@@ -67,6 +68,15 @@ def tables_of(
             f" {where} AND TABLE_TYPE <> 'VIEW'"
         )
     }
+
+
+def _as_asked(connection: MysqlConnection, names: Collection[str]) -> dict[str, str]:
+    """Return names by how a server has them that keeps all in lower case, as on Windows.
+
+    https://dev.mysql.com/doc/refman/8.4/en/identifier-case-sensitivity.html
+    """
+    [[is_lower]] = connection.run("SELECT @@lower_case_table_names")
+    return {name.lower(): name for name in names} if int(is_lower) else {}
 
 
 @dataclass(frozen=True)
@@ -158,7 +168,7 @@ def require_engine(found: MysqlFound) -> None:
 def require_temporary_tables(connection: MysqlConnection, schema: str) -> None:
     """Raise WarehouseMismatch if this account may not create temporary tables in a database."""
     try:
-        connection.run(f"CREATE TEMPORARY TABLE {quoted(schema)}.`etl_probe` (n int)")
+        connection.run(f"CREATE TEMPORARY TABLE {quoted(schema)}.`etl_probe` (n int PRIMARY KEY)")
         connection.run(f"DROP TEMPORARY TABLE {quoted(schema)}.`etl_probe`")
     except ServerError as error:
         if error.condition.code not in DENIED:

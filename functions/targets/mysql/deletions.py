@@ -88,7 +88,8 @@ class MysqlDeletions:
             self._connection.run(f"DELETE FROM {_KEYS}")
         else:
             text = f"longtext CHARACTER SET utf8mb4 COLLATE {collation(self._connection)}"
-            create(self._connection, _KEYS, [f"name {text} NOT NULL"])
+            number = "id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY"
+            create(self._connection, _KEYS, [f"name {text} NOT NULL", number])
             self._has_keys = True
         head = f"INSERT INTO {_KEYS} (name) VALUES "
         rows = pa.table({"name": keys})

@@ -151,7 +151,8 @@ class Disagreements:
         key = "id bigint"
         if not self._is_integer:
             key = f"shown {_TEXT}, id binary(32) AS ({_DIGEST.format('shown')}) STORED"
-        session.run(f"CREATE TEMPORARY TABLE {name} ({key}{columns}) ENGINE=InnoDB")
+        place = "place bigint NOT NULL AUTO_INCREMENT PRIMARY KEY"  # a server may want one
+        session.run(f"CREATE TEMPORARY TABLE {name} ({place}, {key}{columns}) ENGINE=InnoDB")
 
     @staticmethod
     def _put(session: MysqlConnection, name: str, columns: dict[str, pa.Array]) -> None:

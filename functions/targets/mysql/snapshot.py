@@ -19,7 +19,7 @@ from functions.targets.session import Outcome
 
 # Types whose values are as long as a row at most: a digest of each would take most of the time.
 _SHORT = re.compile(r"\w*int|decimal|float|double|date|time|year|char|varchar")
-_LINES = ("line binary(32) NOT NULL", "copies bigint NOT NULL", "KEY (line)")
+_LINES = ("line binary(32) NOT NULL PRIMARY KEY", "copies bigint NOT NULL")
 
 
 def replace_all(stage: Stage, parts: Iterable[pa.Table]) -> Loaded:

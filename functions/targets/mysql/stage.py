@@ -151,7 +151,10 @@ class Stage:
 
 
 def create(connection: MysqlConnection, table: str, lines: Iterable[str]) -> None:
-    """Create a temporary table that has transactions; that commits nothing."""
+    """Create a temporary table that has transactions; that commits nothing.
+
+    It needs a primary key, without which a server may refuse any table.
+    """
     connection.run(
         f"CREATE TEMPORARY TABLE {table} ({', '.join(lines)}) ENGINE=InnoDB"
         " DEFAULT CHARACTER SET utf8mb4"
