@@ -36,6 +36,7 @@ class MysqlDeletions:
     def __init__(self, connection: MysqlConnection, schema: str) -> None:
         self.target = f"{quoted(schema)}.{quoted(DELETIONS)}"
         self._connection = connection
+        self._schema = schema
         self._has_keys = False
 
     def known(self, tables: Collection[str]) -> set[str]:
@@ -55,8 +56,8 @@ class MysqlDeletions:
             self._connection.run(
                 f"INSERT INTO {self.target} (table_name, business_id, seen_gone_at, batch)"
                 f" SELECT {literal(table)}, k.name, {moment(at)}, {batch} FROM {_KEYS} AS k"
-                f" WHERE NOT EXISTS (SELECT 1 FROM {self.target} AS d WHERE {self._of(table)}"
-                f" AND d.seen_gone_at = {moment(at)})"
+                f" LEFT JOIN {self.target} AS d ON {self._of(table)}"
+                f" AND d.seen_gone_at = {moment(at)} WHERE d.batch IS NULL"
             )
 
     def mark_returned(self, table: str, keys: Iterable[pa.Array], at: datetime) -> None:
@@ -87,7 +88,9 @@ class MysqlDeletions:
         if self._has_keys:
             self._connection.run(f"DELETE FROM {_KEYS}")
         else:
-            text = f"longtext CHARACTER SET utf8mb4 COLLATE {collation(self._connection)}"
+            # Others may have created the table: two collations may not meet in a comparison.
+            there = tables_of(self._connection, self._schema, [DELETIONS])[DELETIONS]
+            text = there.definitions["business_id"]
             number = "id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY"
             create(self._connection, _KEYS, [f"name {text} NOT NULL", number])
             self._has_keys = True

@@ -16,7 +16,7 @@ from functions.common.errors import FunctionFailed, WarehouseMismatch
 from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
 from functions.common.telemetry import logger
 from functions.targets.layout import DELETIONS
-from functions.targets.mysql.create import create_schema, created
+from functions.targets.mysql.create import collation, create_schema, created
 from functions.targets.mysql.tables import MysqlLayout, MysqlTable
 
 MADE_BY_US = f"made by {product.NAME}"
@@ -35,7 +35,12 @@ def make_views(connection: MysqlConnection, layout: MysqlLayout) -> None:
     """
     schema = layout.identity.schema
     for view, table in _views(layout).items():
-        _keep(connection, schema, view, _Definition(current_state(table, schema)))
+        _keep(
+            connection,
+            schema,
+            view,
+            _Definition(current_state(table, schema, collation(connection))),
+        )
 
 
 def make_declared_views(
@@ -110,15 +115,20 @@ def _views(layout: MysqlLayout) -> dict[str, MysqlTable]:
     return views
 
 
-def current_state(table: MysqlTable, schema: str) -> str:
-    """Return the SQL of a history's current state, with all columns that it has here."""
+def current_state(table: MysqlTable, schema: str, by_bytes: str) -> str:
+    """Return the SQL of a history's current state, with all columns that it has here.
+
+    `by_bytes` is the collation by which keys are compared with those of deleted rows.
+    """
     columns = ", ".join(f"f.{quoted(column)}" for column in table.types)
     record = quoted(str(table.record_id))
     deletions = f"{quoted(schema)}.{quoted(DELETIONS)}"
+    key = f"CONVERT({table.key_text('f')} USING utf8mb4) COLLATE {by_bytes}"
+    # Not by subqueries: MariaDB caches their results by the key, and takes 'a' for 'A' then.
     return (
-        f"SELECT {columns} FROM {table.target} AS f WHERE f.{record} = (SELECT max(n.{record})"
-        f" FROM {table.target} AS n WHERE {table.same_key('n', 'f')})"
-        f" AND NOT EXISTS (SELECT 1 FROM {deletions} AS d"
-        f" WHERE d.table_name = {literal(table.declared)} AND d.business_id = {table.key_text('f')}"
-        " AND d.seen_again_at IS NULL)"
+        f"SELECT {columns} FROM {table.target} AS f LEFT JOIN {table.target} AS n"
+        f" ON {table.same_key('n', 'f')} AND n.{record} > f.{record}"
+        f" LEFT JOIN {deletions} AS d ON d.table_name = {literal(table.declared)}"
+        f" AND d.business_id = {key} AND d.seen_again_at IS NULL"
+        f" WHERE n.{record} IS NULL AND d.table_name IS NULL"
     )
