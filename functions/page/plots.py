@@ -22,7 +22,7 @@ COLOURS = 6  # of the style sheet, each with a dash of its own
 LINES_AT_MOST = COLOURS
 BARS_AT_MOST = 20
 DOTS_UP_TO = 40  # points of a line that are marked
-LABEL_COLUMNS, TICK_COLUMNS, TICK_WIDTH = 32, 11, 100
+LABEL_COLUMNS, TICK_COLUMNS, TICK_WIDTH = 32, 11, 110
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,8 @@ def _grid(tick: Decimal, y: float) -> Iterator[Element]:
 
 
 def _ticks(places: Sequence[Cell], across: Sequence[float]) -> Iterator[Element]:
-    """Yield the names of the first, the last and some places between, as far as there is room."""
-    count = min(4, len(places))
+    """Yield the names of the first, the middle and the last place, as far as there is room."""
+    count = min(3, len(places))
     chosen = {round(n * (len(places) - 1) / max(count - 1, 1)) for n in range(count)}
     last = float("-inf")
     for place in sorted(chosen):

@@ -28,7 +28,7 @@ class TableState:
 
 def freshness(states: Sequence[SourceState], broken: Mapping[str, str]) -> Element:
     """Return how fresh the target is, source by source, and which logs cannot be read."""
-    heads = ("source", "newest batch", "rows of (UTC)", "loaded (UTC)", "after", "waiting")
+    heads = ("source", "batch", "rows of (UTC)", "loaded (UTC)", "after", "waiting")
     rows: list[Sequence[Cell]] = [_fresh(state) for state in states]
     said = [
         element("p", element("strong", outside(name), ": "), outside(why, 500), class_="failed")
