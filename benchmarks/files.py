@@ -55,7 +55,7 @@ def measure(workshop: Workshop, plan: Plan) -> Iterator[Record]:
         with workshop.folder() as folder:
             file = folder / KEY
             say(f"files: {rows:,} rows, {orders_file.write(file, rows) / 1e6:,.0f} MB")
-            drop = _dropped(file)
+            drop = dropped(file)
             parts: dict[str, list[Measurement]] = defaultdict(list)
             contenders: dict[str, Callable[[Database], Measurement]] = {
                 RAW: partial(_raw, workshop, file),
@@ -66,13 +66,13 @@ def measure(workshop: Workshop, plan: Plan) -> Iterator[Record]:
                     contenders[name] = partial(_peer, workshop, plan, peer.task, (file, drop))
             each = {name: partial(_into, workshop, rows, run) for name, run in contenders.items()}
             runs = alternate(plan.chosen(each), plan.repetitions(rows))
-            _remove(drop)
+            remove(drop)
         parts_of_ours = {f"{OURS}: {use}": found for use, found in parts.items()}
         for name, measurements in (runs | parts_of_ours).items():
             yield record(CASE, rows, name, measurements)
 
 
-def _dropped(file: Path) -> str:
+def dropped(file: Path) -> str:
     """Drop the file into its own bucket; return the bucket."""
     s3, name = boto3.client("s3"), f"benchmark-drop-{next(_numbers)}"
     where: Any = {"LocationConstraint": REGION}
@@ -82,7 +82,8 @@ def _dropped(file: Path) -> str:
     return name
 
 
-def _remove(bucket: str) -> None:
+def remove(bucket: str) -> None:
+    """Remove a bucket of `dropped`."""
     s3 = boto3.client("s3")
     for version in s3.list_object_versions(Bucket=bucket)["Versions"]:
         s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])

@@ -197,7 +197,8 @@ class Lake:
     def _secret(self, name: str, database: Database) -> str:
         secret = f"benchmark-{self._number}/{name}"
         if secret not in self._secrets:
-            text = json.dumps(parse_database_url(database.url).secret())
+            kind = "mysql" if database.url.startswith("mysql:") else "postgres"
+            text = json.dumps(parse_database_url(database.url, kind).secret())
             boto3.client("secretsmanager").create_secret(Name=secret, SecretString=text)
             self._secrets.add(secret)
         return secret

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import end_to_end, extract, files, growth, load, package_sizes, usual_minute
+from benchmarks import end_to_end, extract, files, growth, load, mysql, package_sizes, usual_minute
 from benchmarks.results import Record, Results, median
 from benchmarks.targets import MEBIBYTE, MEGABYTE, Target, targets
 
@@ -14,6 +14,7 @@ BASELINES = {
     "load": load.RAW,
     "end-to-end": end_to_end.RAW,
     "files": files.RAW,
+    "mysql": mysql.RAW,
 }
 INTRODUCTION = """\
 Made by `make bench`. All contenders ran in the same call on the same data, in turn (A B A B),

@@ -10,6 +10,7 @@ from benchmarks import (
     fillings,
     growth,
     load,
+    mysql,
     package_sizes,
     usual_minute,
 )
@@ -72,7 +73,7 @@ class Target:
 def targets(results: Results) -> list[Target]:
     """Return every target with what was measured."""
     return [
-        *(*_speed(results), *_files(results)),
+        *(*_speed(results), *_files(results), *_mysql(results)),
         *(*_memory(results), *_minute(results), *_packages(results)),
     ]
 
@@ -114,6 +115,14 @@ def _files(results: Results) -> Iterable[Target]:
         found = ratios(results, "files", chosen, ours)
         text = f"a CSV file, dlt's filesystem source {how}, times ours"
         yield Target(text, 3.0, found, at_least=True, why=why)
+
+
+def _mysql(results: Results) -> Iterable[Target]:
+    ours = _is(mysql.OURS)
+    found = ratios(results, "mysql", ours, _is(mysql.RAW))
+    yield Target("MySQL, all new, times LOAD DATA", 1.5, found)
+    found = ratios(results, "mysql", _starts("dlt"), ours)
+    yield Target("MySQL, all new, dlt, times ours", 3.0, found, at_least=True)
 
 
 def _memory(results: Results) -> Iterable[Target]:

@@ -35,12 +35,12 @@ def adbc(url: str, table: str, folder: str, scratch: str) -> Work:
 
 def dlt_parquet(url: str, table: str, folder: str, scratch: str) -> Work:
     """dlt's fast loading with Parquet, through ADBC: its documentation's advice for Arrow data."""
-    return dlt_into(url, table, _arrow_tables(folder), "parquet", Path(scratch))
+    return dlt_into(url, table, arrow_tables(folder), "parquet", Path(scratch))
 
 
 def dlt_csv(url: str, table: str, folder: str, scratch: str) -> Work:
     """dlt's loading with COPY of CSV files, through psycopg2."""
-    return dlt_into(url, table, _arrow_tables(folder), "csv", Path(scratch))
+    return dlt_into(url, table, arrow_tables(folder), "csv", Path(scratch))
 
 
 def awswrangler(url: str, table: str, folder: str, scratch: str) -> Work:
@@ -75,16 +75,19 @@ def write_frame(wr: Any, rows: Any, connection: Any, table: str, size: int = LAR
 
 
 def dlt_into(
-    url: str, table: str, rows: Any, file_format: Any, scratch: Path, *, schema: str = "public"
+    to: Any, table: str, rows: Any, file_format: Any, scratch: Path, *, schema: str = "public"
 ) -> Work:
-    """Append Arrow tables, or a dlt resource, to a table that is there already, or is made."""
+    """Append Arrow tables, or a dlt resource, to a table that is there already, or is made.
+
+    `to` is the URL of a PostgreSQL, or a destination of dlt's.
+    """
     import dlt
 
     def work() -> int:
         pipeline = dlt.pipeline(
             "load",
             pipelines_dir=str(scratch / "state"),
-            destination=dlt.destinations.postgres(url),
+            destination=dlt.destinations.postgres(to) if isinstance(to, str) else to,
             dataset_name=schema,
         )
         info = pipeline.run(
@@ -96,7 +99,8 @@ def dlt_into(
     return work
 
 
-def _arrow_tables(folder: str) -> Iterator[Any]:
+def arrow_tables(folder: str) -> Iterator[Any]:
+    """Yield the rows of the Parquet files in a folder, some at a time."""
     import pyarrow as pa
     import pyarrow.dataset as ds
 

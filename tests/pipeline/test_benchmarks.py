@@ -61,6 +61,29 @@ def test_a_file_is_measured_by_function_beside_copy(tmp_path: Path) -> None:
     ]
 
 
+def test_mysql_is_measured_beside_load_data(tmp_path: Path) -> None:
+    """Both load the same rows into the same table, and the report has how many times longer."""
+    results = tmp_path / "benchmarks.json"
+
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks", "mysql", "--rows", "1000", "--repeat", "1"),
+            *("--no-peers", "--results", str(results)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    records = json.loads(results.read_text())["records"]["mysql"]
+    assert [(one["contender"], one["rows_moved"]) for one in records] == [
+        ("LOAD DATA LOCAL INFILE", 1000),
+        ("ours, load", 1000),
+    ]
+
+
 def test_a_size_is_not_taken_for_all_subjects(tmp_path: Path) -> None:
     """`--rows` with all subjects is refused before anything is started: it would mean too much."""
     done = subprocess.run(

@@ -1,0 +1,1 @@
+"""One CSV file, and the table that equals it."""
