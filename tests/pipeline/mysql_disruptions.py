@@ -51,7 +51,7 @@ def refuse_new_keys(scene: Scene) -> Iterator[Condition]:
     refusing = [table for table, key in CONSTRAINTS.items() if _refuses(url, table, key)]
     yield scene.after(load=3)
     for table in refusing:
-        run_sql(url, f"ALTER TABLE {table} DROP CONSTRAINT refused")
+        run_sql(url, f"ALTER TABLE {table} DROP CONSTRAINT refused_{table}")
     yield scene.after(load=1)
 
 
@@ -59,7 +59,9 @@ def _refuses(url: str, table: str, key: str) -> bool:
     """Refuse new keys; return False where one came in between."""
     [[greatest]] = run_sql(url, f"SELECT coalesce(max({key}), 0) FROM {table}")
     try:
-        run_sql(url, f"ALTER TABLE {table} ADD CONSTRAINT refused CHECK ({key} <= {greatest})")
+        run_sql(
+            url, f"ALTER TABLE {table} ADD CONSTRAINT refused_{table} CHECK ({key} <= {greatest})"
+        )
     except pymysql.err.OperationalError as error:
         if error.args[0] not in VIOLATED:
             raise
