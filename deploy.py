@@ -6,7 +6,6 @@ Exit status: 0 done, 1 failed, 2 wrong usage or settings, 3 (plan) changes are p
 
 import argparse
 import os
-import re
 import sys
 import time
 import webbrowser
@@ -15,13 +14,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NoReturn
 
 from rich.text import Text
 
 from deployer import account, packages, reports, sending, sns
 from deployer.account import Account
-from deployer.arguments import port, scale
+from deployer.arguments import parser
 from deployer.costs import monthly_cost
 from deployer.declaration import (
     address_setting,
@@ -37,11 +35,7 @@ from deployer.names import Names
 from deployer.page import find_page
 from deployer.pipeline import Pipeline
 from deployer.report_api import report_urls
-from deployer.settings import (
-    Settings,
-    read_names,
-    read_schema,
-)
+from deployer.settings import Settings, read_names, read_schema
 from deployer.status import read_status
 from deployer.status_view import status_view
 from deployer.terminal import Terminal
@@ -55,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     terminal = Terminal(json_only="--json" in given)
     try:
-        options = _parser().parse_args(given)
+        options = parser(str(__doc__).splitlines()[0], deploy, COMMANDS).parse_args(given)
         command: Callable[[argparse.Namespace, Terminal], int] = options.command
         load_dotenv(Path(".env"), os.environ, terminal.warn)
         return command(options, terminal)
@@ -236,104 +230,6 @@ def local(options: argparse.Namespace, terminal: Terminal) -> int:
     return run_local(chosen, os.environ, terminal, once=options.once)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises a mistake as an error like any other, so that `--json` holds for it too."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, **options)
-
-    def error(self, message: str) -> NoReturn:
-        # argparse quotes what it does not understand, which may be the URL of a database.
-        said = re.sub(r"\S*://.*", "(a URL)", message, flags=re.DOTALL)
-        raise SettingsError([f"{said}. `python {self.prog} --help` shows the usage."])
-
-
-def _parser() -> argparse.ArgumentParser:
-    common = _Parser(add_help=False)
-    common.add_argument(
-        "--json",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="one JSON document on stdout, progress on stderr",
-    )
-    about = str(__doc__).splitlines()[0]
-    parser = _Parser(prog="deploy.py", description=about, parents=[common])
-    parser.set_defaults(command=deploy)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (plan, status, page, run, send, replay, reconcile, ddl, new, local):
-        added = commands.add_parser(command.__name__, help=command.__doc__, parents=[common])
-        added.set_defaults(command=command)
-        if command is send:
-            added.add_argument("file", type=Path, metavar="FILE", help="the body, as it is posted")
-            added.add_argument("--source", metavar="NAME", help="the source, if there are several")
-            added.add_argument(
-                "--header",
-                action="append",
-                default=[],
-                metavar="NAME:VALUE",
-                help="a further header beside those of the signature, such as one with the type",
-            )
-        if command is replay:
-            added.add_argument("batch", type=int, metavar="N", help="the number of the batch")
-            added.add_argument("--source", metavar="NAME", help="the source, if there are several")
-        if command is run:
-            added.add_argument(
-                "--now",
-                action="store_true",
-                help="also sources that are not due yet, such as files that are read once a day",
-            )
-        if command is reconcile:
-            added.add_argument(
-                "--repair",
-                action="store_true",
-                help="read the tables that disagree again from the source, then compare again",
-            )
-        if command is new:
-            added.add_argument("name", metavar="NAME", help="its name: pipelines/NAME")
-            _add_source_url(added, default="env")
-        if command is local:
-            _add_local_options(added)
-    return parser
-
-
-def _add_source_url(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    parser.add_argument(
-        "--source-url",
-        metavar="WHERE",
-        default=default,
-        help="your own live database: env (its URL is in SOURCE_DATABASE_URL, also of .env), "
-        "@FILE (in a file), - (asked for, or on standard input), or the URL itself, whose "
-        "password other users of this machine can then read",
-    )
-
-
-def _add_local_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--once", action="store_true", help="end after the first full cycle")
-    _add_source_url(parser)
-    parser.add_argument(
-        "--warehouse-url",
-        metavar="WHERE",
-        help="your own prepared warehouse, likewise: env (WAREHOUSE_DATABASE_URL), @FILE, -, URL",
-    )
-    parser.add_argument(
-        "--managed",
-        action="store_true",
-        help="load creates the warehouse's tables and views (WAREHOUSE_MANAGED), as it always does "
-        "in the sandbox's own warehouse for a pipeline without ddl",
-    )
-    parser.add_argument(
-        "--dir", type=Path, default=Path(".local"), help="where its files are kept (.local)"
-    )
-    parser.add_argument("--port", type=port, help="port of the local AWS (any free one)")
-    parser.add_argument("--postgres-port", type=port, help="port of PostgreSQL (any free one)")
-    parser.add_argument(
-        "--scale",
-        type=scale,
-        default=1.0,
-        help="size of the sample when it is made, 1 is about 11,000 sales orders",
-    )
-
-
 def _pipeline(terminal: Terminal) -> Pipeline:
     _, declared = read_pipeline(os.environ)
     aws = _connect(terminal)
@@ -362,6 +258,9 @@ def _connect(terminal: Terminal, *, planning: bool = False) -> Account:
 
 def _names(aws: Account) -> Names:
     return Names(*read_names(os.environ), aws.id, aws.region)
+
+
+COMMANDS = (plan, status, page, run, send, replay, reconcile, ddl, new, local)
 
 
 if __name__ == "__main__":
