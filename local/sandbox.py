@@ -6,7 +6,6 @@ Whatever the user does not bring (`--source-url`, `--warehouse-url`) is served f
 import fcntl
 import os
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -287,17 +286,18 @@ class Sandbox:
     def _write_files(self) -> None:
         """Leave, for as long as it is up, what other terminals need: settings, shells, drop."""
         self._leave("env", self._exports())
-        if self.settings.takes_files:
-            self._leave("drop", self._drop(), 0o700)
         if self.settings.reports.is_on:
             self._leave("curl", curl_options(self.settings, self.aws.token))
         for name, (text, mode) in self._shells().items():
             self._leave(name, text, mode)
 
     def _shells(self) -> shells.Files:
-        """Return the programs that open the databases of the servers that are up."""
+        """Return the programs for the servers that are up, and for the bucket of files."""
         warehouse = "warehouse" if self._loads_into("postgres") else self.pipeline
+        settings = self.settings
+        bucket = Names(settings.project, settings.stage, ACCOUNT, REGION).bucket("drop")
         return {
+            **(shells.drop(bucket, self.directory) if settings.takes_files else {}),
             **(
                 shells.psql(self.postgres, self.directory, warehouse)
                 if self.brings_postgres
@@ -333,24 +333,3 @@ class Sandbox:
             "LOAD_SCHEDULE": settings.load_schedule,
         }
         return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
-
-    def _drop(self) -> str:
-        """Return a script that puts files into the pipeline's bucket, under their own names.
-
-        The folder of the bucket comes first, if it ends in a slash.
-        """
-        names = Names(self.settings.project, self.settings.stage, ACCOUNT, REGION)
-        program = (
-            "import boto3, os, sys\n"
-            "files = sys.argv[1:]\n"
-            "folder = files.pop(0) if files and files[0].endswith('/') else ''\n"
-            "for path in files:\n"
-            f"    boto3.client('s3').upload_file(path, {names.bucket('drop')!r}, "
-            "folder + os.path.basename(path))\n"
-        )
-        return (
-            "#!/bin/sh\n"
-            "# drop [FOLDER/] FILE...\n"
-            f". {shlex.quote(str(self.directory / 'env'))}\n"
-            f'exec {shlex.quote(sys.executable)} -c {shlex.quote(program)} "$@"\n'
-        )

@@ -1,9 +1,10 @@
-"""Programs for a person who wants to look inside: scripts that open the sandbox's databases.
+"""Programs for a person who wants to look inside: scripts for the sandbox's databases and bucket.
 
 Passwords are in files beside them, which their owner alone may read, and never in a command line.
 """
 
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,3 +58,24 @@ def mysql(server: MysqlServer, folder: Path, database: str) -> Files:
         '"$@"\n'
     )
     return {"my.cnf": (options, SECRET), "mysql": (script, PROGRAM)}
+
+
+def drop(bucket: str, folder: Path) -> Files:
+    """Return a script that puts files into a bucket of the sandbox, under their own names.
+
+    The folder of the bucket comes first, if it ends in a slash.
+    """
+    program = (
+        "import boto3, os, sys\n"
+        "files = sys.argv[1:]\n"
+        "folder = files.pop(0) if files and files[0].endswith('/') else ''\n"
+        "for path in files:\n"
+        f"    boto3.client('s3').upload_file(path, {bucket!r}, folder + os.path.basename(path))\n"
+    )
+    script = (
+        "#!/bin/sh\n"
+        "# drop [FOLDER/] FILE...\n"
+        f". {shlex.quote(str(folder / 'env'))}\n"
+        f'exec {shlex.quote(sys.executable)} -c {shlex.quote(program)} "$@"\n'
+    )
+    return {"drop": (script, PROGRAM)}
