@@ -170,7 +170,7 @@ class Settings:
 
     @property
     def takes_files(self) -> bool:
-        """Whether the pipeline has a bucket of its own, into which files are dropped."""
+        """Whether the pipeline has its own bucket, into which files are dropped."""
         return any(not each.remote for each in self.declared.files)
 
     @property
@@ -274,7 +274,7 @@ class _Reader:
     def schema(self, declared: Pipeline) -> str:
         """Read the schema of the warehouse: as declared, or the database of its URL, by default.
 
-        Empty where the URL has none, which is a problem that is told with the URL.
+        Empty where the URL has none, which is a problem that is reported with the URL.
         """
         if not declared.targets:
             return Settings.warehouse_schema

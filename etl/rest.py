@@ -33,7 +33,7 @@ def fault_of_url(url: str) -> str | None:
     if not url.isascii() or not url.isprintable() or " " in url:
         return "is no URL: write other characters than those of ASCII as %XX"
     if parts.username is not None or parts.password is not None:
-        return "has a user in it: a key has a setting of its own"
+        return "has a user in it: a key has its own setting"
     if not host or not (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)):
         return "does not begin with https:// (http:// is for this machine alone)"
     return None

@@ -16,7 +16,7 @@ NOT_YET = 1  # a port, until the server has its own
 
 
 class SampleApis:
-    """A server for APIs of a pipeline, each at a path of its own; it is up in the context.
+    """A server for APIs of a pipeline, each at its own path; it is up in the context.
 
     Where they may `stand_in`, and the sample has answers, it serves those without a URL in the
     environment.

@@ -150,7 +150,7 @@ def _target_row(
 
 
 def _newest_changes(log: MarkerLog, tables: Collection[str]) -> dict[str, LoadedMarker]:
-    """Return, by table, the newest marker that tells of a change."""
+    """Return, by table, the newest marker with a change."""
     newest: dict[str, LoadedMarker] = {}
     last = log.newest()
     for number in range(last, max(0, last - BATCHES_BACK), -1):

@@ -1,4 +1,4 @@
-"""The AWS that runs on this machine: ministack, in a Python environment of its own.
+"""The AWS that runs on this machine: ministack, in its own Python environment.
 
 It serves 127.0.0.1 only and there only who has the token of this start (`local.guard`), never runs
 as root, enforces IAM, and keeps all that it writes in one directory. Nothing of the user's own AWS

@@ -5,7 +5,7 @@ and every web page that is open in its browser. A request is let through only if
 
 * the token of this start, as the application id in its `User-Agent`: SDKs put it there by
   themselves when AWS_SDK_UA_APP_ID is set (https://docs.aws.amazon.com/sdkref/latest/guide/feature-appid.html);
-* exactly one `Host`, which is ours: a page that reaches us under a name of its own (DNS
+* exactly one `Host`, which is ours: a page that reaches us under its own name (DNS
   rebinding) sends that name;
 * no `Origin`: a browser sends one with everything that can change something.
 

@@ -27,7 +27,7 @@ DAY = 24 * 3600
 
 @dataclass(frozen=True)
 class LogLine:
-    """One entry for a person to read; `failed` when it tells of an error."""
+    """One entry for a person to read; `failed` when it is an error."""
 
     at: float
     text: str

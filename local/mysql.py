@@ -45,7 +45,7 @@ _MYSQL_SETTINGS = {
     "performance-schema": "OFF",
 }
 
-# What MySQL has to be told when its files are made.
+# What MySQL needs to know when its files are created.
 _LASTING = ("lower-case-table-names",)
 
 # What `mariadb-install-db` feeds to its server. That script is no help here: it fails where a path

@@ -89,7 +89,7 @@ class Sandbox:
 
     @property
     def brings_postgres(self) -> bool:
-        """Whether a PostgreSQL of its own is needed."""
+        """Whether it needs its own PostgreSQL."""
         return self.brings_source or self._loads_into("postgres")
 
     def _loads_into(self, kind: str) -> bool:

@@ -159,7 +159,7 @@ class LocalServer(ABC):
     def _claim_folder(self) -> TextIO:
         """Return the emptied log, locked for as long as a process of the server has it open.
 
-        All of them inherit it as their standard output. So the lock also tells whether a server of
+        All of them inherit it as their standard output. So the lock also shows whether a server of
         a process that was killed is still there, with no process id to go stale.
         """
         log = open_private(self.log_path)

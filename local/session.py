@@ -18,7 +18,7 @@ from functions.common.errors import PipelineError
 
 
 class DatabaseProblem(DeployError):
-    """A database turned us away or is not what it should be: mend it, or correct its URL."""
+    """A database turned us away or is not what it should be: fix it, or correct its URL."""
 
 
 @contextmanager

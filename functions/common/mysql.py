@@ -248,7 +248,7 @@ def _connect(database: Database) -> MysqlConnection:
         forget_variables(error)
         if isinstance(error, NOT_THE_PROTOCOL) and not isinstance(error, OSError):
             raise DatabaseUnavailable(
-                f"{database}: what answers is not MySQL: is the address right?"
+                f"{database}: the server is not MySQL: is the address right?"
             ) from error
         raise
     return opened

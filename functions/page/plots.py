@@ -18,7 +18,7 @@ from functions.targets.reading import Cell
 WIDTH, HEIGHT = 420, 240
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 12, 28
 BAR, GAP = 12, 36  # height of a bar, and of a bar with its label
-COLOURS = 6  # of the style sheet, each with a dash of its own
+COLOURS = 6  # of the style sheet, each with its own dash
 LINES_AT_MOST = COLOURS
 BARS_AT_MOST = 20
 DOTS_UP_TO = 40  # points of a line that are marked

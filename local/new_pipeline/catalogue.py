@@ -90,7 +90,7 @@ class FoundReference:
 
 @dataclass
 class FoundTable:
-    """A table of the source; `key` is empty where nothing tells its rows apart."""
+    """A table of the source; `key` is empty where nothing identifies its rows."""
 
     schema: str
     name: str

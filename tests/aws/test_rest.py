@@ -78,11 +78,11 @@ def test_a_changed_form_stops_the_table_and_nothing_is_half_read(
         assert first.manifest.schemas["prices"].error == first.manifest.files[0].error
         assert shop.kept(first.manifest) == [answer.body]
 
-        mended = shop.run()
-        assert mended.stopped == {}
-        assert mended.manifest is not None
-        assert mended.manifest.schemas["prices"].error is None
-        assert shop.rows(mended.manifest) == [("1", "1.50")]
+        corrected = shop.run()
+        assert corrected.stopped == {}
+        assert corrected.manifest is not None
+        assert corrected.manifest.schemas["prices"].error is None
+        assert shop.rows(corrected.manifest) == [("1", "1.50")]
 
 
 def test_another_reason_is_kept_too(aws: None) -> None:

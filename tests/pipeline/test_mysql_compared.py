@@ -180,7 +180,7 @@ def test_the_last_row_of_a_key_counts_where_several_came(new_scene: NewScene) ->
 
 
 def test_lines_are_counted(new_scene: NewScene) -> None:
-    """Equal ones as often as they are there, NULLs and case told apart."""
+    """Equal ones as often as they are there, NULLs and case distinguished."""
     scene = new_scene(replace(LINE))
     there = [rows((1, "a"), (1, "a"), (1, "A"), (None, None), (2, "a "))]
     scene.batch(thing=Rows(there, snapshot=True))

@@ -41,7 +41,7 @@ def rows_of(document: dict[str, Any]) -> dict[str, int]:
 
 
 def test_one_command_shows_what_becomes_of_files(checkout: Checkout) -> None:
-    """The sandbox brings a server of its own, and its files outlast it; load shapes its tables."""
+    """The sandbox brings its own server, and its files outlast it; load shapes its tables."""
     first = harbour(checkout, "--dir", "my sandbox")
 
     assert rows_of(first) == {"ship": 2, "captain": 2, "landing": 3}

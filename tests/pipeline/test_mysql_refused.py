@@ -124,7 +124,7 @@ def test_keys_that_the_collation_takes_for_the_same_are_refused(new_mysql_wareho
 
 
 def test_a_row_waits_for_the_row_that_it_refers_to(new_mysql_warehouse: New) -> None:
-    """Also for one of its own batch, whatever their order."""
+    """Also for one in the same batch, whatever their order."""
     columns = {"id": Integer(), "word": Integer(nullable=True)}
     nodes = latest(Table("thing", key="id", columns=columns))
     ddl = "id int PRIMARY KEY, word int, CONSTRAINT up FOREIGN KEY (word) REFERENCES thing (id)"

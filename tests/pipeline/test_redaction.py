@@ -59,7 +59,7 @@ def role(postgres: PostgresServer) -> Iterator[None]:
 
 
 def url_of(url: str, password: str = PASSWORD) -> str:
-    """Return a URL with the role and a password instead of its own."""
+    """Return a URL with the role and another password."""
     where = url.rpartition("@")[2]
     return f"postgresql://{quote(ROLE)}:{quote(password, safe='')}@{where}"
 

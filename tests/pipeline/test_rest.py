@@ -175,7 +175,7 @@ def test_what_the_api_says_now_is_compared_with_the_table(shop: Shop) -> None:
 
 
 def test_an_api_that_does_not_answer_is_no_comparison(shop: Shop) -> None:
-    """Nobody is told that all agrees, or that nothing does."""
+    """It is not reported that all agrees, nor that nothing does."""
     shop.status = 503
     with pytest.raises(ProviderUnavailable, match=r"SHOP_URL: .* answered 503"):
         reconcile()

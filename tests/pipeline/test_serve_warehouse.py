@@ -135,7 +135,7 @@ def test_a_connection_is_not_kept_for_ever(
 
 
 def test_a_report_that_fails_is_said_and_logged(report_api: Api) -> None:
-    """The caller is not told what the database said; the log is."""
+    """The log has what the database said, and the answer does not."""
     document = require_problem(report_api.get("/broken"), 500, "Internal Server Error")
     assert "nothing" not in json.dumps(document)
     assert 'column \\"nothing\\" does not exist [42703]' in report_api.logged.getvalue()

@@ -81,7 +81,7 @@ class Zipcodes:
 
 @pytest.fixture
 def zipcodes(new_mysql_warehouse: Callable[..., Warehouse]) -> Zipcodes:
-    """An empty table in a database of its own."""
+    """An empty table in its own database."""
     warehouse, home = new_mysql_warehouse(), folder("zipster")
     [target] = PIPELINE.targets
     [table] = mysqlddl.mysql(target, warehouse.schema, home).values()

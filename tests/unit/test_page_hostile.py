@@ -160,7 +160,7 @@ def test_nothing_is_fetched_run_or_sent() -> None:
 
 
 def test_an_element_of_ours_is_no_text() -> None:
-    """Elements and texts are told apart by their type, never by what is in a text."""
+    """Elements and texts are distinguished by their type, never by what is in a text."""
     cell = element("td", outside("<b>"), element("strong", "b"))
 
     assert [child.tag for child in cell] == ["bdi", "strong"]

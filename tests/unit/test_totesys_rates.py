@@ -98,7 +98,7 @@ def test_a_weekend_without_a_rate_is_an_empty_answer() -> None:
 
 
 def test_the_sample_answers_on_loopback_while_it_is_up() -> None:
-    """At a URL of its own; nobody who comes by another name gets anything."""
+    """At its own URL; nobody who comes by another name gets anything."""
     apis = SampleApis("totesys", {}, stand_in=True)
     with apis:
         url = apis.settings["RATES_URL"]

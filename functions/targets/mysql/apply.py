@@ -21,7 +21,7 @@ _INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
 
 
 class Straight:
-    """Tells which parts of a batch are certain to be new to a table, so that they go straight in.
+    """Finds the parts of a batch that are certain to be new to a table and can go straight in.
 
     Numbered keys are when they are beyond all others; any keys are when the table was empty, as
     long as nothing but the first part has come. No part looks through what those before it added.

@@ -2,7 +2,7 @@
 
 So it is the warehouse that decides what "differs" means. A statement can name a temporary table
 only once in MySQL, and nobody may refresh statistics within a transaction: what is found out of the
-staged rows goes into tables of its own, by their places, and joins say in which order they go.
+staged rows goes into other tables, by their places, and joins say in which order they go.
 """
 
 import re

@@ -162,7 +162,7 @@ def _identity(connection: MysqlConnection, schema: str) -> Warehouse:
 
 
 def _server(connection: MysqlConnection) -> str:
-    """Return what a server is known by: MariaDB has had a name of its own only since 2024."""
+    """Return what a server is known by: MariaDB has had a unique name only since 2024."""
     for variables in ("@@server_uuid", "@@global.server_uid", "@@hostname, @@port, @@server_id"):
         try:
             [found] = connection.run(f"SELECT {variables}")

@@ -93,8 +93,8 @@ def insert_changed(connection: pg8000.native.Connection, stage: Stage) -> int:
 def insert_states(connection: pg8000.native.Connection, stage: Stage) -> int:
     """Add the staged rows that differ from the one of their key before them.
 
-    They kept their order, so that the place of a row, its `ctid`, tells the earlier state from the
-    later. Before the first of a key is the newest record.
+    They kept their order, so that the place of a row, its `ctid`, distinguishes the earlier state
+    from the later. Before the first of a key is the newest record.
     """
     keys = stage.table.key_values("p")
     connection.run(

@@ -1,7 +1,7 @@
 """Rows that come in several states of a key: those of all batches so far, or of several files.
 
 They come in the order in which they were true. Rows keep their order in a stage that nothing else
-is done to, so the place of a row there, its `ctid`, tells the earlier state from the later.
+is done to, so the place of a row there, its `ctid`, distinguishes earlier states from later.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """One loader at a time, and nobody else may hold it up.
 
 Anybody who may connect can take an advisory lock, so a lock counts only if its holder may insert
-into all tables that are loaded. Each loader takes one under a number of its own, and then looks for
+into all tables that are loaded. Each loader takes one under its own number, and then looks for
 others: of two that begin together both see each other and leave.
 """
 
