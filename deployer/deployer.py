@@ -166,7 +166,7 @@ class Deployer:
     def create_dashboard(self) -> Change:
         """Create the dashboard of the alarms and the figures behind them."""
         name = self.names.dashboard
-        api_id = self.endpoint.api_id() if self.settings.takes_events else None
+        api_id = self.endpoint.http.id() if self.settings.takes_events else None
         body = dashboard_body(
             self.names,
             of_files=self.settings.reads_files,

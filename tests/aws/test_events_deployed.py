@@ -249,7 +249,7 @@ def test_a_stage_that_differs_is_updated(till: Sandbox) -> None:
         answers.add_response("get_stage", there)
         answers.add_response("update_stage", {}, {**by_id, **wanted})
 
-        change = till.deployer().endpoint.create_api()
+        change = till.deployer().endpoint.http.create()
 
     assert list(change.differences) == ["DefaultRouteSettings"]
 
