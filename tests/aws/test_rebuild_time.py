@@ -72,7 +72,7 @@ def test_a_rebuild_takes_seconds(sandbox: Sandbox, effort_of: EffortOf) -> None:
     """An empty account is filled in 6 s where a call takes 100 ms: most run beside others."""
     effort = effort_of(sandbox.deploy)
 
-    assert effort.calls <= 160
+    assert effort.calls <= 190  # about 20 of them for each of five functions
     assert effort.chain <= 60
 
 
@@ -84,5 +84,5 @@ def test_a_look_takes_seconds(sandbox: Sandbox, effort_of: EffortOf) -> None:
 
     assert again == plan
     assert again.writes == 0
-    assert again.calls <= 130
+    assert again.calls <= 145
     assert again.chain <= 50
