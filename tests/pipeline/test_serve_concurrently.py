@@ -93,7 +93,8 @@ def test_every_answer_is_one_state_and_connections_are_bounded(
         answers = [each.result() for each in asking]
 
     assert sum(map(len, answers)) == REQUESTS
-    assert most <= RUNS + 1  # and that of load
+    # Each run has one, and load; one that is exchanged may be there until the server has ended it.
+    assert most <= 2 * (RUNS + 1)
     for of_run in answers:
         assert all((prices, rows) == ({f"{batch}.000"}, ROWS) for batch, prices, rows in of_run)
         assert all(before[0] <= after[0] for before, after in pairwise(of_run))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployer.account import Account, connect
-from deployer.inventory import named
+from deployer.inventory import Thing, named
 from deployer.names import Names
 from deployer.receipt import Entry, Receipt
 from deployer.settings import Settings
@@ -68,7 +68,8 @@ def test_an_account_is_as_it_was(account: Account, neighbour: Sandbox, tmp_path:
     receipt = tear_down(account)
 
     order = {entry.kind: number for number, entry in enumerate(receipt.entries)}
-    things = sorted(named(NAMES, DATABASES), key=lambda thing: order[thing.kind])
+    wanted = [*named(NAMES, DATABASES), Thing("layer", NAMES.layer("postgres"))]
+    things = sorted(wanted, key=lambda thing: order[thing.kind])
     assert receipt == Receipt(
         account=ACCOUNT,
         region=REGION,
