@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import DatabaseUnavailable, WarehouseMismatch
 from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
 from functions.targets.layout import Found
 
@@ -55,19 +55,24 @@ def tables_of(
         " AND INDEX_TYPE = 'BTREE' ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"
     ):
         indexes[table][index] = (*indexes[table].get(index, ()), str(column))
-    asked = _as_asked(connection, names)
-    return {
-        asked.get(name, name): replace(
-            _found(connection, schema, asked.get(name, name), columns[name]),
+    asked, found = _as_asked(connection, names), dict[str, MysqlFound]()
+    for name, engine, created in connection.run(
+        "SELECT TABLE_NAME, ENGINE, UNIX_TIMESTAMP(CREATE_TIME) FROM information_schema.TABLES"
+        f" {where} AND TABLE_TYPE <> 'VIEW'"
+    ):
+        if engine is None:
+            raise DatabaseUnavailable(
+                f"warehouse table {schema}.{name} cannot be opened: the server is stopping, or, if "
+                "that lasts, the table is damaged (CHECK TABLE)"
+            )
+        mine = asked.get(name, name)
+        found[mine] = replace(
+            _found(connection, schema, mine, columns[name]),
             oid=int(created or 0),
-            engine=engine or "",
+            engine=engine,
             indexes=frozenset(indexes[name].values()),
         )
-        for name, engine, created in connection.run(
-            "SELECT TABLE_NAME, ENGINE, UNIX_TIMESTAMP(CREATE_TIME) FROM information_schema.TABLES"
-            f" {where} AND TABLE_TYPE <> 'VIEW'"
-        )
-    }
+    return found
 
 
 def _as_asked(connection: MysqlConnection, names: Collection[str]) -> dict[str, str]:
@@ -160,7 +165,7 @@ def require_engine(found: MysqlFound) -> None:
     if found.engine.lower() != "innodb":
         table = f"{quoted(found.schema)}.{quoted(found.name)}"
         raise WarehouseMismatch(
-            f"warehouse table {found.schema}.{found.name} is kept by {found.engine or 'no engine'},"
+            f"warehouse table {found.schema}.{found.name} is kept by {found.engine},"
             f" so that a batch could come in by half: ALTER TABLE {table} ENGINE=InnoDB"
         )
 
