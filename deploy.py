@@ -17,27 +17,29 @@ from pathlib import Path
 
 from rich.text import Text
 
-from deployer import account, packages, reports, sending, sns
-from deployer.account import Account
 from deployer.arguments import parser
-from deployer.costs import monthly_cost
-from deployer.declaration import (
+from deployer.aws import account, sns
+from deployer.aws.account import Account
+from deployer.configuration.declaration import (
     address_setting,
     create_statements,
     present_sources,
     read_pipeline,
 )
+from deployer.configuration.dotenv_file import load_dotenv
+from deployer.configuration.settings import Settings, read_names, read_schema
 from deployer.deployer import Deployer
-from deployer.dotenv_file import load_dotenv
 from deployer.endpoint import urls
 from deployer.errors import DeployError, SettingsError
-from deployer.names import Names
-from deployer.page import find_page
-from deployer.pipeline import Pipeline
+from deployer.operations import reports, sending
+from deployer.operations.page import find_page
+from deployer.operations.pipeline import Pipeline
+from deployer.operations.status import read_status
+from deployer.operations.status_view import status_view
+from deployer.packaging import packages
 from deployer.report_api import report_urls
-from deployer.settings import Settings, read_names, read_schema
-from deployer.status import read_status
-from deployer.status_view import status_view
+from deployer.resources.costs import monthly_cost
+from deployer.resources.names import Names
 from deployer.terminal import Terminal
 
 INTERRUPTED = 130

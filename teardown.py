@@ -11,13 +11,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deployer import account
-from deployer.declaration import read_secrets
-from deployer.dotenv_file import load_dotenv
+from deployer.aws import account
+from deployer.configuration.declaration import read_secrets
+from deployer.configuration.dotenv_file import load_dotenv
+from deployer.configuration.settings import read_names
 from deployer.errors import DeployError, SettingsError
 from deployer.inventory import Thing
-from deployer.names import Names
-from deployer.settings import read_names
+from deployer.resources.names import Names
 from deployer.teardown import Teardown
 from deployer.terminal import Terminal
 

@@ -15,7 +15,7 @@ import boto3
 
 from benchmarks.databases import Database, Databases
 from benchmarks.measuring import ROOT, BenchmarkError, Measurement
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from local.emulator import REGION, Emulator
 
 _numbers = count(1)

@@ -11,9 +11,9 @@ from pathlib import Path
 from benchmarks.measuring import ROOT, say, spread
 from benchmarks.plan import Plan
 from benchmarks.results import Record
-from deployer.packages import Layer, build_function_zip, build_layer
-from deployer.settings import Settings
-from deployer.specs import FUNCTIONS, layers_of, parts
+from deployer.configuration.settings import Settings
+from deployer.packaging.packages import Layer, build_function_zip, build_layer
+from deployer.resources.specs import FUNCTIONS, layers_of, parts
 from etl.loading import load
 
 SIZE, BUILD = "size", "build"

@@ -7,7 +7,7 @@ import venv
 from pathlib import Path
 
 from benchmarks.measuring import ROOT, say
-from deployer.installer import install
+from deployer.packaging.installer import install
 
 
 def peers_python(root: Path = ROOT) -> Path:

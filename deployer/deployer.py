@@ -5,34 +5,33 @@ How a single resource is read, compared and written is up to its service's modul
 
 from functools import partial
 
-from deployer import (
-    events,
+from deployer.aws import (
     iam,
     lambda_functions,
     lambda_layers,
     lambda_permissions,
     logs,
-    policies,
-    resource_policies,
     s3,
     s3_notifications,
     secrets,
     sns,
-    specs,
     sqs,
 )
-from deployer.account import Account
-from deployer.alarm_specs import alarms
-from deployer.alarms import Alarm, ensure_alarm
-from deployer.changes import Change
-from deployer.dashboard import dashboard_body, ensure_dashboard
+from deployer.aws import schedules as events
+from deployer.aws.account import Account
+from deployer.aws.alarms import Alarm, ensure_alarm
+from deployer.aws.changes import Change
+from deployer.aws.dashboards import ensure_dashboard
+from deployer.configuration.settings import Settings
 from deployer.endpoint import Endpoint
 from deployer.errors import explaining
-from deployer.names import BucketUse, FunctionUse, Names, RuleUse
-from deployer.packages import Package, Packages
+from deployer.packaging.packages import Package, Packages
 from deployer.progress import Report
 from deployer.report_api import ReportApi
-from deployer.settings import Settings
+from deployer.resources import policies, resource_policies, specs
+from deployer.resources.alarm_specs import alarms
+from deployer.resources.dashboard import dashboard_body
+from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
 from deployer.steps import Step, Steps, side_by_side
 
 

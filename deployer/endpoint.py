@@ -7,19 +7,14 @@ the other functions.
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from deployer import (
-    apigateway,
-    event_sources,
-    resource_policies,
-    specs,
-    sqs,
-)
-from deployer.account import Account
-from deployer.changes import Change
-from deployer.event_alarms import api_alarms, queue_alarms
+from deployer.aws import apigateway, event_sources, sqs
+from deployer.aws.account import Account
+from deployer.aws.changes import Change
+from deployer.configuration.settings import Settings
 from deployer.http_api import HttpApi
-from deployer.names import Names
-from deployer.settings import Settings
+from deployer.resources import resource_policies, specs
+from deployer.resources.event_alarms import api_alarms, queue_alarms
+from deployer.resources.names import Names
 from deployer.steps import Step, Steps
 from etl import Events
 

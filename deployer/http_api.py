@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from deployer import apigateway, lambda_permissions, logs, specs
-from deployer.account import Account
-from deployer.alarms import Alarm, ensure_alarm
-from deployer.changes import Change
-from deployer.names import FunctionUse, Names
+from deployer.aws import apigateway, lambda_permissions, logs
+from deployer.aws.account import Account
+from deployer.aws.alarms import Alarm, ensure_alarm
+from deployer.aws.changes import Change
+from deployer.resources import specs
+from deployer.resources.names import FunctionUse, Names
 from deployer.steps import Step, Steps
 
 UNKNOWN = "(new)"  # the id of an API that a plan would make

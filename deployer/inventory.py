@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from deployer import (
+from deployer.aws import (
     alarms,
     apigateway,
-    dashboard,
+    dashboards,
     event_sources,
-    events,
     iam,
     lambda_functions,
     lambda_layers,
@@ -23,16 +22,17 @@ from deployer import (
     s3_removal,
     secrets,
     sns,
-    specs,
     sqs,
 )
-from deployer.account import Account
-from deployer.alarm_specs import alarms as all_alarms
+from deployer.aws import schedules as events
+from deployer.aws.account import Account
+from deployer.configuration.report_settings import TOKENS_SECRET
 from deployer.errors import ConflictError
-from deployer.event_alarms import all_alarms as alarms_of_events
-from deployer.names import BucketUse, FunctionUse, Names, RuleUse
-from deployer.report_alarms import all_alarms as alarms_of_reports
-from deployer.report_settings import TOKENS_SECRET
+from deployer.resources import specs
+from deployer.resources.alarm_specs import alarms as all_alarms
+from deployer.resources.event_alarms import all_alarms as alarms_of_events
+from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
+from deployer.resources.report_alarms import all_alarms as alarms_of_reports
 
 # Removes a thing by name and says whether it was there; a planning account removes nothing.
 Remover = Callable[[Account, str], bool]
@@ -151,7 +151,7 @@ REMOVERS: Mapping[str, Remover] = {
     "role": iam.remove_role,
     "layer": lambda_layers.remove_layer,
     "alarm": alarms.remove_alarm,
-    "dashboard": dashboard.remove_dashboard,
+    "dashboard": dashboards.remove_dashboard,
     "topic": _remove_topic,
     "queue": sqs.remove_queue,
     "secret": secrets.remove_secret,

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deployer.changes import Change
-from deployer.waiting import Waited
+from deployer.aws.changes import Change
+from deployer.aws.waiting import Waited
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ It is not the API of events: its callers are others, and so are its limits and w
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from deployer import apigateway
-from deployer.account import Account
+from deployer.aws import apigateway
+from deployer.aws.account import Account
+from deployer.configuration.report_settings import IAM, ReportSettings
 from deployer.http_api import HttpApi
-from deployer.names import Names
-from deployer.report_alarms import api_alarms, function_alarms
-from deployer.report_settings import IAM, ReportSettings
+from deployer.resources.names import Names
+from deployer.resources.report_alarms import api_alarms, function_alarms
 from deployer.steps import Step, Steps
 from etl import Report
 from etl.reports import OWN_PATHS

@@ -6,11 +6,11 @@ from typing import Concatenate, ParamSpec
 
 from botocore.exceptions import ClientError
 
-from deployer.account import Account
-from deployer.changes import Change
+from deployer.aws.account import Account
+from deployer.aws.changes import Change
+from deployer.aws.reading import already_there
 from deployer.errors import explaining
 from deployer.progress import Report, Started
-from deployer.reading import already_there
 
 THREADS = 8
 P = ParamSpec("P")

@@ -11,15 +11,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
-from deployer import invocations, sns, specs
-from deployer.account import Account
-from deployer.changes import Change
+from deployer.aws import sns
+from deployer.aws.account import Account
+from deployer.aws.changes import Change
+from deployer.aws.waiting import Waited
 from deployer.errors import AwsError, CredentialsError, DeployError, explaining
 from deployer.inventory import REMOVERS, Thing, named, occasional, tagged
-from deployer.names import Names
+from deployer.operations import invocations
 from deployer.progress import Report, Started
 from deployer.receipt import Entry, Outcome, Receipt
-from deployer.waiting import Waited
+from deployer.resources import specs
+from deployer.resources.names import Names
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -24,9 +24,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from deployer.changes import Change
+from deployer.aws.changes import Change
+from deployer.aws.waiting import Waited
 from deployer.progress import Event, Started
-from deployer.waiting import Waited
 
 # A file or a pipe has no width.
 PLAIN_WIDTH = 80

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployer.databases import KINDS, AddressError, parse_database_url
-from deployer.dotenv_file import warn_if_exposed
+from deployer.configuration.databases import KINDS, AddressError, parse_database_url
+from deployer.configuration.dotenv_file import warn_if_exposed
 from deployer.errors import SettingsError
 from deployer.terminal import Terminal
 

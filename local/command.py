@@ -10,13 +10,14 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from deployer import account, packages
-from deployer.account import Account
+from deployer.aws import account
+from deployer.aws.account import Account
 from deployer.deployer import Deployer
 from deployer.endpoint import urls
-from deployer.names import Names
-from deployer.page import save_page
-from deployer.pipeline import Pipeline, Run
+from deployer.operations.page import save_page
+from deployer.operations.pipeline import Pipeline, Run
+from deployer.packaging import packages
+from deployer.resources.names import Names
 from deployer.terminal import Terminal
 from functions.common.markers import MarkerLog
 from functions.common.storage import Bucket

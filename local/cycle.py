@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from rich.table import Table
 
-from deployer.databases import DatabaseAddress
+from deployer.configuration.databases import DatabaseAddress
 from deployer.terminal import table
 from etl.targets import Target
 from functions.common.loaded import LoadedMarker

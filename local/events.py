@@ -10,12 +10,12 @@ from http import HTTPStatus
 
 from rich.table import Table
 
-from deployer.account import Account
+from deployer.aws.account import Account
+from deployer.configuration.settings import Settings
 from deployer.endpoint import urls
-from deployer.names import Names
-from deployer.settings import Settings
+from deployer.operations.webhooks import post
+from deployer.resources.names import Names
 from deployer.terminal import table
-from deployer.webhooks import post
 from etl import Events
 from local.sample import Post, posts_of
 

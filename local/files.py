@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from botocore.exceptions import ClientError
 
-from deployer.account import Account, connect
+from deployer.aws.account import Account, connect
 from etl import Files
 
 OTHERS_ACCOUNT = "210987654321"

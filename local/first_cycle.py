@@ -3,9 +3,9 @@
 from datetime import datetime
 from random import Random
 
-from deployer.account import Account
-from deployer.names import Names
-from deployer.pipeline import Pipeline, Run
+from deployer.aws.account import Account
+from deployer.operations.pipeline import Pipeline, Run
+from deployer.resources.names import Names
 from deployer.terminal import Terminal
 from local.cycle import delete_something, trade_a_minute
 from local.emulator import ACCOUNT

@@ -12,9 +12,9 @@ from typing import Any, get_args
 
 from botocore.exceptions import ClientError
 
-from deployer.account import Account
+from deployer.aws.account import Account
 from deployer.errors import explaining
-from deployer.names import FunctionUse, Names
+from deployer.resources.names import FunctionUse, Names
 from deployer.terminal import printable
 
 FUNCTIONS: tuple[FunctionUse, ...] = get_args(FunctionUse)

@@ -8,7 +8,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-from deployer.installer import install
+from deployer.packaging.installer import install
 from local.system_account import SystemAccount, copy_readable
 
 ROOT = Path(__file__).resolve().parent.parent

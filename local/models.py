@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from deployer.databases import DatabaseAddress
+from deployer.configuration.databases import DatabaseAddress
 from deployer.terminal import table
 from etl import Model
 from etl.targets import Target

@@ -10,7 +10,12 @@ import tempfile
 from pathlib import Path
 
 import etl.testing
-from deployer.databases import KINDS, AddressError, DatabaseAddress, parse_database_url
+from deployer.configuration.databases import (
+    KINDS,
+    AddressError,
+    DatabaseAddress,
+    parse_database_url,
+)
 from deployer.errors import DeployError, SettingsError
 from etl import DeclarationError, Pipeline, Postgres
 from etl.targets import Target

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from deployer.databases import DatabaseAddress
+from deployer.configuration.databases import DatabaseAddress
 from deployer.terminal import printable, table
 from etl.targets import Target
 from local.sample import Question

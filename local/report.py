@@ -8,10 +8,10 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from deployer.account import Account
-from deployer.databases import DatabaseAddress
-from deployer.pipeline import Run
-from deployer.reports import objects, ran
+from deployer.aws.account import Account
+from deployer.configuration.databases import DatabaseAddress
+from deployer.operations.pipeline import Run
+from deployer.operations.reports import objects, ran
 from deployer.terminal import printable
 from local.cycle import MEANING, TargetRow, ViewRow, show, show_views
 from local.events import Answers

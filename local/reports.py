@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.table import Table
 
-from deployer.account import Account
-from deployer.names import Names
+from deployer.aws.account import Account
+from deployer.configuration.report_settings import TOKEN
+from deployer.configuration.settings import Settings
 from deployer.report_api import report_urls
-from deployer.report_settings import TOKEN
-from deployer.settings import Settings
+from deployer.resources.names import Names
 from deployer.terminal import table
 from etl import Report
 

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from deployer.databases import KINDS, DatabaseAddress, parse_database_url
-from deployer.declaration import create_statements, present_sources, read_pipeline
+from deployer.configuration.databases import KINDS, DatabaseAddress, parse_database_url
+from deployer.configuration.declaration import create_statements, present_sources, read_pipeline
+from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
-from deployer.names import Names
-from deployer.settings import Settings
+from deployer.resources.names import Names
 from deployer.terminal import Terminal
 from etl import Files
 from etl.sources import Source

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import msgspec
 import pg8000.native
 
-from deployer.databases import DatabaseAddress
+from deployer.configuration.databases import DatabaseAddress
 from deployer.errors import DeployError
 from functions.common import mysql, postgres
 from functions.common.database import Database

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from etl.loading import folder
 from etl.pipeline import Pipeline
 from functions.common.secrets import Secrets

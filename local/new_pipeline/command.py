@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from deployer.databases import DatabaseAddress
+from deployer.configuration.databases import DatabaseAddress
 from deployer.errors import DeployError, SettingsError
 from deployer.terminal import table
 from local.addresses import FROM_ENVIRONMENT, FROM_FILE, FROM_INPUT

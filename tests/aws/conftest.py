@@ -13,9 +13,9 @@ from moto.core.botocore_stubber import BotocoreStubber
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
 
-from deployer.account import Account, connect
-from deployer.settings import Settings
-from deployer.waiting import Waited
+from deployer.aws.account import Account, connect
+from deployer.aws.waiting import Waited
+from deployer.configuration.settings import Settings
 from tests.aws.drop import Drop
 from tests.aws.sandbox import Sandbox, TinyPackages
 

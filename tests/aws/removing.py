@@ -1,7 +1,7 @@
 """Shared by the tests of a teardown: one of the deployment in the sandbox, and its outcomes."""
 
-from deployer.names import Names
 from deployer.receipt import Receipt
+from deployer.resources.names import Names
 from deployer.teardown import Teardown
 from tests.aws.sandbox import Sandbox
 

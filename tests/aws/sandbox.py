@@ -10,12 +10,12 @@ from pathlib import Path
 
 from botocore.model import OperationModel
 
-from deployer.account import Account
-from deployer.changes import Change
+from deployer.aws.account import Account
+from deployer.aws.changes import Change
+from deployer.configuration.settings import Settings
 from deployer.deployer import Deployer
-from deployer.packages import Layer, Package
+from deployer.packaging.packages import Layer, Package
 from deployer.progress import Event
-from deployer.settings import Settings
 
 READS = ("Describe", "Filter", "Get", "Head", "List")
 HANDLER = "def handler(event, context):\n    return None\n"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from deployer import sns
-from deployer.account import Account, Clients
-from deployer.changes import Change
+from deployer.aws import sns
+from deployer.aws.account import Account, Clients
+from deployer.aws.changes import Change
 from tests.aws.faults import stubbed
 from tests.aws.sandbox import Sandbox, pending
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from deployer import specs
-from deployer.costs import monthly_cost
+from deployer.resources import specs
+from deployer.resources.costs import monthly_cost
 from tests.aws.faults import Faults
 from tests.aws.sandbox import Sandbox, pending
 

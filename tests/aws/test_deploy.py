@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deployer.account import Account
-from deployer.settings import Settings
+from deployer.aws.account import Account
+from deployer.configuration.settings import Settings
 from tests.aws.sandbox import Sandbox, TinyPackages, pending
 
 if TYPE_CHECKING:
-    from deployer.changes import Change
+    from deployer.aws.changes import Change
 
 
 def test_a_first_deployment_creates_everything(sandbox: Sandbox) -> None:

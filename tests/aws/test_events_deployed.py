@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 import pipelines
-from deployer.apigateway import ROUTE, STAGE
-from deployer.event_sources import EventSource
-from deployer.names import Names
-from deployer.settings import Settings
-from deployer.specs import OF_EVENTS
+from deployer.aws.apigateway import ROUTE, STAGE
+from deployer.aws.event_sources import EventSource
+from deployer.configuration.settings import Settings
+from deployer.resources.names import Names
+from deployer.resources.specs import OF_EVENTS
 from tests.aws.faults import Faults, stubbed
 from tests.aws.removing import outcomes, teardown
 from tests.aws.sandbox import Sandbox, everything_in, pending

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import pipelines
-from deployer.names import Names
-from deployer.settings import Settings
+from deployer.configuration.settings import Settings
+from deployer.resources.names import Names
 from tests.aws.removing import outcomes, teardown
 from tests.aws.sandbox import Sandbox, everything_in, pending
 
@@ -20,7 +20,7 @@ DROP = NAMES.bucket("drop")
 def market(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """The sandbox with a pipeline of files, which has its own layer."""
     monkeypatch.setattr("pipelines.__path__", [*pipelines.__path__, str(FOLDER)])
-    monkeypatch.setattr("deployer.specs.requirements", lambda _: Path(__file__))
+    monkeypatch.setattr("deployer.resources.specs.requirements", lambda _: Path(__file__))
     sandbox.settings = Settings.read(
         {
             "PIPELINE": "market",

@@ -5,9 +5,9 @@ moto never answers late, so the answers are put in before or after its own.
 
 import pytest
 
-from deployer.changes import Change
+from deployer.aws.changes import Change
+from deployer.aws.waiting import Waited
 from deployer.errors import AwsError
-from deployer.waiting import Waited
 from tests.aws.faults import Faults
 from tests.aws.sandbox import Sandbox, pending
 

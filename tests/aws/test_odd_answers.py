@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from deployer import events, lambda_functions, logs, s3, s3_notifications, secrets
-from deployer.account import Account, connect
-from deployer.changes import Change
+from deployer.aws import lambda_functions, logs, s3, s3_notifications, secrets
+from deployer.aws import schedules as events
+from deployer.aws.account import Account, connect
+from deployer.aws.changes import Change
 from deployer.errors import AwsError, ConflictError, SettingsError
-from deployer.packages import Package
+from deployer.packaging.packages import Package
 from tests.aws.faults import stubbed
 from tests.aws.sandbox import Sandbox
 

@@ -10,11 +10,11 @@ from urllib.request import url2pathname
 import pytest
 
 import deploy
-from deployer import page as deployer_page
-from deployer.account import Account
+from deployer.aws.account import Account
 from deployer.errors import PipelineFailed
-from deployer.names import Names
-from deployer.page import find_page
+from deployer.operations import page as deployer_page
+from deployer.operations.page import find_page
+from deployer.resources.names import Names
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
 BUCKET = NAMES.bucket("processed")

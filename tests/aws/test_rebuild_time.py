@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 from botocore.model import OperationModel
 
-from deployer.changes import Change
+from deployer.aws.changes import Change
 from deployer.steps import Step
 from tests.aws.sandbox import READS, Sandbox
 

@@ -7,13 +7,15 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from deployer import events, invocations, lambda_functions, s3_removal
-from deployer.account import Account
+from deployer.aws import lambda_functions, s3_removal
+from deployer.aws import schedules as events
+from deployer.aws.account import Account
+from deployer.aws.waiting import Waited
 from deployer.errors import AwsError
-from deployer.names import FunctionUse, Names
+from deployer.operations import invocations
 from deployer.receipt import Entry
+from deployer.resources.names import FunctionUse, Names
 from deployer.teardown import Teardown
-from deployer.waiting import Waited
 from tests.aws.faults import Faults, stubbed
 from tests.aws.sandbox import Sandbox
 

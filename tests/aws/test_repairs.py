@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployer.account import Clients
+from deployer.aws.account import Clients
 from tests.aws.sandbox import Sandbox, pending
 
 BUCKET = "totesys-etl-dev-123456789012-eu-west-2-ingestion"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from deployer.apigateway import ROUTE, STAGE
-from deployer.names import Names
+from deployer.aws.apigateway import ROUTE, STAGE
+from deployer.configuration.settings import Settings
 from deployer.report_api import report_urls
-from deployer.settings import Settings
+from deployer.resources.names import Names
 from tests.aws.removing import teardown
 from tests.aws.sandbox import Sandbox, everything_in, pending
 

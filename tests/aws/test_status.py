@@ -10,10 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from deployer.account import Account
+from deployer.aws.account import Account
 from deployer.errors import AwsError
-from deployer.names import Names
-from deployer.status import Batch, Quarantined, SourceStatus, SourceTable, Status, read_status
+from deployer.operations.status import (
+    Batch,
+    Quarantined,
+    SourceStatus,
+    SourceTable,
+    Status,
+    read_status,
+)
+from deployer.resources.names import Names
 from tests.aws.faults import Faults
 from tests.aws.sandbox import Sandbox
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import pipelines
-from deployer.account import Account
-from deployer.files import RefusedFile
-from deployer.names import Names
-from deployer.status import SourceStatus, Status, read_status
+from deployer.aws.account import Account
+from deployer.operations.files import RefusedFile
+from deployer.operations.status import SourceStatus, Status, read_status
+from deployer.resources.names import Names
 from etl.loading import load
 from tests.aws.test_status import put
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from moto.s3.models import s3_backends
 
+from deployer.configuration.settings import Settings
 from deployer.errors import AwsError, CredentialsError
 from deployer.inventory import Thing
-from deployer.policies import function_policy
-from deployer.settings import Settings
+from deployer.resources.policies import function_policy
 from etl.loading import load
 from tests.aws.faults import Faults
 from tests.aws.removing import INGESTION, LOAD_LOGS, NAMES, outcomes, put, teardown

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from deployer.aws.waiting import Waited
 from deployer.teardown import QUIET_SECONDS, Teardown
-from deployer.waiting import Waited
 from tests.aws.removing import DATABASES, INGESTION, LOAD_LOGS, NAMES, put, teardown
 from tests.aws.sandbox import Sandbox, everything_in
 

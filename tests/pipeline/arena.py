@@ -10,7 +10,7 @@ import botocore.session
 from botocore.config import Config
 from pg8000.native import identifier
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from local.connection import connect
 from local.databases import create_source, create_warehouse, source_writer_url
 from local.emulator import ACCOUNT, REGION, UNCHECKED, Emulator

@@ -9,7 +9,7 @@ import boto3
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from deployer.names import FunctionUse, Names
+from deployer.resources.names import FunctionUse, Names
 
 ACTIONS = {
     "ListObjectsV2": "ListBucket",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployer.packages import ROOT
+from deployer.packaging.packages import ROOT
 from tests.pipeline.local_process import somebodys_folder
 
 PARTS = ("deploy.py", "deployer", "etl", "functions", "local", "pipelines", "requirements")

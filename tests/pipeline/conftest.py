@@ -14,7 +14,7 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
 from functions.page import handler as page_handler

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import msgspec
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from functions.common.batchlog import BatchLog
 from functions.common.database import Database
 from functions.common.manifests import IngestionManifest

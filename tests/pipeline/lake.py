@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pg8000.native import identifier
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from etl import Pipeline, Postgres, Table
 from functions.common.batchlog import BatchLog
 from functions.common.database import Database

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from pg8000.native import identifier
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from local.connection import connect
 from local.databases import create_managed_warehouse
 from local.postgres import PostgresServer

@@ -15,12 +15,12 @@ from typing import Any, get_args
 import boto3
 import pytest
 
-from deployer.account import Account, connect
-from deployer.names import BucketUse, FunctionUse, Names
-from deployer.policies import function_policy
-from deployer.resource_policies import Policy
-from deployer.settings import Settings
-from deployer.specs import FUNCTIONS, NOTICE_WRITERS, function_environment, functions
+from deployer.aws.account import Account, connect
+from deployer.configuration.settings import Settings
+from deployer.resources.names import BucketUse, FunctionUse, Names
+from deployer.resources.policies import function_policy
+from deployer.resources.resource_policies import Policy
+from deployer.resources.specs import FUNCTIONS, NOTICE_WRITERS, function_environment, functions
 from functions.collect import handler as collect_handler
 from functions.common import notices
 from functions.common.storage import Bucket

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from pg8000.native import identifier
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from etl import PostgresWarehouse, TargetTable
 from etl.mapping import Mapping
 from etl.targets import Target

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from deployer.account import Account, connect
-from deployer.names import Names
-from deployer.settings import Settings
-from deployer.status import read_status
+from deployer.aws.account import Account, connect
+from deployer.configuration.settings import Settings
+from deployer.operations.status import read_status
+from deployer.resources.names import Names
 from local.emulator import REGION, Emulator
 from tests.aws.sandbox import Sandbox, TinyPackages
 

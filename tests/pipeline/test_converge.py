@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import boto3
 import pytest
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from functions.common.batchlog import BatchLog
 from local.connection import connect
 from tests.pipeline.conftest import Functions, forget_clients

@@ -17,7 +17,7 @@ import pytest
 import trustme
 from pg8000.native import literal
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from functions.common.database import Database
 from functions.common.errors import (
     DatabaseFailed,

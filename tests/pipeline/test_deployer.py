@@ -6,11 +6,11 @@ from typing import Any, get_args
 
 import pytest
 
-from deployer.account import Account, connect
-from deployer.alarm_specs import alarms
-from deployer.names import FunctionUse, Names
-from deployer.policies import function_policy
-from deployer.settings import Settings
+from deployer.aws.account import Account, connect
+from deployer.configuration.settings import Settings
+from deployer.resources.alarm_specs import alarms
+from deployer.resources.names import FunctionUse, Names
+from deployer.resources.policies import function_policy
 from etl.loading import load
 from local.emulator import ACCOUNT, REGION, Emulator
 from tests.aws.sandbox import Sandbox, TinyPackages, pending

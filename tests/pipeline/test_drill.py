@@ -14,16 +14,16 @@ from random import Random
 
 import pytest
 
-from deployer import packages
-from deployer.account import Account, connect
-from deployer.changes import Change
+from deployer.aws.account import Account, connect
+from deployer.aws.changes import Change
+from deployer.configuration.settings import Settings
 from deployer.deployer import Deployer
-from deployer.names import Names
-from deployer.packages import Layer, Package, Packages
-from deployer.pipeline import Pipeline, Run
+from deployer.operations.pipeline import Pipeline, Run
+from deployer.operations.status import SourceStatus, read_status
+from deployer.packaging import packages
+from deployer.packaging.packages import Layer, Package, Packages
 from deployer.receipt import Receipt
-from deployer.settings import Settings
-from deployer.status import SourceStatus, read_status
+from deployer.resources.names import Names
 from deployer.teardown import Teardown
 from local.connection import connect as connect_to
 from local.emulator import Emulator

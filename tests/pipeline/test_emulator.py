@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deployer.installer import InstallError
+from deployer.packaging.installer import InstallError
 from local import emulator as emulators
 from local import ministack
 from local.emulator import ACCOUNT, HOST, RUNS_AT_A_TIME, Emulator, EmulatorError

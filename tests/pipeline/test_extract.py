@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from botocore.exceptions import ClientError
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from functions.common import copy
 from functions.common.batchlog import BatchLog
 from functions.common.database import Database

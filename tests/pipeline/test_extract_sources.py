@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import pytest
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, latest
 from functions.common.errors import DatabaseUnavailable, SettingsError
 from functions.extract import handler as extract_handler

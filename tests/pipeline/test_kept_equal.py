@@ -11,7 +11,7 @@ import pytest
 from pg8000.native import identifier, literal
 
 import pipelines
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from etl import Pipeline
 from etl.loading import load
 from local.connection import connect

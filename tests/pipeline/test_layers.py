@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.packages import Layer, build_layer
+from deployer.packaging.packages import Layer, build_layer
 
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 MACHINE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.settings import Settings
+from deployer.configuration.settings import Settings
 from functions.transform import handler as transform_handler
 from local.connection import connect as connect_to
 from local.emulator import Emulator

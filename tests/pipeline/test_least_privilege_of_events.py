@@ -10,8 +10,8 @@ import boto3
 import pytest
 
 import pipelines
-from deployer.settings import Settings
-from deployer.webhooks import signed_headers
+from deployer.configuration.settings import Settings
+from deployer.operations.webhooks import signed_headers
 from functions.common.batchlog import BatchLog
 from local.emulator import Emulator
 from tests.pipeline.aws_calls import of_lambda_for_collect

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import pipelines
-from deployer.names import BucketUse, FunctionUse
-from deployer.settings import Settings
+from deployer.configuration.settings import Settings
+from deployer.resources.names import BucketUse, FunctionUse
 from functions.transform import handler as transform_handler
 from local.connection import connect as connect_to
 from local.emulator import Emulator

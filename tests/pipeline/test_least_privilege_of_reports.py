@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.settings import Settings
+from deployer.configuration.settings import Settings
 from functions.common.loaded import LoadedMarker, Warehouse
 from functions.common.manifests import Source
 from functions.common.markers import MarkerLog

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import pipelines
-from deployer.account import Account, connect
+from deployer.aws.account import Account, connect
 from etl.loading import load
 from local import preflight
 from local.connection import connect as connect_to

@@ -10,7 +10,7 @@ import pymysql
 import pytest
 
 import pipelines
-from deployer.packages import ROOT
+from deployer.packaging.packages import ROOT
 from etl.loading import load
 from local import shells
 from local.mysql import MysqlServer, run_sql

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.installer import InstallError
+from deployer.packaging.installer import InstallError
 from local import emulator
 from local.connection import connect
 from local.postgres import PostgresServer

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deployer.databases import DatabaseAddress
+from deployer.configuration.databases import DatabaseAddress
 from etl import PostgresWarehouse
 from functions.common.errors import SettingsError, WarehouseMismatch
 from local import command, cycle

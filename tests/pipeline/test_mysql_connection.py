@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import trustme
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from functions.common.database import Database
 from functions.common.errors import DatabaseFailed, DatabaseRefused, DatabaseUnavailable
 from functions.common.mysql import SQL_MODE, connection, literal, quoted

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deployer.packages import ROOT
+from deployer.packaging.packages import ROOT
 from local.mysql import MysqlServer, run_sql
 from tests.mysql_fixtures import mysql_installation
 from tests.pipeline.checkout import Checkout, checked_out

@@ -8,7 +8,7 @@ import pytest
 from pg8000.native import identifier
 
 import deploy
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from deployer.errors import DeployError, SettingsError
 from etl import Pipeline
 from local.connection import connect

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from etl import Figure
 from functions.page import asking
 from functions.page import handler as page_handler

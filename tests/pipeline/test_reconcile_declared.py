@@ -8,7 +8,7 @@ import pytest
 from pandas import DataFrame
 from pg8000.native import identifier
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from etl import (
     SELF,
     Array,

@@ -23,15 +23,16 @@ from pg8000.native import identifier, literal
 from rich.console import Console
 
 import deploy
-from deployer import packages, reports
-from deployer.account import Account, connect
-from deployer.databases import parse_database_url
+from deployer.aws.account import Account, connect
+from deployer.configuration.databases import parse_database_url
+from deployer.configuration.settings import Settings
 from deployer.deployer import Deployer
 from deployer.errors import PipelineFailed
-from deployer.names import Names
-from deployer.pipeline import Pipeline
-from deployer.settings import Settings
-from deployer.status import read_status
+from deployer.operations import reports
+from deployer.operations.pipeline import Pipeline
+from deployer.operations.status import read_status
+from deployer.packaging import packages
+from deployer.resources.names import Names
 from functions.common.errors import PipelineError, SettingsError
 from local.connection import connect as connect_to
 from local.emulator import Emulator

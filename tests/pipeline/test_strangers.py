@@ -8,7 +8,7 @@ import boto3
 import pytest
 from pg8000.native import identifier
 
-from deployer.databases import parse_database_url
+from deployer.configuration.databases import parse_database_url
 from etl import Pipeline, TargetTable
 from etl.ddl import quoted
 from functions.extract import handler as extract_handler

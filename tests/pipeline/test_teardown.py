@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from deployer.account import Account, connect
+from deployer.aws.account import Account, connect
+from deployer.configuration.settings import Settings
 from deployer.inventory import Thing, named
-from deployer.names import Names
 from deployer.receipt import Entry, Receipt
-from deployer.settings import Settings
+from deployer.resources.names import Names
 from deployer.teardown import Teardown
 from local.emulator import REGION, Emulator
 from tests.aws.sandbox import Sandbox, TinyPackages, everything_in, pending

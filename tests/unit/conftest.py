@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 import deploy
-from deployer.costs import monthly_cost
-from deployer.pipeline import Run
-from deployer.settings import Settings
+from deployer.configuration.settings import Settings
+from deployer.operations.pipeline import Run
+from deployer.resources.costs import monthly_cost
 
 SETTINGS = {
     "SOURCE_DATABASE_URL": "postgresql://reader:s3cret@db.example.com/totesys",

@@ -2,8 +2,8 @@
 
 import pytest
 
+from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
-from deployer.settings import Settings
 
 REQUIRED = {
     "SOURCE_DATABASE_URL": "postgresql://reader:s3cret@localhost/totesys",

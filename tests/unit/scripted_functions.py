@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
-from deployer.account import Account, Clients
-from deployer.names import Names
-from deployer.pipeline import Pipeline
-from deployer.waiting import Patience, Waited
+from deployer.aws.account import Account, Clients
+from deployer.aws.waiting import Patience, Waited
+from deployer.operations.pipeline import Pipeline
+from deployer.resources.names import Names
 
 NOTHING = {"batches": [], "rows": {}, "busy": False}
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from deployer import specs
-from deployer.alarm_specs import SIGNS_OF_LIFE, alarms
-from deployer.alarms import PERIOD_SECONDS, Alarm
-from deployer.dashboard import dashboard_body
-from deployer.event_alarms import all_alarms as alarms_of_events
-from deployer.names import Names
+from deployer.aws.alarms import PERIOD_SECONDS, Alarm
+from deployer.resources import specs
+from deployer.resources.alarm_specs import SIGNS_OF_LIFE, alarms
+from deployer.resources.dashboard import dashboard_body
+from deployer.resources.event_alarms import all_alarms as alarms_of_events
+from deployer.resources.names import Names
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")

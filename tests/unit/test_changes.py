@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from deployer.changes import Change, Hidden, Resource, Update, compare, converge
+from deployer.aws.changes import Change, Hidden, Resource, Update, compare, converge
 
 
 class Notes:

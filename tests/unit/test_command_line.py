@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import deploy
-from deployer.changes import Change
-from deployer.pipeline import Run
+from deployer.aws.changes import Change
+from deployer.operations.pipeline import Run
 from tests.unit.conftest import (
     ACCOUNT,
     COSTS,

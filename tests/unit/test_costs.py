@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 import functions
-from deployer.costs import (
+from deployer.configuration.databases import DatabaseAddress
+from deployer.configuration.settings import Settings
+from deployer.resources.costs import (
     CUSTOM_METRICS,
     METRICS_OF_EVENTS,
     METRICS_OF_FILES,
     monthly_cost,
     runs_a_month,
 )
-from deployer.databases import DatabaseAddress
-from deployer.settings import Settings
 
 DATABASE = DatabaseAddress("db.example.com", "user", "password", "database")
 SETTINGS = Settings("totesys", "totesys-etl", {"source": DATABASE, "warehouse": DATABASE})

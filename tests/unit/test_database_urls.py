@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.databases import SSL_MODES, DatabaseAddress
+from deployer.configuration.databases import SSL_MODES, DatabaseAddress
+from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
-from deployer.settings import Settings
 from tests.unit.reading_settings import EXAMPLE, REQUIRED, problems
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deployer.batchlog import BatchLog
+from deployer.operations.batchlog import BatchLog
 
 
 class ListedKeys:

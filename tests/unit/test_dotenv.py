@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.dotenv_file import load_dotenv
+from deployer.configuration.dotenv_file import load_dotenv
 from deployer.errors import SettingsError
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from deployer.inventory import REMOVERS, Thing, named, occasional, parse_arn
-from deployer.names import Names
+from deployer.resources.names import Names
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
 DATABASES = ("source", "warehouse")

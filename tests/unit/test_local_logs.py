@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.account import Account
+from deployer.aws.account import Account
 from deployer.errors import AwsError
-from deployer.names import Names
+from deployer.resources.names import Names
 from local.logs import LogLine, LogTail, readable
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")

@@ -2,7 +2,7 @@
 
 import json
 
-from deployer.settings import Settings
+from deployer.configuration.settings import Settings
 from local.reports import curl_options, token_settings
 
 REQUIRED = {

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
-from deployer.names import Names
-from deployer.policies import function_policy
-from deployer.settings import Settings
-from deployer.specs import function_environment
+from deployer.resources.names import Names
+from deployer.resources.policies import function_policy
+from deployer.resources.specs import function_environment
 from etl import DeclarationError, EventFeed, EventList, Events, StampedSignature, Table, Text
 from etl.loading import load
 

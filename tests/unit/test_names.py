@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.names import Names, fit
+from deployer.resources.names import Names, fit
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
 LONG = Names("a-project-with-a-rather-long-name-indeed", "development", "123456789012", "eu-west-2")

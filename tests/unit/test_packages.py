@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from deployer import installer, packages
-from deployer.installer import InstallError
-from deployer.slimming import slim, without_symbols
+from deployer.packaging import installer, packages
+from deployer.packaging.installer import InstallError
+from deployer.packaging.slimming import slim, without_symbols
 
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 NETWORK_DOWN = """WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by

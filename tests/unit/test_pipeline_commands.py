@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 import deploy
-from deployer import reports
-from deployer.pipeline import Run
-from deployer.status import Status
+from deployer.operations import reports
+from deployer.operations.pipeline import Run
+from deployer.operations.status import Status
 from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, Text, latest
 from tests.unit.conftest import WHO, Command, running
 

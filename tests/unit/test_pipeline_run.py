@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import pytest
 
+from deployer.aws.waiting import Waited
 from deployer.errors import PipelineFailed
-from deployer.pipeline import Run
-from deployer.waiting import Waited
+from deployer.operations.pipeline import Run
 from tests.unit.scripted_functions import (
     DENIED,
     NOTHING,

@@ -5,9 +5,9 @@ from typing import get_args
 
 import pytest
 
-from deployer.names import BucketUse, FunctionUse, Names
-from deployer.policies import function_policy
-from deployer.resource_policies import alarms_only, bucket_policy, trust_policy
+from deployer.resources.names import BucketUse, FunctionUse, Names
+from deployer.resources.policies import function_policy
+from deployer.resources.resource_policies import alarms_only, bucket_policy, trust_policy
 from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, latest
 from etl.loading import load
 

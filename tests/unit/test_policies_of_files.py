@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import pipelines
-from deployer.names import FunctionUse, Names
-from deployer.policies import function_policy
-from deployer.resource_policies import bucket_policy
-from deployer.settings import RemoteBucket
+from deployer.configuration.settings import RemoteBucket
+from deployer.resources.names import FunctionUse, Names
+from deployer.resources.policies import function_policy
+from deployer.resources.resource_policies import bucket_policy
 from etl.loading import load
 from tests.unit.test_policies import _list
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer import packages
+from deployer.packaging import packages
 
 START = """
 import json, os, sys, time

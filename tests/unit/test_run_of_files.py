@@ -9,8 +9,8 @@ import pytest
 
 import deploy
 import pipelines
-from deployer.files import RefusedFile
-from deployer.pipeline import Run
+from deployer.operations.files import RefusedFile
+from deployer.operations.pipeline import Run
 from tests.unit.conftest import Command, running
 from tests.unit.scripted_functions import (
     NOTHING,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer import packages, specs
+from deployer.packaging import packages
+from deployer.resources import specs
 from etl.loading import load
 
 START = """

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 import pipelines
-from deployer.databases import DatabaseAddress
+from deployer.configuration.databases import DatabaseAddress
+from deployer.configuration.report_settings import ReportSettings
+from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
-from deployer.names import Names
-from deployer.report_settings import ReportSettings
-from deployer.settings import Settings
-from deployer.specs import FUNCTIONS, function_environment
+from deployer.resources.names import Names
+from deployer.resources.specs import FUNCTIONS, function_environment
 from tests.unit.reading_settings import EXAMPLE, REQUIRED, problems
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 import pipelines
-from deployer.declaration import read_secrets
+from deployer.configuration.declaration import read_secrets
+from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
-from deployer.names import FunctionUse, Names
-from deployer.policies import function_policy
-from deployer.settings import Settings
-from deployer.specs import function_environment, parts
+from deployer.resources.names import FunctionUse, Names
+from deployer.resources.policies import function_policy
+from deployer.resources.specs import function_environment, parts
 from etl.loading import load
 from tests.unit.test_policies import _list
 

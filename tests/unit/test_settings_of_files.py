@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 import pipelines
-from deployer.costs import monthly_cost
+from deployer.configuration.settings import RemoteBucket, Settings
 from deployer.errors import SettingsError
-from deployer.names import FunctionUse, Names
-from deployer.settings import RemoteBucket, Settings
-from deployer.specs import function_environment, layers_of, parts
+from deployer.resources.costs import monthly_cost
+from deployer.resources.names import FunctionUse, Names
+from deployer.resources.specs import function_environment, layers_of, parts
 
 REQUIRED = {
     "PIPELINE": "market",
@@ -141,7 +141,7 @@ def test_functions_get_the_kinds_and_layers_that_they_use() -> None:
 def test_what_a_pipeline_imports_itself_is_a_layer_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its requirements.txt is for the functions that run its code, and not for extract."""
     declared = Settings.read(REQUIRED).declared
-    monkeypatch.setattr("deployer.specs.requirements", lambda _: Path(__file__))
+    monkeypatch.setattr("deployer.resources.specs.requirements", lambda _: Path(__file__))
 
     assert layers_of("extract", "market", declared) == ("arrow",)
     for use in ("transform", "load", "reconcile"):

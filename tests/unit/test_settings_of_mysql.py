@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 import pipelines
-from deployer.databases import DatabaseAddress
+from deployer.configuration.databases import DatabaseAddress
+from deployer.configuration.settings import Settings, read_schema
 from deployer.errors import SettingsError
-from deployer.names import Names
-from deployer.settings import Settings, read_schema
-from deployer.specs import function_environment, layers_of, parts
+from deployer.resources.names import Names
+from deployer.resources.specs import function_environment, layers_of, parts
 from etl import DeclarationError, MysqlWarehouse
 from etl.loading import load
 

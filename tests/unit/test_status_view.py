@@ -5,9 +5,16 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from deployer.files import RefusedFile
-from deployer.status import Batch, FunctionStatus, Quarantined, SourceStatus, SourceTable, Status
-from deployer.status_view import status_view
+from deployer.operations.files import RefusedFile
+from deployer.operations.status import (
+    Batch,
+    FunctionStatus,
+    Quarantined,
+    SourceStatus,
+    SourceTable,
+    Status,
+)
+from deployer.operations.status_view import status_view
 
 SINCE = "2025-01-29T09:15:00Z"
 QUIET = SourceStatus(

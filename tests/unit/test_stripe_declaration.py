@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 import etl.testing
-from deployer.names import Names
-from deployer.policies import function_policy
+from deployer.resources.names import Names
+from deployer.resources.policies import function_policy
 from etl import (
     DeclarationError,
     EventFeed,

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.text import Text
 
-from deployer.changes import Change
+from deployer.aws.changes import Change
+from deployer.aws.waiting import Waited
+from deployer.operations.reports import pending_lines
+from deployer.operations.status_view import status_view
 from deployer.progress import Started
-from deployer.reports import pending_lines
-from deployer.status_view import status_view
 from deployer.terminal import Terminal, table
-from deployer.waiting import Waited
 from tests.unit.test_status_view import EMPTY, QUIET
 
 

@@ -9,7 +9,7 @@ import pytest
 import urllib3
 
 import etl.testing
-from deployer.settings import Settings
+from deployer.configuration.settings import Settings
 from local.apis import SampleApis
 from pipelines.totesys.pipeline import PIPELINE
 from pipelines.totesys.sample.rates import answer

@@ -3,8 +3,8 @@
 import pytest
 from botocore.exceptions import ClientError
 
+from deployer.aws.waiting import LATE_ANSWERS, LateAnswer, Patience, Waited, late_answer
 from deployer.errors import AwsError
-from deployer.waiting import LATE_ANSWERS, LateAnswer, Patience, Waited, late_answer
 
 LATE = ("InvalidParameterValueException", "The role cannot be assumed by Lambda.")
 

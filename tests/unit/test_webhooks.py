@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 import pipelines
+from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
-from deployer.names import Names
-from deployer.settings import Settings
-from deployer.specs import function_environment, functions
-from deployer.webhooks import signed_headers
+from deployer.operations.webhooks import signed_headers
+from deployer.resources.names import Names
+from deployer.resources.specs import function_environment, functions
 from etl import (
     WHOLE,
     BodySignature,
@@ -64,7 +64,9 @@ def test_a_body_is_signed_by_standard_webhooks(monkeypatch: pytest.MonkeyPatch) 
 
     https://github.com/standard-webhooks/standard-webhooks/blob/main/libraries/python/tests/test_webhooks.py
     """
-    monkeypatch.setattr("deployer.webhooks.uuid4", lambda: "msg_p5jXN8AQM9LWM0D4loKWxJek")
+    monkeypatch.setattr(
+        "deployer.operations.webhooks.uuid4", lambda: "msg_p5jXN8AQM9LWM0D4loKWxJek"
+    )
     by_header = source(StandardWebhooks(), "header:webhook-id")
 
     headers = signed_headers(

@@ -1,0 +1,118 @@
+"""Roles: their trust policy, and the one policy with their rights.
+
+A role has exactly that: managed policies and further inline policies are removed.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from deployer.aws.account import Account
+from deployer.aws.changes import Change, Resource, converge, one_each
+from deployer.aws.reading import found
+from deployer.aws.removal import remove
+from deployer.resources.resource_policies import Policy
+
+POLICY_NAME = "least-privilege"
+ABSENT = "NoSuchEntity"
+
+
+def ensure_role(
+    account: Account, name: str, trust: Policy, policy: Policy, tags: Mapping[str, str]
+) -> Change:
+    """Make a role as wanted; tags of others stay."""
+    iam = account.clients.iam
+    actual = _read(account, name)
+    wanted: dict[str, Any] = {
+        "trust policy": trust,
+        "policy": policy,
+        "other inline policies": [],
+        "managed policies": [],
+        "tags": {**(actual or {}).get("tags", {}), **tags},
+    }
+    tag_list: Any = [{"Key": key, "Value": value} for key, value in wanted["tags"].items()]
+    calls: dict[str, Callable[[], object]] = {
+        "trust policy": lambda: iam.update_assume_role_policy(
+            RoleName=name, PolicyDocument=json.dumps(trust)
+        ),
+        "policy": lambda: iam.put_role_policy(
+            RoleName=name, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(policy)
+        ),
+        "other inline policies": lambda: _delete_inline(account, name, actual),
+        "managed policies": lambda: _detach(account, name, actual),
+        "tags": lambda: iam.tag_role(RoleName=name, Tags=tag_list),
+    }
+    return converge(
+        account,
+        Resource(
+            kind="role",
+            name=name,
+            wanted=wanted,
+            actual=actual,
+            create=lambda: iam.create_role(
+                RoleName=name, AssumeRolePolicyDocument=json.dumps(trust), Tags=tag_list
+            ),
+            created_with=frozenset(
+                {"trust policy", "tags", "other inline policies", "managed policies"}
+            ),
+            updates=one_each(calls),
+        ),
+    )
+
+
+def remove_role(account: Account, name: str) -> bool:
+    """Remove a role with its policies; return whether there was one."""
+    iam = account.clients.iam
+
+    def strip_and_delete() -> None:
+        for policy in _managed_policies(account, name):
+            iam.detach_role_policy(RoleName=name, PolicyArn=policy)
+        for policy in _inline_policies(account, name):
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        iam.delete_role(RoleName=name)
+
+    return remove(account, lambda: iam.get_role(RoleName=name), strip_and_delete, ABSENT)
+
+
+def _read(account: Account, name: str) -> dict[str, Any] | None:
+    iam = account.clients.iam
+    answer = found(lambda: iam.get_role(RoleName=name), ABSENT)
+    if answer is None:
+        return None
+    inline = _inline_policies(account, name)
+    return {
+        "trust policy": answer["Role"]["AssumeRolePolicyDocument"],
+        "policy": _policy(account, name) if POLICY_NAME in inline else None,
+        "other inline policies": [policy for policy in inline if policy != POLICY_NAME],
+        "managed policies": _managed_policies(account, name),
+        "tags": {tag["Key"]: tag["Value"] for tag in answer["Role"].get("Tags", [])},
+    }
+
+
+def _inline_policies(account: Account, name: str) -> list[str]:
+    pages = account.clients.iam.get_paginator("list_role_policies").paginate(RoleName=name)
+    return [policy for page in pages for policy in page["PolicyNames"]]
+
+
+def _managed_policies(account: Account, name: str) -> list[str]:
+    pages = account.clients.iam.get_paginator("list_attached_role_policies")
+    return [
+        policy["PolicyArn"]
+        for page in pages.paginate(RoleName=name)
+        for policy in page["AttachedPolicies"]
+    ]
+
+
+def _policy(account: Account, name: str) -> object:
+    answer = account.clients.iam.get_role_policy(RoleName=name, PolicyName=POLICY_NAME)
+    return answer["PolicyDocument"]
+
+
+def _delete_inline(account: Account, name: str, actual: Mapping[str, Any] | None) -> None:
+    for policy in (actual or {})["other inline policies"]:
+        account.clients.iam.delete_role_policy(RoleName=name, PolicyName=policy)
+
+
+def _detach(account: Account, name: str, actual: Mapping[str, Any] | None) -> None:
+    for policy in (actual or {})["managed policies"]:
+        account.clients.iam.detach_role_policy(RoleName=name, PolicyArn=policy)

@@ -1,0 +1,266 @@
+"""Functions: their code, their configuration, and where events go that they fail at.
+
+A change is begun only when the last one has ended, and counts as made when it has ended itself.
+"""
+
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from deployer.aws.account import Account
+from deployer.aws.changes import Change, Resource, Update, converge
+from deployer.aws.reading import error_code, found
+from deployer.aws.removal import remove
+from deployer.errors import AwsError
+from deployer.packaging.packages import Package
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda.type_defs import FunctionConfigurationTypeDef
+
+SETTLE_SECONDS = 300
+ABSENT = "ResourceNotFoundException"
+KEPT_UNRESERVED = 100
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function as it should be; memory in MB, timeout in seconds, layers by version ARN.
+
+    `concurrency` is how many runs at a time are reserved for it and the most that it may have; None
+    leaves that as it is. Events that fail for good go to `failed_events_arn`, None drops them.
+    """
+
+    name: str
+    description: str
+    handler: str
+    runtime: str
+    architecture: str
+    memory: int
+    timeout: int
+    role_arn: str
+    layers: tuple[str, ...]
+    environment: Mapping[str, str]
+    code: Package
+    concurrency: int | None
+    retries: int
+    event_age: int
+    failed_events_arn: str | None
+    tags: Mapping[str, str]
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Return the parameters that create and update share, by AWS's names."""
+        return {
+            "Description": self.description,
+            "Handler": self.handler,
+            "Runtime": self.runtime,
+            "MemorySize": self.memory,
+            "Timeout": self.timeout,
+            "Role": self.role_arn,
+            "Layers": list(self.layers),
+            "Environment": {"Variables": dict(self.environment)},
+        }
+
+    @property
+    def failures(self) -> dict[str, Any]:
+        """Return the configuration for events that the function fails at."""
+        keeper = self.failed_events_arn
+        return {
+            "MaximumRetryAttempts": self.retries,
+            "MaximumEventAgeInSeconds": self.event_age,
+            "DestinationConfig": {"OnFailure": {"Destination": keeper}} if keeper else {},
+        }
+
+
+def ensure_function(account: Account, arn: str, function: Function) -> Change:
+    """Make a function as wanted and wait until it is ready; tags of others stay.
+
+    Raises:
+        AwsError: it does not become ready, with the reason that AWS gives.
+    """
+    actual = _read(account, function.name)
+    configured = frozenset(function.configuration)
+    coded = frozenset({"code", "Architecture"})
+    return converge(
+        account,
+        Resource(
+            kind="function",
+            name=function.name,
+            wanted={
+                **_attributes(function),
+                "concurrency": function.concurrency or (actual or {}).get("concurrency"),
+                "tags": {**(actual or {}).get("tags", {}), **function.tags},
+            },
+            actual=actual,
+            create=lambda: _create(account, function),
+            created_with=configured | coded | {"tags"},
+            # Code last: new code may need the new configuration.
+            updates=[
+                Update(configured, lambda: _update_configuration(account, function)),
+                Update(coded, lambda: _update_code(account, function)),
+                Update(
+                    frozenset(function.failures),
+                    lambda: account.clients.lambda_.put_function_event_invoke_config(
+                        FunctionName=function.name, **function.failures
+                    ),
+                ),
+                Update(
+                    frozenset({"concurrency"}),
+                    lambda: account.clients.lambda_.put_function_concurrency(
+                        FunctionName=function.name,
+                        ReservedConcurrentExecutions=function.concurrency or 0,
+                    ),
+                ),
+                Update(
+                    frozenset({"tags"}),
+                    lambda: account.clients.lambda_.tag_resource(Resource=arn, Tags=function.tags),
+                ),
+            ],
+        ),
+    )
+
+
+def runtime_of(account: Account, runtime: str, architecture: str) -> tuple[str, str]:
+    """Return runtime and architecture; an emulator runs functions in this machine's Python."""
+    if not account.is_local:
+        return runtime, architecture
+    machine = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
+    return f"python{sys.version_info.major}.{sys.version_info.minor}", machine
+
+
+def can_reserve(account: Account, runs: int) -> bool:
+    """Return whether so many concurrent runs can be reserved for functions of this account.
+
+    AWS keeps 100 for the functions that reserve none, and gives a new account as few as 10 in all.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+    """
+    if account.is_local:
+        return False  # it does not know the limits of an account
+    try:
+        limits = account.clients.lambda_.get_account_settings()["AccountLimit"]
+    except ClientError as error:
+        if error_code(error) in ("AccessDenied", "AccessDeniedException"):
+            return False
+        raise
+    return limits.get("UnreservedConcurrentExecutions", 0) - runs >= KEPT_UNRESERVED
+
+
+def remove_function(account: Account, name: str) -> bool:
+    """Remove a function with its permissions; return whether there was one."""
+    client = account.clients.lambda_
+    return remove(
+        account,
+        lambda: client.get_function(FunctionName=name),
+        lambda: client.delete_function(FunctionName=name),
+        ABSENT,
+    )
+
+
+def _create(account: Account, function: Function) -> None:
+    architectures: Any = [function.architecture]
+    account.clients.lambda_.create_function(
+        FunctionName=function.name,
+        Code={"ZipFile": function.code.data},
+        Architectures=architectures,
+        Tags=function.tags,
+        **function.configuration,
+    )
+    _settle(account, function.name)
+
+
+def _update_configuration(account: Account, function: Function) -> None:
+    _settle(account, function.name)
+    account.clients.lambda_.update_function_configuration(
+        FunctionName=function.name, **function.configuration
+    )
+    _settle(account, function.name)
+
+
+def _update_code(account: Account, function: Function) -> None:
+    _settle(account, function.name)
+    architectures: Any = [function.architecture]
+    account.clients.lambda_.update_function_code(
+        FunctionName=function.name,
+        Architectures=architectures,
+        ZipFile=function.code.data,
+    )
+    _settle(account, function.name)
+
+
+def _attributes(function: Function) -> dict[str, Any]:
+    return {
+        **function.configuration,
+        "Architecture": function.architecture,
+        "code": function.code.sha256,
+        **function.failures,
+    }
+
+
+def _read(account: Account, name: str) -> dict[str, Any] | None:
+    client = account.clients.lambda_
+    answer = found(lambda: client.get_function(FunctionName=name), ABSENT)
+    if answer is None:
+        return None
+    failures = found(lambda: client.get_function_event_invoke_config(FunctionName=name), ABSENT)
+    return {
+        **_read_configuration(answer["Configuration"]),
+        **_read_failures(failures or {}),
+        "concurrency": answer.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
+        "tags": answer.get("Tags", {}),
+    }
+
+
+def _read_configuration(configuration: "FunctionConfigurationTypeDef") -> dict[str, Any]:
+    environment = configuration.get("Environment", {})
+    return {
+        "Description": configuration.get("Description", ""),
+        "Handler": configuration.get("Handler"),
+        "Runtime": configuration.get("Runtime"),
+        "MemorySize": configuration.get("MemorySize"),
+        "Timeout": configuration.get("Timeout"),
+        "Role": configuration.get("Role"),
+        "Layers": [layer.get("Arn") for layer in configuration.get("Layers", [])],
+        "Environment": {"Variables": environment.get("Variables", {})},
+        "Architecture": next(iter(configuration.get("Architectures", [])), "x86_64"),
+        "code": configuration.get("CodeSha256"),
+    }
+
+
+def _read_failures(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what an event invoke configuration says, without the parts that are empty."""
+    destinations = answer.get("DestinationConfig", {})
+    return {
+        "MaximumRetryAttempts": answer.get("MaximumRetryAttempts"),
+        "MaximumEventAgeInSeconds": answer.get("MaximumEventAgeInSeconds"),
+        "DestinationConfig": {use: where for use, where in destinations.items() if where},
+    }
+
+
+def _settle(account: Account, name: str) -> None:
+    """Wait until a function is active and its last update has ended."""
+    account.patience.until(
+        lambda: _is_settled(account, name), f"function {name} to become ready", SETTLE_SECONDS
+    )
+
+
+def _is_settled(account: Account, name: str) -> bool:
+    """Say whether it has settled; an update status that is not there yet counts as going on."""
+    now = account.clients.lambda_.get_function_configuration(FunctionName=name)
+    if now.get("State") == "Failed":
+        raise _failed(name, now.get("StateReasonCode"), now.get("StateReason"))
+    if now.get("LastUpdateStatus") == "Failed":
+        raise _failed(
+            name, now.get("LastUpdateStatusReasonCode"), now.get("LastUpdateStatusReason")
+        )
+    # An unused function becomes Inactive; its next invocation wakes it.
+    return (
+        now.get("State") in ("Active", "Inactive") and now.get("LastUpdateStatus") == "Successful"
+    )
+
+
+def _failed(name: str, code: str | None, reason: str | None) -> AwsError:
+    return AwsError(f"function {name}: AWS could not make it ready ({code}): {reason}")

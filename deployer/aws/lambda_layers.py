@@ -1,0 +1,132 @@
+"""Layers: published once for each content, found again by it, removed when no longer used.
+
+AWS numbers the versions of a layer and lists no hash of what is in them, so the hash stands in
+the description. A description can say anything, and so can an object in the code bucket: a version
+is used only when AWS's own hash of its code is that of the zip that was built here.
+"""
+
+import base64
+from typing import TYPE_CHECKING
+
+from deployer.aws.account import Account
+from deployer.aws.changes import Change, Resource, Update, converge
+from deployer.aws.removal import remove
+from deployer.aws.s3 import upload
+from deployer.errors import ConflictError
+from deployer.packaging.packages import Layer
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda.type_defs import (
+        LayerVersionContentInputTypeDef,
+        LayerVersionsListItemTypeDef,
+    )
+
+
+def ensure_layer(
+    account: Account, name: str, layer: Layer, platform: str, bucket: str
+) -> tuple[Change, str]:
+    """Publish a layer through `bucket`, unless a version with this content is there.
+
+    `platform` is what it is built for, such as "python3.13 arm64".
+
+    Returns the change and the ARN of that version, which in a plan may be yet unknown.
+
+    Raises:
+        ConflictError: AWS published other code than was uploaded.
+    """
+    content = f"{platform} sha256:{layer.sha256}"
+    versions = _versions(account, name)
+    described = [version for version in versions if version.get("Description") == content]
+    codes = {v["LayerVersionArn"]: _code_sha256(account, name, v["Version"]) for v in described}
+    matching = [arn for arn, code in codes.items() if code == layer.sha256]
+
+    def publish() -> None:
+        key = f"layers/{layer.name}-{base64.b64decode(layer.sha256).hex()}.zip"
+        version = upload(account, bucket, key, layer.path, layer.sha256)
+        stored: LayerVersionContentInputTypeDef = {
+            "S3Bucket": bucket,
+            "S3Key": key,
+            "S3ObjectVersion": version,
+        }
+        matching.append(_publish(account, name, content, stored, layer.sha256))
+
+    latest = versions[0].get("Description", "") if versions else None
+    if latest == content:
+        latest = f"{content}, but its code is another"
+    change = converge(
+        account,
+        Resource(
+            kind="layer",
+            name=name,
+            wanted={"content": content},
+            actual={"content": content if matching else latest} if versions else None,
+            create=publish,
+            created_with=frozenset({"content"}),
+            updates=[Update(frozenset({"content"}), publish)],
+        ),
+    )
+    return change, matching[0] if matching else f"{name}:(new version)"
+
+
+def remove_old_versions(account: Account, name: str, used: str) -> list[Change]:
+    """Remove every version of a layer but the one with the ARN `used`."""
+    changes = []
+    for version in _versions(account, name):
+        if version["LayerVersionArn"] != used:
+            _delete(account, name, version["Version"])
+            changes.append(Change("layer version", f"{name}:{version['Version']}", "removed"))
+    return changes
+
+
+def remove_layer(account: Account, name: str) -> bool:
+    """Remove all versions of a layer; return whether there was one."""
+
+    def delete_versions() -> None:
+        for version in _versions(account, name):
+            account.clients.lambda_.delete_layer_version(
+                LayerName=name, VersionNumber=version["Version"]
+            )
+
+    return remove(account, lambda: _versions(account, name) or None, delete_versions)
+
+
+def _delete(account: Account, name: str, version: int) -> None:
+    account.write(
+        lambda: account.clients.lambda_.delete_layer_version(LayerName=name, VersionNumber=version)
+    )
+
+
+def _versions(account: Account, name: str) -> list["LayerVersionsListItemTypeDef"]:
+    """List the versions of a layer, the newest first; none when there is no such layer."""
+    pages = account.clients.lambda_.get_paginator("list_layer_versions").paginate(LayerName=name)
+    versions = [version for page in pages for version in page["LayerVersions"]]
+    return sorted(versions, key=lambda version: version["Version"], reverse=True)
+
+
+def _code_sha256(account: Account, name: str, version: int) -> str | None:
+    """Return AWS's own hash of the code of a layer version."""
+    found = account.clients.lambda_.get_layer_version(LayerName=name, VersionNumber=version)
+    return found["Content"].get("CodeSha256")
+
+
+def _publish(
+    account: Account,
+    name: str,
+    content: str,
+    stored: "LayerVersionContentInputTypeDef",
+    sha256: str,
+) -> str:
+    """Publish an object as a layer version, and return its ARN if its code is what was built."""
+    published = account.clients.lambda_.publish_layer_version(
+        LayerName=name, Description=content, Content=stored
+    )
+    if (code := published["Content"].get("CodeSha256")) != sha256:
+        account.clients.lambda_.delete_layer_version(
+            LayerName=name, VersionNumber=published["Version"]
+        )
+        raise ConflictError(
+            f"layer {name}: AWS published code with the hash {code}, and {sha256} was uploaded to "
+            f"{stored['S3Bucket']}/{stored['S3Key']}. The version was removed again. Find out who "
+            "writes to that bucket before you run this again."
+        )
+    return published["LayerVersionArn"]

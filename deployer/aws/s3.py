@@ -1,0 +1,222 @@
+"""Buckets: private, encrypted, versioned, tagged, and reached by TLS alone.
+
+Objects are written here only for layers; what is in the other buckets belongs to the functions.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from deployer.aws.account import Account
+from deployer.aws.changes import Change, Resource, Update, converge, one_each
+from deployer.aws.reading import error_code, found
+from deployer.errors import ConflictError
+from deployer.resources.resource_policies import Policy
+
+OLD_VERSIONS_DAYS = 7
+BLOCK_PUBLIC_ACCESS = {
+    "BlockPublicAcls": True,
+    "IgnorePublicAcls": True,
+    "BlockPublicPolicy": True,
+    "RestrictPublicBuckets": True,
+}
+ENCRYPTION = "AES256"
+UNFINISHED = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": OLD_VERSIONS_DAYS}}
+OLD_VERSIONS_EXPIRE = [
+    {
+        "ID": "old-versions",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "Expiration": {"ExpiredObjectDeleteMarker": True},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": OLD_VERSIONS_DAYS},
+        **UNFINISHED,
+    }
+]
+ALL_VERSIONS_STAY = [
+    {"ID": "unfinished", "Status": "Enabled", "Filter": {"Prefix": ""}, **UNFINISHED},
+]
+
+
+def ensure_bucket(
+    account: Account,
+    name: str,
+    policy: Policy | None,
+    tags: Mapping[str, str],
+    *,
+    keeps_versions: bool = False,
+) -> Change:
+    """Make a bucket as wanted. Tags of others stay; lifecycle rules and policies of others do not.
+
+    Versions that are not the newest expire, unless the bucket `keeps_versions`.
+
+    Raises:
+        ConflictError: the name belongs to another account.
+    """
+    lifecycle = ALL_VERSIONS_STAY if keeps_versions else OLD_VERSIONS_EXPIRE
+    return converge(account, _Bucket(account, name, policy, lifecycle, tags).resource())
+
+
+def upload(account: Account, bucket: str, key: str, path: Path, sha256: str) -> str:
+    """Put a file into a versioned bucket, and return the id of the version that it became.
+
+    An object that is already under the key becomes an old version: it may be somebody else's. S3
+    compares what arrives with `sha256` (base64). To be called as part of a write.
+    """
+    with path.open("rb") as body:
+        stored = account.clients.s3.put_object(
+            Bucket=bucket,
+            Key=key,
+            Body=body,
+            ChecksumSHA256=sha256,
+            ExpectedBucketOwner=account.id,
+        )
+    return stored["VersionId"]
+
+
+class _Bucket:
+    """The calls that read and write one bucket; each names its owner, so never another's."""
+
+    def __init__(
+        self,
+        account: Account,
+        name: str,
+        policy: Policy | None,
+        lifecycle: Sequence[Mapping[str, Any]],
+        tags: Mapping[str, str],
+    ) -> None:
+        self._account = account
+        self._s3 = account.clients.s3
+        self._name = name
+        self._policy = policy
+        self._rules = lifecycle
+        self._tags = tags
+        self._ours: Any = {"Bucket": name, "ExpectedBucketOwner": account.id}
+
+    def resource(self) -> Resource:
+        actual = self._read() if self._exists() else None
+        wanted = self._wanted((actual or {}).get("tags", {}))
+        return Resource(
+            kind="bucket",
+            name=self._name,
+            wanted=wanted,
+            actual=actual,
+            create=self._create,
+            updates=self._updates(wanted),
+        )
+
+    def _wanted(self, tags: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "public access block": BLOCK_PUBLIC_ACCESS,
+            "encryption": ENCRYPTION,
+            "versioning": "Enabled",
+            "policy": self._policy,
+            "lifecycle": self._rules,
+            "tags": {**tags, **self._tags},
+        }
+
+    def _exists(self) -> bool:
+        try:
+            self._s3.head_bucket(Bucket=self._name)
+        except ClientError as error:
+            if error_code(error) == "404":
+                return False
+            if error_code(error) == "403":
+                raise self._taken() from error
+            raise
+        return True
+
+    def _read(self) -> dict[str, Any]:
+        return {
+            "public access block": self._public_access_block(),
+            "encryption": self._encryption(),
+            "versioning": self._s3.get_bucket_versioning(**self._ours).get("Status"),
+            "policy": self._read_policy(),
+            "lifecycle": self._lifecycle(),
+            "tags": self._bucket_tags(),
+        }
+
+    def _public_access_block(self) -> object:
+        answer = found(
+            lambda: self._s3.get_public_access_block(**self._ours),
+            "NoSuchPublicAccessBlockConfiguration",
+        )
+        return answer and dict(answer["PublicAccessBlockConfiguration"])
+
+    def _encryption(self) -> object:
+        answer = found(
+            lambda: self._s3.get_bucket_encryption(**self._ours),
+            "ServerSideEncryptionConfigurationNotFoundError",
+        )
+        if answer is None:
+            return None
+        rule = answer["ServerSideEncryptionConfiguration"]["Rules"][0]
+        return rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
+
+    def _read_policy(self) -> object:
+        answer = found(lambda: self._s3.get_bucket_policy(**self._ours), "NoSuchBucketPolicy")
+        return answer and json.loads(answer["Policy"])
+
+    def _lifecycle(self) -> object:
+        answer = found(
+            lambda: self._s3.get_bucket_lifecycle_configuration(**self._ours),
+            "NoSuchLifecycleConfiguration",
+        )
+        return answer and answer["Rules"]
+
+    def _bucket_tags(self) -> dict[str, str]:
+        """Return the tags that may be written back: AWS keeps its own, which begin with aws:."""
+        answer = found(lambda: self._s3.get_bucket_tagging(**self._ours), "NoSuchTagSet")
+        tags = answer["TagSet"] if answer else []
+        return {tag["Key"]: tag["Value"] for tag in tags if not tag["Key"].startswith("aws:")}
+
+    def _create(self) -> None:
+        region: Any = self._account.region
+        location: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        try:
+            # us-east-1 is the default and refuses to be named.
+            self._s3.create_bucket(Bucket=self._name, **({} if region == "us-east-1" else location))
+        except ClientError as error:
+            if error_code(error) == "BucketAlreadyExists":
+                raise self._taken() from error
+            raise
+
+    def _updates(self, wanted: Mapping[str, Any]) -> list[Update]:
+        by_default = {"SSEAlgorithm": wanted["encryption"]}
+        encrypted: Any = {"Rules": [{"ApplyServerSideEncryptionByDefault": by_default}]}
+        tag_set: Any = [{"Key": key, "Value": value} for key, value in wanted["tags"].items()]
+        calls: dict[str, Callable[[], object]] = {
+            "public access block": lambda: self._s3.put_public_access_block(
+                **self._ours, PublicAccessBlockConfiguration=wanted["public access block"]
+            ),
+            "encryption": lambda: self._s3.put_bucket_encryption(
+                **self._ours,
+                ServerSideEncryptionConfiguration=encrypted,
+            ),
+            "versioning": lambda: self._s3.put_bucket_versioning(
+                **self._ours, VersioningConfiguration={"Status": "Enabled"}
+            ),
+            "policy": lambda: self._write_policy(wanted["policy"]),
+            "lifecycle": lambda: self._s3.put_bucket_lifecycle_configuration(
+                **self._ours, LifecycleConfiguration={"Rules": wanted["lifecycle"]}
+            ),
+            "tags": lambda: self._s3.put_bucket_tagging(
+                **self._ours,
+                Tagging={"TagSet": tag_set},
+            ),
+        }
+        return one_each(calls)
+
+    def _write_policy(self, policy: Policy | None) -> None:
+        if policy is None:
+            self._s3.delete_bucket_policy(**self._ours)
+        else:
+            self._s3.put_bucket_policy(**self._ours, Policy=json.dumps(policy))
+
+    def _taken(self) -> ConflictError:
+        return ConflictError(
+            f"bucket {self._name}: the name belongs to somebody else. Choose another PROJECT or "
+            "STAGE, or ask for access to it."
+        )

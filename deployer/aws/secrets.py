@@ -1,0 +1,111 @@
+"""Secrets: addresses of databases, and what events are signed with.
+
+Their values are compared, and never shown.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from deployer.aws.account import Account
+from deployer.aws.changes import Change, Hidden, Resource, converge, one_each
+from deployer.aws.reading import found
+from deployer.aws.removal import remove
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager.type_defs import DescribeSecretResponseTypeDef
+
+
+def ensure_secret(
+    account: Account,
+    name: str,
+    value: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> Change:
+    """Make a secret that holds `value` as JSON; tags of others stay.
+
+    A secret that waits for its deletion is restored: its name is taken for up to 30 days.
+    """
+    secrets = account.clients.secrets
+    text = json.dumps(value)
+    actual = _read(account, name)
+    present = (actual or {}).get("tags", {})
+    tag_list: Any = [{"Key": key, "Value": tag} for key, tag in tags.items()]
+    return converge(
+        account,
+        Resource(
+            kind="secret",
+            name=name,
+            wanted={
+                "scheduled for deletion": False,
+                "value": Hidden(value),
+                "tags": {**present, **tags},
+            },
+            actual=actual,
+            create=lambda: secrets.create_secret(Name=name, SecretString=text, Tags=tag_list),
+            created_with=frozenset({"scheduled for deletion", "value", "tags"}),
+            updates=one_each(
+                {
+                    "scheduled for deletion": lambda: secrets.restore_secret(SecretId=name),
+                    "value": lambda: secrets.put_secret_value(SecretId=name, SecretString=text),
+                    "tags": lambda: secrets.tag_resource(SecretId=name, Tags=tag_list),
+                }
+            ),
+        ),
+    )
+
+
+def remove_other_secrets(
+    account: Account, prefix: str, wanted: Collection[str], tags: Mapping[str, str]
+) -> list[Change]:
+    """Remove the secrets under a prefix that carry these tags and are not wanted (any more)."""
+    pages = account.clients.secrets.get_paginator("list_secrets").paginate(
+        Filters=[{"Key": "name", "Values": [prefix]}]
+    )
+    names = [
+        secret["Name"]
+        for page in pages
+        for secret in page["SecretList"]
+        if secret["Name"].startswith(prefix) and secret["Name"] not in wanted
+        if tags.items() <= {tag["Key"]: tag["Value"] for tag in secret.get("Tags", [])}.items()
+    ]
+    return [Change("secret", name, "removed") for name in names if remove_secret(account, name)]
+
+
+def remove_secret(account: Account, name: str) -> bool:
+    """Remove a secret for good, also one that waits for that; return whether there was one."""
+    secrets = account.clients.secrets
+    return remove(
+        account,
+        lambda: secrets.describe_secret(SecretId=name),
+        lambda: secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True),
+        "ResourceNotFoundException",
+    )
+
+
+def _read(account: Account, name: str) -> dict[str, Any] | None:
+    secrets = account.clients.secrets
+    described = found(lambda: secrets.describe_secret(SecretId=name), "ResourceNotFoundException")
+    if described is None:
+        return None
+    deleted = described.get("DeletedDate") is not None
+    return {
+        "scheduled for deletion": deleted,
+        # While it waits for its deletion, AWS does not say what it holds.
+        "value": Hidden(None if deleted else _value(account, name)),
+        "tags": _tags(described),
+    }
+
+
+def _tags(described: "DescribeSecretResponseTypeDef") -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in described.get("Tags", [])}
+
+
+def _value(account: Account, name: str) -> object:
+    """Return the value of a secret, None when it has none or it is no JSON."""
+    secrets = account.clients.secrets
+    answer = found(lambda: secrets.get_secret_value(SecretId=name), "ResourceNotFoundException")
+    try:
+        return json.loads(answer["SecretString"]) if answer else None
+    except (KeyError, ValueError):
+        return None

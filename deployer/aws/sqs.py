@@ -1,0 +1,92 @@
+"""Queues: of events that functions failed at, of events to collect, and of those that cannot be."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from deployer.aws.account import Account
+from deployer.aws.changes import Change, Resource, Update, converge
+from deployer.aws.reading import found
+from deployer.aws.removal import remove
+
+# The longest that SQS keeps a message, in seconds: 14 days.
+KEPT_SECONDS = 14 * 24 * 3600
+ABSENT = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
+# Of messages that wait, that somebody works on, and that are not due yet.
+COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+
+Attributes = Mapping[str, Any]
+
+
+def ensure_queue(
+    account: Account, name: str, tags: Mapping[str, str], more: Attributes | None = None
+) -> Change:
+    """Make an encrypted queue that keeps messages for 14 days; tags of others stay.
+
+    `more` are further attributes, by the names that SQS has for them: numbers, and policies as
+    documents.
+    """
+    sqs = account.clients.sqs
+    wanted: dict[str, Any] = {
+        "MessageRetentionPeriod": KEPT_SECONDS,
+        "SqsManagedSseEnabled": True,
+        **(more or {}),
+    }
+    attributes: Any = {name: json.dumps(value) for name, value in wanted.items()}
+    answer = found(lambda: sqs.get_queue_url(QueueName=name), *ABSENT)
+    url = answer["QueueUrl"] if answer else ""
+    actual = _read(account, url, wanted) if url else None
+    return converge(
+        account,
+        Resource(
+            kind="queue",
+            name=name,
+            wanted={**wanted, "tags": {**(actual or {}).get("tags", {}), **tags}},
+            actual=actual,
+            create=lambda: sqs.create_queue(QueueName=name, Attributes=attributes, tags=tags),
+            created_with=frozenset({*wanted, "tags"}),
+            updates=[
+                Update(
+                    frozenset(wanted),
+                    lambda: sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes),
+                ),
+                Update(frozenset({"tags"}), lambda: sqs.tag_queue(QueueUrl=url, Tags=tags)),
+            ],
+        ),
+    )
+
+
+def remove_queue(account: Account, name: str) -> bool:
+    """Remove a queue with what is in it; return whether there was one."""
+    sqs = account.clients.sqs
+    return remove(
+        account,
+        lambda: sqs.get_queue_url(QueueName=name),
+        lambda: sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"]),
+        *ABSENT,
+    )
+
+
+def count_messages(account: Account, name: str) -> int | None:
+    """Return about how many messages are in a queue, None when there is no such queue."""
+    sqs = account.clients.sqs
+    names: Any = list(COUNTS)
+    answer = found(lambda: sqs.get_queue_url(QueueName=name), *ABSENT)
+    if answer is None:
+        return None
+    url = answer["QueueUrl"]
+    counts: Any = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(counts.get(each, 0)) for each in COUNTS)
+
+
+def _read(account: Account, url: str, wanted: Attributes) -> dict[str, Any]:
+    sqs = account.clients.sqs
+    answer: Any = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+    attributes = answer.get("Attributes", {})
+    present = sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
+    read = {name: json.loads(attributes[name]) for name in wanted if name in attributes}
+    return {**read, "tags": present}

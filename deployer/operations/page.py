@@ -1,0 +1,76 @@
+"""The page of the pipeline, for a browser: a link for an hour, or a file of this machine.
+
+The function `page` makes it; nothing here does.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+from deployer.aws.account import Account
+from deployer.aws.reading import error_code
+from deployer.errors import PipelineFailed, explaining
+from deployer.resources.names import Names
+
+KEY = "page/index.html"
+LINK_SECONDS = 3600
+COPY = Path(".build") / "page"
+PRIVATE = 0o600
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where the page is: the object, a `url` that a browser can open, and when it was made.
+
+    `seconds` is how long the URL can be used, None for a file of this machine.
+    """
+
+    object: str
+    url: str
+    made_at: datetime
+    seconds: int | None
+
+
+def find_page(account: Account, names: Names) -> Page:
+    """Return where the page of a deployment is.
+
+    A browser cannot ask an emulator, so of its page a copy is written on this machine.
+
+    Raises:
+        PipelineFailed: there is none yet.
+    """
+    bucket = names.bucket("processed")
+    where = f"s3://{bucket}/{KEY}"
+    with explaining(where):
+        try:
+            found = account.clients.s3.head_object(Bucket=bucket, Key=KEY)
+        except ClientError as error:
+            if error_code(error) in ("404", "NoSuchBucket"):
+                raise PipelineFailed(
+                    f"{where} is not there: the page is made when a batch has been loaded. "
+                    "`python deploy.py run` loads one."
+                ) from error
+            raise
+    made_at = found["LastModified"]
+    if account.is_local:
+        copy = save_page(account, names, COPY / f"{names.prefix}.html")
+        return Page(where, copy.as_uri(), made_at, None)
+    asked = {"Bucket": bucket, "Key": KEY}
+    url = account.clients.s3.generate_presigned_url("get_object", asked, LINK_SECONDS)
+    return Page(where, url, made_at, LINK_SECONDS)
+
+
+def save_page(account: Account, names: Names, path: Path) -> Path:
+    """Write the page into a file for this user alone; return its absolute path."""
+    with explaining(f"s3://{names.bucket('processed')}/{KEY}"):
+        found = account.clients.s3.get_object(Bucket=names.bucket("processed"), Key=KEY)
+        body = found["Body"].read()
+    path = path.absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "wb") as file:
+        file.write(body)
+    return path

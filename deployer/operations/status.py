@@ -1,0 +1,317 @@
+"""The state of a deployment, read from the account alone.
+
+Works wherever something is missing: in an empty account, and in the middle of a deployment or a
+teardown. Nothing here writes, and nothing asks a database.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from deployer.aws import sns, sqs
+from deployer.aws.account import Account
+from deployer.aws.reading import found
+from deployer.endpoint import urls
+from deployer.errors import explaining
+from deployer.operations.batchlog import BatchLog, newest_marker
+from deployer.operations.files import RefusedFile, count_new, refused_files, strangers
+from deployer.report_api import report_urls
+from deployer.resources import specs
+from deployer.resources.alarm_specs import alarms
+from deployer.resources.event_alarms import all_alarms as alarms_of_events
+from deployer.resources.names import FunctionUse, Names
+from deployer.resources.report_alarms import all_alarms as alarms_of_reports
+from etl import Events, Files, Report
+
+NO_BUCKET = "NoSuchBucket"
+EXPIRY_TAG = "expires-at"
+SHORT = 12  # digits of a fingerprint, enough to distinguish two
+REASONS = 5  # of a table, the most frequent ones
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class FunctionStatus:
+    """A deployed function; `state` is that of AWS, such as Active, times are ISO 8601."""
+
+    state: str
+    last_modified: str
+    expires_at: str | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The newest batch of a stage; `snapshot_at` is when its rows were true. ISO 8601 in UTC."""
+
+    number: int
+    written_at: str
+    snapshot_at: str
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """Open rows of a source table, or of a target table if the warehouse refuses them, by reason.
+
+    `reasons` has the most frequent ones.
+    """
+
+    rows: int
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """A table of the source as the newest batch registers it, since a moment (ISO 8601 in UTC).
+
+    Target tables are made from those that are carried; `error` says why no row of it is read.
+    """
+
+    fingerprint: str
+    columns: int
+    since: str
+    is_carried: bool
+    error: str | None
+
+
+@dataclass(frozen=True)
+class SourceStatus:
+    """The state of a source's data; anything missing is None or left out.
+
+    `batches` are the newest by function, `quarantine` is by source table or, for rows that the
+    warehouse refuses, target table, `stopped` (why a table is left out) and `schemas` (the
+    registry) by source table. `refusals` are the newest of each file of which something is refused,
+    `new_files` those that have been dropped since the newest batch was read.
+    `source_to_warehouse` are the seconds that the newest loaded batch took, `snapshot_age` those
+    since its snapshot.
+    """
+
+    batches: Mapping[FunctionUse, Batch | None]
+    source_to_warehouse: float | None
+    snapshot_age: float | None
+    quarantine: Mapping[str, Quarantined]
+    stopped: Mapping[str, str]
+    schemas: Mapping[str, SourceTable]
+    refusals: Mapping[str, RefusedFile] = field(default_factory=dict)
+    new_files: int | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """A deployment; anything missing is None or left out.
+
+    `functions` and `sources` are by name, `alarms` the state of those that are not OK,
+    `unconfirmed` the e-mail addresses that get nothing until they confirm, `drop_bucket` the name
+    of the bucket that files are dropped into, `strangers` the keys in it that are of no feed,
+    `endpoints` the URLs that events are posted to, by source, and those of reports, by path,
+    `waiting_events` those in the queue and `dead_events` those that could not be collected.
+    """
+
+    is_deployed: bool
+    functions: Mapping[FunctionUse, FunctionStatus | None]
+    sources: Mapping[str, SourceStatus]
+    alarms: Mapping[str, str]
+    failed_events: int | None
+    unconfirmed: list[str]
+    hours_left: float | None
+    drop_bucket: str | None = None
+    strangers: list[str] = field(default_factory=list)
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    waiting_events: int | None = None
+    dead_events: int | None = None
+
+
+def read_status(
+    account: Account,
+    names: Names,
+    sources: Iterable[str],
+    now: datetime,
+    *,
+    dropped: Iterable[Files] = (),
+    posted: Iterable[Events] = (),
+    reports: Sequence[Report] = (),
+) -> Status:
+    """Read the state of a deployment with these sources; `now` has a time zone.
+
+    `dropped` are those of them that are files in the pipeline's own bucket, `posted` those that are
+    events. `reports` are the pipeline's.
+
+    Raises:
+        DeployError: AWS refuses a read, or does not accept the credentials.
+    """
+    own_files = {source.name: source for source in dropped}
+    with explaining("status"), ThreadPoolExecutor() as threads:
+        events = list(posted)
+        served = report_urls(account, names, reports)
+        own = (*(specs.OF_EVENTS if events else ()), *(specs.OF_REPORTS if served else ()))
+        uses = [spec.use for spec in (*specs.FUNCTIONS, *own)]
+        reading_functions = threads.submit(_functions, account, names, uses)
+        reading_endpoints = threads.submit(urls, account, names, events)
+        queues = (names.events_queue, names.dead_queue) if events else ()
+        counting = [threads.submit(sqs.count_messages, account, queue) for queue in queues]
+        reading_sources = {
+            source: threads.submit(_source, account, names, source, now, own_files.get(source))
+            for source in sources
+        }
+        reading_alarms = threads.submit(_not_ok, account, names)
+        reading_queue = threads.submit(sqs.count_messages, account, names.queue)
+        reading_strangers = threads.submit(_strangers, account, names, own_files.values())
+        reading_emails = threads.submit(sns.unconfirmed, account, names.topic_arn)
+        functions = reading_functions.result()
+        return Status(
+            is_deployed=any(functions.values()),
+            functions=functions,
+            sources={source: reading.result() for source, reading in reading_sources.items()},
+            alarms=reading_alarms.result(),
+            failed_events=reading_queue.result(),
+            unconfirmed=reading_emails.result(),
+            hours_left=_hours_left(functions, now),
+            drop_bucket=names.bucket("drop") if own_files else None,
+            strangers=reading_strangers.result(),
+            endpoints={**reading_endpoints.result(), **served},
+            waiting_events=counting[0].result() if counting else None,
+            dead_events=counting[1].result() if counting else None,
+        )
+
+
+def _source(
+    account: Account, names: Names, source: str, now: datetime, dropped: Files | None
+) -> SourceStatus:
+    processed_bucket = names.bucket("processed")
+    ingested = _newest(account, names.bucket("ingestion"), source)
+    processed = _newest(account, processed_bucket, source)
+    marker = found(lambda: newest_marker(account.clients.s3, processed_bucket, source), NO_BUCKET)
+    schemas = _schemas(ingested)
+    return SourceStatus(
+        batches={
+            "extract": _batch(ingested),
+            "transform": _batch(processed),
+            "load": _batch(marker),
+        },
+        source_to_warehouse=marker["age_seconds"] if marker else None,
+        snapshot_age=_seconds_since(marker["source"]["snapshot_at"], now) if marker else None,
+        quarantine={**_quarantine(account, processed_bucket, processed), **_refused(marker)},
+        stopped={
+            name: table.error for name, table in schemas.items() if table.error and table.is_carried
+        },
+        schemas=schemas,
+        refusals=refused_files((processed or {}).get("refusals", []), processed_bucket),
+        new_files=_new_files(account, names.bucket("drop"), dropped, ingested),
+    )
+
+
+def _strangers(account: Account, names: Names, dropped: Collection[Files]) -> list[str]:
+    if not dropped:
+        return []
+    return found(lambda: strangers(account, names.bucket("drop"), dropped), NO_BUCKET) or []
+
+
+def _new_files(
+    account: Account, bucket: str, source: Files | None, newest: Document | None
+) -> int | None:
+    if source is None:
+        return None
+    return found(lambda: count_new(account, bucket, source, newest), NO_BUCKET)
+
+
+def _functions(
+    account: Account, names: Names, uses: Iterable[FunctionUse]
+) -> dict[FunctionUse, FunctionStatus | None]:
+    return {use: _function(account, names.function(use)) for use in uses}
+
+
+def _function(account: Account, name: str) -> FunctionStatus | None:
+    client = account.clients.lambda_
+    answer = found(lambda: client.get_function(FunctionName=name), "ResourceNotFoundException")
+    if answer is None:
+        return None
+    configuration = answer["Configuration"]
+    return FunctionStatus(
+        state=configuration.get("State", "unknown"),
+        last_modified=configuration.get("LastModified", ""),
+        expires_at=answer.get("Tags", {}).get(EXPIRY_TAG),
+    )
+
+
+def _newest(account: Account, bucket: str, source: str) -> Document | None:
+    log = BatchLog(account.clients.s3, bucket, f"{specs.BATCH_LOG}{source}/")
+    return found(log.newest_document, NO_BUCKET)
+
+
+def _batch(document: Document | None) -> Batch | None:
+    if document is None:
+        return None
+    return Batch(document["batch"], document["written_at"], document["source"]["snapshot_at"])
+
+
+def _schemas(ingested: Document | None) -> dict[str, SourceTable]:
+    # A batch that an earlier version of extract wrote has no registry.
+    registry = ingested.get("schemas", {}) if ingested else {}
+    return {
+        name: SourceTable(
+            fingerprint=table["fingerprint"][:SHORT],
+            columns=len(table["columns"]),
+            since=table["since"],
+            is_carried=table["carried"],
+            error=table["error"],
+        )
+        for name, table in registry.items()
+    }
+
+
+def _not_ok(account: Account, names: Names) -> dict[str, str]:
+    possible = (*alarms(names, of_files=True), *alarms_of_events(names), *alarms_of_reports(names))
+    ours = [alarm.name for alarm in possible]
+    answer = account.clients.cloudwatch.describe_alarms(AlarmNames=ours)
+    states = {alarm["AlarmName"]: str(alarm["StateValue"]) for alarm in answer["MetricAlarms"]}
+    return {name: states[name] for name in ours if states.get(name, "OK") != "OK"}
+
+
+def _quarantine(
+    account: Account, bucket: str, processed: Document | None
+) -> dict[str, Quarantined]:
+    entries = processed["quarantine"] if processed else {}
+    return {
+        table: Quarantined(entry["rows"], _reasons(account, bucket, entry["file"]))
+        for table, entry in entries.items()
+        if entry["rows"]
+    }
+
+
+def _refused(marker: Document | None) -> dict[str, Quarantined]:
+    """Return what the warehouse refuses, by target table."""
+    tables = marker.get("refused", {}) if marker else {}
+    held = {}
+    for name, objects in tables.items():
+        reasons: Counter[str] = Counter()
+        for each in objects:
+            reasons.update(each["reasons"])
+        held[name] = Quarantined(reasons.total(), dict(reasons.most_common(REASONS)))
+    return held
+
+
+def _reasons(account: Account, bucket: str, key: str) -> dict[str, int]:
+    # Only a quarantine that is not empty is a reason to load it.
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    answer = found(lambda: account.clients.s3.get_object(Bucket=bucket, Key=key), "NoSuchKey")
+    if answer is None:
+        return {}
+    body = pa.BufferReader(answer["Body"].read())
+    reasons = pq.read_table(body, columns=["_reason"])["_reason"].to_pylist()
+    return dict(Counter(reasons).most_common(REASONS))
+
+
+def _hours_left(
+    functions: Mapping[FunctionUse, FunctionStatus | None], now: datetime
+) -> float | None:
+    ends = [each.expires_at for each in functions.values() if each and each.expires_at]
+    return -_seconds_since(min(ends), now) / 3600 if ends else None
+
+
+def _seconds_since(moment: str, now: datetime) -> float:
+    return (now - datetime.fromisoformat(moment)).total_seconds()

@@ -1,0 +1,1 @@
+"""The zips and layers of the functions, reproducible to the byte."""

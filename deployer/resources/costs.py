@@ -1,0 +1,272 @@
+"""The monthly cost of a deployment, estimated from its settings by AWS's list prices.
+
+Prices are on-demand, in US dollars, about those of eu-west-2; the pages named below have today's.
+The free tier is not counted, and neither is data transfer out of AWS. Nothing here asks AWS.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployer.configuration.settings import Settings
+from deployer.resources import specs
+from deployer.resources.alarm_specs import alarms
+from deployer.resources.event_alarms import all_alarms as alarms_of_events
+from deployer.resources.names import FunctionUse, Names
+from deployer.resources.report_alarms import all_alarms as alarms_of_reports
+
+# https://aws.amazon.com/lambda/pricing/ (by architecture), /s3/, /secrets-manager/, /cloudwatch/,
+# /sns/. What EventBridge fires by schedule, and a queue that stays empty, cost nothing.
+REQUEST = 0.20 / 1_000_000
+GB_SECOND = {"arm64": 0.0000133334, "x86_64": 0.0000166667}
+S3_WRITE = 0.0053 / 1_000  # a PUT or a LIST
+S3_READ = 0.00042 / 1_000
+S3_GB = 0.024
+SECRET, SECRET_READ = 0.40, 0.05 / 10_000
+ALARM, METRIC, DASHBOARD, LOG_GB = 0.10, 0.30, 3.00, 0.5985
+EMAIL = 2.00 / 100_000
+API_REQUEST = 1.16 / 1_000_000  # /api-gateway/, of an HTTP API
+QUEUE_CALL = 0.40 / 1_000_000  # /sqs/
+
+DAYS = 30
+WORKING_DAYS = 22
+BATCHES_A_DAY = 60  # on a working day
+COLD_STARTS_A_DAY = 24  # of each function
+COLD_START_SECONDS = 2.0
+BATCH_SECONDS = 1.0  # of each function on the way
+BATCH_WRITES, BATCH_READS = 9, 100  # of all functions, beside those of an idle run
+STORED_GB = 1.0  # a batch is 30 kB, the layers are 60 MB
+LOG_BYTES = 2_000  # of one run
+CUSTOM_METRICS = 11  # what the functions count, each under the name of its function,
+METRICS_OF_FILES = 1  # and what they count beside that where a source is files,
+METRICS_OF_EVENTS = 4  # or events
+ALERTS = 10
+EVENTS_A_DAY = 1_000  # on a working day
+REPORTS_A_DAY, REPORT_SECONDS = 1_000, 0.05
+EVENT_SECONDS, COLLECT_SECONDS = 0.05, 2.0
+# Five long polls of 20 seconds, also of an empty queue:
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+POLLS_A_MINUTE = 15
+
+MINUTES = {"minute": 1, "hour": 60, "day": 1440}
+CRON_PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?")
+
+
+@dataclass(frozen=True)
+class Idle:
+    """The calls and seconds of a run that finds nothing new.
+
+    The calls are counted ones, but for reconcile's, which are assumed as all seconds are.
+    """
+
+    seconds: float
+    lists: int = 0
+    reads: int = 0
+    secrets: int = 0
+
+
+IDLE: Mapping[FunctionUse, Idle] = {
+    "extract": Idle(0.1, lists=1, reads=2, secrets=1),
+    "transform": Idle(0.05, lists=2, reads=1),
+    "load": Idle(0.1, lists=3, reads=1, secrets=1),
+    "reconcile": Idle(30.0, lists=10, secrets=2),
+    "page": Idle(0.1, lists=3, reads=1),
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of the bill: US dollars a month, and what it is counted from."""
+
+    what: str
+    usd: float
+    basis: str
+
+
+@dataclass(frozen=True)
+class Costs:
+    """An estimate of a month.
+
+    `worst` is the sum if every run took until its function's timeout, as when a database hangs.
+    """
+
+    items: tuple[Item, ...]
+    worst: float
+    one_at_a_time: bool
+
+    @property
+    def total(self) -> float:
+        """Return US dollars a month, to the cent."""
+        return round(sum(item.usd for item in self.items), 2)
+
+    def text(self) -> str:
+        """Return it for a person: the sum, a line for each item, and what is assumed."""
+        working = f"with {BATCHES_A_DAY} batches a working day"
+        lines = (f"{item.usd:>8.2f}  {item.what:<20}{item.basis}" for item in self.items)
+        overlap = "one at a time" if self.one_at_a_time else "side by side"
+        return "\n".join(
+            (
+                f"About {self.total:.2f} USD a month at list prices, {working}:",
+                *lines,
+                "The free tier is not counted, and neither is data transfer out of AWS.",
+                (
+                    f"At most {self.worst:.2f} USD if a database hung all month and every run took "
+                    f"until its timeout, {overlap}."
+                ),
+            )
+        )
+
+
+def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
+    """Estimate what a deployment with these settings costs a month.
+
+    `one_at_a_time` says that no function runs twice at once.
+    """
+    schedules: dict[FunctionUse, str] = {
+        "extract": settings.extract_schedule,
+        "transform": specs.SWEEP_SCHEDULE,
+        "load": settings.load_schedule,
+        "reconcile": specs.RECONCILE_SCHEDULE,
+        "page": specs.SWEEP_SCHEDULE,
+    }
+    runs = {use: runs_a_month(schedule) for use, schedule in schedules.items()}
+    batches = min(runs["extract"], BATCHES_A_DAY * WORKING_DAYS)
+    runs["transform"] += batches  # each wakes it
+    runs["page"] += batches
+    functions = [_function(spec, runs[spec.use], batches, settings) for spec in specs.FUNCTIONS]
+    others = [
+        *([_events(settings)] if settings.takes_events else []),
+        *([_reports(settings)] if settings.reports.is_on else []),
+        _s3(runs, batches),
+        _secrets(settings, runs),
+        *_cloudwatch(settings, runs),
+        _notices(settings, batches),
+    ]
+    hanging = [_hanging(spec, runs[spec.use], settings, one_at_a_time) for spec in specs.FUNCTIONS]
+    return Costs(
+        items=(*functions, *others),
+        worst=round(sum(hanging) + sum(item.usd for item in others), 2),
+        one_at_a_time=one_at_a_time,
+    )
+
+
+def runs_a_month(schedule: str) -> int:
+    """Count how often a schedule fires; that of a cron(...) as if it did so every day."""
+    kind, _, fields = schedule.rstrip(")").partition("(")
+    if kind == "rate":
+        number, unit = fields.split()
+        return DAYS * MINUTES["day"] // (int(number) * MINUTES[unit.rstrip("s")])
+    minutes, hours, *_ = fields.split()
+    return DAYS * _values(minutes, 60) * _values(hours, 24)
+
+
+def _values(field: str, most: int) -> int:
+    """Count the values of a field of a cron expression; one that is not understood has them all."""
+    return sum(_values_of_part(part, most) for part in field.split(","))
+
+
+def _values_of_part(part: str, most: int) -> int:
+    matched = CRON_PART.fullmatch(part)
+    if matched is None:
+        return most
+    first, last, step = matched.groups()
+    if first and not (last or step):
+        return 1
+    return len(range(int(first or 0), int(last or most - 1) + 1, int(step or 1)))
+
+
+def _function(spec: specs.FunctionSpec, runs: int, batches: int, settings: Settings) -> Item:
+    seconds = runs * IDLE[spec.use].seconds
+    seconds += min(runs, COLD_STARTS_A_DAY * DAYS) * COLD_START_SECONDS
+    if spec.use != "reconcile":
+        seconds += batches * BATCH_SECONDS
+    gb_seconds = seconds * spec.memory / 1024
+    return Item(
+        f"Lambda {spec.use}",
+        runs * REQUEST + gb_seconds * GB_SECOND[settings.architecture],
+        f"{runs:,} runs, {gb_seconds:,.0f} GB-seconds ({settings.architecture})",
+    )
+
+
+def _hanging(spec: specs.FunctionSpec, runs: int, settings: Settings, one_at_a_time: bool) -> float:
+    """Return the US dollars of a month in which every run of a function takes all of its time."""
+    seconds = runs * spec.timeout
+    if one_at_a_time:
+        seconds = min(seconds, DAYS * 86_400)
+    gb_seconds = seconds * spec.memory / 1024
+    return runs * REQUEST + gb_seconds * GB_SECOND[settings.architecture]
+
+
+def _s3(runs: Mapping[FunctionUse, int], batches: int) -> Item:
+    writes = batches * BATCH_WRITES + sum(runs[use] * idle.lists for use, idle in IDLE.items())
+    reads = batches * BATCH_READS + sum(runs[use] * idle.reads for use, idle in IDLE.items())
+    return Item(
+        "S3",
+        writes * S3_WRITE + reads * S3_READ + STORED_GB * S3_GB,
+        f"{writes:,} writes and listings, {reads:,} reads, {STORED_GB:.0f} GB",
+    )
+
+
+def _events(settings: Settings) -> Item:
+    """Return what an endpoint costs: the requests, the queue, which Lambda polls, two functions."""
+    events = EVENTS_A_DAY * WORKING_DAYS
+    receive, collect = (spec.memory / 1024 for spec in specs.OF_EVENTS)
+    batches = BATCHES_A_DAY * WORKING_DAYS
+    gb_seconds = events * EVENT_SECONDS * receive + batches * COLLECT_SECONDS * collect
+    calls = POLLS_A_MINUTE * DAYS * MINUTES["day"] + events + 2 * batches
+    usd = events * (API_REQUEST + REQUEST) + batches * REQUEST + calls * QUEUE_CALL
+    return Item(
+        "Endpoint of events",
+        usd + gb_seconds * GB_SECOND[settings.architecture],
+        f"{events:,} events, {calls:,} calls of SQS",
+    )
+
+
+def _reports(settings: Settings) -> Item:
+    """Return what the API of reports costs: its requests, and the function that answers them."""
+    requests = REPORTS_A_DAY * WORKING_DAYS
+    [serve] = specs.OF_REPORTS
+    gb_seconds = requests * REPORT_SECONDS * serve.memory / 1024
+    return Item(
+        "Reports",
+        requests * (API_REQUEST + REQUEST) + gb_seconds * GB_SECOND[settings.architecture],
+        f"{requests:,} requests",
+    )
+
+
+def _secrets(settings: Settings, runs: Mapping[FunctionUse, int]) -> Item:
+    number = len(settings.secrets)
+    reading = [use for use in IDLE if specs.databases(use, settings.declared)]
+    reads = sum(runs[use] * IDLE[use].secrets for use in reading)
+    return Item(
+        "Secrets Manager",
+        number * SECRET + reads * SECRET_READ,
+        f"{number} secret{'s' if number > 1 else ''}, {reads:,} reads",
+    )
+
+
+def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[Item, ...]:
+    names = Names(settings.project, settings.stage, account="", region="")
+    ringing = alarms(names, of_files=settings.reads_files)
+    number = len(ringing) + (len(alarms_of_events(names)) if settings.takes_events else 0)
+    number += len(alarms_of_reports(names)) if settings.reports.is_on else 0
+    metrics = CUSTOM_METRICS + (METRICS_OF_FILES if settings.reads_files else 0)
+    metrics += METRICS_OF_EVENTS if settings.takes_events else 0
+    gigabytes = sum(runs.values()) * LOG_BYTES / 1e9
+    return (
+        Item("CloudWatch alarms", number * ALARM, f"{number} alarms"),
+        Item(
+            "CloudWatch metrics",
+            metrics * METRIC + DASHBOARD,
+            f"{metrics} of our own, 1 dashboard",
+        ),
+        Item("CloudWatch logs", gigabytes * LOG_GB, f"{gigabytes:.2f} GB"),
+    )
+
+
+def _notices(settings: Settings, batches: int) -> Item:
+    # A batch has a file, and a file has five steps.
+    of_files = {"every-file": batches, "steps": 5 * batches}
+    notices = {"daily": DAYS, "every-batch": batches, **of_files}.get(settings.notify, 0)
+    emails = ALERTS + notices
+    return Item("SNS and SQS", emails * EMAIL, f"{emails:,} e-mails")

@@ -1,0 +1,130 @@
+"""The dashboard: the alarms, and the figures behind them over time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deployer.aws.alarms import PERIOD_SECONDS
+from deployer.resources import specs
+from deployer.resources.alarm_specs import FRESH_SECONDS, alarms
+from deployer.resources.event_alarms import WAITING_SECONDS
+from deployer.resources.event_alarms import all_alarms as of_events
+from deployer.resources.names import FunctionUse, Names
+from deployer.resources.report_alarms import all_alarms as of_reports
+
+# The grid of a dashboard is 24 wide.
+WIDTH, HEIGHT, COLUMNS = 12, 6, 2
+
+Body = Mapping[str, Any]
+Metric = list[object]
+
+
+def dashboard_body(
+    names: Names, *, of_files: bool = False, api_id: str | None = None, serves: bool = False
+) -> Body:
+    """Return what the dashboard shows, as CloudWatch has it; also of files, and of an API's events.
+
+    And of reports, where it `serves` them.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+    """
+    freshness = _graph(
+        "Seconds from source to warehouse",
+        names,
+        [_count("SourceToWarehouse", "load", names, "Maximum")],
+        limit=FRESH_SECONDS,
+    )
+    rows = [_count("RowsExtracted", "extract", names), _count("RowsLoaded", "load", names)]
+    trouble = [
+        _count("RowsQuarantined", "transform", names),
+        _count("RowsRefused", "load", names),
+        *([_count("FilesRefused", "transform", names)] if of_files else []),
+        *([_count("EventsRefused", "transform", names)] if api_id else []),
+        _count("TablesStopped", "extract", names, "Maximum"),
+        _count("SchemaChanges", "extract", names),
+        _count("TablesApart", "reconcile", names, "Maximum"),
+    ]
+    queue: Metric = ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", names.queue]
+    events, reports = specs.OF_EVENTS if api_id else (), specs.OF_REPORTS if serves else ()
+    uses = [spec.use for spec in (*specs.FUNCTIONS, *events, *reports)]
+    graphs = [
+        freshness,
+        _graph("Rows that changed, and rows loaded", names, rows),
+        _graph(
+            "Rows quarantined or refused, and tables left out, changed or apart", names, trouble
+        ),
+        _graph("Failed events in the queue", names, [[*queue, {"stat": "Maximum"}]]),
+        _graph("Errors", names, _lambda("Errors", names, uses, "Sum")),
+        _graph("Throttles", names, _lambda("Throttles", names, uses, "Sum")),
+        _graph("Runs", names, _lambda("Invocations", names, uses, "Sum")),
+        _graph("Milliseconds of a run", names, _lambda("Duration", names, uses, "Maximum")),
+        *(_of_events(names, api_id) if api_id else []),
+    ]
+    ringing = (
+        *alarms(names, of_files=of_files),
+        *(of_events(names) if api_id else ()),
+        *(of_reports(names) if serves else ()),
+    )
+    arns = [alarm.arn for alarm in ringing]
+    overview = {"type": "alarm", "properties": {"title": "Alarms", "alarms": arns}}
+    return {"widgets": [{**overview, **_place(0, wide=True)}, *_arranged(graphs)]}
+
+
+def _count(metric: str, service: str, names: Names, statistic: str = "Sum") -> Metric:
+    """Return a metric that a function counts."""
+    return [names.prefix, metric, "service", service, {"stat": statistic}]
+
+
+def _of_events(names: Names, api_id: str) -> list[dict[str, Any]]:
+    """Return the graphs of an API and of the queues behind it."""
+
+    def api(metric: str, statistic: str) -> Metric:
+        return ["AWS/ApiGateway", metric, "ApiId", api_id, {"stat": statistic}]
+
+    def queue(metric: str, name: str) -> Metric:
+        return ["AWS/SQS", metric, "QueueName", name, {"stat": "Maximum"}]
+
+    waiting = "ApproximateNumberOfMessagesVisible"
+    oldest = queue("ApproximateAgeOfOldestMessage", names.events_queue)
+    queues = [queue(waiting, name) for name in (names.events_queue, names.dead_queue)]
+    counts = [api(metric, "Sum") for metric in ("Count", "4xx", "5xx")]
+    return [
+        _graph("Events posted, refused and failed", names, counts),
+        _graph("Milliseconds of an answer", names, [api("Latency", "p50"), api("Latency", "p99")]),
+        _graph("Events in the queue, and dead ones", names, queues),
+        _graph("Seconds that the oldest event waits", names, [oldest], limit=WAITING_SECONDS),
+    ]
+
+
+def _lambda(metric: str, names: Names, uses: Sequence[FunctionUse], statistic: str) -> list[Metric]:
+    """Return a metric that Lambda counts, of each function."""
+    functions = [names.function(use) for use in uses]
+    return [["AWS/Lambda", metric, "FunctionName", name, {"stat": statistic}] for name in functions]
+
+
+def _graph(
+    title: str, names: Names, metrics: Sequence[Metric], limit: float | None = None
+) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "title": title,
+        "view": "timeSeries",
+        "region": names.region,
+        "period": PERIOD_SECONDS,
+        "metrics": list(metrics),
+    }
+    if limit is not None:
+        properties["annotations"] = {"horizontal": [{"label": "alarm", "value": limit}]}
+    return {"type": "metric", "properties": properties}
+
+
+def _arranged(graphs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**graph, **_place(COLUMNS + number)} for number, graph in enumerate(graphs)]
+
+
+def _place(number: int, wide: bool = False) -> dict[str, int]:
+    """Return the place of a widget, counted in rows of two."""
+    return {
+        "x": number % COLUMNS * WIDTH,
+        "y": number // COLUMNS * HEIGHT,
+        "width": WIDTH * COLUMNS if wide else WIDTH,
+        "height": HEIGHT,
+    }

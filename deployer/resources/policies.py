@@ -1,0 +1,266 @@
+"""IAM policies of the functions.
+
+Pure functions of the names and of the pipeline's declaration. Every statement names its actions,
+and its resources down to the prefix; a call that a function does not make is not allowed.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+
+from deployer.configuration.settings import RemoteBucket
+from deployer.resources import specs
+from deployer.resources.names import BucketUse, FunctionUse, Names
+from deployer.resources.resource_policies import Policy, policy_of
+from etl import Files, Postgres
+from etl.pipeline import RESERVED, Pipeline
+
+ALL = "*"
+# Of all inline policies of a role, without white space:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+POLICY_CHARACTERS = 10_240
+NO_BUCKETS: Mapping[str, RemoteBucket] = MappingProxyType({})
+
+
+def function_policy(
+    use: FunctionUse,
+    names: Names,
+    declared: Pipeline,
+    buckets: Mapping[str, RemoteBucket] = NO_BUCKETS,
+    *,
+    apis: Collection[str] = (),
+    report_secrets: Collection[str] = (),
+    writes_notices: bool = False,
+) -> Policy:
+    """Return the least that a function needs; `buckets` are those of others, by source.
+
+    `apis` are the sources that are APIs and that are not left out, `report_secrets` the names of
+    the secrets by which reports are served.
+
+    In the processed bucket that is a prefix for each target table. Where so many are more than a
+    role may have, it is all prefixes but those that are for something else.
+    """
+    own: Mapping[FunctionUse, Callable[[Names, Pipeline, list[str]], list[Policy]]] = {
+        "extract": partial(_extract, buckets, apis),
+        "transform": _transform,
+        "load": _load,
+        "reconcile": partial(_reconcile, apis),
+        "page": _page,
+        "receive": _receive,
+        "collect": _collect,
+        "serve": _serve,
+    }
+    notices = [_allow("sns:Publish", names.topic_arn)] if writes_notices else []
+    files = _files(names, declared, buckets) if use in specs.READS_SOURCES else []
+    secrets = _secrets(use, names, declared, apis, report_secrets)
+    rest = [*files, *secrets, *notices, *_common(use, names)]
+    tables = [table.id for target in declared.targets for table in target.tables]
+    policy = policy_of(*own[use](names, declared, tables), *rest)
+    if len(json.dumps(policy, separators=(",", ":"))) <= POLICY_CHARACTERS:
+        return policy
+    return policy_of(*own[use](names, declared, [ALL]), *rest)
+
+
+def _extract(
+    buckets: Mapping[str, RemoteBucket],
+    apis: Collection[str],
+    names: Names,
+    declared: Pipeline,
+    tables: list[str],
+) -> list[Policy]:
+    left_out = {each.name for each in declared.files if each.remote and each.name not in buckets}
+    left_out |= {each.name for each in declared.apis if each.name not in apis}
+    lake = [prefix for prefix in (*_lake(declared), "batches") if prefix not in left_out]
+    whole = {each.name for each in declared.files if _comes_whole(each, declared)}
+    copies = ["files"] if buckets or apis else []
+    last = [
+        *_objects("s3:GetObject", "processed", ["batches"], names),
+        *_list("processed", ["batches"], names),
+    ]
+    return [
+        # The rows only for a replay of a part of them.
+        *_objects("s3:GetObject", "ingestion", [each for each in lake if each not in whole], names),
+        *_objects("s3:PutObject", "ingestion", [*lake, *copies], names),
+        *_objects("s3:AbortMultipartUpload", "ingestion", copies, names),
+        *_list("ingestion", ["batches"], names),
+        *(last if any(source.at_most for source in declared.files) else []),
+    ]
+
+
+def _transform(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
+    deleted = ["tombstones"] if _of_databases(declared) else []
+    quarantine = ["quarantine"] if _of_databases(declared) else []
+    errors = ["errors"] if len(declared.sources) > len(_of_databases(declared)) else []
+    rows = ["exports"] if any(target.row_exports for target in declared.targets) else []
+    # Objects that no manifest names are listed and removed; manifests and markers never are.
+    lake = [*_lake(declared), *(["files"] if _copies_files(declared) else [])]
+    stars = [*tables, *deleted, *quarantine]
+    read = [*(source.name for source in declared.sources), *deleted, "batches"]
+    return [
+        *_objects("s3:GetObject", "ingestion", read, names),
+        *_list("ingestion", ["batches", *lake], names),
+        *_objects("s3:DeleteObject", "ingestion", lake, names),
+        *_objects("s3:GetObject", "processed", ["batches", *quarantine], names),
+        *_objects("s3:PutObject", "processed", [*stars, "swept", "batches", *errors, *rows], names),
+        *_objects("s3:AbortMultipartUpload", "processed", errors, names),
+        *_list("processed", ["batches", "swept", *stars], names),
+        *_objects("s3:DeleteObject", "processed", stars, names),
+    ]
+
+
+def _load(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
+    kept = ["loaded", "refused"]
+    deleted = ["tombstones"] if _of_databases(declared) else []
+    exports = ["exports"] if any(target.exports for target in declared.targets) else []
+    return [
+        *_objects("s3:GetObject", "processed", [*tables, *deleted, "batches", *kept], names),
+        *_objects("s3:PutObject", "processed", [*kept, *exports], names),
+        *_objects("s3:AbortMultipartUpload", "processed", exports, names),
+        *_list("processed", ["batches", "loaded"], names),
+    ]
+
+
+def _reconcile(
+    apis: Collection[str], names: Names, declared: Pipeline, tables: list[str]
+) -> list[Policy]:
+    # The rows that a database has deleted, and those in quarantine, are not among its rows.
+    kept = ["quarantine", "tombstones"] if _of_databases(declared) else []
+    deleted = ["tombstones"] if _of_databases(declared) else []
+    # Nobody can be asked for events again: those of the lake are compared.
+    events = [source.name for source in declared.events]
+    has_newest = events or _of_databases(declared)
+    newest = _list("ingestion", ["batches"], names) if has_newest else []
+    missed = [source for source in declared.events if source.missed]
+    keys = [names.secret_arn(source.key_secret) for source in missed]
+    asking = [_allow("secretsmanager:GetSecretValue", keys)] if missed else []
+    storing = [_allow("sqs:SendMessage", names.events_queue_arn)] if missed else []
+    return [
+        *asking,
+        *storing,
+        *_objects("s3:GetObject", "ingestion", ["batches", "keys", *events, *apis], names),
+        *newest,
+        *_objects("s3:GetObject", "processed", ["batches", "loaded", *kept], names),
+        *_list("processed", ["loaded", *deleted], names),
+    ]
+
+
+def _page(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
+    quarantine = ["quarantine"] if _of_databases(declared) else []
+    read = ["batches", "loaded", *quarantine, "page"]
+    return [
+        *_objects("s3:GetObject", "ingestion", ["batches"], names),
+        *_list("ingestion", ["batches"], names),
+        *_objects("s3:GetObject", "processed", read, names),
+        *_objects("s3:PutObject", "processed", ["page"], names),
+        *_list("processed", ["batches", "loaded"], names),
+    ]
+
+
+def _receive(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
+    return [_allow("sqs:SendMessage", names.events_queue_arn)]
+
+
+def _collect(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
+    taking = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+    sources = [source.name for source in declared.events]
+    return [
+        _allow(taking, names.events_queue_arn),
+        *_objects("s3:GetObject", "ingestion", ["batches"], names),
+        *_objects("s3:PutObject", "ingestion", [*sources, "batches"], names),
+        *_list("ingestion", ["batches"], names),
+    ]
+
+
+def _serve(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
+    # A prepared warehouse does not say which batches were loaded: the markers do.
+    return [
+        *_objects("s3:GetObject", "processed", ["loaded"], names),
+        *_list("processed", ["loaded"], names),
+    ]
+
+
+def _lake(declared: Pipeline) -> list[str]:
+    """Return the prefixes of the ingestion bucket that have data of batches."""
+    deleted = ["tombstones"] if _of_databases(declared) else []
+    return [*(source.name for source in declared.sources), *deleted, "keys"]
+
+
+def _of_databases(declared: Pipeline) -> list[Postgres]:
+    """Return the sources that are databases: their rows may be deleted, or wait in quarantine."""
+    return [source for source in declared.sources if isinstance(source, Postgres)]
+
+
+def _comes_whole(source: Files, declared: Pipeline) -> bool:
+    """Return whether a replay reads all rows of a file again, or none."""
+    return all(mapping.target.way == "replace" for mapping in declared.mappings(source.name))
+
+
+def _copies_files(declared: Pipeline) -> bool:
+    """Return whether raw answers, or files of somebody else's bucket, are copied."""
+    return bool(declared.apis) or any(source.remote for source in declared.files)
+
+
+def _files(names: Names, declared: Pipeline, buckets: Mapping[str, RemoteBucket]) -> list[Policy]:
+    """Let a function list and read files, each version of them, and change nothing."""
+    places = [(names.bucket("drop"), "")] if any(not each.remote for each in declared.files) else []
+    places += [(bucket.name, bucket.prefix) for bucket in buckets.values()]
+    return [statement for place in dict.fromkeys(places) for statement in _readable(*place)]
+
+
+def _readable(bucket: str, prefix: str) -> Iterator[Policy]:
+    """Yield statements that let a function read the objects of a bucket under a prefix."""
+    arn = f"arn:aws:s3:::{bucket}"
+    # Without the right to list, S3 says of a file that is gone that access to it is denied.
+    listing = _allow(["s3:ListBucket", "s3:ListBucketVersions"], arn)
+    below = {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}}
+    yield {**listing, **(below if prefix else {})}
+    yield _allow(["s3:GetObject", "s3:GetObjectVersion"], f"{arn}/{prefix}*")
+
+
+def _common(use: FunctionUse, names: Names) -> list[Policy]:
+    """Let a function write its log, and Lambda keep the events that failed for good."""
+    streams = f"{names.log_group_arn(use)}:*"
+    keeper = [_allow("sqs:SendMessage", names.queue_arn)] if use in specs.KEEPS_FAILED else []
+    return [_allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams), *keeper]
+
+
+def _secrets(
+    use: FunctionUse,
+    names: Names,
+    declared: Pipeline,
+    apis: Collection[str],
+    report_secrets: Collection[str],
+) -> list[Policy]:
+    read = [part.name for part in specs.secrets_of(use, declared)]
+    if use == "serve":
+        read = [*report_secrets]
+    if use in specs.READS_SOURCES:
+        keyed = [source for source in declared.apis if source.key and source.name in apis]
+        read += [source.key_secret for source in keyed]
+    arns = [names.secret_arn(name) for name in read]
+    return [_allow("secretsmanager:GetSecretValue", arns)] if arns else []
+
+
+def _objects(action: str, bucket: BucketUse, prefixes: Sequence[str], names: Names) -> list[Policy]:
+    """Allow an action on the objects under prefixes, of which there may be none.
+
+    ALL are all but the other reserved ones.
+    """
+    arn = names.bucket_arn(bucket)
+    if not prefixes:
+        return []
+    allowed = _allow(action, [f"{arn}/{prefix}/*" for prefix in prefixes])
+    if ALL not in prefixes:
+        return [allowed]
+    others = [f"{arn}/{prefix}/*" for prefix in sorted(RESERVED - set(prefixes))]
+    return [allowed, {"Effect": "Deny", "Action": action, "Resource": others}]
+
+
+def _list(bucket: BucketUse, prefixes: Sequence[str], names: Names) -> list[Policy]:
+    condition = {"StringLike": {"s3:prefix": [f"{prefix}/*" for prefix in prefixes]}}
+    return [{**_allow("s3:ListBucket", names.bucket_arn(bucket)), "Condition": condition}]
+
+
+def _allow(action: str | list[str], resource: str | list[str]) -> Policy:
+    return {"Effect": "Allow", "Action": action, "Resource": resource}

@@ -1,0 +1,120 @@
+"""IAM policies of resources: who may assume a role, write to a bucket, a topic or a queue.
+
+Pure functions of the names and of the pipeline's declaration, as those of the functions are.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deployer.resources.names import BucketUse, FunctionUse, Names
+from etl.pipeline import Pipeline
+
+Policy = Mapping[str, Any]
+
+# Prefixes of the processed bucket that people read: newer objects replace older ones.
+FOR_PEOPLE = ("errors", "exports", "page")
+WRITTEN_ONCE: Mapping[BucketUse, tuple[str, ...]] = {"ingestion": (), "processed": FOR_PEOPLE}
+
+
+def trust_policy(names: Names) -> Policy:
+    """Let Lambda act in a role, for this account alone.
+
+    Not aws:SourceArn: Lambda has to assume the role before the function is there.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    """
+    return policy_of(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
+        }
+    )
+
+
+def bucket_policy(use: BucketUse, names: Names) -> Policy:
+    """Refuse requests without TLS and, where functions read again, overwriting."""
+    arn = names.bucket_arn(use)
+    statements = [
+        {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [arn, f"{arn}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    ]
+    if use in WRITTEN_ONCE:
+        statements.append(_written_once(arn, WRITTEN_ONCE[use]))
+    return policy_of(*statements)
+
+
+def _written_once(bucket_arn: str, but: Sequence[str]) -> dict[str, Any]:
+    """Refuse uploads that do not ask S3 to fail if the key is taken, whoever sends them.
+
+    Parts of an upload carry no condition, the call that completes it does.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+    """
+    others = {"NotResource": [f"{bucket_arn}/{prefix}/*" for prefix in but]}
+    return {
+        "Sid": "WrittenOnce",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        **(others if but else {"Resource": f"{bucket_arn}/*"}),
+        "Condition": {
+            "Null": {"s3:if-none-match": "true"},
+            "Bool": {"s3:ObjectCreationOperation": "true"},
+        },
+    }
+
+
+def alarms_only(names: Names) -> Policy:
+    """Let the alarms of this deployment publish to its topic, and no other service."""
+    return policy_of(
+        {
+            "Sid": "AlarmsOnly",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudwatch.amazonaws.com"},
+            "Action": "sns:Publish",
+            "Resource": names.topic_arn,
+            "Condition": {
+                "StringEquals": {"aws:SourceAccount": names.account},
+                "ArnLike": {"aws:SourceArn": names.alarm_arn("*")},
+            },
+        }
+    )
+
+
+def senders_only(names: Names, declared: Pipeline) -> Policy:
+    """Refuse all senders to the queue of events but receive, and reconcile if it fetches some.
+
+    So its events were signed, or asked for. Messages that SQS itself moves back from the dead
+    letters, for somebody who may do that, are not refused.
+    """
+    uses: list[FunctionUse] = ["receive"]
+    if any(source.missed for source in declared.events):
+        uses.append("reconcile")
+    session = f"arn:aws:sts::{names.account}:assumed-role"
+    senders = [names.role_arn(use) for use in uses]
+    senders += [f"{session}/{names.role(use)}/*" for use in uses]
+    return policy_of(
+        {
+            "Sid": "SendersOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:SendMessage",
+            "Resource": names.events_queue_arn,
+            "Condition": {
+                # AWS has a session's role there, and an emulator the session.
+                "ArnNotLike": {"aws:PrincipalArn": senders},
+                "BoolIfExists": {"aws:ViaAWSService": "false"},
+            },
+        }
+    )
+
+
+def policy_of(*statements: Policy) -> Policy:
+    """Return a policy with some statements."""
+    return {"Version": "2012-10-17", "Statement": list(statements)}

@@ -1,0 +1,308 @@
+"""What is decided once about the functions: sizes, limits, layers, and their environment.
+
+The layer names are those of `requirements/layer-<name>.txt`, but for the pipeline's own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployer.configuration.report_settings import TOKEN, TOKENS_SECRET
+from deployer.configuration.settings import Settings
+from deployer.resources.names import FunctionUse, Names
+from etl import Events, Postgres, product
+from etl.loading import folder
+from etl.pipeline import Pipeline
+from etl.sources import Source
+from etl.targets import Target
+
+LAYERS = ("arrow", "pandas")  # of every pipeline
+DATABASE_LAYERS = ("postgres", "mysql")  # by the kinds of its databases
+LIGHT_LAYER = "powertools"  # of a function that answers at once, and reads no Parquet
+OWN_LAYER = "pipeline"
+LOG_RETENTION_DAYS = 14
+SWEEP_SCHEDULE = "rate(5 minutes)"
+RECONCILE_SCHEDULE = "cron(0 3 * * ? *)"  # when the shop is closed
+BATCH_LOG = "batches/"
+MARKERS = "loaded/"
+
+
+@dataclass(frozen=True)
+class Asynchronous:
+    """What becomes of an event for a function that cannot take it now, or fails at it.
+
+    `retries` of a failed event, `age` in seconds after which one is dropped, and whether one that
+    failed for good goes to the queue of failed events.
+    """
+
+    retries: int
+    age: int
+    keeps_failed: bool
+
+
+# The next event of a schedule does as well: one that is retried, or waits, only piles up on a
+# database that is slow already. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
+BY_SCHEDULE = Asynchronous(retries=0, age=60, keeps_failed=False)
+BY_EVENT = Asynchronous(retries=2, age=3600, keeps_failed=True)
+
+
+@dataclass(frozen=True)
+class FunctionSpec:
+    """The size of a function: memory in MB (it buys CPU too), timeout in seconds.
+
+    `runs` are reserved for it, where the account's limit allows that, and no more may run at once;
+    None are as many as come.
+    """
+
+    use: FunctionUse
+    description: str
+    memory: int
+    timeout: int
+    events: Asynchronous = BY_SCHEDULE
+    runs: int | None = 1
+
+    @property
+    def handler(self) -> str:
+        """Return what Lambda is to call, as the zip has it."""
+        return f"functions.{self.use}.handler.handler"
+
+
+# 1,769 MB is one whole CPU: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+FUNCTIONS = (
+    # Also woken by files that are dropped, many at once maybe: an event that cannot be taken within
+    # a minute is not needed, the schedule reads what it was about.
+    FunctionSpec("extract", "Copies what changed in the source", 1024, 900),
+    FunctionSpec("transform", "Makes target rows of batches", 1769, 600, BY_EVENT),
+    FunctionSpec("load", "Applies batches to the warehouse", 1024, 900),
+    FunctionSpec("reconcile", "Compares source and warehouse", 1769, 900),
+    # Also woken by each marker, many at once maybe: the sweep makes up for one that is not taken.
+    FunctionSpec("page", "Makes the page of the pipeline", 1024, 60),
+)
+
+# Also of pipelines with events. The API waits for receive, for 30 seconds at most; what may run at
+# once is limited by the API's throttling, and for collect by its event source.
+OF_EVENTS = (
+    FunctionSpec("receive", "Stores events that are posted", 1024, 20, runs=None),
+    FunctionSpec("collect", "Makes batches of events", 1769, 120, runs=None),
+)
+
+# Also of pipelines that serve reports. Each run has one connection to the warehouse at most.
+OF_REPORTS = (FunctionSpec("serve", "Answers requests for reports", 1024, 29, runs=20),)
+
+# Whose failed events are kept, in the name of its role.
+KEEPS_FAILED = frozenset(spec.use for spec in FUNCTIONS if spec.events.keeps_failed)
+
+
+def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
+    """Return the functions of a deployment."""
+    return (
+        *FUNCTIONS,
+        *(OF_EVENTS if settings.takes_events else ()),
+        *(OF_REPORTS if settings.reports.is_on else ()),
+    )
+
+
+READS_SOURCES = frozenset[FunctionUse]({"extract", "reconcile"})
+READS_TARGETS = frozenset[FunctionUse]({"load", "reconcile", "page", "serve"})
+ANSWERS_REQUESTS = frozenset[FunctionUse]({"receive", "serve"})
+RUNS_ROW_FUNCTIONS = frozenset[FunctionUse]({"transform", "reconcile"})
+RUNS_PIPELINE_CODE = RUNS_ROW_FUNCTIONS | {"load"}
+
+# Which functions write the notices that a user may choose by NOTIFY.
+NOTICE_WRITERS: Mapping[str, frozenset[FunctionUse]] = {
+    "failures": frozenset(),  # the alarms tell of them
+    "daily": frozenset({"reconcile"}),
+    "every-batch": frozenset({"load"}),
+    "every-file": frozenset({"load"}),
+    "steps": frozenset({"extract", "transform", "load"}),
+}
+
+
+def parts(use: FunctionUse, declared: Pipeline) -> list[str]:
+    """Return the kinds of sources and of targets that a function works with, as folders."""
+    return sorted(
+        {
+            f"{'sources' if part in declared.sources else 'targets'}/{part.kind}"
+            for part in declared.parts
+            if use in _readers(part, declared)
+        }
+    )
+
+
+def _readers(part: Source | Target, declared: Pipeline) -> frozenset[FunctionUse]:
+    if isinstance(part, Events):
+        return READS_SOURCES | {"collect"}
+    return READS_SOURCES if part in declared.sources else READS_TARGETS
+
+
+def databases(use: FunctionUse, declared: Pipeline) -> tuple[Postgres | Target, ...]:
+    """Return the sources and targets that a function connects to as databases."""
+    return tuple(
+        part
+        for part in declared.databases
+        if use in (READS_SOURCES if isinstance(part, Postgres) else READS_TARGETS)
+    )
+
+
+def secrets_of(
+    use: FunctionUse, declared: Pipeline
+) -> tuple[Postgres | Target, ...] | tuple[Events, ...]:
+    """Return the parts of a pipeline whose secrets a function reads."""
+    return declared.events if use == "receive" else databases(use, declared)
+
+
+def layers_of(use: FunctionUse, pipeline: str, declared: Pipeline) -> tuple[str, ...]:
+    """Return the layers of a function: what its own code needs, and what the pipeline's does."""
+    kinds = {each.kind for each in databases(use, declared)}
+    needed = {
+        LIGHT_LAYER: use in ANSWERS_REQUESTS,
+        "arrow": use not in ANSWERS_REQUESTS,
+        **{kind: kind in kinds for kind in DATABASE_LAYERS},
+        "pandas": use in RUNS_ROW_FUNCTIONS,
+        OWN_LAYER: use in RUNS_PIPELINE_CODE and requirements(pipeline).is_file(),
+    }
+    return tuple(layer for layer, is_needed in needed.items() if is_needed)
+
+
+def requirements(pipeline: str) -> Path:
+    """Return the file that locks what a pipeline's own code imports; most have none."""
+    return folder(pipeline) / "requirements.txt"
+
+
+def function_environment(use: FunctionUse, names: Names, settings: Settings) -> Mapping[str, str]:
+    """Return the environment variables of a function; secrets are named in it, never held."""
+    common = {
+        "PROJECT": settings.project,
+        "STAGE": settings.stage,
+        "PIPELINE": settings.pipeline,
+        "POWERTOOLS_SERVICE_NAME": use,
+        "POWERTOOLS_METRICS_NAMESPACE": names.prefix,
+    }
+    own = {
+        "extract": {
+            "INGESTION_BUCKET": names.bucket("ingestion"),
+        },
+        "transform": {
+            "INGESTION_BUCKET": names.bucket("ingestion"),
+            "PROCESSED_BUCKET": names.bucket("processed"),
+            "MAX_REJECTS": settings.max_rejects,
+        },
+        "load": {
+            "PROCESSED_BUCKET": names.bucket("processed"),
+            "WAREHOUSE_SCHEMA": settings.warehouse_schema,
+            "WAREHOUSE_MANAGED": str(settings.warehouse_managed).lower(),
+        },
+        "reconcile": {
+            "INGESTION_BUCKET": names.bucket("ingestion"),
+            "PROCESSED_BUCKET": names.bucket("processed"),
+            "WAREHOUSE_SCHEMA": settings.warehouse_schema,
+        },
+        "page": {
+            "INGESTION_BUCKET": names.bucket("ingestion"),
+            "PROCESSED_BUCKET": names.bucket("processed"),
+            "WAREHOUSE_SCHEMA": settings.warehouse_schema,
+        },
+        "receive": {
+            "EVENTS_QUEUE_URL": names.events_queue_url,
+        },
+        "collect": {
+            "INGESTION_BUCKET": names.bucket("ingestion"),
+        },
+        "serve": {
+            "PROCESSED_BUCKET": names.bucket("processed"),
+            "WAREHOUSE_SCHEMA": settings.warehouse_schema,
+            "REPORTS_AUTH": settings.reports.auth,
+            "REPORTS_RATE": settings.reports.rate,
+        },
+    }
+    return {
+        **settings.own,
+        **common,
+        **own[use],
+        **(_files(names, settings) if use in READS_SOURCES else {}),
+        **(_apis(names, settings) if use in READS_SOURCES else {}),
+        **(_prefixes(settings) if use == "transform" else {}),
+        **_secrets(use, names, settings),
+        **(_of_reports(names, settings) if use == "serve" else {}),
+        **(_missed(names, settings) if use == "reconcile" else {}),
+        **_notices(use, names, settings),
+    }
+
+
+def _files(names: Names, settings: Settings) -> dict[str, str]:
+    """Return where a function finds the files that it reads, and when it last did."""
+    found: dict[str, str] = {}
+    if settings.takes_files:
+        found["DROP_BUCKET"] = names.bucket("drop")
+    if any(source.at_most for source in settings.declared.files):
+        found["PROCESSED_BUCKET"] = names.bucket("processed")
+    for source in settings.declared.files:
+        if bucket := settings.buckets.get(source.name):
+            found[source.bucket_setting] = bucket.name
+            found[source.prefix_setting] = bucket.prefix
+            found[source.region_setting] = bucket.region
+    return {name: value for name, value in found.items() if value}
+
+
+def _prefixes(settings: Settings) -> dict[str, str]:
+    """Return the prefixes of others' files, which the keys of refused rows leave out."""
+    return {
+        source.prefix_setting: bucket.prefix
+        for source in settings.declared.files
+        if (bucket := settings.buckets.get(source.name)) and bucket.prefix
+    }
+
+
+def _apis(names: Names, settings: Settings) -> dict[str, str]:
+    """Return where a function finds the APIs that it asks, and their keys."""
+    there = [source for source in settings.declared.apis if source.name in settings.urls]
+    urls = {source.setting: settings.urls[source.name] for source in there}
+    keyed = [source for source in there if source.key]
+    return urls | {each.key_secret_setting: names.secret(each.key_secret) for each in keyed}
+
+
+def _missed(names: Names, settings: Settings) -> dict[str, str]:
+    """Return what reconcile needs to fetch events that never came."""
+    keys = {
+        source.key_secret_setting: names.secret(source.key_secret)
+        for source in settings.declared.events
+        if source.name in settings.keys
+    }
+    return {**keys, "EVENTS_QUEUE_URL": names.events_queue_url} if keys else {}
+
+
+def _secrets(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:
+    """Return where a function finds what it needs to log in, or to check signatures."""
+    return {
+        part.secret_setting: names.secret(part.name)
+        for part in secrets_of(use, settings.declared)
+        if part.name in settings.secrets
+    }
+
+
+def _of_reports(names: Names, settings: Settings) -> dict[str, str]:
+    """Return where serve finds the account by which it reads, and the tokens that let in."""
+    [target] = settings.declared.targets
+    reports = settings.reports
+    tokens = {"REPORTS_SECRET_ID": names.secret(TOKENS_SECRET)} if reports.auth == TOKEN else {}
+    return {target.secret_setting: names.secret(reports.reader_secret), **tokens}
+
+
+def _notices(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:
+    """Return the variables of a function that writes the notices that are chosen."""
+    if use not in NOTICE_WRITERS[settings.notify]:
+        return {}
+    return {"NOTIFY": settings.notify, "NOTICE_TOPIC_ARN": names.topic_arn}
+
+
+def tags(settings: Settings) -> Mapping[str, str]:
+    """Return the tags that mark everything of this deployment."""
+    marks = own_tags(settings.project, settings.stage)
+    if settings.expires_at is None:
+        return marks
+    return {**marks, "expires-at": settings.expires_at.isoformat()}
+
+
+def own_tags(project: str, stage: str) -> Mapping[str, str]:
+    """Return the tags by which everything of a deployment is recognised."""
+    return {"project": project, "stage": stage, "managed-by": product.NAME}
