@@ -25,7 +25,7 @@ _BITS: dict[type[Column], int] = {
 }
 
 
-class NotAValue(Exception):
+class InvalidValueError(Exception):
     """Say why a text is no value of a type, without the text."""
 
 
@@ -66,13 +66,13 @@ class Parameter:
         elif self.default is not None:
             try:
                 self.value(self.default)
-            except NotAValue as error:
+            except InvalidValueError as error:
                 raise DeclarationError(f"the default {self.default!r} {error}") from None
 
     def value(self, text: str) -> str:
-        """Return a text as SQL reads it; raise NotAValue for what is none of the type."""
+        """Return a text as SQL reads it; raise InvalidValueError for what is none of the type."""
         if len(text) > LONGEST:
-            raise NotAValue(f"has more than {LONGEST:,} characters")
+            raise InvalidValueError(f"has more than {LONGEST:,} characters")
         return _READERS[type(self.type)](self.type, text)
 
     def default_at(self, now: datetime) -> str | None:
@@ -96,26 +96,26 @@ def _date(_: Column, text: str) -> str:
             return date.fromisoformat(text).isoformat()
     except ValueError:
         pass
-    raise NotAValue("is no day: write it as 2026-11-30")
+    raise InvalidValueError("is no day: write it as 2026-11-30")
 
 
 def _integer(column: Column, text: str) -> str:
     limit = 1 << _BITS[type(column)] - 1
     if not _INTEGER.fullmatch(text):
-        raise NotAValue("is no whole number")
+        raise InvalidValueError("is no whole number")
     if not -limit <= int(text) < limit:
-        raise NotAValue(f"is not between {-limit} and {limit - 1}")
+        raise InvalidValueError(f"is not between {-limit} and {limit - 1}")
     return str(int(text))
 
 
 def _numeric(column: Column, text: str) -> str:
     if not _NUMBER.fullmatch(text):
-        raise NotAValue("is no decimal number: write it as 12.50")
+        raise InvalidValueError("is no decimal number: write it as 12.50")
     if isinstance(column, types.Numeric) and column.precision is not None:
         scale = column.scale or 0
         before, _, after = text.lstrip("-").partition(".")
         if len(before.lstrip("0")) > column.precision - scale or len(after) > scale:
-            raise NotAValue(
+            raise InvalidValueError(
                 f"has more than {column.precision - scale} digits before the point, or more than "
                 f"{scale} after it"
             )
@@ -124,7 +124,7 @@ def _numeric(column: Column, text: str) -> str:
 
 def _text(_: Column, text: str) -> str:
     if "\0" in text or not _is_unicode(text):
-        raise NotAValue("has characters that no text has")
+        raise InvalidValueError("has characters that no text has")
     return text
 
 
@@ -138,13 +138,13 @@ def _is_unicode(text: str) -> bool:
 
 def _boolean(_: Column, text: str) -> str:
     if text not in ("true", "false"):
-        raise NotAValue("is neither true nor false")
+        raise InvalidValueError("is neither true nor false")
     return text
 
 
 def _uuid(_: Column, text: str) -> str:
     if not _UUID.fullmatch(text):
-        raise NotAValue("is no UUID")
+        raise InvalidValueError("is no UUID")
     return str(UUID(text))
 
 

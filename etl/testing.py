@@ -45,7 +45,7 @@ def made(pipeline: Pipeline, target: str, **tables: Rows) -> Made:
     Rows of a file, and of events, are {column: text}, or Python's values instead of their texts.
 
     Raises DeclarationError for a name that is not declared, and what the function raises as
-    FunctionFailed.
+    PipelineCodeError.
     """
     from functions.transform import trial  # noqa: PLC0415
 

@@ -19,7 +19,8 @@ def connect(url: str) -> pg8000.native.Connection:
     """Open a connection to `postgresql://user:password@host:port/database`, percent-decoded.
 
     Raises OSError when nothing answers, pg8000's DatabaseError when we are turned away, and
-    DatabaseRefused when the server cannot prove that it knows the password, which it is not sent.
+    DatabaseAccessError when the server cannot prove that it knows the password, which it is not
+    sent.
     """
     parts = urlsplit(url)
     link = socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 5432))

@@ -19,9 +19,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from etl import Events, Pipeline
 from etl.loading import load
 from functions.common.batchlog import BatchLog
-from functions.common.errors import BatchContended, raise_first
+from functions.common.errors import BatchConflictError, InvalidMessageError, raise_first
 from functions.common.manifests import IngestionManifest
-from functions.common.received import NotReceived
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
@@ -85,8 +84,8 @@ def _messages(
         try:
             message = Message.of(record)
             if message.source not in sources:
-                raise NotReceived("its source is not declared")
-        except NotReceived as error:
+                raise InvalidMessageError("its source is not declared")
+        except InvalidMessageError as error:
             logger.error(f"message {record['messageId']} stays in the queue: {error}")
             failed.append(record["messageId"])
         else:
@@ -115,7 +114,7 @@ def _claimed(capture: Capture, messages: Sequence[Message]) -> IngestionManifest
     for _ in range(ATTEMPTS - 1):
         try:
             return capture.run(run, messages)
-        except BatchContended:
+        except BatchConflictError:
             logger.info("batch number taken, starting over from the newest batch")
             sleep(LONGEST_PAUSE * random())  # noqa: S311  # nosec B311
     return capture.run(run, messages)

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.storage import Bucket
 from functions.common.telemetry import logger
 
@@ -74,7 +74,7 @@ class BatchLog(Generic[Manifest]):
         An object under a number far ahead is not one of the log: it is reported and ignored.
 
         Raises:
-            LogCorrupted: a manifest is missing, and one of the next 1,000 numbers is there.
+            CorruptLogError: a manifest is missing, and one of the next 1,000 numbers is there.
         """
         low = max(self._newest - 1, 0)
         found = self._numbers_after(low, PAGE)
@@ -108,14 +108,14 @@ class BatchLog(Generic[Manifest]):
         return self._numbers_after(batch - 2, 2)[:2] == [batch - 1, batch]
 
     def _report_gap(self, ahead: int) -> None:
-        """Raise LogCorrupted, or log a warning if the number `ahead` is too far to be a batch."""
+        """Raise CorruptLogError, or log a warning if the number `ahead` is too far ahead."""
         missing, found = (
             f"s3://{self.bucket.name}/{self.key(batch)}" for batch in (self._newest + 1, ahead)
         )
         if ahead - self._newest > PAGE:
             logger.warning(f"{found} is ignored: the newest batch is {self._newest}. Remove it")
             return
-        raise LogCorrupted(
+        raise CorruptLogError(
             f"{missing} is missing, and {found} is there. Restore the former if it was deleted, "
             "which S3 keeps, or remove the latter"
         )
@@ -132,7 +132,7 @@ class BatchLog(Generic[Manifest]):
         return numbers
 
     def read(self, batch: int) -> Manifest:
-        """Return the manifest of a batch; raise LogCorrupted when it is missing or malformed."""
+        """Return the manifest of a batch; raise CorruptLogError when it is missing or malformed."""
         return self._decode(batch, self.bucket.get(self.key(batch), MANIFEST_BYTES))
 
     def read_each(self, batches: Sequence[int]) -> Iterator[Manifest]:
@@ -146,24 +146,24 @@ class BatchLog(Generic[Manifest]):
         try:
             manifest = self._decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise LogCorrupted(
+            raise CorruptLogError(
                 f"{where} is not a manifest: {error}. Restore its first version, which S3 keeps"
             ) from error
         if self.number(manifest) != batch:
-            raise LogCorrupted(f"{where} says that it is batch {self.number(manifest)}")
+            raise CorruptLogError(f"{where} says that it is batch {self.number(manifest)}")
         return manifest
 
     def claim(self, manifest: Manifest) -> bool:
         """Write the manifest under its number; return False if another run has that number.
 
         A write that S3 carried out although its answer was lost differs from another run's by the
-        run id, so a repeated request cannot lose its own batch. Raises LogCorrupted for one that
+        run id, so a repeated request cannot lose its own batch. Raises CorruptLogError for one that
         is too large to be read again.
         """
         body = msgspec.json.encode(manifest)
         number = self.number(manifest)
         if len(body) > MANIFEST_BYTES:
-            raise LogCorrupted(
+            raise CorruptLogError(
                 f"s3://{self.bucket.name}/{self.key(number)} would have {len(body):,} bytes, and "
                 f"{MANIFEST_BYTES:,} is the most that is read: call someone"
             )

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pg8000.native import identifier
 from pyarrow import csv
 
-from functions.common.errors import DatabaseFailed
+from functions.common.errors import DatabaseStatementError
 
 BLOCK_BYTES = 4 << 20  # parsed at a time
 BLOCKS_AHEAD = 2
@@ -74,8 +74,8 @@ def copy_out(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a query, typed as `schema` says, while they come in.
 
-    A thread receives them a few blocks ahead, so memory holds no more than that.
-    Raises what the driver raises, and DatabaseFailed for a value that is not of its column's type.
+    A thread receives them a few blocks ahead, so memory holds no more than that. Raises what the
+    driver raises, and DatabaseStatementError for a value that is not of its column's type.
     """
     blocks: Queue[bytes] = Queue(BLOCKS_AHEAD)
     with ThreadPoolExecutor(1) as pool:
@@ -90,7 +90,7 @@ def copy_out(
             if not isinstance(error, pa.ArrowInvalid):
                 raise
             receiving.result()  # an error of the server takes precedence
-            raise DatabaseFailed(_in_our_words(str(error), schema)) from None
+            raise DatabaseStatementError(_in_our_words(str(error), schema)) from None
         receiving.result()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from botocore.exceptions import ClientError
 
-from functions.common.errors import DatabaseRefused, DatabaseUnavailable, SettingsError
+from functions.common.errors import DatabaseAccessError, DatabaseUnavailableError, SettingsError
 from functions.common.storage import error_code
 
 if TYPE_CHECKING:
@@ -88,11 +88,11 @@ def _decoded(secret: str) -> Database | None:
 
 
 def reached(database: Database) -> socket.socket:
-    """Return a connection to where a database listens; raise DatabaseUnavailable if none is."""
+    """Connect to the address of a database; raise DatabaseUnavailableError if nothing answers."""
     try:
         peer = socket.create_connection((database.host, database.port), CONNECT_SECONDS)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no DNS name
-        raise DatabaseUnavailable(
+        raise DatabaseUnavailableError(
             f"{database}: cannot be reached ({error}): is the server up, and is the address right?"
         ) from error
     try:
@@ -125,9 +125,9 @@ def tls_context(database: Database) -> ssl.SSLContext | Literal[False]:
     return context
 
 
-def untrusted(database: Database, error: ssl.SSLCertVerificationError) -> DatabaseRefused:
+def untrusted(database: Database, error: ssl.SSLCertVerificationError) -> DatabaseAccessError:
     """Return our error for a certificate that is not trusted."""
-    return DatabaseRefused(
+    return DatabaseAccessError(
         f"{database}: its certificate is not trusted ({error.verify_message}): "
         f"{_next_step(database)} to encrypt without checking who answers"
     )
@@ -139,9 +139,9 @@ def _next_step(database: Database) -> str:
     return "add ?sslrootcert=<the authority's PEM file> to the URL, or ?sslmode=require"
 
 
-def without_tls(database: Database) -> DatabaseRefused:
+def without_tls(database: Database) -> DatabaseAccessError:
     """Return our error for a server that does not speak TLS."""
-    return DatabaseRefused(
+    return DatabaseAccessError(
         f"{database}: it does not speak TLS: add ?sslmode=disable to the URL if the network "
         "between is your own"
     )

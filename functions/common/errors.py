@@ -1,16 +1,45 @@
-"""Errors, grouped by what the person who reads them must do.
+"""The errors of the functions, grouped by what the person who reads them must do.
 
-A message says where, what, and the next step; it never holds a password.
+    PipelineError                        ends a run, which reports it: where, what, next step
+    ├── SettingsError                    correct the setting or the secret, and deploy again
+    ├── DatabaseAccessError              correct the account or the URL
+    ├── WarehouseSetupError              have the warehouse prepared as it is declared
+    ├── PipelineCodeError                correct the pipeline's function or SQL, and deploy again
+    ├── BucketAccessError                deploy again, or look at the function's role
+    ├── UnknownBatchError                correct the event: ask for a batch that exists
+    ├── RepairRequestError               correct the event: name tables and keys as reconcile does
+    ├── OutdatedBatchError               replay a later batch
+    ├── DatabaseUnavailableError         nothing: the next run tries again
+    ├── ProviderUnavailableError         nothing: the next run tries again
+    │   └── ProviderBusyError            nothing: the provider says for how long to wait
+    ├── BatchConflictError               nothing: the next run tries again
+    ├── DatabaseStatementError           read the server's message
+    ├── CorruptLogError                  look at the object in S3
+    └── RowBalanceError                  call someone: a defect of the engine
+
+    Refusal                              ends no run: caught where input is handled, as its reason
+    ├── InvalidEventError                bytes that are not an event
+    ├── InvalidMessageError              a message of the queue that receive did not write
+    ├── UnusableFileError                a file or an answer of which no row can be read
+    ├── MissingFileError                 a file that was deleted or replaced after it was listed
+    ├── OversizedAnswerError             an answer of an API with more bytes than allowed
+    ├── RefusedRowsError                 rows that the target refuses because of their values
+    ├── OversizedRowError                a row that is longer than a statement may be
+    ├── receive.requests.RequestError    a request that receive does not accept, and its reply
+    └── serve.problems.Problem           a request that serve has no report for, and its reply
+
+No message holds a password or a value of a row. What a driver raises is translated where the
+connection is opened (`common.postgres`, `common.mysql`).
 """
 
 from functions.common.text import printable
 
 
 class PipelineError(Exception):
-    """The root of every error that a function raises on purpose.
+    """The root of all errors that end a run on purpose.
 
-    Its message is one line of printable text, whatever the names in it: it ends in logs, in a
-    terminal and in the answer of a function.
+    The message is one line of printable text, whatever names are in it: it appears in logs, in
+    terminals and in the answers of functions.
     """
 
     def __init__(self, message: str) -> None:
@@ -18,69 +47,110 @@ class PipelineError(Exception):
 
 
 class SettingsError(PipelineError):
-    """A setting or a secret is missing or malformed: fix it and deploy again."""
+    """A setting or a secret is missing or malformed."""
 
 
-class DatabaseRefused(PipelineError):
-    """A database turned us away (password, rights, TLS): fix the account or the URL."""
+class DatabaseAccessError(PipelineError):
+    """A database denied access: the password, a right, or TLS."""
 
 
-class DatabaseUnavailable(PipelineError):
-    """A database cannot be reached just now: the next scheduled run tries again."""
+class WarehouseSetupError(PipelineError):
+    """The warehouse lacks a table, a column or a right that load needs."""
 
 
-class DatabaseFailed(PipelineError):
-    """A database rejected a statement: read its message."""
+class PipelineCodeError(PipelineError):
+    """A function, a model or a view of the pipeline failed, or returned rows that it may not."""
 
 
-class WarehouseMismatch(PipelineError):
-    """The prepared warehouse lacks a table, column or right that the load needs."""
+class BucketAccessError(PipelineError):
+    """S3 refused a call that the function needs."""
 
 
-class ProviderUnavailable(PipelineError):
-    """A provider's list of events cannot be read just now: the next run tries again."""
+class UnknownBatchError(PipelineError):
+    """The batch that an event asks for is not in the log."""
 
 
-class LogCorrupted(PipelineError):
-    """An object of the batch log is missing or not what it should be: look into S3."""
+class RepairRequestError(PipelineError):
+    """An event asks for a repair in another form than reconcile's."""
 
 
-class BucketRefused(PipelineError):
-    """S3 refused a call that this function needs: deploy again, or look at its role."""
+class OutdatedBatchError(PipelineError):
+    """A batch lacks columns that are declared today."""
 
 
-class NoSuchBatch(PipelineError):
-    """A batch that was asked for is not in the log: ask for one that is."""
+class DatabaseUnavailableError(PipelineError):
+    """A database cannot be reached at the moment, or cannot run statements."""
 
 
-class RepairRefused(PipelineError):
-    """An event does not name tables and keys as reconcile does: correct the event."""
+class ProviderUnavailableError(PipelineError):
+    """A provider's API cannot be read at the moment."""
 
 
-class BatchOutdated(PipelineError):
-    """A batch does not have the columns that are declared today: ask for a later one."""
+class ProviderBusyError(ProviderUnavailableError):
+    """An API asks to wait for some `seconds`, more than the run has left."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
-class BatchContended(PipelineError):
-    """Other runs kept claiming the batch number first: the next run tries again."""
+class BatchConflictError(PipelineError):
+    """Another run claimed the batch number first."""
 
 
-class FunctionFailed(PipelineError):
-    """A function or a model of the pipeline failed, or made rows that it may not.
-
-    Correct it, and deploy again.
-    """
+class DatabaseStatementError(PipelineError):
+    """A database rejected a statement."""
 
 
-class BatchUnbalanced(PipelineError):
-    """Rows in are not rows out plus rows quarantined: a defect of ours, call someone."""
+class CorruptLogError(PipelineError):
+    """An object of the batch log is missing, damaged or malformed."""
+
+
+class RowBalanceError(PipelineError):
+    """The rows in are not the rows out plus the rows in quarantine."""
+
+
+class Refusal(Exception):
+    """The root of all errors that say why input is not used; no value of it is in the message."""
+
+
+class InvalidEventError(Refusal):
+    """Bytes are not an event."""
+
+
+class InvalidMessageError(Refusal):
+    """A message of the queue was not written by receive."""
+
+
+class UnusableFileError(Refusal):
+    """No row of a file, or of an answer, can be used; the reason is for its author."""
+
+
+class MissingFileError(Refusal):
+    """A file that was listed has been deleted or replaced since."""
+
+
+class OversizedAnswerError(Refusal):
+    """An answer of an API has more bytes than it may have."""
+
+
+class RefusedRowsError(Refusal):
+    """The target refused rows because of their values."""
+
+
+class OversizedRowError(Refusal):
+    """A single row is longer than a statement may be; `place` is its position, from 0."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__("a row is longer than the server's max_allowed_packet")
+        self.place = place
 
 
 def raise_first(failures: list[Exception]) -> None:
     """Raise the first of some errors, if there are any.
 
     The list is emptied: an error in a list that its own traceback holds would keep open whatever
-    its frames had open, such as the socket of a server that has fallen silent.
+    its frames had open, such as the socket of a server that no longer answers.
     """
     try:
         if failures:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from etl import WHOLE, Events
+from functions.common.errors import InvalidEventError
 from functions.common.jsontext import Decoder
 
 MAX_DEPTH = 200
@@ -13,32 +14,28 @@ MAX_DEPTH = 200
 _HEADER = "header:"
 
 
-class NotAnEvent(Exception):
-    """Bytes are no event; the message is the reason, and has nothing of the bytes."""
-
-
 def event_of(raw: bytes) -> dict[str, Any]:
     """Return the JSON object that bytes are, numbers as `jsontext.Number`.
 
-    Raises NotAnEvent for other encodings than UTF-8, for what is not one JSON object, for two
-    fields of one name, for NaN and infinities, and for values nested deeper than MAX_DEPTH.
+    Raises InvalidEventError for other encodings than UTF-8, for what is not one JSON object, for
+    two fields of one name, for NaN and infinities, and for values nested deeper than MAX_DEPTH.
     """
     decoder = Decoder()
     try:
         text = raw.decode().strip(" \t\r\n")
         event, end = decoder.decoded(text, 0)
     except UnicodeDecodeError:
-        raise NotAnEvent("it is not UTF-8") from None
+        raise InvalidEventError("it is not UTF-8") from None
     except json.JSONDecodeError:
-        raise NotAnEvent("it is not JSON") from None
+        raise InvalidEventError("it is not JSON") from None
     except RecursionError:
-        raise NotAnEvent("it is nested too deeply") from None
+        raise InvalidEventError("it is nested too deeply") from None
     if not isinstance(event, dict) or end < len(text):
-        raise NotAnEvent("it is not one JSON object")
+        raise InvalidEventError("it is not one JSON object")
     if decoder.faults:
-        raise NotAnEvent("it has a field twice, or a number that is not JSON")
+        raise InvalidEventError("it has a field twice, or a number that is not JSON")
     if _is_too_deep(event):
-        raise NotAnEvent("it is nested too deeply")
+        raise InvalidEventError("it is nested too deeply")
     return event
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pg8000.native
 from scramp import ScramException  # type: ignore[import-untyped]  # the login part of pg8000
 
-from functions.common.errors import DatabaseRefused
+from functions.common.errors import DatabaseAccessError
 
 # As libpq: others may be offered by a server that is not PostgreSQL.
 MECHANISMS = (b"SCRAM-SHA-256-PLUS", b"SCRAM-SHA-256")
@@ -57,7 +57,7 @@ class GuardedConnection(pg8000.native.Connection):  # type: ignore[misc]  # it h
         super().__init__(password=password, sock=peer, ssl_context=tls, **options)
         if not self._is_proven:
             self.close()
-            raise DatabaseRefused(
+            raise DatabaseAccessError(
                 f"{where}: the server lets us in without asking for the password, so it may be "
                 "anybody's: have it ask by SCRAM (scram-sha-256 in its pg_hba.conf), leave the "
                 "password out of the URL if it trusts its callers, or use ?sslmode=verify-full"
@@ -67,7 +67,7 @@ class GuardedConnection(pg8000.native.Connection):  # type: ignore[misc]  # it h
         """Answer what the server asks for, or refuse to."""
         code = int.from_bytes(data[:4], "big")
         if code in (Request.CLEARTEXT, Request.MD5) and not self._is_verified:
-            raise DatabaseRefused(
+            raise DatabaseAccessError(
                 f"{self._where}: the server asks for the password by {Request(code).name.lower()}, "
                 "and it is not verified whose it is: have it ask by SCRAM (scram-sha-256 in its "
                 "pg_hba.conf, and the password set again), or use ?sslmode=verify-full"
@@ -75,7 +75,7 @@ class GuardedConnection(pg8000.native.Connection):  # type: ignore[misc]  # it h
         if code == Request.SASL:
             data = data[:4] + self._known_mechanisms(data[4:])
         elif code and code not in list(Request):
-            raise DatabaseRefused(
+            raise DatabaseAccessError(
                 f"{self._where}: the server asks for another login than by password (method "
                 f"{code}): have it ask by SCRAM (scram-sha-256 in its pg_hba.conf)"
             )
@@ -84,7 +84,7 @@ class GuardedConnection(pg8000.native.Connection):  # type: ignore[misc]  # it h
         except ScramException as error:
             if code == Request.SASL:
                 raise  # of the password's own form
-            raise DatabaseRefused(
+            raise DatabaseAccessError(
                 f"{self._where}: the server does not prove that it knows the password ({error}): "
                 "is it the right server?"
             ) from error
@@ -94,7 +94,7 @@ class GuardedConnection(pg8000.native.Connection):  # type: ignore[misc]  # it h
     def _known_mechanisms(self, offered: bytes) -> bytes:
         known = [name for name in offered.split(b"\0") if name in MECHANISMS]
         if not known:
-            raise DatabaseRefused(
+            raise DatabaseAccessError(
                 f"{self._where}: the server offers no SCRAM-SHA-256: is it PostgreSQL?"
             )
         return b"".join(name + b"\0" for name in known) + b"\0"

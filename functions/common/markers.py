@@ -24,7 +24,7 @@ class MarkerLog(BatchLog[LoadedMarker]):
         return manifest.number
 
     def read(self, batch: int) -> LoadedMarker:
-        """Return a marker by its number; raise LogCorrupted when it is missing or malformed."""
+        """Return a marker by its number; raise CorruptLogError when it is missing or malformed."""
         if batch not in self._read:
             self._read[batch] = super().read(batch)
         return self._read[batch]

@@ -30,9 +30,9 @@ from functions.common.database import (
     without_tls,
 )
 from functions.common.errors import (
-    DatabaseFailed,
-    DatabaseRefused,
-    DatabaseUnavailable,
+    DatabaseAccessError,
+    DatabaseStatementError,
+    DatabaseUnavailableError,
     PipelineError,
 )
 from functions.common.mysqlcodes import Condition, described
@@ -157,9 +157,9 @@ class MysqlConnection(Connection):
             ) from None
 
 
-def changed_session() -> DatabaseRefused:
+def changed_session() -> DatabaseAccessError:
     """Return the error for a session that is not ours any more."""
-    return DatabaseRefused(
+    return DatabaseAccessError(
         "the session of the warehouse is not the one that was set up: a proxy shares sessions "
         "between statements: connect to the server itself"
     )
@@ -247,7 +247,7 @@ def _connect(database: Database) -> MysqlConnection:
         peer.close()
         forget_variables(error)
         if isinstance(error, NOT_THE_PROTOCOL) and not isinstance(error, OSError):
-            raise DatabaseUnavailable(
+            raise DatabaseUnavailableError(
                 f"{database}: the server is not MySQL: is the address right?"
             ) from error
         raise
@@ -263,7 +263,7 @@ class _Revealing:
         pass
 
     def authenticate(self, _: object) -> NoReturn:
-        raise DatabaseRefused(
+        raise DatabaseAccessError(
             "the server asks for the password itself, and it is not verified whose it is: have the "
             "account log in by caching_sha2_password, or use ?sslmode=verify-full"
         )
@@ -271,7 +271,7 @@ class _Revealing:
 
 @contextmanager
 def translated_errors(database: Database) -> Iterator[None]:
-    """Turn errors of the driver, within, into DatabaseRefused, -Unavailable or -Failed."""
+    """Turn errors of the driver, within, into DatabaseAccessError, -Unavailable or -Failed."""
     try:
         yield
     except ServerError as error:
@@ -281,12 +281,12 @@ def translated_errors(database: Database) -> Iterator[None]:
     except RuntimeError as error:
         if "package is required" not in str(error):
             raise
-        raise DatabaseRefused(
+        raise DatabaseAccessError(
             f"{database}: the account logs in in a way that needs TLS, or a package that is not "
             "here: use ?sslmode=require or verify-full, or let it log in by caching_sha2_password"
         ) from error
     except OSError as error:
-        raise DatabaseUnavailable(f"{database}: the connection broke ({error})") from error
+        raise DatabaseUnavailableError(f"{database}: the connection broke ({error})") from error
 
 
 def _from_driver(database: Database, error: pymysql.err.Error) -> PipelineError:
@@ -297,7 +297,7 @@ def _from_driver(database: Database, error: pymysql.err.Error) -> PipelineError:
     if _NO_TLS in str(error):
         return without_tls(database)
     why = cause or (error.args[1] if len(error.args) > 1 else "it was closed")
-    return DatabaseUnavailable(f"{database}: the connection broke ({why})")
+    return DatabaseUnavailableError(f"{database}: the connection broke ({why})")
 
 
 def _from_server(database: Database, error: ServerError) -> PipelineError:
@@ -311,7 +311,7 @@ def _from_server(database: Database, error: ServerError) -> PipelineError:
     }
     for step, codes in steps.items():
         if condition.code in codes:
-            return DatabaseRefused(f"{database}: {condition}: {step}")
+            return DatabaseAccessError(f"{database}: {condition}: {step}")
     if error.is_for_now:
-        return DatabaseUnavailable(f"{database}: {condition}")
-    return DatabaseFailed(f"{database}: {condition}")
+        return DatabaseUnavailableError(f"{database}: {condition}")
+    return DatabaseStatementError(f"{database}: {condition}")

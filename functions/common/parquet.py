@@ -13,7 +13,7 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.names import ObjectNames
 from functions.common.objects import DataFile
 from functions.common.storage import Bucket
@@ -142,8 +142,8 @@ def _is_number(kind: pa.DataType) -> bool:
 def read_rows(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of Parquet objects, a slice at a time; one object is in memory at a time.
 
-    Raises LogCorrupted for an object that is missing, damaged or not the one that was written, at
-    the latest after its last row.
+    Raises CorruptLogError for an object that is missing, damaged or not the one that was written,
+    at the latest after its last row.
     """
     for file in files:
         rows = 0
@@ -159,7 +159,7 @@ def read_parts(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.Table]:
     """Yield the rows of Parquet objects, an object at a time: about `ROWS_PER_PART` rows.
 
     Each column is one chunk. While the caller works on one object a thread reads the next, so two
-    are in memory. Raises LogCorrupted as `read_rows` does.
+    are in memory. Raises CorruptLogError as `read_rows` does.
     """
     with ThreadPoolExecutor(1) as pool:
         parts = (pool.submit(_read_part, bucket, file) for file in files)
@@ -187,7 +187,7 @@ def opened(
 ) -> Iterator[pq.ParquetFile]:
     """Open a Parquet object, to be read within the context.
 
-    Raises LogCorrupted, before anything is expanded, for an object that is missing, too large,
+    Raises CorruptLogError, before anything is expanded, for an object that is missing, too large,
     not the one with this digest, without this many rows (None: however many there are), or of more
     than `expanded` bytes in memory.
     """
@@ -230,7 +230,7 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 
 def require_rows(bucket: Bucket, key: str, expected: int, actual: int) -> None:
-    """Raise LogCorrupted when an object has not as many rows as its manifest says."""
+    """Raise CorruptLogError when an object has not as many rows as its manifest says."""
     if actual != expected:
         raise _damaged(bucket, key, f"it has {actual} rows, and its manifest says {expected}")
 
@@ -240,7 +240,7 @@ def digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _damaged(bucket: Bucket, key: str, what: str) -> LogCorrupted:
-    return LogCorrupted(
+def _damaged(bucket: Bucket, key: str, what: str) -> CorruptLogError:
+    return CorruptLogError(
         f"s3://{bucket.name}/{key} is damaged: {what}. Restore its first version, which S3 keeps"
     )

@@ -26,9 +26,9 @@ from functions.common.database import (
     without_tls,
 )
 from functions.common.errors import (
-    DatabaseFailed,
-    DatabaseRefused,
-    DatabaseUnavailable,
+    DatabaseAccessError,
+    DatabaseStatementError,
+    DatabaseUnavailableError,
     PipelineError,
 )
 from functions.common.login import GuardedConnection
@@ -113,7 +113,7 @@ def _connect(database: Database, parameters: dict[str, str]) -> GuardedConnectio
         peer.close()
         forget_variables(error)
         if isinstance(error, NOT_THE_PROTOCOL) and not isinstance(error, OSError):
-            raise DatabaseUnavailable(
+            raise DatabaseUnavailableError(
                 f"{database}: the server is not PostgreSQL: is the address right?"
             ) from error
         raise
@@ -121,7 +121,7 @@ def _connect(database: Database, parameters: dict[str, str]) -> GuardedConnectio
 
 @contextmanager
 def translated_errors(database: Database) -> Iterator[None]:
-    """Turn errors of the driver, within, into DatabaseRefused, -Unavailable or -Failed."""
+    """Turn errors of the driver, within, into DatabaseAccessError, -Unavailable or -Failed."""
     try:
         yield
     except pg8000.native.DatabaseError as error:
@@ -132,13 +132,13 @@ def translated_errors(database: Database) -> Iterator[None]:
     except ssl.SSLCertVerificationError as error:
         raise untrusted(database, error) from error
     except ScramException as error:
-        raise DatabaseRefused(
+        raise DatabaseAccessError(
             f"{database}: the driver cannot log in ({error}): is the password plain ASCII?"
         ) from error
     except (pg8000.native.InterfaceError, OSError) as error:
         if "refuses SSL" in str(error):
             raise without_tls(database) from error
-        raise DatabaseUnavailable(f"{database}: the connection broke ({error})") from error
+        raise DatabaseUnavailableError(f"{database}: the connection broke ({error})") from error
 
 
 def _from_server(database: Database, fields: dict[str, str]) -> PipelineError:
@@ -147,16 +147,16 @@ def _from_server(database: Database, fields: dict[str, str]) -> PipelineError:
     message = condition(code) if may_quote(fields) else fields.get("M", "")
     match code[:2], code:
         case ("28", _):
-            return DatabaseRefused(f"{database}: {message}: check user and password of the URL")
+            return DatabaseAccessError(f"{database}: {message}: check user and password of the URL")
         case (_, "3D000"):
-            return DatabaseRefused(f"{database}: {message}: check the database name of the URL")
+            return DatabaseAccessError(f"{database}: {message}: check the database name of the URL")
         case (_, "42501"):
-            return DatabaseRefused(f"{database}: {message}: ask for the right to be granted")
+            return DatabaseAccessError(f"{database}: {message}: ask for the right to be granted")
         case (_, "08P01") if "startup parameter" in message:
-            return DatabaseRefused(
+            return DatabaseAccessError(
                 f"{database}: {message}: a pooler refuses the session's settings: connect to the "
                 "server itself"
             )
         case ("08" | "53" | "57" | "40", _) | (_, "55P03"):
-            return DatabaseUnavailable(f"{database}: {message}")
-    return DatabaseFailed(f"{database}: {described(fields)}")
+            return DatabaseUnavailableError(f"{database}: {message}")
+    return DatabaseStatementError(f"{database}: {described(fields)}")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from functions.common.errors import InvalidMessageError
+
 MAX_BYTES = 750_000  # of a body; etl.Events allows no more
 
 _MALFORMED = (
@@ -18,10 +20,6 @@ _MALFORMED = (
     ValueError,
     zlib.error,
 )
-
-
-class NotReceived(Exception):
-    """A message of the queue was not written by receive; nothing of it is in the text."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Received:
 
     @classmethod
     def of(cls, message: str) -> "Received":
-        """Return the event of a message; raise NotReceived if it has none."""
+        """Return the event of a message; raise InvalidMessageError if it has none."""
         try:
             said = json.loads(message)
             headers = {str(name): str(value) for name, value in said["headers"].items()}
@@ -60,7 +58,7 @@ class Received:
             body = _inflated(b64decode(said["body"], validate=True))
             return cls(str(said["source"]), moment.astimezone(UTC), headers, body)
         except _MALFORMED:
-            raise NotReceived("it is no message of the function receive") from None
+            raise InvalidMessageError("it is no message of the function receive") from None
 
 
 def _inflated(packed: bytes) -> bytes:

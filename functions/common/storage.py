@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from functions.common.errors import BucketRefused, LogCorrupted
+from functions.common.errors import BucketAccessError, CorruptLogError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -70,7 +70,7 @@ class Bucket:
         self.client.put_object(Bucket=self.name, Key=key, Body=body)
 
     def get(self, key: str, at_most: int = OBJECT_BYTES) -> bytes:
-        """Return the bytes at `key`, up to `at_most`; raise LogCorrupted if there are none or more.
+        """Return the bytes at `key`; raise CorruptLogError if there are none, or over `at_most`.
 
         Where a bucket may be listed under some prefixes only, S3 answers "access denied" for a
         missing key. https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
@@ -79,14 +79,14 @@ class Bucket:
             found = self.client.get_object(Bucket=self.name, Key=key)
         except ClientError as error:
             if error_code(error) in ("NoSuchKey", "AccessDenied"):
-                raise LogCorrupted(
+                raise CorruptLogError(
                     f"s3://{self.name}/{key} is named by the batch log and cannot be read "
                     f"({error_code(error)}): was it deleted by hand?"
                 ) from error
             raise
         with found["Body"] as body:
             if found["ContentLength"] > at_most:
-                raise LogCorrupted(
+                raise CorruptLogError(
                     f"s3://{self.name}/{key} has {found['ContentLength']:,} bytes, and "
                     f"{at_most:,} is the most that is written there: who wrote it?"
                 )
@@ -114,7 +114,7 @@ class Bucket:
                 Bucket=self.name, Delete={"Objects": [{"Key": key} for key in some], "Quiet": True}
             )
             if failed := answer.get("Errors"):
-                raise BucketRefused(
+                raise BucketAccessError(
                     f"s3://{self.name}/{failed[0].get('Key')} cannot be removed "
                     f"({failed[0].get('Code')}): deploy again, to give the function its rights"
                 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from functions.common.errors import BucketRefused
+from functions.common.errors import BucketAccessError
 from functions.common.storage import Bucket, error_code
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ class Upload:
     """Write an object in pieces, as in `with Upload(bucket, key) as upload: upload.write(piece)`.
 
     It is complete at the end of the block; an error in the block removes what there was of it. One
-    of less than a part takes one request. Raises BucketRefused when the key is taken, unless the
-    object may `overwrite` another. One part is on its way while the next one is filled.
+    of less than a part takes one request. Raises BucketAccessError when the key is taken, unless
+    the object may `overwrite` another. One part is on its way while the next one is filled.
     """
 
     def __init__(self, bucket: Bucket, key: str, *, overwrite: bool = False) -> None:
@@ -119,9 +119,9 @@ class Upload:
         elif not self._bucket.put_new(self._object["Key"], body):
             raise self._taken()
 
-    def _taken(self) -> BucketRefused:
+    def _taken(self) -> BucketAccessError:
         where = f"s3://{self._bucket.name}/{self._object['Key']}"
-        return BucketRefused(f"{where} is there already, and is not overwritten: run again")
+        return BucketAccessError(f"{where} is there already, and is not overwritten: run again")
 
     def _abort(self) -> None:
         """Remove the parts that have arrived; one on its way would arrive later, and stay."""

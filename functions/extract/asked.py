@@ -12,7 +12,7 @@ import msgspec
 
 from etl import Events, Table
 from etl.sources import Source
-from functions.common.errors import NoSuchBatch, RepairRefused, SettingsError
+from functions.common.errors import RepairRequestError, SettingsError, UnknownBatchError
 from functions.sources import NO_REPAIR, Repair
 
 
@@ -35,21 +35,23 @@ def asked_for(event: object, sources: tuple[Source, ...]) -> Asked:
     Sources of events have nothing that could be read: their batches can be replayed, and that is
     all.
 
-    Raises SettingsError for an unknown source, NoSuchBatch and RepairRefused for an event
-    of another form, and for one that does not say which of several sources it is about.
+    Raises SettingsError for an unknown source, UnknownBatchError and RepairRequestError for an
+    event of another form, and for one that does not say which of several sources it is about.
     """
     if not isinstance(event, dict):
         return Asked(_readable(sources))
     asked = _sources(event, sources)
     if "replay" in event:
         if len(asked) != 1:
-            raise NoSuchBatch(f"a replay is of one source: {_which(sources)}")
+            raise UnknownBatchError(f"a replay is of one source: {_which(sources)}")
         return Asked(asked, replay=_batch(event["replay"]))
     if not (asked := _readable(asked)) and "read" in event:
-        raise RepairRefused("events cannot be read again: replay the batches that they came with")
+        raise RepairRequestError(
+            "events cannot be read again: replay the batches that they came with"
+        )
     if "read" in event:
         if len(asked) != 1:
-            raise RepairRefused(f"a repair is of one source: {_which(sources)}")
+            raise RepairRequestError(f"a repair is of one source: {_which(sources)}")
         return Asked(asked, repair=_repair(event, {each.id: each for each in asked[0].tables}))
     return Asked(asked, now=event.get("now") is True)
 
@@ -78,7 +80,7 @@ def _which(sources: tuple[Source, ...]) -> str:
 
 def _batch(asked: object) -> int:
     if type(asked) is not int:  # True is an int to Python, and 1.5 becomes one
-        raise NoSuchBatch(
+        raise UnknownBatchError(
             f"the event asks to replay a {type(asked).__name__}: give the number of a batch, as in "
             '{"replay": 7}'
         )
@@ -90,12 +92,12 @@ def _repair(event: dict[str, Any], tables: Mapping[str, Table]) -> Repair:
     try:
         repair = msgspec.convert(asked, Repair)
     except msgspec.ValidationError as error:
-        raise RepairRefused(
+        raise RepairRequestError(
             f"the event to read tables again is malformed: {error}. Give it as in "
             '{"read": ["customer"], "absent": {"customer": [7]}}'
         ) from None
     if unknown := sorted(repair.tables - set(tables)):
-        raise RepairRefused(
+        raise RepairRequestError(
             f"the event asks for {len(unknown)} tables that extract does not read: name some of "
             f"{', '.join(sorted(tables))}"
         )
@@ -103,5 +105,5 @@ def _repair(event: dict[str, Any], tables: Mapping[str, Table]) -> Repair:
         kind = int if tables[name].has_integer_key else str
         if not all(isinstance(key, kind) for key in keys):
             what = "whole numbers" if kind is int else "texts"
-            raise RepairRefused(f"the event has keys of table {name} that are no {what}")
+            raise RepairRequestError(f"the event has keys of table {name} that are no {what}")
     return repair

@@ -17,7 +17,7 @@ from etl import Events, Pipeline
 from etl.loading import load
 from etl.sources import Source
 from functions.common.batchlog import BatchLog
-from functions.common.errors import BatchContended, raise_first
+from functions.common.errors import BatchConflictError, raise_first
 from functions.common.manifests import IngestionManifest
 from functions.common.notices import give_notices
 from functions.common.settings import required
@@ -143,7 +143,7 @@ def _claiming(attempt: Callable[[str], Captured]) -> Captured:
     for _ in range(ATTEMPTS - 1):
         try:
             return attempt(run)
-        except BatchContended:
+        except BatchConflictError:
             logger.info("batch number taken, starting over from the newest batch")
     return attempt(run)
 

@@ -17,7 +17,7 @@ from etl.sources import Source
 from functions.common.accounts import FileRead
 from functions.common.batchlog import BatchLog
 from functions.common.carried import missing
-from functions.common.errors import BatchContended, BatchOutdated, NoSuchBatch
+from functions.common.errors import BatchConflictError, OutdatedBatchError, UnknownBatchError
 from functions.common.keys import is_among, keys_of
 from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.objects import DataFile
@@ -38,12 +38,12 @@ def replay(
 
     Change capture stands after it where it stood before. Parents that were missing when the batch
     was written may have arrived since: transform knows which of them it still waits for. Raises
-    NoSuchBatch, BatchOutdated when the batch does not have columns that are declared today, and
-    BatchContended when another run has claimed the next number in the meantime.
+    UnknownBatchError, OutdatedBatchError when the batch does not have columns that are declared
+    today, and BatchConflictError when another run has claimed the next number in the meantime.
     """
     newest = log.newest()
     if not 1 <= batch <= newest:
-        raise NoSuchBatch(f"there is no batch {batch}: the newest is {newest}")
+        raise UnknownBatchError(f"there is no batch {batch}: the newest is {newest}")
     last, at = log.read(newest), now()
     current = _Current(log, batch, last, at)
     reads, captures = (
@@ -69,7 +69,7 @@ def replay(
         known=last.known,
     )
     if not log.claim(manifest):
-        raise BatchContended(f"batch {manifest.batch} was claimed by another run")
+        raise BatchConflictError(f"batch {manifest.batch} was claimed by another run")
     return manifest
 
 
@@ -191,10 +191,10 @@ class _Current:
         )
 
     def _read(self, table: Table, files: list[DataFile]) -> Iterator[pa.RecordBatch]:
-        """Yield rows; raise BatchOutdated for those that transform would refuse in every run."""
+        """Yield rows; raise OutdatedBatchError for those that transform would always refuse."""
         for rows in read_rows(self.bucket, files):
             if column := missing(rows.schema, table):
-                raise BatchOutdated(
+                raise OutdatedBatchError(
                     f"batch {self.manifest.batch} cannot be replayed: its rows of {table.name} have"
                     f" no column {column}, which is declared today. Replay a later batch"
                 )

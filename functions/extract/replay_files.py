@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from etl import Delivered, Pipeline, Table
 from functions.common.accounts import FileRead
-from functions.common.errors import BatchOutdated
+from functions.common.errors import OutdatedBatchError
 from functions.common.keys import is_among, keys_of
 from functions.common.manifests import IngestionManifest
 from functions.common.objects import DataFile
@@ -39,7 +39,7 @@ class FilesAgain:
 
         Of a table that equals its newest file, or that has no key, a file is current as a whole, as
         long as there is no later one. A row that is inserted once is superseded by none. Raises
-        BatchOutdated for rows without the key of today.
+        OutdatedBatchError for rows without the key of today.
         """
         tables = {table.id: table for table in source.tables}
         whole, once = _replaced(source, pipeline), _inserted_once(source, pipeline)
@@ -118,7 +118,7 @@ def _ways(source: Delivered, pipeline: Pipeline) -> Mapping[Table, set[str]]:
 def _keys_of(table: Table, rows: pa.RecordBatch) -> pa.Array:
     """Return the keys of rows, as the target has them; NULL where one is none."""
     if lacking := [name for name in table.keys if name not in rows.schema.names]:
-        raise BatchOutdated(
+        raise OutdatedBatchError(
             f"files of {table} cannot be replayed: some have no column {lacking[0]}, which is "
             "declared as its key today. Replay a later batch"
         )

@@ -8,7 +8,7 @@ from typing import Literal
 from uuid import uuid4
 
 from functions.common.batchlog import BatchLog
-from functions.common.errors import FunctionFailed, LogCorrupted
+from functions.common.errors import CorruptLogError, PipelineCodeError
 from functions.common.loaded import LoadedMarker
 from functions.common.manifests import ProcessedManifest
 from functions.load.models import Models
@@ -36,7 +36,7 @@ class Step:
 def load_pending(loader: Loader, feed: Feed, has_time: Callable[[], bool]) -> Iterator[Step]:
     """Apply the batches that the target lacks, then the rows that it had refused.
 
-    Stops when time is short. Raises FunctionFailed in the end for a model that fails.
+    Stops when time is short. Raises PipelineCodeError in the end for a model that fails.
     """
     newest = feed.log.newest()
     _require_log(feed.log, newest, loader.standing)
@@ -45,7 +45,7 @@ def load_pending(loader: Loader, feed: Feed, has_time: Callable[[], bool]) -> It
     marking = _Marking(loader, feed, newest)
     yield from _steps(loader, feed.log, marking, has_time)
     if marking.failed:
-        raise FunctionFailed("; ".join(marking.failed.values()))
+        raise PipelineCodeError("; ".join(marking.failed.values()))
 
 
 def _steps(
@@ -83,7 +83,7 @@ def _progress(is_new: bool) -> Progress:
 
 def _require_log(log: BatchLog[ProcessedManifest], newest: int, standing: Standing) -> None:
     if (has := max(standing.has.values(), default=0)) > newest:
-        raise LogCorrupted(
+        raise CorruptLogError(
             f"batch {has} is marked as loaded, and the newest in "
             f"s3://{log.bucket.name}/{log.prefix} is {newest}: was that log emptied? Remove what "
             f"is under loaded/{log.source}/ as well, and all batches are applied again"
@@ -155,7 +155,7 @@ class _Marking:
     def mark(
         self, manifest: ProcessedManifest, applied: Applied, *, is_retry: bool = False
     ) -> LoadedMarker:
-        """Write the marker of a batch that was applied; raise LogCorrupted if its name is taken."""
+        """Write the marker of an applied batch; raise CorruptLogError if its name is taken."""
         now = datetime.now(UTC)
         self._note_trial(applied, now, is_retry=is_retry)
         self.state = applied
@@ -179,7 +179,7 @@ class _Marking:
         )
         if not self._markers.claim(marker):
             self._loader.require_lock()  # a link that was cut lets another loader go on
-            raise LogCorrupted(
+            raise CorruptLogError(
                 f"marker {self._number} of batch {manifest.batch} was written by somebody else "
                 f"while its loader was at work: who writes under {self._markers.prefix}?"
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element  # nosec B405  nothing is parsed
 
 from etl import Figure
-from functions.common.errors import PipelineError, WarehouseMismatch
+from functions.common.errors import PipelineError, WarehouseSetupError
 from functions.common.telemetry import logger
 from functions.page.figures import ROWS_AT_MOST, drawn, failed
 from functions.targets import Place
@@ -71,7 +71,7 @@ def _shown(figure: Figure, folder: Path, snapshot: Snapshot) -> Iterator[Element
         if found.rows or not figure.optional:
             yield drawn(figure, found)
     except PipelineError as error:
-        if figure.optional and isinstance(error, WarehouseMismatch):
+        if figure.optional and isinstance(error, WarehouseSetupError):
             return  # the warehouse lacks a table of it
         logger.warning(f"{figure} is not shown: {error}")
         yield failed(figure, str(error))

@@ -79,7 +79,7 @@ def state_of(declared: Pipeline, source: Source, logs: Logs, markers: MarkerLog)
     """Read the logs of a source.
 
     Raises:
-        LogCorrupted: a document or an object of them is missing or damaged.
+        CorruptLogError: a document or an object of them is missing or damaged.
     """
     newest, processed = logs.ingested.newest(), logs.processed.newest()
     written = _markers(markers)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from xml.etree.ElementTree import Element  # nosec B405  nothing is parsed
 
 from etl import Figure
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 from functions.page.markup import Content, element, outside, shown
 from functions.page.numbers import amount, amount_or_year, counted, day, number, spoken
 from functions.page.plots import BARS_AT_MOST, LINES_AT_MOST, Line, bars, legend, lines
@@ -27,7 +27,7 @@ def card(title: str, *contents: Content, note: str = "", unit: str = "") -> Elem
 
 
 def drawn(figure: Figure, found: Rows) -> Element:
-    """Return a figure as its rows show it; raise FunctionFailed for rows that it cannot show."""
+    """Return a figure as its rows show it; raise PipelineCodeError for rows that it cannot show."""
     shapes = {"lines": _lines, "bars": _bars, "number": _numbers, "table": _table}
     if not found.rows:
         return card(figure.title, element("p", "No rows.", class_="empty"), note=figure.note)
@@ -73,7 +73,7 @@ def _by_series(figure: Figure, found: Rows) -> tuple[list[Cell], list[Line]]:
     """Return the places of the axis in order, and a line for each name in the series' column."""
     _require_columns(found, 3)
     if figure.series not in found.columns[1:-1]:
-        raise FunctionFailed(f"between its first and its last column is no {figure.series}")
+        raise PipelineCodeError(f"between its first and its last column is no {figure.series}")
     named = found.columns.index(figure.series)
     values: dict[str, dict[Cell, Decimal | None]] = {}
     for row in found.rows:
@@ -107,7 +107,7 @@ def _bars(figure: Figure, found: Rows, notes: list[str]) -> list[Content]:
 
 def _numbers(figure: Figure, found: Rows, notes: list[str]) -> list[Content]:
     if len(found.columns) > NUMBERS_AT_MOST:
-        raise FunctionFailed(f"its SELECT has more than {NUMBERS_AT_MOST} columns")
+        raise PipelineCodeError(f"its SELECT has more than {NUMBERS_AT_MOST} columns")
     pairs = (
         element("div", element("dt", outside(name)), element("dd", outside(amount(cell))))
         for name, cell in zip(found.columns, found.rows[0], strict=True)
@@ -138,11 +138,11 @@ def _cells(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -
 
 def _require_columns(found: Rows, least: int) -> None:
     if len(found.columns) < least:
-        raise FunctionFailed(f"its SELECT needs {least} columns or more")
+        raise PipelineCodeError(f"its SELECT needs {least} columns or more")
 
 
 def _value(name: str, cell: Cell) -> Decimal | None:
-    """Return the number of a cell; raise FunctionFailed for what is none."""
+    """Return the number of a cell; raise PipelineCodeError for what is none."""
     if cell is not None and (value := number(cell)) is None:
-        raise FunctionFailed(f"its column {name} has values that cannot be drawn as numbers")
+        raise PipelineCodeError(f"its column {name} has values that cannot be drawn as numbers")
     return value if cell is not None else None

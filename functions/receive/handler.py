@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError
 
 from etl import Events
 from etl.loading import load
-from functions.common.errors import PipelineError
-from functions.common.fields import NotAnEvent, event_of, headers_of
+from functions.common.errors import InvalidEventError, PipelineError
+from functions.common.fields import event_of, headers_of
 from functions.common.received import Received
 from functions.common.secrets import Secrets
 from functions.common.settings import required
@@ -28,9 +28,9 @@ from functions.receive.requests import (
     NOT_FOUND,
     NOT_STORED,
     STORED,
-    Refused,
     Reply,
     Request,
+    RequestError,
     answer,
 )
 from functions.receive.signatures import verify
@@ -75,7 +75,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         request = Request.of(event)
         logger.append_keys(request=request.id)
         return answer(_received(request))
-    except Refused as refused:
+    except RequestError as refused:
         logger.warning("refused", reason=refused.reason)
         return answer(refused.reply)
     except Exception as error:  # its text may have pieces of the request: never let it be logged
@@ -84,13 +84,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _received(request: Request) -> Reply:
-    """Verify and store the event of a request; raise Refused if it has none."""
+    """Verify and store the event of a request; raise RequestError if it has none."""
     source = _sources().get(request.path)
     if source is None:
-        raise Refused(NOT_FOUND, "unknown_path")
+        raise RequestError(NOT_FOUND, "unknown_path")
     logger.append_keys(source=source.name)
     if request.method != "POST":
-        raise Refused(NOT_ALLOWED, "method_not_allowed")
+        raise RequestError(NOT_ALLOWED, "method_not_allowed")
     now = time.time()
     body = request.body(source.max_bytes)
     logger.append_keys(size=len(body))
@@ -106,11 +106,11 @@ def _received(request: Request) -> Reply:
 
 
 def _require_event(body: bytes) -> None:
-    """Raise Refused for a body that is no JSON object; collect reports missing fields."""
+    """Raise RequestError for a body that is no JSON object; collect reports missing fields."""
     try:
         event_of(body)
-    except NotAnEvent as error:
-        raise Refused(BAD_BODY, str(error)) from None
+    except InvalidEventError as error:
+        raise RequestError(BAD_BODY, str(error)) from None
 
 
 def _reason(error: Exception) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from functions.common.errors import Refusal
+
 
 class Reply(NamedTuple):
     """A status of HTTP, and the word or two of the answer's body."""
@@ -27,7 +29,7 @@ TOO_LARGE = Reply(413, "too large")
 NOT_STORED = Reply(500, "not stored")
 
 
-class Refused(Exception):
+class RequestError(Refusal):
     """A request is not accepted: the reply, and the `reason` that is logged.
 
     Neither has anything of the request in it.
@@ -64,13 +66,13 @@ class Request:
         )
 
     def body(self, max_bytes: int) -> bytes:
-        """Return the bytes that were posted; raise Refused for more than `max_bytes` of them.
+        """Return the bytes that were posted; raise RequestError for more than `max_bytes` of them.
 
         The length is looked at before anything is decoded.
         """
         least = len(self.text) // 4 * 3 - 2 if self.is_base64 else len(self.text)
         if least > max_bytes:
-            raise Refused(TOO_LARGE, "too_large")
+            raise RequestError(TOO_LARGE, "too_large")
         try:
             # Text that is not valid UTF-8 was not posted as such, and fits no signature.
             body = (
@@ -79,9 +81,9 @@ class Request:
                 else self.text.encode("utf-8", "surrogatepass")
             )
         except ValueError:
-            raise Refused(BAD_BODY, "not_base64") from None
+            raise RequestError(BAD_BODY, "not_base64") from None
         if len(body) > max_bytes:
-            raise Refused(TOO_LARGE, "too_large")
+            raise RequestError(TOO_LARGE, "too_large")
         return body
 
 

@@ -18,7 +18,7 @@ from datetime import timedelta
 from etl import BodySignature, StampedSignature, StandardWebhooks
 from etl.events import Signature
 from functions.common.errors import SettingsError
-from functions.receive.requests import BAD_SIGNATURE, Refused
+from functions.receive.requests import BAD_SIGNATURE, RequestError
 
 Headers = Mapping[str, str]
 
@@ -42,7 +42,7 @@ class _Claim:
 def verify(
     scheme: Signature, secrets: Sequence[str], headers: Headers, body: bytes, now: float
 ) -> None:
-    """Raise Refused unless a body was signed with one of the secrets, at about this time.
+    """Raise RequestError unless a body was signed with one of the secrets, at about this time.
 
     Headers go by their names in lower case; `now` is in unix seconds. Raises SettingsError for a
     secret that the scheme cannot use.
@@ -61,7 +61,7 @@ def verify(
         right = claim.written(digest).encode()
         if any(hmac.compare_digest(right, each) for each in given):
             return
-    raise Refused(BAD_SIGNATURE, "signature_wrong")
+    raise RequestError(BAD_SIGNATURE, "signature_wrong")
 
 
 def _stamped(scheme: StampedSignature, headers: Headers, now: float) -> _Claim:
@@ -69,7 +69,7 @@ def _stamped(scheme: StampedSignature, headers: Headers, now: float) -> _Claim:
     stamps = [value for name, _, value in parts if name == "t"]
     signatures = [value for name, _, value in parts if name == "v1"]
     if len(stamps) != 1 or not signatures:
-        raise Refused(BAD_SIGNATURE, "signature_malformed")
+        raise RequestError(BAD_SIGNATURE, "signature_malformed")
     _require_recent(stamps[0], scheme.tolerance, now)
     return _Claim(f"{stamps[0]}.", signatures)
 
@@ -77,7 +77,7 @@ def _stamped(scheme: StampedSignature, headers: Headers, now: float) -> _Claim:
 def _of_body(scheme: BodySignature, headers: Headers) -> _Claim:
     signature = _header(headers, scheme.header)
     if not signature.startswith(scheme.prefix):
-        raise Refused(BAD_SIGNATURE, "signature_malformed")
+        raise RequestError(BAD_SIGNATURE, "signature_malformed")
     return _Claim("", [signature.removeprefix(scheme.prefix)])
 
 
@@ -87,7 +87,7 @@ def _standard(scheme: StandardWebhooks, headers: Headers, now: float) -> _Claim:
     parts = [part.partition(",") for part in _header(headers, "webhook-signature").split(" ")]
     signatures = [value for version, _, value in parts if version == "v1"]
     if not signatures or not named.isascii():
-        raise Refused(BAD_SIGNATURE, "signature_malformed")
+        raise RequestError(BAD_SIGNATURE, "signature_malformed")
     _require_recent(stamp, scheme.tolerance, now)
     return _Claim(
         f"{named}.{stamp}.", signatures, _decoded, lambda digest: b64encode(digest).decode()
@@ -96,15 +96,15 @@ def _standard(scheme: StandardWebhooks, headers: Headers, now: float) -> _Claim:
 
 def _header(headers: Headers, name: str) -> str:
     if not (value := headers.get(name.lower())):
-        raise Refused(BAD_SIGNATURE, "signature_missing")
+        raise RequestError(BAD_SIGNATURE, "signature_missing")
     return value
 
 
 def _require_recent(stamp: str, tolerance: timedelta, now: float) -> None:
     if not _STAMP.fullmatch(stamp):
-        raise Refused(BAD_SIGNATURE, "signature_malformed")
+        raise RequestError(BAD_SIGNATURE, "signature_malformed")
     if abs(int(now) - int(stamp)) > tolerance.total_seconds():  # stamps are whole seconds
-        raise Refused(BAD_SIGNATURE, "signature_stale")
+        raise RequestError(BAD_SIGNATURE, "signature_stale")
 
 
 def _decoded(secret: str) -> bytes:

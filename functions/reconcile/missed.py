@@ -12,7 +12,7 @@ from typing import Any
 
 from etl import EventList, Events
 from functions.common.batchlog import BatchLog
-from functions.common.errors import ProviderUnavailable, SettingsError
+from functions.common.errors import ProviderUnavailableError, SettingsError
 from functions.common.fields import value_at
 from functions.common.jsontext import Decoder, encoded
 from functions.common.manifests import IngestionManifest
@@ -88,7 +88,7 @@ class ListedEvents:
     def __iter__(self) -> Iterator[Any]:
         """Yield the events, numbers as `jsontext.Number`.
 
-        Raises SettingsError for a key that is refused, else ProviderUnavailable.
+        Raises SettingsError for a key that is refused, else ProviderUnavailableError.
         """
         after: str | None = None
         while True:
@@ -136,8 +136,8 @@ class ListedEvents:
                 self._sleep(2**attempt)
         raise self._unavailable(why)
 
-    def _unavailable(self, why: str) -> ProviderUnavailable:
-        return ProviderUnavailable(f"{self._list.url} {why}: the next run asks again")
+    def _unavailable(self, why: str) -> ProviderUnavailableError:
+        return ProviderUnavailableError(f"{self._list.url} {why}: the next run asks again")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -25,7 +25,7 @@ def deleted_keys(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the tombstones of a target table in the batches up to `latest`, a slice at a time.
 
-    Raises LogCorrupted for an object that is not what its manifest says.
+    Raises CorruptLogError for an object that is not what its manifest says.
     """
     batches = sorted(number for number in _batches(log, table) if 1 <= number <= latest)
     with ThreadPoolExecutor(READERS) as pool:

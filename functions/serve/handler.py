@@ -21,10 +21,10 @@ from etl.loading import folder, load
 from etl.pipeline import Pipeline
 from etl.reports import OWN_PATHS
 from functions.common.errors import (
-    DatabaseRefused,
-    DatabaseUnavailable,
+    DatabaseAccessError,
+    DatabaseUnavailableError,
     PipelineError,
-    WarehouseMismatch,
+    WarehouseSetupError,
 )
 from functions.common.secrets import Secrets
 from functions.common.settings import required
@@ -138,9 +138,9 @@ def _problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     logger.error("failed", error=_said(error))
-    if isinstance(error, DatabaseUnavailable):
+    if isinstance(error, DatabaseUnavailableError):
         return unavailable("warehouse_unavailable")
-    if isinstance(error, DatabaseRefused | WarehouseMismatch):
+    if isinstance(error, DatabaseAccessError | WarehouseSetupError):
         return unavailable("warehouse_not_ready", AGAIN_LATER)
     if isinstance(error, BotoCoreError | ClientError):
         return unavailable("aws_unavailable")

@@ -9,11 +9,13 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 
+from functions.common.errors import Refusal
+
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 AGAIN_SOON, AGAIN_LATER = "5", "60"  # seconds after which asking again may help
 
 
-class Problem(Exception):
+class Problem(Refusal):
     """Say that there is no report to answer with, and why: `reason` is a word for the log.
 
     `errors` are what is wrong with parameters.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from etl.parameters import NotAValue, Parameter
+from etl.parameters import InvalidValueError, Parameter
 from etl.pipeline import Pipeline
 from etl.reports import Report
 from functions.common.storage import Bucket
@@ -43,12 +43,12 @@ def values_of(
         texts = given.get(name, [])
         try:
             if len(texts) > 1:
-                raise NotAValue("is given more than once")
+                raise InvalidValueError("is given more than once")
             value = parameter.value(texts[0]) if texts else parameter.default_at(now)
             if value is None:
-                raise NotAValue("is missing")
+                raise InvalidValueError("is missing")
             values[name] = value
-        except NotAValue as error:
+        except InvalidValueError as error:
             errors.append(_error(name, str(error)))
     if errors:
         raise bad_parameters(errors)

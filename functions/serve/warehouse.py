@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TypeVar
 
-from functions.common.errors import DatabaseUnavailable
+from functions.common.errors import DatabaseUnavailableError
 from functions.targets import Place
 from functions.targets.reading import Reader, reading
 
@@ -45,7 +45,7 @@ class Warehouse:
         is_kept = self._reader is not None
         try:
             return self._ask(question)
-        except DatabaseUnavailable:
+        except DatabaseUnavailableError:
             if not is_kept or self._clock() - began > AT_ONCE_SECONDS:
                 raise
         return self._ask(question)

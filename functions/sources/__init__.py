@@ -67,7 +67,7 @@ class Captured:
 Read = Callable[[str, Repair], Captured]
 """Write what is new, and what a repair asks for, as the next batch, under the id of a run.
 
-Raises BatchContended when another run has claimed the batch's number in the meantime.
+Raises BatchConflictError when another run has claimed the batch's number in the meantime.
 """
 
 

@@ -136,7 +136,7 @@ class Loader(Protocol):
         """Return a digest of all that decides which rows the tables accept."""
 
     def require_lock(self) -> None:
-        """Raise WarehouseMismatch if another loader may be at work."""
+        """Raise WarehouseSetupError if another loader may be at work."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from msgspec.structs import astuple
 
+from functions.common.errors import RefusedRowsError
 from functions.common.loaded import Loaded, RefusedRows
 from functions.common.manifests import ProcessedManifest, StarTable
 from functions.common.objects import DataFile
@@ -28,7 +29,7 @@ from functions.targets.calendar import Days
 from functions.targets.deletions import keys_in, record
 from functions.targets.derived import Derived, Deriving
 from functions.targets.layout import LEDGER, LEDGER_COLUMNS, WarehouseTable
-from functions.targets.session import Outcome, RowsRefused, Session, Transaction
+from functions.targets.session import Outcome, Session, Transaction
 from functions.targets.states import by_state, first_of, newest_of
 
 _NOTHING = StarTable(0, [])
@@ -60,7 +61,7 @@ def apply_batch(
     try:
         with warehouse.session.transaction() as transaction:
             return _Application(warehouse, transaction, manifest, before).batch(lacking, models)
-    except RowsRefused as refused:
+    except RefusedRowsError as refused:
         logger.warning(
             "the warehouse refused a batch: its rows are tried one by one",
             extra={"batch": manifest.batch, "reason": str(refused)},

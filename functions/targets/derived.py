@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from etl.models import Model
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 from functions.common.storage import Bucket
 from functions.targets import Made, Moment
 from functions.targets.layout import WarehouseTable
@@ -59,7 +59,7 @@ class Deriving:
         bucket = self.bucket if name in self.derived.exports else None
         try:
             result = self.transaction.run_model(select, self.moment, bucket)
-        except FunctionFailed as error:
+        except PipelineCodeError as error:
             self.failed[name] = str(error)
             return None
         self.made[name] = result.made
@@ -79,19 +79,19 @@ def are_shown(model: Model, rows: int) -> bool:
 
 
 def require_columns(model: Model, names: Sequence[str]) -> None:
-    """Raise FunctionFailed unless a SELECT has just the columns that are declared."""
+    """Raise PipelineCodeError unless a SELECT has just the columns that are declared."""
     for name in model.columns:
         if names.count(name) != 1:
             has = "two columns" if name in names else "no column"
-            raise FunctionFailed(f"{model}: its SELECT has {has} {name}: correct one of the two")
+            raise PipelineCodeError(f"{model}: its SELECT has {has} {name}: correct one of the two")
     if more := [name for name in names if name not in model.columns]:
-        raise FunctionFailed(f"{model}: its SELECT has a column {more[0]}: declare it as well")
+        raise PipelineCodeError(f"{model}: its SELECT has a column {more[0]}: declare it as well")
 
 
-def without_key(model: Model, key: Sequence[str], *, is_double: bool) -> FunctionFailed:
+def without_key(model: Model, key: Sequence[str], *, is_double: bool) -> PipelineCodeError:
     """Return what is raised for rows of a model without a key, or for two of the same."""
     what = "several rows of the same" if is_double else "a row without"
-    return FunctionFailed(f"{model}: its SELECT has {what} {', '.join(key)}, its key")
+    return PipelineCodeError(f"{model}: its SELECT has {what} {', '.join(key)}, its key")
 
 
 def export_key(table: WarehouseTable, moment: Moment) -> str:

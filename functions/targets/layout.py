@@ -13,7 +13,7 @@ from msgspec import structs
 
 from etl.models import Model
 from etl.targets import Target, TargetTable, Way
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.common.loaded import TableFile, Warehouse
 
 DELETIONS = "deleted_rows"
@@ -47,9 +47,9 @@ class Found:
         return TableFile(self.oid, self.file)
 
     def require_rights(self, needed: Collection[str]) -> None:
-        """Raise WarehouseMismatch if this role does not have a right that is needed."""
+        """Raise WarehouseSetupError if this role does not have a right that is needed."""
         if lacking := sorted(self.denied & set(needed)):
-            raise WarehouseMismatch(
+            raise WarehouseSetupError(
                 f"no right to {', '.join(lacking)} on {self.schema}.{self.name} of the warehouse: "
                 "ask for it"
             )
@@ -89,11 +89,11 @@ class WarehouseTable:
         return [self.column(name) for name in self.key]
 
     def column(self, name: str) -> str:
-        """Return what this installation calls a column; raise WarehouseMismatch if it has none."""
+        """Return this installation's name of a column; raise WarehouseSetupError if it lacks it."""
         for candidate in (name, self.other_columns.get(name, name)):
             if candidate in self.types:
                 return candidate
-        raise WarehouseMismatch(
+        raise WarehouseSetupError(
             f"warehouse table {self.schema}.{self.actual} has no column {name}: ask for it"
         )
 
@@ -156,8 +156,8 @@ def lay_out(
     """Look at declared tables, in order, and at those of models, among those that are there.
 
     `make` is the kind's class of tables. The identity, whose schema is the warehouse's own, is
-    returned with the files of the tables. Raises WarehouseMismatch for a table, a column or a right
-    that lacks.
+    returned with the files of the tables. Raises WarehouseSetupError for a table, a column or a
+    right that lacks.
     """
     schema, own = identity.schema, there[identity.schema]
     left_out: list[str] = []
@@ -191,7 +191,7 @@ def missing_from(there: Catalogue, schema: str, target: Target) -> dict[str, lis
 def is_deletions(found: Found | None) -> bool:
     """Tell whether this is the table of deleted rows that load keeps.
 
-    Raises WarehouseMismatch when this role may not use it.
+    Raises WarehouseSetupError when this role may not use it.
     """
     return _is_ours(found, DELETIONS_COLUMNS, {"SELECT", "INSERT", "UPDATE"})
 
@@ -279,8 +279,8 @@ def _calendar(
     return _plain(make, there[name])
 
 
-def _missing(name: str, schema: str) -> WarehouseMismatch:
-    return WarehouseMismatch(
+def _missing(name: str, schema: str) -> WarehouseSetupError:
+    return WarehouseSetupError(
         f"table {name} is not in schema {schema} of the warehouse, or this role may not "
         "use the schema: ask for it to be prepared, set WAREHOUSE_SCHEMA, or, where the "
         "schema is this role's own, set WAREHOUSE_MANAGED=true"
@@ -290,12 +290,12 @@ def _missing(name: str, schema: str) -> WarehouseMismatch:
 def record_id(found: Found) -> str:
     """Return the column that orders a history: the one that the warehouse numbers.
 
-    Raises WarehouseMismatch if there is not just one.
+    Raises WarehouseSetupError if there is not just one.
     """
     match found.numbered:
         case [column]:
             return column
-    raise WarehouseMismatch(
+    raise WarehouseSetupError(
         f"warehouse table {found.schema}.{found.name} has no single serial or identity column: "
         f"the history in it cannot be kept in order. Ask for one, or declare the table as latest"
     )

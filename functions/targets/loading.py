@@ -109,5 +109,5 @@ class WarehouseLoader:
         return self._session.definitions()
 
     def require_lock(self) -> None:
-        """Raise WarehouseMismatch unless the session holds the lock still."""
+        """Raise WarehouseSetupError unless the session holds the lock still."""
         self._session.require_lock()

@@ -83,8 +83,8 @@ class Snapshot(Protocol):
     def rows(self, query: Query) -> Rows:
         """Return the rows of a query, in its order.
 
-        Raises WarehouseMismatch for a declared table that is not there, and DatabaseFailed for a
-        SELECT that cannot be run; the next one can all the same.
+        Raises WarehouseSetupError for a declared table that is not there, and
+        DatabaseStatementError for a SELECT that cannot be run; the next one can all the same.
         """
 
 

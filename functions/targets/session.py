@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from functions.targets.calendar import Days
 
 
-class RowsRefused(Exception):
-    """Say why the target refused rows because of their values; no value is in the message."""
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What became of rows: the `places` of those that were refused, and why each was.
@@ -95,10 +91,10 @@ class Session(Tables, Protocol):
     def transaction(self, *, careful: bool = False) -> AbstractContextManager["Transaction"]:
         """Begin a transaction; it is on the disk when the context ends, or undone by an error.
 
-        Raises WarehouseMismatch unless this very session holds the lock. Raises RowsRefused for a
-        statement that was refused because of the values of rows; the session can be used again.
-        Any other error leaves it to be closed. A `careful` one goes on after a refused row: its
-        operations of many rows are `apply_each`, `replace_each` and `delete`.
+        Raises WarehouseSetupError unless this very session holds the lock. Raises RefusedRowsError
+        for a statement that was refused because of the values of rows; the session can be used
+        again. Any other error leaves it to be closed. A `careful` one goes on after a refused row:
+        its operations of many rows are `apply_each`, `replace_each` and `delete`.
         """
 
     def definitions(self) -> str:
@@ -108,7 +104,7 @@ class Session(Tables, Protocol):
         """Tell whether a row was refused because one that it refers to was not there."""
 
     def require_lock(self) -> None:
-        """Raise WarehouseMismatch if another loader may be at work."""
+        """Raise WarehouseSetupError if another loader may be at work."""
 
 
 class Transaction(Protocol):
@@ -173,7 +169,7 @@ class Transaction(Protocol):
     def run_model(self, select: Select, moment: Moment, export: Bucket | None) -> ModelRun:
         """Run a model and let its rows come together with those of its table, then export them.
 
-        Raises FunctionFailed if it fails; then nothing of it has been done.
+        Raises PipelineCodeError if it fails; then nothing of it has been done.
         """
 
     def export_table(self, table: str, moment: Moment, bucket: Bucket) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.keys import Key, keys_of
 from functions.targets.layout import WarehouseTable
 
@@ -51,11 +51,11 @@ def by_state(part: pa.Table, key: Sequence[str]) -> Iterator[pa.Table]:
 
 
 def require_keys(table: WarehouseTable, rows: pa.Table) -> None:
-    """Raise LogCorrupted for rows without a key, which transform would not have written."""
+    """Raise CorruptLogError for rows without a key, which transform would not have written."""
     names = rows.column_names
     is_table = len(set(names)) == len(names) and set(table.key) <= set(names)
     if not is_table or any(rows[name].null_count for name in table.key):
-        raise LogCorrupted(
+        raise CorruptLogError(
             f"rows of {table.name} in the processed bucket have no {', '.join(table.key)}: which "
             "version of transform wrote them?"
         )

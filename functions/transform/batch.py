@@ -35,7 +35,7 @@ def remodel_batch(
 
     `before` is the manifest of the batch before, None for the first. `environment` has the
     settings. Until the manifest is in the log nothing of it counts, so any number of runs may do
-    the same batch. Raises FunctionFailed, BatchUnbalanced, and SettingsError.
+    the same batch. Raises PipelineCodeError, RowBalanceError, and SettingsError.
     """
     source = logs.ingested.source
     if isinstance(files := pipeline.source(source), Delivered):

@@ -9,7 +9,7 @@ from etl import Delivered, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
 from functions.common.accounts import FileRead
 from functions.common.ahead import ahead
-from functions.common.errors import BatchUnbalanced
+from functions.common.errors import RowBalanceError
 from functions.common.logs import Logs
 from functions.common.manifests import IngestionManifest
 from functions.common.objects import DataFile
@@ -61,7 +61,7 @@ def write_rows(
 ) -> dict[str, list[DataFile]]:
     """Write the rows of a file, which came with a batch, into target tables; `refuse` the unfit.
 
-    Returns the objects by target table. Raises FunctionFailed and BatchUnbalanced.
+    Returns the objects by target table. Raises PipelineCodeError and RowBalanceError.
     """
     bucket, number = batch.logs.processed.bucket, batch.manifest.batch
     day = batch.manifest.source.snapshot_at.date()
@@ -84,7 +84,7 @@ def write_rows(
                     writer.write(made_rows)
     made = {mapping.target.id: writer.close() for mapping, writer in writers.items()}
     if taken != read.rows or any(rows_of(files) != fit for files in made.values()):
-        raise BatchUnbalanced(
+        raise RowBalanceError(
             f"batch {number}: of {read.rows} rows of {read.file.key}, {taken} were read and {fit} "
             "are fit, and its target tables have others: this is a defect of transform, report it"
         )

@@ -21,7 +21,7 @@ from etl import Events, Files, Pipeline
 from etl.loading import load
 from etl.sources import Source
 from functions.common.accounts import FileAccount
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.logs import Logs, is_in_use
 from functions.common.manifests import ProcessedManifest
 from functions.common.notices import give_notices
@@ -111,12 +111,12 @@ def work_off(
     """Remodel the batches that wait, in order; yield the manifest of each that this run claimed.
 
     A batch that another run claims first is that run's, and the next one builds on its manifest.
-    Stops after a batch when there is no time for another. Raises LogCorrupted when the processed
+    Stops after a batch when there is no time for another. Raises CorruptLogError when the processed
     log is ahead of the ingestion log.
     """
     done, newest = logs.processed.newest(), logs.ingested.newest()
     if done > newest:
-        raise LogCorrupted(
+        raise CorruptLogError(
             f"s3://{logs.processed.bucket.name} has batch {done}, but the newest of "
             f"s3://{logs.ingested.bucket.name} is {newest}: was that emptied? Empty both"
         )
@@ -137,9 +137,9 @@ def work_off(
 
 
 def _require_same_log(logs: Logs, before: ProcessedManifest) -> None:
-    """Raise LogCorrupted if the ingestion log was begun again since the newest batch."""
+    """Raise CorruptLogError if the ingestion log was begun again since the newest batch."""
     if logs.ingested.read(before.batch).source != before.source:
-        raise LogCorrupted(
+        raise CorruptLogError(
             f"batch {before.batch} of s3://{logs.processed.bucket.name} was not made from the one "
             f"in s3://{logs.ingested.bucket.name}: was that emptied? Empty both"
         )

@@ -28,7 +28,7 @@ from etl import (
     UnixTime,
 )
 from etl import mapping as declared
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 from functions.common.keys import keys_of
 from functions.transform.values import DECIMAL_DIGITS
 
@@ -41,7 +41,7 @@ _TRY = "correct it, and try it with etl.testing"
 def make(mapping: declared.Mapping, rows: pa.Table, joined: Mapping[str, pa.Table]) -> pa.Table:
     """Return the rows of a target table that fit rows of its main table make.
 
-    `rows` are converted, and so are those that join in, by parameter. Raises FunctionFailed.
+    `rows` are converted, and so are those that join in, by parameter. Raises PipelineCodeError.
     """
     target = mapping.target
     if target.make is None:
@@ -50,7 +50,7 @@ def make(mapping: declared.Mapping, rows: pa.Table, joined: Mapping[str, pa.Tabl
     given = [(mapping.main, rows), *(tables[name] for name in target.parameters[1:])]
     made = _in_target_form(target, _called(target, given))
     if made.num_rows != rows.num_rows:
-        raise FunctionFailed(
+        raise PipelineCodeError(
             f"{target}: its function returned {made.num_rows:,} rows for {rows.num_rows:,}: each "
             f"row of its first parameter makes one row. {_TRY.capitalize()}"
         )
@@ -62,7 +62,7 @@ def make(mapping: declared.Mapping, rows: pa.Table, joined: Mapping[str, pa.Tabl
 def made_columns(target: TargetTable, given: Iterable[tuple[Table, pa.Table]]) -> pa.Schema:
     """Return the columns that a target's function makes of rows of its tables, in their order.
 
-    The keys of its rows are not checked. Raises FunctionFailed.
+    The keys of its rows are not checked. Raises PipelineCodeError.
     """
     return _in_target_form(target, _called(target, given)).schema
 
@@ -75,11 +75,11 @@ def _called(target: TargetTable, given: Iterable[tuple[Table, pa.Table]]) -> "Da
     try:
         made = target(*frames)
     except Exception as error:  # a function of the pipeline may raise anything
-        raise FunctionFailed(
+        raise PipelineCodeError(
             f"{target}: its function raised {type(error).__name__}{_line_of(error, target)}: {_TRY}"
         ) from error
     if not isinstance(made, DataFrame):
-        raise FunctionFailed(
+        raise PipelineCodeError(
             f"{target}: its function returned a {type(made).__name__}, not a DataFrame: {_TRY}"
         )
     return made
@@ -124,14 +124,14 @@ def _in_target_form(target: TargetTable, made: "DataFrame") -> pa.Table:
 def _require_columns(target: TargetTable, names: list[str]) -> None:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise FunctionFailed(f"{target}: its function returned column {twice} twice: {_TRY}")
+        raise PipelineCodeError(f"{target}: its function returned column {twice} twice: {_TRY}")
     wanted = target.key if target.columns is None else tuple(target.columns)
     if lacking := [name for name in wanted if name not in names]:
-        raise FunctionFailed(
+        raise PipelineCodeError(
             f"{target}: its function returned no column {', '.join(lacking)}: {_TRY}"
         )
     if target.columns is not None and (more := [name for name in names if name not in wanted]):
-        raise FunctionFailed(
+        raise PipelineCodeError(
             f"{target}: its function returned {', '.join(more)}, which is not declared: {_TRY}"
         )
 
@@ -147,7 +147,7 @@ def _column(target: TargetTable, name: str, values: Any) -> pa.ChunkedArray:
         return column.cast(_form(column.type))
     except (pa.ArrowException, TypeError, ValueError) as error:
         # Arrow's message may quote a value.
-        raise FunctionFailed(
+        raise PipelineCodeError(
             f"{target}: its function returned a column {name} of values that have no type of the "
             f"warehouse ({values.dtype}): {_TRY}"
         ) from error
@@ -161,7 +161,7 @@ def _are_decimals(values: Any) -> bool:
 def _require_type(
     target: TargetTable, name: str, column: pa.ChunkedArray, *, is_number: bool
 ) -> None:
-    """Raise FunctionFailed for values that are not of the declared type, such as text for money."""
+    """Raise PipelineCodeError for values of another type than declared, such as text for money."""
     if target.columns is None or column.null_count == len(column):
         return
     wanted, kind = target.columns[name], column.type
@@ -183,7 +183,7 @@ def _require_type(
         case _:
             is_right = _is_text(kind)
     if not is_right:
-        raise FunctionFailed(
+        raise PipelineCodeError(
             f"{target}: its function returned a column {name} of {kind}, and "
             f"{type(wanted).__name__} is declared: {_TRY}"
         )
@@ -241,7 +241,7 @@ _FORMS = {
 
 
 def _require_same_keys(target: TargetTable, made: pa.Table, given: pa.Array) -> None:
-    """Raise FunctionFailed unless each row that was given has made one row, with its key.
+    """Raise PipelineCodeError unless each row that was given has made one row, with its key.
 
     Rows of one key are in the order in which they were true, and stay in it.
     """
@@ -250,17 +250,17 @@ def _require_same_keys(target: TargetTable, made: pa.Table, given: pa.Array) -> 
         return
     name = ", ".join(target.key)
     if keys.null_count:
-        raise FunctionFailed(f"{target}: its function returned a row without {name}: {_TRY}")
+        raise PipelineCodeError(f"{target}: its function returned a row without {name}: {_TRY}")
     distinct = pc.count_distinct(given).as_py()
     if pc.count_distinct(keys).as_py() < distinct:
-        raise FunctionFailed(f"{target}: its function returned the same {name} twice: {_TRY}")
+        raise PipelineCodeError(f"{target}: its function returned the same {name} twice: {_TRY}")
     if keys.type != given.type or not keys.sort().equals(given.sort()):
-        raise FunctionFailed(
+        raise PipelineCodeError(
             f"{target}: its function returned rows whose {name} is not the key of the row that "
             f"they were made of: {_TRY}"
         )
     if distinct < len(given):
-        raise FunctionFailed(
+        raise PipelineCodeError(
             f"{target}: its function returned the rows in another order, and several may have the "
             f"same {name}: {_TRY}"
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from etl.mapping import Mapping
-from functions.common.errors import BatchUnbalanced
+from functions.common.errors import RowBalanceError
 from functions.common.manifests import Balance, IngestionManifest, StarTable
 from functions.common.objects import DataFile
 from functions.transform import quarantine
@@ -74,7 +74,7 @@ def _rows(files: list[DataFile]) -> int:
 
 def _require_balance(batch: Batch, mapping: Mapping, balance: Balance) -> None:
     if balance.taken + balance.released != balance.out + balance.quarantined:
-        raise BatchUnbalanced(
+        raise RowBalanceError(
             f"batch {batch.number}: of {balance.taken} rows of {mapping.main.name} and "
             f"{balance.released} released ones, {balance.out} went to {mapping.target.name} and "
             f"{balance.quarantined} to quarantine: this is a defect of transform, report it"

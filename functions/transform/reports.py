@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from etl import Csv, ErrorReport, EventFeed, Feed, RefusedRow, Resource, Table, Text
 from functions.common.carried import LINE, RECORD_BYTES, ROW
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 
 _COLUMNS = ("line", "reasons", "row")
 
@@ -106,7 +106,7 @@ class _AsReport:
         try:
             return "".join(f"{line}\n" for row in rows for line in self._lines(row))
         except Exception as error:  # whatever a function of the pipeline raises
-            raise FunctionFailed(
+            raise PipelineCodeError(
                 f"{self._table}: the report of its feed raised {type(error).__name__}: correct it "
                 "in the pipeline"
             ) from error

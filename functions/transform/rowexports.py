@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from etl import Pipeline, RowExport, TargetTable
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 from functions.common.storage import Bucket
 
 UPLOADS = 8  # at a time; a client of boto3 has ten connections
@@ -34,7 +34,7 @@ class RowExports:
         self._declared = [each for target in pipeline.targets for each in target.row_exports]
 
     def write(self, target: TargetTable, rows: pa.Table) -> None:
-        """Write the files of rows of a target table, if they have any; raise FunctionFailed."""
+        """Write the files of rows of a target table, if they have any; raise PipelineCodeError."""
         for export in self._declared:
             if export.table is target:
                 for part in rows.to_batches(_ROWS):
@@ -70,7 +70,7 @@ def _body(export: RowExport, row: Mapping[str, Any]) -> bytes | None:
     try:
         cells = export.cells(row)
     except Exception as error:  # a function of the pipeline may raise anything
-        raise FunctionFailed(
+        raise PipelineCodeError(
             f"the export of rows of {export.table}: its function raised {type(error).__name__}: "
             "correct it"
         ) from error

@@ -8,21 +8,21 @@ import pyarrow.compute as pc
 
 from etl import Column, Table
 from functions.common.carried import UNFIT, is_carried, missing
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.transform import texts
 from functions.transform.values import by_distinct_value, form
 
 
 def require_columns(table: Table, rows: pa.Table) -> None:
-    """Raise LogCorrupted for rows that extract would not have written."""
+    """Raise CorruptLogError for rows that extract would not have written."""
     if column := missing(rows.schema, table):
-        raise LogCorrupted(
+        raise CorruptLogError(
             f"rows of {table.name} in the ingestion bucket have no column {column}: which version "
             "of extract wrote them?"
         )
     for key in table.keys:
         if rows[key].null_count:
-            raise LogCorrupted(f"rows of {table.name} in the ingestion bucket have no {key}")
+            raise CorruptLogError(f"rows of {table.name} in the ingestion bucket have no {key}")
 
 
 def as_declared(table: Table, rows: pa.Table) -> pa.Table:

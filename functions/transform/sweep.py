@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 
 from etl import Delivered, Events, Files, Pipeline, Rest
 from functions.common.batchlog import BatchLog
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.logs import Logs
 from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.storage import LISTED_AT_MOST, Bucket
@@ -92,7 +92,7 @@ class Sweep(Generic[Manifest]):
         """Return the objects of a batch's manifest, or None if that cannot be read."""
         try:
             named = self.log.read(batch).objects
-        except LogCorrupted as error:
+        except CorruptLogError as error:
             logger.warning(f"nothing of batch {batch} is removed: {error}")
             return None
         # Never empty: a batch that names nothing has no objects that are kept either.
@@ -121,7 +121,7 @@ class Sweep(Generic[Manifest]):
             return
         try:
             yield from left - self.named_latest(self.log.read(batch))
-        except LogCorrupted as error:
+        except CorruptLogError as error:
             logger.warning(f"nothing that outlived its day is removed: {error}")
 
 

@@ -111,7 +111,7 @@ def convert(table: Table, rows: pa.Table) -> pa.Table:
     """Return the declared columns of rows whose cells are text, as the target has them.
 
     The rows are as many and in the same order; a cell that cannot be a value is NULL. Raises
-    FunctionFailed when a column's `check` does.
+    PipelineCodeError when a column's `check` does.
     """
     return pa.table(
         {

@@ -23,7 +23,7 @@ from etl import (
 )
 from etl import mapping as declared
 from functions.common.carried import UNFIT
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 from functions.common.keys import Key, keys_of
 from functions.transform import checks
 from functions.transform.cells import checked
@@ -91,7 +91,7 @@ def mistake_in(mapping: declared.Mapping) -> str | None:
     tables = [mapping.main, *(_join(mapping, name).table for name in target.parameters[1:])]
     try:
         made_columns(target, [(table, convert(table, carried(table, ()))) for table in tables])
-    except FunctionFailed as error:
+    except PipelineCodeError as error:
         return str(error)
     return None
 

@@ -29,7 +29,7 @@ from etl import (
     Timestamp,
     UnixTime,
 )
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 
 Convert = Callable[[pa.ChunkedArray], pa.Array | pa.ChunkedArray]
 
@@ -45,7 +45,7 @@ def convert(table: Table, rows: pa.Table, columns: Iterable[str] | None = None) 
     """Return the declared columns of rows, or some of them, as the target has them.
 
     The rows are as many and in the same order; a value that cannot be exact is NULL. Raises
-    FunctionFailed when the `check` of a column does.
+    PipelineCodeError when the `check` of a column does.
     """
     names = table.columns if columns is None else columns
     return pa.table(
@@ -74,11 +74,11 @@ def _called(
     function: Callable[[str], str | None],
     texts: pa.Array | pa.ChunkedArray,
 ) -> pa.Array:
-    """Return what a function of the pipeline makes of texts; raise FunctionFailed if it raises."""
+    """Return a pipeline function's results for texts; raise PipelineCodeError if it raises."""
     try:
         return by_distinct_value(texts, function, pa.string())
     except Exception as error:  # a function of the pipeline may raise anything
-        raise FunctionFailed(
+        raise PipelineCodeError(
             f"{table}: {what} raised {type(error).__name__}: correct it in the "
             "pipeline, and try it with etl.testing"
         ) from error

@@ -9,7 +9,7 @@ import pytest
 
 from functions.collect import handler as collect
 from functions.common.accounts import FileVersion, KnownFiles
-from functions.common.errors import BatchContended
+from functions.common.errors import BatchConflictError
 from functions.common.storage import Bucket
 from functions.extract.replay import replay
 from functions.sources.events.capture import Capture
@@ -128,7 +128,7 @@ def test_a_number_that_another_run_claimed_is_passed_over(
     assert posted.batch().batch == 2
     assert posted.ids() == ["evt_2"]
     monkeypatch.setattr(log, "newest", lambda: 0)
-    with pytest.raises(BatchContended):
+    with pytest.raises(BatchConflictError):
         posted.collect(posted.record(charge(3)))
 
 

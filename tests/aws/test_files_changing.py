@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from functions.common.errors import BatchContended
+from functions.common.errors import BatchConflictError
 from tests.aws.drop import Drop, keys
 
 
@@ -72,7 +72,7 @@ def test_two_runs_side_by_side_make_one_batch(drop: Drop) -> None:
             drop.run()
 
     drop.client.meta.events.register("before-call.s3.PutObject", other)
-    with pytest.raises(BatchContended):
+    with pytest.raises(BatchConflictError):
         drop.capture().run("another run")
 
     assert drop.capture().run("another run").manifest is None

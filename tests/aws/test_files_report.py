@@ -20,7 +20,7 @@ from etl import (
     latest,
 )
 from functions.common.accounts import FileAccount
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 from tests.aws.drop import Drop
 
 CLERKS = Table("clerks", key="code", columns={
@@ -136,7 +136,7 @@ def test_a_report_that_fails_is_named() -> None:
     def fails(row: RefusedRow) -> Iterable[str]:
         raise KeyError(row.number)
 
-    with pytest.raises(FunctionFailed) as raised:
+    with pytest.raises(PipelineCodeError) as raised:
         written(drop_of(replace(FEED, report=ErrorReport(".err", fails))), "code,name,room\nx,,\n")
     assert str(raised.value) == (
         "table clerks: the report of its feed raised KeyError: correct it in the pipeline"

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from functions.common import telemetry
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.parquet import digest, packed
 from functions.common.storage import Bucket
 from functions.transform import handler as transform
@@ -81,7 +81,7 @@ def invoke(event: object = None) -> dict[str, Any]:
 
 def refusal(pipeline: Pipeline) -> str:
     """Return the error of an invocation that has no batch as its effect."""
-    with pytest.raises(LogCorrupted) as failure:
+    with pytest.raises(CorruptLogError) as failure:
         invoke()
     assert [key for key in pipeline.objects() if key.startswith("batches/source/")] == []
     return str(failure.value)
@@ -260,7 +260,7 @@ def test_a_damaged_quarantine_is_not_forgotten(pipeline: Pipeline, lake: Bucket)
     overwrite(stars, key, good[:-1])
     pipeline.ingest({"payment": source_rows("payment", {"payment_id": 2})})
 
-    with pytest.raises(LogCorrupted, match=f"{key} is damaged"):
+    with pytest.raises(CorruptLogError, match=f"{key} is damaged"):
         invoke()
     overwrite(stars, key, good)
     assert invoke()["batches"] == [3]

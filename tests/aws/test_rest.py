@@ -11,7 +11,7 @@ from msgspec import structs
 
 from etl import Csv, Cursor, NextLink, PageNumber, Resource, Window, at_most
 from functions.common.batchlog import BatchLog
-from functions.common.errors import BatchContended, ProviderUnavailable
+from functions.common.errors import BatchConflictError, ProviderUnavailableError
 from functions.sources import Repair
 from tests.aws.rest_source import CSV, NOTES, PRICES, asking, csv
 from tests.rest_server import Asked, Reply, serving
@@ -112,7 +112,7 @@ def test_an_outage_makes_no_batch_and_loses_nothing(aws: None) -> None:
         shop.batch()
         for reply in (Reply(status=500), Reply(b"id,price\n1,1.5", cut=5)):
             shop.server.answers(reply)
-            with pytest.raises(ProviderUnavailable):
+            with pytest.raises(ProviderUnavailableError):
                 shop.run()
         shop.server.answers(csv("1,1.50", "2,3"))
         assert shop.rows(shop.batch()) == [("1", "1.50"), ("2", "3")]
@@ -139,7 +139,7 @@ def test_an_api_that_asks_for_time_is_left_alone(aws: None) -> None:
     """For as long as it says, without being asked whether it has changed its mind."""
     with asking() as shop:
         shop.server.answers(Reply(status=429, headers={"Retry-After": "600"}), csv("1,1.50"))
-        with pytest.raises(ProviderUnavailable, match="asks to wait for 600 seconds"):
+        with pytest.raises(ProviderUnavailableError, match="asks to wait for 600 seconds"):
             shop.run()
         shop.at += timedelta(minutes=9)
         assert "asks for a pause, next at" in str(shop.run().waiting)
@@ -209,7 +209,7 @@ def test_two_runs_never_write_one_batch(aws: None, monkeypatch: pytest.MonkeyPat
             return claim(log, manifest)
 
         monkeypatch.setattr(BatchLog, "claim", second)
-        with pytest.raises(BatchContended):
+        with pytest.raises(BatchConflictError):
             shop.run()
         assert shop.run().manifest is None
 
@@ -302,7 +302,7 @@ def test_pages_without_end_are_left(aws: None) -> None:
     """One that comes again and again, and a link to somebody else's host."""
     with asking(replace(CSV, paging=PageNumber())) as shop:
         shop.server.answers(csv("1,1"))
-        with pytest.raises(ProviderUnavailable, match="pages without end"):
+        with pytest.raises(ProviderUnavailableError, match="pages without end"):
             shop.run()
     with serving() as server:
         shop.server, shop.source = (
@@ -310,5 +310,5 @@ def test_pages_without_end_are_left(aws: None) -> None:
             replace(shop.source, feeds=(Resource(NOTES, paging=NextLink(), rows="data"),)),
         )
         server.answers(_json({"data": []}, Link="<https://evil.example.com/>; rel=next"))
-        with pytest.raises(ProviderUnavailable, match="leads to another host"):
+        with pytest.raises(ProviderUnavailableError, match="leads to another host"):
             shop.run()

@@ -11,7 +11,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.storage import CLIENT_CONFIG, CONFLICT_RETRIES, Bucket
 
 GET = {"Bucket": "lake", "Key": "a/1"}
@@ -115,7 +115,7 @@ def test_an_object_that_is_too_large_is_not_read(stub: Stubber, bucket: Bucket) 
     raw = BytesIO(b"x" * 6)
     stub.add_response("get_object", {"Body": StreamingBody(raw, 6), "ContentLength": 6}, GET)
 
-    with pytest.raises(LogCorrupted, match=r"s3://lake/a/1 has 6 bytes, and 5 is the most"):
+    with pytest.raises(CorruptLogError, match=r"s3://lake/a/1 has 6 bytes, and 5 is the most"):
         bucket.get("a/1", 5)
     assert raw.closed
 
@@ -142,7 +142,7 @@ def test_an_object_that_is_not_there_is_named(
     """The log names only what exists: an object that was taken away is named, with S3's word."""
     fail(stub, "get_object", code, status, {"Bucket": "lake", "Key": "keys/1.parquet"})
 
-    with pytest.raises(LogCorrupted) as failure:
+    with pytest.raises(CorruptLogError) as failure:
         bucket.get("keys/1.parquet")
 
     assert str(failure.value) == (

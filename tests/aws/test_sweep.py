@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from functions.common.errors import BucketRefused
+from functions.common.errors import BucketAccessError
 from functions.common.manifests import KeyPart, KeyParts
 from functions.common.storage import Bucket
 from functions.transform.sweep import DAYS_KEPT, sweep_all
@@ -156,7 +156,7 @@ def test_a_removal_that_is_refused_is_an_error(
     refused = {"Errors": [{"Key": ORPHANS[0], "Code": "AccessDenied"}]}
     with monkeypatch.context() as broken:
         broken.setattr(lake.client, "delete_objects", lambda **_: refused)
-        with pytest.raises(BucketRefused, match=f"{ORPHANS[0]} cannot be removed"):
+        with pytest.raises(BucketAccessError, match=f"{ORPHANS[0]} cannot be removed"):
             sweep(swept)
 
     assert sweep(swept) == len(ORPHANS) + len(STAR_ORPHANS)

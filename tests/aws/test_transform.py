@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from functions.common import telemetry
-from functions.common.errors import FunctionFailed, LogCorrupted, SettingsError
+from functions.common.errors import CorruptLogError, PipelineCodeError, SettingsError
 from functions.common.manifests import Balance
 from functions.transform import handler as transform
 from pipelines.totesys.pipeline import PIPELINE
@@ -168,7 +168,7 @@ def test_rows_that_do_not_add_up_stop_the_batch(pipeline: Pipeline) -> None:
     twice = source_rows("department", {}, {})
     pipeline.ingest(one_of_each(department=twice))
     message = "target table dim_staff: its function returned 2 rows for 1: each row of its first"
-    with pytest.raises(FunctionFailed, match=message):
+    with pytest.raises(PipelineCodeError, match=message):
         pipeline.transform()
     assert pipeline.logs.processed.newest() == 0
 
@@ -180,7 +180,7 @@ def test_an_emptied_ingestion_bucket_is_noticed(
     pipeline.ingest({"design": source_rows("design", {})})
     pipeline.transform()
     emptied = replace(pipeline.logs, ingested=new_pipeline("emptied").logs.ingested)
-    with pytest.raises(LogCorrupted, match=r"has batch 1, but the newest of .* is 0"):
+    with pytest.raises(CorruptLogError, match=r"has batch 1, but the newest of .* is 0"):
         list(transform.work_off(PIPELINE, emptied, "run", now, lambda: True))
 
 
@@ -195,7 +195,7 @@ def test_an_ingestion_bucket_that_was_emptied_and_filled_again_is_noticed(
         other.ingest(one_of_each(), at=SNAPSHOT.replace(minute=minute))
     emptied = replace(pipeline.logs, ingested=other.logs.ingested)
 
-    with pytest.raises(LogCorrupted, match=r"batch 1 of .* was not made from .* Empty both$"):
+    with pytest.raises(CorruptLogError, match=r"batch 1 of .* was not made from .* Empty both$"):
         list(transform.work_off(PIPELINE, emptied, "run", now, lambda: True))
 
 

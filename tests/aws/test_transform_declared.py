@@ -17,7 +17,7 @@ from etl import (
     Text,
     latest,
 )
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 from functions.common.logs import Logs
 from functions.common.manifests import Balance
 from functions.common.storage import Bucket
@@ -243,7 +243,9 @@ def test_a_function_that_fails_stops_its_source_with_a_clear_error(lake: Lake) -
     broken = latest(key="id", name="broken")(lambda staff: staff[["name"]])
     lake.pipeline = declared(everyone, broken)
     lake.ingest(staff=[{"id": 1, "name": "A"}])
-    with pytest.raises(FunctionFailed, match="target table broken: its function returned no colu"):
+    with pytest.raises(
+        PipelineCodeError, match="target table broken: its function returned no colu"
+    ):
         lake.transform()
     assert lake.logs.processed.newest() == 0
 
@@ -274,7 +276,7 @@ def test_a_source_that_fails_does_not_stop_the_others(
         aws_request_id="e6b1f1b0-0000-0000-0000-000000000000",
         get_remaining_time_in_millis=lambda: 600_000,
     )
-    with pytest.raises(FunctionFailed):
+    with pytest.raises(PipelineCodeError):
         transform.handler({}, context)
     transform._logs.cache_clear()
     assert (shop.logs.processed.newest(), second.logs.processed.newest()) == (0, 1)

@@ -8,7 +8,7 @@ import pytest
 
 from etl import Feed, latest, replace
 from functions.common import telemetry
-from functions.common.errors import FunctionFailed, SettingsError
+from functions.common.errors import PipelineCodeError, SettingsError
 from functions.common.manifests import Balance, ProcessedManifest
 from functions.common.uploads import PART_BYTES
 from functions.transform import handler as transform
@@ -200,7 +200,9 @@ def test_a_function_leaves_rows_of_one_key_in_order(lake: FilesLake) -> None:
     turned = latest(key="id", name="turned")(lambda orders: orders[::-1])
     lake.pipeline = declared(turned, feeds=FEEDS[:1])
     lake.ingest(orders(GOOD, ["1", None, "1"], ["2", None, "2"]))
-    with pytest.raises(FunctionFailed, match="turned: its function returned the rows in another o"):
+    with pytest.raises(
+        PipelineCodeError, match="turned: its function returned the rows in another o"
+    ):
         lake.transform()
 
 
@@ -209,7 +211,9 @@ def test_a_function_of_lines_makes_as_many_lines(lake: FilesLake) -> None:
     more = replace(name="more")(lambda reviews: reviews.loc[reviews.index.repeat(2)])
     lake.pipeline = declared(more, feeds=FEEDS[1:2])
     lake.ingest(Dropped(review, "reviews.csv", [["5", None]]))
-    with pytest.raises(FunctionFailed, match="more: its function returned 2 rows for 1: each row"):
+    with pytest.raises(
+        PipelineCodeError, match="more: its function returned 2 rows for 1: each row"
+    ):
         lake.transform()
 
 

@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.common.errors import BucketRefused
+from functions.common.errors import BucketAccessError
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.uploads import PART_BYTES, Upload
 
@@ -68,7 +68,7 @@ def test_a_key_that_is_taken_is_left_as_it_is(s3: Any, size: int) -> None:
     """An object of a log is never overwritten, whether it is written whole or in parts."""
     upload(s3, b"first")
 
-    with pytest.raises(BucketRefused, match=f"s3://lake/{KEY} is there already"):
+    with pytest.raises(BucketAccessError, match=f"s3://lake/{KEY} is there already"):
         upload(s3, b"x" * size)
 
     assert stored(s3) == b"first"

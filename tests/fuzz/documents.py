@@ -7,7 +7,12 @@ import msgspec
 from hypothesis import strategies as st
 
 from functions.common.batchlog import BatchLog
-from functions.common.errors import LogCorrupted, NoSuchBatch, RepairRefused, SettingsError
+from functions.common.errors import (
+    CorruptLogError,
+    RepairRequestError,
+    SettingsError,
+    UnknownBatchError,
+)
 from functions.common.loaded import LoadedMarker
 from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.extract.asked import asked_for
@@ -36,7 +41,7 @@ def manifests(written: tuple[type[Document], bytes]) -> None:
     log = BatchLog(FakeBucket({"batches/source/0000000007.json": body}), "source", kind)
     try:
         manifest = log.read(7)
-    except LogCorrupted as error:
+    except CorruptLogError as error:
         message = str(error)
         assert message.startswith("s3://lake/batches/source/0000000007.json ")
         assert message.isprintable()
@@ -51,7 +56,7 @@ def events(event: Any) -> None:
     """An event asks for a batch that there may be, for tables that there are, or for nothing."""
     try:
         asked = asked_for(event, (PIPELINE.source("source"),))
-    except (NoSuchBatch, RepairRefused, SettingsError) as error:
+    except (UnknownBatchError, RepairRequestError, SettingsError) as error:
         assert str(error).isprintable()
         assert len(str(error)) < MESSAGE_CHARACTERS
     else:

@@ -13,8 +13,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from hypothesis import strategies as st
 
 from etl import WHOLE
-from functions.common.fields import MAX_DEPTH, NotAnEvent, event_of, value_at
-from functions.common.received import NotReceived, Received
+from functions.common.errors import InvalidEventError, InvalidMessageError
+from functions.common.fields import MAX_DEPTH, event_of, value_at
+from functions.common.received import Received
 from functions.receive import handler as receive
 from tests.fuzz.mutations import JSON, damaged, rewritten
 from tests.fuzz.target import Target
@@ -146,7 +147,7 @@ def messages(text: str) -> None:
     """Whatever is in the queue is an event that was received, or is refused in one line."""
     try:
         received = Received.of(text)
-    except NotReceived as error:
+    except InvalidMessageError as error:
         assert MARK not in str(error)
     else:
         assert Received.of(received.message()) == received
@@ -157,7 +158,7 @@ def event_paths(given: tuple[bytes, list[str]]) -> None:
     body, steps = given
     try:
         event = event_of(body)
-    except NotAnEvent as error:
+    except InvalidEventError as error:
         assert MARK not in str(error)
         return
     value_at(event, {}, ".".join(steps))

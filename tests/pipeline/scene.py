@@ -45,7 +45,7 @@ class Scene:
 
     @property
     def _unavailable(self) -> int:
-        return self.storm.tally["ended with DatabaseUnavailable"]
+        return self.storm.tally["ended with DatabaseUnavailableError"]
 
     @contextmanager
     def another_history(self) -> Iterator[None]:

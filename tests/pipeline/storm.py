@@ -33,14 +33,14 @@ SETTLING_RUNS = 4  # of all functions undisturbed, the last of which must have n
 SETTLING_SECONDS = 0.5  # a server may take that long to end the session of a killed function
 
 EXPECTED_ERRORS = [
-    ("DatabaseUnavailable", ""),
-    ("BatchContended", ""),
+    ("DatabaseUnavailableError", ""),
+    ("BatchConflictError", ""),
     ("HTTPClientError", ""),  # all six attempts came to nothing
     ("ClientError", "injected"),
     # Between the end of a database and the one that takes its name.
-    ("DatabaseRefused", "does not exist"),
+    ("DatabaseAccessError", "does not exist"),
     # Of a table that was closed to the reader while it was read.
-    ("DatabaseRefused", "permission denied for table"),
+    ("DatabaseAccessError", "permission denied for table"),
 ]
 """Errors that a function may raise in a storm: their family, and a part of the message."""
 

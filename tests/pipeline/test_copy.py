@@ -15,7 +15,7 @@ from pg8000.native import literal
 from functions.common import copy
 from functions.common.copy import array, copy_in, copy_out, set_values, value
 from functions.common.database import Database
-from functions.common.errors import DatabaseFailed, DatabaseUnavailable
+from functions.common.errors import DatabaseStatementError, DatabaseUnavailableError
 from functions.common.postgres import connection
 from functions.common.session import SESSION
 from local.postgres import SUPERUSER, PostgresServer
@@ -190,7 +190,7 @@ def test_a_value_of_another_type_is_an_error(opened: pg8000.native.Connection) -
     """A value that is not what its column says is an error of ours, not a guess."""
     query = f"SELECT n, 'x' FROM generate_series(1, {MANY}) AS n UNION ALL SELECT 1e30, 'x'"
 
-    with pytest.raises(DatabaseFailed) as failure:
+    with pytest.raises(DatabaseStatementError) as failure:
         list(copy_out(opened, query, NUMBERED))
     assert str(failure.value) == "a value does not fit its column's type: n is read as int64"
     assert opened.run("SELECT 1") == [[1]]
@@ -200,7 +200,7 @@ def test_a_value_that_does_not_fit_is_not_shown(opened: pg8000.native.Connection
     """Arrow quotes amounts that are too long for their column; our message does not."""
     schema = pa.schema([("amount", pa.decimal128(5, 2))])
 
-    with pytest.raises(DatabaseFailed) as failure:
+    with pytest.raises(DatabaseStatementError) as failure:
         list(copy_out(opened, "SELECT 123456789.25", schema))
     message = "a value does not fit its column's type: amount is read as decimal128(5, 2)"
     assert str(failure.value) == message
@@ -241,7 +241,7 @@ def test_a_connection_that_is_cut_is_not_a_short_result(superuser: Database) -> 
             killer.run("SELECT pg_terminate_backend(:process, 5000)", process=process)
             list(batches)
 
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(DatabaseUnavailableError):
         read_on_after_the_end()
 
 

@@ -20,9 +20,9 @@ from pg8000.native import literal
 from deployer.configuration.databases import parse_database_url
 from functions.common.database import Database
 from functions.common.errors import (
-    DatabaseFailed,
-    DatabaseRefused,
-    DatabaseUnavailable,
+    DatabaseAccessError,
+    DatabaseStatementError,
+    DatabaseUnavailableError,
     PipelineError,
 )
 from functions.common.postgres import connection
@@ -105,7 +105,7 @@ def test_a_wrong_password_is_reported(access: Access) -> None:
         'password authentication failed for user "visitor": check user and password of the URL'
     )
 
-    with refusal(wrong, DatabaseRefused, message):
+    with refusal(wrong, DatabaseAccessError, message):
         who_am_i(wrong)
 
 
@@ -114,7 +114,7 @@ def test_a_missing_database_is_reported(access: Access) -> None:
     wrong = access(dbname="tot esys")
     message = 'database "tot esys" does not exist: check the database name of the URL'
 
-    with refusal(wrong, DatabaseRefused, message):
+    with refusal(wrong, DatabaseAccessError, message):
         who_am_i(wrong)
 
 
@@ -128,7 +128,7 @@ def test_a_server_that_is_down_is_reported(access: Access) -> None:
         "is the server up, and is the address right?"
     )
 
-    with refusal(wrong, DatabaseUnavailable, message):
+    with refusal(wrong, DatabaseUnavailableError, message):
         who_am_i(wrong)
 
 
@@ -137,7 +137,7 @@ def test_an_unknown_host_is_reported(access: Access, host: str) -> None:
     """A misspelt host is reported like a server that is down."""
     wrong = access(host=host)
 
-    with pytest.raises(DatabaseUnavailable) as failure:
+    with pytest.raises(DatabaseUnavailableError) as failure:
         who_am_i(wrong)
     assert str(failure.value).startswith(f"{wrong}: cannot be reached (")
 
@@ -146,7 +146,7 @@ def test_a_missing_right_is_reported(access: Access) -> None:
     """The message names the object, and that the right has to be granted."""
     message = "permission denied for table pg_authid: ask for the right to be granted"
 
-    with refusal(access(), DatabaseRefused, message), connection(access()) as opened:
+    with refusal(access(), DatabaseAccessError, message), connection(access()) as opened:
         opened.run("SELECT * FROM pg_authid")
 
 
@@ -154,7 +154,7 @@ def test_a_statement_that_fails_is_reported(access: Access) -> None:
     """Errors of statements name the database too, with PostgreSQL's own code."""
     message = "division by zero [22012]"
 
-    with refusal(access(), DatabaseFailed, message), connection(access()) as opened:
+    with refusal(access(), DatabaseStatementError, message), connection(access()) as opened:
         opened.run("SELECT 1/0")
 
 
@@ -167,7 +167,7 @@ def test_a_session_that_is_ended_is_reported(access: Access, postgres: PostgresS
             superuser.run("SELECT pg_terminate_backend(:process, 5000)", process=process)
             opened.run("SELECT 1")
 
-    with pytest.raises(DatabaseUnavailable) as failure:
+    with pytest.raises(DatabaseUnavailableError) as failure:
         outlive_the_session()
     assert str(failure.value).startswith(f"{access()}: the connection broke (")
 
@@ -189,7 +189,7 @@ def test_a_password_that_the_driver_cannot_send_is_reported(access: Access) -> N
         "is the password plain ASCII?"
     )
 
-    with refusal(database, DatabaseRefused, message):
+    with refusal(database, DatabaseAccessError, message):
         who_am_i(database)
 
 
@@ -224,7 +224,7 @@ def test_a_certificate_of_another_authority_is_refused(
     peer = tls(trustme.CA().issue_cert("localhost"))
     database = access(host="localhost", port=peer.port, sslmode="verify-full", ca=pem(authority))
 
-    with pytest.raises(DatabaseRefused) as failure:
+    with pytest.raises(DatabaseAccessError) as failure:
         who_am_i(database)
     assert str(failure.value).startswith(f"{database}: its certificate is not trusted (")
     assert str(failure.value).endswith(TRUST)
@@ -238,7 +238,7 @@ def test_an_authority_that_the_system_does_not_know_is_refused(
     database = access(host="localhost", port=peer.port, sslmode="verify-full")
     message = "its certificate is not trusted (unable to get local issuer certificate)" + TRUST
 
-    with refusal(database, DatabaseRefused, message):
+    with refusal(database, DatabaseAccessError, message):
         who_am_i(database)
 
 
@@ -250,7 +250,9 @@ def test_a_certificate_of_another_host_is_refused(
     database = access(host="localhost", port=peer.port, sslmode="verify-full", ca=pem(authority))
     reason = "Hostname mismatch, certificate is not valid for 'localhost'."
 
-    with refusal(database, DatabaseRefused, f"its certificate is not trusted ({reason}){TRUST}"):
+    with refusal(
+        database, DatabaseAccessError, f"its certificate is not trusted ({reason}){TRUST}"
+    ):
         who_am_i(database)
 
 
@@ -271,7 +273,7 @@ def test_a_server_without_tls_is_refused(
         "it does not speak TLS: add ?sslmode=disable to the URL if the network between is your own"
     )
 
-    with refusal(database, DatabaseRefused, message):
+    with refusal(database, DatabaseAccessError, message):
         who_am_i(database)
 
 
@@ -279,7 +281,7 @@ def test_the_server_itself_says_that_it_has_no_tls(access: Access) -> None:
     """The bundled PostgreSQL was built without TLS, and is refused in the same words."""
     database = access(sslmode="require")
 
-    with pytest.raises(DatabaseRefused, match="it does not speak TLS"):
+    with pytest.raises(DatabaseAccessError, match="it does not speak TLS"):
         who_am_i(database)
 
 
@@ -318,8 +320,8 @@ def test_a_url_that_says_nothing_of_tls_means_checked_tls(
 
     assert who_am_i(by_url(certified, trusting)) == ROLE
     for port, query in ((certified, ""), (misnamed, ""), (misnamed, trusting)):
-        with pytest.raises(DatabaseRefused, match="its certificate is not trusted"):
+        with pytest.raises(DatabaseAccessError, match="its certificate is not trusted"):
             who_am_i(by_url(port, query))
     for query in ("", "?sslmode=prefer", "?sslmode=allow", "?sslmode=verify-ca"):
-        with pytest.raises(DatabaseRefused, match="it does not speak TLS"):
+        with pytest.raises(DatabaseAccessError, match="it does not speak TLS"):
             who_am_i(by_url(bare, query))

@@ -18,7 +18,7 @@ from deployer.configuration.databases import parse_database_url
 from functions.common import copy
 from functions.common.batchlog import BatchLog
 from functions.common.database import Database
-from functions.common.errors import BatchContended
+from functions.common.errors import BatchConflictError
 from functions.common.manifests import IngestionManifest
 from functions.common.parquet import PartWriter, read_rows
 from functions.common.postgres import connection
@@ -71,7 +71,7 @@ def test_runs_side_by_side_never_share_a_number_and_lose_nothing(functions: Func
                 run = f"{number}-{turn}"
                 try:
                     manifest = extract(run).manifest
-                except BatchContended:
+                except BatchConflictError:
                     continue
                 if manifest is not None:
                     claimed.append((manifest.batch, run))
@@ -116,7 +116,7 @@ def test_a_run_that_lost_its_number_takes_the_next_from_a_new_snapshot(
             return claim(manifest)
 
         log.claim = claim_late  # type: ignore[method-assign]
-        with pytest.raises(BatchContended, match="batch 2 was claimed by another run"):
+        with pytest.raises(BatchConflictError, match="batch 2 was claimed by another run"):
             extract("loser")
         log.claim = claim  # type: ignore[method-assign]
         touch(functions.source, 3)
@@ -143,7 +143,7 @@ def test_the_function_tries_again_when_it_lost_its_number(
 
     touch(functions.source, 1)
     monkeypatch.setattr(BatchLog, "claim", lambda log, manifest: False)
-    with pytest.raises(BatchContended):
+    with pytest.raises(BatchConflictError):
         functions.extract()
 
 

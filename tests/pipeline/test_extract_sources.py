@@ -9,7 +9,7 @@ import pytest
 
 from deployer.configuration.databases import parse_database_url
 from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, latest
-from functions.common.errors import DatabaseUnavailable, SettingsError
+from functions.common.errors import DatabaseUnavailableError, SettingsError
 from functions.extract import handler as extract_handler
 from functions.extract.asked import Asked
 from functions.sources import Captured
@@ -100,7 +100,7 @@ def test_a_source_that_fails_stops_no_other(
     )
     monkeypatch.setenv("SHOP_SECRET_ID", f"{functions.ingestion}/nowhere")
 
-    with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1:1"):
+    with pytest.raises(DatabaseUnavailableError, match=r"127\.0\.0\.1:1"):
         extract()
 
     assert batches(functions) == ["batches/bank/0000000001.json"]

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from functions.common.errors import BatchContended
+from functions.common.errors import BatchConflictError
 from local.connection import connect
 from local.emulator import Emulator
 from tests.pipeline.arena import Servers
@@ -76,7 +76,7 @@ def test_a_shop_at_work_beside_the_functions_arrives_as_it_is(
     def repeat(function: Callable[[], object]) -> None:
         while not over.is_set():
             try:
-                with suppress(BatchContended):
+                with suppress(BatchConflictError):
                     function()
             except Exception as error:
                 failed.append(error)

@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 from pg8000.native import identifier
 
-from functions.common.errors import DatabaseRefused, DatabaseUnavailable
+from functions.common.errors import DatabaseAccessError, DatabaseUnavailableError
 from functions.common.postgres import connection
 from functions.sources.postgres.snapshot import LOCK_PAUSES, SESSION_PARAMETERS, snapshot_of
 from local.connection import connect
@@ -196,7 +196,7 @@ def test_a_table_that_stays_locked_is_named(shop: Shop) -> None:
         migration.run("ALTER TABLE staff ADD COLUMN nickname text")
         with (
             connection(database_of(shop.source.reader_url), **SESSION_PARAMETERS) as opened,
-            pytest.raises(DatabaseUnavailable) as failure,
+            pytest.raises(DatabaseUnavailableError) as failure,
             snapshot_of(opened, TOTESYS.source, pauses.append),
         ):
             pass
@@ -263,7 +263,7 @@ def test_a_pooler_that_drops_our_settings_is_refused(shop: Shop) -> None:
     """Dates and policies would be read wrong silently: the message says what to do."""
     with (
         connection(database_of(shop.source.reader_url)) as opened,
-        pytest.raises(DatabaseRefused, match="in a connection pooler: give the address of the"),
+        pytest.raises(DatabaseAccessError, match="in a connection pooler: give the address of the"),
         snapshot_of(opened, TOTESYS.source),
     ):
         pass

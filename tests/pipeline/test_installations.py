@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from local.connection import connect
 from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import current, expected
@@ -88,7 +88,7 @@ def test_what_the_warehouse_lacks_is_named(functions: Functions, sql: str, messa
     functions.extract()
     functions.transform()
 
-    with pytest.raises(WarehouseMismatch, match=message):
+    with pytest.raises(WarehouseSetupError, match=message):
         functions.load()
 
 

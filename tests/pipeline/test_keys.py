@@ -20,7 +20,7 @@ from etl import (
     Uuid,
     latest,
 )
-from functions.common.errors import RepairRefused
+from functions.common.errors import RepairRequestError
 from functions.common.manifests import IngestionManifest
 from functions.sources import Repair
 from functions.sources.postgres import hashedkeys, keysets
@@ -325,7 +325,7 @@ def test_keys_that_a_repair_asks_for_are_looked_for(lake: Lake) -> None:
     assert lake.rows(batch, line, "tombstones") == [{"order, no": 4, "Pos:%": "never"}]
     assert lake.rows(batch, country, "tombstones") == [{"code": "xxx"}]
     assert lake.rows(batch, number, "tombstones") == [{"n": 5}]
-    with pytest.raises(RepairRefused, match="cannot be one of table"):
+    with pytest.raises(RepairRequestError, match="cannot be one of table"):
         lake.extract(Repair(absent={line.id: ["no number,x"]}))
 
 

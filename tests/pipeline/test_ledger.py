@@ -7,7 +7,7 @@ import pytest
 from pg8000.native import identifier
 
 from etl import Integer, Table, Text, latest
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from local.databases import create_managed_warehouse
 from local.postgres import PostgresServer
 from tests.pipeline.ground import own_server, restart, run_sql
@@ -89,5 +89,5 @@ def test_somebody_else_s_table_of_that_name_is_left_alone(
     scene = Scene(new_managed_warehouse(), (latest(THING),))
     scene.query("CREATE TABLE loaded_batches (mine integer)")
 
-    with pytest.raises(WarehouseMismatch, match="table loaded_batches in schema public of the"):
+    with pytest.raises(WarehouseSetupError, match="table loaded_batches in schema public of the"):
         scene.load()

@@ -17,7 +17,7 @@ import pytest
 from pg8000.native import DatabaseError
 
 import local.server
-from functions.common.errors import DatabaseRefused
+from functions.common.errors import DatabaseAccessError
 from local.connection import connect
 from local.installation import PostgresError, reachable_binaries
 from local.postgres import PostgresServer
@@ -167,7 +167,7 @@ def test_another_server_on_the_port_is_given_nothing(
 
 def test_another_server_is_not_sent_the_password() -> None:
     """A process that takes the port after our server has ended gets no password."""
-    with another_server() as (port, received), pytest.raises(DatabaseRefused, match="by SCRAM"):
+    with another_server() as (port, received), pytest.raises(DatabaseAccessError, match="by SCRAM"):
         connect(f"postgresql://postgres:s3cret@127.0.0.1:{port}/postgres")
     assert b"s3cret" not in b"".join(received)
 

@@ -12,7 +12,7 @@ import trustme
 from pg8000.native import literal
 
 from functions.common.database import Database
-from functions.common.errors import DatabaseRefused, DatabaseUnavailable
+from functions.common.errors import DatabaseAccessError, DatabaseUnavailableError
 from functions.common.postgres import connection
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
@@ -106,7 +106,7 @@ def test_a_server_that_may_be_anybodys_gets_no_password(
     """Without a verified certificate and name only SCRAM is used, and both sides have to pass."""
     with playing(script, None if mode == "disable" else context) as server:
         address = database(server, mode, authority)
-        with pytest.raises(DatabaseRefused) as failure:
+        with pytest.raises(DatabaseAccessError) as failure:
             open_and_close(address)
 
     assert f"{address}: the server {said}" in str(failure.value)
@@ -142,7 +142,7 @@ def test_scram_is_bound_to_the_certificate(
         open_and_close(database(server, mode, authority))
     assert server.received[0].startswith(b"pSCRAM-SHA-256-PLUS\0")
 
-    refused = pytest.raises(DatabaseRefused, match="check user and password")
+    refused = pytest.raises(DatabaseAccessError, match="check user and password")
     with playing(scram(PASSWORD, other), context) as between, refused:
         open_and_close(database(between, mode, authority))
 
@@ -166,7 +166,7 @@ def test_a_required_authority_must_have_signed(
         open_and_close(database(server, MODES[-1], authority))
     with playing(scram(PASSWORD), stranger) as server:
         address = database(server, MODES[-1], authority)
-        with pytest.raises(DatabaseRefused) as failure:
+        with pytest.raises(DatabaseAccessError) as failure:
             open_and_close(address)
 
     assert str(failure.value).startswith(f"{address}: its certificate is not trusted (")
@@ -185,7 +185,7 @@ def test_what_is_not_postgresql_is_named_as_such(answer: bytes, authority: trust
 
     with playing(speak) as server:
         address = database(server, "disable", authority)
-        with pytest.raises(DatabaseUnavailable) as failure:
+        with pytest.raises(DatabaseUnavailableError) as failure:
             open_and_close(address)
 
     assert str(failure.value) == (f"{address}: the server is not PostgreSQL: is the address right?")
@@ -223,7 +223,7 @@ def test_a_server_that_hangs_ends_the_run(
             SecretId=f"{lake}/{side}", SecretString=msgspec.json.encode(hung).decode()
         )
         began = time.monotonic()
-        with pytest.raises(DatabaseUnavailable, match="the connection broke"):
+        with pytest.raises(DatabaseUnavailableError, match="the connection broke"):
             handler.handler({}, Context(handler.__name__, milliseconds=3000))
 
     assert 1 < time.monotonic() - began < 60  # and not the 900 s of Lambda
@@ -290,7 +290,7 @@ def test_a_session_has_every_limit(role: Database) -> None:
 def test_a_statement_that_takes_too_long_is_ended(role: Database) -> None:
     """The server ends a statement before the function's own time is up, and says so."""
     began = time.monotonic()
-    with pytest.raises(DatabaseUnavailable) as failure, connection(role, 3.0) as opened:
+    with pytest.raises(DatabaseUnavailableError) as failure, connection(role, 3.0) as opened:
         opened.run("SELECT pg_sleep(60)")
 
     assert str(failure.value) == f"{role}: canceling statement due to statement timeout"

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.common.errors import LogCorrupted, NoSuchBatch, PipelineError
+from functions.common.errors import CorruptLogError, PipelineError, UnknownBatchError
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
 from local.connection import connect
@@ -95,14 +95,14 @@ def test_a_replay_of_what_is_no_batch_is_refused(functions: Functions) -> None:
     before = contents(functions)
 
     for junk in (None, True, False, 1.5, 1.0, "1", "x", "", [], [1], {}, {"batch": 1}):
-        with pytest.raises(NoSuchBatch) as failure:
+        with pytest.raises(UnknownBatchError) as failure:
             say(extract_handler.handler, {"replay": junk})
         assert str(failure.value) == (
             f"the event asks to replay a {type(junk).__name__}: give the number of a batch, as in "
             '{"replay": 7}'
         )
     for number in (0, -1, 2, 2**31, -(2**63), 10**30):
-        with pytest.raises(NoSuchBatch, match=f"there is no batch {number}: the newest is 1"):
+        with pytest.raises(UnknownBatchError, match=f"there is no batch {number}: the newest is 1"):
             say(extract_handler.handler, {"replay": number})
     assert contents(functions) == before
 
@@ -305,6 +305,8 @@ def test_an_object_that_is_gone_is_named(functions: Functions) -> None:
     [file] = files_of(functions, "dim_staff")
     functions.s3.delete_object(Bucket=functions.processed, Key=file["key"])
 
-    with pytest.raises(LogCorrupted, match=r"dim_staff/.* is named by the batch log and cannot be"):
+    with pytest.raises(
+        CorruptLogError, match=r"dim_staff/.* is named by the batch log and cannot be"
+    ):
         functions.load()
     assert set(records(functions.warehouse).values()) == {0}

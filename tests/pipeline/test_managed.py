@@ -9,7 +9,7 @@ import pytest
 
 from deployer.configuration.databases import DatabaseAddress
 from etl import PostgresWarehouse
-from functions.common.errors import SettingsError, WarehouseMismatch
+from functions.common.errors import SettingsError, WarehouseSetupError
 from local import command, cycle
 from local.connection import connect
 from local.cycle import ViewRow
@@ -173,7 +173,7 @@ def test_a_role_that_may_not_create_reads_what_to_ask_for(
     monkeypatch.setenv("WAREHOUSE_SCHEMA", schema)
     manage()
 
-    with pytest.raises(WarehouseMismatch) as caught:
+    with pytest.raises(WarehouseSetupError) as caught:
         managed.load()
 
     found = re.search("GRANT (.*), or set WAREHOUSE_MANAGED=false", str(caught.value))
@@ -200,7 +200,7 @@ def test_what_is_somebody_else_s_is_left_alone(managed: Functions, sql: str, mes
     query(managed.warehouse, sql)
     before = objects(managed.warehouse)
 
-    with pytest.raises(WarehouseMismatch, match=f"^.*{message}.*rename it"):
+    with pytest.raises(WarehouseSetupError, match=f"^.*{message}.*rename it"):
         managed.load()
 
     assert [entry for entry in objects(managed.warehouse) if entry in before] == before

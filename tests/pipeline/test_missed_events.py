@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from etl import EventList
-from functions.common.errors import PipelineError, ProviderUnavailable, SettingsError
+from functions.common.errors import PipelineError, ProviderUnavailableError, SettingsError
 from functions.reconcile.missed import ListedEvents
 from pipelines.stripe.pipeline import PIPELINE
 from tests.pipeline.conftest import Functions
@@ -113,13 +113,13 @@ def test_a_provider_that_is_busy_is_asked_again(api: EventsApi) -> None:
 @pytest.mark.parametrize(
     ("answers", "error", "said"),
     [
-        ([(503, "")] * 4, ProviderUnavailable, "answered 503: the next run asks again"),
-        ([(404, "")], ProviderUnavailable, "answered 404: the next run asks again"),
-        ([(302, "http://127.0.0.1:1/")], ProviderUnavailable, "answered 302"),
-        ([(200, "<html>")], ProviderUnavailable, "answered with no JSON"),
-        ([(200, "[" * 100_000)], ProviderUnavailable, "answered with no JSON"),
-        ([(200, '{"data": 1}')], ProviderUnavailable, "answered with no list of events"),
-        ([(200, '{"data": [], "has_more": true}')], ProviderUnavailable, "and shows none"),
+        ([(503, "")] * 4, ProviderUnavailableError, "answered 503: the next run asks again"),
+        ([(404, "")], ProviderUnavailableError, "answered 404: the next run asks again"),
+        ([(302, "http://127.0.0.1:1/")], ProviderUnavailableError, "answered 302"),
+        ([(200, "<html>")], ProviderUnavailableError, "answered with no JSON"),
+        ([(200, "[" * 100_000)], ProviderUnavailableError, "answered with no JSON"),
+        ([(200, '{"data": 1}')], ProviderUnavailableError, "answered with no list of events"),
+        ([(200, '{"data": [], "has_more": true}')], ProviderUnavailableError, "and shows none"),
         ([(403, "")], SettingsError, "refuses the key (403): set STRIPE_API_KEY"),
     ],
 )
@@ -142,5 +142,5 @@ def test_a_key_that_is_refused_is_said(api: EventsApi) -> None:
 
 def test_a_provider_that_is_away_is_no_riddle() -> None:
     """No connection at all is said after the last attempt."""
-    with pytest.raises(ProviderUnavailable, match="does not answer"):
+    with pytest.raises(ProviderUnavailableError, match="does not answer"):
         listed(EventsApi([], "http://127.0.0.1:1/v1/events"))

@@ -12,7 +12,11 @@ import trustme
 
 from deployer.configuration.databases import parse_database_url
 from functions.common.database import Database
-from functions.common.errors import DatabaseFailed, DatabaseRefused, DatabaseUnavailable
+from functions.common.errors import (
+    DatabaseAccessError,
+    DatabaseStatementError,
+    DatabaseUnavailableError,
+)
 from functions.common.mysql import SQL_MODE, connection, literal, quoted
 from tests.postgres_fixtures import Warehouse
 
@@ -55,10 +59,10 @@ def test_a_certificate_is_verified_with_its_name(database: Database, mysql_ca: t
     other = trustme.CA().cert_pem.bytes().decode()
     for mode in ("require", "verify-full"):
         wrong = msgspec.structs.replace(database, sslmode=mode, ca=other)
-        with pytest.raises(DatabaseRefused, match="is not trusted"), connection(wrong):
+        with pytest.raises(DatabaseAccessError, match="is not trusted"), connection(wrong):
             pass
     elsewhere = msgspec.structs.replace(database, host="localhost", sslmode="verify-full", ca=ca)
-    with pytest.raises(DatabaseRefused, match="is not trusted"), connection(elsewhere):
+    with pytest.raises(DatabaseAccessError, match="is not trusted"), connection(elsewhere):
         pass
 
 
@@ -76,7 +80,7 @@ def test_who_is_turned_away_learns_the_next_step(
 ) -> None:
     """The line names the database and the account, and never the password."""
     wrong = msgspec.structs.replace(database, **changes)
-    with pytest.raises((DatabaseRefused, DatabaseUnavailable), match=message) as failed:  # noqa: SIM117
+    with pytest.raises((DatabaseAccessError, DatabaseUnavailableError), match=message) as failed:  # noqa: SIM117
         with connection(wrong, 60):
             pass
     assert PASSWORD not in str(failed.value)
@@ -85,7 +89,7 @@ def test_who_is_turned_away_learns_the_next_step(
 def test_no_value_of_a_statement_is_in_an_error(database: Database) -> None:
     """Nor in the errors that led to it, which a trace shows."""
     for statement in (f"SELCT {literal(PASSWORD)}", f"SELECT CAST({literal(PASSWORD)} AS no)"):
-        with pytest.raises(DatabaseFailed) as failed, connection(database, 60) as opened:
+        with pytest.raises(DatabaseStatementError) as failed, connection(database, 60) as opened:
             opened.run(statement)
         shown, error = "", failed.value
         while error is not None:
@@ -97,7 +101,7 @@ def test_no_value_of_a_statement_is_in_an_error(database: Database) -> None:
 def test_a_query_that_takes_too_long_is_ended(database: Database) -> None:
     """By the server, while the caller still has the time to say so."""
     numbers = " CROSS JOIN ".join(f"information_schema.COLUMNS AS c{n}" for n in range(4))
-    with pytest.raises(DatabaseUnavailable, match=r"\[(70100/1969|HY000/3024)\]"):  # noqa: SIM117
+    with pytest.raises(DatabaseUnavailableError, match=r"\[(70100/1969|HY000/3024)\]"):  # noqa: SIM117
         with connection(database, 3) as opened:
             opened.run(f"SELECT count(*) FROM {numbers}")
 
@@ -150,7 +154,10 @@ def test_a_server_that_speaks_no_tls_gets_no_login(sslmode: str) -> None:
     greeting = GREETING.replace(struct.pack("<H", 0xF7FF), struct.pack("<H", 0xF7FF & ~0x800))
     with peer(packet(0, greeting)) as port:
         database = Database("127.0.0.1", port, "me", PASSWORD, "d", sslmode)  # type: ignore[arg-type]
-        with pytest.raises(DatabaseRefused, match="it does not speak TLS"), connection(database):
+        with (
+            pytest.raises(DatabaseAccessError, match="it does not speak TLS"),
+            connection(database),
+        ):
             pass
 
 
@@ -158,7 +165,7 @@ def test_the_password_itself_is_given_to_nobody_unverified() -> None:
     """A server of which nobody knows whose it is cannot ask for it."""
     with peer(packet(0, GREETING)) as port:
         database = Database("127.0.0.1", port, "me", PASSWORD, "d", "disable")
-        with pytest.raises(DatabaseRefused, match="asks for the password itself"):  # noqa: SIM117
+        with pytest.raises(DatabaseAccessError, match="asks for the password itself"):  # noqa: SIM117
             with connection(database):
                 pass
 
@@ -170,14 +177,21 @@ def test_what_is_no_mysql_is_said_to_be_none(answer: bytes) -> None:
     """Whatever answers, it is one clear line."""
     with peer(answer) as port:
         database = Database("127.0.0.1", port, "me", PASSWORD, "d", "disable")
-        with pytest.raises(DatabaseUnavailable, match=r"not MySQL|the connection broke|\[HY000"):  # noqa: SIM117
-            with connection(database):
-                pass
+        with (
+            pytest.raises(
+                DatabaseUnavailableError, match=r"not MySQL|the connection broke|\[HY000"
+            ),
+            connection(database),
+        ):
+            pass
 
 
 def test_a_server_cannot_ask_for_a_file(database: Database) -> None:
     """LOAD DATA LOCAL is not offered, so a server's wish for a file of ours is an error."""
     with connection(database, 60) as opened:
         opened.run("CREATE TABLE t (a text)")
-    with pytest.raises((DatabaseFailed, DatabaseRefused)), connection(database, 60) as opened:
+    with (
+        pytest.raises((DatabaseStatementError, DatabaseAccessError)),
+        connection(database, 60) as opened,
+    ):
         opened.run("LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE t")

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from etl import Integer, Point, Table, Text, View, history, latest
-from functions.common.errors import FunctionFailed, WarehouseMismatch
+from functions.common.errors import PipelineCodeError, WarehouseSetupError
 from functions.common.mysql import quoted
 from local.mysql import MysqlServer
 from tests.mysql_fixtures import mysql_installation, mysql_warehouse_on, own_mysql
@@ -116,7 +116,7 @@ def test_tables_may_be_in_several_databases(new_mysql_warehouse: New) -> None:
     warehouse = new_mysql_warehouse()
     tables = (latest(THING), latest(THING, name="thing2", schema=other.schema))
     scene = MysqlScene(warehouse, tables)
-    with pytest.raises(WarehouseMismatch, match="this account may not create"):
+    with pytest.raises(WarehouseSetupError, match="this account may not create"):
         scene.load()
     [[user]] = scene.query(
         "SELECT DISTINCT GRANTEE FROM information_schema.SCHEMA_PRIVILEGES WHERE"
@@ -145,14 +145,14 @@ def test_declared_views_are_made_and_kept(new_mysql_warehouse: New) -> None:
     scene.load()
     assert scene.query("SELECT * FROM shown ORDER BY id") == [[1, "a"], [2, "%"]]
     scene.declare(*scene.tables, views=(View("shown", "SELECT nothing FROM thing"),))
-    with pytest.raises(FunctionFailed, match="view shown: Unknown column 'nothing'"):
+    with pytest.raises(PipelineCodeError, match="view shown: Unknown column 'nothing'"):
         scene.load()
     for sql in ("SELECT nothing FROM thing", "SELECT 1 FROM nowhere", "SELECT DISTINCT ON (1) 1"):
         scene.declare(*scene.tables, views=(View("left_out", sql, optional=True),))
         scene.load()
     scene.declare(*scene.tables, views=(View("shown", "SELECT nothing FROM thing"),))
     scene.query("CREATE OR REPLACE VIEW shown AS SELECT 1 AS mine")
-    with pytest.raises(WarehouseMismatch, match="is not the view that load keeps there"):
+    with pytest.raises(WarehouseSetupError, match="is not the view that load keeps there"):
         scene.load()
 
 
@@ -166,5 +166,7 @@ def test_columns_that_were_declared_since_are_added(new_mysql_warehouse: New) ->
     scene.load()
     assert scene.query("SELECT id, ST_AsText(at) FROM thing") == [[1, None], [2, "POINT(1 2)"]]
     scene.query("ALTER TABLE thing MODIFY word varchar(9)")
-    with pytest.raises(WarehouseMismatch, match=r"is varchar\(9\) and declared as longtext: ALTER"):
+    with pytest.raises(
+        WarehouseSetupError, match=r"is varchar\(9\) and declared as longtext: ALTER"
+    ):
         scene.load()

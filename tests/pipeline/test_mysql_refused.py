@@ -20,7 +20,7 @@ from etl import (
     once,
     replace,
 )
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.common.mysql import quoted
 from tests.pipeline.mysql_scene import MysqlScene
 from tests.pipeline.target_scene import Rows, rows_of
@@ -220,7 +220,7 @@ def test_a_right_that_lacks_is_named(right: str, message: str, new_mysql_warehou
     """It is asked for before anything is loaded, in one line."""
     scene = MysqlScene(new_mysql_warehouse(right), (latest(THING),), managed=False)
     scene.query("CREATE TABLE thing (id int PRIMARY KEY, word text)")
-    with pytest.raises(WarehouseMismatch, match=message):
+    with pytest.raises(WarehouseSetupError, match=message):
         scene.load()
 
 
@@ -228,7 +228,7 @@ def test_a_table_without_transactions_is_refused(new_mysql_warehouse: New) -> No
     """A batch could come in by half there; the statement that helps is in the message."""
     scene = MysqlScene(new_mysql_warehouse(), (latest(THING),), managed=False)
     scene.query("CREATE TABLE thing (id int, word text) ENGINE=MyISAM")
-    with pytest.raises(WarehouseMismatch, match=r"kept by MyISAM, .*thing` ENGINE=InnoDB"):
+    with pytest.raises(WarehouseSetupError, match=r"kept by MyISAM, .*thing` ENGINE=InnoDB"):
         scene.load()
 
 

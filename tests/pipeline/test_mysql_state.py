@@ -10,7 +10,7 @@ import pytest
 
 from etl import Calendar, Date, Integer, Table, Text, history, latest
 from etl.mapping import Mapping
-from functions.common.errors import DatabaseUnavailable, PipelineError, WarehouseMismatch
+from functions.common.errors import DatabaseUnavailableError, PipelineError, WarehouseSetupError
 from functions.common.markers import MarkerLog
 from functions.common.mysql import literal
 from functions.targets import Feed, kind_of
@@ -108,7 +108,7 @@ def test_a_server_that_starts_again_goes_on(restarted: MysqlServer, how: str) ->
     scene = filled(MysqlScene(warehouse, (THING, PAST)))
     before = restarted.port
     restarted.kill() if how == "kill" else restarted.stop()
-    with pytest.raises(DatabaseUnavailable, match="cannot be reached"):
+    with pytest.raises(DatabaseUnavailableError, match="cannot be reached"):
         scene.load()
     restarted.start()
     scene.warehouse = moved(warehouse, before, restarted.port)
@@ -154,7 +154,7 @@ def test_a_loader_whose_lock_was_released_commits_nothing(scene: MysqlScene) -> 
     """Before its commit it looks whether the lock is still its own."""
     mappings = tuple(Mapping(table, None, ()) for table in scene.tables)  # type: ignore[arg-type]
     feed = Feed(mappings, scene.log, MarkerLog(scene.bucket, "source"))
-    with pytest.raises(WarehouseMismatch, match="cannot keep its lock"):
+    with pytest.raises(WarehouseSetupError, match="cannot keep its lock"):
         release_while_loading(scene, feed)
     assert scene.load() == []
 
@@ -184,7 +184,7 @@ def test_a_connection_that_is_cut_leaves_nothing_behind(
         for _ in range(8):
             try:
                 scene.load()
-            except DatabaseUnavailable:
+            except DatabaseUnavailableError:
                 continue
             except AssertionError:  # the server has not yet seen that the last one is gone
                 continue

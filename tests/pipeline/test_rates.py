@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from functions.common.errors import ProviderUnavailable
+from functions.common.errors import ProviderUnavailableError
 from functions.extract import handler as extract_handler
 from functions.sources.rest import client
 from local.connection import connect
@@ -119,7 +119,7 @@ def test_a_year_is_what_the_bank_has_published(exchange: Exchange) -> None:
     exchange.answers(Reply(b"KEY,FREQ", cut=4), Reply())
     assert exchange.run(date(2025, 5, 30))["batch"] is None  # the second answer was empty
     exchange.answers(*[Reply(status=503)] * 5)
-    with pytest.raises(ProviderUnavailable, match="answered 503"):
+    with pytest.raises(ProviderUnavailableError, match="answered 503"):
         exchange.run(date(2025, 7, 1))
 
     bank.corrections = {("USD", date(2025, 3, 3)): Decimal("1.0999")}

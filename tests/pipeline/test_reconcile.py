@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from local.connection import connect
 from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import expected
@@ -148,7 +148,7 @@ def test_a_tombstone_that_was_exchanged_ends_the_comparison(functions: Functions
     [key] = functions.keys(functions.processed, "tombstones/fact_payment/")
     put_tombstone(functions, key, 9, "payment_id")
 
-    with pytest.raises(LogCorrupted, match="it is not what was written there"):
+    with pytest.raises(CorruptLogError, match="it is not what was written there"):
         reconcile()
 
 

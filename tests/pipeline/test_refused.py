@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pg8000.native import identifier
 
-from functions.common.errors import DatabaseFailed
+from functions.common.errors import DatabaseStatementError
 from functions.load import loading
 from local.databases import create_warehouse
 from local.postgres import PostgresServer
@@ -244,7 +244,7 @@ def test_no_value_of_a_row_is_in_an_error(
     functions.extract()
     functions.transform()
 
-    with pytest.raises(DatabaseFailed) as failed:
+    with pytest.raises(DatabaseStatementError) as failed:
         functions.load()
 
     assert SECRET not in "".join(traceback.format_exception(failed.value))

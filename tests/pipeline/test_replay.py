@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from etl import Column, Numeric
-from functions.common.errors import BatchOutdated, NoSuchBatch
+from functions.common.errors import OutdatedBatchError, UnknownBatchError
 from functions.extract import handler as extract_handler
 from local.connection import connect
 from tests.pipeline.conftest import Context, Functions
@@ -188,7 +188,7 @@ def test_a_batch_without_a_column_that_is_declared_today_is_refused(
     monkeypatch.setitem(columns, "weight", Numeric())
 
     message = "batch 1 cannot be replayed: its rows of design have no column weight of type Numeric"
-    with pytest.raises(BatchOutdated, match=message):
+    with pytest.raises(OutdatedBatchError, match=message):
         replay(functions, 1)
     assert [key for key in functions.objects() if "batches/source/" in key] == [
         key for key in objects if "batches/source/" in key
@@ -201,6 +201,6 @@ def test_a_batch_that_is_not_there_is_named(functions: Functions, batch: int) ->
     functions.run()
     objects = functions.objects()
 
-    with pytest.raises(NoSuchBatch, match=f"there is no batch {batch}: the newest is 1"):
+    with pytest.raises(UnknownBatchError, match=f"there is no batch {batch}: the newest is 1"):
         replay(functions, batch)
     assert functions.objects() == objects

@@ -21,7 +21,7 @@ from etl import (
     history,
     latest,
 )
-from functions.common.errors import ProviderUnavailable
+from functions.common.errors import ProviderUnavailableError
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
 from functions.reconcile import handler as reconcile_handler
@@ -177,5 +177,5 @@ def test_what_the_api_says_now_is_compared_with_the_table(shop: Shop) -> None:
 def test_an_api_that_does_not_answer_is_no_comparison(shop: Shop) -> None:
     """It is not reported that all agrees, nor that nothing does."""
     shop.status = 503
-    with pytest.raises(ProviderUnavailable, match=r"SHOP_URL: .* answered 503"):
+    with pytest.raises(ProviderUnavailableError, match=r"SHOP_URL: .* answered 503"):
         reconcile()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from functions.common.errors import DatabaseUnavailable
+from functions.common.errors import DatabaseUnavailableError
 from functions.serve import handler as serve
 from functions.serve import warehouse as kept
 from functions.targets.postgres.reader import PostgresReader
@@ -180,16 +180,16 @@ def test_a_statement_is_asked_once_on_a_connection_of_its_request(
 
     def refuse(reader: object) -> None:
         asked.append(reader)
-        raise DatabaseUnavailable("away")
+        raise DatabaseUnavailableError("away")
 
     service = serve._service()
     for expected in (1, 1):
         asked.clear()
-        with pytest.raises(DatabaseUnavailable):
+        with pytest.raises(DatabaseUnavailableError):
             service.warehouse.ask(refuse)
         assert len(asked) == expected
     assert report_api.get("/things").status == 200
     asked.clear()
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(DatabaseUnavailableError):
         service.warehouse.ask(refuse)
     assert len(asked) == 2

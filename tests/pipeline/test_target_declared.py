@@ -18,7 +18,7 @@ from etl import (
     history,
     latest,
 )
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from tests.pipeline.target_scene import Rows, Scene, rows_of
 from tests.postgres_fixtures import Warehouse
 
@@ -81,7 +81,7 @@ def test_a_managed_table_that_differs_otherwise_stops_the_load(
     scene.load()
     scene.query(sql)
 
-    with pytest.raises(WarehouseMismatch) as caught:
+    with pytest.raises(WarehouseSetupError) as caught:
         scene.load()
 
     assert f" of warehouse table public.thing {what}: {remedy}, or " in str(caught.value)
@@ -160,7 +160,9 @@ def test_a_table_that_is_needed_stops_the_load(new_managed_warehouse: New) -> No
     """Unless it is optional, its name is in the line that says what to ask for."""
     scene = prepared(new_managed_warehouse, latest(THING), latest(THING, name="other"))
 
-    with pytest.raises(WarehouseMismatch, match="table other is not in schema public of the ware"):
+    with pytest.raises(
+        WarehouseSetupError, match="table other is not in schema public of the ware"
+    ):
         scene.load()
 
 
@@ -228,7 +230,9 @@ def test_two_views_of_one_name_are_refused(new_managed_warehouse: New) -> None:
     tables = (history(THING, name="fact_thing"), history(THING, name="thing"))
     scene = Scene(new_managed_warehouse(), tables)
 
-    with pytest.raises(WarehouseMismatch, match="views of fact_thing and thing would both be call"):
+    with pytest.raises(
+        WarehouseSetupError, match="views of fact_thing and thing would both be call"
+    ):
         scene.load()
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from etl import BigInteger, Column, Date, Integer, Table, Text, Timestamp, Uuid, history, latest
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from tests.pipeline.target_scene import Rows, Scene, rows_of
 from tests.pipeline.test_load import explained
 from tests.postgres_fixtures import Warehouse
@@ -149,7 +149,7 @@ def test_rows_without_a_key_are_not_loaded(scene: Scene, things: Things) -> None
     empty = pa.nulls(1, rows.column(0).type)
     scene.batch(**{odd_id(scene): rows.set_column(0, rows.column_names[0], empty)})
 
-    with pytest.raises(LogCorrupted, match="in the processed bucket have no"):
+    with pytest.raises(CorruptLogError, match="in the processed bucket have no"):
         scene.load()
 
 

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from etl import Model
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 from tests.pipeline.model_scene import (
     BEST,
     MODELS,
@@ -78,7 +78,7 @@ def test_a_model_that_fails_is_named_and_keeps_nothing_from_being_loaded(
     scene.declare(lines, names, models=(broken(sql), BEST, SHARES))
     scene.batch(line=sold(a=1, b=3), name=named(a="Apple", b="Bread"))
 
-    with pytest.raises(FunctionFailed) as raised:
+    with pytest.raises(PipelineCodeError) as raised:
         scene.load()
 
     assert str(raised.value).split("; ") == [
@@ -102,11 +102,11 @@ def test_a_batch_after_a_failure_is_loaded(scene: Scene) -> None:
     )
     scene.declare(lines, names, models=(picky,))
     scene.batch(line=sold(a=0))
-    with pytest.raises(FunctionFailed, match="division by zero"):
+    with pytest.raises(PipelineCodeError, match="division by zero"):
         scene.load()
     scene.batch(line=sold(a=2))
 
-    with pytest.raises(FunctionFailed, match="division by zero"):
+    with pytest.raises(PipelineCodeError, match="division by zero"):
         scene.load(has_time=lambda: False)
     assert scene.load() == [(1, "again"), (2, "new")]
     assert scene.query("SELECT day, pieces FROM analytics.totals") == [[date(2024, 11, 18), 3]]

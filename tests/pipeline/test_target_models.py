@@ -11,7 +11,7 @@ from pg8000.native import identifier
 
 from etl import Date, Integer, Model
 from etl.mapping import Mapping
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.common.markers import MarkerLog
 from functions.targets import Feed
 from functions.targets.postgres.comparer import comparer
@@ -274,7 +274,7 @@ def test_a_prepared_warehouse_lacks_no_table_of_a_model(new_managed_warehouse: N
     scene.managed = False
     scene.query("DROP TABLE analytics.best")
 
-    with pytest.raises(WarehouseMismatch, match="table best is not in schema analytics of the"):
+    with pytest.raises(WarehouseSetupError, match="table best is not in schema analytics of the"):
         scene.load()
 
 

@@ -24,10 +24,10 @@ from etl import (
 )
 from etl.statements import parsed
 from functions.common.errors import (
-    DatabaseFailed,
-    DatabaseUnavailable,
+    DatabaseStatementError,
+    DatabaseUnavailableError,
     PipelineError,
-    WarehouseMismatch,
+    WarehouseSetupError,
 )
 from functions.targets.reading import Query, Rows, reading
 from local.connection import connect
@@ -95,7 +95,7 @@ def test_an_optional_table_that_is_not_there_is_empty(scene: Scene) -> None:
 def test_a_table_that_lacks_is_named(new_managed_warehouse: Callable[..., Warehouse]) -> None:
     """Before the first load there is nothing to read, which is said."""
     scene = Scene(new_managed_warehouse(), (paid,))
-    with pytest.raises(WarehouseMismatch, match=r"table fact_paid is not in .* has a batch been"):
+    with pytest.raises(WarehouseSetupError, match=r"table fact_paid is not in .* has a batch been"):
         asked(scene, "SELECT * FROM current_paid")
 
 
@@ -109,7 +109,7 @@ def test_a_current_state_is_not_shown_without_knowing_what_was_deleted(scene: Sc
         url = scene.warehouse.superuser_url.partition("@")[2]
         looker = Warehouse("", scene.warehouse.schema, f"postgresql://looker:looker@{url}", "")
         theirs = Scene(looker, (paid,))
-        with pytest.raises(WarehouseMismatch, match=r"no right to SELECT on .*deleted_rows"):
+        with pytest.raises(WarehouseSetupError, match=r"no right to SELECT on .*deleted_rows"):
             asked(theirs, "SELECT * FROM current_paid")
         assert len(asked(theirs, "SELECT * FROM fact_paid").rows) == 4
     finally:
@@ -136,7 +136,7 @@ def test_columns_have_the_types_that_are_asked_for(scene: Scene) -> None:
     found = asked(scene, sql, columns=columns)
     assert found.columns == tuple(columns)
     assert found.rows == [["1.00", "2024-01-31", 2.0, True, "2024-01-31T00:00:00"]]
-    with pytest.raises(DatabaseFailed, match=r"made\.absent does not exist"):
+    with pytest.raises(DatabaseStatementError, match=r"made\.absent does not exist"):
         asked(scene, "SELECT 1 AS n", columns={"absent": Integer()})
 
 
@@ -179,7 +179,7 @@ def test_nothing_can_be_written(scene: Scene, sql: str) -> None:
 def test_a_query_that_fails_leaves_the_others(scene: Scene) -> None:
     """The snapshot goes on, and an error quotes no value."""
     with opened(scene) as reader, reader.snapshot() as snapshot:
-        with pytest.raises(DatabaseFailed) as raised:
+        with pytest.raises(DatabaseStatementError) as raised:
             snapshot.rows(Query(parsed("SELECT CAST('secret' AS integer)")))
         assert "secret" not in str(raised.value)
         assert snapshot.rows(Query(parsed("SELECT count(*) FROM fact_paid"))).rows == [[4]]
@@ -188,7 +188,10 @@ def test_a_query_that_fails_leaves_the_others(scene: Scene) -> None:
 def test_a_statement_ends_in_time(scene: Scene) -> None:
     """The server cancels it, and the connection goes on."""
     with opened(scene, seconds=2) as reader:
-        with reader.snapshot() as snapshot, pytest.raises(DatabaseUnavailable, match="timeout"):
+        with (
+            reader.snapshot() as snapshot,
+            pytest.raises(DatabaseUnavailableError, match="timeout"),
+        ):
             snapshot.rows(Query(parsed("SELECT pg_sleep(30)")))
         assert reader.state()
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from etl import Integer, Table, Text, View, latest
-from functions.common.errors import FunctionFailed, WarehouseMismatch
+from functions.common.errors import PipelineCodeError, WarehouseSetupError
 from tests.pipeline.model_scene import allow_schemas
 from tests.pipeline.target_scene import Scene, rows_of
 from tests.postgres_fixtures import Warehouse
@@ -75,7 +75,7 @@ def test_a_view_follows_its_declaration(scene: Scene) -> None:
 )
 def test_a_view_that_cannot_be_made_is_named(scene: Scene, sql: str, said: str) -> None:
     """The error says which view it is and what PostgreSQL says, and the next load goes on."""
-    with pytest.raises(FunctionFailed) as raised:
+    with pytest.raises(PipelineCodeError) as raised:
         declare(scene, View("wrong", sql))
     assert str(raised.value) == said
 
@@ -94,7 +94,7 @@ def test_an_optional_view_of_what_is_not_there_is_left_out(scene: Scene, sql: st
 def test_what_somebody_else_has_made_is_not_replaced(scene: Scene) -> None:
     """A view of the same name that is not ours is an error, and stays."""
     scene.query("CREATE VIEW theirs AS SELECT 7 AS n")
-    with pytest.raises(WarehouseMismatch, match=r"theirs in schema .* is not the view"):
+    with pytest.raises(WarehouseSetupError, match=r"theirs in schema .* is not the view"):
         declare(scene, View("theirs", "SELECT word FROM thing"))
     assert scene.query("SELECT * FROM theirs") == [[7]]
 

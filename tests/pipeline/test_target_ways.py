@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from etl import Integer, Table, Text, history, latest, replace
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.common.loaded import Loaded
 from tests.pipeline.target_scene import Rows, Scene, rows_of
 from tests.postgres_fixtures import Warehouse
@@ -152,7 +152,9 @@ def test_a_prepared_table_that_is_replaced_needs_the_right_to_delete(
         " GRANT SELECT, INSERT, UPDATE ON line TO warehouse_loader"
     )
 
-    with pytest.raises(WarehouseMismatch, match=r"no right to DELETE on public\.line of the ware"):
+    with pytest.raises(
+        WarehouseSetupError, match=r"no right to DELETE on public\.line of the ware"
+    ):
         scene.load()
 
     scene.query("GRANT DELETE ON line TO warehouse_loader")

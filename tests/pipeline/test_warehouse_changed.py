@@ -6,7 +6,7 @@ import pytest
 from pg8000.native import identifier
 
 from etl.loading import load as load_pipeline
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.markers import MarkerLog
 from functions.common.storage import Bucket
 from functions.targets.postgres.session import PostgresTables
@@ -128,5 +128,7 @@ def test_batches_that_are_gone_are_not_taken_for_loaded(seven_batches: Functions
         seven_batches.s3.delete_object(Bucket=seven_batches.processed, Key=key)
     forget_clients()
 
-    with pytest.raises(LogCorrupted, match="batch 2 is marked as loaded, and the newest in s3://"):
+    with pytest.raises(
+        CorruptLogError, match="batch 2 is marked as loaded, and the newest in s3://"
+    ):
         seven_batches.load()

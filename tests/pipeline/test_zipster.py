@@ -233,7 +233,7 @@ def test_a_connection_that_is_cut_in_a_batch_leaves_it_whole(
             pytest.raises(Exception, match=r"connection|server") as raised,
         ):
             zipcodes.functions.load()
-        assert type(raised.value).__name__ == "DatabaseUnavailable"
+        assert type(raised.value).__name__ == "DatabaseUnavailableError"
         assert zipcodes.stored() == before
         zipcodes.functions.load()
         assert zipcodes.stored() != before
@@ -256,7 +256,7 @@ def test_a_server_that_stops_and_starts_again_loses_nothing(
             zipcodes.functions.transform()
             with pytest.raises(Exception, match="Connection refused") as raised:
                 zipcodes.functions.load()
-            assert type(raised.value).__name__ == "DatabaseUnavailable"
+            assert type(raised.value).__name__ == "DatabaseUnavailableError"
             server.start()
             zipcodes.functions.load()
             assert zipcodes.differences() == []

@@ -4,7 +4,7 @@ from bisect import bisect_right, insort
 from collections import Counter
 from typing import IO, Any
 
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.storage import OBJECT_BYTES, Bucket
 
 NO_CLIENT: Any = None
@@ -37,9 +37,9 @@ class FakeBucket(Bucket):
     def get(self, key: str, at_most: int = OBJECT_BYTES) -> bytes:
         self.requests["get"] += 1
         if key not in self.objects:
-            raise LogCorrupted(f"s3://{self.name}/{key} is not there")
+            raise CorruptLogError(f"s3://{self.name}/{key} is not there")
         if len(self.objects[key]) > at_most:
-            raise LogCorrupted(f"s3://{self.name}/{key} is too large")
+            raise CorruptLogError(f"s3://{self.name}/{key} is too large")
         return self.objects[key]
 
     def keys_after(self, prefix: str, start_after: str, limit: int) -> list[str]:

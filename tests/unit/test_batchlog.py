@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from functions.common.batchlog import BatchLog
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from tests.unit.fake_bucket import FakeBucket
 
 NOW = datetime(2024, 11, 16, 12, tzinfo=UTC)
@@ -103,7 +103,7 @@ def test_a_gap_is_refused_until_it_is_gone(
     """A manifest that was removed by hand is named, and the log is read again once it is back."""
     bucket, log = log_of(*batches)
 
-    with pytest.raises(LogCorrupted) as refused:
+    with pytest.raises(CorruptLogError) as refused:
         log.newest()
     assert f"s3://lake/{key(missing)} is missing, and s3://lake/{key(found)} is there" in str(
         refused.value
@@ -165,7 +165,7 @@ def test_a_manifest_that_is_not_one_is_named(body: bytes, said: str) -> None:
     """The error names the object of S3 that is wrong."""
     log = BatchLog(FakeBucket({key(7): body}), "source", Entry)
 
-    with pytest.raises(LogCorrupted) as failure:
+    with pytest.raises(CorruptLogError) as failure:
         log.read(7)
 
     assert str(failure.value).startswith("s3://lake/batches/source/0000000007.json " + said)
@@ -175,5 +175,5 @@ def test_a_missing_manifest_is_named() -> None:
     """The error of a gap in the log names the missing object."""
     _, log = log_of(1, 3)
 
-    with pytest.raises(LogCorrupted, match=r"s3://lake/batches/source/0000000002\.json"):
+    with pytest.raises(CorruptLogError, match=r"s3://lake/batches/source/0000000002\.json"):
         log.read(2)

@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 
 from functions.common.database import Database, database_from_secret
 from functions.common.errors import (
-    DatabaseFailed,
-    DatabaseRefused,
-    DatabaseUnavailable,
+    DatabaseAccessError,
+    DatabaseStatementError,
+    DatabaseUnavailableError,
     PipelineError,
     SettingsError,
 )
@@ -117,17 +117,17 @@ def test_a_database_is_shown_without_its_password() -> None:
 @pytest.mark.parametrize(
     ("code", "kind", "step"),
     [
-        ("28P01", DatabaseRefused, ": check user and password of the URL"),
-        ("28000", DatabaseRefused, ": check user and password of the URL"),
-        ("3D000", DatabaseRefused, ": check the database name of the URL"),
-        ("42501", DatabaseRefused, ": ask for the right to be granted"),
-        ("08006", DatabaseUnavailable, ""),
-        ("53300", DatabaseUnavailable, ""),
-        ("57P01", DatabaseUnavailable, ""),
-        ("57014", DatabaseUnavailable, ""),
-        ("40001", DatabaseUnavailable, ""),
-        ("42P01", DatabaseFailed, " [42P01]"),
-        ("55P03", DatabaseUnavailable, ""),
+        ("28P01", DatabaseAccessError, ": check user and password of the URL"),
+        ("28000", DatabaseAccessError, ": check user and password of the URL"),
+        ("3D000", DatabaseAccessError, ": check the database name of the URL"),
+        ("42501", DatabaseAccessError, ": ask for the right to be granted"),
+        ("08006", DatabaseUnavailableError, ""),
+        ("53300", DatabaseUnavailableError, ""),
+        ("57P01", DatabaseUnavailableError, ""),
+        ("57014", DatabaseUnavailableError, ""),
+        ("40001", DatabaseUnavailableError, ""),
+        ("42P01", DatabaseStatementError, " [42P01]"),
+        ("55P03", DatabaseUnavailableError, ""),
     ],
 )
 def test_an_error_of_the_server_says_what_to_do(
@@ -143,7 +143,7 @@ def test_an_error_of_the_server_says_what_to_do(
 
 def test_a_broken_rule_names_its_constraint() -> None:
     """Schema, table, column and constraint are in the message as far as the server names them."""
-    with pytest.raises(DatabaseFailed) as failure, translated_errors(DATABASE):
+    with pytest.raises(DatabaseStatementError) as failure, translated_errors(DATABASE):
         raise pg8000.native.DatabaseError(
             {"C": "23503", "M": "violates", "D": "Key (a)=(1)", "s": "star", "t": "f", "n": "fk"}
         )
@@ -159,7 +159,7 @@ def test_a_broken_rule_names_its_constraint() -> None:
 )
 def test_a_connection_that_breaks_is_reported_as_such(error: Exception) -> None:
     """A lost connection is a matter of trying again, and says so with the driver's reason."""
-    with pytest.raises(DatabaseUnavailable) as failure, translated_errors(DATABASE):
+    with pytest.raises(DatabaseUnavailableError) as failure, translated_errors(DATABASE):
         raise error
 
     assert str(failure.value) == f"{DATABASE}: the connection broke (network error)"

@@ -27,7 +27,7 @@ from etl import (
     Today,
     Uuid,
 )
-from etl.parameters import NotAValue
+from etl.parameters import InvalidValueError
 
 N = {"n": Integer()}
 
@@ -129,7 +129,7 @@ def test_a_value_is_read_by_its_type(column: Column, text: str, value: str) -> N
 )  # fmt: skip
 def test_a_value_that_is_none_is_refused_without_being_quoted(column: Column, text: str) -> None:
     """The reason says what is expected, and does not repeat what was given."""
-    with pytest.raises(NotAValue) as raised:
+    with pytest.raises(InvalidValueError) as raised:
         Parameter(column).value(text)
     assert len(text) < 4 or text not in str(raised.value)
 
@@ -141,7 +141,7 @@ def test_any_text_is_a_value_or_refused(column: Column, text: str) -> None:
     parameter = Parameter(column)
     try:
         value = parameter.value(text)
-    except NotAValue:
+    except InvalidValueError:
         return
     assert parameter.value(value) == value
 

@@ -3,7 +3,7 @@
 import pytest
 
 from etl import EventFeed, Events, Postgres, StampedSignature, Table, Text
-from functions.common.errors import NoSuchBatch, RepairRefused, SettingsError
+from functions.common.errors import RepairRequestError, SettingsError, UnknownBatchError
 from functions.extract.asked import Asked, asked_for
 from functions.sources import NO_REPAIR, Repair
 from pipelines.totesys.pipeline import PIPELINE
@@ -28,7 +28,7 @@ ONE = (PIPELINE.source("source"),)
 @pytest.mark.parametrize("event", MALFORMED)
 def test_a_malformed_event_is_refused_with_an_example(event: dict[str, object]) -> None:
     """An event without valid tables and keys is refused, in words that quote no value."""
-    with pytest.raises(RepairRefused, match=r"^the event ") as refusal:
+    with pytest.raises(RepairRequestError, match=r"^the event ") as refusal:
         asked_for(event, ONE)
 
     assert "DROP" not in str(refusal.value)
@@ -61,9 +61,9 @@ def test_an_event_may_name_one_source() -> None:
 
 def test_what_is_about_one_of_several_sources_says_which() -> None:
     """Batches and tables are numbered and named in each source."""
-    with pytest.raises(NoSuchBatch, match="one of shop, bank"):
+    with pytest.raises(UnknownBatchError, match="one of shop, bank"):
         asked_for({"replay": 7}, TWO)
-    with pytest.raises(RepairRefused, match="one of shop, bank"):
+    with pytest.raises(RepairRequestError, match="one of shop, bank"):
         asked_for({"read": ["staff"]}, TWO)
 
 
@@ -75,5 +75,5 @@ def test_events_are_not_read_and_their_batches_can_be_replayed() -> None:
     assert asked_for({"source": "paid"}, both) == Asked(())
     assert asked_for({"source": "paid", "replay": 7}, both) == Asked((PAID,), replay=7)
     assert asked_for({"replay": 7}, (PAID,)) == Asked((PAID,), replay=7)
-    with pytest.raises(RepairRefused, match="replay the batches that they came with"):
+    with pytest.raises(RepairRequestError, match="replay the batches that they came with"):
         asked_for({"read": ["charges"]}, (PAID,))

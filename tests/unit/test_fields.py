@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl import WHOLE, BodySignature, EventFeed, Events, Table, Text
-from functions.common.fields import MAX_DEPTH, NotAnEvent, event_of, headers_of, value_at
+from functions.common.errors import InvalidEventError, InvalidMessageError
+from functions.common.fields import MAX_DEPTH, event_of, headers_of, value_at
 from functions.common.jsontext import Number, encoded
-from functions.common.received import MAX_BYTES, NotReceived, Received
+from functions.common.received import MAX_BYTES, Received
 from tests.fuzz.mutations import JSON
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -47,7 +48,7 @@ def nested(levels: int) -> bytes:
 )
 def test_what_is_not_one_json_object_is_no_event(raw: bytes, reason: str) -> None:
     """A body that parsers read differently, or not at all, is refused with a reason."""
-    with pytest.raises(NotAnEvent) as error:
+    with pytest.raises(InvalidEventError) as error:
         event_of(raw)
     assert str(error.value) == reason
 
@@ -161,7 +162,7 @@ def test_the_largest_event_fits_into_a_message() -> None:
 )
 def test_another_message_is_not_received(message: str) -> None:
     """A message that somebody else sent to the queue is reported as that, and not quoted."""
-    with pytest.raises(NotReceived, match=r"^it is no message of the function receive$"):
+    with pytest.raises(InvalidMessageError, match=r"^it is no message of the function receive$"):
         Received.of(message)
 
 
@@ -169,5 +170,5 @@ def test_a_message_never_unpacks_into_more_than_was_received() -> None:
     """A small message cannot fill the memory of collect."""
     bomb = base64.b64encode(zlib.compress(bytes(50 * MAX_BYTES))).decode()
     said = {"source": "s", "received_at": NOON.isoformat(), "headers": {}, "body": bomb}
-    with pytest.raises(NotReceived):
+    with pytest.raises(InvalidMessageError):
         Received.of(json.dumps(said))

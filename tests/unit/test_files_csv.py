@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etl import Csv, Table, Text
+from functions.common.errors import UnusableFileError
 from functions.sources.files import delimited
 from functions.sources.files.delimited import CsvReader
-from functions.sources.files.unusable import FileUnusable
 
 PAIRS = Table("pairs", key=(), columns={"a": Text(), "b": Text()})
 LINES = Table("lines", key=(), columns={"a": Text()})
@@ -143,7 +143,7 @@ def test_columns_are_found_by_name_and_others_come_along() -> None:
 @pytest.mark.parametrize("size", [0, 1])
 def test_a_file_that_cannot_be_read_at_all_says_why(text: bytes, reason: str, size: int) -> None:
     """A header that the declared columns cannot be read by refuses the file, and so does none."""
-    with pytest.raises(FileUnusable) as raised:
+    with pytest.raises(UnusableFileError) as raised:
         read(text, size=size)
 
     assert str(raised.value) == reason
@@ -158,7 +158,7 @@ def test_a_record_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     """It would fill the memory of the function."""
     monkeypatch.setattr(delimited, "RECORD_BYTES", 100)
 
-    with pytest.raises(FileUnusable, match="its record on line 3 has more than 0 MB"):
+    with pytest.raises(UnusableFileError, match="its record on line 3 has more than 0 MB"):
         read(b'a,b\n1,2\n3,"' + b"x" * 200, size=50)
 
 

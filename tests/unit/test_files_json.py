@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl import Boolean, Integer, Json, Numeric, Table, Text
+from functions.common.errors import UnusableFileError
 from functions.sources.files import json_files
 from functions.sources.files.json_files import JsonReader
-from functions.sources.files.unusable import FileUnusable
 
 TARGETS = Table(
     "targets",
@@ -37,7 +37,7 @@ def read(text: bytes, size: int = 0) -> list[tuple[object, ...]]:
 
 
 def refused(text: bytes, size: int = 0) -> str:
-    with pytest.raises(FileUnusable) as raised:
+    with pytest.raises(UnusableFileError) as raised:
         read(text, size)
     return str(raised.value)
 

@@ -10,11 +10,11 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from functions.common.accounts import FileVersion
+from functions.common.errors import MissingFileError, UnusableFileError
 from functions.sources.files import decoding, opening
 from functions.sources.files.decoding import utf8
 from functions.sources.files.listing import Place
-from functions.sources.files.opening import FileGone, bytes_of
-from functions.sources.files.unusable import FileUnusable
+from functions.sources.files.opening import bytes_of
 
 TEXT = b"0123456789"
 
@@ -91,13 +91,13 @@ def test_a_connection_that_gets_nothing_any_more_is_an_error() -> None:
 )
 def test_a_file_that_is_not_there_as_it_was_is_gone(code: str) -> None:
     """Deleted, or overwritten where the bucket keeps no versions."""
-    with pytest.raises(FileGone, match=r"s3://drop/a\.csv is not there as it was listed"):
+    with pytest.raises(MissingFileError, match=r"s3://drop/a\.csv is not there as it was listed"):
         read(Server(code=code))
 
 
 def test_a_file_in_an_archive_cannot_be_used() -> None:
     """Its owner has to restore it."""
-    with pytest.raises(FileUnusable, match="it is archived: restore it"):
+    with pytest.raises(UnusableFileError, match="it is archived: restore it"):
         read(Server(code="InvalidObjectState"))
 
 
@@ -105,7 +105,7 @@ def test_a_file_that_is_too_large_is_not_asked_for() -> None:
     """It could not be read in the time of a function."""
     server = Server()
 
-    with pytest.raises(FileUnusable, match="it has more than 20 GB: split it"):
+    with pytest.raises(UnusableFileError, match="it has more than 20 GB: split it"):
         read(server, size=21 << 30)
     assert server.asked == []
 
@@ -165,7 +165,7 @@ PACKED = gzip.compress(TEXT, mtime=0)
 )
 def test_bytes_that_are_no_text_are_refused(body: bytes, encoding: str, why: str) -> None:
     """The whole file is, with the reason."""
-    with pytest.raises(FileUnusable, match=why):
+    with pytest.raises(UnusableFileError, match=why):
         text_of(body, encoding)
 
 
@@ -178,6 +178,6 @@ def test_a_bomb_is_not_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     def read_all() -> None:
         sizes.extend(map(len, utf8(iter([bomb]), "utf-8")))
 
-    with pytest.raises(FileUnusable, match="it has more than 20 GB: split it"):
+    with pytest.raises(UnusableFileError, match="it has more than 20 GB: split it"):
         read_all()
     assert max(sizes) <= 2 * decoding.PIECE_BYTES

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.manifests import KeyParts
 from functions.common.names import ObjectNames
 from functions.common.parquet import digest, packed
@@ -179,7 +179,7 @@ def test_an_object_that_holds_no_keys_is_an_error(other: dict[str, list[object]]
         table.stored.digests, [type(part)(part.key, 1, digest(body), part.last)], None
     )
 
-    with pytest.raises(LogCorrupted, match=f"{part.key} does not hold keys"):
+    with pytest.raises(CorruptLogError, match=f"{part.key} does not hold keys"):
         table.rows_read()
 
 
@@ -191,7 +191,7 @@ def test_a_damaged_object_is_an_error() -> None:
         body = table.bucket.objects[file.key]
         table.bucket.objects[file.key] = body[:-1] + bytes([body[-1] ^ 0x55])
 
-    with pytest.raises(LogCorrupted, match="it is not what was written there"):
+    with pytest.raises(CorruptLogError, match="it is not what was written there"):
         table.rows_read()
-    with pytest.raises(LogCorrupted, match="it is not what was written there"):
+    with pytest.raises(CorruptLogError, match="it is not what was written there"):
         _ = table.keys().digests

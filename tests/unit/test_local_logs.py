@@ -71,7 +71,7 @@ def test_of_a_failed_invocation_its_last_exception_remains() -> None:
         "    yield",
         "pg8000.exceptions.DatabaseError: {'S': 'FATAL', 'C': '28P01'}",
         "The above exception was the direct cause of the following exception:",
-        "functions.common.errors.DatabaseRefused: database warehouse: no password",
+        "functions.common.errors.DatabaseAccessError: database warehouse: no password",
         "END RequestId: 1",
         "REPORT RequestId: 1\tDuration: 22 ms",
         "START RequestId: 2 Version: $LATEST",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.common.batchlog import BatchLog
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.loaded import LoadedMarker
 from functions.common.manifests import IngestionManifest, ProcessedManifest
 from tests.unit.fake_bucket import FakeBucket
@@ -43,7 +43,7 @@ def read(body: bytes, document: type[Document]) -> Document:
 
 def refusal(body: bytes, document: type[Document]) -> str:
     """Return the message with which a body is refused."""
-    with pytest.raises(LogCorrupted) as failure:
+    with pytest.raises(CorruptLogError) as failure:
         read(body, document)
     message = str(failure.value)
     assert message.startswith(f"s3://lake/{KEY} ")
@@ -55,7 +55,7 @@ def is_read_or_refused(body: bytes, document: type[Document]) -> bool:
     """Return whether a body is one of these two; any other error is raised."""
     try:
         return isinstance(read(body, document), document)
-    except LogCorrupted as error:
+    except CorruptLogError as error:
         return KEY in str(error)
 
 

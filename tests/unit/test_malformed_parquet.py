@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.manifests import Quarantine
 from functions.common.names import ObjectNames
 from functions.common.objects import DataFile
@@ -57,8 +57,8 @@ def believed(body: bytes) -> DataFile:
     return DataFile(FILE.key, FILE.rows, digest(body))
 
 
-def refusal(body: bytes, file: DataFile) -> LogCorrupted:
-    with pytest.raises(LogCorrupted) as failure:
+def refusal(body: bytes, file: DataFile) -> CorruptLogError:
+    with pytest.raises(CorruptLogError) as failure:
         read(body, file)
     assert str(failure.value).startswith(f"s3://lake/{file.key} is damaged: ")
     assert SECRET not in str(failure.value)
@@ -69,7 +69,7 @@ def is_read_or_refused(body: bytes) -> bool:
     """Return whether rows are one of these two, whatever the digest; other errors are raised."""
     try:
         return bool(read(body, believed(body)).num_rows == FILE.rows)
-    except LogCorrupted as error:
+    except CorruptLogError as error:
         return FILE.key in str(error) and SECRET not in str(error)
 
 
@@ -133,10 +133,10 @@ def test_no_damaged_key_set_is_believed() -> None:
     body = bucket.objects[key]
 
     for place in range(len(body)):
-        with pytest.raises(LogCorrupted, match=f"{key} is damaged: it is not what was written"):
+        with pytest.raises(CorruptLogError, match=f"{key} is damaged: it is not what was written"):
             fetch(FakeBucket({key: flipped(body, place, 0x55)}), key, sha256)
     for length in range(0, len(body), 7):
-        with pytest.raises(LogCorrupted, match=f"{key} is damaged: it cannot be read"):
+        with pytest.raises(CorruptLogError, match=f"{key} is damaged: it cannot be read"):
             fetch(FakeBucket({key: body[:length]}), key, digest(body[:length]))
 
 
@@ -161,7 +161,7 @@ def test_an_object_that_holds_no_keys_is_refused(other: pa.Table) -> None:
     """Another object instead of the keys, or keys of nothing, are refused."""
     body = packed(pa.table(other))
 
-    with pytest.raises(LogCorrupted, match=f"{KEYS} does not hold the keys of tables"):
+    with pytest.raises(CorruptLogError, match=f"{KEYS} does not hold the keys of tables"):
         fetch(FakeBucket({KEYS: body}), KEYS, digest(body))
 
 
@@ -174,9 +174,9 @@ def test_no_damaged_quarantine_is_believed() -> None:
     assert quarantine.read(bucket, entry).num_rows == 30
 
     for place in range(len(body)):
-        with pytest.raises(LogCorrupted, match="it is not what was written there"):
+        with pytest.raises(CorruptLogError, match="it is not what was written there"):
             quarantine.read(FakeBucket({entry.file: flipped(body, place, 0x55)}), entry)
-    with pytest.raises(LogCorrupted, match="it has 30 rows, and its manifest says 29"):
+    with pytest.raises(CorruptLogError, match="it has 30 rows, and its manifest says 29"):
         quarantine.read(bucket, msgspec.structs.replace(entry, rows=29))
 
 
@@ -210,7 +210,7 @@ def test_an_object_that_would_be_too_large_is_refused_unread(
     file = DataFile(FILE.key, rows.num_rows, digest(body))
 
     for reader in (read_rows, read_parts):
-        with pytest.raises(LogCorrupted, match=f"s3://lake/{FILE.key} is damaged: .*{why}"):
+        with pytest.raises(CorruptLogError, match=f"s3://lake/{FILE.key} is damaged: .*{why}"):
             list(reader(FakeBucket({FILE.key: body}), [file]))
     assert pool.bytes_allocated() - before < 1_000_000
 

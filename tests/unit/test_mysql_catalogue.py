@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from functions.common.errors import DatabaseUnavailable
+from functions.common.errors import DatabaseUnavailableError
 from functions.targets.mysql.catalogue import tables_of
 
 
@@ -21,5 +21,5 @@ def test_a_table_that_cannot_be_opened_is_no_mismatch() -> None:
     """The next run finds it as it was: nobody is asked to change its engine."""
     server: Any = Stopping()
 
-    with pytest.raises(DatabaseUnavailable, match=r"shop\.dim_thing cannot be opened"):
+    with pytest.raises(DatabaseUnavailableError, match=r"shop\.dim_thing cannot be opened"):
         tables_of(server, "shop", ["dim_thing"])

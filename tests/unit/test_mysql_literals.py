@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.targets.mysql.literals import RowTooLong, insert_statements
+from functions.common.errors import OversizedRowError
+from functions.targets.mysql.literals import insert_statements
 
 HEAD = "INSERT INTO t VALUES "
 MOMENT = datetime(2024, 11, 16, 12, 30, 15, 5)
@@ -89,6 +90,6 @@ def test_no_statement_is_longer_than_a_packet(sizes: list[int], packet: int) -> 
 def test_a_row_that_no_statement_can_hold_is_named() -> None:
     """The error has the position of the row, so that only that row is refused."""
     rows = pa.table({"v": ["a", "b" * 100, "c"]})
-    with pytest.raises(RowTooLong) as refused:
+    with pytest.raises(OversizedRowError) as refused:
         statements(rows, "longtext", packet=90)
     assert refused.value.place == 1

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from etl import Figure, MysqlWarehouse
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 from functions.page.asking import asked
 from functions.page.figures import drawn, failed
 from functions.page.markup import serialized
@@ -138,7 +138,7 @@ def test_rows_that_cannot_be_drawn_are_refused_without_their_values(
     options: Any, columns: tuple[str, ...], row: tuple[Cell, ...], said: str
 ) -> None:
     """The reason names the column, and never quotes what is in it."""
-    with pytest.raises(FunctionFailed) as error:
+    with pytest.raises(PipelineCodeError) as error:
         drawn(figure(**options), rows(columns, row))
 
     assert str(error.value) == said
@@ -148,7 +148,7 @@ def test_rows_that_cannot_be_drawn_are_refused_without_their_values(
 def test_odd_numbers_leave_a_plot_whole() -> None:
     """NaN, the infinities and numbers beyond all scales are refused; huge and equal ones drawn."""
     for odd in ("NaN", "Infinity", "1e400"):
-        with pytest.raises(FunctionFailed, match="cannot be drawn"):
+        with pytest.raises(PipelineCodeError, match="cannot be drawn"):
             drawn(figure(kind="lines"), rows(("a", "b"), (1, odd)))
     for values in (("0", "0"), ("-5", "-5"), ("0.000001", "99999999999999999999.99")):
         found = [(place, value) for place, value in enumerate(values)]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.objects import DataFile
 from functions.common.parquet import ROWS_PER_GROUP, PartWriter, read_parts, read_rows
 from functions.common.storage import OBJECT_BYTES
@@ -231,7 +231,7 @@ def test_a_damaged_part_is_reported_when_its_turn_comes() -> None:
     parts = read_parts(bucket, files)
 
     assert next(parts).num_rows == 10
-    with pytest.raises(LogCorrupted, match=r"0002\.parquet is damaged"):
+    with pytest.raises(CorruptLogError, match=r"0002\.parquet is damaged"):
         next(parts)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from etl import BodySignature, StampedSignature, StandardWebhooks
 from etl.events import Signature
 from functions.common.errors import SettingsError
-from functions.receive.requests import Refused
+from functions.receive.requests import RequestError
 from functions.receive.signatures import verify
 from tests.webhooks import SIGNERS, Signer, hmac_sha256
 
@@ -68,7 +68,7 @@ def reason(
     """Return why a body is refused; None if it is not."""
     try:
         verify(scheme, secrets, headers, body, now)
-    except Refused as refused:
+    except RequestError as refused:
         return refused.reason if refused.reply == (400, "bad signature") else "another reply"
     return None
 

@@ -9,9 +9,14 @@ from email.utils import format_datetime
 import pytest
 import trustme
 
-from functions.common.errors import PipelineError, ProviderUnavailable, SettingsError
+from functions.common.errors import (
+    PipelineError,
+    ProviderBusyError,
+    ProviderUnavailableError,
+    SettingsError,
+)
 from functions.sources.rest import client, connection
-from functions.sources.rest.client import Answer, Api, AskLater
+from functions.sources.rest.client import Answer, Api
 from tests.rest_server import Reply, RestServer, serving
 
 KEY = "k3y-of-nobody"
@@ -85,7 +90,7 @@ def test_an_outage_ends_the_run_and_not_the_source(server: RestServer) -> None:
 
     error = error_of(server)
 
-    assert isinstance(error, ProviderUnavailable)
+    assert isinstance(error, ProviderUnavailableError)
     assert str(error) == (f"RATES_URL: {server.url[7:-3]} answered 503: the next run asks again")
     assert len(server.asked) == 5
 
@@ -106,7 +111,9 @@ def test_an_api_that_asks_for_an_hour_gets_it(server: RestServer, pauses: list[f
     """A run never waits longer than it has: it says for how long the API is to be left alone."""
     server.answers(Reply(status=429, headers={"Retry-After": "3600"}))
 
-    with pytest.raises(AskLater, match="answered 429, and asks to wait for 3600") as raised:
+    with pytest.raises(
+        ProviderBusyError, match="answered 429, and asks to wait for 3600"
+    ) as raised:
         ask(server, pauses)
 
     assert raised.value.seconds == 3600

@@ -7,7 +7,7 @@ import pytest
 from pg8000.native import DatabaseError
 
 from functions.common.database import Database
-from functions.common.errors import DatabaseFailed, DatabaseRefused
+from functions.common.errors import DatabaseAccessError, DatabaseStatementError
 from functions.common.postgres import translated_errors
 from functions.common.sqlstate import condition, is_data_error
 
@@ -50,7 +50,7 @@ def test_an_error_and_its_trace_quote_no_value(fields: dict[str, str], said: str
     """The condition, table and constraint are shown; the server's own words are not."""
     error = raised(**fields)
 
-    assert isinstance(error, DatabaseFailed)
+    assert isinstance(error, DatabaseStatementError)
     assert str(error) == f"{DATABASE}: {said}"
     assert SECRET not in "".join(traceback.format_exception(error))
 
@@ -66,7 +66,7 @@ def test_a_pooler_that_refuses_our_settings_is_named() -> None:
     """An error caused by a pooler before the warehouse says what to do."""
     error = raised(C="08P01", M="unsupported startup parameter: jit")
 
-    assert isinstance(error, DatabaseRefused)
+    assert isinstance(error, DatabaseAccessError)
     assert "a pooler refuses the session's settings: connect to the server itself" in str(error)
 
 

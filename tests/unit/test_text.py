@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.common import notices
-from functions.common.errors import DatabaseFailed
+from functions.common.errors import DatabaseStatementError
 from functions.common.loaded import Loaded, LoadedMarker, Warehouse
 from functions.common.manifests import Source
 from functions.common.notices import give_notice
@@ -29,7 +29,7 @@ LINK = re.compile(r"[.:@。．｡][^\s…]|//|\\\\")
 @given(st.text())
 def test_a_message_of_a_function_is_one_printable_line(text: str) -> None:
     """A message of a function can be shown anywhere: in a log, in a terminal, in an answer."""
-    message = str(DatabaseFailed(text))
+    message = str(DatabaseStatementError(text))
 
     assert message.isprintable()
     assert len(message) <= MESSAGE_CHARACTERS
@@ -38,7 +38,7 @@ def test_a_message_of_a_function_is_one_printable_line(text: str) -> None:
 
 def test_a_message_is_bounded() -> None:
     """A name or a list without end is cut, and shows that it was."""
-    assert str(DatabaseFailed("x" * 10_000)) == "x" * (MESSAGE_CHARACTERS - 1) + "…"
+    assert str(DatabaseStatementError("x" * 10_000)) == "x" * (MESSAGE_CHARACTERS - 1) + "…"
     assert len(printable("\x1b" * 10_000)) == MESSAGE_CHARACTERS
 
 

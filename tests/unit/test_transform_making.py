@@ -26,7 +26,7 @@ from etl import (
 )
 from etl.mapping import Mapping
 from etl.targets import Make
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 from functions.transform.making import make
 
 ITEM = Table("item", key="id", columns={"id": Integer(), "name": Text(nullable=True)})
@@ -44,7 +44,7 @@ def mapping_of(function: Make, **options: Any) -> Mapping:
 
 def error_of(function: Make, **options: Any) -> str:
     """Return what is said of a function, and that no value of a row is in it."""
-    with pytest.raises(FunctionFailed) as failure:
+    with pytest.raises(PipelineCodeError) as failure:
         make(mapping_of(function, **options), ROWS, {})
     assert "s3cret" not in str(failure.value)
     return str(failure.value)

@@ -32,7 +32,7 @@ from etl import (
     UnixTime,
     Uuid,
 )
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 from functions.transform.values import amounts, convert, dates, form
 from pipelines.totesys.currencies import currency_name
 from pipelines.totesys.pipeline import currency
@@ -238,7 +238,7 @@ def fails(text: str) -> str:
 def test_a_function_of_a_column_that_fails_is_named(what: str, kind: Text) -> None:
     """A mistake in a check says where it is, and no value of a row."""
     table = Table("colour", "name", {"name": kind})
-    with pytest.raises(FunctionFailed) as failure:
+    with pytest.raises(PipelineCodeError) as failure:
         convert(table, pa.table({"name": ["s3cret"]}))
     assert str(failure.value) == (
         f"table colour: the {what} of column name raised ValueError: correct it in the "

@@ -11,7 +11,7 @@ from datetime import datetime
 from etl import Events, Pipeline, Table
 from functions.common.accounts import FileRead, FileVersion, KnownFiles
 from functions.common.batchlog import BatchLog
-from functions.common.errors import BatchContended
+from functions.common.errors import BatchConflictError
 from functions.common.manifests import IngestionManifest, Source, TableCapture
 from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter
@@ -56,8 +56,8 @@ class Capture:
     def run(self, run: str, messages: Iterable[Message]) -> IngestionManifest:
         """Write events as the next batch, in the order in which they came, under the id of a run.
 
-        Of those with one id the first counts. Raises BatchContended when another run has claimed
-        the batch's number in the meantime; what this one wrote then counts for nothing.
+        Of those with one id the first counts. Raises BatchConflictError when another run has
+        claimed the batch's number in the meantime; what this one wrote then counts for nothing.
         """
         newest, at = self.log.newest(), self.now()
         in_order = sorted(messages, key=lambda message: message.received_at)
@@ -80,7 +80,7 @@ class Capture:
             known=KnownFiles(since=newest + 1),
         )
         if not self.log.claim(manifest):
-            raise BatchContended(f"batch {manifest.batch} was claimed by another run")
+            raise BatchConflictError(f"batch {manifest.batch} was claimed by another run")
         return manifest
 
     def _write(

@@ -23,7 +23,7 @@ class Message:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> "Message":
-        """Return the message in a record of an SQS event; raise NotReceived if it is none."""
+        """Return the message of a record of an SQS event; raise InvalidMessageError."""
         received = Received.of(record["body"])
         return cls(record["messageId"], received.source, received.received_at, record["body"])
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from etl import WHOLE, EventFeed, Events
-from functions.common.fields import NotAnEvent, event_of, value_at
+from functions.common.errors import InvalidEventError
+from functions.common.fields import event_of, value_at
 from functions.common.jsontext import Number
 from functions.common.received import Received
 from functions.sources.files.documents import cell_of
@@ -35,7 +36,7 @@ def row_of(source: Events, received: Received) -> EventRow:
     try:
         event = event_of(received.body)
         faults = list(_lacking(source, event, received))
-    except NotAnEvent as error:  # receive refuses those, but may have been another version
+    except InvalidEventError as error:  # receive refuses those, but may have been another version
         event, faults = None, [str(error)]
     kind = _text_at(source.type, event or {}, received)
     feed = source.feed_of(kind) if kind is not None else None

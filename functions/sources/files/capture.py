@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from etl import Files, Pipeline
 from functions.common.accounts import FileVersion, KnownFiles
 from functions.common.batchlog import BatchLog
+from functions.common.errors import MissingFileError
 from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.names import ObjectNames
 from functions.common.telemetry import logger
@@ -23,7 +24,6 @@ from functions.sources.files.headers import registered
 from functions.sources.files.known import known_files
 from functions.sources.files.listing import Place
 from functions.sources.files.manifest import Batch, Registry, claim
-from functions.sources.files.opening import FileGone
 from functions.sources.files.reading import Lake
 
 ATTEMPTS = 3  # at files that belong together and change while they are read
@@ -50,9 +50,9 @@ class Capture:
     def run(self, run: str, repair: Repair = NO_REPAIR) -> Captured:
         """Write the files that are new, and those of tables to repair, as the next batch.
 
-        Raises BatchContended when another run has claimed the batch's number in the meantime; what
-        this one wrote then counts for nothing. Raises SettingsError for a bucket that may not be
-        read.
+        Raises BatchConflictError when another run has claimed the batch's number in the meantime;
+        what this one wrote then counts for nothing. Raises SettingsError for a bucket that may not
+        be read.
         """
         newest = self.log.newest()
         before = self.log.read(newest) if newest else None
@@ -119,7 +119,7 @@ class Capture:
                 break
             try:
                 read, objects = lake.read(self.place, feed, file)
-            except FileGone as gone:
+            except MissingFileError as gone:
                 logger.warning(str(gone))
                 batch.is_cut = True
                 if self.source.together:

@@ -7,15 +7,15 @@ import pyarrow as pa
 from etl import Files, Pipeline, Table
 from functions.common.accounts import FileVersion
 from functions.common.batchlog import BatchLog
+from functions.common.errors import MissingFileError, UnusableFileError
 from functions.common.manifests import IngestionManifest
 from functions.sources.files.decoding import utf8
 from functions.sources.files.finding import find
 from functions.sources.files.known import known_files
 from functions.sources.files.listing import Place
-from functions.sources.files.opening import FileGone, bytes_of
+from functions.sources.files.opening import bytes_of
 from functions.sources.files.reader import place_of
 from functions.sources.files.reading import format_reader
-from functions.sources.files.unusable import FileUnusable
 
 
 def current(
@@ -60,5 +60,5 @@ class CurrentFiles:
         try:
             for rows in reader.rows(utf8(bytes_of(self._place, file), encoding)):
                 yield pa.Table.from_batches([rows])
-        except (FileGone, FileUnusable) as error:
+        except (MissingFileError, UnusableFileError) as error:
             self.unusable[file] = str(error)

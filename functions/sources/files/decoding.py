@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from itertools import chain
 
-from functions.sources.files.unusable import FileUnusable
+from functions.common.errors import UnusableFileError
 
 PIECE_BYTES = 4 << 20
 EXPANDED_AT_MOST = 20 << 30  # the most that a zip bomb may write
@@ -27,8 +27,8 @@ def utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """Yield the text of a file in UTF-8, without a byte order mark, in pieces.
 
     A byte order mark says the encoding; `encoding` is that of a file without one. Bytes that are no
-    character stay as they are, and are found in their cell. Raises FileUnusable for a file that
-    cannot be expanded or decoded.
+    character stay as they are, and are found in their cell. Raises UnusableFileError for a file
+    that cannot be expanded or decoded.
     """
     start, rest = _peeked(_limited(expanded(pieces)), 3)
     for mark, marked in _BYTE_ORDER_MARKS:
@@ -51,7 +51,7 @@ def _peeked(pieces: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]
 
 
 def expanded(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield bytes, expanded if gzip compressed them; raise FileUnusable if they are damaged."""
+    """Yield bytes, expanded if they are gzip; raise UnusableFileError if they are damaged."""
     start, rest = _peeked(pieces, len(_GZIP))
     whole = chain([start], rest)
     return _unzipped(whole) if start.startswith(_GZIP) else whole
@@ -71,9 +71,9 @@ def _unzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 yield member.decompress(left, PIECE_BYTES)
                 left = member.unused_data if member.eof else member.unconsumed_tail
     except zlib.error:
-        raise FileUnusable("it is damaged: it cannot be expanded by gzip") from None
+        raise UnusableFileError("it is damaged: it cannot be expanded by gzip") from None
     if not member.eof:
-        raise FileUnusable("it is cut off: gzip's data end before they should")
+        raise UnusableFileError("it is cut off: gzip's data end before they should")
 
 
 def _limited(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -81,7 +81,7 @@ def _limited(pieces: Iterator[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         size += len(piece)
         if size > EXPANDED_AT_MOST:
-            raise FileUnusable(TOO_LARGE)
+            raise UnusableFileError(TOO_LARGE)
         yield piece
 
 
@@ -94,4 +94,6 @@ def _transcoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
             yield decoder.decode(piece).encode("utf-8", errors)
         yield decoder.decode(b"", final=True).encode("utf-8", errors)
     except UnicodeError:
-        raise FileUnusable(f"it is not text in {encoding}: declare the encoding it has") from None
+        raise UnusableFileError(
+            f"it is not text in {encoding}: declare the encoding it has"
+        ) from None

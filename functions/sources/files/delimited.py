@@ -21,6 +21,7 @@ from pyarrow.csv import ConvertOptions, InvalidRow, ParseOptions, ReadOptions, r
 
 from etl import Csv, Table
 from functions.common.carried import RECORD_BYTES
+from functions.common.errors import UnusableFileError
 from functions.sources.files.records import Record, header_of, records
 from functions.sources.files.rows import (
     SPOILED,
@@ -31,7 +32,6 @@ from functions.sources.files.rows import (
     line_breaks,
     shown,
 )
-from functions.sources.files.unusable import FileUnusable
 
 NEVER_CLOSED = "a quote that is opened in it is never closed"
 
@@ -62,19 +62,19 @@ class CsvReader:
     def rows(self, pieces: Iterator[bytes]) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a text in UTF-8.
 
-        Raises FileUnusable for a file that is empty, lacks declared columns, or has a record that
-        is too large to be one.
+        Raises UnusableFileError for a file that is empty, lacks declared columns, or has a record
+        that is too large to be one.
         """
         for piece in pieces:
             self._pending += piece
             yield from self._whole_lines()
             if len(self._pending) > RECORD_BYTES:
-                raise FileUnusable(
+                raise UnusableFileError(
                     f"its record on line {self._line} has more than {RECORD_BYTES >> 20} MB: is a "
                     "quote never closed?"
                 )
         if self._line == 1 and not self._pending:
-            raise FileUnusable("it is empty")
+            raise UnusableFileError("it is empty")
         if self._pending and not self._pending.endswith((b"\r", b"\n")):
             self._pending += b"\n"
         yield from self._whole_lines(is_last=True)
@@ -133,7 +133,7 @@ class CsvReader:
             self._line += line_breaks(header)
             self._pending = self._pending[len(header) :]
         elif is_last:
-            raise FileUnusable("a quote that is opened in its header is never closed")
+            raise UnusableFileError("a quote that is opened in its header is never closed")
 
     @cached_property
     def _last_line(self) -> str:

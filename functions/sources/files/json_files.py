@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from etl import Table
 from functions.common.carried import RECORD_BYTES
+from functions.common.errors import UnusableFileError
 from functions.sources.files.documents import TOO_DEEP, Documents
-from functions.sources.files.unusable import FileUnusable
 
 ROWS_BYTES = 4 << 20  # of text, handed on at a time
 
@@ -35,13 +35,13 @@ class JsonReader:
     def rows(self, pieces: Iterator[bytes]) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a text in UTF-8.
 
-        Raises FileUnusable for a file that is empty, for an array with a syntax error, and for a
-        document that is too large to be one.
+        Raises UnusableFileError for a file that is empty, for an array with a syntax error, and for
+        a document that is too large to be one.
         """
         window = _Window(_decoded(pieces))
         first = window.peek()
         if not first:
-            raise FileUnusable("it is empty")
+            raise UnusableFileError("it is empty")
         for _ in self._array(window) if first == "[" else self._lines(window):
             if self._documents.bytes >= ROWS_BYTES:
                 yield self._documents.finish()
@@ -118,9 +118,9 @@ def _may_go_on(error: json.JSONDecodeError) -> bool:
     return error.msg.startswith("Unterminated") or error.pos > len(error.doc) - _CUT_OFF
 
 
-def _syntax_error(window: "_Window", why: str = "") -> FileUnusable:
+def _syntax_error(window: "_Window", why: str = "") -> UnusableFileError:
     what = f"it is not JSON from line {window.line} on"
-    return FileUnusable(f"{what}: {why}" if why else what)
+    return UnusableFileError(f"{what}: {why}" if why else what)
 
 
 class _Window:
@@ -136,7 +136,7 @@ class _Window:
         """Let more of the text in, and what was before the place out; False at the end."""
         rest = self.text[self.at :]
         if len(rest) > RECORD_BYTES:
-            raise FileUnusable(
+            raise UnusableFileError(
                 f"its document on line {self.line} has more than {RECORD_BYTES >> 20} MB"
             )
         text = next(self._texts, None)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from functions.common.accounts import FileVersion, KnownFiles
 from functions.common.batchlog import BatchLog
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.manifests import IngestionManifest
 from functions.common.names import ObjectNames
 from functions.common.objects import KeyFile
@@ -96,5 +96,5 @@ def _read(bucket: Bucket, file: KeyFile) -> dict[str, FileVersion]:
     with opened(bucket, file.key, file.sha256, file.rows) as source:
         rows: pa.Table = source.read()
     if rows.schema != _FORM:
-        raise LogCorrupted(f"s3://{bucket.name}/{file.key} does not hold the names of files")
+        raise CorruptLogError(f"s3://{bucket.name}/{file.key} does not hold the names of files")
     return {row["key"]: FileVersion(**row) for row in rows.to_pylist()}

@@ -7,7 +7,7 @@ from datetime import datetime
 from etl import Files, Rest, Table
 from functions.common.accounts import FileRead, KnownFiles
 from functions.common.batchlog import BatchLog
-from functions.common.errors import BatchContended
+from functions.common.errors import BatchConflictError
 from functions.common.manifests import IngestionManifest, Source, TableCapture, TableSchema
 from functions.common.objects import DataFile
 
@@ -51,7 +51,7 @@ def claim(
 ) -> IngestionManifest:
     """Write the manifest of a batch that was read from a `place`, under the id of a run.
 
-    Raises BatchContended when another run has claimed its number in the meantime.
+    Raises BatchConflictError when another run has claimed its number in the meantime.
     """
     manifest = IngestionManifest(
         batch=batch.number,
@@ -73,7 +73,7 @@ def claim(
         known=known,
     )
     if not log.claim(manifest):
-        raise BatchContended(f"batch {manifest.batch} was claimed by another run")
+        raise BatchConflictError(f"batch {manifest.batch} was claimed by another run")
     return manifest
 
 

@@ -13,11 +13,11 @@ from botocore.exceptions import (
 )
 
 from functions.common.accounts import FileVersion
+from functions.common.errors import MissingFileError, UnusableFileError
 from functions.common.storage import error_code
 from functions.common.telemetry import logger
 from functions.sources.files.decoding import EXPANDED_AT_MOST, TOO_LARGE
 from functions.sources.files.listing import Place
-from functions.sources.files.unusable import FileUnusable
 
 READ_BYTES = 4 << 20  # a block of CSV: fewer and larger ones are read faster
 ATTEMPTS = 5  # in a row that get nothing
@@ -33,18 +33,14 @@ _CHANGED = ("PreconditionFailed", "412")
 _ARCHIVED = "InvalidObjectState"
 
 
-class FileGone(Exception):
-    """A file which was listed is not there any more, or is another one under its key."""
-
-
 def bytes_of(place: Place, file: FileVersion) -> Iterator[bytes]:
     """Yield the bytes of a file, in pieces; a connection that breaks is resumed where it broke.
 
-    Raises FileGone for a file that is not there as it was listed, FileUnusable for one in an
-    archive or larger than is read, SettingsError for one that may not be read.
+    Raises MissingFileError for a file that is not there as it was listed, UnusableFileError for one
+    in an archive or larger than is read, SettingsError for one that may not be read.
     """
     if file.size > EXPANDED_AT_MOST:
-        raise FileUnusable(TOO_LARGE)
+        raise UnusableFileError(TOO_LARGE)
     done = failures = 0
     while done < file.size or not file.size:
         try:
@@ -72,11 +68,13 @@ def _from(place: Place, file: FileVersion, start: int) -> Iterator[bytes]:
         answer = place.client.get_object(Bucket=file.bucket, Key=file.key, **which)
     except ClientError as error:
         if error_code(error) in (*_GONE, *_CHANGED):
-            raise FileGone(
+            raise MissingFileError(
                 f"s3://{file.bucket}/{file.key} is not there as it was listed"
             ) from error
         if error_code(error) == _ARCHIVED:
-            raise FileUnusable("it is archived: restore it, and copy it over itself") from error
+            raise UnusableFileError(
+                "it is archived: restore it, and copy it over itself"
+            ) from error
         raise place.refused(error) from error
     with closing(answer["Body"]) as body:
         while piece := body.read(READ_BYTES):

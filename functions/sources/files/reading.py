@@ -7,6 +7,7 @@ from datetime import date
 from etl import Csv, Feed, Resource
 from functions.common.accounts import FileRead, FileVersion
 from functions.common.ahead import ahead
+from functions.common.errors import UnusableFileError
 from functions.common.names import ObjectNames
 from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter
@@ -17,7 +18,6 @@ from functions.sources.files.delimited import CsvReader
 from functions.sources.files.json_files import JsonReader
 from functions.sources.files.listing import Place
 from functions.sources.files.opening import bytes_of
-from functions.sources.files.unusable import FileUnusable
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Lake:
     def read(self, place: Place, feed: Feed, file: FileVersion) -> tuple[FileRead, list[DataFile]]:
         """Copy the rows of a file; return what a manifest says of it, and the objects with them.
 
-        Raises FileGone for a file that is not there as it was listed.
+        Raises MissingFileError for a file that is not there as it was listed.
         """
         pieces, copy = bytes_of(place, file), None
         if self.copies is None:
@@ -79,7 +79,7 @@ class Lake:
             ):
                 for rows in separated:
                     writer.write(rows)
-        except FileUnusable as unusable:
+        except UnusableFileError as unusable:
             error = str(unusable)
         objects = writer.close()  # of an unusable file they are named nowhere, and swept
         return Rows(reader.header, [] if error else objects, error)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from etl import Csv
 from functions.common.carried import RECORD_BYTES
+from functions.common.errors import UnusableFileError
 from functions.sources.files.rows import SPOILED
-from functions.sources.files.unusable import FileUnusable
 
 _LINE = re.compile("[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
@@ -50,16 +50,16 @@ def records(text: str, format: Csv, *, quoted: bool = True) -> Iterator[Record]:
 def header_of(first: Record, required: Iterable[str]) -> list[str]:
     """Return the names of the columns, without the blanks around them.
 
-    A column without a name is called after its place, as in `column 3`. Raises FileUnusable for a
-    header that lacks required columns, or has one twice.
+    A column without a name is called after its place, as in `column 3`. Raises UnusableFileError
+    for a header that lacks required columns, or has one twice.
     """
     if not first.values:
-        raise FileUnusable("its first line is blank, and should be the header")
+        raise UnusableFileError("its first line is blank, and should be the header")
     if SPOILED.search(first.raw):
-        raise FileUnusable("its header is not UTF-8: declare the encoding it has")
+        raise UnusableFileError("its header is not UTF-8: declare the encoding it has")
     names = [name.strip() or f"column {place}" for place, name in enumerate(first.values, start=1)]
     if missing := [name for name in required if name not in names]:
-        raise FileUnusable(f"its header has no column {', '.join(missing)}")
+        raise UnusableFileError(f"its header has no column {', '.join(missing)}")
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise FileUnusable(f"its header has two columns {', '.join(twice)}")
+        raise UnusableFileError(f"its header has two columns {', '.join(twice)}")
     return names

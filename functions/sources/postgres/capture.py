@@ -10,7 +10,7 @@ from datetime import datetime
 import pg8000.native
 
 from functions.common.batchlog import BatchLog
-from functions.common.errors import BatchContended
+from functions.common.errors import BatchConflictError
 from functions.common.manifests import NOT_DECLARED, IngestionManifest, TableCapture
 from functions.common.names import ObjectNames
 from functions.sources import NO_REPAIR, Captured, Repair
@@ -45,7 +45,7 @@ def capture(
 ) -> Captured:
     """Write what changed since the newest batch, and what a repair asks for, as the next batch.
 
-    Raises BatchContended when another run has claimed the batch's number in the meantime; what
+    Raises BatchConflictError when another run has claimed the batch's number in the meantime; what
     this one wrote then counts for nothing.
     """
     newest = log.newest()
@@ -85,7 +85,7 @@ def capture(
         targets=declared.targets,
     )
     if not log.claim(manifest):
-        raise BatchContended(f"batch {manifest.batch} was claimed by another run")
+        raise BatchConflictError(f"batch {manifest.batch} was claimed by another run")
     return Captured(manifest, seen.stopped)
 
 

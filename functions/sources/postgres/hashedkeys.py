@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.manifests import KeyPart, KeyParts
 from functions.common.names import ObjectNames
 from functions.common.objects import KeyFile
@@ -74,13 +74,15 @@ class HashedKeys:
             first = last + 1
 
     def read(self, file: KeyFile | None, schema: pa.Schema) -> pa.Table:
-        """Return the rows of an object, none for None; raise LogCorrupted for another schema."""
+        """Return the rows of an object, none for None; raise CorruptLogError for another schema."""
         if file is None:
             return schema.empty_table()
         with opened(self.bucket, file.key, file.sha256, file.rows) as source:
             rows: pa.Table = source.read(use_threads=False)
         if rows.schema != schema or any(column.null_count for column in rows.columns):
-            raise LogCorrupted(f"s3://{self.bucket.name}/{file.key} does not hold keys of a table")
+            raise CorruptLogError(
+                f"s3://{self.bucket.name}/{file.key} does not hold keys of a table"
+            )
         return rows
 
 

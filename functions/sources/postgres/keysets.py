@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pg8000.native import identifier
 
-from functions.common.errors import LogCorrupted
+from functions.common.errors import CorruptLogError
 from functions.common.names import ObjectNames
 from functions.common.parquet import digest, opened, packed, put
 from functions.common.storage import Bucket
@@ -263,11 +263,11 @@ def _rows(table: str, keys: KeySet) -> pa.Table:
 
 
 def fetch(bucket: Bucket, key: str, sha256: str) -> dict[str, KeySet]:
-    """Read the key sets of all tables from the object that `store` wrote; raise LogCorrupted."""
+    """Read the key sets of all tables from the object that `store` wrote; raise CorruptLogError."""
     with opened(bucket, key, sha256, expanded=EXPANDED_AT_MOST) as source:
         rows: pa.Table = source.read()
     if rows.schema != _STORED or any(rows[name].null_count for name in _STORED.names[:4]):
-        raise LogCorrupted(f"s3://{bucket.name}/{key} does not hold the keys of tables")
+        raise CorruptLogError(f"s3://{bucket.name}/{key} does not hold the keys of tables")
     tables: Iterable[str] = pc.unique(rows["table"]).to_pylist()
     return {table: _key_set(rows.filter(pc.equal(rows["table"], table))) for table in tables}
 

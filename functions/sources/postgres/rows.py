@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from functions.common.carried import KNOWN
 from functions.common.copy import copy_out
-from functions.common.errors import RepairRefused
+from functions.common.errors import RepairRequestError
 from functions.common.keys import Key, columns_of, keys_of, none_of
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
@@ -126,7 +126,7 @@ class BatchRows:
     def delete_absent(self, plan: TablePlan, asked: Sequence[Key]) -> None:
         """Record as deleted the requested keys that the source lacks.
 
-        Raises RepairRefused for one that cannot be a key of the table.
+        Raises RepairRequestError for one that cannot be a key of the table.
         """
         kind = int if plan.has_integer_key else str
         keys = none_of(integer=plan.has_integer_key)
@@ -137,7 +137,7 @@ class BatchRows:
         try:
             self.delete(plan, absent)
         except pa.ArrowInvalid:
-            raise RepairRefused(
+            raise RepairRequestError(
                 f"the event asks for a key that cannot be one of {plan.table}: reconcile again"
             ) from None
 

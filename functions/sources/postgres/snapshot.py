@@ -1,6 +1,7 @@
 """The one moment that a batch shows: a read-only transaction, and its position in the source.
 
-Nothing here reads a row. https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
+Nothing here reads a row.
+https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
 """
 
 import time
@@ -13,7 +14,7 @@ import pg8000.native
 from pg8000.native import literal
 
 from etl import Postgres
-from functions.common.errors import DatabaseRefused, DatabaseUnavailable
+from functions.common.errors import DatabaseAccessError, DatabaseUnavailableError
 from functions.common.manifests import Instance, Source
 from functions.common.session import SESSION
 from functions.sources.postgres.columns import read_columns, sql_name
@@ -76,8 +77,8 @@ def snapshot_of(
 ) -> Iterator[Snapshot]:
     """Hold one snapshot of a source, and locks on its tables, for as long as the context lasts.
 
-    Raises DatabaseUnavailable when a table stays locked, and DatabaseRefused when something
-    between us and the server does not keep the settings of the session.
+    Raises DatabaseUnavailableError when a table stays locked, and DatabaseAccessError when
+    something between us and the server does not keep the settings of the session.
     """
     try:
         probe = _begin(connection, source, sleep)
@@ -119,7 +120,7 @@ def _begin(
             connection.run("ROLLBACK")
     if last.args[0].get("C") != LOCKED:
         raise last
-    raise DatabaseUnavailable(
+    raise DatabaseUnavailableError(
         f"{source.name}: {_locked_tables(connection, source)} locked by another session, as by "
         "ALTER TABLE: the next run tries again"
     ) from last
@@ -205,11 +206,11 @@ def _require_one_session(dropped: list[str], is_same_server: bool) -> None:
     Some drop settings that they do not know, and then values look different.
     """
     if dropped:
-        raise DatabaseRefused(
+        raise DatabaseAccessError(
             f"source: {', '.join(sorted(dropped))} of our session got lost, as in a connection "
             "pooler: give the address of the server itself"
         )
     if not is_same_server:
-        raise DatabaseUnavailable(
+        raise DatabaseUnavailableError(
             "source: another server answers than a moment ago: the next run tries again"
         )

@@ -14,6 +14,7 @@ from etl import Pipeline, Rest
 from etl.settings import period
 from functions.common.accounts import FileRead
 from functions.common.batchlog import BatchLog
+from functions.common.errors import ProviderBusyError
 from functions.common.manifests import IngestionManifest, TableSchema
 from functions.common.names import ObjectNames
 from functions.common.uploads import Upload
@@ -22,7 +23,7 @@ from functions.sources.files.headers import registered
 from functions.sources.files.known import Known, known_files
 from functions.sources.files.manifest import Batch, Registry, claim
 from functions.sources.files.reading import Lake, Rows
-from functions.sources.rest.client import Api, AskLater
+from functions.sources.rest.client import Api
 from functions.sources.rest.pace import Pace
 from functions.sources.rest.pages import Page
 from functions.sources.rest.polling import Polled, poll, version_of
@@ -48,8 +49,8 @@ class Capture:
     def run(self, run: str, repair: Repair = NO_REPAIR) -> Captured:
         """Write the answers that are new, and those of tables to repair, as the next batch.
 
-        Raises BatchContended when another run has claimed the batch's number in the meantime, and
-        as `Api.ask` does.
+        Raises BatchConflictError when another run has claimed the batch's number in the meantime,
+        and as `Api.ask` does.
         """
         at = self.now()
         if at < self.pace.until and not (self.lifted or repair.tables):
@@ -59,7 +60,7 @@ class Capture:
         known = known_files(self.log, before, self.api.host)
         try:
             answers = list(poll(self.api, self.source, known, at))
-        except AskLater as later:
+        except ProviderBusyError as later:
             self.pace.rest(later.seconds, at, f"{self.api.host} asks for a pause")
             raise
         batch = Batch(newest + 1, at, before)

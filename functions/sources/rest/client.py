@@ -19,10 +19,15 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError, SSLError
 
 from etl import product
-from functions.common.errors import ProviderUnavailable, SettingsError
-from functions.sources.files.unusable import FileUnusable
+from functions.common.errors import (
+    OversizedAnswerError,
+    ProviderBusyError,
+    ProviderUnavailableError,
+    SettingsError,
+    UnusableFileError,
+)
 from functions.sources.rest.connection import Connection
-from functions.sources.rest.receiving import TooLarge, received
+from functions.sources.rest.receiving import received
 
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.5  # before the second attempt, twice as much before each that follows
@@ -32,14 +37,6 @@ REDIRECTS = 3
 _AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 _KEY_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _REDIRECTS = (301, 302, 303, 307, 308)
-
-
-class AskLater(ProviderUnavailable):
-    """Say that an API asks to be left alone for some `seconds`, more than a run has."""
-
-    def __init__(self, message: str, seconds: float) -> None:
-        super().__init__(message)
-        self.seconds = seconds
 
 
 class _Failed(Exception):
@@ -90,8 +87,8 @@ class Api:
     def ask(self, url: str, accept: str, at_most: int) -> Answer:
         """Return the document at a URL, of so many bytes at most, expanded.
 
-        Tries again after a failure of the connection or of the server. Raises AskLater,
-        ProviderUnavailable, and SettingsError for a URL or a key that is refused.
+        Tries again after a failure of the connection or of the server. Raises ProviderBusyError,
+        ProviderUnavailableError, and SettingsError for a URL or a key that is refused.
         """
         end = time.monotonic() + SECONDS
         attempt = 0
@@ -106,7 +103,7 @@ class Api:
         """Wait before the next attempt, as long as the API says, or by chance; or give up."""
         left = end - time.monotonic()
         if failed.after is not None and failed.after > left:
-            raise AskLater(
+            raise ProviderBusyError(
                 self._says(f"{failed}, and asks to wait for {failed.after:.0f} seconds"),
                 failed.after,
             ) from failed
@@ -114,7 +111,9 @@ class Api:
         pause = random.uniform(0.5, 1) * PAUSE_SECONDS * 2 ** (attempt - 1)  # noqa: S311  # nosec B311
         pause = pause if failed.after is None else failed.after
         if attempt == ATTEMPTS or pause >= left:
-            raise ProviderUnavailable(self._says(f"{failed}: the next run asks again")) from failed
+            raise ProviderUnavailableError(
+                self._says(f"{failed}: the next run asks again")
+            ) from failed
         self._sleep(pause)
 
     def _follow(self, url: str, accept: str, at_most: int, end: float) -> Answer:
@@ -131,13 +130,15 @@ class Api:
                     url = urljoin(url, response.headers.get("Location", ""))
                 except (HTTPError, OSError) as error:
                     raise self._failure(error) from None
-        raise ProviderUnavailable(self._says("redirects without end: look at its documentation"))
+        raise ProviderUnavailableError(
+            self._says("redirects without end: look at its documentation")
+        )
 
     def require_own(self, url: str) -> None:
-        """Raise ProviderUnavailable for a URL of another host or scheme: a key would go along."""
+        """Raise ProviderUnavailableError for another host or scheme: it would get the key."""
         asked, own = urlsplit(url), urlsplit(self.url)
         if (asked.scheme, asked.netloc.lower()) != (own.scheme, self.host):
-            raise ProviderUnavailable(
+            raise ProviderUnavailableError(
                 self._says(
                     "leads to another host or scheme, which is not followed: set "
                     f"{self._setting} to where it has moved, and run deploy.py again"
@@ -148,14 +149,14 @@ class Api:
         self._require_good(response)
         try:
             body, content = received(response, at_most)
-        except TooLarge:
-            raise ProviderUnavailable(
+        except OversizedAnswerError:
+            raise ProviderUnavailableError(
                 self._says(
                     f"answers with more than {at_most:,} bytes: ask for less (a shorter window, "
                     "pages), or declare max_bytes"
                 )
             ) from None
-        except FileUnusable:
+        except UnusableFileError:
             raise _Failed("answered with damaged gzip") from None
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(body, content, headers)
@@ -180,7 +181,7 @@ class Api:
         """Return our error for one of the connection, which may quote an answer."""
         cause = error.args[0] if isinstance(error, SSLError) and error.args else error
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return ProviderUnavailable(
+            return ProviderUnavailableError(
                 self._says(
                     f"has a certificate that is not valid ({cause.verify_message}): nothing was "
                     "sent to it"

@@ -11,12 +11,12 @@ import pyarrow as pa
 from etl import Pipeline, Rest, Table
 from functions.common.accounts import FileRead, FileVersion
 from functions.common.batchlog import BatchLog
+from functions.common.errors import UnusableFileError
 from functions.common.manifests import IngestionManifest
 from functions.common.parquet import read_rows
 from functions.sources.files.decoding import utf8
 from functions.sources.files.known import known_files
 from functions.sources.files.reading import format_reader
-from functions.sources.files.unusable import FileUnusable
 from functions.sources.rest.pages import Page
 from functions.sources.rest.polling import poll, version_of
 from functions.sources.rest.reader import api_of
@@ -72,7 +72,7 @@ class CurrentAnswers:
         try:
             for rows in reader.rows(utf8(page.content(), encoding)):
                 yield pa.Table.from_batches([rows])
-        except FileUnusable as error:
+        except UnusableFileError as error:
             self.unusable[file] = str(error)
 
     def _kept(self, table: Table, file: FileVersion) -> Iterator[pa.Table]:

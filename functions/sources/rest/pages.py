@@ -14,10 +14,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from etl import Csv, Cursor, NextLink, PageNumber, Resource
-from functions.common.errors import ProviderUnavailable
+from functions.common.errors import ProviderUnavailableError, UnusableFileError
 from functions.common.fields import value_at
 from functions.common.jsontext import Decoder, Number, encoded
-from functions.sources.files.unusable import FileUnusable
 from functions.sources.rest.client import Answer, Api
 
 PAGES_AT_MOST = 1_000
@@ -30,7 +29,7 @@ _NEXT = re.compile(r';\s*rel\s*=\s*"?(?:[^"]*\s)?next(?:\s[^"]*)?"?\s*(?:;|$)', 
 
 @dataclass(frozen=True)
 class Page:
-    """A page of the answer about a resource; reading its properties may raise FileUnusable."""
+    """A page of the answer about a resource; reading its properties may raise UnusableFileError."""
 
     resource: Resource
     answer: Answer
@@ -62,14 +61,14 @@ class Page:
                 yield f"{encoded(document)}\n".encode()
 
     def check(self) -> None:
-        """Raise FileUnusable for a page of another format than the declared one."""
+        """Raise UnusableFileError for a page of another format than the declared one."""
         wanted = "csv" if isinstance(self.resource.format, Csv) else "json"
         kind = self.answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         # Names of the form are as many as APIs: "application/vnd.sdmx.data+csv" is one.
         if _MARKUP.match(self.answer.content) or not (wanted in kind or kind in _PLAIN):
             is_markup = "html" in kind or _MARKUP.match(self.answer.content)
             shown = "is HTML or XML" if is_markup else f"has the content type {kind:.100}"
-            raise FileUnusable(f"the answer {shown}, and not {wanted.upper()}")
+            raise UnusableFileError(f"the answer {shown}, and not {wanted.upper()}")
         if self.resource.rows:
             self._documents  # noqa: B018  raises for a document without it
 
@@ -86,7 +85,7 @@ class Page:
     def _documents(self) -> list[Any]:
         found = value_at(self._document, self.answer.headers, self.resource.rows)
         if not isinstance(found, list):
-            raise FileUnusable(f"its document has no list {self.resource.rows}")
+            raise UnusableFileError(f"its document has no list {self.resource.rows}")
         return found
 
     @cached_property
@@ -96,11 +95,11 @@ class Page:
             text = self.answer.content.decode("utf-8-sig").strip()
             document, end = decoder.decoded(text, 0)
         except (UnicodeDecodeError, json.JSONDecodeError):
-            raise FileUnusable("it is not JSON") from None
+            raise UnusableFileError("it is not JSON") from None
         except RecursionError:
-            raise FileUnusable("it is not JSON: its values are nested too deeply") from None
+            raise UnusableFileError("it is not JSON: its values are nested too deeply") from None
         if end < len(text) or decoder.faults:
-            raise FileUnusable("it is not one JSON document, or has a field twice or a NaN")
+            raise UnusableFileError("it is not one JSON document, or has a field twice or a NaN")
         return document
 
 
@@ -115,8 +114,8 @@ class Pages:
 def read_pages(api: Api, resource: Resource, start: str | None, at_most: int) -> Pages:
     """Ask for a resource, from a day on, page after page; they have so many bytes at most.
 
-    None are found where the API has nothing. Raises as `Api.ask` does, and ProviderUnavailable for
-    pages without end.
+    None are found where the API has nothing. Raises as `Api.ask` does, and ProviderUnavailableError
+    for pages without end.
     """
     pages = Pages()
     accept = f"{'text/csv' if isinstance(resource.format, Csv) else 'application/json'}, */*;q=0.5"
@@ -131,11 +130,11 @@ def read_pages(api: Api, resource: Resource, start: str | None, at_most: int) ->
             page.check()
             left -= len(page.answer.content)
             if len(pages.found) > PAGES_AT_MOST or _repeats(pages.found):
-                raise ProviderUnavailable(
+                raise ProviderUnavailableError(
                     f"{api.host} answers with pages without end: look at how its pages are declared"
                 )
             url = _after(page, url, len(pages.found))
-    except FileUnusable as unusable:
+    except UnusableFileError as unusable:
         pages.error = str(unusable)
     return pages
 

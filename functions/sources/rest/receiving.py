@@ -4,19 +4,17 @@ from collections.abc import Iterator
 
 from urllib3 import HTTPResponse
 
+from functions.common.errors import OversizedAnswerError
 from functions.sources.files.decoding import expanded
 
 PIECE_BYTES = 64 << 10
 
 
-class TooLarge(Exception):
-    """Say that an answer has more bytes than it may have."""
-
-
 def received(response: HTTPResponse, at_most: int) -> tuple[bytes, bytes]:
     """Return a body as it came, and expanded, of so many bytes at most.
 
-    Raises TooLarge, FileUnusable for damaged gzip, and what urllib3 raises for a body that is cut.
+    Raises OversizedAnswerError, UnusableFileError for damaged gzip, and what urllib3 raises for a
+    body that is cut.
     """
     body, content = bytearray(), bytearray()
 
@@ -34,4 +32,4 @@ def received(response: HTTPResponse, at_most: int) -> tuple[bytes, bytes]:
 
 def _require_room(taken: bytearray, at_most: int) -> None:
     if len(taken) > at_most:
-        raise TooLarge
+        raise OversizedAnswerError

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from functions.common.errors import DatabaseUnavailable, WarehouseMismatch
+from functions.common.errors import DatabaseUnavailableError, WarehouseSetupError
 from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
 from functions.targets.layout import Found
 
@@ -61,7 +61,7 @@ def tables_of(
         f" {where} AND TABLE_TYPE <> 'VIEW'"
     ):
         if engine is None:
-            raise DatabaseUnavailable(
+            raise DatabaseUnavailableError(
                 f"warehouse table {schema}.{name} cannot be opened: the server is stopping, or, if "
                 "that lasts, the table is damaged (CHECK TABLE)"
             )
@@ -161,24 +161,24 @@ def _denied(connection: MysqlConnection, table: str, columns: list[_Column]) -> 
 
 
 def require_engine(found: MysqlFound) -> None:
-    """Raise WarehouseMismatch for a table without transactions."""
+    """Raise WarehouseSetupError for a table without transactions."""
     if found.engine.lower() != "innodb":
         table = f"{quoted(found.schema)}.{quoted(found.name)}"
-        raise WarehouseMismatch(
+        raise WarehouseSetupError(
             f"warehouse table {found.schema}.{found.name} is kept by {found.engine},"
             f" so that a batch could come in by half: ALTER TABLE {table} ENGINE=InnoDB"
         )
 
 
 def require_temporary_tables(connection: MysqlConnection, schema: str) -> None:
-    """Raise WarehouseMismatch if this account may not create temporary tables in a database."""
+    """Raise WarehouseSetupError if this account may not create temporary tables in a database."""
     try:
         connection.run(f"CREATE TEMPORARY TABLE {quoted(schema)}.`etl_probe` (n int PRIMARY KEY)")
         connection.run(f"DROP TEMPORARY TABLE {quoted(schema)}.`etl_probe`")
     except ServerError as error:
         if error.condition.code not in DENIED:
             raise
-        raise WarehouseMismatch(
+        raise WarehouseSetupError(
             f"no right to create temporary tables, in which rows are compared: GRANT CREATE "
             f"TEMPORARY TABLES ON {quoted(schema)}.* TO the account of the warehouse's URL"
         ) from None

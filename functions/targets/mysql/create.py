@@ -13,7 +13,7 @@ from etl.columns import Column
 from etl.ddl import columns_of
 from etl.mysqlddl import COLLATION, MARIADB_COLLATION, key_characters, mysql, sql_type
 from etl.targets import Target, TargetTable
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
 from functions.common.telemetry import logger
 from functions.targets.layout import Found, actual_name, missing_from
@@ -33,7 +33,7 @@ def missing_tables(
 def create_missing(connection: MysqlConnection, schema: str, target: Target, folder: Path) -> None:
     """Create the tables that are missing, and their databases if these are missing.
 
-    `folder` is that of the pipeline. Raises WarehouseMismatch when this account may not, or for a
+    `folder` is that of the pipeline. Raises WarehouseSetupError when this account may not, or for a
     table that is not as it is declared.
     """
     if missing := missing_tables(connection, schema, target):
@@ -59,14 +59,14 @@ def create_schema(connection: MysqlConnection, schema: str) -> None:
 
 
 def created(connection: MysqlConnection, statement: str, schema: str, name: str) -> None:
-    """Run a statement that creates or changes something; raise WarehouseMismatch if denied."""
+    """Run a statement that creates or changes something; raise WarehouseSetupError if denied."""
     try:
         connection.run(statement)
     except ServerError as error:
         if error.condition.code not in DENIED:
             raise
         what = f"table {name}" if name else f"database {schema}"
-        raise WarehouseMismatch(
+        raise WarehouseSetupError(
             f"{what} is not in the warehouse as it is declared, and this account may not create "
             "or change it: GRANT CREATE, ALTER, INDEX, CREATE VIEW, SHOW VIEW, DROP ON "
             f"{quoted(schema)}.* TO it, or set WAREHOUSE_MANAGED=false and ask for the tables to "
@@ -90,7 +90,7 @@ def _there(
 def _add_columns(
     connection: MysqlConnection, declared: TargetTable, there: Mapping[str, Found]
 ) -> None:
-    """Add the columns that a table does not have; raise WarehouseMismatch for what differs."""
+    """Add the columns that a table does not have; raise WarehouseSetupError for what differs."""
     found = there[str(actual_name(declared, there))]
     table = f"{quoted(found.schema)}.{quoted(found.name)}"
     for name, column in columns_of(declared).items():
@@ -121,18 +121,18 @@ def _is(declared: str, there: str, *, is_mariadb: bool) -> bool:
     return _WIDTH.sub(r"\1", declared) == _WIDTH.sub(r"\1", there)
 
 
-def _differs(found: Found, table: str, column: str, there: str, kind: str) -> WarehouseMismatch:
-    return WarehouseMismatch(
+def _differs(found: Found, table: str, column: str, there: str, kind: str) -> WarehouseSetupError:
+    return WarehouseSetupError(
         f"column {column} of warehouse table {found.schema}.{found.name} is {there} and declared "
         f"as {kind}: ALTER TABLE {table} MODIFY {quoted(column)} {kind}, or change the declaration"
     )
 
 
 def _require_no_more(declared: TargetTable, found: Found, table: str) -> None:
-    """Raise WarehouseMismatch for a column that rows do not have and that may not be NULL."""
+    """Raise WarehouseSetupError for a column that rows do not have and that may not be NULL."""
     names = {*columns_of(declared), *declared.other_columns.values()}
     if more := sorted(set(found.required) - names):
-        raise WarehouseMismatch(
+        raise WarehouseSetupError(
             f"column {more[0]} of warehouse table {found.schema}.{found.name} is not declared and "
             f"has no value by default: ALTER TABLE {table} DROP COLUMN {quoted(more[0])}, or let "
             "it be NULL"

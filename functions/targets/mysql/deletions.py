@@ -6,7 +6,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from etl.mysqlddl import create_table
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.common.mysql import MysqlConnection, literal, quoted
 from functions.common.telemetry import logger
 from functions.targets.deletions import MEANING
@@ -103,7 +103,7 @@ class MysqlDeletions:
 def create_deletions(connection: MysqlConnection, schema: str) -> None:
     """Create the table of deleted rows if it is missing.
 
-    Raises WarehouseMismatch when this account may not create it, or the name is taken.
+    Raises WarehouseSetupError when this account may not create it, or the name is taken.
     """
     found = tables_of(connection, schema, [DELETIONS]).get(DELETIONS)
     if found is None:
@@ -112,7 +112,7 @@ def create_deletions(connection: MysqlConnection, schema: str) -> None:
         created(connection, f"{statement} COMMENT {literal(MEANING)}", schema, DELETIONS)
         logger.info("table of deleted rows created", extra={"schema": schema})
     elif not is_deletions(found):
-        raise WarehouseMismatch(
+        raise WarehouseSetupError(
             f"table {DELETIONS} in database {schema} of the warehouse is another one than load "
             f"keeps there ({', '.join(DELETIONS_COLUMNS)}): rename it, or set "
             "WAREHOUSE_MANAGED=false"

@@ -5,7 +5,7 @@ history like those of the pipeline: see `functions.targets.standing`.
 """
 
 from etl.mysqlddl import create_table
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.common.mysql import MysqlConnection, literal, quoted
 from functions.common.telemetry import logger
 from functions.targets.layout import LEDGER, is_ledger
@@ -28,7 +28,7 @@ _MEANING = (
 def create_ledger(connection: MysqlConnection, schema: str) -> None:
     """Create the table if it is missing.
 
-    Raises WarehouseMismatch when this account may not create it, or the name is taken.
+    Raises WarehouseSetupError when this account may not create it, or the name is taken.
     """
     found = tables_of(connection, schema, [LEDGER]).get(LEDGER)
     if found is None:
@@ -37,7 +37,7 @@ def create_ledger(connection: MysqlConnection, schema: str) -> None:
         created(connection, f"{statement} COMMENT {literal(_MEANING)}", schema, LEDGER)
         logger.info("table of loaded batches created", extra={"schema": schema})
     elif not is_ledger(found):
-        raise WarehouseMismatch(
+        raise WarehouseSetupError(
             f"table {LEDGER} in database {schema} of the warehouse is another one than load keeps "
             "there: rename it, or set WAREHOUSE_MANAGED=false"
         )

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from functions.common.errors import OversizedRowError
+
 ROWS_AT_A_TIME = 16_384
 BYTES_AT_A_TIME = 8 << 20  # of rows in Arrow, before they are texts
 STATEMENT_BYTES = 2 << 20  # larger ones are not faster
@@ -27,20 +29,12 @@ _BINARY = re.compile(r"(var)?binary|(tiny|medium|long)?blob")
 _GEOMETRY = ("point", "geometry")
 
 
-class RowTooLong(Exception):
-    """Say that a row alone is longer than a statement may be; `place` is where it is."""
-
-    def __init__(self, place: int) -> None:
-        super().__init__("a row is longer than the server's max_allowed_packet")
-        self.place = place
-
-
 def insert_statements(
     head: str, rows: pa.Table, kinds: Sequence[str], packet: int
 ) -> Iterator[bytes]:
     """Yield INSERT statements of at most `packet` bytes: `head`, up to VALUES, and then rows.
 
-    `kinds` are the SQL types of the columns that the rows' go into. Raises RowTooLong.
+    `kinds` are the SQL types of the columns that the rows' go into. Raises OversizedRowError.
     """
     start, prefix = 0, head.encode()
     most = packet - len(prefix) - 1
@@ -52,7 +46,7 @@ def insert_statements(
             last = bisect_right(ends, ends[first] + min(STATEMENT_BYTES, most)) - 1
             last = max(last, first + 1)
             if ends[last] - ends[first] > most:
-                raise RowTooLong(start + first)
+                raise OversizedRowError(start + first)
             yield prefix + data[ends[first] : ends[last] - 1]  # without the last comma
             first = last
         start += len(texts)

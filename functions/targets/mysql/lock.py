@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from etl import product
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.common.mysql import MysqlConnection, literal
 
 _NAME_CHARACTERS = 64
@@ -24,12 +24,12 @@ class LoaderLock:
     name: str
 
     def require(self) -> None:
-        """Raise WarehouseMismatch unless this very session holds the lock."""
+        """Raise WarehouseSetupError unless this very session holds the lock."""
         [[is_ours]] = self.connection.run(
             f"SELECT IS_USED_LOCK({literal(self.name)}) <=> CONNECTION_ID()"
         )
         if not is_ours:
-            raise WarehouseMismatch(
+            raise WarehouseSetupError(
                 "a proxy that shares sessions between statements stands before the warehouse, so "
                 "that the loader cannot keep its lock: connect to the server itself"
             )
@@ -39,7 +39,7 @@ class LoaderLock:
 def only_loader(connection: MysqlConnection, schema: str) -> Iterator[LoaderLock | None]:
     """Hold the lock of a database while the context lasts; None if another loader is at work.
 
-    Raises WarehouseMismatch where a proxy shares sessions between statements.
+    Raises WarehouseSetupError where a proxy shares sessions between statements.
     """
     lock = LoaderLock(connection, lock_name(schema))
     [[is_taken]] = connection.run(f"SELECT GET_LOCK({literal(lock.name)}, 0)")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
+from functions.common.errors import RefusedRowsError
 from functions.common.loaded import Evidence
 from functions.common.mysql import MysqlConnection, ServerError, quoted
 from functions.targets.evidence import digest
@@ -13,7 +14,6 @@ from functions.targets.mysql.deletions import MysqlDeletions
 from functions.targets.mysql.lock import LoaderLock
 from functions.targets.mysql.tables import MysqlLayout, MysqlTable, with_rows
 from functions.targets.mysql.transaction import MysqlTransaction
-from functions.targets.session import RowsRefused
 
 
 class MysqlTables:
@@ -84,7 +84,7 @@ class MysqlSession(MysqlTables):
                 raise
             self.connection.run("ROLLBACK")
             transaction.drop()
-            raise RowsRefused(str(error.condition)) from None
+            raise RefusedRowsError(str(error.condition)) from None
         self.layout = with_rows(self.connection, self.layout)
 
     def definitions(self) -> str:
@@ -96,7 +96,7 @@ class MysqlSession(MysqlTables):
         return careful.is_for_reference(reason)
 
     def require_lock(self) -> None:
-        """Raise WarehouseMismatch unless the session holds the lock still."""
+        """Raise WarehouseSetupError unless the session holds the lock still."""
         self._lock.require()
 
 

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from functions.common.ahead import ahead
+from functions.common.errors import OversizedRowError
 from functions.common.mysql import MysqlConnection, ServerError, quoted
 from functions.common.mysqlcodes import Condition
-from functions.targets.mysql.literals import RowTooLong, insert_statements
+from functions.targets.mysql.literals import insert_statements
 from functions.targets.mysql.tables import MysqlLayout, MysqlTable
 
 _TOO_LONG = Condition(1153, "08S01", "a row is longer than max_allowed_packet [08S01/1153]", True)
@@ -173,7 +174,7 @@ def insert(connection: MysqlConnection, target: str, table: MysqlTable, rows: pa
         with ahead(insert_statements(head, rows, kinds, connection.packet)) as statements:
             for statement in statements:
                 connection.store(statement)
-    except RowTooLong:
+    except OversizedRowError:
         raise ServerError(_TOO_LONG) from None
 
 

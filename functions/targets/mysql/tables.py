@@ -9,7 +9,7 @@ from msgspec import structs
 
 from etl.models import Model
 from etl.targets import Target, TargetTable
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.common.loaded import Warehouse
 from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
 from functions.targets.layout import DELETIONS, LEDGER, Layout, WarehouseTable, lay_out
@@ -102,7 +102,7 @@ def inspect(
 ) -> MysqlLayout:
     """Look at declared tables, in order, and at those of models; `schema` is the warehouse's own.
 
-    Raises WarehouseMismatch for a table, a column or a right that lacks, or a table that has no
+    Raises WarehouseSetupError for a table, a column or a right that lacks, or a table that has no
     transactions.
     """
     there = {
@@ -171,7 +171,7 @@ def _server(connection: MysqlConnection) -> str:
                 raise
         else:
             return " ".join(map(str, found))
-    raise WarehouseMismatch("the warehouse's server has no name: is it MySQL?")
+    raise WarehouseSetupError("the warehouse's server has no name: is it MySQL?")
 
 
 def moment(at: datetime) -> str:

@@ -5,7 +5,7 @@ from datetime import date
 
 import pyarrow as pa
 
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 from functions.common.loaded import Loaded
 from functions.common.mysql import MysqlConnection
 from functions.common.storage import Bucket
@@ -94,8 +94,8 @@ class MysqlTransaction:
         moment: Moment,  # noqa: ARG002
         export: Bucket | None,  # noqa: ARG002
     ) -> ModelRun:
-        """Raise FunctionFailed: a declaration of this kind has no models."""
-        raise FunctionFailed(f"{select.model}: MySQL has no models here: declare a view")
+        """Raise PipelineCodeError: a declaration of this kind has no models."""
+        raise PipelineCodeError(f"{select.model}: MySQL has no models here: declare a view")
 
     def export_table(
         self,
@@ -103,8 +103,8 @@ class MysqlTransaction:
         moment: Moment,  # noqa: ARG002
         bucket: Bucket,  # noqa: ARG002
     ) -> str:
-        """Raise FunctionFailed: a declaration of this kind has no exports."""
-        raise FunctionFailed(f"table {table}: MySQL has no exports here: do not declare any")
+        """Raise PipelineCodeError: a declaration of this kind has no exports."""
+        raise PipelineCodeError(f"table {table}: MySQL has no exports here: do not declare any")
 
     def drop(self) -> None:
         """Drop what is temporary."""

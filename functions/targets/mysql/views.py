@@ -12,7 +12,7 @@ from pathlib import Path
 from etl import product
 from etl.mysqlddl import NAME_CHARACTERS
 from etl.targets import Target
-from functions.common.errors import FunctionFailed, WarehouseMismatch
+from functions.common.errors import PipelineCodeError, WarehouseSetupError
 from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
 from functions.common.telemetry import logger
 from functions.targets.layout import DELETIONS
@@ -31,7 +31,7 @@ def view_name(table: str) -> str:
 def make_views(connection: MysqlConnection, layout: MysqlLayout) -> None:
     """Make the views that are missing or not as they should be.
 
-    Raises WarehouseMismatch when this account may not, or somebody else has the name.
+    Raises WarehouseSetupError when this account may not, or somebody else has the name.
     """
     schema = layout.identity.schema
     for view, table in _views(layout).items():
@@ -48,7 +48,7 @@ def make_declared_views(
 ) -> None:
     """Make the declared views that are missing or have another definition, in their order.
 
-    Raises FunctionFailed for one that cannot be made, else as `make_views`.
+    Raises PipelineCodeError for one that cannot be made, else as `make_views`.
     """
     for view in target.views:
         query = f"SELECT * FROM (\n{view.query(folder)}\n) AS declared WHERE TRUE"
@@ -58,7 +58,7 @@ def make_declared_views(
             if error.is_for_now:
                 raise
             if not (view.optional and error.condition.code in _UNDEFINED):
-                raise FunctionFailed(f"{view}: {error.condition}") from None
+                raise PipelineCodeError(f"{view}: {error.condition}") from None
             logger.warning(f"left out: {view}: {error.condition}")
 
 
@@ -75,14 +75,14 @@ class _Definition:
 
 
 def _keep(connection: MysqlConnection, schema: str, view: str, definition: _Definition) -> None:
-    """Make a view unless it is there with this definition; raise WarehouseMismatch as above."""
+    """Make a view unless it is there with this definition; raise WarehouseSetupError as above."""
     there = _text(connection, schema, view)
     if there is not None and definition.mark in there:
         return
     if there is None:
         create_schema(connection, schema)
     elif MADE_BY_US not in there:
-        raise WarehouseMismatch(
+        raise WarehouseSetupError(
             f"{view} in database {schema} of the warehouse is not the view that load keeps there: "
             "rename it, or set WAREHOUSE_MANAGED=false"
         )
@@ -102,12 +102,12 @@ def _text(connection: MysqlConnection, schema: str, view: str) -> str | None:
 
 
 def _views(layout: MysqlLayout) -> dict[str, MysqlTable]:
-    """Return the table that each view shows; raise WarehouseMismatch for two under one name."""
+    """Return the table that each view shows; raise WarehouseSetupError for two under one name."""
     views: dict[str, MysqlTable] = {}
     for table in layout.histories.values():
         first = views.setdefault(view_name(table.declared), table)
         if first is not table:
-            raise WarehouseMismatch(
+            raise WarehouseSetupError(
                 f"the views of {first.declared} and {table.declared} would both be called "
                 f"{view_name(table.declared)}: rename one of the tables, or set "
                 "WAREHOUSE_MANAGED=false"

@@ -3,7 +3,7 @@
 import pg8000.native
 from pg8000.native import identifier
 
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.targets.layout import Found
 
 # A type without an order of PostgreSQL's own may have no equality either, or one that only its
@@ -51,7 +51,7 @@ def tables_of(connection: pg8000.native.Connection, schema: str) -> dict[str, Fo
 
 
 def check_may_create(connection: pg8000.native.Connection, schema: str, what: str) -> None:
-    """Raise WarehouseMismatch if this role may not create `what`, which is missing, in a schema."""
+    """Raise WarehouseSetupError if this role may not create `what`, which a schema lacks."""
     [[role, database, in_schema, in_database]] = connection.run(
         "SELECT current_user::text, current_database()::text,"
         " (SELECT has_schema_privilege(oid, 'USAGE') AND has_schema_privilege(oid, 'CREATE')"
@@ -64,7 +64,7 @@ def check_may_create(connection: pg8000.native.Connection, schema: str, what: st
     grant = f"USAGE, CREATE ON SCHEMA {identifier(schema)}"
     if in_schema is None:
         what, grant = f"schema {schema}", f"CREATE ON DATABASE {identifier(database)}"
-    raise WarehouseMismatch(
+    raise WarehouseSetupError(
         f"{what} is not in the warehouse, and this role may not create it: GRANT {grant} TO "
         f"{identifier(role)}, or set WAREHOUSE_MANAGED=false and ask for the tables to be prepared"
     )

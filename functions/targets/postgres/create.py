@@ -12,7 +12,7 @@ from pg8000.native import identifier
 
 from etl.ddl import columns_of, postgres, sql_type
 from etl.targets import Target, TargetTable
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.common.telemetry import logger
 from functions.targets.layout import Found, actual_name, missing_from
 from functions.targets.postgres.catalogue import check_may_create, tables_of
@@ -31,7 +31,7 @@ def create_missing(
 ) -> None:
     """Create the tables that are missing, all or none, and their schemas if these are missing.
 
-    `folder` is that of the pipeline. Raises WarehouseMismatch when this role may not, or for a
+    `folder` is that of the pipeline. Raises WarehouseSetupError when this role may not, or for a
     table that is not as it is declared.
     """
     if missing := missing_tables(connection, schema, target):
@@ -54,7 +54,7 @@ def create_missing(
 def check_may_create_all(
     connection: pg8000.native.Connection, missing: Mapping[str, Sequence[str]]
 ) -> None:
-    """Raise WarehouseMismatch if this role may not create tables, by schema, that are missing."""
+    """Raise WarehouseSetupError if this role may not create tables, by schema, that are missing."""
     for schema, names in missing.items():
         check_may_create(connection, schema, f"table {names[0]}")
 
@@ -69,7 +69,7 @@ def create_schema(connection: pg8000.native.Connection, schema: str) -> None:
 def _add_columns(
     connection: pg8000.native.Connection, declared: TargetTable, there: Mapping[str, Found]
 ) -> None:
-    """Add the columns that a table does not have; raise WarehouseMismatch for what differs."""
+    """Add the columns that a table does not have; raise WarehouseSetupError for what differs."""
     found = there[str(actual_name(declared, there))]
     table = f"{identifier(found.schema)}.{identifier(found.name)}"
     for name, column in columns_of(declared).items():
@@ -82,13 +82,13 @@ def _add_columns(
             connection.run(f"ALTER TABLE {table} ADD COLUMN {identifier(name)} {kind}")
             logger.warning("column added", extra={"table": found.name, "column": name})
         elif found.types[actual] != kind:
-            raise WarehouseMismatch(
+            raise WarehouseSetupError(
                 f"column {actual} of warehouse table {found.schema}.{found.name} is "
                 f"{found.types[actual]} and declared as {kind}: ALTER TABLE {table} ALTER COLUMN "
                 f"{identifier(actual)} TYPE {kind}, or change the declaration"
             )
         elif column.nullable and actual in found.required:
-            raise WarehouseMismatch(
+            raise WarehouseSetupError(
                 f"column {actual} of warehouse table {found.schema}.{found.name} may not be NULL "
                 f"and is declared as nullable: ALTER TABLE {table} ALTER COLUMN "
                 f"{identifier(actual)} DROP NOT NULL, or change the declaration"
@@ -97,10 +97,10 @@ def _add_columns(
 
 
 def _require_no_more(declared: TargetTable, found: Found, table: str) -> None:
-    """Raise WarehouseMismatch for a column that rows do not have and that may not be NULL."""
+    """Raise WarehouseSetupError for a column that rows do not have and that may not be NULL."""
     names = {*columns_of(declared), *declared.other_columns.values()}
     if more := sorted(set(found.required) - names):
-        raise WarehouseMismatch(
+        raise WarehouseSetupError(
             f"column {more[0]} of warehouse table {found.schema}.{found.name} is not declared and "
             f"may not be NULL: ALTER TABLE {table} ALTER COLUMN {identifier(more[0])} DROP NOT "
             "NULL, or DROP COLUMN"

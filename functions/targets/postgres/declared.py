@@ -15,7 +15,7 @@ from pg8000.native import identifier
 
 from etl.ddl import sql_type
 from etl.targets import Target, TargetTable
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.targets.layout import (
     DELETIONS,
     LEDGER,
@@ -45,13 +45,13 @@ class Declared:
     tables: dict[str, Found] = field(default_factory=dict)
 
     def named_in(self, sql: str) -> str:
-        """Return the WITH clause for a SELECT; raise WarehouseMismatch for what it lacks.
+        """Return the WITH clause for a SELECT; raise WarehouseSetupError for what it lacks.
 
         A name in a string or a comment counts as well: that does no harm.
         """
         words = set(re.findall(r"\w+", sql))
         for name in sorted(words & self.missing.keys()):
-            raise WarehouseMismatch(self.missing[name])
+            raise WarehouseSetupError(self.missing[name])
         # Read once for each time that it is named, like the table itself.
         named = [
             f"{identifier(name)} AS NOT MATERIALIZED ({select})"

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pg8000.native import identifier, literal
 
 from functions.common.copy import copy_in
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.common.telemetry import logger
 from functions.targets.deletions import MEANING
 from functions.targets.layout import DELETIONS, is_deletions
@@ -107,7 +107,7 @@ def having_keys(table: PostgresTable) -> str:
 def create_deletions(connection: pg8000.native.Connection, schema: str) -> None:
     """Create the table of deleted rows if it is missing.
 
-    Raises WarehouseMismatch when this role may not create it, or the name is taken.
+    Raises WarehouseSetupError when this role may not create it, or the name is taken.
     """
     there = tables_of(connection, schema)
     if DELETIONS not in there:
@@ -121,7 +121,7 @@ def create_deletions(connection: pg8000.native.Connection, schema: str) -> None:
         connection.run("COMMIT")
         logger.info("table of deleted rows created", extra={"schema": schema})
     elif not is_deletions(there[DELETIONS]):
-        raise WarehouseMismatch(
+        raise WarehouseSetupError(
             f"table {DELETIONS} in schema {schema} of the warehouse is another one than load keeps "
             f"there ({', '.join(DELETIONS_TYPES)}): rename it, or set WAREHOUSE_MANAGED=false"
         )

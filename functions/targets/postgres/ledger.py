@@ -9,7 +9,7 @@ history all of them.
 import pg8000.native
 from pg8000.native import identifier, literal
 
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 from functions.common.telemetry import logger
 from functions.targets.layout import LEDGER, is_ledger
 from functions.targets.postgres.catalogue import check_may_create, tables_of
@@ -28,7 +28,7 @@ _MEANING = (
 def create_ledger(connection: pg8000.native.Connection, schema: str) -> None:
     """Create the table if it is missing.
 
-    Raises WarehouseMismatch when this role may not create it, or the name is taken.
+    Raises WarehouseSetupError when this role may not create it, or the name is taken.
     """
     there = tables_of(connection, schema)
     if LEDGER not in there:
@@ -40,7 +40,7 @@ def create_ledger(connection: pg8000.native.Connection, schema: str) -> None:
         connection.run("COMMIT")
         logger.info("table of loaded batches created", extra={"schema": schema})
     elif not is_ledger(there[LEDGER]):
-        raise WarehouseMismatch(
+        raise WarehouseSetupError(
             f"table {LEDGER} in schema {schema} of the warehouse is another one than load keeps "
             "there: rename it, or set WAREHOUSE_MANAGED=false"
         )

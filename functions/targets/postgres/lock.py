@@ -14,7 +14,7 @@ import pg8000.native
 from pg8000.native import literal
 
 from etl import product
-from functions.common.errors import WarehouseMismatch
+from functions.common.errors import WarehouseSetupError
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LoaderLock:
     number: int
 
     def require(self) -> None:
-        """Raise WarehouseMismatch unless this very session holds the lock."""
+        """Raise WarehouseSetupError unless this very session holds the lock."""
         # Without parameters: they would need two messages, between which a pooler may switch.
         [[is_ours]] = self.connection.run(
             f"SELECT EXISTS (SELECT FROM pg_locks WHERE {self._condition()}"
@@ -83,7 +83,7 @@ def only_loader(
 
     `schema` is the warehouse's own, `tables` are the names of its tables by schema.
 
-    The lock goes with the session, also when that breaks. Raises WarehouseMismatch where a pooler
+    The lock goes with the session, also when that breaks. Raises WarehouseSetupError where a pooler
     shares sessions between transactions, so that nobody can hold one.
     """
     key = f"hashtext({literal(f'{product.NAME} {schema}')})"
@@ -102,8 +102,8 @@ def _take(connection: pg8000.native.Connection, key: str) -> int:
             return number
 
 
-def _pooled() -> WarehouseMismatch:
-    return WarehouseMismatch(
+def _pooled() -> WarehouseSetupError:
+    return WarehouseSetupError(
         "a pooler in transaction mode stands before the warehouse, so that the loader cannot keep "
         "its lock: connect to the server itself, or to a pool of sessions"
     )

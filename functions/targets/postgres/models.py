@@ -13,7 +13,7 @@ from pg8000.native import DatabaseError, identifier, literal
 
 from etl.ddl import search_path
 from etl.models import Model
-from functions.common.errors import FunctionFailed
+from functions.common.errors import PipelineCodeError
 from functions.common.loaded import Loaded
 from functions.common.session import SESSION
 from functions.common.sqlstate import described
@@ -49,7 +49,7 @@ def run_model(
     """Run a model and let its rows come together with those of its table.
 
     Its tables are looked up in `schemas`, in this order. Its rows are in the stage afterwards.
-    Raises FunctionFailed if it fails; then nothing of it has been done.
+    Raises PipelineCodeError if it fails; then nothing of it has been done.
     """
     model = select.model
     connection.run("SAVEPOINT model")
@@ -58,7 +58,7 @@ def run_model(
             _fill(connection, stage, list(schemas), select, moment)
             _require_keys(connection, stage, model)
             loaded = _come_together(connection, stage)
-    except FunctionFailed:
+    except PipelineCodeError:
         connection.run("ROLLBACK TO SAVEPOINT model")
         raise
     connection.run("RELEASE SAVEPOINT model")
@@ -68,7 +68,7 @@ def run_model(
 
 @contextmanager
 def _failures_of(model: Model, sql: str = "") -> Iterator[None]:
-    """Turn errors of the server that are about a model into FunctionFailed.
+    """Turn errors of the server that are about a model into PipelineCodeError.
 
     They say in which line of its SELECT, if that begins in the second line of `sql`.
     """
@@ -80,7 +80,7 @@ def _failures_of(model: Model, sql: str = "") -> Iterator[None]:
             raise
         before = sql[: int(fields.get("P", 0))].count("\n")
         line = f", line {before} of its SQL" if before else ""
-        raise FunctionFailed(f"{model}: {described(fields)}{line}") from None
+        raise PipelineCodeError(f"{model}: {described(fields)}{line}") from None
 
 
 def _fill(
@@ -113,7 +113,7 @@ def _search(connection: pg8000.native.Connection, path: str) -> None:
 
 
 def _require_keys(connection: pg8000.native.Connection, stage: Stage, model: Model) -> None:
-    """Raise FunctionFailed for rows without a key, and for two of the same key."""
+    """Raise PipelineCodeError for rows without a key, and for two of the same key."""
     table = stage.table
     if not table.keys:
         return

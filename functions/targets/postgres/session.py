@@ -7,6 +7,7 @@ from datetime import timedelta
 import pg8000.native
 from pg8000.native import DatabaseError
 
+from functions.common.errors import RefusedRowsError
 from functions.common.loaded import Evidence
 from functions.common.sqlstate import condition, is_data_error
 from functions.targets.postgres import evidence as records
@@ -16,7 +17,6 @@ from functions.targets.postgres.deletions import PostgresDeletions
 from functions.targets.postgres.lock import LoaderLock
 from functions.targets.postgres.tables import PostgresLayout
 from functions.targets.postgres.transaction import PostgresTransaction
-from functions.targets.session import RowsRefused
 
 _REFERENCE = "[23503]"
 
@@ -75,7 +75,7 @@ class PostgresSession(PostgresTables):
             if careful or not is_data_error(code):
                 raise
             self.connection.run("ROLLBACK")
-            raise RowsRefused(condition(code)) from None
+            raise RefusedRowsError(condition(code)) from None
 
     def definitions(self) -> str:
         """Return a digest of all that decides which rows the tables accept."""
@@ -86,7 +86,7 @@ class PostgresSession(PostgresTables):
         return _REFERENCE in reason
 
     def require_lock(self) -> None:
-        """Raise WarehouseMismatch unless the session holds the lock still."""
+        """Raise WarehouseSetupError unless the session holds the lock still."""
         self._lock.require()
 
 

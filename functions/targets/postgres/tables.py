@@ -70,7 +70,7 @@ def inspect(
 ) -> PostgresLayout:
     """Look at declared tables, in order, and at those of models; `schema` is the warehouse's own.
 
-    Raises WarehouseMismatch for a table, a column or a right that lacks.
+    Raises WarehouseSetupError for a table, a column or a right that lacks.
     """
     there = {each: tables_of(connection, each) for each in target.schemas(schema)}
     identity = _identity(connection, schema)

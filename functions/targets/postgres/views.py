@@ -16,7 +16,7 @@ from pg8000.native import DatabaseError, identifier, literal
 from etl import product
 from etl.ddl import search_path
 from etl.targets import Target
-from functions.common.errors import FunctionFailed, WarehouseMismatch
+from functions.common.errors import PipelineCodeError, WarehouseSetupError
 from functions.common.session import SESSION
 from functions.common.sqlstate import described
 from functions.common.telemetry import logger
@@ -35,7 +35,7 @@ _INVALID_DEFINITION = "42P16"  # columns of a view may be added at its end, and 
 def make_views(connection: pg8000.native.Connection, layout: PostgresLayout) -> None:
     """Make the views that are missing or not as they should be.
 
-    Raises WarehouseMismatch when this role may not, or somebody else has the name.
+    Raises WarehouseSetupError when this role may not, or somebody else has the name.
     """
     schema = layout.identity.schema
     oid = layout.identity.tables[DELETIONS].oid
@@ -53,7 +53,7 @@ def make_declared_views(
 ) -> None:
     """Make the declared views that are missing or have another definition, in their order.
 
-    Raises FunctionFailed for one that cannot be made, else as `make_views`.
+    Raises PipelineCodeError for one that cannot be made, else as `make_views`.
     """
     path = search_path(target.schemas(schema))
     for view in target.views:
@@ -65,7 +65,7 @@ def make_declared_views(
             connection.run("ROLLBACK")
             why = f"{view}: {described(error.args[0])}"
             if not (view.optional and error.args[0].get("C") in _UNDEFINED):
-                raise FunctionFailed(why) from None
+                raise PipelineCodeError(why) from None
             logger.warning(f"left out: {why}")
 
 
@@ -89,7 +89,7 @@ class _Definition:
 def _keep(
     connection: pg8000.native.Connection, schema: str, view: str, definition: _Definition
 ) -> None:
-    """Make a view unless it is there with this definition; raise WarehouseMismatch as above."""
+    """Make a view unless it is there with this definition; raise WarehouseSetupError as above."""
     there = _comment(connection, schema, view)
     if there == definition.comment:
         return
@@ -97,7 +97,7 @@ def _keep(
         check_may_create(connection, schema, f"view {view}")
         create_schema(connection, schema)
     elif not there.startswith(MADE_BY_US):
-        raise WarehouseMismatch(
+        raise WarehouseSetupError(
             f"{view} in schema {schema} of the warehouse is not the view that load keeps there: "
             "rename it, or set WAREHOUSE_MANAGED=false"
         )
@@ -106,12 +106,12 @@ def _keep(
 
 
 def _views(layout: PostgresLayout) -> dict[str, PostgresTable]:
-    """Return the table that each view shows; raise WarehouseMismatch for two under one name."""
+    """Return the table that each view shows; raise WarehouseSetupError for two under one name."""
     views: dict[str, PostgresTable] = {}
     for table in layout.histories.values():
         first = views.setdefault(view_name(table.declared), table)
         if first is not table:
-            raise WarehouseMismatch(
+            raise WarehouseSetupError(
                 f"the views of {first.declared} and {table.declared} would both be called "
                 f"{view_name(table.declared)}: rename one of the tables, or set "
                 "WAREHOUSE_MANAGED=false"
