@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pg8000.native
 from pg8000.native import identifier
 
-from functions.common.login import GuardedConnection
+from functions.common.pgconnection import PostgresConnection
 
 _COPY_BYTES = 1 << 20
 
@@ -29,7 +29,7 @@ def connect(url: str) -> pg8000.native.Connection:
         # pg8000 leaves Nagle's algorithm on: each COPY ... FROM STDIN then waits 40 ms for an
         # acknowledgement that the server holds back, where 0.2 ms would do.
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = GuardedConnection(
+        connection = PostgresConnection(
             f"the server at {parts.hostname}:{parts.port}",
             link,
             False,

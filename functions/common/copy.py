@@ -7,21 +7,22 @@ COPY takes no bind parameters, so values reach a query as settings of the transa
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from io import BufferedReader
 from queue import Queue
 
-import pg8000.native
 import pyarrow as pa
 import pyarrow.compute as pc
 from pg8000.native import identifier
 from pyarrow import csv
 
 from functions.common.errors import DatabaseStatementError
+from functions.common.pgconnection import PostgresConnection
 
 BLOCK_BYTES = 4 << 20  # parsed at a time
 BLOCKS_AHEAD = 2
 
 
-def set_values(connection: pg8000.native.Connection, values: Mapping[str, str]) -> None:
+def set_values(connection: PostgresConnection, values: Mapping[str, str]) -> None:
     """Set values that `value(name)` reads in queries of the rest of the transaction."""
     for name, text in values.items():
         connection.run("SELECT set_config(:name, :text, true)", name=f"etl.{name}", text=text)
@@ -67,7 +68,7 @@ def _exact(schema: pa.Schema) -> csv.ConvertOptions:
 
 
 def copy_out(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     query: str,
     schema: pa.Schema,
     parse: Callable[[bytes, pa.Schema], list[pa.RecordBatch]] = read_csv,
@@ -102,7 +103,7 @@ def _in_our_words(error: str, schema: pa.Schema) -> str:
     return "a value does not fit its column's type"
 
 
-def _receive(connection: pg8000.native.Connection, query: str, blocks: Queue[bytes]) -> None:
+def _receive(connection: PostgresConnection, query: str, blocks: Queue[bytes]) -> None:
     """Put the rows of a query into `blocks` as CSV, and in the end an empty one."""
     try:
         send_csv(connection, query, blocks.put)
@@ -111,7 +112,7 @@ def _receive(connection: pg8000.native.Connection, query: str, blocks: Queue[byt
 
 
 def send_csv(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     query: str,
     send: Callable[[bytes], None],
     options: str = "",
@@ -120,13 +121,13 @@ def send_csv(
 
     `options` is SQL of further ones of COPY, such as `, HEADER`.
     """
-    rows = _Rows(connection, send)
+    rows = _Rows(connection.received, send)
     options += _encoding(connection)
     connection.run(f"COPY ({query}) TO STDOUT (FORMAT csv{options})", stream=rows)
     rows.flush()
 
 
-def _encoding(connection: pg8000.native.Connection) -> str:
+def _encoding(connection: PostgresConnection) -> str:
     """Return the option that asks for raw bytes, where the server does not know their encoding.
 
     A SQL_ASCII database holds any bytes and would refuse all rows for one that is not UTF-8.
@@ -148,8 +149,8 @@ class _Rows:
     # does: this splits what was received into rows if no NUL is left in them.
     _HEAD = re.compile(rb"d\0\0..", re.DOTALL)
 
-    def __init__(self, connection: pg8000.native.Connection, send: Callable[[bytes], None]) -> None:
-        self._received = connection._sock
+    def __init__(self, received: BufferedReader, send: Callable[[bytes], None]) -> None:
+        self._received = received
         self._send = send
         self._rows: list[bytes] = []
         self._bytes = 0
@@ -187,7 +188,7 @@ class _Rows:
 
 
 def copy_in(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     target: str,
     columns: list[str],
     batches: Iterable[pa.RecordBatch],

@@ -7,6 +7,8 @@ import socket
 import ssl
 import struct
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -29,7 +31,7 @@ SHORTEST_SECONDS = 1.0  # a limit of 0 would mean none, or no wait at all
 SPARE_SECONDS = 10.0  # for the error to come back, and to be reported
 
 # Errors that a driver raises for messages that are not of its protocol.
-NOT_THE_PROTOCOL = (
+_NOT_THE_PROTOCOL = (
     AttributeError,
     IndexError,
     KeyError,
@@ -87,8 +89,27 @@ def _decoded(secret: str) -> Database | None:
         return None
 
 
-def reached(database: Database) -> socket.socket:
-    """Connect to the address of a database; raise DatabaseUnavailableError if nothing answers."""
+@contextmanager
+def dialled(database: Database, server: str) -> Iterator[socket.socket]:
+    """Connect to the address of a database, for a driver to log in over it within the context.
+
+    The connection stays open unless that fails. `server` is what should answer, such as MySQL.
+    Raises DatabaseUnavailableError if nothing answers, or something else.
+    """
+    peer = _reached(database)
+    try:
+        yield peer
+    except BaseException as error:
+        peer.close()
+        _forget_variables(error)
+        if isinstance(error, _NOT_THE_PROTOCOL) and not isinstance(error, OSError):
+            raise DatabaseUnavailableError(
+                f"{database}: the server is not {server}: is the address right?"
+            ) from error
+        raise
+
+
+def _reached(database: Database) -> socket.socket:
     try:
         peer = socket.create_connection((database.host, database.port), CONNECT_SECONDS)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no DNS name
@@ -152,7 +173,7 @@ def spare(seconds: float) -> float:
     return min(SPARE_SECONDS, seconds / 2)
 
 
-def forget_variables(error: BaseException | None) -> None:
+def _forget_variables(error: BaseException | None) -> None:
     """Empty the driver's frames: a trace that shows variables would show the password there."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)

@@ -1,7 +1,7 @@
-"""Connections to MySQL and MariaDB, with TLS, limits, and a session that nothing is changed by.
+"""Connections to MySQL and MariaDB, with TLS, limits, and a session that changes no value.
 
-Every failure of the driver becomes one of our errors here, in words that name the database and the
-next step. What the server says is cleared of values as it comes in: see `mysqlcodes`.
+Every error of the driver becomes one of ours here, which names the database and the next step.
+Values are removed from what the server says as it arrives: see `mysqlcodes`.
 """
 
 import socket
@@ -19,11 +19,9 @@ from etl import product
 from functions.common.database import (
     CONNECT_SECONDS,
     LONGEST_SECONDS,
-    NOT_THE_PROTOCOL,
     SHORTEST_SECONDS,
     Database,
-    forget_variables,
-    reached,
+    dialled,
     spare,
     tls_context,
     untrusted,
@@ -96,12 +94,18 @@ class MysqlConnection(Connection):
 
     `packet` is how many bytes a statement may have, `row_count` how many rows the last one
     changed, those included that it found as they should be.
+
+    PyMySQL has no public access to its socket, its time limits, the result of a statement that runs
+    without a cursor (several times as fast), and the packet in which an error arrives, whose text
+    may quote values. This class, and nothing else, uses its private attributes.
     """
 
     server_version: str
     server_status: int
     _result: Any
     _sock: Any
+    _read_timeout: float
+    _write_timeout: float
 
     packet = 0
     row_count = 0
@@ -144,6 +148,21 @@ class MysqlConnection(Connection):
             condition = described(int(code), "01000", text)
             if condition.is_about_data:
                 raise ServerError(condition)
+
+    def limit_silence(self, seconds: float) -> None:
+        """Raise an error from then on when the server says nothing for some seconds."""
+        self._read_timeout = self._write_timeout = seconds
+
+    def hang_up(self) -> None:
+        """Close the connection, also where the trace of an error still holds what reads from it."""
+        peer = self._sock
+        try:
+            with suppress(pymysql.err.Error, OSError):
+                self.close()
+        finally:
+            if peer is not None:
+                with suppress(OSError):
+                    peer.shutdown(socket.SHUT_RDWR)
 
     def _read_packet(self, *args: Any) -> Any:
         try:
@@ -188,24 +207,11 @@ def connection(
     with translated_errors(database):
         opened = _connect(database)
         try:
-            limit = seconds - spare(seconds) / 2
-            opened._read_timeout = opened._write_timeout = limit  # type: ignore[attr-defined]
+            opened.limit_silence(seconds - spare(seconds) / 2)
             _set_up(opened, seconds)
             yield opened
         finally:
-            _hang_up(opened)
-
-
-def _hang_up(opened: MysqlConnection) -> None:
-    """Close a connection, also where the trace of an error still holds what reads from it."""
-    peer: Any = opened._sock
-    try:
-        with suppress(pymysql.err.Error, OSError):
-            opened.close()
-    finally:
-        if peer is not None:
-            with suppress(OSError):
-                peer.shutdown(socket.SHUT_RDWR)
+            opened.hang_up()
 
 
 def _set_up(opened: MysqlConnection, seconds: float) -> None:
@@ -240,17 +246,8 @@ def _connect(database: Database) -> MysqlConnection:
         auth_plugin_map={} if is_verified else dict.fromkeys(_Revealing.PLUGINS, _Revealing),
         defer_connect=True,
     )
-    peer = reached(database)
-    try:
+    with dialled(database, "MySQL") as peer:
         opened.connect(peer)
-    except BaseException as error:
-        peer.close()
-        forget_variables(error)
-        if isinstance(error, NOT_THE_PROTOCOL) and not isinstance(error, OSError):
-            raise DatabaseUnavailableError(
-                f"{database}: the server is not MySQL: is the address right?"
-            ) from error
-        raise
     return opened
 
 

@@ -1,13 +1,11 @@
-"""Connections to PostgreSQL, from where a database is.
+"""Connections to PostgreSQL, with TLS and limits.
 
-Every failure of the driver becomes one of our errors here, in words that name the database and the
-next step.
+Every error of the driver becomes one of ours here, which names the database and the next step.
 """
 
-import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import pg8000.native
 from scramp import ScramException  # type: ignore[import-untyped]  # the login part of pg8000
@@ -15,11 +13,9 @@ from scramp import ScramException  # type: ignore[import-untyped]  # the login p
 from etl import product
 from functions.common.database import (
     LONGEST_SECONDS,
-    NOT_THE_PROTOCOL,
     SHORTEST_SECONDS,
     Database,
-    forget_variables,
-    reached,
+    dialled,
     spare,
     tls_context,
     untrusted,
@@ -31,12 +27,30 @@ from functions.common.errors import (
     DatabaseUnavailableError,
     PipelineError,
 )
-from functions.common.login import GuardedConnection
+from functions.common.pgconnection import PostgresConnection
 from functions.common.sqlstate import condition, described, may_quote, without_values
 
-# The server looks for a dead peer as we do, so that a killed function's transaction and locks end
-# with it.
-SESSION_PARAMETERS = {
+SESSION = {
+    "client_encoding": "UTF8",
+    "DateStyle": "ISO, YMD",
+    "TimeZone": "UTC",
+    # A database may switch it off; a backslash in a name would then end the name's literal.
+    "standard_conforming_strings": "on",
+    # No function of somebody who may create one is called instead of PostgreSQL's own.
+    # https://wiki.postgresql.org/wiki/A_Guide_to_CVE-2018-1058
+    "search_path": "pg_catalog",
+    # Else types and defaults read from the catalogue look different: "text" instead of text.
+    "quote_all_identifiers": "off",
+    # The text of a value is the same, and the whole value, whatever the role's own settings are.
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "xmloption": "content",
+}
+"""Session parameters by which values read the same, and names are quoted safely, for any role."""
+
+# The server detects a dead peer as we do, so that a killed function's transaction and locks end.
+_LIMITS = {
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
@@ -47,7 +61,7 @@ SESSION_PARAMETERS = {
 @contextmanager
 def connection(
     database: Database, seconds: float = LONGEST_SECONDS, /, **parameters: str
-) -> Iterator[pg8000.native.Connection]:
+) -> Iterator[PostgresConnection]:
     """Open a connection, close it at the end, and put every driver error into our words.
 
     `seconds` is how long the caller may still run: the server ends a statement, an idle session
@@ -56,24 +70,14 @@ def connection(
     """
     seconds = max(seconds, SHORTEST_SECONDS)
     with translated_errors(database):
-        opened = _connect(database, _limits(seconds) | SESSION_PARAMETERS | parameters)
+        opened = _connect(database, _limits(seconds) | _LIMITS | parameters)
         try:
             _set_newer_limits(opened, seconds)
             # Longer than the server's own limit, whose error says more.
-            opened._usock.settimeout(seconds - spare(seconds) / 2)
+            opened.limit_silence(seconds - spare(seconds) / 2)
             yield opened
         finally:
-            _hang_up(opened)
-
-
-def _hang_up(opened: pg8000.native.Connection) -> None:
-    """Close a connection, also where the trace of an error still holds what reads from it."""
-    peer = opened._usock
-    try:
-        opened.close()
-    finally:
-        with suppress(OSError):
-            peer.shutdown(socket.SHUT_RDWR)
+            opened.hang_up()
 
 
 def _limits(seconds: float) -> dict[str, str]:
@@ -82,7 +86,7 @@ def _limits(seconds: float) -> dict[str, str]:
     return {"statement_timeout": limit, "idle_in_transaction_session_timeout": limit}
 
 
-def _set_newer_limits(opened: pg8000.native.Connection, seconds: float) -> None:
+def _set_newer_limits(opened: PostgresConnection, seconds: float) -> None:
     """Set the limits that are new in PostgreSQL 14 and 17; older ones would refuse them at login.
 
     They are the longest, because they end the whole session.
@@ -94,10 +98,9 @@ def _set_newer_limits(opened: pg8000.native.Connection, seconds: float) -> None:
     )
 
 
-def _connect(database: Database, parameters: dict[str, str]) -> GuardedConnection:
-    peer = reached(database)
-    try:
-        return GuardedConnection(
+def _connect(database: Database, parameters: dict[str, str]) -> PostgresConnection:
+    with dialled(database, "PostgreSQL") as peer:
+        return PostgresConnection(
             str(database),
             peer,
             tls_context(database),
@@ -109,14 +112,6 @@ def _connect(database: Database, parameters: dict[str, str]) -> GuardedConnectio
             application_name=product.NAME,
             startup_params=parameters,
         )
-    except BaseException as error:
-        peer.close()
-        forget_variables(error)
-        if isinstance(error, NOT_THE_PROTOCOL) and not isinstance(error, OSError):
-            raise DatabaseUnavailableError(
-                f"{database}: the server is not PostgreSQL: is the address right?"
-            ) from error
-        raise
 
 
 @contextmanager

@@ -16,8 +16,7 @@ from functions.common import copy
 from functions.common.copy import array, copy_in, copy_out, set_values, value
 from functions.common.database import Database
 from functions.common.errors import DatabaseStatementError, DatabaseUnavailableError
-from functions.common.postgres import connection
-from functions.common.session import SESSION
+from functions.common.postgres import SESSION, connection
 from local.postgres import SUPERUSER, PostgresServer
 
 TEXTS = [

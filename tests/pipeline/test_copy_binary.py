@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from functions.common.copy import copy_in
 from functions.common.database import Database
-from functions.common.postgres import connection
-from functions.common.session import SESSION
+from functions.common.postgres import SESSION, connection
 from functions.targets.postgres import binary
 from functions.targets.postgres.binary import copy_in_binary, is_exact
 from functions.targets.postgres.tables import PostgresTable

@@ -3,7 +3,7 @@
 import io
 import random
 from queue import Queue
-from types import SimpleNamespace
+from typing import Any
 
 import pyarrow as pa
 from hypothesis import given
@@ -51,11 +51,13 @@ def test_every_row_comes_out_once_and_nothing_else_is_touched(
         sent += message(b"d", row)
         if position in others:
             sent += message(*others[position])
-    received = io.BufferedReader(Trickle(sent + message(b"c", b""), seed), 8192)
+    received: io.BufferedReader[Any] = io.BufferedReader(
+        Trickle(sent + message(b"c", b""), seed), 8192
+    )
     blocks: Queue[bytes] = Queue()
     rest = []
 
-    taken = _Rows(SimpleNamespace(_sock=received), blocks.put)
+    taken = _Rows(received, blocks.put)
     while (code := received.read(1)) != b"c":  # as the driver does it
         body = received.read(int.from_bytes(received.read(4), "big") - 4)
         if code == b"d":

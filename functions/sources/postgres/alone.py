@@ -3,7 +3,7 @@
 Which of several runs owns a batch does not depend on it: the batch log decides that.
 """
 
-import pg8000.native
+from functions.common.pgconnection import PostgresConnection
 
 _KEYS = "hashtext('extract'), hashtext(:log)"
 # Anybody who may connect can take any advisory lock: only sessions of our own role count.
@@ -16,7 +16,7 @@ _HELD_BY_OURSELVES = """SELECT EXISTS (
                                     FROM (SELECT {}) AS k (first, second)))"""
 
 
-def is_alone(connection: pg8000.native.Connection, log: str) -> bool:
+def is_alone(connection: PostgresConnection, log: str) -> bool:
     """Take the lock of the extracts that write a log until the transaction ends, if it is free.
 
     Returns False when another session of our role has it. Any role may take it, also on a replica

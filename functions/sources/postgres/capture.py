@@ -7,12 +7,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-import pg8000.native
-
 from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchConflictError
 from functions.common.manifests import NOT_DECLARED, IngestionManifest, TableCapture
 from functions.common.names import ObjectNames
+from functions.common.pgconnection import PostgresConnection
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.postgres import tablekeys
 from functions.sources.postgres.alone import is_alone
@@ -35,7 +34,7 @@ from functions.sources.postgres.uniqueness import stop_at_equal_keys
 
 
 def capture(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     log: BatchLog[IngestionManifest],
     declared: Declared,
     run: str,
@@ -125,7 +124,7 @@ class _Seen:
 
 
 def _look(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     log: BatchLog[IngestionManifest],
     declared: Declared,
     snapshot: Snapshot,
@@ -175,7 +174,7 @@ def _readable(plans: dict[str, TablePlan]) -> list[TablePlan]:
 
 
 def _reason_to_wait(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     log: BatchLog[IngestionManifest],
     snapshot: Snapshot,
     before: IngestionManifest | None,

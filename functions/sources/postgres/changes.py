@@ -10,10 +10,9 @@ other rows are new, however long a transaction stays open and holds the horizon 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import pg8000.native
-
 from functions.common.copy import array, set_values, value
 from functions.common.manifests import IngestionManifest, TableCapture
+from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres.history import XIDS, Snapshot
 
 # Of each table: 40 MB in a function, and up to 7 MB in a manifest. Reading a table whole is always
@@ -51,7 +50,7 @@ def since(capture: TableCapture | None, fingerprint: str, incarnation: str) -> S
 
 
 def give_values(
-    connection: pg8000.native.Connection, snapshot: Snapshot, positions: dict[str, Since]
+    connection: PostgresConnection, snapshot: Snapshot, positions: dict[str, Since]
 ) -> None:
     """Give the transaction the values that the conditions below refer to.
 

@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pg8000.native
 import pyarrow as pa
 from pg8000.native import identifier
 
 from etl import Table
 from etl.tables import OWN_COLUMNS, table_id
 from functions.common.carried import UNFIT
+from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres.sqltypes import arrow_type, is_accepted, needed
 
 Types = tuple[tuple[str, str], ...]
@@ -135,9 +135,7 @@ class Columns:
         return None
 
 
-def read_columns(
-    connection: pg8000.native.Connection, tables: Collection[Table]
-) -> dict[str, Columns]:
+def read_columns(connection: PostgresConnection, tables: Collection[Table]) -> dict[str, Columns]:
     """Return today's columns of each table, by its id; none for a table that is not there."""
     known = _attributes(
         connection,
@@ -148,9 +146,7 @@ def read_columns(
     return {table.id: _columns(table, known.get(table.id, [])) for table in tables}
 
 
-def read_others(
-    connection: pg8000.native.Connection, tables: Collection[Table]
-) -> dict[str, Types]:
+def read_others(connection: PostgresConnection, tables: Collection[Table]) -> dict[str, Types]:
     """Return today's columns of every further table of the schemas that some tables are in.
 
     By their ids; partitions are no tables.
@@ -170,7 +166,7 @@ def fingerprint(value: object) -> str:
 
 
 def _attributes(
-    connection: pg8000.native.Connection, what: str, which: str, **parameters: list[str]
+    connection: PostgresConnection, what: str, which: str, **parameters: list[str]
 ) -> dict[str, list[list[Any]]]:
     """Return name, type and `what` (SQL) of the columns of tables, in the tables' order."""
     rows = connection.run(

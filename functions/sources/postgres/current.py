@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import pg8000.native
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,6 +10,7 @@ from etl import Pipeline, Postgres, Table
 from functions.common.copy import copy_out
 from functions.common.keys import is_among
 from functions.common.manifests import IngestionManifest
+from functions.common.pgconnection import PostgresConnection
 from functions.common.storage import Bucket
 from functions.sources.postgres import tablekeys
 from functions.sources.postgres.declared import Declared
@@ -37,9 +37,7 @@ def current(
 class CurrentRows:
     """The rows of a snapshot, and which of them have changed since a batch."""
 
-    def __init__(
-        self, connection: pg8000.native.Connection, plans: Mapping[str, TablePlan]
-    ) -> None:
+    def __init__(self, connection: PostgresConnection, plans: Mapping[str, TablePlan]) -> None:
         self._connection = connection
         self._plans = plans
 

@@ -12,11 +12,11 @@ import re
 from collections.abc import Collection
 
 import msgspec
-import pg8000.native
 from pg8000.native import identifier, literal
 
 from etl import Table
 from etl.tables import table_id
+from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres.columns import NAMED, Columns, carried_name, named
 
 VALUE_BYTES = 1 << 20
@@ -36,7 +36,7 @@ _STORING_APART = f"""
     WHERE relkind = 'f' OR pg_relation_size(reltoastrelid) > 0"""
 
 
-def storing_apart(connection: pg8000.native.Connection, tables: Collection[Table]) -> set[str]:
+def storing_apart(connection: PostgresConnection, tables: Collection[Table]) -> set[str]:
     """Return the ids of the tables that store values outside their rows, or in a part of them.
 
     The tables must be locked: the size of a file follows no snapshot, so only a lock ensures that

@@ -6,12 +6,12 @@ off; those of the target would refuse the rows.
 
 from collections.abc import Iterable, Mapping
 
-import pg8000.native
 import pyarrow as pa
 
 from etl.pipeline import Wait
 from functions.common.copy import copy_out
 from functions.common.keys import Key
+from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres.keysets import KeySet
 from functions.sources.postgres.keysql import is_integer, text_sql
 from functions.sources.postgres.plan import TableKeys, TablePlan
@@ -23,9 +23,7 @@ class MissingParents:
     Integer keys are looked up in the runs. For any other key the source itself compares its tables.
     """
 
-    def __init__(
-        self, connection: pg8000.native.Connection, plans: Mapping[str, TablePlan]
-    ) -> None:
+    def __init__(self, connection: PostgresConnection, plans: Mapping[str, TablePlan]) -> None:
         self._connection = connection
         self._plans = plans
         self._found: dict[str, set[Key]] = {}

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import pg8000.native
 import pyarrow as pa
 import pyarrow.compute as pc
 from pg8000.native import identifier, literal
@@ -12,6 +11,7 @@ from pg8000.native import identifier, literal
 from etl import Table
 from functions.common.copy import copy_out
 from functions.common.manifests import IngestionManifest, TableCapture
+from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres import changes, keysets, large, unfit
 from functions.sources.postgres.changes import Since
 from functions.sources.postgres.columns import Columns, read_columns, sql_name
@@ -175,7 +175,7 @@ class Survey:
 
 
 def plan_tables(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     snapshot: Snapshot,
     before: IngestionManifest | None,
     declared: Declared,
@@ -226,7 +226,7 @@ def has_key(capture: TableCapture | None, table: Table) -> bool:
     return all(is_accepted(table.columns[name], types.get(name, "")) for name in table.keys)
 
 
-def _rows_without_key(connection: pg8000.native.Connection, columns: Columns) -> str | None:
+def _rows_without_key(connection: PostgresConnection, columns: Columns) -> str | None:
     """Return that a table has rows without a key, which nothing could identify."""
     if not columns.key_may_be_null:
         return None
@@ -241,7 +241,7 @@ def _rows_without_key(connection: pg8000.native.Connection, columns: Columns) ->
 
 
 def survey(
-    connection: pg8000.native.Connection, plans: list[TablePlan], known: Mapping[str, TableKeys]
+    connection: PostgresConnection, plans: list[TablePlan], known: Mapping[str, TableKeys]
 ) -> dict[str, Survey]:
     """Scan tables, each once, in one statement; keys are grouped as in the `known` sets."""
     if not plans:

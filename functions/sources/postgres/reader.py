@@ -8,12 +8,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
-import pg8000.native
 
 from etl import Pipeline, Postgres
 from functions.common.batchlog import BatchLog
 from functions.common.database import database_from_secret
 from functions.common.manifests import IngestionManifest
+from functions.common.pgconnection import PostgresConnection
 from functions.common.postgres import connection
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG
@@ -37,7 +37,7 @@ def is_configured(source: Postgres) -> bool:
 
 
 @contextmanager
-def connected(source: Postgres, seconds: float) -> Iterator[pg8000.native.Connection]:
+def connected(source: Postgres, seconds: float) -> Iterator[PostgresConnection]:
     """Open a session in a source, for no longer than some seconds."""
     database = database_from_secret(_secrets(), required(os.environ, source.secret_setting))
     with connection(database, seconds, **SESSION_PARAMETERS) as session:

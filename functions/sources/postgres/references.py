@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import pg8000.native
 import pyarrow as pa
 
 from functions.common.copy import set_values, text_array, value
+from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres.columns import carried_name
 
 HELD_AT_MOST = 1 << 20  # before equal ones become one
@@ -34,7 +34,7 @@ class References:
         self._distinct = len(self._found[0])
         return self._found[0]
 
-    def give(self, connection: pg8000.native.Connection, casts: Sequence[str]) -> str:
+    def give(self, connection: PostgresConnection, casts: Sequence[str]) -> str:
         """Set the values in the transaction, each once; return the query that has them as types."""
         names = [f"{self._variable}_{place}" for place in range(len(self._names))]
         texts = map(text_array, self._merge().columns)

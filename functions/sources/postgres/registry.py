@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-import pg8000.native
 from msgspec.structs import replace
 
 from etl import Postgres
 from etl.tables import table_id
 from functions.common.manifests import IngestionManifest, TableSchema
+from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres.columns import fingerprint, read_others
 from functions.sources.postgres.plan import TablePlan
 
@@ -33,7 +33,7 @@ class Registry:
 
 
 def register(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     source: Postgres,
     plans: dict[str, TablePlan],
     before: IngestionManifest | None,

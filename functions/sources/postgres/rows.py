@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
-import pg8000.native
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,6 +17,7 @@ from functions.common.copy import copy_out
 from functions.common.errors import RepairRequestError
 from functions.common.keys import Key, columns_of, keys_of, none_of
 from functions.common.parquet import PartWriter
+from functions.common.pgconnection import PostgresConnection
 from functions.common.storage import Bucket
 from functions.sources.postgres import joins
 from functions.sources.postgres.changes import SEEN_AT_MOST
@@ -54,7 +54,7 @@ class BatchRows:
 
     def __init__(
         self,
-        connection: pg8000.native.Connection,
+        connection: PostgresConnection,
         declared: Declared,
         plans: Mapping[str, TablePlan],
         bucket: Bucket,

@@ -16,7 +16,8 @@ from pg8000.native import literal
 from etl import Postgres
 from functions.common.errors import DatabaseAccessError, DatabaseUnavailableError
 from functions.common.manifests import Instance, Source
-from functions.common.session import SESSION
+from functions.common.pgconnection import PostgresConnection
+from functions.common.postgres import SESSION
 from functions.sources.postgres.columns import read_columns, sql_name
 from functions.sources.postgres.history import XIDS, Probe, Snapshot
 
@@ -71,7 +72,7 @@ HEADER_BYTES = 40
 
 @contextmanager
 def snapshot_of(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     source: Postgres,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Snapshot]:
@@ -85,12 +86,12 @@ def snapshot_of(
         yield _read(connection, probe)
     finally:
         # Nothing was written; on a broken connection the server does this by itself.
-        if connection._transaction_status != b"I":
+        if connection.has_transaction:
             connection.run("ROLLBACK")
 
 
 def _begin(
-    connection: pg8000.native.Connection, source: Postgres, sleep: Callable[[float], None]
+    connection: PostgresConnection, source: Postgres, sleep: Callable[[float], None]
 ) -> Probe:
     """Begin the transaction with locks that keep ALTER TABLE and TRUNCATE out, and nothing else.
 
@@ -126,7 +127,7 @@ def _begin(
     ) from last
 
 
-def _locked_tables(connection: pg8000.native.Connection, source: Postgres) -> str:
+def _locked_tables(connection: PostgresConnection, source: Postgres) -> str:
     """Return which tables are locked exclusively, or about to be."""
     rows = connection.run(
         "SELECT DISTINCT c.relname::text FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
@@ -139,7 +140,7 @@ def _locked_tables(connection: pg8000.native.Connection, source: Postgres) -> st
     return f"table {', '.join(names)} is" if names else "a table is again and again"
 
 
-def _probe(connection: pg8000.native.Connection) -> Probe:
+def _probe(connection: PostgresConnection) -> Probe:
     """Query the server's state before the snapshot, in a separate statement."""
     query = (
         f"SELECT {_INSTANCE}, {{}}, {{}}, last, {_RUNNING} FROM"
@@ -162,7 +163,7 @@ def _probe(connection: pg8000.native.Connection) -> Probe:
     )
 
 
-def _read(connection: pg8000.native.Connection, probe: Probe) -> Snapshot:
+def _read(connection: PostgresConnection, probe: Probe) -> Snapshot:
     # The first statement takes the snapshot. txid_* also serve PostgreSQL 12.
     [[horizon, end, at, position, last_commit, dropped, *who]] = connection.run(
         "SELECT txid_snapshot_xmin(txid_current_snapshot()),"

@@ -7,12 +7,12 @@ parts by their hashes (`hashedkeys`). Both know the digests of their buckets.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-import pg8000.native
 import pyarrow as pa
 
 from functions.common.copy import array, copy_out, set_values, value
 from functions.common.manifests import IngestionManifest, KeyParts, TableCapture
 from functions.common.names import ObjectNames
+from functions.common.pgconnection import PostgresConnection
 from functions.common.storage import Bucket
 from functions.sources.postgres import hashedkeys, keysets
 from functions.sources.postgres.hashedkeys import FOUND, HashedKeys, Renewed
@@ -88,7 +88,7 @@ class SnapshotKeys:
 
     def __init__(
         self,
-        connection: pg8000.native.Connection,
+        connection: PostgresConnection,
         bucket: Bucket,
         names: ObjectNames,
         known: Mapping[str, TableKeys],

@@ -8,14 +8,13 @@ searched whenever its keys have changed.
 from collections.abc import Mapping
 from dataclasses import replace
 
-import pg8000.native
-
 from functions.common.keys import spoken
+from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres.plan import Survey, TableKeys, TablePlan
 
 
 def stop_at_equal_keys(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     plans: Mapping[str, TablePlan],
     found: Mapping[str, Survey],
     known: Mapping[str, TableKeys],
@@ -39,7 +38,7 @@ def _may_have_equal_keys(plan: TablePlan, found: Survey | None, known: TableKeys
     return found is None or found.differs_from(known)
 
 
-def _equal_keys(connection: pg8000.native.Connection, plan: TablePlan) -> str | None:
+def _equal_keys(connection: PostgresConnection, plan: TablePlan) -> str | None:
     rows = connection.run(
         f"SELECT key, count(*) FROM (SELECT {plan.key_sql} AS key FROM {plan.source}) AS keys"
         " WHERE key IS NOT NULL GROUP BY key HAVING count(*) > 1 ORDER BY key LIMIT 1"

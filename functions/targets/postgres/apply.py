@@ -7,10 +7,10 @@ Applying a batch again changes nothing.
 
 from collections.abc import Iterable
 
-import pg8000.native
 import pyarrow as pa
 
 from functions.common.loaded import Loaded
+from functions.common.pgconnection import PostgresConnection
 from functions.targets.calendar import Days
 from functions.targets.numbered import Extent
 from functions.targets.postgres.binary import ROWS_AT_A_TIME, append_rows
@@ -19,7 +19,7 @@ from functions.targets.postgres.stage import Stage
 from functions.targets.states import require_keys
 
 
-def upsert_latest(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
+def upsert_latest(connection: PostgresConnection, stage: Stage) -> Loaded:
     """Insert or update the staged rows by their key.
 
     Not ON CONFLICT, which asks for a unique index that a prepared warehouse need not have.
@@ -36,7 +36,7 @@ def upsert_latest(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
     return Loaded(stage.rows, insert_missing(connection, stage), updated)
 
 
-def insert_missing(connection: pg8000.native.Connection, stage: Stage) -> int:
+def insert_missing(connection: PostgresConnection, stage: Stage) -> int:
     """Insert the staged rows whose key is not there; return how many."""
     connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()})"
@@ -46,7 +46,7 @@ def insert_missing(connection: pg8000.native.Connection, stage: Stage) -> int:
 
 
 def append_history(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     stage: Stage,
     parts: Iterable[pa.Table],
     days: Days,
@@ -81,7 +81,7 @@ def append_history(
     return Loaded(rows, new + changed, 0)
 
 
-def insert_changed(connection: pg8000.native.Connection, stage: Stage) -> int:
+def insert_changed(connection: PostgresConnection, stage: Stage) -> int:
     """Add the staged rows that differ from the newest record of their key."""
     connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()})"
@@ -90,7 +90,7 @@ def insert_changed(connection: pg8000.native.Connection, stage: Stage) -> int:
     return int(connection.row_count)
 
 
-def insert_states(connection: pg8000.native.Connection, stage: Stage) -> int:
+def insert_states(connection: PostgresConnection, stage: Stage) -> int:
     """Add the staged rows that differ from the one of their key before them.
 
     They kept their order, so that the place of a row, its `ctid`, distinguishes the earlier state

@@ -10,12 +10,12 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import pg8000.native
 import pyarrow as pa
 import pyarrow.compute as pc
 from pg8000.native import identifier
 
 from functions.common.copy import copy_in
+from functions.common.pgconnection import PostgresConnection
 from functions.targets.postgres.tables import PostgresTable
 
 ROWS_AT_A_TIME = 65_536
@@ -63,7 +63,7 @@ def _fits(mine: pa.DataType, theirs: str) -> bool:
     return mine in _SAME and _SAME[mine].fullmatch(theirs) is not None
 
 
-def append_rows(connection: pg8000.native.Connection, table: PostgresTable, rows: pa.Table) -> None:
+def append_rows(connection: PostgresConnection, table: PostgresTable, rows: pa.Table) -> None:
     """Copy rows straight in, in the binary format where that makes no difference but in time."""
     columns = [table.column(name) for name in rows.column_names]
     if is_exact(rows, [table.types[column] for column in columns]):
@@ -73,7 +73,7 @@ def append_rows(connection: pg8000.native.Connection, table: PostgresTable, rows
 
 
 def copy_in_binary(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     target: str,
     columns: list[str],
     batches: Iterable[pa.RecordBatch],

@@ -2,9 +2,9 @@
 
 from datetime import date
 
-import pg8000.native
 from pg8000.native import identifier
 
+from functions.common.pgconnection import PostgresConnection
 from functions.targets.postgres.careful import insert_each
 from functions.targets.postgres.tables import PostgresTable
 
@@ -23,7 +23,7 @@ _DAY = {
 
 
 def add_days(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     calendar: PostgresTable,
     first: date,
     last: date,

@@ -7,13 +7,13 @@ refused as a whole. Needs the language plpgsql, which PostgreSQL lets everybody 
 from collections.abc import Iterable
 from dataclasses import replace
 
-import pg8000.native
 import pyarrow as pa
 from msgspec import structs
 from pg8000.native import identifier, literal
 
 from functions.common.copy import copy_in, copy_out
 from functions.common.loaded import Loaded
+from functions.common.pgconnection import PostgresConnection
 from functions.common.sqlstate import DATA_CLASSES, condition
 from functions.common.telemetry import logger
 from functions.targets.postgres.snapshot import missing, others
@@ -27,7 +27,7 @@ _REFUSALS = pa.schema(
 )
 
 
-def begin(connection: pg8000.native.Connection) -> None:
+def begin(connection: PostgresConnection) -> None:
     """Prepare the transaction: what is refused has to be refused at once, and is noted."""
     connection.run("SET CONSTRAINTS ALL IMMEDIATE")
     connection.run("SET LOCAL enable_nestloop = off")  # as in `apply.append_history`
@@ -37,7 +37,7 @@ def begin(connection: pg8000.native.Connection) -> None:
     )
 
 
-def apply_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> Outcome:
+def apply_each(connection: PostgresConnection, stage: Stage, rows: pa.Table) -> Outcome:
     """Apply rows, no two of one key, in the way of their table; the stage is filled on the way."""
     table = stage.table
     if not table.key:
@@ -46,7 +46,7 @@ def apply_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Tabl
     return ways.get(table.way, upsert_each)(connection, stage, rows)
 
 
-def upsert_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> Outcome:
+def upsert_each(connection: PostgresConnection, stage: Stage, rows: pa.Table) -> Outcome:
     """Insert or update rows by their key; the stage is filled on the way."""
     _convert(connection, stage, [rows])
     table = stage.table
@@ -67,9 +67,7 @@ def upsert_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Tab
     return _outcome(connection, rows.num_rows, inserted, updated)
 
 
-def insert_missing_each(
-    connection: pg8000.native.Connection, stage: Stage, rows: pa.Table
-) -> Outcome:
+def insert_missing_each(connection: PostgresConnection, stage: Stage, rows: pa.Table) -> Outcome:
     """Insert the rows whose key is not there; no two of them have the same."""
     _convert(connection, stage, [rows])
     inserted, _ = _for_each(
@@ -80,7 +78,7 @@ def insert_missing_each(
     return _outcome(connection, rows.num_rows, inserted, 0)
 
 
-def append_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Table) -> Outcome:
+def append_each(connection: PostgresConnection, stage: Stage, rows: pa.Table) -> Outcome:
     """Add the rows that differ from the newest record of their key."""
     _convert(connection, stage, [rows])
     inserted, _ = _for_each(
@@ -92,7 +90,7 @@ def append_each(connection: pg8000.native.Connection, stage: Stage, rows: pa.Tab
 
 
 def replace_each(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     stage: Stage,
     parts: Iterable[pa.Table],
     *,
@@ -113,7 +111,7 @@ def replace_each(
     return replace(outcome, loaded=structs.replace(outcome.loaded, deleted=deleted))
 
 
-def delete_each(connection: pg8000.native.Connection, table: PostgresTable, where: str) -> int:
+def delete_each(connection: PostgresConnection, table: PostgresTable, where: str) -> int:
     """Delete the rows whose places, `at` in a `relation`, a query returns; keep those in use."""
     deleted, _ = _for_each(
         connection,
@@ -128,7 +126,7 @@ def delete_each(connection: pg8000.native.Connection, table: PostgresTable, wher
     return deleted
 
 
-def insert_each(connection: pg8000.native.Connection, query: str, statement: str) -> int:
+def insert_each(connection: PostgresConnection, query: str, statement: str) -> int:
     """Run an insertion for each row `_this` of a query; return for how many it was accepted.
 
     What is refused is forgotten: whoever refers to it is refused, too.
@@ -148,7 +146,7 @@ def _insert(stage: Stage) -> str:
     )
 
 
-def _convert(connection: pg8000.native.Connection, stage: Stage, parts: Iterable[pa.Table]) -> int:
+def _convert(connection: PostgresConnection, stage: Stage, parts: Iterable[pa.Table]) -> int:
     """Fill the stage with the rows that can be values of its types, by assignment, as COPY would.
 
     Returns how many rows there are. Texts come as the bytes that they are in UTF-8: the database
@@ -167,7 +165,7 @@ def _convert(connection: pg8000.native.Connection, stage: Stage, parts: Iterable
 
 
 def _open(
-    connection: pg8000.native.Connection, stage: Stage, names: list[str], texts: list[bool]
+    connection: PostgresConnection, stage: Stage, names: list[str], texts: list[bool]
 ) -> None:
     """Create the stage, and a table for rows as texts and bytes."""
     stage.open(connection, names, f", 0::bigint AS {_PLACE}")
@@ -179,7 +177,7 @@ def _open(
     connection.run(f"CREATE TEMPORARY TABLE {_RAW} ({_PLACE} bigint, {kinds}) ON COMMIT DROP")
 
 
-def _assign(connection: pg8000.native.Connection, stage: Stage, texts: list[bool]) -> None:
+def _assign(connection: PostgresConnection, stage: Stage, texts: list[bool]) -> None:
     """Fill the stage from texts and bytes."""
     assignments = "".join(
         f"_row.{identifier(column)} := "
@@ -211,7 +209,7 @@ def _bytea(texts: pa.Array) -> pa.Array:
 
 
 def _for_each(
-    connection: pg8000.native.Connection, query: str, statements: str, declare: str = ""
+    connection: PostgresConnection, query: str, statements: str, declare: str = ""
 ) -> tuple[int, int]:
     """Run statements for each row `_this` of a query, and note the rows for which they are refused.
 
@@ -241,9 +239,7 @@ def _for_each(
     return inserted, updated
 
 
-def _outcome(
-    connection: pg8000.native.Connection, rows: int, inserted: int, updated: int
-) -> Outcome:
+def _outcome(connection: PostgresConnection, rows: int, inserted: int, updated: int) -> Outcome:
     """Return what became of rows, and forget what was noted of them."""
     noted = pa.Table.from_batches(
         copy_out(connection, f"SELECT * FROM {_REFUSED} ORDER BY {_PLACE}", _REFUSALS), _REFUSALS

@@ -1,9 +1,9 @@
 """What the warehouse's catalogue says of its tables, and what this role may do there."""
 
-import pg8000.native
 from pg8000.native import identifier
 
 from functions.common.errors import WarehouseSetupError
+from functions.common.pgconnection import PostgresConnection
 from functions.targets.layout import Found
 
 # A type without an order of PostgreSQL's own may have no equality either, or one that only its
@@ -30,7 +30,7 @@ _TABLES = """
     GROUP BY c.relname, c.oid"""
 
 
-def tables_of(connection: pg8000.native.Connection, schema: str) -> dict[str, Found]:
+def tables_of(connection: PostgresConnection, schema: str) -> dict[str, Found]:
     """Return all tables of a schema by name."""
     return {
         name: Found(
@@ -50,7 +50,7 @@ def tables_of(connection: pg8000.native.Connection, schema: str) -> dict[str, Fo
     }
 
 
-def check_may_create(connection: pg8000.native.Connection, schema: str, what: str) -> None:
+def check_may_create(connection: PostgresConnection, schema: str, what: str) -> None:
     """Raise WarehouseSetupError if this role may not create `what`, which a schema lacks."""
     [[role, database, in_schema, in_database]] = connection.run(
         "SELECT current_user::text, current_database()::text,"

@@ -6,12 +6,12 @@ This is the kind's side of `functions.targets`. Nothing is written but temporary
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-import pg8000.native
 import pyarrow as pa
 
 from etl.mapping import Mapping
 from functions.common.database import database_from_secret
 from functions.common.objects import Key
+from functions.common.pgconnection import PostgresConnection
 from functions.common.postgres import connection
 from functions.common.settings import required
 from functions.targets import Counted, Feed, Place
@@ -41,14 +41,14 @@ def comparer(place: Place, feed: Feed, seconds: float) -> Iterator["PostgresComp
 
 
 @contextmanager
-def _snapshot(connection: pg8000.native.Connection) -> Iterator[None]:
+def _snapshot(connection: PostgresConnection) -> Iterator[None]:
     """Hold one snapshot of the warehouse, with temporary tables, and leave nothing behind."""
     connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
     try:
         connection.run("SELECT FROM pg_class LIMIT 0")  # the first query takes the snapshot
         yield
     finally:
-        if connection._transaction_status != b"I":
+        if connection.has_transaction:
             connection.run("ROLLBACK")
 
 
@@ -56,7 +56,7 @@ class PostgresComparer(WarehouseComparer):
     """A snapshot of the tables that one source feeds."""
 
     def __init__(
-        self, connection: pg8000.native.Connection, layout: PostgresLayout, batch: int, latest: int
+        self, connection: PostgresConnection, layout: PostgresLayout, batch: int, latest: int
     ) -> None:
         super().__init__(layout, batch, latest)
         self._connection = connection

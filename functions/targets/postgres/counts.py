@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-import pg8000.native
 from pg8000.native import identifier, literal
 
+from functions.common.pgconnection import PostgresConnection
 from functions.targets.layout import Found
 from functions.targets.reading import COUNTED_UP_TO, Count
 
 
-def counts(connection: pg8000.native.Connection, tables: Mapping[str, Found]) -> dict[str, Count]:
+def counts(connection: PostgresConnection, tables: Mapping[str, Found]) -> dict[str, Count]:
     """Return the rows of tables by the names that they are given under.
 
     What the server collects about a table follows each commit within a second or so; where it has

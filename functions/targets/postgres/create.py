@@ -7,19 +7,19 @@ since: those are added.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pg8000.native
 from pg8000.native import identifier
 
 from etl.ddl import columns_of, postgres, sql_type
 from etl.targets import Target, TargetTable
 from functions.common.errors import WarehouseSetupError
+from functions.common.pgconnection import PostgresConnection
 from functions.common.telemetry import logger
 from functions.targets.layout import Found, actual_name, missing_from
 from functions.targets.postgres.catalogue import check_may_create, tables_of
 
 
 def missing_tables(
-    connection: pg8000.native.Connection, schema: str, target: Target
+    connection: PostgresConnection, schema: str, target: Target
 ) -> dict[str, list[str]]:
     """Return the declared tables, by schema, that are not there under any of their names."""
     there = {each: tables_of(connection, each) for each in target.schemas(schema)}
@@ -27,7 +27,7 @@ def missing_tables(
 
 
 def create_missing(
-    connection: pg8000.native.Connection, schema: str, target: Target, folder: Path
+    connection: PostgresConnection, schema: str, target: Target, folder: Path
 ) -> None:
     """Create the tables that are missing, all or none, and their schemas if these are missing.
 
@@ -52,14 +52,14 @@ def create_missing(
 
 
 def check_may_create_all(
-    connection: pg8000.native.Connection, missing: Mapping[str, Sequence[str]]
+    connection: PostgresConnection, missing: Mapping[str, Sequence[str]]
 ) -> None:
     """Raise WarehouseSetupError if this role may not create tables, by schema, that are missing."""
     for schema, names in missing.items():
         check_may_create(connection, schema, f"table {names[0]}")
 
 
-def create_schema(connection: pg8000.native.Connection, schema: str) -> None:
+def create_schema(connection: PostgresConnection, schema: str) -> None:
     """Create a schema unless it is there."""
     # Not IF NOT EXISTS, for which PostgreSQL asks the right to create it even where it exists.
     if not connection.run("SELECT FROM pg_namespace WHERE nspname = :schema", schema=schema):
@@ -67,7 +67,7 @@ def create_schema(connection: pg8000.native.Connection, schema: str) -> None:
 
 
 def _add_columns(
-    connection: pg8000.native.Connection, declared: TargetTable, there: Mapping[str, Found]
+    connection: PostgresConnection, declared: TargetTable, there: Mapping[str, Found]
 ) -> None:
     """Add the columns that a table does not have; raise WarehouseSetupError for what differs."""
     found = there[str(actual_name(declared, there))]

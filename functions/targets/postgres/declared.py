@@ -10,12 +10,12 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-import pg8000.native
 from pg8000.native import identifier
 
 from etl.ddl import sql_type
 from etl.targets import Target, TargetTable
 from functions.common.errors import WarehouseSetupError
+from functions.common.pgconnection import PostgresConnection
 from functions.targets.layout import (
     DELETIONS,
     LEDGER,
@@ -61,7 +61,7 @@ class Declared:
         return f"WITH {', '.join(named)} " if named else ""
 
 
-def declared_names(connection: pg8000.native.Connection, schema: str, target: Target) -> Declared:
+def declared_names(connection: PostgresConnection, schema: str, target: Target) -> Declared:
     """Look at what a warehouse has of a target; `schema` is the warehouse's own."""
     there = {each: tables_of(connection, each) for each in target.schemas(schema)}
     own = there[schema]

@@ -2,8 +2,7 @@
 
 import hashlib
 
-import pg8000.native
-
+from functions.common.pgconnection import PostgresConnection
 from functions.targets.postgres.tables import PostgresLayout
 
 _DEFINITIONS = """
@@ -20,7 +19,7 @@ _DEFINITIONS = """
     ORDER BY 1, 2, 3, 4"""
 
 
-def definitions_of(connection: pg8000.native.Connection, layout: PostgresLayout) -> str:
+def definitions_of(connection: PostgresConnection, layout: PostgresLayout) -> str:
     """Return a digest of types, constraints, unique indexes and triggers of the tables."""
     oids = [table.oid for table in layout.identity.tables.values()]
     rows = connection.run(_DEFINITIONS, oids=oids)

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-import pg8000.native
 import pyarrow as pa
 from pg8000.native import identifier, literal
 
 from functions.common.copy import copy_in
 from functions.common.errors import WarehouseSetupError
+from functions.common.pgconnection import PostgresConnection
 from functions.common.telemetry import logger
 from functions.targets.deletions import MEANING
 from functions.targets.layout import DELETIONS, is_deletions
@@ -25,7 +25,7 @@ KEYS = "deletion_keys"
 class PostgresDeletions:
     """The deleted rows of one warehouse: see `functions.targets.session.DeletedRows`."""
 
-    def __init__(self, connection: pg8000.native.Connection, schema: str) -> None:
+    def __init__(self, connection: PostgresConnection, schema: str) -> None:
         self._connection = connection
         self._target = deletions_in(schema)
         self._unknown = STALE  # rows that the planner may not know of; at first, all
@@ -81,7 +81,7 @@ class PostgresDeletions:
             self._connection.run(f"SET LOCAL enable_{method} = on")
 
 
-def stage_keys(connection: pg8000.native.Connection, keys: Iterable[pa.Array]) -> int:
+def stage_keys(connection: PostgresConnection, keys: Iterable[pa.Array]) -> int:
     """Put texts into the temporary table `KEYS`, as its column `key`; return how many.
 
     One stage for all: a transaction has locks for some thousand tables only.
@@ -104,7 +104,7 @@ def having_keys(table: PostgresTable) -> str:
     )
 
 
-def create_deletions(connection: pg8000.native.Connection, schema: str) -> None:
+def create_deletions(connection: PostgresConnection, schema: str) -> None:
     """Create the table of deleted rows if it is missing.
 
     Raises WarehouseSetupError when this role may not create it, or the name is taken.

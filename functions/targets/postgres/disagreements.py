@@ -5,13 +5,13 @@ Keys are compared as what `functions.common.keys` makes of them: an integer, or 
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import pg8000.native
 import pyarrow as pa
 from pg8000.native import identifier
 
 from functions.common.copy import copy_in, copy_out
 from functions.common.keys import as_type
 from functions.common.objects import Key
+from functions.common.pgconnection import PostgresConnection
 from functions.targets import Counted
 from functions.targets.comparing import EXAMPLES, EXPLAINING, KINDS, Tally
 from functions.targets.postgres.stage import Stage
@@ -24,9 +24,7 @@ class Disagreements:
     when the context ends.
     """
 
-    def __init__(
-        self, connection: pg8000.native.Connection, stage: Stage, unfit: Sequence[Key]
-    ) -> None:
+    def __init__(self, connection: PostgresConnection, stage: Stage, unfit: Sequence[Key]) -> None:
         """Find them. `unfit` are keys in the source that no row of the warehouse can be made of."""
         self._connection = connection
         self._in_source = stage.rows + len(unfit)
@@ -49,7 +47,7 @@ class Disagreements:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._connection._transaction_status == b"T":  # else all is gone with the transaction
+        if self._connection.has_working_transaction:  # else all is gone with the transaction
             names = ", ".join(["apart", "unfit_keys", *EXPLAINING])
             self._connection.run(f"DROP TABLE {names}")
 

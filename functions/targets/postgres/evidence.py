@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-import pg8000.native
 from pg8000.native import identifier
 
 from functions.common.loaded import Evidence
+from functions.common.pgconnection import PostgresConnection
 from functions.targets.evidence import digest
 from functions.targets.postgres.tables import PostgresTable
 
 
 def newest_record(
-    connection: pg8000.native.Connection, table: PostgresTable, columns: Sequence[str]
+    connection: PostgresConnection, table: PostgresTable, columns: Sequence[str]
 ) -> Evidence | None:
     """Return the evidence of a history as it is now, None when it is empty."""
     record_id = identifier(str(table.record_id))
@@ -22,7 +22,7 @@ def newest_record(
     return Evidence(rows[0][0], list(columns), digest(rows[0][1:])) if rows else None
 
 
-def greatest_record(connection: pg8000.native.Connection, table: PostgresTable) -> int | None:
+def greatest_record(connection: PostgresConnection, table: PostgresTable) -> int | None:
     """Return the greatest record id of a history, None when it is empty."""
     [[greatest]] = connection.run(
         f"SELECT max({identifier(str(table.record_id))}) FROM {table.target}"
@@ -30,7 +30,7 @@ def greatest_record(connection: pg8000.native.Connection, table: PostgresTable) 
     return None if greatest is None else int(greatest)
 
 
-def holds(connection: pg8000.native.Connection, table: PostgresTable, evidence: Evidence) -> bool:
+def holds(connection: PostgresConnection, table: PostgresTable, evidence: Evidence) -> bool:
     """Tell whether a history has the record of an evidence, as it was then."""
     rows = connection.run(
         f"SELECT {_list(table, evidence.columns)} FROM {table.target}"

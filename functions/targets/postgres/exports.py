@@ -5,10 +5,10 @@ They are not read by the pipeline, and a newer one of the same day takes the pla
 
 from collections.abc import Iterable
 
-import pg8000.native
 from pg8000.native import identifier
 
 from functions.common.copy import send_csv
+from functions.common.pgconnection import PostgresConnection
 from functions.common.storage import Bucket
 from functions.common.uploads import Upload
 from functions.targets import Moment
@@ -18,7 +18,7 @@ from functions.targets.postgres.tables import PostgresTable
 
 
 def export_table(
-    connection: pg8000.native.Connection, bucket: Bucket, table: PostgresTable, moment: Moment
+    connection: PostgresConnection, bucket: Bucket, table: PostgresTable, moment: Moment
 ) -> str:
     """Write all rows of a table, in the order of its key if it has one; return the key."""
     order = [*table.keys, *([table.record_id] if table.record_id else [])]
@@ -27,7 +27,7 @@ def export_table(
 
 
 def export_rows(
-    connection: pg8000.native.Connection, bucket: Bucket, stage: Stage, moment: Moment
+    connection: PostgresConnection, bucket: Bucket, stage: Stage, moment: Moment
 ) -> str:
     """Write the staged rows of a table, in that order or else as they came; return the key."""
     columns = _columns(stage.table, stage.columns)
@@ -35,7 +35,7 @@ def export_rows(
     return _write(connection, bucket, rows, export_key(stage.table, moment))
 
 
-def _write(connection: pg8000.native.Connection, bucket: Bucket, rows: str, key: str) -> str:
+def _write(connection: PostgresConnection, bucket: Bucket, rows: str, key: str) -> str:
     with Upload(bucket, key, overwrite=True) as upload:
         send_csv(connection, f"SELECT {rows}", upload.write, ", HEADER")
     return key

@@ -6,10 +6,10 @@ is done to, so the place of a row there, its `ctid`, distinguishes earlier state
 
 from collections.abc import Iterable
 
-import pg8000.native
 import pyarrow as pa
 
 from functions.common.loaded import Loaded
+from functions.common.pgconnection import PostgresConnection
 from functions.targets.calendar import Days
 from functions.targets.numbered import Extent
 from functions.targets.postgres.apply import insert_changed, insert_missing, upsert_latest
@@ -20,7 +20,7 @@ from functions.targets.states import require_keys
 
 
 def append_newest(
-    connection: pg8000.native.Connection, stage: Stage, parts: Iterable[pa.Table], days: Days
+    connection: PostgresConnection, stage: Stage, parts: Iterable[pa.Table], days: Days
 ) -> Loaded:
     """Add the last state of each key to a history, if it differs from the newest record."""
     for part in parts:
@@ -38,7 +38,7 @@ def append_newest(
 
 
 def upsert_newest(
-    connection: pg8000.native.Connection, stage: Stage, parts: Iterable[pa.Table]
+    connection: PostgresConnection, stage: Stage, parts: Iterable[pa.Table]
 ) -> Loaded:
     """Insert or update the last state of each key.
 
@@ -58,9 +58,7 @@ def upsert_newest(
     return Loaded(copied + loaded.staged, copied + loaded.inserted, loaded.updated)
 
 
-def insert_first(
-    connection: pg8000.native.Connection, stage: Stage, parts: Iterable[pa.Table]
-) -> Loaded:
+def insert_first(connection: PostgresConnection, stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
     """Insert the first row of each key that is not there."""
     for part in parts:
         require_keys(stage.table, part)
@@ -72,17 +70,17 @@ def insert_first(
     return Loaded(rows, insert_missing(connection, stage), 0)
 
 
-def keep_newest(connection: pg8000.native.Connection, stage: Stage) -> None:
+def keep_newest(connection: PostgresConnection, stage: Stage) -> None:
     """Keep, of the staged rows of each key, only the last."""
     _keep(connection, stage, "DESC")
 
 
-def keep_first(connection: pg8000.native.Connection, stage: Stage) -> None:
+def keep_first(connection: PostgresConnection, stage: Stage) -> None:
     """Keep, of the staged rows of each key, only the first."""
     _keep(connection, stage, "ASC")
 
 
-def _keep(connection: pg8000.native.Connection, stage: Stage, order: str) -> None:
+def _keep(connection: PostgresConnection, stage: Stage, order: str) -> None:
     if stage.rows:
         keys = stage.table.key_values("s")
         connection.run(

@@ -6,10 +6,10 @@ Without it they would get older batches again after a restart of the server, and
 history all of them.
 """
 
-import pg8000.native
 from pg8000.native import identifier, literal
 
 from functions.common.errors import WarehouseSetupError
+from functions.common.pgconnection import PostgresConnection
 from functions.common.telemetry import logger
 from functions.targets.layout import LEDGER, is_ledger
 from functions.targets.postgres.catalogue import check_may_create, tables_of
@@ -25,7 +25,7 @@ _MEANING = (
 )
 
 
-def create_ledger(connection: pg8000.native.Connection, schema: str) -> None:
+def create_ledger(connection: PostgresConnection, schema: str) -> None:
     """Create the table if it is missing.
 
     Raises WarehouseSetupError when this role may not create it, or the name is taken.
@@ -47,7 +47,7 @@ def create_ledger(connection: pg8000.native.Connection, schema: str) -> None:
 
 
 def record_batch(
-    connection: pg8000.native.Connection, ledger: PostgresTable, source: str, batch: int
+    connection: PostgresConnection, ledger: PostgresTable, source: str, batch: int
 ) -> None:
     """Record a batch, as part of the caller's transaction."""
     connection.run(

@@ -10,18 +10,18 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pg8000.native
 from pg8000.native import literal
 
 from etl import product
 from functions.common.errors import WarehouseSetupError
+from functions.common.pgconnection import PostgresConnection
 
 
 @dataclass(frozen=True)
 class LoaderLock:
     """The advisory lock of a session; a pooler may give a later transaction another session."""
 
-    connection: pg8000.native.Connection
+    connection: PostgresConnection
     key: str
     number: int
 
@@ -77,7 +77,7 @@ class LoaderLock:
 
 @contextmanager
 def only_loader(
-    connection: pg8000.native.Connection, schema: str, tables: Mapping[str, Collection[str]]
+    connection: PostgresConnection, schema: str, tables: Mapping[str, Collection[str]]
 ) -> Iterator[LoaderLock | None]:
     """Hold the lock while the context lasts; yield None if another loader is at work.
 
@@ -93,7 +93,7 @@ def only_loader(
     lock.release()
 
 
-def _take(connection: pg8000.native.Connection, key: str) -> int:
+def _take(connection: PostgresConnection, key: str) -> int:
     """Return the number of a lock that is ours now; any number that nobody has will do."""
     while True:
         number = secrets.randbits(31)

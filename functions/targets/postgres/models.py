@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pg8000.native
 from pg8000.native import DatabaseError, identifier, literal
 
 from etl.ddl import search_path
 from etl.models import Model
 from functions.common.errors import PipelineCodeError
 from functions.common.loaded import Loaded
-from functions.common.session import SESSION
+from functions.common.pgconnection import PostgresConnection
+from functions.common.postgres import SESSION
 from functions.common.sqlstate import described
 from functions.targets import Made, Moment
 from functions.targets.derived import are_shown, require_columns, without_key
@@ -40,7 +40,7 @@ def query_of(select: Select, moment: Moment) -> str:
 
 
 def run_model(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     stage: Stage,
     schemas: Iterable[str],
     select: Select,
@@ -84,7 +84,7 @@ def _failures_of(model: Model, sql: str = "") -> Iterator[None]:
 
 
 def _fill(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     stage: Stage,
     schemas: list[str],
     select: Select,
@@ -108,11 +108,11 @@ def _fill(
     connection.run(f"ANALYZE {stage.source}")
 
 
-def _search(connection: pg8000.native.Connection, path: str) -> None:
+def _search(connection: PostgresConnection, path: str) -> None:
     connection.run("SELECT pg_catalog.set_config('search_path', :path, true)", path=path)
 
 
-def _require_keys(connection: pg8000.native.Connection, stage: Stage, model: Model) -> None:
+def _require_keys(connection: PostgresConnection, stage: Stage, model: Model) -> None:
     """Raise PipelineCodeError for rows without a key, and for two of the same key."""
     table = stage.table
     if not table.keys:
@@ -126,7 +126,7 @@ def _require_keys(connection: pg8000.native.Connection, stage: Stage, model: Mod
         raise without_key(model, table.key, is_double=not has_empty)
 
 
-def _come_together(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
+def _come_together(connection: PostgresConnection, stage: Stage) -> Loaded:
     if stage.table.way == "replace":
         return replace_by(connection, stage)
     if stage.table.way == "latest":
@@ -139,6 +139,6 @@ def _come_together(connection: pg8000.native.Connection, stage: Stage) -> Loaded
     return Loaded(stage.rows, inserted, 0)
 
 
-def _rows(connection: pg8000.native.Connection, stage: Stage) -> list[dict[str, Any]]:
+def _rows(connection: PostgresConnection, stage: Stage) -> list[dict[str, Any]]:
     rows = connection.run(f"SELECT {stage.list_of()} FROM {stage.source}")
     return [dict(zip(stage.columns, row, strict=True)) for row in rows]

@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pg8000.native
 import pyarrow as pa
 import pyarrow.compute as pc
 from pg8000.native import identifier
 
 from functions.common.copy import array, copy_out, set_values, value
+from functions.common.pgconnection import PostgresConnection
 from functions.targets.numbered import Extent, Places
 from functions.targets.postgres.tables import PostgresTable
 
@@ -44,7 +44,7 @@ class SortedOut:
     doubtful: pa.Table
 
 
-def extent_of(connection: pg8000.native.Connection, table: PostgresTable) -> Extent:
+def extent_of(connection: PostgresConnection, table: PostgresTable) -> Extent:
     """Return that of the keys of a table."""
     [key] = map(identifier, table.keys)
     [span] = connection.run(f"SELECT min({key}), max({key}) FROM {table.target}")
@@ -67,7 +67,7 @@ def are_distinct(table: PostgresTable, rows: pa.Table) -> bool:
 
 
 def sort_out(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     table: PostgresTable,
     rows: pa.Table,
     extent: Extent | None = None,
@@ -127,7 +127,7 @@ def _fits(mine: pa.DataType, theirs: str) -> bool:
 
 
 def _records(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     table: PostgresTable,
     rows: pa.Table,
     places: Places,

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-import pg8000.native
 from pg8000.core import PG_TYPES
 
 from etl.columns import Text
 from etl.ddl import quoted, search_path, sql_type
 from functions.common.database import Database, database_from_secret
-from functions.common.postgres import connection, translated_errors
-from functions.common.session import SESSION
+from functions.common.pgconnection import PostgresConnection
+from functions.common.postgres import SESSION, connection, translated_errors
 from functions.common.settings import required
 from functions.targets import Place
 from functions.targets.postgres.counts import counts
@@ -55,7 +54,7 @@ class PostgresReader:
 
     def __init__(
         self,
-        connection: pg8000.native.Connection,
+        connection: PostgresConnection,
         database: Database,
         declared: Declared,
         path: str,
@@ -79,7 +78,7 @@ class PostgresReader:
             try:
                 yield self
             finally:
-                if self._connection._transaction_status != b"I":
+                if self._connection.has_transaction:
                     self._connection.run("ROLLBACK")
 
     @property

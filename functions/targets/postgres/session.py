@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
-import pg8000.native
 from pg8000.native import DatabaseError
 
 from functions.common.errors import RefusedRowsError
 from functions.common.loaded import Evidence
+from functions.common.pgconnection import PostgresConnection
 from functions.common.sqlstate import condition, is_data_error
 from functions.targets.postgres import evidence as records
 from functions.targets.postgres.careful import begin
@@ -26,7 +26,7 @@ class PostgresTables:
 
     start_precision = timedelta(0)
 
-    def __init__(self, connection: pg8000.native.Connection, layout: PostgresLayout) -> None:
+    def __init__(self, connection: PostgresConnection, layout: PostgresLayout) -> None:
         self.connection = connection
         self.layout = layout
 
@@ -90,7 +90,7 @@ class PostgresSession(PostgresTables):
         self._lock.require()
 
 
-def _commit_to_disk(connection: pg8000.native.Connection) -> None:
+def _commit_to_disk(connection: PostgresConnection) -> None:
     """Have the transaction on the disk when it is committed, since a marker will say that it is.
 
     Only `off` is weaker than that.

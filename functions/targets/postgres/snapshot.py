@@ -7,18 +7,18 @@ hash of it joins them, NULL with NULL.
 
 from collections.abc import Iterable
 
-import pg8000.native
 import pyarrow as pa
 from pg8000.native import identifier
 
 from functions.common.loaded import Loaded
+from functions.common.pgconnection import PostgresConnection
 from functions.targets.postgres.binary import append_rows
 from functions.targets.postgres.stage import Stage
 from functions.targets.postgres.tables import PostgresTable
 
 
 def replace_all(
-    connection: pg8000.native.Connection, table: PostgresTable, parts: Iterable[pa.Table]
+    connection: PostgresConnection, table: PostgresTable, parts: Iterable[pa.Table]
 ) -> Loaded:
     """Make a table equal to some rows.
 
@@ -32,7 +32,7 @@ def replace_all(
     return _replaced(rows, deleted)
 
 
-def replace_by(connection: pg8000.native.Connection, stage: Stage) -> Loaded:
+def replace_by(connection: PostgresConnection, stage: Stage) -> Loaded:
     """Make a table equal to the staged rows."""
     deleted = _delete_all(connection, stage.table)
     connection.run(
@@ -48,12 +48,12 @@ def _replaced(rows: int, deleted: int) -> Loaded:
     return Loaded(rows, rows - updated, updated, deleted=deleted - updated)
 
 
-def _delete_all(connection: pg8000.native.Connection, table: PostgresTable) -> int:
+def _delete_all(connection: PostgresConnection, table: PostgresTable) -> int:
     connection.run(f"DELETE FROM {table.target}")
     return int(connection.row_count)
 
 
-def delete_rows(connection: pg8000.native.Connection, table: PostgresTable, where: str) -> int:
+def delete_rows(connection: PostgresConnection, table: PostgresTable, where: str) -> int:
     """Delete the rows whose places, `at` in a `relation`, a query returns."""
     connection.run("SET LOCAL enable_nestloop = off")
     connection.run(

@@ -5,12 +5,12 @@ So it is the warehouse that decides what "differs" means.
 
 from collections.abc import Iterable
 
-import pg8000.native
 import pyarrow as pa
 from pg8000.native import identifier
 
 from functions.common.copy import copy_in
-from functions.common.session import SESSION
+from functions.common.pgconnection import PostgresConnection
+from functions.common.postgres import SESSION
 from functions.targets.postgres.tables import PostgresLayout, PostgresTable
 
 SESSION_PARAMETERS = {
@@ -41,7 +41,7 @@ class Stage:
 
     def fill(
         self,
-        connection: pg8000.native.Connection,
+        connection: PostgresConnection,
         batches: Iterable[pa.RecordBatch],
         extra: str = "",
     ) -> None:
@@ -55,9 +55,7 @@ class Stage:
             # The stage is ours, and the only table of the plan that we may tell the planner about.
             connection.run(f"ANALYZE {self.source}")
 
-    def open(
-        self, connection: pg8000.native.Connection, names: Iterable[str], extra: str = ""
-    ) -> None:
+    def open(self, connection: PostgresConnection, names: Iterable[str], extra: str = "") -> None:
         """Create the temporary table, with columns of these declared names, unless it is there.
 
         `extra` is SQL of a further column.
@@ -70,7 +68,7 @@ class Stage:
             f" SELECT {self.list_of()}{extra} FROM {self.table.target} WITH NO DATA"
         )
 
-    def drop(self, connection: pg8000.native.Connection) -> None:
+    def drop(self, connection: PostgresConnection) -> None:
         """Drop the temporary table, so that the stage can be filled with other rows."""
         if self.columns:
             connection.run(f"DROP TABLE {self.source}")

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import pg8000.native
 from pg8000.native import identifier
 
 from etl.models import Model
 from etl.targets import Target, TargetTable
 from functions.common.loaded import Warehouse
+from functions.common.pgconnection import PostgresConnection
 from functions.targets.layout import Layout, WarehouseTable, lay_out
 from functions.targets.postgres.catalogue import tables_of
 
@@ -62,7 +62,7 @@ PostgresLayout = Layout[PostgresTable]
 
 
 def inspect(
-    connection: pg8000.native.Connection,
+    connection: PostgresConnection,
     schema: str,
     target: Target,
     declared: Iterable[TargetTable],
@@ -77,7 +77,7 @@ def inspect(
     return lay_out(PostgresTable, there, identity, target, declared, models=models)
 
 
-def _identity(connection: pg8000.native.Connection, schema: str) -> Warehouse:
+def _identity(connection: PostgresConnection, schema: str) -> Warehouse:
     """Return which warehouse it is, without its tables."""
     [[system_identifier, database, oid, started_at]] = connection.run(
         "SELECT system_identifier::text, datname::text, oid, pg_postmaster_start_time()"

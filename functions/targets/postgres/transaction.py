@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import pg8000.native
 import pyarrow as pa
 
 from functions.common.loaded import Loaded
+from functions.common.pgconnection import PostgresConnection
 from functions.common.storage import Bucket
 from functions.targets import Moment
 from functions.targets.calendar import Days
@@ -34,7 +34,7 @@ class PostgresTransaction:
     Models find their tables in `schemas`.
     """
 
-    connection: pg8000.native.Connection
+    connection: PostgresConnection
     layout: PostgresLayout
     schemas: Sequence[str]
     deletions: PostgresDeletions

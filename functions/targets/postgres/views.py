@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pg8000.native
 from pg8000.native import DatabaseError, identifier, literal
 
 from etl import product
 from etl.ddl import search_path
 from etl.targets import Target
 from functions.common.errors import PipelineCodeError, WarehouseSetupError
-from functions.common.session import SESSION
+from functions.common.pgconnection import PostgresConnection
+from functions.common.postgres import SESSION
 from functions.common.sqlstate import described
 from functions.common.telemetry import logger
 from functions.targets.layout import DELETIONS
@@ -32,7 +32,7 @@ _UNDEFINED = ("42P01", "42703")  # a table, a column
 _INVALID_DEFINITION = "42P16"  # columns of a view may be added at its end, and nothing else
 
 
-def make_views(connection: pg8000.native.Connection, layout: PostgresLayout) -> None:
+def make_views(connection: PostgresConnection, layout: PostgresLayout) -> None:
     """Make the views that are missing or not as they should be.
 
     Raises WarehouseSetupError when this role may not, or somebody else has the name.
@@ -49,7 +49,7 @@ def make_views(connection: pg8000.native.Connection, layout: PostgresLayout) -> 
 
 
 def make_declared_views(
-    connection: pg8000.native.Connection, schema: str, target: Target, folder: Path
+    connection: PostgresConnection, schema: str, target: Target, folder: Path
 ) -> None:
     """Make the declared views that are missing or have another definition, in their order.
 
@@ -86,9 +86,7 @@ class _Definition:
         return f"{MADE_BY_US} ({digest}): {self.says}"
 
 
-def _keep(
-    connection: pg8000.native.Connection, schema: str, view: str, definition: _Definition
-) -> None:
+def _keep(connection: PostgresConnection, schema: str, view: str, definition: _Definition) -> None:
     """Make a view unless it is there with this definition; raise WarehouseSetupError as above."""
     there = _comment(connection, schema, view)
     if there == definition.comment:
@@ -119,7 +117,7 @@ def _views(layout: PostgresLayout) -> dict[str, PostgresTable]:
     return views
 
 
-def _comment(connection: pg8000.native.Connection, schema: str, view: str) -> str | None:
+def _comment(connection: PostgresConnection, schema: str, view: str) -> str | None:
     """Return the comment of what has a view's name; '' for what is no view or has none."""
     rows = connection.run(
         "SELECT CASE c.relkind WHEN 'v' THEN obj_description(c.oid, 'pg_class') END"
@@ -131,7 +129,7 @@ def _comment(connection: pg8000.native.Connection, schema: str, view: str) -> st
     return (rows[0][0] or "") if rows else None
 
 
-def _make(connection: pg8000.native.Connection, view: str, definition: _Definition) -> None:
+def _make(connection: PostgresConnection, view: str, definition: _Definition) -> None:
     connection.run("BEGIN")
     connection.run(f"SET LOCAL search_path = {definition.path}")
     connection.run("SAVEPOINT before")

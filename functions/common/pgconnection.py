@@ -1,17 +1,24 @@
-"""Log in to PostgreSQL without giving the password away to an unknown server.
+"""A connection of pg8000 that logs in safely, ends at any time, and knows its transaction.
 
 The driver does what a server asks for: it sends the password itself, or its MD5 digest, which is as
-good. SCRAM alone gives nothing away, and has the server prove that it knows the password; with TLS
-it is bound to the certificate wherever the server offers that, so nobody can sit in between. All
-that depends on the driver's inner workings for this is here.
+good. SCRAM alone reveals nothing, and has the server prove that it knows the password; with TLS it
+is bound to the certificate wherever the server offers that, so nobody can sit in between.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP
+
+pg8000 has no public access to its socket, its read buffer and the state of the transaction, so this
+module, and no other, uses its private attributes:
+
+    _usock               the socket: a limit for silence, and a shutdown that ends a pending read
+    _sock                its buffered reader: rows of a COPY that have arrived already
+    _transaction_status  the state of the transaction, as the server reported it last
 """
 
 import socket
 import ssl
 from contextlib import suppress
 from enum import IntEnum
-from typing import Any, Literal
+from io import BufferedReader
+from typing import Any, Literal, cast
 
 import pg8000.native
 from scramp import ScramException  # type: ignore[import-untyped]  # the login part of pg8000
@@ -32,7 +39,7 @@ class Request(IntEnum):
     SASL_FINAL = 12
 
 
-class GuardedConnection(pg8000.native.Connection):  # type: ignore[misc]  # it has no types
+class PostgresConnection(pg8000.native.Connection):  # type: ignore[misc]  # it has no types
     """A connection that is open only if it was safe to log in.
 
     `where` names the database in errors. A server that `is_verified`, by certificate and name, may
@@ -99,7 +106,35 @@ class GuardedConnection(pg8000.native.Connection):  # type: ignore[misc]  # it h
             )
         return b"".join(name + b"\0" for name in known) + b"\0"
 
+    @property
+    def has_transaction(self) -> bool:
+        """Whether a transaction is open, failed or not."""
+        return bool(self._transaction_status != b"I")
+
+    @property
+    def has_working_transaction(self) -> bool:
+        """Whether a transaction is open in which statements can be run."""
+        return bool(self._transaction_status == b"T")
+
+    @property
+    def received(self) -> BufferedReader:
+        """What has arrived from the server and has not been read yet."""
+        return cast("BufferedReader", self._sock)
+
+    def limit_silence(self, seconds: float) -> None:
+        """Raise TimeoutError from then on when the server says nothing for some seconds."""
+        self._usock.settimeout(seconds)
+
     def close(self) -> None:
-        """Close the connection; if it is broken, why is in an error that is on its way up."""
+        """Close the connection; if it is broken, why is in an error that is being raised."""
         with suppress(pg8000.native.InterfaceError, OSError, ValueError):
             super().close()
+
+    def hang_up(self) -> None:
+        """Close the connection, also where the trace of an error still holds what reads from it."""
+        peer = self._usock
+        try:
+            self.close()
+        finally:
+            with suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
