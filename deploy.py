@@ -204,13 +204,13 @@ def local(options: argparse.Namespace, terminal: Terminal) -> int:
     """Run all of it on this machine."""
     from local.addresses import read_address  # noqa: PLC0415
     from local.command import run_local  # noqa: PLC0415  a deployment needs no PostgreSQL
-    from local.preflight import only_parts  # noqa: PLC0415
+    from local.preflight import only_parts, own_folder  # noqa: PLC0415
     from local.sandbox import Options  # noqa: PLC0415
 
-    source, target = only_parts(*read_pipeline(os.environ))
-
+    name, declared = read_pipeline(os.environ)
+    source, target = only_parts(name, declared)
     chosen = Options(
-        directory=options.dir,
+        directory=options.dir or own_folder(name, terminal.warn),
         source_url=read_address(
             "--source-url", options.source_url, source.setting, os.environ, terminal
         )

@@ -136,7 +136,7 @@ def _of_local(command: argparse.ArgumentParser) -> None:
         "in the sandbox's own warehouse for a pipeline without ddl",
     )
     command.add_argument(
-        "--dir", type=Path, default=Path(".local"), help="where its files are kept (.local)"
+        "--dir", type=Path, help="where its files are kept (.local/ and the pipeline's name)"
     )
     command.add_argument("--port", type=port, help="port of the local AWS (any free one)")
     command.add_argument("--postgres-port", type=port, help="port of PostgreSQL (any free one)")

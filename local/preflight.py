@@ -7,6 +7,7 @@ half of it is deployed.
 import socket
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import etl.testing
@@ -24,11 +25,12 @@ from functions.targets.mysql.create import missing_tables as mysql_missing_table
 from functions.targets.mysql.tables import inspect as mysql_inspect
 from functions.targets.postgres.create import check_may_create_all, missing_tables
 from functions.targets.postgres.tables import inspect
-from local.private_files import make_private_folder
+from local.private_files import make_private_folder, write_private
 from local.session import DatabaseProblem, mysql_session, session
 from local.system_account import server_account
 
 HOST = "127.0.0.1"
+SANDBOXES = Path(".local")
 
 
 class PreflightError(DeployError):
@@ -65,6 +67,16 @@ def check_functions(declared: Pipeline) -> None:
         raise SettingsError([str(error)]) from error
 
 
+def own_folder(pipeline: str, warn: Callable[[str], None]) -> Path:
+    """Return the folder of a pipeline's sandbox; warn of files that no sandbox uses any more."""
+    if (SANDBOXES / "lock").is_file():
+        warn(
+            f"{SANDBOXES} has a sandbox from before each pipeline had its own folder, which is not "
+            f"used: use it with --dir {SANDBOXES}, or remove {SANDBOXES}"
+        )
+    return SANDBOXES / pipeline
+
+
 def check_directory(directory: Path) -> None:
     """Make the folder if there is none.
 
@@ -84,6 +96,20 @@ def check_directory(directory: Path) -> None:
         raise PreflightError(
             f"{directory} cannot be written to ({error.strerror}): choose another folder (--dir)"
         ) from error
+
+
+def check_pipeline(directory: Path, pipeline: str) -> None:
+    """Write down whose sandbox the folder holds; raise PreflightError if it is another pipeline's.
+
+    A folder in which nothing is written down is that of the pipeline that uses it first.
+    """
+    owner = directory / "pipeline"
+    if owner.exists() and (other := owner.read_text()) != pipeline:
+        raise PreflightError(
+            f"{directory} holds the sandbox of pipeline {other}: choose another folder for "
+            f"{pipeline} (--dir), or remove {directory}"
+        )
+    write_private(owner, pipeline)
 
 
 def check_port(option: str, port: int) -> None:

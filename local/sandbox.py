@@ -204,6 +204,7 @@ class Sandbox:
             create_statements(self.pipeline, settings.warehouse_schema)
         preflight.check_directory(self.directory)
         self._claim_directory()
+        preflight.check_pipeline(self.directory, self.pipeline)
         if options.port:
             preflight.check_port("--port", options.port)
         if options.postgres_port and self.brings_postgres:

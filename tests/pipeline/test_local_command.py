@@ -258,7 +258,7 @@ def test_ctrl_c_leaves_nothing_and_a_second_start_goes_on(up: Started) -> None:
     """Ctrl-C ends all processes; the next start counts on, and even kill -9 leaves none."""
     assert (up.end(signal.SIGINT), up.processes()) == (0, [])
     left = sorted(path.name for path in up.directory.iterdir())
-    assert left == ["aws", "lock", "page.html", "postgres"]
+    assert left == ["aws", "lock", "page.html", "pipeline", "postgres"]
 
     again = Started(up.directory)
     try:

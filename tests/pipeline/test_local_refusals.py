@@ -162,6 +162,17 @@ def test_a_folder_of_everybody(refused: Callable[..., str], tmp_path: Path) -> N
     )
 
 
+def test_a_folder_of_another_pipeline(refused: Callable[..., str], tmp_path: Path) -> None:
+    """A folder serves one pipeline: another's buckets and databases would be mixed with its own."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "pipeline").write_text("another")
+
+    assert refused("--dir", tmp_path / "theirs") == (
+        f"{tmp_path}/theirs holds the sandbox of pipeline another: choose another folder for "
+        f"totesys (--dir), or remove {tmp_path}/theirs"
+    )
+
+
 def test_without_a_network_everything_stops_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
