@@ -5,6 +5,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or settings, 3 (plan) changes are p
 """
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -31,6 +32,7 @@ from deployer.configuration.settings import Settings, read_names, read_schema
 from deployer.deployer import Deployer
 from deployer.endpoint import urls
 from deployer.errors import DeployError, SettingsError
+from deployer.operations import github as github_role
 from deployer.operations import reports, sending
 from deployer.operations.page import find_page
 from deployer.operations.pipeline import Pipeline
@@ -39,6 +41,7 @@ from deployer.operations.status_view import status_view
 from deployer.packaging import packages
 from deployer.report_api import report_urls
 from deployer.resources.costs import monthly_cost
+from deployer.resources.deployer_policy import deployer_policy
 from deployer.resources.names import Names
 from deployer.terminal import Terminal
 
@@ -185,6 +188,29 @@ def ddl(options: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
+def policy(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Print the IAM policy that is needed to deploy, operate and remove the pipeline."""
+    needed = dict(deployer_policy(_names(_connect(terminal))))
+    terminal.result(needed, Text(json.dumps(needed, indent=2), overflow="ignore", no_wrap=True))
+    return 0
+
+
+def github(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Create the role that a repository's GitHub Actions deploy as, without keys."""
+    aws = _connect(terminal)
+    if options.remove:
+        removed = github_role.let_deploy_no_longer(aws, _names(aws))
+        terminal.result({"removed": removed}, "removed" if removed else "there was no such role")
+        return 0
+    jobs = github_role.Jobs(options.repository, options.environment)
+    with terminal.step("let GitHub deploy"):
+        access = github_role.let_deploy(aws, _names(aws), jobs)
+    document = {**reports.changes_document(access.changes), "role_arn": access.role_arn}
+    terminal.result(document, reports.counts(access.changes))
+    terminal.note(f"Variable AWS_ROLE_ARN of environment {jobs.environment}: {access.role_arn}")
+    return 0
+
+
 def new(options: argparse.Namespace, terminal: Terminal) -> int:
     """Write a pipeline for a live database: its tables, keys, types and references."""
     from local.addresses import read_address  # noqa: PLC0415  a deployment needs no database
@@ -262,7 +288,7 @@ def _names(aws: Account) -> Names:
     return Names(*read_names(os.environ), aws.id, aws.region)
 
 
-COMMANDS = (plan, status, page, run, send, replay, reconcile, ddl, new, local)
+COMMANDS = (plan, status, page, run, send, replay, reconcile, ddl, policy, github, new, local)
 
 
 if __name__ == "__main__":

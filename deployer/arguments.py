@@ -105,6 +105,17 @@ def _of_reconcile(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _of_github(command: argparse.ArgumentParser) -> None:
+    command.add_argument("repository", metavar="OWNER/NAME", help="the repository on GitHub")
+    command.add_argument(
+        "--environment",
+        metavar="NAME",
+        default="sandbox",
+        help="the environment whose jobs may deploy (sandbox)",
+    )
+    command.add_argument("--remove", action="store_true", help="remove the role")
+
+
 def _of_new(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="NAME", help="its name: pipelines/NAME")
     _add_source_url(command, default="env")
@@ -153,6 +164,7 @@ _OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "replay": _of_replay,
     "run": _of_run,
     "reconcile": _of_reconcile,
+    "github": _of_github,
     "new": _of_new,
     "local": _of_local,
 }

@@ -95,5 +95,8 @@ def _explained(error: ClientError | BotoCoreError, where: str) -> DeployError:
         )
     said = f"{where}: {error.operation_name} answered {code}: {message}."
     if code in REFUSED:
-        return AwsError(f"{said} Ask for this permission, then run again.")
+        return AwsError(
+            f"{said} `deploy.py policy` prints all permissions that are needed. Ask for this "
+            "permission, then run again."
+        )
     return AwsError(f"{said} Completed steps stay; running again continues from here.")

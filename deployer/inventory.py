@@ -132,7 +132,9 @@ def parse_arn(arn: str) -> Thing:
 
 
 def _remove_topic(account: Account, name: str) -> bool:
-    return sns.remove_topic(account, f"arn:aws:sns:{account.region}:{account.id}:{name}")
+    return sns.remove_topic(
+        account, f"arn:{account.partition}:sns:{account.region}:{account.id}:{name}"
+    )
 
 
 def _refuse(account: Account, arn: str) -> bool:
@@ -160,7 +162,7 @@ REMOVERS: Mapping[str, Remover] = {
     "other": _refuse,
 }
 ARNS: Mapping[str, re.Pattern[str]] = {
-    kind: re.compile(f"arn:aws:{pattern}")
+    kind: re.compile(f"arn:[^:]+:{pattern}")
     for kind, pattern in (
         ("rule", r"events:[^:]+:\d+:rule/(?P<name>[^/]+)"),
         # The ARNs of these two have an id instead of the name.

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError
 from deployer.aws.waiting import Patience, Waited
 from deployer.configuration.databases import is_loopback
 from deployer.errors import SettingsError, explaining
+from deployer.resources.names import partition_of
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -62,6 +63,11 @@ class Account:
     clients: Clients
     patience: Patience
     planning: bool = False
+
+    @property
+    def partition(self) -> str:
+        """The partition of the region, as ARNs name it."""
+        return partition_of(self.region)
 
     @property
     def is_local(self) -> bool:

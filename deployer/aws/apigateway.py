@@ -230,4 +230,4 @@ def _stage(account: Account, api_id: str) -> dict[str, Any] | None:
 
 
 def _arn(account: Account, api_id: str) -> str:
-    return f"arn:aws:apigateway:{account.region}::/apis/{api_id}"
+    return f"arn:{account.partition}:apigateway:{account.region}::/apis/{api_id}"

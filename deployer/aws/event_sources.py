@@ -143,4 +143,4 @@ def _settle(account: Account, source: EventSource) -> None:
 
 
 def _queue_arn(account: Account, queue: str) -> str:
-    return f"arn:aws:sqs:{account.region}:{account.id}:{queue}"
+    return f"arn:{account.partition}:sqs:{account.region}:{account.id}:{queue}"

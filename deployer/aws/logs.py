@@ -16,7 +16,7 @@ def ensure_log_group(
 ) -> Change:
     """Make a log group with its retention; tags of others stay."""
     logs = account.clients.logs
-    arn = f"arn:aws:logs:{account.region}:{account.id}:log-group:{name}"
+    arn = f"arn:{account.partition}:logs:{account.region}:{account.id}:log-group:{name}"
     group = _find(account, name)
     present = logs.list_tags_for_resource(resourceArn=arn)["tags"] if group else {}
     return converge(

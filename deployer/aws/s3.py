@@ -218,5 +218,5 @@ class _Bucket:
     def _taken(self) -> ConflictError:
         return ConflictError(
             f"bucket {self._name}: the name belongs to somebody else. Choose another PROJECT or "
-            "STAGE, or ask for access to it."
+            "STAGE, or ask for access to it (s3:ListBucket)."
         )

@@ -28,6 +28,17 @@ MAX_ALARM = 255
 MAX_DASHBOARD = 255
 
 
+# Of regions outside the commercial ones, by the beginning of the region's name:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+PARTITIONS = {"us-gov-": "aws-us-gov", "cn-": "aws-cn"}
+
+
+def partition_of(region: str) -> str:
+    """Return the partition that a region is in, as ARNs name it."""
+    found = (name for prefix, name in PARTITIONS.items() if region.startswith(prefix))
+    return next(found, "aws")
+
+
 def fit(stem: str, ending: str, limit: int) -> str:
     """Join stem and ending, cutting the stem and marking it with its hash when it is too long."""
     if len(stem) + len(ending) <= limit:
@@ -50,13 +61,18 @@ class Names:
         """Return the prefix of names that are unique in an account and region."""
         return f"{self.project}-{self.stage}"
 
+    @property
+    def partition(self) -> str:
+        """Return the partition of the region, as ARNs name it."""
+        return partition_of(self.region)
+
     def bucket(self, use: BucketUse) -> str:
         """Return the name of a bucket, which is unique in the world."""
         return fit(f"{self.prefix}-{self.account}-{self.region}", f"-{use}", MAX_BUCKET)
 
     def bucket_arn(self, use: BucketUse) -> str:
         """Return the ARN of a bucket."""
-        return f"arn:aws:s3:::{self.bucket(use)}"
+        return f"arn:{self.partition}:s3:::{self.bucket(use)}"
 
     def secret(self, database: str) -> str:
         """Return the name of the secret of a source or a target."""
@@ -65,6 +81,11 @@ class Names:
     def secret_arn(self, database: str) -> str:
         """Return the ARN as a policy names it: AWS appends six random characters."""
         return self._arn("secretsmanager", f"secret:{self.secret(database)}-??????")
+
+    @property
+    def secrets_arn(self) -> str:
+        """Return the ARNs of all secrets of the deployment, as a policy names them."""
+        return self._arn("secretsmanager", f"secret:{self.secret('*')}")
 
     def function(self, use: FunctionUse) -> str:
         """Return the name of a function."""
@@ -80,7 +101,15 @@ class Names:
 
     def role_arn(self, use: FunctionUse) -> str:
         """Return the ARN of a function's role."""
-        return f"arn:aws:iam::{self.account}:role/{self.role(use)}"
+        return f"arn:{self.partition}:iam::{self.account}:role/{self.role(use)}"
+
+    @property
+    def github_role(self) -> str:
+        """Return the name of the role that GitHub deploys as; the deployer's own rights end there.
+
+        It begins unlike the roles of functions, which who deploys may change.
+        """
+        return fit(f"github-{self.prefix}-{self.region}", "-deploys", MAX_ROLE)
 
     def log_group(self, use: FunctionUse) -> str:
         """Return the log group to which Lambda writes by itself."""
@@ -93,6 +122,10 @@ class Names:
     def layer(self, layer: str) -> str:
         """Return the name of a layer."""
         return fit(self.prefix, f"-{layer}", MAX_LAYER)
+
+    def layer_arn(self, layer: str) -> str:
+        """Return the ARN of a layer, without a version."""
+        return self._arn("lambda", f"layer:{self.layer(layer)}")
 
     def rule(self, use: RuleUse) -> str:
         """Return the name of a rule."""
@@ -125,7 +158,8 @@ class Names:
     @property
     def events_queue_url(self) -> str:
         """Return the URL of that queue, which SQS wants from those who send to it."""
-        return f"https://sqs.{self.region}.amazonaws.com/{self.account}/{self.events_queue}"
+        domain = "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
+        return f"https://sqs.{self.region}.{domain}/{self.account}/{self.events_queue}"
 
     @property
     def dead_queue(self) -> str:
@@ -198,5 +232,15 @@ class Names:
         """Return the name of the dashboard, with the region because dashboards are global."""
         return fit(self.prefix, f"-{self.region}", MAX_DASHBOARD)
 
+    @property
+    def dashboard_arn(self) -> str:
+        """Return the ARN of the dashboard, which has no region."""
+        return f"arn:{self.partition}:cloudwatch::{self.account}:dashboard/{self.dashboard}"
+
+    @property
+    def gateway_arn(self) -> str:
+        """Return how the ARNs of API Gateway's resources begin, which have no account."""
+        return f"arn:{self.partition}:apigateway:{self.region}::"
+
     def _arn(self, service: str, resource: str) -> str:
-        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"

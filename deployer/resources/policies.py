@@ -205,12 +205,12 @@ def _files(names: Names, declared: Pipeline, buckets: Mapping[str, RemoteBucket]
     """Let a function list and read files, each version of them, and change nothing."""
     places = [(names.bucket("drop"), "")] if any(not each.remote for each in declared.files) else []
     places += [(bucket.name, bucket.prefix) for bucket in buckets.values()]
-    return [statement for place in dict.fromkeys(places) for statement in _readable(*place)]
+    return [statement for place in dict.fromkeys(places) for statement in _readable(names, *place)]
 
 
-def _readable(bucket: str, prefix: str) -> Iterator[Policy]:
+def _readable(names: Names, bucket: str, prefix: str) -> Iterator[Policy]:
     """Yield statements that let a function read the objects of a bucket under a prefix."""
-    arn = f"arn:aws:s3:::{bucket}"
+    arn = f"arn:{names.partition}:s3:::{bucket}"
     # Without the right to list, S3 says of a file that is gone that access to it is denied.
     listing = _allow(["s3:ListBucket", "s3:ListBucketVersions"], arn)
     below = {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}}

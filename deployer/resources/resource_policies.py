@@ -96,7 +96,7 @@ def senders_only(names: Names, declared: Pipeline) -> Policy:
     uses: list[FunctionUse] = ["receive"]
     if any(source.missed for source in declared.events):
         uses.append("reconcile")
-    session = f"arn:aws:sts::{names.account}:assumed-role"
+    session = f"arn:{names.partition}:sts::{names.account}:assumed-role"
     senders = [names.role_arn(use) for use in uses]
     senders += [f"{session}/{names.role(use)}/*" for use in uses]
     return policy_of(

@@ -259,6 +259,6 @@ def test_a_refused_look_is_one_line(sandbox: Sandbox) -> None:
         read_status(sandbox.account, NAMES, SOURCES, NOW)
 
     assert str(caught.value) == (
-        "status: GetFunction answered AccessDeniedException: No. Ask for this permission, then run "
-        "again."
+        "status: GetFunction answered AccessDeniedException: No. `deploy.py policy` prints all "
+        "permissions that are needed. Ask for this permission, then run again."
     )

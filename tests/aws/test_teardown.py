@@ -165,15 +165,16 @@ def test_what_is_refused_stays_and_the_rest_goes(sandbox: Sandbox) -> None:
     assert {entry.name: entry.why for entry in receipt.entries if entry.why} == {
         f"totesys-etl-dev-123456789012-eu-west-2-{use}": (
             f"bucket totesys-etl-dev-123456789012-eu-west-2-{use}: DeleteBucket answered "
-            "AccessDenied: User: arn:aws:iam::123456789012:user/me is not authorized. Ask for "
-            "this permission, then run again."
+            "AccessDenied: User: arn:aws:iam::123456789012:user/me is not authorized. "
+            "`deploy.py policy` prints all permissions that are needed. Ask for this permission, "
+            "then run again."
         )
         for use in ("ingestion", "processed", "code")
     } | {
         "totesys-etl-dev-failed-events": (
             "queue totesys-etl-dev-failed-events: DeleteQueue answered AccessDenied: User: "
-            "arn:aws:iam::123456789012:user/me is not authorized. Ask for this permission, then "
-            "run again."
+            "arn:aws:iam::123456789012:user/me is not authorized. `deploy.py policy` "
+            "prints all permissions that are needed. Ask for this permission, then run again."
         )
     }
     kinds = outcomes(receipt)

@@ -31,7 +31,8 @@ def answered(code: str, message: str) -> ClientError:
             AwsError,
             (
                 "bucket b: CreateBucket answered AccessDenied: User x is not authorized to "
-                "perform: s3:CreateBucket. Ask for this permission, then run again."
+                "perform: s3:CreateBucket. `deploy.py policy` prints all permissions that are "
+                "needed. Ask for this permission, then run again."
             ),
         ),
         (

@@ -75,3 +75,26 @@ def test_cutting_keeps_different_names_apart(one: str, other: str) -> None:
 
     assert (cut[0] == cut[1]) == (one == other)
     assert max(len(name) for name in cut) <= 63
+
+
+@pytest.mark.parametrize(
+    ("region", "partition", "domain"),
+    [
+        ("eu-west-2", "aws", "amazonaws.com"),
+        ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
+        ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
+    ],
+)
+def test_arns_name_the_partition_of_the_region(region: str, partition: str, domain: str) -> None:
+    """Of every service, also of those that name no region."""
+    names = Names("totesys-etl", "dev", "123456789012", region)
+    arns = [
+        names.bucket_arn("code"),
+        names.role_arn("load"),
+        names.function_arn("load"),
+        names.dashboard_arn,
+        names.gateway_arn,
+    ]
+
+    assert {arn.split(":")[1] for arn in arns} == {partition}
+    assert names.events_queue_url.startswith(f"https://sqs.{region}.{domain}/123456789012/")

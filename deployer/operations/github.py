@@ -1,0 +1,77 @@
+"""The role that GitHub Actions deploys as: for one repository and one of its environments.
+
+GitHub signs who a job is, and AWS exchanges that for credentials of an hour: there are no keys.
+https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws
+"""
+
+import re
+from dataclasses import dataclass
+
+from deployer.aws.account import Account
+from deployer.aws.changes import Change
+from deployer.aws.iam import ensure_role, remove_role
+from deployer.aws.identity_providers import ensure_provider, provider_arn
+from deployer.errors import SettingsError
+from deployer.resources.deployer_policy import deployer_policy
+from deployer.resources.names import Names
+from deployer.resources.resource_policies import Policy, policy_of
+
+HOST = "token.actions.githubusercontent.com"
+AUDIENCE = "sts.amazonaws.com"
+# As GitHub has them: no wildcard can come in.
+OWNER, REPOSITORY = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})", r"[A-Za-z0-9._-]{1,100}"
+ENVIRONMENT = r"[A-Za-z0-9 ._-]{1,255}"
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs that may deploy: of a repository (`owner/name`), in one of its environments."""
+
+    repository: str
+    environment: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(f"{OWNER}/{REPOSITORY}", self.repository):
+            raise SettingsError(["the repository must be OWNER/NAME, as it is on GitHub"])
+        if not re.fullmatch(ENVIRONMENT, self.environment):
+            raise SettingsError(["--environment must be the name of an environment on GitHub"])
+
+    def trust_policy(self, account: Account) -> Policy:
+        """Return who may assume the role; the subject is compared whole, without a wildcard."""
+        subject = f"repo:{self.repository}:environment:{self.environment}"
+        return policy_of(
+            {
+                "Effect": "Allow",
+                "Principal": {"Federated": provider_arn(account, HOST)},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {"StringEquals": {f"{HOST}:aud": AUDIENCE, f"{HOST}:sub": subject}},
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Access:
+    """The role that jobs of GitHub deploy as, and what had to be done for it."""
+
+    role_arn: str
+    changes: list[Change]
+
+
+def let_deploy(account: Account, names: Names, jobs: Jobs) -> Access:
+    """Let jobs of GitHub deploy, with the rights of `deploy.py policy`; nobody else may.
+
+    The role has no tags of the deployment: a teardown that it runs would remove it.
+    """
+    role = names.github_role
+    return Access(
+        f"arn:{names.partition}:iam::{account.id}:role/{role}",
+        [
+            ensure_provider(account, HOST, AUDIENCE),
+            ensure_role(account, role, jobs.trust_policy(account), deployer_policy(names), {}),
+        ],
+    )
+
+
+def let_deploy_no_longer(account: Account, names: Names) -> bool:
+    """Remove the role, and return whether there was one; the provider may serve others."""
+    return remove_role(account, names.github_role)

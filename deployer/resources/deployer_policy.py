@@ -1,0 +1,150 @@
+"""The IAM policy of whoever deploys: what deploying, operating and removing a pipeline needs.
+
+Every statement is limited to the names of the deployment, where AWS knows them: ids of APIs and of
+event sources are made by AWS, and some lists are of a whole account.
+"""
+
+from collections.abc import Iterable
+from os.path import commonprefix
+from typing import get_args
+
+from deployer.resources import specs
+from deployer.resources.alarm_specs import alarms
+from deployer.resources.event_alarms import all_alarms as of_events
+from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
+from deployer.resources.report_alarms import all_alarms as of_reports
+from deployer.resources.resource_policies import Policy, policy_of
+
+# Of an inline policy of a role and of a managed policy, without white space:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+INLINE_CHARACTERS = 10_240
+
+EVERY_LAYER = (*specs.LAYERS, *specs.DATABASE_LAYERS, specs.LIGHT_LAYER, specs.OWN_LAYER)
+
+_BUCKETS = """
+    s3:CreateBucket s3:DeleteBucket s3:ListBucket s3:ListBucketVersions
+    s3:GetBucketNotification s3:PutBucketNotification s3:GetBucketPolicy s3:PutBucketPolicy
+    s3:GetBucketPublicAccessBlock s3:PutBucketPublicAccessBlock
+    s3:GetBucketTagging s3:PutBucketTagging s3:GetBucketVersioning s3:PutBucketVersioning
+    s3:GetEncryptionConfiguration s3:PutEncryptionConfiguration
+    s3:GetLifecycleConfiguration s3:PutLifecycleConfiguration
+"""
+_OBJECTS = "s3:GetObject s3:PutObject s3:DeleteObjectVersion"
+_ROLES = """
+    iam:CreateRole iam:GetRole iam:DeleteRole iam:TagRole iam:UpdateAssumeRolePolicy
+    iam:ListRolePolicies iam:GetRolePolicy iam:PutRolePolicy iam:DeleteRolePolicy
+    iam:ListAttachedRolePolicies iam:DetachRolePolicy
+"""
+_FUNCTIONS = """
+    lambda:CreateFunction lambda:GetFunction lambda:GetFunctionConfiguration lambda:DeleteFunction
+    lambda:UpdateFunctionCode lambda:UpdateFunctionConfiguration lambda:PutFunctionConcurrency
+    lambda:GetFunctionEventInvokeConfig lambda:PutFunctionEventInvokeConfig
+    lambda:AddPermission lambda:GetPolicy lambda:RemovePermission lambda:TagResource
+    lambda:InvokeFunction
+"""
+_LAYERS = """
+    lambda:PublishLayerVersion lambda:ListLayerVersions lambda:GetLayerVersion
+    lambda:DeleteLayerVersion
+"""
+_EVENT_SOURCES = """
+    lambda:CreateEventSourceMapping lambda:GetEventSourceMapping lambda:UpdateEventSourceMapping
+    lambda:DeleteEventSourceMapping
+"""
+_LOG_GROUPS = """
+    logs:CreateLogGroup logs:DeleteLogGroup logs:PutRetentionPolicy logs:ListTagsForResource
+    logs:TagResource logs:FilterLogEvents
+"""
+_RULES = """
+    events:PutRule events:DescribeRule events:DeleteRule events:PutTargets events:RemoveTargets
+    events:ListTargetsByRule events:ListTagsForResource events:TagResource
+"""
+_SECRETS = """
+    secretsmanager:CreateSecret secretsmanager:DescribeSecret secretsmanager:GetSecretValue
+    secretsmanager:PutSecretValue secretsmanager:RestoreSecret secretsmanager:DeleteSecret
+    secretsmanager:TagResource
+"""
+_QUEUES = """
+    sqs:CreateQueue sqs:DeleteQueue sqs:GetQueueAttributes sqs:SetQueueAttributes sqs:GetQueueUrl
+    sqs:ListQueueTags sqs:TagQueue
+"""
+_TOPIC = """
+    sns:CreateTopic sns:DeleteTopic sns:GetTopicAttributes sns:SetTopicAttributes
+    sns:ListSubscriptionsByTopic sns:Subscribe sns:ListTagsForResource sns:TagResource
+    sns:UntagResource
+"""
+_ALARMS = """
+    cloudwatch:PutMetricAlarm cloudwatch:DeleteAlarms cloudwatch:ListTagsForResource
+    cloudwatch:TagResource
+"""
+_DASHBOARD = "cloudwatch:GetDashboard cloudwatch:PutDashboard cloudwatch:DeleteDashboards"
+_APIS = "apigateway:GET apigateway:POST apigateway:PATCH apigateway:DELETE"
+# Actions that take no resource, or whose resources cannot be told by name.
+_ACCOUNT = """
+    tag:GetResources lambda:GetAccountSettings lambda:ListEventSourceMappings
+    logs:DescribeLogGroups secretsmanager:ListSecrets cloudwatch:DescribeAlarms sns:Unsubscribe
+"""
+# API Gateway sets up the delivery of an API's access log as whoever asks for it:
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
+_ACCESS_LOGS = """
+    logs:CreateLogDelivery logs:GetLogDelivery logs:UpdateLogDelivery logs:DeleteLogDelivery
+    logs:ListLogDeliveries logs:PutResourcePolicy logs:DescribeResourcePolicies
+"""
+
+
+def deployer_policy(names: Names) -> Policy:
+    """Return the least policy under which a pipeline is deployed, operated and removed.
+
+    It allows creating roles: without a permissions boundary its holder is as good as an
+    administrator of the account.
+    """
+    buckets = _all_of(names.bucket_arn(use) for use in get_args(BucketUse))
+    uses = get_args(FunctionUse)
+    functions = _all_of(names.function_arn(use) for use in uses)
+    layers = _all_of(names.layer_arn(layer) for layer in EVERY_LAYER)
+    roles = _all_of(names.role_arn(use) for use in uses)
+    log_groups = [
+        _all_of(names.log_group_arn(use) for use in uses),
+        _all_of([names.access_log_group_arn, names.reports_log_group_arn]),
+    ]
+    queues = _all_of([names.queue_arn, names.events_queue_arn, names.dead_queue_arn])
+    gateway = names.gateway_arn
+    every_alarm = [*alarms(names, of_files=True), *of_events(names), *of_reports(names)]
+    return policy_of(
+        _allow("Buckets", _BUCKETS, buckets),
+        _allow("Objects", _OBJECTS, f"{buckets}/*"),
+        _allow("Roles", _ROLES, roles),
+        {
+            **_allow("PassRoles", "iam:PassRole", roles),
+            "Condition": {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
+        },
+        _allow("Functions", _FUNCTIONS, functions),
+        _allow("Layers", _LAYERS, layers),
+        {
+            **_allow("EventSources", _EVENT_SOURCES, "*"),
+            "Condition": {"ArnLike": {"lambda:FunctionArn": functions}},
+        },
+        _allow("LogGroups", _LOG_GROUPS, *log_groups),
+        _allow("Rules", _RULES, _all_of(names.rule_arn(use) for use in get_args(RuleUse))),
+        _allow("Secrets", _SECRETS, names.secrets_arn),
+        _allow("Queues", _QUEUES, queues),
+        _allow("Topic", _TOPIC, names.topic_arn),
+        _allow("Alarms", _ALARMS, _all_of(alarm.arn for alarm in every_alarm)),
+        _allow("Dashboard", _DASHBOARD, names.dashboard_arn),
+        _allow("Apis", _APIS, f"{gateway}/apis", f"{gateway}/apis/*", f"{gateway}/tags/*"),
+        _allow("Account", _ACCOUNT, "*"),
+        _allow("AccessLogs", _ACCESS_LOGS, "*"),
+    )
+
+
+def _allow(sid: str, actions: str, *resources: str) -> dict[str, object]:
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": actions.split(),
+        "Resource": list(resources),
+    }
+
+
+def _all_of(arns: Iterable[str]) -> str:
+    """Return the shortest pattern of some ARNs that begin alike."""
+    return commonprefix(list(arns)) + "*"  # noqa: RUF071  they are no paths
