@@ -5,9 +5,11 @@ from datetime import date
 from hashlib import sha256
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from functions.common.errors import CorruptLogError
 from functions.common.manifests import KeyParts
@@ -195,3 +197,29 @@ def test_a_damaged_object_is_an_error() -> None:
         table.rows_read()
     with pytest.raises(CorruptLogError, match="it is not what was written there"):
         _ = table.keys().digests
+
+
+def test_keys_with_a_gap_in_them_are_no_keys() -> None:
+    """A part with a NULL is refused: it would hide a key, and its row would be deleted."""
+    table = Table()
+    table.becomes({"a", "b"})
+    [part] = table.stored.parts
+    rows = pq.read_table(pa.BufferReader(table.bucket.objects[part.key]))
+    for place, field in enumerate(rows.schema):
+        column = pa.array([None, rows[place][1].as_py()], field.type)
+        body = packed(rows.set_column(place, field, column))
+        table.bucket.objects[part.key] = body
+        table.stored = KeyParts(None, [replace(part, sha256=digest(body))], None)
+        with pytest.raises(CorruptLogError, match="does not hold keys of a table"):
+            table.rows_read()
+
+
+def test_a_part_of_another_number_of_keys_is_refused() -> None:
+    """The manifest says how many keys a part has: none is missing, and none is added."""
+    table = Table()
+    table.becomes({"a", "b"})
+    [part] = table.stored.parts
+    for rows in (1, 3):
+        table.stored = KeyParts(None, [replace(part, rows=rows)], None)
+        with pytest.raises(CorruptLogError, match=f"it has 2 rows, and its manifest says {rows}"):
+            table.rows_read()

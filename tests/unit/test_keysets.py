@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions.common.errors import CorruptLogError
 from functions.common.names import ObjectNames
+from functions.common.parquet import digest, packed
 from functions.sources.postgres import keysets
 from functions.sources.postgres.keysets import (
     BUCKETS_AT_MOST,
@@ -213,3 +216,46 @@ def test_keys_that_make_too_many_runs_are_no_set(monkeypatch: pytest.MonkeyPatch
 
     assert len(made(few).runs) == 100
     assert many.key_set() is None
+
+
+@pytest.mark.parametrize("edge", [-SIZE, 0, SIZE, 2 * SIZE])
+def test_keys_beside_the_edge_of_a_bucket_are_compared_apart(edge: int) -> None:
+    """Of neighbours in two buckets only the one that was deleted is reported."""
+    before = set(range(edge - 3, edge + 3))
+    old = key_set(before)
+
+    assert old.runs.to_pylist() == [
+        {"first": edge - 3, "last": edge - 1},
+        {"first": edge, "last": edge + 2},
+    ]
+    for gone in before:
+        now = key_set(before - {gone})
+        changed = changed_buckets(old.digests, now.digests)
+        assert deleted(old, now) == [gone]
+        assert with_buckets(old, now.digests, changed, in_buckets(now, changed)) == now
+
+
+def test_buckets_are_made_larger_before_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set that grows past its digests has fewer, larger buckets, with the same sums."""
+    old = key_set(range(0, 8 * SIZE, SIZE))
+    digests = key_set(range(0, 16 * SIZE, SIZE)).digests
+    found = runs_of(pa.array(range(0, 16 * SIZE, SIZE)))
+    monkeypatch.setattr(keysets, "BUCKETS_AT_MOST", 8)
+
+    grown = with_buckets(old, digests, pa.array(range(16)), found)
+
+    assert grown == key_set(range(0, 16 * SIZE, SIZE))
+    assert (grown.shift, grown.digests["rows"].to_pylist()) == (SHIFT + 1, [2] * 8)
+
+
+def test_keys_with_a_gap_in_them_are_no_keys() -> None:
+    """An object of the right form with a NULL is refused: a run without an end has any key."""
+    bucket = FakeBucket()
+    key, _ = stored(bucket, {"payment": key_set((1, 2, 9))})
+    rows = pq.read_table(pa.BufferReader(bucket.objects[key]))
+    for name in ("table", "shift", "first", "last"):
+        place = rows.column_names.index(name)
+        column = pa.array([None, *rows[name].to_pylist()[1:]], rows.schema.field(name).type)
+        bucket.objects[key] = packed(rows.set_column(place, rows.schema.field(name), column))
+        with pytest.raises(CorruptLogError, match="does not hold the keys of tables"):
+            fetch(bucket, key, digest(bucket.objects[key]))
