@@ -13,8 +13,8 @@ from deployer.terminal import table
 from etl.targets import Target
 from functions.common.loaded import LoadedMarker
 from functions.common.markers import MarkerLog
-from functions.targets.layout import DELETIONS
 from functions.targets.mysql.views import view_name as mysql_view_name
+from functions.targets.own_tables import DELETIONS
 from functions.targets.postgres.current import view_name
 from local.connection import connect, transaction
 from local.sample import Sample

@@ -3,6 +3,12 @@
 Checked as it is read, like the manifests.
 """
 
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
 from msgspec import Struct
 
 from functions.common.manifests import Source
@@ -34,14 +40,36 @@ class Warehouse(Struct, frozen=True):
 
 
 class Evidence(Struct, frozen=True):
-    """The newest record of a history: a table that has it has everything up to it.
+    """The newest record of a history, by which the state of the table is recognised.
 
-    `columns` are those that the digest covers, by their declared names.
+    A history only grows and no batch changes a record, so a table that has the one that was the
+    newest after a batch has all records of that batch and of those before it. `columns` are those
+    that the digest covers, by their declared names.
     """
 
     record: int
     columns: list[str]
     sha256: Sha256
+
+    @classmethod
+    def of(cls, record: int, columns: Sequence[str], values: Iterable[Any]) -> "Evidence":
+        """Return the evidence of a record; `values` are amounts as Decimal, all others as text."""
+        return cls(record, list(columns), _digest(values))
+
+    def is_of(self, values: Iterable[Any]) -> bool:
+        """Return whether a record with these values is the one."""
+        return _digest(values) == self.sha256
+
+
+def _digest(values: Iterable[Any]) -> str:
+    """Return a digest of a record that stays the same when a column's type is widened."""
+    return hashlib.sha256(json.dumps([_canonical(value) for value in values]).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str | None:
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")  # 1.5 and 1.50 are one amount
+    return None if value is None else str(value)
 
 
 class Loaded(Struct, frozen=True):

@@ -28,7 +28,8 @@ from functions.targets import Applied, Moment
 from functions.targets.calendar import Days
 from functions.targets.deletions import keys_in, record
 from functions.targets.derived import Derived, Deriving
-from functions.targets.layout import LEDGER, LEDGER_COLUMNS, WarehouseTable
+from functions.targets.layout import WarehouseTable
+from functions.targets.own_tables import LEDGER, LEDGER_COLUMNS
 from functions.targets.session import Outcome, Session, Transaction
 from functions.targets.states import by_state, first_of, newest_of
 

@@ -1,8 +1,6 @@
-"""Say in the warehouse, in `deleted_rows`, which rows the source was seen to have deleted.
+"""Record in `deleted_rows` of the warehouse which rows the source was seen to have deleted.
 
-The table is created where the warehouse is ours to shape. Once it is there it is kept, whatever
-WAREHOUSE_MANAGED says, so that it has no gap when that is switched off and on again. Applying a
-batch again changes nothing, whatever was applied since.
+Applying a batch again changes nothing, whatever was applied since.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,13 +17,6 @@ from functions.common.storage import Bucket
 from functions.common.telemetry import logger
 from functions.targets.layout import Layout, WarehouseTable
 from functions.targets.session import DeletedRows, Session
-
-MEANING = (
-    "Rows that the source has deleted: not in the snapshot that batch `batch` took of it at"
-    " seen_gone_at, and there again, if ever, in that of seen_again_at. business_id is the key as"
-    " text; keys of several columns have commas between them, and a backslash before each comma or"
-    " backslash in one. table_name is the declared one, whatever the table is called here."
-)
 
 READERS = 8  # manifests that are fetched at a time; the client has ten connections
 AHEAD = 500

@@ -15,11 +15,7 @@ from etl.models import Model
 from etl.targets import Target, TargetTable, Way
 from functions.common.errors import WarehouseSetupError
 from functions.common.loaded import TableFile, Warehouse
-
-DELETIONS = "deleted_rows"
-DELETIONS_COLUMNS = ("table_name", "business_id", "seen_gone_at", "batch", "seen_again_at")
-LEDGER = "loaded_batches"
-LEDGER_COLUMNS = ("record_id", "source", "batch", "loaded_at")
+from functions.targets.own_tables import DELETIONS, LEDGER, is_own
 
 
 @dataclass(frozen=True)
@@ -167,10 +163,10 @@ def lay_out(
     made_into = _found(make, [each.table for each in made], there, schema, left_out)
     has_history = any(table.way == "history" for table in tables.values())
     calendar = _calendar(make, target, schema, own) if has_history else None
-    ledger = _plain(make, own[LEDGER], "record_id") if is_ledger(own.get(LEDGER)) else None
+    ledger = _plain(make, own[LEDGER], "record_id") if is_own(own.get(LEDGER), LEDGER) else None
     shown = [*([calendar] if calendar else []), *tables.values(), *made_into.values()]
     files = {table.name: there[table.schema][table.actual].as_file for table in shown}
-    if is_deletions(own.get(DELETIONS)):
+    if is_own(own.get(DELETIONS), DELETIONS):
         files[DELETIONS] = own[DELETIONS].as_file
     identity = structs.replace(identity, tables=files)
     return Layout(identity, tables, calendar, ledger, left_out, made_into)
@@ -186,26 +182,6 @@ def missing_from(there: Catalogue, schema: str, target: Target) -> dict[str, lis
         if actual_name(table, there[home]) is None:
             missing.setdefault(home, []).append(table.name)
     return missing
-
-
-def is_deletions(found: Found | None) -> bool:
-    """Tell whether this is the table of deleted rows that load keeps.
-
-    Raises WarehouseSetupError when this role may not use it.
-    """
-    return _is_ours(found, DELETIONS_COLUMNS, {"SELECT", "INSERT", "UPDATE"})
-
-
-def is_ledger(found: Found | None) -> bool:
-    """Tell whether this is the table in which load records batches; raise as `is_deletions`."""
-    return _is_ours(found, LEDGER_COLUMNS, {"SELECT", "INSERT"})
-
-
-def _is_ours(found: Found | None, columns: Collection[str], rights: Collection[str]) -> bool:
-    if found is None or not set(columns) <= found.types.keys():
-        return False
-    found.require_rights(rights)
-    return True
 
 
 def actual_name(declared: TargetTable, there: Container[str]) -> str | None:

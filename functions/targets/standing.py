@@ -15,7 +15,8 @@ from msgspec import structs
 from functions.common.batchlog import BatchLog
 from functions.common.loaded import LoadedMarker, RefusedRows, Warehouse
 from functions.targets import Standing
-from functions.targets.layout import DELETIONS, LEDGER, Layout, WarehouseTable
+from functions.targets.layout import Layout, WarehouseTable
+from functions.targets.own_tables import DELETIONS, LEDGER
 from functions.targets.session import Tables
 
 Markers = BatchLog[LoadedMarker]

@@ -16,6 +16,7 @@ from functions.common.database import Database
 from functions.common.postgres import SESSION, connection
 from functions.targets.postgres import binary
 from functions.targets.postgres.binary import copy_in_binary, is_exact
+from functions.targets.postgres.stage import Stage
 from functions.targets.postgres.tables import PostgresTable
 from local.connection import connect
 from local.postgres import SUPERUSER, PostgresServer
@@ -220,7 +221,7 @@ def test_rows_with_a_null_are_loaded_from_text(
     """NULL is NULL; a part of a batch that has none of it goes the fast way."""
     table = PostgresTable("fact", "pg_temp", "nullable", {"a": "integer"}, None)
     opened.run("CREATE TEMPORARY TABLE nullable (n serial, a integer)")
-    binary.append_rows(opened, table, pa.table({"a": pa.array(numbers, pa.int32())}))
+    binary.append_rows(Stage(opened, table, "rows"), pa.table({"a": pa.array(numbers, pa.int32())}))
     found = opened.run("SELECT a FROM nullable ORDER BY n")
     opened.run("DROP TABLE nullable")
 

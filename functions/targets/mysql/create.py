@@ -11,7 +11,7 @@ from pathlib import Path
 
 from etl.columns import Column
 from etl.ddl import columns_of
-from etl.mysqlddl import COLLATION, MARIADB_COLLATION, key_characters, mysql, sql_type
+from etl.mysqlddl import COLLATION, MARIADB_COLLATION, create_table, key_characters, mysql, sql_type
 from etl.targets import Target, TargetTable
 from functions.common.errors import WarehouseSetupError
 from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
@@ -19,7 +19,26 @@ from functions.common.telemetry import logger
 from functions.targets.layout import Found, actual_name, missing_from
 from functions.targets.mysql.catalogue import DENIED, MysqlFound, tables_of
 from functions.targets.mysql.tables import names_of
+from functions.targets.own_tables import DELETIONS, LEDGER, MEANINGS, require_own
 
+# Keys of deleted rows may be longer than an index can hold, so it has only how they begin.
+_OWN_TABLES = {
+    DELETIONS: (
+        "table_name varchar(255) NOT NULL",
+        "business_id longtext NOT NULL",
+        "seen_gone_at datetime(6) NOT NULL",
+        "batch bigint NOT NULL",
+        "seen_again_at datetime(6) NULL",
+        "id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY",
+        "KEY (table_name, business_id(191))",
+    ),
+    LEDGER: (
+        "record_id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY",
+        "source varchar(255) NOT NULL",
+        "batch bigint NOT NULL",
+        "loaded_at datetime(6) NOT NULL",
+    ),
+}
 _WIDTH = re.compile(r"^(tinyint|smallint|mediumint|int|bigint)\(\d+\)")  # of MariaDB's integers
 
 
@@ -49,6 +68,22 @@ def create_missing(connection: MysqlConnection, schema: str, target: Target, fol
         there = _there(connection, schema, target)
         for table in target.made:
             _add_columns(connection, table, there[table.schema or schema])
+
+
+def create_own_tables(connection: MysqlConnection, schema: str) -> None:
+    """Create the tables that load keeps for itself, where they are missing.
+
+    Raises WarehouseSetupError when this account may not, or for another table of such a name.
+    """
+    there = tables_of(connection, schema, list(_OWN_TABLES))
+    for name, lines in _OWN_TABLES.items():
+        if name in there:
+            require_own(there[name], name, f"database {schema}")
+            continue
+        table = f"{quoted(schema)}.{quoted(name)}"
+        statement = create_table(table, lines, collation(connection)).removesuffix(";")
+        created(connection, f"{statement} COMMENT {literal(MEANINGS[name])}", schema, name)
+        logger.info("own table created", extra={"schema": schema, "table": name})
 
 
 def create_schema(connection: MysqlConnection, schema: str) -> None:

@@ -5,28 +5,13 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from etl.mysqlddl import create_table
-from functions.common.errors import WarehouseSetupError
 from functions.common.mysql import MysqlConnection, literal, quoted
-from functions.common.telemetry import logger
-from functions.targets.deletions import MEANING
-from functions.targets.layout import DELETIONS, DELETIONS_COLUMNS, is_deletions
 from functions.targets.mysql.catalogue import tables_of
-from functions.targets.mysql.create import collation, created
 from functions.targets.mysql.literals import insert_statements
 from functions.targets.mysql.stage import create
 from functions.targets.mysql.tables import moment
+from functions.targets.own_tables import DELETIONS
 
-# Keys may be longer than an index can hold, so that it has only how they begin.
-_LINES = (
-    "table_name varchar(255) NOT NULL",
-    "business_id longtext NOT NULL",
-    "seen_gone_at datetime(6) NOT NULL",
-    "batch bigint NOT NULL",
-    "seen_again_at datetime(6) NULL",
-    "id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY",
-    "KEY (table_name, business_id(191))",
-)
 _KEYS = "`etl_deletion_keys`"
 
 
@@ -98,22 +83,3 @@ class MysqlDeletions:
         rows = pa.table({"name": keys})
         for each in insert_statements(head, rows, ["longtext"], self._connection.packet):
             self._connection.store(each)
-
-
-def create_deletions(connection: MysqlConnection, schema: str) -> None:
-    """Create the table of deleted rows if it is missing.
-
-    Raises WarehouseSetupError when this account may not create it, or the name is taken.
-    """
-    found = tables_of(connection, schema, [DELETIONS]).get(DELETIONS)
-    if found is None:
-        target = f"{quoted(schema)}.{quoted(DELETIONS)}"
-        statement = create_table(target, _LINES, collation(connection)).removesuffix(";")
-        created(connection, f"{statement} COMMENT {literal(MEANING)}", schema, DELETIONS)
-        logger.info("table of deleted rows created", extra={"schema": schema})
-    elif not is_deletions(found):
-        raise WarehouseSetupError(
-            f"table {DELETIONS} in database {schema} of the warehouse is another one than load "
-            f"keeps there ({', '.join(DELETIONS_COLUMNS)}): rename it, or set "
-            "WAREHOUSE_MANAGED=false"
-        )

@@ -11,9 +11,7 @@ from functions.common.mysql import connection, quoted
 from functions.common.settings import required, switched_on
 from functions.targets import Feed, Place
 from functions.targets.loading import WarehouseLoader, prepared
-from functions.targets.mysql.create import create_missing, create_schema
-from functions.targets.mysql.deletions import create_deletions
-from functions.targets.mysql.ledger import create_ledger
+from functions.targets.mysql.create import create_missing, create_own_tables, create_schema
 from functions.targets.mysql.lock import only_loader
 from functions.targets.mysql.session import MysqlSession
 from functions.targets.mysql.tables import inspect
@@ -40,8 +38,7 @@ def loader(place: Place, feed: Feed, seconds: float) -> Iterator[WarehouseLoader
         opened.run(f"USE {quoted(schema)}")  # where temporary tables are
         if is_managed:
             create_missing(opened, schema, place.target, place.folder)
-            create_deletions(opened, schema)
-            create_ledger(opened, schema)
+            create_own_tables(opened, schema)
             make_declared_views(opened, schema, place.target, place.folder)
         declared = [mapping.target for mapping in feed.mappings]
         layout = inspect(opened, schema, place.target, declared)

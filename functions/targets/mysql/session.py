@@ -1,19 +1,34 @@
 """The MySQL side of `functions.targets.session`."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
 from functions.common.errors import RefusedRowsError
 from functions.common.loaded import Evidence
-from functions.common.mysql import MysqlConnection, ServerError, quoted
-from functions.targets.evidence import digest
+from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
 from functions.targets.mysql import careful
-from functions.targets.mysql.definitions import definitions_of
 from functions.targets.mysql.deletions import MysqlDeletions
 from functions.targets.mysql.lock import LoaderLock
 from functions.targets.mysql.tables import MysqlLayout, MysqlTable, with_rows
 from functions.targets.mysql.transaction import MysqlTransaction
+
+# What decides which rows tables accept, by the catalogue's table. Of triggers an account sees those
+# of tables for which it has the right TRIGGER.
+_DEFINITIONS = {
+    "COLUMNS": """TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT,
+        COLLATION_NAME, EXTRA""",
+    "STATISTICS": """TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX, COLUMN_NAME, SUB_PART,
+        NON_UNIQUE""",
+    "KEY_COLUMN_USAGE": """TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, COLUMN_NAME,
+        REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME, REFERENCED_COLUMN_NAME""",
+    "TABLE_CONSTRAINTS": "*",
+    "CHECK_CONSTRAINTS": "*",
+    "TRIGGERS": """EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_NAME, EVENT_MANIPULATION,
+        ACTION_TIMING, ACTION_ORDER, ACTION_STATEMENT""",
+}
+_BY_SCHEMA = {"CHECK_CONSTRAINTS": "CONSTRAINT_SCHEMA", "TRIGGERS": "EVENT_OBJECT_SCHEMA"}
 
 
 class MysqlTables:
@@ -44,7 +59,7 @@ class MysqlTables:
             f"SELECT {_record(found)}, {_list(found, columns)} FROM {found.target}"
             f" ORDER BY {_record(found)} DESC LIMIT 1"
         )
-        return Evidence(int(rows[0][0]), list(columns), digest(rows[0][1:])) if rows else None
+        return Evidence.of(int(rows[0][0]), columns, rows[0][1:]) if rows else None
 
     def holds(self, table: str, evidence: Evidence) -> bool:
         """Tell whether a history has the record of an evidence, as it was then."""
@@ -53,7 +68,7 @@ class MysqlTables:
             f"SELECT {_list(found, evidence.columns)} FROM {found.target}"
             f" WHERE {_record(found)} = {evidence.record}"
         )
-        return any(digest(row) == evidence.sha256 for row in rows)
+        return any(map(evidence.is_of, rows))
 
 
 class MysqlSession(MysqlTables):
@@ -89,7 +104,19 @@ class MysqlSession(MysqlTables):
 
     def definitions(self) -> str:
         """Return a digest of all that decides which rows the tables accept."""
-        return definitions_of(self.connection, self.layout)
+        tables = list(self.layout.all.values())
+        named = ", ".join(f"({literal(each.schema)}, {literal(each.actual)})" for each in tables)
+        schemas = ", ".join({literal(each.schema): None for each in tables})
+        found = []
+        for name, columns in _DEFINITIONS.items():
+            where = f"(TABLE_SCHEMA, TABLE_NAME) IN ({named})"
+            if name in _BY_SCHEMA:
+                where = f"{_BY_SCHEMA[name]} IN ({schemas})"
+            rows = self.connection.run(
+                f"SELECT {columns} FROM information_schema.{name} WHERE {where}"
+            )
+            found.append(sorted(map(repr, rows)))
+        return hashlib.sha256(repr(found).encode()).hexdigest()
 
     def is_for_reference(self, reason: str) -> bool:
         """Tell whether a row was refused because one that it refers to was not there."""

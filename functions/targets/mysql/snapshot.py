@@ -1,4 +1,4 @@
-"""Make a table equal to a snapshot, or let go of some of its rows.
+"""Make a table equal to a snapshot, or delete the rows of some keys.
 
 Rows need no key, and equal ones are counted. Where others refer to rows, so that these stay, the
 rows that come are joined to them by a digest of all values.
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 from msgspec import structs
 
+from functions.common.keys import columns_of
 from functions.common.loaded import Loaded
 from functions.common.mysql import quoted
 from functions.common.telemetry import logger
@@ -64,11 +65,35 @@ def delete_unused(stage: Stage) -> int:
     connection.run(f"DELETE IGNORE FROM {target}")
     deleted = connection.row_count
     [[kept]] = connection.run(f"SELECT count(*) FROM {target}")
-    report_kept(stage.table.name, kept)
+    _report_kept(stage.table.name, kept)
     return deleted
 
 
-def report_kept(table: str, rows: int) -> None:
+def delete_keys(stage: Stage, keys: Iterable[pa.Array], *, is_careful: bool) -> int:
+    """Delete the rows of some keys; return how many.
+
+    A text that is no key in the table's types has no row there.
+    """
+    schema = pa.schema([(name, pa.string()) for name in stage.table.key])
+
+    def fill(rows: pa.Table) -> Loaded:
+        stage.fill(rows)
+        return Loaded(rows.num_rows, 0, 0)
+
+    parts = (pa.Table.from_batches([columns_of(some, schema)]) for some in keys)
+    careful.each(stage.connection, parts, fill)
+    if not stage.columns:
+        return 0
+    ignore = " IGNORE" if is_careful else ""
+    stage.connection.run(f"DELETE{ignore} d FROM {stage.joined('d')}")
+    deleted = stage.connection.row_count
+    if is_careful:
+        [[kept]] = stage.connection.run(f"SELECT count(*) FROM {stage.joined('d')}")
+        _report_kept(stage.table.name, kept)
+    return deleted
+
+
+def _report_kept(table: str, rows: int) -> None:
     """Log that rows of a table could not be deleted, if there are any."""
     if rows:
         extra = {"table": table, "reasons": {"other rows refer to it": rows}}

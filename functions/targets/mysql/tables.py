@@ -12,12 +12,13 @@ from etl.targets import Target, TargetTable
 from functions.common.errors import WarehouseSetupError
 from functions.common.loaded import Warehouse
 from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
-from functions.targets.layout import DELETIONS, LEDGER, Layout, WarehouseTable, lay_out
+from functions.targets.layout import Layout, WarehouseTable, lay_out
 from functions.targets.mysql.catalogue import (
     require_engine,
     require_temporary_tables,
     tables_of,
 )
+from functions.targets.own_tables import DELETIONS, LEDGER
 
 BOOLEAN = "tinyint(1)"
 """What the catalogue calls a BOOLEAN."""

@@ -7,17 +7,16 @@ import pyarrow as pa
 
 from functions.common.errors import PipelineCodeError
 from functions.common.loaded import Loaded
-from functions.common.mysql import MysqlConnection
+from functions.common.mysql import MysqlConnection, literal
 from functions.common.storage import Bucket
 from functions.targets import Moment
 from functions.targets.calendar import Days
-from functions.targets.layout import LEDGER
-from functions.targets.mysql import apply, careful, removal, snapshot
+from functions.targets.mysql import apply, careful, snapshot
 from functions.targets.mysql.calendar import add_days
 from functions.targets.mysql.deletions import MysqlDeletions
-from functions.targets.mysql.ledger import record_batch
 from functions.targets.mysql.stage import Stage, stage_of
 from functions.targets.mysql.tables import MysqlLayout
+from functions.targets.own_tables import LEDGER
 from functions.targets.session import ModelRun, Outcome, Select
 
 
@@ -63,7 +62,7 @@ class MysqlTransaction:
         """Delete the rows of some keys, None: all; return how many."""
         stage = self._stage(table)
         if keys is not None:
-            return removal.delete_keys(stage, keys, is_careful=self._is_careful)
+            return snapshot.delete_keys(stage, keys, is_careful=self._is_careful)
         return snapshot.delete_unused(stage) if self._is_careful else snapshot.delete_all(stage)
 
     def apply_each(self, table: str, rows: pa.Table) -> Outcome:
@@ -86,7 +85,10 @@ class MysqlTransaction:
 
     def record_batch(self, source: str, batch: int) -> None:
         """Add a record to the ledger, which is there."""
-        record_batch(self.connection, self._layout.table(LEDGER), source, batch)
+        self.connection.run(
+            f"INSERT INTO {self._layout.table(LEDGER).target} (source, batch, loaded_at)"
+            f" VALUES ({literal(source)}, {batch}, UTC_TIMESTAMP(6))"
+        )
 
     def run_model(
         self,

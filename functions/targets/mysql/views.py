@@ -15,9 +15,9 @@ from etl.targets import Target
 from functions.common.errors import PipelineCodeError, WarehouseSetupError
 from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
 from functions.common.telemetry import logger
-from functions.targets.layout import DELETIONS
 from functions.targets.mysql.create import collation, create_schema, created
 from functions.targets.mysql.tables import MysqlLayout, MysqlTable
+from functions.targets.own_tables import DELETIONS
 
 MADE_BY_US = f"made by {product.NAME}"
 _UNDEFINED = (1054, 1064, 1146)  # a column, the SQL of another kind of server, a table

@@ -10,16 +10,15 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from functions.common.loaded import Loaded
-from functions.common.pgconnection import PostgresConnection
 from functions.targets.calendar import Days
 from functions.targets.numbered import Extent
 from functions.targets.postgres.binary import ROWS_AT_A_TIME, append_rows
-from functions.targets.postgres.newest import are_apart, extent_of, is_numbered, sort_out
+from functions.targets.postgres.newest import are_apart, classify, extent_of, is_numbered
 from functions.targets.postgres.stage import Stage
 from functions.targets.states import require_keys
 
 
-def upsert_latest(connection: PostgresConnection, stage: Stage) -> Loaded:
+def upsert_latest(stage: Stage) -> Loaded:
     """Insert or update the staged rows by their key.
 
     Not ON CONFLICT, which asks for a unique index that a prepared warehouse need not have.
@@ -28,25 +27,24 @@ def upsert_latest(connection: PostgresConnection, stage: Stage) -> Loaded:
         return Loaded(0, 0, 0)
     table, updated = stage.table, 0
     if stage.others:
-        connection.run(
+        stage.connection.run(
             f"UPDATE {table.target} AS d SET {stage.assignments('s')} FROM {stage.source} AS s"
             f" WHERE {table.same_key('d', 's')} AND {stage.differs('d', 's')}"
         )
-        updated = connection.row_count
-    return Loaded(stage.rows, insert_missing(connection, stage), updated)
+        updated = stage.connection.row_count
+    return Loaded(stage.rows, insert_missing(stage), updated)
 
 
-def insert_missing(connection: PostgresConnection, stage: Stage) -> int:
+def insert_missing(stage: Stage) -> int:
     """Insert the staged rows whose key is not there; return how many."""
-    connection.run(
+    stage.connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()})"
         f" SELECT {stage.list_of('s')} FROM {stage.source} AS s WHERE {stage.is_missing}"
     )
-    return int(connection.row_count)
+    return int(stage.connection.row_count)
 
 
 def append_history(
-    connection: PostgresConnection,
     stage: Stage,
     parts: Iterable[pa.Table],
     days: Days,
@@ -61,43 +59,43 @@ def append_history(
     rows = new = 0
     # There is no index on the key, and no statistics that can be relied on: a nested loop over the
     # history is never right, and at times what the planner would guess.
-    connection.run("SET LOCAL enable_nestloop = off")
+    stage.connection.run("SET LOCAL enable_nestloop = off")
     for part in parts:
         days.cover(part)
         require_keys(table, part)
         doubtful = part
         if are_apart(table, part, seen) if in_sequence else is_numbered(table, part):
             if rows and extent is None:
-                extent = extent_of(connection, table)
-            found = sort_out(connection, table, part, extent)
+                extent = extent_of(stage)
+            found = classify(stage, part, extent)
             if found.new.num_rows:
-                append_rows(connection, table, found.new)
+                append_rows(stage, found.new)
             doubtful, new = found.doubtful, new + found.new.num_rows
-        stage.fill(connection, doubtful.to_batches(ROWS_AT_A_TIME))
+        stage.fill(doubtful.to_batches(ROWS_AT_A_TIME))
         rows += part.num_rows
     insert = insert_states if in_sequence else insert_changed
-    changed = insert(connection, stage) if stage.rows else 0
-    connection.run("SET LOCAL enable_nestloop = on")
+    changed = insert(stage) if stage.rows else 0
+    stage.connection.run("SET LOCAL enable_nestloop = on")
     return Loaded(rows, new + changed, 0)
 
 
-def insert_changed(connection: PostgresConnection, stage: Stage) -> int:
+def insert_changed(stage: Stage) -> int:
     """Add the staged rows that differ from the newest record of their key."""
-    connection.run(
+    stage.connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()})"
         f" SELECT {stage.list_of('s')} {stage.changed()}"
     )
-    return int(connection.row_count)
+    return int(stage.connection.row_count)
 
 
-def insert_states(connection: PostgresConnection, stage: Stage) -> int:
+def insert_states(stage: Stage) -> int:
     """Add the staged rows that differ from the one of their key before them.
 
     They kept their order, so that the place of a row, its `ctid`, distinguishes the earlier state
     from the later. Before the first of a key is the newest record.
     """
     keys = stage.table.key_values("p")
-    connection.run(
+    stage.connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()}) SELECT {stage.list_of('s')}"
         f" FROM {stage.source} AS s JOIN (SELECT p.ctid AS at, lag(p.ctid) OVER"
         f" (PARTITION BY {keys} ORDER BY p.ctid) AS earlier FROM {stage.source} AS p) AS place"
@@ -105,4 +103,4 @@ def insert_states(connection: PostgresConnection, stage: Stage) -> int:
         f" {stage.with_newest()} WHERE CASE WHEN place.earlier IS NULL THEN {stage.is_news}"
         f" ELSE {stage.differs('b', 's')} END ORDER BY s.ctid"
     )
-    return int(connection.row_count)
+    return int(stage.connection.row_count)

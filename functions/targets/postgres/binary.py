@@ -16,7 +16,7 @@ from pg8000.native import identifier
 
 from functions.common.copy import copy_in
 from functions.common.pgconnection import PostgresConnection
-from functions.targets.postgres.tables import PostgresTable
+from functions.targets.postgres.stage import Stage
 
 ROWS_AT_A_TIME = 65_536
 ROWS_IN_BINARY = 8_192  # about a megabyte, which is filled while it is in the processor's cache
@@ -63,8 +63,9 @@ def _fits(mine: pa.DataType, theirs: str) -> bool:
     return mine in _SAME and _SAME[mine].fullmatch(theirs) is not None
 
 
-def append_rows(connection: PostgresConnection, table: PostgresTable, rows: pa.Table) -> None:
-    """Copy rows straight in, in the binary format where that makes no difference but in time."""
+def append_rows(stage: Stage, rows: pa.Table) -> None:
+    """Copy rows into the stage's table itself, in the binary format where that is exact."""
+    connection, table = stage.connection, stage.table
     columns = [table.column(name) for name in rows.column_names]
     if is_exact(rows, [table.types[column] for column in columns]):
         copy_in_binary(connection, table.target, columns, rows.to_batches(ROWS_IN_BINARY))

@@ -18,7 +18,6 @@ from functions.common.sqlstate import DATA_CLASSES, condition
 from functions.common.telemetry import logger
 from functions.targets.postgres.snapshot import missing, others
 from functions.targets.postgres.stage import Stage
-from functions.targets.postgres.tables import PostgresTable
 from functions.targets.session import Outcome
 
 _RAW, _REFUSED, _PLACE = "raw_rows", "refused_rows", "_place"
@@ -37,18 +36,18 @@ def begin(connection: PostgresConnection) -> None:
     )
 
 
-def apply_each(connection: PostgresConnection, stage: Stage, rows: pa.Table) -> Outcome:
+def apply_each(stage: Stage, rows: pa.Table) -> Outcome:
     """Apply rows, no two of one key, in the way of their table; the stage is filled on the way."""
     table = stage.table
     if not table.key:
-        return replace_each(connection, stage, [rows], is_whole=False)
+        return replace_each(stage, [rows], is_whole=False)
     ways = {"history": append_each, "once": insert_missing_each}
-    return ways.get(table.way, upsert_each)(connection, stage, rows)
+    return ways.get(table.way, upsert_each)(stage, rows)
 
 
-def upsert_each(connection: PostgresConnection, stage: Stage, rows: pa.Table) -> Outcome:
+def upsert_each(stage: Stage, rows: pa.Table) -> Outcome:
     """Insert or update rows by their key; the stage is filled on the way."""
-    _convert(connection, stage, [rows])
+    _convert(stage, [rows])
     table = stage.table
     update = "NULL;"
     if stage.others:
@@ -57,40 +56,39 @@ def upsert_each(connection: PostgresConnection, stage: Stage, rows: pa.Table) ->
             " WHERE d.ctid = _this._at AND d.tableoid = _this._in;"
         )
     inserted, updated = _for_each(
-        connection,
+        stage.connection,
         f"SELECT s.*, d.ctid AS _at, d.tableoid AS _in FROM {stage.source} AS s"
         f" LEFT JOIN {table.target} AS d ON {table.same_key('d', 's')}"
         f" WHERE d.ctid IS NULL OR {stage.differs('d', 's')} ORDER BY s.{_PLACE}",
         f"IF _this._at IS NULL THEN {_insert(stage)} _inserted := _inserted + 1; ELSE"
         f" {update} _updated := _updated + 1; END IF;",
     )
-    return _outcome(connection, rows.num_rows, inserted, updated)
+    return _outcome(stage.connection, rows.num_rows, inserted, updated)
 
 
-def insert_missing_each(connection: PostgresConnection, stage: Stage, rows: pa.Table) -> Outcome:
+def insert_missing_each(stage: Stage, rows: pa.Table) -> Outcome:
     """Insert the rows whose key is not there; no two of them have the same."""
-    _convert(connection, stage, [rows])
+    _convert(stage, [rows])
     inserted, _ = _for_each(
-        connection,
+        stage.connection,
         f"SELECT s.* FROM {stage.source} AS s WHERE {stage.is_missing} ORDER BY s.{_PLACE}",
         f"{_insert(stage)} _inserted := _inserted + 1;",
     )
-    return _outcome(connection, rows.num_rows, inserted, 0)
+    return _outcome(stage.connection, rows.num_rows, inserted, 0)
 
 
-def append_each(connection: PostgresConnection, stage: Stage, rows: pa.Table) -> Outcome:
+def append_each(stage: Stage, rows: pa.Table) -> Outcome:
     """Add the rows that differ from the newest record of their key."""
-    _convert(connection, stage, [rows])
+    _convert(stage, [rows])
     inserted, _ = _for_each(
-        connection,
+        stage.connection,
         f"SELECT s.* {stage.changed()} ORDER BY s.{_PLACE}",
         f"{_insert(stage)} _inserted := _inserted + 1;",
     )
-    return _outcome(connection, rows.num_rows, inserted, 0)
+    return _outcome(stage.connection, rows.num_rows, inserted, 0)
 
 
 def replace_each(
-    connection: PostgresConnection,
     stage: Stage,
     parts: Iterable[pa.Table],
     *,
@@ -100,29 +98,32 @@ def replace_each(
 
     The places are counted through all parts; one of them is in memory at a time.
     """
-    rows = _convert(connection, stage, parts)
-    deleted = delete_each(connection, stage.table, others(stage)) if is_whole else 0
+    rows = _convert(stage, parts)
+    deleted = delete_each(stage, others(stage)) if is_whole else 0
     inserted, _ = _for_each(
-        connection,
+        stage.connection,
         f"SELECT s.* {missing(stage)} ORDER BY s.{_PLACE}",
         f"{_insert(stage)} _inserted := _inserted + 1;",
     )
-    outcome = _outcome(connection, rows, inserted, 0)
+    outcome = _outcome(stage.connection, rows, inserted, 0)
     return replace(outcome, loaded=structs.replace(outcome.loaded, deleted=deleted))
 
 
-def delete_each(connection: PostgresConnection, table: PostgresTable, where: str) -> int:
+def delete_each(stage: Stage, where: str) -> int:
     """Delete the rows whose places, `at` in a `relation`, a query returns; keep those in use."""
     deleted, _ = _for_each(
-        connection,
+        stage.connection,
         f"SELECT 0 AS {_PLACE}, gone.at, gone.relation FROM ({where}) AS gone",
-        f"DELETE FROM {table.target} AS t WHERE t.ctid = _this.at AND t.tableoid = _this.relation;"
-        " _inserted := _inserted + 1;",
+        f"DELETE FROM {stage.table.target} AS t WHERE t.ctid = _this.at"
+        " AND t.tableoid = _this.relation; _inserted := _inserted + 1;",
     )
-    if kept := connection.run(f"SELECT code, count(*) FROM {_REFUSED} GROUP BY code"):
-        extra = {"table": table.name, "reasons": {condition(code): rows for code, rows in kept}}
+    if kept := stage.connection.run(f"SELECT code, count(*) FROM {_REFUSED} GROUP BY code"):
+        extra = {
+            "table": stage.table.name,
+            "reasons": {condition(code): rows for code, rows in kept},
+        }
         logger.warning("rows cannot be deleted, and are kept", extra=extra)
-    connection.run(f"TRUNCATE {_REFUSED}")
+    stage.connection.run(f"TRUNCATE {_REFUSED}")
     return deleted
 
 
@@ -146,7 +147,7 @@ def _insert(stage: Stage) -> str:
     )
 
 
-def _convert(connection: PostgresConnection, stage: Stage, parts: Iterable[pa.Table]) -> int:
+def _convert(stage: Stage, parts: Iterable[pa.Table]) -> int:
     """Fill the stage with the rows that can be values of its types, by assignment, as COPY would.
 
     Returns how many rows there are. Texts come as the bytes that they are in UTF-8: the database
@@ -156,28 +157,26 @@ def _convert(connection: PostgresConnection, stage: Stage, parts: Iterable[pa.Ta
     for part in parts:
         if not rows:
             texts = [pa.types.is_string(field.type) for field in part.schema]
-            _open(connection, stage, part.schema.names, texts)
+            _open(stage, part.schema.names, texts)
         names = [_PLACE, *(f"c{number}" for number in range(len(texts)))]
-        copy_in(connection, _RAW, names, _raw(part, texts, rows))
+        copy_in(stage.connection, _RAW, names, _raw(part, texts, rows))
         rows += part.num_rows
-    _assign(connection, stage, texts)
+    _assign(stage, texts)
     return rows
 
 
-def _open(
-    connection: PostgresConnection, stage: Stage, names: list[str], texts: list[bool]
-) -> None:
+def _open(stage: Stage, names: list[str], texts: list[bool]) -> None:
     """Create the stage, and a table for rows as texts and bytes."""
-    stage.open(connection, names, f", 0::bigint AS {_PLACE}")
+    stage.open(names, f", 0::bigint AS {_PLACE}")
     kinds = ", ".join(
         f"c{number} {'bytea' if is_text else 'text'}" for number, is_text in enumerate(texts)
     )
-    connection.run(f"TRUNCATE {stage.source}")
-    connection.run(f"DROP TABLE IF EXISTS {_RAW}")
-    connection.run(f"CREATE TEMPORARY TABLE {_RAW} ({_PLACE} bigint, {kinds}) ON COMMIT DROP")
+    stage.connection.run(f"TRUNCATE {stage.source}")
+    stage.connection.run(f"DROP TABLE IF EXISTS {_RAW}")
+    stage.connection.run(f"CREATE TEMPORARY TABLE {_RAW} ({_PLACE} bigint, {kinds}) ON COMMIT DROP")
 
 
-def _assign(connection: PostgresConnection, stage: Stage, texts: list[bool]) -> None:
+def _assign(stage: Stage, texts: list[bool]) -> None:
     """Fill the stage from texts and bytes."""
     assignments = "".join(
         f"_row.{identifier(column)} := "
@@ -185,12 +184,12 @@ def _assign(connection: PostgresConnection, stage: Stage, texts: list[bool]) -> 
         for number, (column, is_text) in enumerate(zip(stage.columns, texts, strict=True))
     )
     _for_each(
-        connection,
+        stage.connection,
         f"SELECT * FROM {_RAW} AS s ORDER BY s.{_PLACE}",
         f"{assignments} _row.{_PLACE} := _this.{_PLACE}; INSERT INTO {stage.source} SELECT _row.*;",
         declare=f"_row {stage.source}%ROWTYPE;",
     )
-    connection.run(f"ANALYZE {stage.source}")
+    stage.connection.run(f"ANALYZE {stage.source}")
 
 
 def _raw(rows: pa.Table, texts: list[bool], place: int) -> Iterable[pa.RecordBatch]:

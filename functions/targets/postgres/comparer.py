@@ -66,22 +66,22 @@ class PostgresComparer(WarehouseComparer):
     def _compared(
         self, table: str, rows: Iterable[pa.Table], unfit: Sequence[Key], keep: Keep
     ) -> Iterator[Disagreements]:
-        stage = stage_of(self._layout, table)
-        stage.fill(self._connection, rows)
+        stage = stage_of(self._connection, self._layout, table)
+        stage.fill(rows)
         if keep != "all":
-            (keep_first if keep == "first" else keep_newest)(self._connection, stage)
+            (keep_first if keep == "first" else keep_newest)(stage)
             [[stage.rows]] = self._connection.run(f"SELECT count(*) FROM {stage.source}")
-        with Disagreements(self._connection, stage, unfit) as found:
+        with Disagreements(stage, unfit) as found:
             yield found
-        stage.drop(self._connection)
+        stage.drop()
 
     def lines(self, mapping: Mapping, rows: Iterable[pa.Table]) -> Counted:
         """Compare a table without a key with the rows that it should have."""
-        stage = stage_of(self._layout, mapping.target.id)
-        stage.fill(self._connection, rows)
+        stage = stage_of(self._connection, self._layout, mapping.target.id)
+        stage.fill(rows)
         self._connection.run("SET LOCAL enable_nestloop = off")
         [[lacking]] = self._connection.run(f"SELECT count(*) {missing(stage)}")
         [[extra]] = self._connection.run(f"SELECT count(*) FROM ({others(stage)}) AS found")
         counted = Counted(stage.rows, stage.rows - lacking + extra, missing=lacking, extra=extra)
-        stage.drop(self._connection)
+        stage.drop()
         return counted

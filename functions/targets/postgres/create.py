@@ -7,7 +7,7 @@ since: those are added.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pg8000.native import identifier
+from pg8000.native import identifier, literal
 
 from etl.ddl import columns_of, postgres, sql_type
 from etl.targets import Target, TargetTable
@@ -15,7 +15,22 @@ from functions.common.errors import WarehouseSetupError
 from functions.common.pgconnection import PostgresConnection
 from functions.common.telemetry import logger
 from functions.targets.layout import Found, actual_name, missing_from
+from functions.targets.own_tables import DELETIONS, LEDGER, MEANINGS, require_own
 from functions.targets.postgres.catalogue import check_may_create, tables_of
+from functions.targets.postgres.current import DELETIONS_TYPES
+
+_OWN_TABLES = {
+    DELETIONS: ", ".join(
+        [
+            *(f"{identifier(name)} {kind}" for name, kind in DELETIONS_TYPES.items()),
+            "PRIMARY KEY (table_name, business_id, seen_gone_at)",
+        ]
+    ),
+    LEDGER: (
+        "record_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+        " source text NOT NULL, batch bigint NOT NULL, loaded_at timestamptz NOT NULL"
+    ),
+}
 
 
 def missing_tables(
@@ -49,6 +64,25 @@ def create_missing(
         there = {each: tables_of(connection, each) for each in target.schemas(schema)}
         for table in target.made:
             _add_columns(connection, table, there[table.schema or schema])
+
+
+def create_own_tables(connection: PostgresConnection, schema: str) -> None:
+    """Create the tables that load keeps for itself, where they are missing.
+
+    Raises WarehouseSetupError when this role may not, or for another table of such a name.
+    """
+    there = tables_of(connection, schema)
+    for name, columns in _OWN_TABLES.items():
+        if name in there:
+            require_own(there[name], name, f"schema {schema}")
+            continue
+        check_may_create(connection, schema, f"table {name}")
+        table = f"{identifier(schema)}.{identifier(name)}"
+        connection.run("BEGIN")
+        connection.run(f"CREATE TABLE {table} ({columns})")
+        connection.run(f"COMMENT ON TABLE {table} IS {literal(MEANINGS[name])}")
+        connection.run("COMMIT")
+        logger.info("own table created", extra={"schema": schema, "table": name})
 
 
 def check_may_create_all(

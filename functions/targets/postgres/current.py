@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pg8000.native import identifier, literal
 
-from functions.targets.layout import DELETIONS
+from functions.targets.own_tables import DELETIONS
 from functions.targets.postgres.tables import PostgresTable
 
 DELETIONS_TYPES = {

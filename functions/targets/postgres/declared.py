@@ -16,14 +16,8 @@ from etl.ddl import sql_type
 from etl.targets import Target, TargetTable
 from functions.common.errors import WarehouseSetupError
 from functions.common.pgconnection import PostgresConnection
-from functions.targets.layout import (
-    DELETIONS,
-    LEDGER,
-    LEDGER_COLUMNS,
-    Found,
-    actual_name,
-    record_id,
-)
+from functions.targets.layout import Found, actual_name, record_id
+from functions.targets.own_tables import DELETIONS, LEDGER, LEDGER_COLUMNS
 from functions.targets.postgres.catalogue import tables_of
 from functions.targets.postgres.current import DELETIONS_TYPES, current_state, view_name
 from functions.targets.postgres.tables import PostgresTable

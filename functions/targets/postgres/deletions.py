@@ -4,16 +4,11 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 import pyarrow as pa
-from pg8000.native import identifier, literal
+from pg8000.native import identifier
 
 from functions.common.copy import copy_in
-from functions.common.errors import WarehouseSetupError
 from functions.common.pgconnection import PostgresConnection
-from functions.common.telemetry import logger
-from functions.targets.deletions import MEANING
-from functions.targets.layout import DELETIONS, is_deletions
-from functions.targets.postgres.catalogue import check_may_create, tables_of
-from functions.targets.postgres.current import DELETIONS_TYPES, deletions_in
+from functions.targets.postgres.current import deletions_in
 from functions.targets.postgres.tables import PostgresTable
 
 FEW = 10_000  # keys that may be looked up one by one
@@ -102,26 +97,3 @@ def having_keys(table: PostgresTable) -> str:
         f"SELECT d.ctid AS at, d.tableoid AS relation FROM {table.target} AS d"
         f" JOIN {KEYS} AS k ON {table.key_text('d')} = k.key"
     )
-
-
-def create_deletions(connection: PostgresConnection, schema: str) -> None:
-    """Create the table of deleted rows if it is missing.
-
-    Raises WarehouseSetupError when this role may not create it, or the name is taken.
-    """
-    there = tables_of(connection, schema)
-    if DELETIONS not in there:
-        check_may_create(connection, schema, f"table {DELETIONS}")
-        columns = ", ".join(f"{identifier(name)} {kind}" for name, kind in DELETIONS_TYPES.items())
-        key = "PRIMARY KEY (table_name, business_id, seen_gone_at)"
-        target = deletions_in(schema)
-        connection.run("BEGIN")
-        connection.run(f"CREATE TABLE {target} ({columns}, {key})")
-        connection.run(f"COMMENT ON TABLE {target} IS {literal(MEANING)}")
-        connection.run("COMMIT")
-        logger.info("table of deleted rows created", extra={"schema": schema})
-    elif not is_deletions(there[DELETIONS]):
-        raise WarehouseSetupError(
-            f"table {DELETIONS} in schema {schema} of the warehouse is another one than load keeps "
-            f"there ({', '.join(DELETIONS_TYPES)}): rename it, or set WAREHOUSE_MANAGED=false"
-        )

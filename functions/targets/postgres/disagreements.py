@@ -11,7 +11,6 @@ from pg8000.native import identifier
 from functions.common.copy import copy_in, copy_out
 from functions.common.keys import as_type
 from functions.common.objects import Key
-from functions.common.pgconnection import PostgresConnection
 from functions.targets import Counted
 from functions.targets.comparing import EXAMPLES, EXPLAINING, KINDS, Tally
 from functions.targets.postgres.stage import Stage
@@ -24,9 +23,9 @@ class Disagreements:
     when the context ends.
     """
 
-    def __init__(self, connection: PostgresConnection, stage: Stage, unfit: Sequence[Key]) -> None:
+    def __init__(self, stage: Stage, unfit: Sequence[Key]) -> None:
         """Find them. `unfit` are keys in the source that no row of the warehouse can be made of."""
-        self._connection = connection
+        self._connection = connection = stage.connection
         self._in_source = stage.rows + len(unfit)
         self._columns = len(stage.table.key)
         self._is_integer = _has_integer_key(stage)

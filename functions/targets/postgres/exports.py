@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pg8000.native import identifier
 
 from functions.common.copy import send_csv
-from functions.common.pgconnection import PostgresConnection
 from functions.common.storage import Bucket
 from functions.common.uploads import Upload
 from functions.targets import Moment
@@ -17,27 +16,25 @@ from functions.targets.postgres.stage import Stage
 from functions.targets.postgres.tables import PostgresTable
 
 
-def export_table(
-    connection: PostgresConnection, bucket: Bucket, table: PostgresTable, moment: Moment
-) -> str:
-    """Write all rows of a table, in the order of its key if it has one; return the key."""
+def export_table(stage: Stage, bucket: Bucket, moment: Moment) -> str:
+    """Write all rows of a stage's table, in the order of its key if it has one; return the key."""
+    table = stage.table
     order = [*table.keys, *([table.record_id] if table.record_id else [])]
     rows = f"{_columns(table, table.types)} FROM {table.target} AS r{_sorted(order)}"
-    return _write(connection, bucket, rows, export_key(table, moment))
+    return _write(stage, bucket, rows, moment)
 
 
-def export_rows(
-    connection: PostgresConnection, bucket: Bucket, stage: Stage, moment: Moment
-) -> str:
+def export_rows(stage: Stage, bucket: Bucket, moment: Moment) -> str:
     """Write the staged rows of a table, in that order or else as they came; return the key."""
     columns = _columns(stage.table, stage.columns)
     rows = f"{columns} FROM {stage.source} AS r{_sorted(stage.table.keys)}"
-    return _write(connection, bucket, rows, export_key(stage.table, moment))
+    return _write(stage, bucket, rows, moment)
 
 
-def _write(connection: PostgresConnection, bucket: Bucket, rows: str, key: str) -> str:
+def _write(stage: Stage, bucket: Bucket, rows: str, moment: Moment) -> str:
+    key = export_key(stage.table, moment)
     with Upload(bucket, key, overwrite=True) as upload:
-        send_csv(connection, f"SELECT {rows}", upload.write, ", HEADER")
+        send_csv(stage.connection, f"SELECT {rows}", upload.write, ", HEADER")
     return key
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from functions.common.loaded import Loaded
-from functions.common.pgconnection import PostgresConnection
 from functions.targets.calendar import Days
 from functions.targets.numbered import Extent
 from functions.targets.postgres.apply import insert_changed, insert_missing, upsert_latest
@@ -19,71 +18,67 @@ from functions.targets.postgres.stage import Stage
 from functions.targets.states import require_keys
 
 
-def append_newest(
-    connection: PostgresConnection, stage: Stage, parts: Iterable[pa.Table], days: Days
-) -> Loaded:
+def append_newest(stage: Stage, parts: Iterable[pa.Table], days: Days) -> Loaded:
     """Add the last state of each key to a history, if it differs from the newest record."""
     for part in parts:
         days.cover(part)
         require_keys(stage.table, part)
-        stage.fill(connection, part.to_batches(ROWS_AT_A_TIME))
+        stage.fill(part.to_batches(ROWS_AT_A_TIME))
     if not stage.rows:
         return Loaded(0, 0, 0)
     rows = stage.rows
-    connection.run("SET LOCAL enable_nestloop = off")
-    keep_newest(connection, stage)
-    inserted = insert_changed(connection, stage)
-    connection.run("SET LOCAL enable_nestloop = on")
+    stage.connection.run("SET LOCAL enable_nestloop = off")
+    keep_newest(stage)
+    inserted = insert_changed(stage)
+    stage.connection.run("SET LOCAL enable_nestloop = on")
     return Loaded(rows, inserted, 0)
 
 
-def upsert_newest(
-    connection: PostgresConnection, stage: Stage, parts: Iterable[pa.Table]
-) -> Loaded:
+def upsert_newest(stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
     """Insert or update the last state of each key.
 
     Into an empty table rows are copied straight in, as long as their keys are certain to be new.
     """
     table, seen = stage.table, Extent()
-    is_empty = not connection.run(f"SELECT 1 FROM {table.target} LIMIT 1")
+    is_empty = not stage.connection.run(f"SELECT 1 FROM {table.target} LIMIT 1")
     copied = 0
     for part in parts:
         if is_empty and are_apart(table, part, seen) and are_distinct(table, part):
-            append_rows(connection, table, part)
+            append_rows(stage, part)
             copied += part.num_rows
         else:
-            stage.fill(connection, part.to_batches(ROWS_AT_A_TIME))
-    keep_newest(connection, stage)
-    loaded = upsert_latest(connection, stage)
+            stage.fill(part.to_batches(ROWS_AT_A_TIME))
+    keep_newest(stage)
+    loaded = upsert_latest(stage)
     return Loaded(copied + loaded.staged, copied + loaded.inserted, loaded.updated)
 
 
-def insert_first(connection: PostgresConnection, stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
+def insert_first(stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
     """Insert the first row of each key that is not there."""
     for part in parts:
         require_keys(stage.table, part)
-        stage.fill(connection, part.to_batches(ROWS_AT_A_TIME))
+        stage.fill(part.to_batches(ROWS_AT_A_TIME))
     if not stage.rows:
         return Loaded(0, 0, 0)
     rows = stage.rows
-    keep_first(connection, stage)
-    return Loaded(rows, insert_missing(connection, stage), 0)
+    keep_first(stage)
+    return Loaded(rows, insert_missing(stage), 0)
 
 
-def keep_newest(connection: PostgresConnection, stage: Stage) -> None:
+def keep_newest(stage: Stage) -> None:
     """Keep, of the staged rows of each key, only the last."""
-    _keep(connection, stage, "DESC")
+    _keep(stage, "DESC")
 
 
-def keep_first(connection: PostgresConnection, stage: Stage) -> None:
+def keep_first(stage: Stage) -> None:
     """Keep, of the staged rows of each key, only the first."""
-    _keep(connection, stage, "ASC")
+    _keep(stage, "ASC")
 
 
-def _keep(connection: PostgresConnection, stage: Stage, order: str) -> None:
+def _keep(stage: Stage, order: str) -> None:
     if stage.rows:
         keys = stage.table.key_values("s")
-        connection.run(
+        stage.connection.run(
             f"DELETE FROM {stage.source} AS d USING (SELECT s.ctid AS at, row_number() OVER"
             f" (PARTITION BY {keys} ORDER BY s.ctid {order}) AS place FROM {stage.source} AS s)"
             " AS n WHERE d.ctid = n.at AND n.place > 1"

@@ -12,9 +12,7 @@ from functions.common.postgres import connection
 from functions.common.settings import required, switched_on
 from functions.targets import Feed, Place
 from functions.targets.loading import WarehouseLoader, models_of, prepared
-from functions.targets.postgres.create import create_missing
-from functions.targets.postgres.deletions import create_deletions
-from functions.targets.postgres.ledger import create_ledger
+from functions.targets.postgres.create import create_missing, create_own_tables
 from functions.targets.postgres.lock import only_loader
 from functions.targets.postgres.session import PostgresSession
 from functions.targets.postgres.stage import SESSION_PARAMETERS
@@ -39,8 +37,7 @@ def loader(place: Place, feed: Feed, seconds: float) -> Iterator[WarehouseLoader
             return
         if is_managed:
             create_missing(opened, schema, place.target, place.folder)
-            create_deletions(opened, schema)
-            create_ledger(opened, schema)
+            create_own_tables(opened, schema)
             make_declared_views(opened, schema, place.target, place.folder)
         declared = [mapping.target for mapping in feed.mappings]
         layout = inspect(opened, schema, place.target, declared, models_of(place, feed))

@@ -40,7 +40,6 @@ def query_of(select: Select, moment: Moment) -> str:
 
 
 def run_model(
-    connection: PostgresConnection,
     stage: Stage,
     schemas: Iterable[str],
     select: Select,
@@ -52,17 +51,17 @@ def run_model(
     Raises PipelineCodeError if it fails; then nothing of it has been done.
     """
     model = select.model
-    connection.run("SAVEPOINT model")
+    stage.connection.run("SAVEPOINT model")
     try:
         with _failures_of(model):
-            _fill(connection, stage, list(schemas), select, moment)
-            _require_keys(connection, stage, model)
-            loaded = _come_together(connection, stage)
+            _fill(stage, list(schemas), select, moment)
+            _require_keys(stage, model)
+            loaded = _come_together(stage)
     except PipelineCodeError:
-        connection.run("ROLLBACK TO SAVEPOINT model")
+        stage.connection.run("ROLLBACK TO SAVEPOINT model")
         raise
-    connection.run("RELEASE SAVEPOINT model")
-    shown = _rows(connection, stage) if are_shown(model, stage.rows) else None
+    stage.connection.run("RELEASE SAVEPOINT model")
+    shown = _rows(stage) if are_shown(model, stage.rows) else None
     return loaded, Made(stage.rows, shown)
 
 
@@ -84,7 +83,6 @@ def _failures_of(model: Model, sql: str = "") -> Iterator[None]:
 
 
 def _fill(
-    connection: PostgresConnection,
     stage: Stage,
     schemas: list[str],
     select: Select,
@@ -93,32 +91,32 @@ def _fill(
     """Put the rows of a SELECT into the stage, as values of the table's own types."""
     columns = list(select.model.columns)
     made = query_of(select, moment)
-    _search(connection, search_path(schemas))
+    _search(stage.connection, search_path(schemas))
     query = f"SELECT * FROM {made} LIMIT 0"
     with _failures_of(select.model, query):
-        connection.run(query)
-    require_columns(select.model, [str(each["name"]) for each in connection.columns or []])
-    stage.open(connection, columns)
-    connection.run(
+        stage.connection.run(query)
+    require_columns(select.model, [str(each["name"]) for each in stage.connection.columns or []])
+    stage.open(columns)
+    stage.connection.run(
         f"INSERT INTO pg_temp.{stage.source} ({stage.list_of()})"
         f" SELECT {', '.join(map(identifier, columns))} FROM {made}"
     )
-    stage.rows = connection.row_count
-    _search(connection, SESSION["search_path"])
-    connection.run(f"ANALYZE {stage.source}")
+    stage.rows = stage.connection.row_count
+    _search(stage.connection, SESSION["search_path"])
+    stage.connection.run(f"ANALYZE {stage.source}")
 
 
 def _search(connection: PostgresConnection, path: str) -> None:
     connection.run("SELECT pg_catalog.set_config('search_path', :path, true)", path=path)
 
 
-def _require_keys(connection: PostgresConnection, stage: Stage, model: Model) -> None:
+def _require_keys(stage: Stage, model: Model) -> None:
     """Raise PipelineCodeError for rows without a key, and for two of the same key."""
     table = stage.table
     if not table.keys:
         return
     empty = " OR ".join(f"s.{identifier(column)} IS NULL" for column in table.keys)
-    [[has_empty, has_double]] = connection.run(
+    [[has_empty, has_double]] = stage.connection.run(
         f"SELECT EXISTS (SELECT FROM {stage.source} AS s WHERE {empty}), EXISTS"
         f" (SELECT FROM {stage.source} AS s GROUP BY {table.key_values('s')} HAVING count(*) > 1)"
     )
@@ -126,19 +124,19 @@ def _require_keys(connection: PostgresConnection, stage: Stage, model: Model) ->
         raise without_key(model, table.key, is_double=not has_empty)
 
 
-def _come_together(connection: PostgresConnection, stage: Stage) -> Loaded:
+def _come_together(stage: Stage) -> Loaded:
     if stage.table.way == "replace":
-        return replace_by(connection, stage)
+        return replace_by(stage)
     if stage.table.way == "latest":
-        return upsert_latest(connection, stage)
+        return upsert_latest(stage)
     if stage.table.way == "once":
-        return Loaded(stage.rows, insert_missing(connection, stage), 0)
-    connection.run("SET LOCAL enable_nestloop = off")  # as in `apply.append_history`
-    inserted = insert_changed(connection, stage)
-    connection.run("SET LOCAL enable_nestloop = on")
+        return Loaded(stage.rows, insert_missing(stage), 0)
+    stage.connection.run("SET LOCAL enable_nestloop = off")  # as in `apply.append_history`
+    inserted = insert_changed(stage)
+    stage.connection.run("SET LOCAL enable_nestloop = on")
     return Loaded(stage.rows, inserted, 0)
 
 
-def _rows(connection: PostgresConnection, stage: Stage) -> list[dict[str, Any]]:
-    rows = connection.run(f"SELECT {stage.list_of()} FROM {stage.source}")
+def _rows(stage: Stage) -> list[dict[str, Any]]:
+    rows = stage.connection.run(f"SELECT {stage.list_of()} FROM {stage.source}")
     return [dict(zip(stage.columns, row, strict=True)) for row in rows]

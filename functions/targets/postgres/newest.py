@@ -1,8 +1,19 @@
-"""Tell which rows are new to a history and which may have changed, before any is written.
+"""Classify rows of a batch, before any is written: new to a history, unchanged, or doubtful.
 
-Most rows of a big batch are one or the other as a whole, and a prepared warehouse has no index on
-the key. So the newest records are read out in one scan and compared here: new rows can be copied
-straight in, and rows that are there as they are go nowhere. For keys of one integer column.
+Most rows of a large batch are all new or all unchanged, and a prepared warehouse has no index on
+the key. So the records of the batch's keys are read in one scan and compared here: new rows are
+copied straight in, and unchanged ones are dropped. For keys of one integer column.
+
+A scan returns records in any order, and only the newest of each key counts. Both, which record that
+is and whether it differs from the row, are in one number, `2 * record + differs`, so that a maximum
+finds them. Rows at their places 0 to 2, and the records with their keys:
+
+    0: key 7, amount 5    record 11: 7, 5 -> 22    record 12: 7, 4 -> 25
+    1: key 8, amount 9    record 10: 8, 3 -> 21    record 13: 8, 9 -> 26
+    2: key 9, amount 1    none
+
+The maximum of row 0 is 25, which is odd: its newest record, 12, differs, so the row is doubtful.
+That of row 1 is 26, which is even: record 13 is the same, so the row is dropped. Row 2 is new.
 """
 
 import re
@@ -14,8 +25,8 @@ import pyarrow.compute as pc
 from pg8000.native import identifier
 
 from functions.common.copy import array, copy_out, set_values, value
-from functions.common.pgconnection import PostgresConnection
 from functions.targets.numbered import Extent, Places
+from functions.targets.postgres.stage import Stage
 from functions.targets.postgres.tables import PostgresTable
 
 # Types of the warehouse whose every value the Arrow type of our rows can hold.
@@ -33,21 +44,21 @@ _RECORD = "_record"
 
 
 @dataclass(frozen=True)
-class SortedOut:
+class Classified:
     """Rows of a batch by what the table has of them.
 
-    `new` has no record; `doubtful` may differ from the newest record: that is for the warehouse to
-    say, whose types decide. A row that is its newest record is in neither.
+    `new` have no record; `doubtful` may differ from the newest record, which the warehouse decides,
+    by its types. Rows that equal their newest record are in neither.
     """
 
     new: pa.Table
     doubtful: pa.Table
 
 
-def extent_of(connection: PostgresConnection, table: PostgresTable) -> Extent:
-    """Return that of the keys of a table."""
-    [key] = map(identifier, table.keys)
-    [span] = connection.run(f"SELECT min({key}), max({key}) FROM {table.target}")
+def extent_of(stage: Stage) -> Extent:
+    """Return the extent of the keys of a stage's table."""
+    [key] = map(identifier, stage.table.keys)
+    [span] = stage.connection.run(f"SELECT min({key}), max({key}) FROM {stage.table.target}")
     return Extent(*span)
 
 
@@ -66,23 +77,19 @@ def are_distinct(table: PostgresTable, rows: pa.Table) -> bool:
     return bool(Places(rows[key].chunk(0)).are_unique)
 
 
-def sort_out(
-    connection: PostgresConnection,
-    table: PostgresTable,
-    rows: pa.Table,
-    extent: Extent | None = None,
-) -> SortedOut:
+def classify(stage: Stage, rows: pa.Table, extent: Extent | None = None) -> Classified:
     """Compare rows (one at least), whose keys are numbered, with the newest records of these.
 
-    Each column of `rows` is one chunk; rows beyond `extent`, if it is known, are new without a
-    look.
+    Each column of `rows` is one chunk; rows beyond `extent`, if it is known, are new, and no record
+    is read for them.
     """
+    table = stage.table
     [key] = table.key
     places = Places(rows[key].chunk(0))
     if extent and extent.is_beyond(places.lowest, places.highest) and places.are_unique:
-        return SortedOut(rows, rows.slice(0, 0))
+        return Classified(rows, rows.slice(0, 0))
     if not places.are_unique:
-        return SortedOut(rows.slice(0, 0), rows)  # one may be the newest record of another
+        return Classified(rows.slice(0, 0), rows)  # one may be the newest record of another
     compared = rows.select(rows.column_names if _readable(table, rows.schema) else [key])
     versions = [
         _versions(
@@ -91,15 +98,15 @@ def sort_out(
             records,
             whole=compared.num_columns == rows.num_columns,
         )
-        for records in _records(connection, table, compared, places)
+        for records in _records(stage, compared, places)
     ]
     if not versions:
-        return SortedOut(rows, rows.slice(0, 0))
+        return Classified(rows, rows.slice(0, 0))
     newest = pa.concat_tables(versions).group_by("place").aggregate([("version", "max")])
     found = newest["place"].combine_chunks()
     is_known = pc.inverse_permutation(found, max_index=rows.num_rows - 1).is_valid()
     has_changed = pc.equal(pc.bit_wise_and(newest["version_max"], 1), 1)
-    return SortedOut(rows.filter(pc.invert(is_known)), rows.take(found.filter(has_changed)))
+    return Classified(rows.filter(pc.invert(is_known)), rows.take(found.filter(has_changed)))
 
 
 def is_numbered(table: PostgresTable, rows: pa.Table) -> bool:
@@ -126,13 +133,9 @@ def _fits(mine: pa.DataType, theirs: str) -> bool:
     return bool(scale <= mine.scale and precision - scale <= mine.precision - mine.scale)
 
 
-def _records(
-    connection: PostgresConnection,
-    table: PostgresTable,
-    rows: pa.Table,
-    places: Places,
-) -> Iterator[pa.RecordBatch]:
+def _records(stage: Stage, rows: pa.Table, places: Places) -> Iterator[pa.RecordBatch]:
     """Yield the records of the keys, and of keys between them, as the rows' columns."""
+    connection, table = stage.connection, stage.table
     columns = ", ".join(identifier(table.column(name)) for name in rows.column_names)
     [key] = map(identifier, table.keys)
     if places.are_dense:
@@ -148,9 +151,9 @@ def _records(
 def _versions(
     rows: pa.Table, places: pa.Array, records: pa.RecordBatch, *, whole: bool
 ) -> pa.Table:
-    """Return the place of each record's row, and its version: the greater, the newer.
+    """Return the place of each record's row, and its version, `2 * record + differs`.
 
-    A version is odd when the record is not what the row says, or not known to be the `whole` row.
+    A record also counts as different where it is not known to be the `whole` row.
     """
     mine, theirs = rows.take(places.drop_null()), records.filter(places.is_valid())
     differs = pa.repeat(not whole, len(theirs))

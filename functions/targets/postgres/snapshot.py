@@ -11,31 +11,27 @@ import pyarrow as pa
 from pg8000.native import identifier
 
 from functions.common.loaded import Loaded
-from functions.common.pgconnection import PostgresConnection
 from functions.targets.postgres.binary import append_rows
 from functions.targets.postgres.stage import Stage
-from functions.targets.postgres.tables import PostgresTable
 
 
-def replace_all(
-    connection: PostgresConnection, table: PostgresTable, parts: Iterable[pa.Table]
-) -> Loaded:
-    """Make a table equal to some rows.
+def replace_all(stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
+    """Make the stage's table equal to some rows: delete all that are there, and copy these in.
 
-    All rows go and all come. To find out which of them are the same takes longer than to copy them:
-    3 to 10 seconds for a million, against 1.
+    To find out which of them are the same takes longer than to copy them: 3 to 10 seconds for a
+    million, against 1.
     """
-    rows, deleted = 0, _delete_all(connection, table)
+    rows, deleted = 0, _delete_all(stage)
     for part in parts:
-        append_rows(connection, table, part)
+        append_rows(stage, part)
         rows += part.num_rows
     return _replaced(rows, deleted)
 
 
-def replace_by(connection: PostgresConnection, stage: Stage) -> Loaded:
+def replace_by(stage: Stage) -> Loaded:
     """Make a table equal to the staged rows."""
-    deleted = _delete_all(connection, stage.table)
-    connection.run(
+    deleted = _delete_all(stage)
+    stage.connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()})"
         f" SELECT {stage.list_of()} FROM {stage.source}"
     )
@@ -48,16 +44,17 @@ def _replaced(rows: int, deleted: int) -> Loaded:
     return Loaded(rows, rows - updated, updated, deleted=deleted - updated)
 
 
-def _delete_all(connection: PostgresConnection, table: PostgresTable) -> int:
-    connection.run(f"DELETE FROM {table.target}")
-    return int(connection.row_count)
+def _delete_all(stage: Stage) -> int:
+    stage.connection.run(f"DELETE FROM {stage.table.target}")
+    return int(stage.connection.row_count)
 
 
-def delete_rows(connection: PostgresConnection, table: PostgresTable, where: str) -> int:
-    """Delete the rows whose places, `at` in a `relation`, a query returns."""
+def delete_rows(stage: Stage, where: str) -> int:
+    """Delete the rows of the stage's table whose places, `at` in a `relation`, a query returns."""
+    connection = stage.connection
     connection.run("SET LOCAL enable_nestloop = off")
     connection.run(
-        f"DELETE FROM {table.target} AS t USING ({where}) AS gone"
+        f"DELETE FROM {stage.table.target} AS t USING ({where}) AS gone"
         " WHERE t.ctid = gone.at AND t.tableoid = gone.relation"
     )
     deleted = int(connection.row_count)

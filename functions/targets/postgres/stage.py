@@ -20,9 +20,10 @@ SESSION_PARAMETERS = {
 
 
 class Stage:
-    """Rows of one table of a batch, in the temporary table `name`."""
+    """Rows of one table of a batch, in the temporary table `name` of a session."""
 
-    def __init__(self, table: PostgresTable, name: str) -> None:
+    def __init__(self, connection: PostgresConnection, table: PostgresTable, name: str) -> None:
+        self.connection = connection
         self.table = table
         self.name = name
         self.columns: list[str] = []
@@ -39,23 +40,18 @@ class Stage:
         keys = self.table.keys
         return [column for column in self.columns if column not in keys]
 
-    def fill(
-        self,
-        connection: PostgresConnection,
-        batches: Iterable[pa.RecordBatch],
-        extra: str = "",
-    ) -> None:
+    def fill(self, batches: Iterable[pa.RecordBatch], extra: str = "") -> None:
         """Copy the rows in; without any, nothing is created. `extra` is as in `open`."""
         before = self.rows
         for batch in batches:
-            self.open(connection, batch.schema.names, extra)
-            copy_in(connection, self.source, self.columns, [batch])
+            self.open(batch.schema.names, extra)
+            copy_in(self.connection, self.source, self.columns, [batch])
             self.rows += batch.num_rows
         if self.rows > before:
             # The stage is ours, and the only table of the plan that we may tell the planner about.
-            connection.run(f"ANALYZE {self.source}")
+            self.connection.run(f"ANALYZE {self.source}")
 
-    def open(self, connection: PostgresConnection, names: Iterable[str], extra: str = "") -> None:
+    def open(self, names: Iterable[str], extra: str = "") -> None:
         """Create the temporary table, with columns of these declared names, unless it is there.
 
         `extra` is SQL of a further column.
@@ -63,15 +59,15 @@ class Stage:
         if self.columns:
             return
         self.columns = [self.table.column(name) for name in names]
-        connection.run(
+        self.connection.run(
             f"CREATE TEMPORARY TABLE {self.source} ON COMMIT DROP AS"
             f" SELECT {self.list_of()}{extra} FROM {self.table.target} WITH NO DATA"
         )
 
-    def drop(self, connection: PostgresConnection) -> None:
+    def drop(self) -> None:
         """Drop the temporary table, so that the stage can be filled with other rows."""
         if self.columns:
-            connection.run(f"DROP TABLE {self.source}")
+            self.connection.run(f"DROP TABLE {self.source}")
         self.columns, self.rows = [], 0
 
     def changed(self) -> str:
@@ -122,6 +118,6 @@ class Stage:
         return f"({one}) IS DISTINCT FROM ({other})"
 
 
-def stage_of(layout: PostgresLayout, name: str) -> Stage:
+def stage_of(connection: PostgresConnection, layout: PostgresLayout, name: str) -> Stage:
     """Return an empty stage for a table; its name is short, whatever the table's is."""
-    return Stage(layout.all[name], f"stage_{list(layout.all).index(name)}")
+    return Stage(connection, layout.all[name], f"stage_{list(layout.all).index(name)}")

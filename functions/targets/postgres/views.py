@@ -20,7 +20,7 @@ from functions.common.pgconnection import PostgresConnection
 from functions.common.postgres import SESSION
 from functions.common.sqlstate import described
 from functions.common.telemetry import logger
-from functions.targets.layout import DELETIONS
+from functions.targets.own_tables import DELETIONS
 from functions.targets.postgres.catalogue import check_may_create
 from functions.targets.postgres.create import create_schema
 from functions.targets.postgres.current import current_state, deletions_in, view_name
