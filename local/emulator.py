@@ -5,8 +5,6 @@ as root, enforces IAM, and keeps all that it writes in one directory. Nothing of
 configuration reaches it or the functions that it runs.
 """
 
-import contextlib
-import fcntl
 import hmac
 import http.client
 import os
@@ -17,16 +15,15 @@ import socket
 import subprocess  # nosec B404
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TextIO
 
 from deployer.errors import DeployError
-from local import guard
+from local import guard, processes
 from local.ministack import install_ministack, reachable_python
 from local.private_files import make_private_folder, open_private, write_private
+from local.processes import HOST, POLL_SECONDS
 from local.system_account import SystemAccount, reachable_home, server_account
 
-HOST = "127.0.0.1"
 REGION = "eu-west-2"
 # An access key of twelve digits is the root user of the account of that number, and is not
 # checked further: whoever has the token may do everything. The functions get roles.
@@ -34,25 +31,10 @@ ACCOUNT = "123456789012"
 UNCHECKED = "local"
 NONE = ""
 START_SECONDS = 60.0
-STOP_SECONDS = 30.0  # to write the state; the layers alone are 100 MB of it
 RUNS_AT_A_TIME = 16  # of all functions
 S3_FOLDER = Path("data") / "s3"
-
-# One whose starter was killed needs a moment to write its state before its directory is free again.
-FREE_SECONDS = 5.0
-POLL_SECONDS = 0.05
 TOKEN_BYTES = 24  # 48 digits: an application id has 50 characters at most
 BACKLOG = 100  # as hypercorn's own
-
-# Sees the end of our process, however it comes, as the end of its input. Then it does what `stop`
-# would have done: let the state be written, then end the functions that still run.
-_STOP_WHEN_PARENT_IS_GONE = """
-read -r _
-kill -s TERM "$1" 2>/dev/null
-n=0
-while [ $n -lt 300 ] && kill -s 0 "$1" 2>/dev/null; do sleep 0.1; n=$((n + 1)); done
-kill -s KILL -- "-$1" 2>/dev/null
-"""
 
 
 class EmulatorError(DeployError):
@@ -73,8 +55,7 @@ class Emulator:
         self.port = port or 0
         self.token = NONE
         self.log = self.directory / "ministack.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._watcher: subprocess.Popen[bytes] | None = None
+        self._server: processes.Server | None = None
 
     @property
     def endpoint(self) -> str:
@@ -116,18 +97,17 @@ class Emulator:
         """
         python, account = install_ministack(), server_account()
         make_private_folder(self.directory, account.passage)
-        with _listen(self.port) as listener, open_private(self.directory / "lock") as lock:
-            self._claim(lock)
-            self.port = listener.getsockname()[1]
+        # Listening now leaves nobody a moment to take the port before ministack has started.
+        with processes.bind(self.port) as listener, self._claim_folder() as lock:
+            listener.listen(BACKLOG)
+            self.port = processes.port_of(listener)
             self.token = secrets.token_hex(TOKEN_BYTES)
             self.home = reachable_home(self.directory, account)
             self._prepare(account)
-            self._process = self._spawn(
+            self._server = self._spawn(
                 reachable_python(python, self.home, account), account, listener, lock
             )
-            self._watcher = self._watch(self._process.pid)
-            lock.truncate(0)
-            lock.write(str(self._process.pid))
+            lock.write(str(self._server.pid))
         try:
             self._wait_until_ready(time.monotonic() + START_SECONDS)
         except BaseException:
@@ -136,33 +116,17 @@ class Emulator:
 
     def stop(self) -> None:
         """Let it write its state, then end it and all functions that it still runs."""
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-        # macOS refuses a group in which only zombies are left.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if self._watcher is not None:
-            self._watcher.kill()
-            self._watcher.communicate()
-            self._watcher = None
-        self._clean()
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+            self._clean()
 
     def __enter__(self) -> Self:
         """Start."""
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Stop, whatever happened."""
         self.stop()
 
@@ -174,31 +138,22 @@ class Emulator:
 
     def _spawn(
         self, python: Path, account: SystemAccount, listener: socket.socket, lock: TextIO
-    ) -> subprocess.Popen[bytes]:
+    ) -> processes.Server:
         self.log.unlink(missing_ok=True)
         # Its account need not be able to read our files: it has the program as its input.
         with open_private(self.log) as log, Path(guard.__file__).open("rb") as program:
-            return subprocess.Popen(  # nosec B603
+            return processes.Server(
                 [str(python), "-I", "-", str(listener.fileno())],
+                signal.SIGTERM,
                 cwd=self.home,
                 env=self._settings(python),
                 stdin=program,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for us, who stop it in order
                 pass_fds=(listener.fileno(), lock.fileno()),  # the lock lasts as long as it
                 umask=0o077,
                 **account.identity,
             )
-
-    def _watch(self, pid: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # nosec B603
-            ["/bin/sh", "-c", _STOP_WHEN_PARENT_IS_GONE, "sh", str(pid)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
 
     def _settings(self, python: Path) -> dict[str, str]:
         """The whole environment of ministack; the functions inherit it."""
@@ -236,16 +191,14 @@ class Emulator:
             "DOCKER_HOST": f"unix://{folder}/no-docker",
         }
 
-    def _claim(self, lock: TextIO) -> None:
-        deadline = time.monotonic() + FREE_SECONDS
-        while not _locked(lock):
-            if time.monotonic() > deadline:
-                lock.seek(0)
-                raise EmulatorError(
-                    f"Another local AWS is running in {self.directory}. Stop it with Ctrl-C where "
-                    f"it was started (or `kill {lock.read()}`), or use another directory (--dir)."
-                )
-            time.sleep(POLL_SECONDS)
+    def _claim_folder(self) -> TextIO:
+        path = self.directory / "lock"
+        if (lock := processes.lock(path, processes.FREE_SECONDS)) is None:
+            raise EmulatorError(
+                f"Another local AWS is running in {self.directory}. Stop it with Ctrl-C where it "
+                f"was started (or `kill {path.read_text()}`), or use another directory (--dir)."
+            )
+        return lock
 
     def _clean(self) -> None:
         """Remove the unpacked functions, about 250 MB for each."""
@@ -253,7 +206,7 @@ class Emulator:
 
     def _wait_until_ready(self, deadline: float) -> None:
         while not self._answers():
-            ended = self._process is None or self._process.poll() is not None
+            ended = self._server is None or not self._server.is_running
             if ended or time.monotonic() > deadline:
                 state = "ended" if ended else f"did not answer within {START_SECONDS:.0f} s"
                 raise EmulatorError(f"The local AWS {state}. Its log says why: {self.log}")
@@ -273,29 +226,3 @@ class Emulator:
         finally:
             connection.close()
         return hmac.compare_digest(answer, expected.encode())
-
-
-def _locked(lock: TextIO) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _listen(port: int) -> socket.socket:
-    """Return a socket that listens on the port, or for 0 on one that is free.
-
-    Listening now leaves nobody a moment to take the port before ministack has started.
-    """
-    listener = socket.socket()
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise EmulatorError(
-            f"Port {port} is taken ({error.strerror}). Stop what uses it, or choose another."
-        ) from error
-    return listener

@@ -4,7 +4,6 @@ A check only looks. What it finds would come up later too, but then a minute has
 half of it is deployed.
 """
 
-import socket
 import stat
 import tempfile
 from collections.abc import Callable
@@ -29,7 +28,6 @@ from local.private_files import make_private_folder, write_private
 from local.session import DatabaseProblem, mysql_session, session
 from local.system_account import server_account
 
-HOST = "127.0.0.1"
 SANDBOXES = Path(".local")
 
 
@@ -110,20 +108,6 @@ def check_pipeline(directory: Path, pipeline: str) -> None:
             f"{pipeline} (--dir), or remove {directory}"
         )
     write_private(owner, pipeline)
-
-
-def check_port(option: str, port: int) -> None:
-    """Raise PreflightError if somebody has the port that was given as `option`."""
-    with socket.socket() as probe:
-        # As the servers do; without it a port of a moment ago counts as taken.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise PreflightError(
-                f"port {port} is taken ({error.strerror}): stop what uses it, choose another "
-                f"({option}), or leave {option} out for any that is free"
-            ) from error
 
 
 def check_source(address: DatabaseAddress, source: Postgres, pipeline: str) -> None:

@@ -3,7 +3,6 @@
 Whatever the user does not bring (`--source-url`, `--warehouse-url`) is served from here.
 """
 
-import fcntl
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from deployer.resources.names import Names
 from deployer.terminal import Terminal
 from etl import Files
 from etl.sources import Source
-from local import preflight, shells
+from local import preflight, processes, shells
 from local.apis import SampleApis
 from local.databases import (
     create_managed_warehouse,
@@ -39,7 +38,7 @@ from local.mysql_databases import (
     create_mysql_warehouse,
 )
 from local.postgres import PostgresServer
-from local.private_files import open_private, write_private
+from local.private_files import write_private
 from local.reports import curl_options, token_settings
 from local.sample import Question, Sample, files_of, has_sample, questions_of, sample_of
 
@@ -206,9 +205,9 @@ class Sandbox:
         self._claim_directory()
         preflight.check_pipeline(self.directory, self.pipeline)
         if options.port:
-            preflight.check_port("--port", options.port)
+            processes.bind(options.port, "--port").close()
         if options.postgres_port and self.brings_postgres:
-            preflight.check_port("--postgres-port", options.postgres_port)
+            processes.bind(options.postgres_port, "--postgres-port").close()
         if self.source is not None and not self.brings_source:
             with self._terminal.step("check the source"):
                 preflight.check_source(source, self.source, self.pipeline)
@@ -220,16 +219,13 @@ class Sandbox:
 
     def _claim_directory(self) -> None:
         """Keep a second sandbox out; the lock ends with this process, however that ends."""
-        lock = self._undo.enter_context(open_private(self.directory / "lock"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
+        path = self.directory / "lock"
+        if (lock := processes.lock(path, seconds=0)) is None:
             raise preflight.PreflightError(
-                f"process {lock.read()} has a sandbox in {self.directory}: stop that one first "
-                "(Ctrl-C), or choose another folder (--dir)"
-            ) from error
-        lock.truncate(0)
+                f"process {path.read_text()} has a sandbox in {self.directory}: stop that one "
+                "first (Ctrl-C), or choose another folder (--dir)"
+            )
+        self._undo.enter_context(lock)
         lock.write(str(os.getpid()))
         lock.flush()
 

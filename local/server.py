@@ -5,35 +5,23 @@ are killed), and does not wait for the disk, so a power cut may cost its data. I
 given data that exists nowhere else, and it knows nothing of the databases inside it.
 """
 
-import fcntl
 import signal
-import socket
 import subprocess  # nosec B404
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import ClassVar, Self, TextIO
+from typing import Any, ClassVar, Self, TextIO
 from urllib.parse import quote
 
 from deployer.errors import DeployError
+from local import processes
 from local.passwords import PasswordFile
-from local.private_files import make_private_folder, open_private
+from local.private_files import make_private_folder
 from local.system_account import SystemAccount, reachable_home, server_account
 
 READY_SECONDS = 60.0
-STOP_SECONDS = 30.0
-# A server whose process was killed needs a moment to shut down before its folder is free again.
-FREE_SECONDS = 10.0
-
-# Sees the end of our process, however it comes, as the end of its input, and then asks the server
-# to shut down: more than once, since one that is still starting may not listen.
-_STOP_WHEN_PARENT_IS_GONE = """
-read -r _
-n=0
-while [ $n -lt 100 ] && kill -"$2" "$1" 2>/dev/null; do sleep 0.1; n=$((n + 1)); done
-"""
 
 
 class LocalServer(ABC):
@@ -43,7 +31,7 @@ class LocalServer(ABC):
     folder that root had to make elsewhere (`local.system_account`). One process at a time has it.
     """
 
-    host = "127.0.0.1"
+    host = processes.HOST
 
     product: ClassVar[str]
     """What messages call it."""
@@ -61,8 +49,7 @@ class LocalServer(ABC):
         self.port = port or 0
         self._any_port = port is None
         self._log: TextIO | None = None
-        self._server: subprocess.Popen[bytes] | None = None
-        self._watcher: subprocess.Popen[bytes] | None = None
+        self._server: processes.Server | None = None
 
     def __enter__(self) -> Self:
         """Start the server."""
@@ -94,9 +81,11 @@ class LocalServer(ABC):
         with ExitStack() as undo:
             undo.callback(self.stop)
             self._log = self._claim_folder()
-            self._choose_port()
+            with processes.bind(0 if self._any_port else self.port) as bound:
+                self.port = processes.port_of(bound)
             self.home = reachable_home(self.directory, account)
-            self._launch(account, self._prepare(account))
+            command = self._prepare(account)
+            self._server = processes.Server(command, self.stop_signal, **self._options(account))
             self._wait_until_ready()
             undo.pop_all()
         self._any_port = False  # it has the same one when it starts again
@@ -104,17 +93,8 @@ class LocalServer(ABC):
     def stop(self) -> None:
         """End all sessions and the server, and wait until it is gone; does nothing when stopped."""
         if self._server is not None:
-            self._server.send_signal(self.stop_signal)
-            try:
-                self._server.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._server.kill()
-                self._server.wait()
+            self._server.stop()
             self._server = None
-        if self._watcher is not None:
-            self._watcher.kill()
-            self._watcher.communicate()
-            self._watcher = None
         if self._log is not None:
             self._log.close()
             self._log = None
@@ -123,7 +103,7 @@ class LocalServer(ABC):
         """End the server as a crash does; `start` has it recover."""
         if self._server is not None:
             self._server.kill()
-            self._server.wait()
+            self._server = None
         self.stop()
 
     def url(self, user: str, password: str, database: str) -> str:
@@ -162,75 +142,44 @@ class LocalServer(ABC):
         All of them inherit it as their standard output. So the lock also shows whether a server of
         a process that was killed is still there, with no process id to go stale.
         """
-        log = open_private(self.log_path)
-        deadline = time.monotonic() + FREE_SECONDS
-        while True:
-            try:
-                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if time.monotonic() < deadline:
-                    time.sleep(0.1)
-                    continue
-                log.close()
-                raise self.error(
-                    f"The {self.product} in {self.directory} is in use{self._owner()}: "
-                    "stop that one first, or choose another folder."
-                ) from error
-            log.truncate(0)
-            return log
-
-    def _choose_port(self) -> None:
-        with socket.socket() as probe:
-            # As the servers do; without it a port of a moment ago counts as taken.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self.host, 0 if self._any_port else self.port))
-            except OSError as error:
-                raise self.error(
-                    f"Port {self.port} on {self.host} cannot be had ({error.strerror}): "
-                    "stop what uses it, or choose another port."
-                ) from error
-            self.port = probe.getsockname()[1]
-
-    def _launch(self, account: SystemAccount, command: Sequence[str]) -> None:
-        self._server = self._spawn(account, *command)
-        shell = ("/bin/sh", "-c", _STOP_WHEN_PARENT_IS_GONE, "sh")
-        order = (str(self._server.pid), self.stop_signal.name.removeprefix("SIG"))
-        self._watcher = self._spawn(account, *shell, *order, stdin=subprocess.PIPE)
+        log = processes.lock(self.log_path, processes.FREE_SECONDS)
+        if log is None:
+            raise self.error(
+                f"The {self.product} in {self.directory} is in use{self._owner()}: "
+                "stop that one first, or choose another folder."
+            )
+        return log
 
     def _run(self, account: SystemAccount, *command: str, stdin: int = subprocess.DEVNULL) -> None:
         """Run a program that makes the server's files, to its end."""
-        with self._spawn(account, *command, stdin=stdin) as program:
+        options = {**self._options(account), "stdin": stdin}
+        # Ctrl-C in our terminal ends us, and we end the program.
+        with subprocess.Popen(command, start_new_session=True, **options) as program:  # nosec B603
             status = program.wait()
         if status != 0:
             raise self.error(f"{self.product} cannot make its files in {self.data}: {self._tail()}")
 
-    def _spawn(
-        self, account: SystemAccount, *command: str, stdin: int = subprocess.DEVNULL
-    ) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # nosec B603
-            command,
-            stdin=stdin,
-            stdout=self._log,
-            stderr=self._log,
-            cwd="/",
+    def _options(self, account: SystemAccount) -> dict[str, Any]:
+        return {
+            "stdin": subprocess.DEVNULL,
+            "stdout": self._log,
+            "stderr": self._log,
+            "cwd": "/",
             # None of the caller's variables; C also keeps the messages that we show in English.
-            env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", **self._variables},
-            # Ctrl-C in our terminal is ours to handle: the server ends last, in order.
-            start_new_session=True,
+            "env": {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", **self._variables},
             **account.identity,
-        )
+        }
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         # Who has the port is settled before anything is sent there: it might be another's server.
         while not (self._is_ours() and self._answers()):
-            ended = self._server is None or self._server.poll() is not None
+            ended = self._server is None or not self._server.is_running
             if ended or time.monotonic() > deadline:
                 raise self.error(
                     f"{self.product} did not come up, see {self.log_path}: {self._tail()}"
                 )
-            time.sleep(0.05)
+            time.sleep(processes.POLL_SECONDS)
 
     def _turned_away(self, reason: str) -> DeployError:
         return self.error(

@@ -13,8 +13,9 @@ import pytest
 from deployer.packaging.installer import InstallError
 from local import emulator as emulators
 from local import ministack
-from local.emulator import ACCOUNT, HOST, RUNS_AT_A_TIME, Emulator, EmulatorError
+from local.emulator import ACCOUNT, RUNS_AT_A_TIME, Emulator, EmulatorError
 from local.ministack import install_ministack
+from local.processes import HOST, PortError
 from tests.pipeline.local_function import BUCKET, client, function, invoke
 from tests.pipeline.local_process import somebodys_folder
 
@@ -120,10 +121,10 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     """Whose port is taken reads which one, and what to do."""
     with socket.create_server((HOST, 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(EmulatorError) as error:
+        with pytest.raises(PortError) as error:
             Emulator(tmp_path, port).start()
     assert str(error.value) == (
-        f"Port {port} is taken (Address already in use). Stop what uses it, or choose another."
+        f"port {port} is taken (Address already in use): stop what uses it, or choose another"
     )
 
 

@@ -15,8 +15,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.emulator import ACCOUNT, HOST, Emulator
+from local.emulator import ACCOUNT, Emulator
 from local.ministack import install_ministack, reachable_python
+from local.processes import HOST
 from local.system_account import SystemAccount, server_account
 from tests.pipeline.local_function import BUCKET, client, function, invoke
 from tests.pipeline.local_process import somebodys_folder

@@ -15,7 +15,7 @@ import pymysql
 import pytest
 import trustme
 
-import local.server
+from local import processes
 from local.mysql import MysqlServer, connect, run_sql
 from local.mysql_installation import Installation, MysqlError
 from local.system_account import server_account
@@ -109,7 +109,7 @@ def test_two_processes_cannot_have_one_folder(
     folder: Path, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second start while the first is up is refused, and the first goes on unharmed."""
-    monkeypatch.setattr(local.server, "FREE_SECONDS", 0.1)
+    monkeypatch.setattr(processes, "FREE_SECONDS", 0.1)
     with MysqlServer(folder, installation=installation) as server:
         with pytest.raises(MysqlError) as error:
             MysqlServer(folder, installation=installation).start()
@@ -125,11 +125,7 @@ def test_another_server_on_the_port_is_given_nothing(
     """Who takes the port before our server does is never sent a password, nor anything else."""
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         squatter.settimeout(0)
-
-        def too_late(self: MysqlServer) -> None:
-            self.port = squatter.getsockname()[1]
-
-        monkeypatch.setattr(MysqlServer, "_choose_port", too_late)
+        monkeypatch.setattr(processes, "port_of", lambda _: squatter.getsockname()[1])
         with pytest.raises(MysqlError, match="did not come up"):
             MysqlServer(folder, installation=installation).start()
         with pytest.raises(BlockingIOError):

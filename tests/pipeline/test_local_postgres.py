@@ -16,11 +16,12 @@ from threading import Thread
 import pytest
 from pg8000.native import DatabaseError
 
-import local.server
 from functions.common.errors import DatabaseAccessError
+from local import processes
 from local.connection import connect
 from local.installation import PostgresError, reachable_binaries
 from local.postgres import PostgresServer
+from local.processes import PortError
 from local.system_account import SystemAccount, reachable_home, server_account
 from tests.postgres_fixtures import Source
 
@@ -114,11 +115,10 @@ def test_a_taken_port_is_named(folder: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(PostgresError) as error:
+        with pytest.raises(PortError) as error:
             PostgresServer(folder, port).start()
     assert str(error.value) == (
-        f"Port {port} on 127.0.0.1 cannot be had (Address already in use): "
-        "stop what uses it, or choose another port."
+        f"port {port} is taken (Address already in use): stop what uses it, or choose another"
     )
 
 
@@ -155,11 +155,7 @@ def test_another_server_on_the_port_is_given_nothing(
 ) -> None:
     """A process that takes the port before our server gets no password, nor anything else."""
     with another_server() as (port, received):
-
-        def too_late(self: PostgresServer) -> None:
-            self.port = port
-
-        monkeypatch.setattr(PostgresServer, "_choose_port", too_late)
+        monkeypatch.setattr(processes, "port_of", lambda _: port)
         with pytest.raises(PostgresError, match="could not create any TCP/IP"):
             PostgresServer(folder).start()
     assert received == []
@@ -198,7 +194,7 @@ def test_two_processes_cannot_have_one_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second start while the first is up is refused, and the first goes on unharmed."""
-    monkeypatch.setattr(local.server, "FREE_SECONDS", 0.1)
+    monkeypatch.setattr(processes, "FREE_SECONDS", 0.1)
     with PostgresServer(folder) as server:
         pid = (server.home / "data" / "postmaster.pid").read_text().split()[0]
         with pytest.raises(PostgresError) as error:

@@ -45,8 +45,8 @@ def test_a_taken_port_is_named(refused: Callable[..., str], option: str) -> None
         message = refused(option, port)
 
     assert message == (
-        f"port {port} is taken (Address already in use): stop what uses it, choose another "
-        f"({option}), or leave {option} out for any that is free"
+        f"port {port} is taken (Address already in use): stop what uses it, or choose another "
+        f"({option}; without {option} it is any free one)"
     )
 
 
