@@ -1,8 +1,8 @@
 """The AWS that runs on this machine: ministack, in its own Python environment.
 
-It serves 127.0.0.1 only and there only who has the token of this start (`local.guard`), never runs
-as root, enforces IAM, and keeps all that it writes in one directory. Nothing of the user's own AWS
-configuration reaches it or the functions that it runs.
+It serves 127.0.0.1 only and there only who has the token of this start (`local.aws_program`), never
+runs as root, enforces IAM, and keeps all that it writes in one directory. Nothing of the user's own
+AWS configuration reaches it or the functions that it runs.
 """
 
 import hmac
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self, TextIO
 
 from deployer.errors import DeployError
-from local import guard, processes
+from local import aws_program, processes
 from local.ministack import install_ministack, reachable_python
 from local.private_files import make_private_folder, open_private, write_private
 from local.processes import HOST, POLL_SECONDS
@@ -44,15 +44,19 @@ class EmulatorError(DeployError):
 class Emulator:
     """An AWS account on this machine, whose state outlasts a clean stop."""
 
-    def __init__(self, directory: Path, port: int | None = None) -> None:
+    def __init__(
+        self, directory: Path, port: int | None = None, *, sparingly: bool = False
+    ) -> None:
         """Take the directory for state, logs and temporary files, and a port (None: a free one).
 
+        Functions that run `sparingly` have one process each, and get whole batches of messages.
         As root, state and temporary files are in `home`, which is another folder where the
         account that runs functions cannot reach `directory`.
         """
         self.directory = directory.resolve()
         self.home = self.directory
         self.port = port or 0
+        self._sparingly = sparingly
         self.token = NONE
         self.log = self.directory / "ministack.log"
         self._server: processes.Server | None = None
@@ -70,7 +74,7 @@ class Emulator:
         """
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
-            guard.TOKEN: self.token,
+            aws_program.TOKEN: self.token,
             "AWS_ACCESS_KEY_ID": ACCOUNT,
             "AWS_SECRET_ACCESS_KEY": UNCHECKED,
             "AWS_SESSION_TOKEN": NONE,
@@ -140,10 +144,11 @@ class Emulator:
         self, python: Path, account: SystemAccount, listener: socket.socket, lock: TextIO
     ) -> processes.Server:
         self.log.unlink(missing_ok=True)
+        how = [aws_program.SPARINGLY] if self._sparingly else []
         # Its account need not be able to read our files: it has the program as its input.
-        with open_private(self.log) as log, Path(guard.__file__).open("rb") as program:
+        with open_private(self.log) as log, Path(aws_program.__file__).open("rb") as program:
             return processes.Server(
-                [str(python), "-I", "-", str(listener.fileno())],
+                [str(python), "-I", "-", str(listener.fileno()), *how],
                 signal.SIGTERM,
                 cwd=self.home,
                 env=self._settings(python),
@@ -170,7 +175,7 @@ class Emulator:
             "MINISTACK_HOST": HOST,
             "GATEWAY_PORT": str(self.port),
             "AUTH": "true",
-            guard.TOKEN: self.token,
+            aws_program.TOKEN: self.token,
             "AWS_ACCESS_KEY_ID": ACCOUNT,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -215,11 +220,11 @@ class Emulator:
     def _answers(self) -> bool:
         """Tell whether who answers on the port has the token: then it is ours, and ready."""
         nonce = secrets.token_hex(TOKEN_BYTES)
-        expected = guard.proof(self.token, nonce)
+        expected = aws_program.proof(self.token, nonce)
         connection = http.client.HTTPConnection(HOST, self.port, timeout=1)
         try:
             agent = {"User-Agent": f"app/{self.token}"}
-            connection.request("GET", f"{guard.READY_PATH}{nonce}", headers=agent)
+            connection.request("GET", f"{aws_program.READY_PATH}{nonce}", headers=agent)
             answer = connection.getresponse().read(len(expected) + 1)
         except (OSError, http.client.HTTPException):
             return False

@@ -66,7 +66,7 @@ class Sandbox:
         self.directory = options.directory.absolute()
         self.postgres = PostgresServer(self.directory / "postgres", options.postgres_port)
         self.mysql = MysqlServer(self.directory / "mysqld")
-        self.aws = Emulator(self.directory / "aws", options.port)
+        self.aws = Emulator(self.directory / "aws", options.port, sparingly=True)
         self._environment = environment
         self.pipeline, self.declared = read_pipeline(environment)
         self.source, self.target = preflight.only_parts(self.pipeline, self.declared)

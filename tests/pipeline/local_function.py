@@ -48,6 +48,14 @@ def client(service: Any) -> Any:
     return boto3.session.Session().client(service)
 
 
+def packed(code: str) -> bytes:
+    """Return the zip of a function whose handler is `code.handler`."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("code.py", code)
+    return packed.getvalue()
+
+
 def function(bucket: str = BUCKET) -> str:
     """Return the name of a function that may write below `own/` in the bucket, made if needed."""
     if "a-function" in [f["FunctionName"] for f in client("lambda").list_functions()["Functions"]]:
@@ -58,15 +66,12 @@ def function(bucket: str = BUCKET) -> str:
     iam = client("iam")
     role = iam.create_role(RoleName="a-role", AssumeRolePolicyDocument=json.dumps(TRUST))
     iam.put_role_policy(RoleName="a-role", PolicyName="own", PolicyDocument=json.dumps(MAY_WRITE))
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as archive:
-        archive.writestr("code.py", HANDLER)
     client("lambda").create_function(
         FunctionName="a-function",
         Runtime="python3.13",
         Role=role["Role"]["Arn"],
         Handler="code.handler",
-        Code={"ZipFile": code.getvalue()},
+        Code={"ZipFile": packed(HANDLER)},
         Timeout=60,
     )
     client("lambda").get_waiter("function_active_v2").wait(

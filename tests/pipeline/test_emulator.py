@@ -1,6 +1,7 @@
 """The local AWS: closed to everybody else, strict about rights, and gone when it is stopped."""
 
 import json
+import re
 import socket
 import subprocess
 import time
@@ -13,10 +14,10 @@ import pytest
 from deployer.packaging.installer import InstallError
 from local import emulator as emulators
 from local import ministack
-from local.emulator import ACCOUNT, RUNS_AT_A_TIME, Emulator, EmulatorError
+from local.emulator import ACCOUNT, REGION, RUNS_AT_A_TIME, Emulator, EmulatorError
 from local.ministack import install_ministack
 from local.processes import HOST, PortError
-from tests.pipeline.local_function import BUCKET, client, function, invoke
+from tests.pipeline.local_function import BUCKET, client, function, invoke, packed
 from tests.pipeline.local_process import somebodys_folder
 
 
@@ -77,6 +78,50 @@ def test_many_events_at_once_do_not_fill_the_machine(aws: Emulator) -> None:
     limits = client("lambda").get_account_settings()["AccountLimit"]
 
     assert limits["ConcurrentExecutions"] == RUNS_AT_A_TIME
+
+
+def test_functions_that_run_sparingly_share_a_process(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events that come at once are handled one after the other, in the same process."""
+    with Emulator(folder / "aws", sparingly=True) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        keys = ["own/1", "own/2", "own/3"]
+        for key in keys:
+            event = {"bucket": BUCKET, "key": key, "seconds": 0.3}
+            client("lambda").invoke(
+                FunctionName=function(), InvocationType="Event", Payload=json.dumps(event)
+            )
+        s3 = client("s3")
+        wait_for(lambda: s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == len(keys))
+        processes = {s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+
+    assert len(processes) == 1
+
+
+def test_messages_come_in_whole_batches(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages of a queue that were sent within its window are one run, as on AWS."""
+    with Emulator(folder / "aws", sparingly=True) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        nothing = packed("def handler(event, context): pass")
+        client("lambda").update_function_code(FunctionName=function(), ZipFile=nothing)
+        sqs = client("sqs")
+        url = sqs.create_queue(QueueName="events")["QueueUrl"]
+        entries = [{"Id": str(number), "MessageBody": "event"} for number in range(10)]
+        for _ in range(3):
+            sqs.send_message_batch(QueueUrl=url, Entries=entries)
+        client("lambda").create_event_source_mapping(
+            EventSourceArn=f"arn:aws:sqs:{REGION}:{ACCOUNT}:events",
+            FunctionName="a-function",
+            BatchSize=100,
+            MaximumBatchingWindowInSeconds=1,
+        )
+        wait_for(lambda: "SQS messages" in emulator.log.read_text())
+        runs = re.findall(r"processed (\d+) SQS messages", emulator.log.read_text())
+
+    assert runs == ["30"]
 
 
 def test_state_outlasts_a_stop(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

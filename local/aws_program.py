@@ -1,4 +1,4 @@
-"""The door of the local AWS: ministack, behind a check that every request has to pass.
+"""The program of the local AWS: ministack, behind a check that every request has to pass.
 
 Whoever reaches ministack can run code as its user, and it answers every process of this machine
 and every web page that is open in its browser. A request is let through only if it has
@@ -8,6 +8,9 @@ and every web page that is open in its browser. A request is let through only if
 * exactly one `Host`, which is ours: a page that reaches us under its own name (DNS
   rebinding) sends that name;
 * no `Origin`: a browser sends one with everything that can change something.
+
+Where a person works on the machine too, it also runs functions sparingly. No setting of ministack
+does, so two of its functions are replaced; its version is pinned.
 
 The Python of ministack's own environment runs this file, so it imports nothing else of ours.
 """
@@ -19,7 +22,8 @@ import os
 import re
 import resource
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -37,6 +41,11 @@ REFUSAL = (
     b"from who started it: set the variables of its env file first.</Message></Error>"
     b"</ErrorResponse>"
 )
+SPARINGLY = "sparingly"
+WAIT_SECONDS = 0.01
+MOST_BYTES = (
+    4 << 20
+)  # of the messages of a batch; Lambda's limit is 6 MB with all that is said of them
 _APPLICATION_ID = re.compile(rb" ?(?<!\S)app/(\S+)")
 
 
@@ -96,12 +105,74 @@ async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def main(listener: int) -> None:
+def one_process(lease: Callable[..., tuple[Any, str]]) -> Callable[..., tuple[Any, str]]:
+    """Return `lease`, by which an invocation gets a process of its function, with one for each.
+
+    Who comes meanwhile waits. Ministack starts another process, at two seconds of a core and 250 MB
+    each; on AWS most functions have one run at a time reserved, and Lambda holds the events back.
+    """
+
+    def wait(*arguments: Any, **options: Any) -> tuple[Any, str]:
+        while (leased := lease(*arguments, **options | {"max_concurrency": 1}))[0] is None:
+            time.sleep(WAIT_SECONDS)
+        return leased
+
+    return wait
+
+
+def whole_batches(
+    receive: Callable[[str, int], list[Any]],
+    queue: Callable[[str], Mapping[str, Any]],
+    mappings: Callable[[], Iterable[Mapping[str, Any]]],
+) -> Callable[[str, int], list[Any]]:
+    """Return `receive`, by which a function gets messages of a queue, with batches as on AWS.
+
+    Lambda waits for the window of the event source mapping or until there is a whole batch.
+    Ministack hands over what is there, ten at most. `queue` has the messages of a URL.
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventsourcemapping.html#invocation-eventsourcemapping-batching
+    """
+
+    def receive_batch(url: str, most: int) -> list[Any]:
+        there, now = queue(url), time.time()
+        visible = (each for each in list(there["messages"]) if each.get("visible_at", 0) <= now)
+        sent = [each.get("sent_at", 0) for each in visible]
+        arn = there["attributes"]["QueueArn"]
+        windows = (each for each in mappings() if each["EventSourceArn"] == arn)
+        window = max(each["MaximumBatchingWindowInSeconds"] for each in windows)
+        if not sent or (len(sent) < most and now < min(sent) + window):
+            return []
+        messages: list[Any] = []
+        size = 0
+        while len(messages) < most and size < MOST_BYTES:
+            if not (more := receive(url, most - len(messages))):
+                break
+            messages += more
+            size += sum(len(each["body"]) for each in more)
+        return messages
+
+    return receive_batch
+
+
+def run_sparingly() -> None:
+    """Have ministack run functions in one process each, and hand them whole batches."""
+    from ministack.services import lambda_svc, sqs  # noqa: PLC0415
+
+    lambda_svc.acquire_worker = one_process(lambda_svc.acquire_worker)
+    sqs._receive_messages_for_esm = whole_batches(
+        sqs._receive_messages_for_esm,
+        sqs._get_q,
+        lambda: (mapping for *_, mapping in lambda_svc._iter_all_esms()),
+    )
+
+
+def main(listener: int, *, sparingly: bool) -> None:
     """Serve ministack on the listening socket `listener`, a file descriptor, until SIGTERM."""
     from hypercorn.asyncio import serve  # noqa: PLC0415  ministack's environment alone has them
     from hypercorn.config import Config  # noqa: PLC0415
     from ministack.app import app  # noqa: PLC0415
 
+    if sparingly:
+        run_sparingly()
     # As ministack's own start does: each connection and each function needs some descriptors.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):  # macOS has a lower limit than it says
@@ -115,4 +186,4 @@ def main(listener: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sparingly=SPARINGLY in sys.argv)

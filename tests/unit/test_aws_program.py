@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.guard import READY_PATH, Guard
+from local.aws_program import READY_PATH, Guard
 
 TOKEN = "0123456789abcdef" * 3
 HOST = (b"host", b"127.0.0.1:4566")
