@@ -29,7 +29,7 @@ _BUCKETS = """
     s3:GetEncryptionConfiguration s3:PutEncryptionConfiguration
     s3:GetLifecycleConfiguration s3:PutLifecycleConfiguration
 """
-_OBJECTS = "s3:GetObject s3:PutObject s3:DeleteObjectVersion"
+_OBJECTS = "s3:GetObject s3:PutObject s3:DeleteObject s3:DeleteObjectVersion"
 _ROLES = """
     iam:CreateRole iam:GetRole iam:DeleteRole iam:TagRole iam:UpdateAssumeRolePolicy
     iam:ListRolePolicies iam:GetRolePolicy iam:PutRolePolicy iam:DeleteRolePolicy

@@ -45,8 +45,9 @@ def _s3(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
     arn = f"arn:aws:s3:::{given['Bucket']}"
     if operation == "DeleteObjects":
         for item in given["Delete"]["Objects"]:
-            action = "DeleteObjectVersion" if "VersionId" in item else "DeleteObject"
-            yield Asked(f"s3:{action}", f"{arn}/{item['Key']}")
+            yield Asked("s3:DeleteObject", f"{arn}/{item['Key']}")
+            if "VersionId" in item:
+                yield Asked("s3:DeleteObjectVersion", f"{arn}/{item['Key']}")
         return
     action = S3_ACTIONS.get(operation, operation)
     yield Asked(f"s3:{action}", f"{arn}/{given['Key']}" if "Key" in given else arn)
