@@ -1,14 +1,11 @@
 """The topic, the one who is subscribed to it, the alarms and the dashboard."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from deployer.aws import sns
-from deployer.aws.account import Account, Clients
+from deployer.aws.account import Account
 from deployer.aws.changes import Change
 from tests.aws.faults import stubbed
 from tests.aws.sandbox import Sandbox, pending
@@ -16,93 +13,6 @@ from tests.aws.sandbox import Sandbox, pending
 TOPIC = "totesys-etl-dev-alerts"
 TOPIC_ARN = f"arn:aws:sns:eu-west-2:123456789012:{TOPIC}"
 ALARM = "totesys-etl-dev-freshness"
-ALARM_ARN = f"arn:aws:cloudwatch:eu-west-2:123456789012:alarm:{ALARM}"
-DASHBOARD = "totesys-etl-dev-eu-west-2"
-
-
-def tampered(aws: Clients, **changed: Any) -> None:
-    """Put an alarm as it is, but for what is changed."""
-    (alarm,) = aws.cloudwatch.describe_alarms(AlarmNames=[ALARM])["MetricAlarms"]
-    known = aws.cloudwatch.meta.service_model.operation_model("PutMetricAlarm").input_shape
-    assert known is not None
-    kept: Any = {name: value for name, value in alarm.items() if name in known.members and value}
-    aws.cloudwatch.put_metric_alarm(**{**kept, **changed})
-
-
-# Manual changes to a deployment, and the repairs that follow.
-TAMPERINGS: dict[str, tuple[Callable[[Clients], object], list[tuple[str, str, list[str]]]]] = {
-    "alarm threshold": (
-        lambda aws: tampered(aws, Threshold=86400.0),
-        [("alarm", "updated", ["Threshold"])],
-    ),
-    "alarm notifies nobody": (
-        lambda aws: tampered(aws, AlarmActions=[]),
-        [("alarm", "updated", ["AlarmActions"])],
-    ),
-    "alarm is off": (
-        lambda aws: aws.cloudwatch.disable_alarm_actions(AlarmNames=[ALARM]),
-        [("alarm", "updated", ["ActionsEnabled"])],
-    ),
-    "alarm waits for more": (
-        lambda aws: tampered(aws, EvaluationPeriods=3, DatapointsToAlarm=2),
-        [("alarm", "updated", ["DatapointsToAlarm", "EvaluationPeriods"])],
-    ),
-    "alarm tags": (
-        lambda aws: aws.cloudwatch.untag_resource(ResourceARN=ALARM_ARN, TagKeys=["stage"]),
-        [("alarm", "updated", ["tags"])],
-    ),
-    "dashboard": (
-        lambda aws: aws.cloudwatch.put_dashboard(
-            DashboardName=DASHBOARD, DashboardBody='{"widgets": []}'
-        ),
-        [("dashboard", "updated", ["body"])],
-    ),
-    "dashboard is gone": (
-        lambda aws: aws.cloudwatch.delete_dashboards(DashboardNames=[DASHBOARD]),
-        [("dashboard", "created", ["body"])],
-    ),
-    "topic policy": (
-        lambda aws: aws.sns.set_topic_attributes(
-            TopicArn=TOPIC_ARN, AttributeName="Policy", AttributeValue='{"Statement": []}'
-        ),
-        [("topic", "updated", ["policy"])],
-    ),
-    "topic sender": (
-        lambda aws: aws.sns.set_topic_attributes(
-            TopicArn=TOPIC_ARN, AttributeName="DisplayName", AttributeValue="somebody"
-        ),
-        [("topic", "updated", ["sender"])],
-    ),
-    "topic tags": (
-        lambda aws: aws.sns.untag_resource(ResourceArn=TOPIC_ARN, TagKeys=["stage"]),
-        [("topic", "updated", ["tags"])],
-    ),
-    "topic is gone": (
-        lambda aws: aws.sns.delete_topic(TopicArn=TOPIC_ARN),
-        [
-            ("topic", "created", ["policy", "sender", "tags"]),
-            ("subscription", "created", ["e-mail"]),
-        ],
-    ),
-    "subscription is gone": (
-        lambda aws: aws.sns.unsubscribe(
-            SubscriptionArn=aws.sns.list_subscriptions()["Subscriptions"][0]["SubscriptionArn"]
-        ),
-        [("subscription", "created", ["e-mail"])],
-    ),
-}
-
-
-@pytest.mark.parametrize("case", TAMPERINGS)
-def test_tampering_is_named_and_repaired(sandbox: Sandbox, case: str) -> None:
-    """One attribute changed behind our back: plan names it, deploy repairs exactly it."""
-    tamper, expected = TAMPERINGS[case]
-    sandbox.deploy()
-    tamper(sandbox.account.clients)
-
-    assert pending(sandbox.plan()) == expected
-    assert pending(sandbox.deploy()) == expected
-    assert pending(sandbox.plan()) == []
 
 
 def test_a_deleted_alarm_comes_back_alone(sandbox: Sandbox) -> None:
