@@ -14,7 +14,8 @@ from functions.common.keys import keys_of
 from functions.common.loaded import Evidence, Loaded, TableFile, Warehouse
 from functions.targets import Made, Moment
 from functions.targets.calendar import Days
-from functions.targets.layout import DELETIONS, LEDGER, Layout, WarehouseTable
+from functions.targets.layout import Layout, WarehouseTable
+from functions.targets.own_tables import DELETIONS, LEDGER
 from functions.targets.session import ModelRun, Outcome, Select
 
 NOW = datetime(2024, 11, 16, tzinfo=UTC)

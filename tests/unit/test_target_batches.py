@@ -9,7 +9,7 @@ import pytest
 from etl import Integer, Model, Table, latest
 from functions.common.loaded import Loaded
 from functions.targets.derived import Derived
-from functions.targets.layout import LEDGER
+from functions.targets.own_tables import LEDGER
 from functions.targets.session import Select
 from tests.unit.applying import WAYS, Loading
 from tests.unit.fake_warehouse import Row, table

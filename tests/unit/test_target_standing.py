@@ -18,7 +18,8 @@ from functions.common.manifests import Source
 from functions.common.markers import MarkerLog
 from functions.common.objects import DataFile
 from functions.targets import Standing
-from functions.targets.layout import DELETIONS, LEDGER, Layout, WarehouseTable
+from functions.targets.layout import Layout, WarehouseTable
+from functions.targets.own_tables import DELETIONS, LEDGER
 from functions.targets.standing import loaded_batch, newest_marked, standing_of
 from tests.unit.fake_bucket import FakeBucket
 

@@ -16,15 +16,16 @@ from functions.targets import Counted
 from functions.targets.calendar import Days
 from functions.targets.comparing import Tally
 from functions.targets.deletions import catch_up
-from functions.targets.layout import (
-    DELETIONS_COLUMNS,
-    LEDGER_COLUMNS,
-    Found,
-    is_deletions,
-    is_ledger,
-)
+from functions.targets.layout import Found
 from functions.targets.mysql.calendar import _between
 from functions.targets.numbered import Extent, Places
+from functions.targets.own_tables import (
+    DELETIONS,
+    DELETIONS_COLUMNS,
+    LEDGER,
+    LEDGER_COLUMNS,
+    is_own,
+)
 from functions.targets.states import by_state, first_of, newest_of, require_keys
 from tests.unit.applying import Loading
 from tests.unit.fake_warehouse import Row, table
@@ -182,26 +183,26 @@ def found(columns: tuple[str, ...], *denied: str) -> Found:
 @pytest.mark.parametrize("denied", ["SELECT", "INSERT", "UPDATE"])
 def test_each_right_that_deletions_need_is_asked_for(denied: str) -> None:
     """Load stops before it begins, and says which right it lacks."""
-    assert is_deletions(found(DELETIONS_COLUMNS, "DELETE"))
+    assert is_own(found(DELETIONS_COLUMNS, "DELETE"), DELETIONS)
 
     with pytest.raises(WarehouseSetupError, match=f"no right to {denied} on own.kept"):
-        is_deletions(found(DELETIONS_COLUMNS, denied))
+        is_own(found(DELETIONS_COLUMNS, denied), DELETIONS)
 
 
 def test_each_right_that_the_ledger_needs_is_asked_for() -> None:
     """Its records are added and read, and never changed."""
-    assert is_ledger(found(LEDGER_COLUMNS, "DELETE", "UPDATE"))
+    assert is_own(found(LEDGER_COLUMNS, "DELETE", "UPDATE"), LEDGER)
 
     for denied in ("SELECT", "INSERT"):
         with pytest.raises(WarehouseSetupError, match=f"no right to {denied} on own.kept"):
-            is_ledger(found(LEDGER_COLUMNS, denied))
+            is_own(found(LEDGER_COLUMNS, denied), LEDGER)
 
 
 def test_a_table_of_the_same_name_with_other_columns_is_not_ours() -> None:
     """Nobody's table is written to for its name alone."""
-    assert not is_deletions(found(DELETIONS_COLUMNS[1:], "SELECT"))
-    assert not is_ledger(found(LEDGER_COLUMNS[1:], "SELECT"))
-    assert not is_deletions(None)
+    assert not is_own(found(DELETIONS_COLUMNS[1:], "SELECT"), DELETIONS)
+    assert not is_own(found(LEDGER_COLUMNS[1:], "SELECT"), LEDGER)
+    assert not is_own(None, DELETIONS)
 
 
 def test_disagreements_are_counted_by_kind() -> None:
