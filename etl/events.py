@@ -9,10 +9,9 @@ from typing import ClassVar
 
 from etl.errors import DeclarationError
 from etl.files import JsonDocuments
+from etl.providers import Keyed, fault_of_url, require_path
 from etl.tables import Table
 
-_PATH = re.compile(r"\$|[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*|header:[A-Za-z0-9-]+")
-_PRIVATE = re.compile(r"https://|http://(127\.0\.0\.1|localhost)[:/]")
 _WAY = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 WHOLE = "$"
@@ -104,14 +103,12 @@ class EventList:
 
     def __post_init__(self) -> None:
         """Raise DeclarationError for a URL that would show the key to others."""
-        if not _PRIVATE.match(self.url):
-            raise DeclarationError(
-                f"the list of events at {self.url}: its URL begins with https://"
-            )
+        if fault := fault_of_url(self.url):
+            raise DeclarationError(f"the list of events at {self.url}: its URL {fault}")
 
 
 @dataclass(frozen=True)
-class Events:
+class Events(Keyed):
     """Events that a provider posts to `path` of the pipeline's endpoint, signed with a secret.
 
     The secret is the setting `<NAME>_WEBHOOK_SECRET`; two, with a blank between them, while one is
@@ -174,21 +171,6 @@ class Events:
         """The name of the functions' variable with the id of the secret of AWS that holds it."""
         return f"{self.name.upper()}_SECRET_ID"
 
-    @property
-    def key_setting(self) -> str:
-        """The name of the setting with the key for the provider's list."""
-        return f"{self.name.upper()}_API_KEY"
-
-    @property
-    def key_secret(self) -> str:
-        """The part of the name of the secret of AWS that holds the key."""
-        return f"{self.name}-api"
-
-    @property
-    def key_secret_setting(self) -> str:
-        """The name of the functions' variable with the id of the secret that holds the key."""
-        return f"{self.name.upper()}_API_SECRET_ID"
-
     def feed(self, table: Table) -> EventFeed:
         """Return the feed of a table."""
         return next(feed for feed in self.feeds if feed.table is table)
@@ -202,9 +184,3 @@ def _require_several(given: Sequence[str], what: str, example: str) -> None:
     """Raise DeclarationError for one text where several go: its letters would be taken for them."""
     if isinstance(given, str):
         raise DeclarationError(f'{what} are several: write ("{example}",)')
-
-
-def require_path(path: str, what: str) -> None:
-    """Raise DeclarationError for what is no path of a field."""
-    if not _PATH.fullmatch(path):
-        raise DeclarationError(f"{what}: write its path as in data.object.id or header:X-Name")

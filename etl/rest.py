@@ -6,37 +6,15 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from types import MappingProxyType
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 from etl.errors import DeclarationError
-from etl.events import require_path
 from etl.files import Csv, Format, JsonDocuments, is_period
+from etl.providers import Keyed, require_path
 from etl.settings import Setting
 from etl.tables import Table
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
 _HEADER = re.compile(r"[A-Za-z0-9-]+")
 _LINK = "header:Link"
-
-
-def fault_of_url(url: str) -> str | None:
-    """Say why an API cannot be asked at a URL; None if it can.
-
-    Whoever listens on the way must not read a key, nor change an answer.
-    """
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "is no URL"
-    if not url.isascii() or not url.isprintable() or " " in url:
-        return "is no URL: write other characters than those of ASCII as %XX"
-    if parts.username is not None or parts.password is not None:
-        return "has a user in it: a key has its own setting"
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)):
-        return "does not begin with https:// (http:// is for this machine alone)"
-    return None
 
 
 @dataclass(frozen=True)
@@ -160,7 +138,7 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class Rest:
+class Rest(Keyed):
     """A REST API that is asked again and again, at the URL that is the setting `<NAME>_URL`.
 
     With `at_most` it is asked no sooner than that setting says after it answered, as in
@@ -208,21 +186,6 @@ class Rest:
     def setting(self) -> str:
         """The name of the setting with the URL."""
         return f"{self.name.upper()}_URL"
-
-    @property
-    def key_setting(self) -> str:
-        """The name of the setting with the key."""
-        return f"{self.name.upper()}_API_KEY"
-
-    @property
-    def key_secret(self) -> str:
-        """The part of the name of the secret of AWS that holds the key."""
-        return f"{self.name}-api"
-
-    @property
-    def key_secret_setting(self) -> str:
-        """The name of the functions' variable with the id of the secret that holds the key."""
-        return f"{self.name.upper()}_API_SECRET_ID"
 
     def feed(self, table: Table) -> Resource:
         """Return the resource of a table."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from deployer.operations.webhooks import signing_key
 from etl import Events, Rest
-from etl.rest import fault_of_url
+from etl.providers import fault_of_url
 from etl.sources import Source
 
 URL_EXAMPLE = "https://api.example.com/v1/rates"

@@ -1,30 +1,21 @@
-"""Find the events that a provider lists and that never arrived: it gives up on them, we do not."""
+"""Find the events that a provider lists and that never arrived: it has given up sending them."""
 
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from http import HTTPStatus
-from http.client import HTTPException
 from typing import Any
+from urllib.parse import urlencode
 
 from etl import EventList, Events
 from functions.common.batchlog import BatchLog
-from functions.common.errors import ProviderUnavailableError, SettingsError
 from functions.common.fields import value_at
+from functions.common.httpclient import Api
 from functions.common.jsontext import Decoder, encoded
 from functions.common.manifests import IngestionManifest
 from functions.common.parquet import read_rows
 from functions.common.received import Received
 
-ATTEMPTS = 4  # at a page; with pauses of 1, 2 and 4 seconds
-TIMEOUT_SECONDS = 30
-PAGE_BYTES = 64 << 20
-
-_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-_BUSY = HTTPStatus.TOO_MANY_REQUESTS
+PAGE_BYTES = 32 << 20
 
 
 def missed_events(
@@ -81,15 +72,16 @@ class ListedEvents:
         self.days = asked.days
         self._source = source
         self._list = asked
-        self._key = key
-        self._sleep = sleep
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._api = Api(
+            asked.url,
+            lambda: {"Authorization": f"Bearer {key}"},
+            setting=f"the list of events of {source.name}",
+            key_setting=source.key_setting,
+            sleep=sleep,
+        )
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield the events, numbers as `jsontext.Number`.
-
-        Raises SettingsError for a key that is refused, else ProviderUnavailableError.
-        """
+        """Yield the events, numbers as `jsontext.Number`; raise as `Api.ask` does."""
         after: str | None = None
         while True:
             page = self._page(after)
@@ -98,50 +90,18 @@ class ListedEvents:
                 return
             last = _text_at(page["data"][-1], self._source.id) if page["data"] else None
             if last is None or last == after:
-                raise self._unavailable("says that there are more events, and shows none")
+                raise self._api.unavailable("says that there are more events, and shows none")
             after = last
 
     def _page(self, after: str | None) -> dict[str, Any]:
         query = {"limit": self._list.limit, **({"starting_after": after} if after else {})}
-        url = f"{self._list.url}?{urllib.parse.urlencode(query)}"
+        answer = self._api.ask(
+            f"{self._list.url}?{urlencode(query)}", "application/json", PAGE_BYTES
+        )
         try:
-            page, _ = Decoder().decoded(self._read(url).decode(), 0)
+            page, _ = Decoder().decoded(answer.content.decode(), 0)
         except (ValueError, RecursionError):
-            raise self._unavailable("answered with no JSON") from None
+            raise self._api.unavailable("answered with no JSON") from None
         if not isinstance(page, dict) or not isinstance(page.get("data"), list):
-            raise self._unavailable("answered with no list of events")
+            raise self._api.unavailable("answered with no list of events")
         return page
-
-    def _read(self, url: str) -> bytes:
-        headers = {"Authorization": f"Bearer {self._key}"}
-        request = urllib.request.Request(url, headers=headers)  # noqa: S310  etl.EventList checks
-        for attempt in range(ATTEMPTS):
-            try:
-                with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                    body: bytes = answer.read(PAGE_BYTES)
-                    return body
-            except urllib.error.HTTPError as error:
-                if error.code in _REFUSED:
-                    raise SettingsError(
-                        f"{self._list.url} refuses the key ({error.code}): set "
-                        f"{self._source.key_setting} to one that may read events, and run "
-                        "deploy.py again"
-                    ) from None
-                if error.code != _BUSY and error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
-                    raise self._unavailable(f"answered {error.code}") from None
-                why = f"answered {error.code}"
-            except (OSError, HTTPException) as error:
-                why = f"does not answer ({type(error).__name__})"
-            if attempt < ATTEMPTS - 1:
-                self._sleep(2**attempt)
-        raise self._unavailable(why)
-
-    def _unavailable(self, why: str) -> ProviderUnavailableError:
-        return ProviderUnavailableError(f"{self._list.url} {why}: the next run asks again")
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follow no redirect: the key would be sent with it."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Say that there is nothing to follow."""

@@ -11,12 +11,12 @@ import boto3
 from etl import Csv, Integer, Numeric, Pipeline, PostgresWarehouse, Resource, Rest, Table, Text
 from etl import latest as latest_of
 from functions.common.batchlog import BatchLog
+from functions.common.httpclient import Api
 from functions.common.manifests import IngestionManifest
 from functions.common.parquet import read_rows
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.rest.capture import Capture
-from functions.sources.rest.client import Api
 from functions.sources.rest.pace import Pace
 from tests.rest_server import Reply, RestServer, serving
 

@@ -113,14 +113,14 @@ def test_a_provider_that_is_busy_is_asked_again(api: EventsApi) -> None:
 @pytest.mark.parametrize(
     ("answers", "error", "said"),
     [
-        ([(503, "")] * 4, ProviderUnavailableError, "answered 503: the next run asks again"),
-        ([(404, "")], ProviderUnavailableError, "answered 404: the next run asks again"),
-        ([(302, "http://127.0.0.1:1/")], ProviderUnavailableError, "answered 302"),
+        ([(503, "")] * 5, ProviderUnavailableError, "answered 503: the next run asks again"),
+        ([(404, "")], SettingsError, "answered 404: correct the list of events of stripe"),
+        ([(302, "http://127.0.0.1:1/")], ProviderUnavailableError, "leads to another host"),
         ([(200, "<html>")], ProviderUnavailableError, "answered with no JSON"),
         ([(200, "[" * 100_000)], ProviderUnavailableError, "answered with no JSON"),
         ([(200, '{"data": 1}')], ProviderUnavailableError, "answered with no list of events"),
         ([(200, '{"data": [], "has_more": true}')], ProviderUnavailableError, "and shows none"),
-        ([(403, "")], SettingsError, "refuses the key (403): set STRIPE_API_KEY"),
+        ([(403, "")], SettingsError, "answered 403: set STRIPE_API_KEY"),
     ],
 )
 def test_a_list_that_cannot_be_read_says_why(
@@ -136,7 +136,7 @@ def test_a_list_that_cannot_be_read_says_why(
 
 def test_a_key_that_is_refused_is_said(api: EventsApi) -> None:
     """A key that was revoked at the provider is a matter of the settings."""
-    with pytest.raises(SettingsError, match="refuses the key"):
+    with pytest.raises(SettingsError, match="set STRIPE_API_KEY"):
         listed(api, key="rk_old")
 
 

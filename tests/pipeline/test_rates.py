@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from functions.common import httpclient
 from functions.common.errors import ProviderUnavailableError
 from functions.extract import handler as extract_handler
-from functions.sources.rest import client
 from local.connection import connect
 from tests.ecb import CURRENCIES, Bank, carried
 from tests.pipeline.conftest import Context, Functions, forget_clients
@@ -94,7 +94,7 @@ def _quotient(a: Decimal, b: Decimal, unit: Decimal | None) -> Decimal:
 @pytest.fixture
 def exchange(managed: Functions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exchange]:
     """The functions between a shop, the bank in 2025 and a managed warehouse."""
-    monkeypatch.setattr(client, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(httpclient, "PAUSE_SECONDS", 0.0)
     with serving() as server:
         monkeypatch.setenv("RATES_URL", f"{server.url}/EXR/D.USD+GBP.EUR.SP00.A")
         forget_clients()

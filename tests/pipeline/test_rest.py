@@ -21,11 +21,11 @@ from etl import (
     history,
     latest,
 )
+from functions.common import httpclient
 from functions.common.errors import ProviderUnavailableError
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
 from functions.reconcile import handler as reconcile_handler
-from functions.sources.rest import client
 from functions.transform import handler as transform_handler
 from local.connection import connect
 from tests.pipeline.conftest import Context, Functions, forget_clients
@@ -94,7 +94,7 @@ def shop(managed: Functions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """The functions between an API and a managed warehouse, after a first run."""
     for handler in (extract_handler, transform_handler, load_handler, reconcile_handler):
         monkeypatch.setattr(handler, "load", lambda name: PIPELINE)
-    monkeypatch.setattr(client, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(httpclient, "PAUSE_SECONDS", 0.0)
     with serving() as server:
         monkeypatch.setenv("SHOP_URL", server.url)
         forget_clients()

@@ -26,7 +26,7 @@ from etl import (
     latest,
     replace,
 )
-from etl.rest import fault_of_url
+from etl.providers import fault_of_url
 
 ITEMS = Table("items", key="id", columns={"id": Integer()})
 OTHERS = Table("others", key="id", columns={"id": Integer(references=ITEMS)})

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from functions.common import gunzip
 from functions.common.accounts import FileVersion
 from functions.common.errors import MissingFileError, UnusableFileError
 from functions.sources.files import decoding, opening
@@ -180,4 +181,4 @@ def test_a_bomb_is_not_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(UnusableFileError, match="it has more than 20 GB: split it"):
         read_all()
-    assert max(sizes) <= 2 * decoding.PIECE_BYTES
+    assert max(sizes) <= 2 * gunzip.PIECE_BYTES

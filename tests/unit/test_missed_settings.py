@@ -90,9 +90,8 @@ MISTAKES: dict[str, Callable[[], object]] = {
     ),
     "source shop: table event has no column with header:X-Id, by which missed events are "
     "found": lambda: events("header:X-Id", id="header:X-Id"),
-    "the list of events at http://api.example.com/: its URL begins with https://": lambda: (
-        EventList("http://api.example.com/")
-    ),
+    "the list of events at http://api.example.com/: its URL does not begin with https:// (http:// "
+    "is for this machine alone)": lambda: EventList("http://api.example.com/"),
 }
 
 

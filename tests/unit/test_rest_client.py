@@ -9,14 +9,14 @@ from email.utils import format_datetime
 import pytest
 import trustme
 
+from functions.common import httpclient, httpconnection
 from functions.common.errors import (
     PipelineError,
     ProviderBusyError,
     ProviderUnavailableError,
     SettingsError,
 )
-from functions.sources.rest import client, connection
-from functions.sources.rest.client import Answer, Api
+from functions.common.httpclient import Answer, Api
 from tests.rest_server import Reply, RestServer, serving
 
 KEY = "k3y-of-nobody"
@@ -137,8 +137,8 @@ def test_a_server_that_is_silent_or_slow_takes_no_longer_than_it_may(
     server: RestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Silence ends by the time between two bytes, a drip of bytes by the time for the whole."""
-    monkeypatch.setattr(client, "SECONDS", 0.6)
-    monkeypatch.setattr(connection, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(httpclient, "SECONDS", 0.6)
+    monkeypatch.setattr(httpconnection, "READ_SECONDS", 0.2)
     for reply in (
         Reply(BODY, silent=5),
         Reply(BODY * 50, drip=0.02),

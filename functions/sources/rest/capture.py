@@ -15,6 +15,7 @@ from etl.settings import period
 from functions.common.accounts import FileRead
 from functions.common.batchlog import BatchLog
 from functions.common.errors import ProviderBusyError
+from functions.common.httpclient import Api
 from functions.common.manifests import IngestionManifest, TableSchema
 from functions.common.names import ObjectNames
 from functions.common.uploads import Upload
@@ -23,7 +24,6 @@ from functions.sources.files.headers import registered
 from functions.sources.files.known import Known, known_files
 from functions.sources.files.manifest import Batch, Registry, claim
 from functions.sources.files.reading import Lake, Rows
-from functions.sources.rest.client import Api
 from functions.sources.rest.pace import Pace
 from functions.sources.rest.pages import Page
 from functions.sources.rest.polling import Polled, poll, version_of

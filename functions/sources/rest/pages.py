@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 from etl import Csv, Cursor, NextLink, PageNumber, Resource
 from functions.common.errors import ProviderUnavailableError, UnusableFileError
 from functions.common.fields import value_at
+from functions.common.httpclient import Answer, Api
 from functions.common.jsontext import Decoder, Number, encoded
-from functions.sources.rest.client import Answer, Api
 
 PAGES_AT_MOST = 1_000
 

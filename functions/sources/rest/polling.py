@@ -6,8 +6,8 @@ from datetime import datetime
 
 from etl import Resource, Rest
 from functions.common.accounts import FileVersion
+from functions.common.httpclient import Api
 from functions.sources.files.known import Known
-from functions.sources.rest.client import Api
 from functions.sources.rest.pages import Page, Pages, read_pages
 
 

@@ -9,16 +9,16 @@ from functools import cache, partial
 import boto3
 
 from etl import Pipeline, Rest
-from etl.rest import fault_of_url
+from etl.providers import fault_of_url
 from functions.common.apikeys import key_of
 from functions.common.batchlog import BatchLog
 from functions.common.errors import SettingsError
+from functions.common.httpclient import Api
 from functions.common.manifests import IngestionManifest
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG
 from functions.sources import Read
 from functions.sources.rest.capture import Capture
-from functions.sources.rest.client import Api
 from functions.sources.rest.pace import Pace
 
 

@@ -1,4 +1,4 @@
-"""Ask an API for a document, until it has come as a whole, or the time for it is over.
+"""An HTTP client that asks an API for a document until it is complete or the time is over.
 
 Nothing of an answer, of a query or of a key is in a log or an error: an API is known by its host.
 """
@@ -6,7 +6,7 @@ Nothing of an answer, of a query or of a key is in a log or an error: an API is 
 import random
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,10 +26,11 @@ from functions.common.errors import (
     SettingsError,
     UnusableFileError,
 )
-from functions.sources.rest.connection import Connection
-from functions.sources.rest.receiving import received
+from functions.common.gunzip import expanded
+from functions.common.httpconnection import Connection
 
 ATTEMPTS = 5
+PIECE_BYTES = 64 << 10
 PAUSE_SECONDS = 0.5  # before the second attempt, twice as much before each that follows
 SECONDS = 40.0  # for a document, with all attempts: extract has other sources to read
 REDIRECTS = 3
@@ -111,9 +112,7 @@ class Api:
         pause = random.uniform(0.5, 1) * PAUSE_SECONDS * 2 ** (attempt - 1)  # noqa: S311  # nosec B311
         pause = pause if failed.after is None else failed.after
         if attempt == ATTEMPTS or pause >= left:
-            raise ProviderUnavailableError(
-                self._says(f"{failed}: the next run asks again")
-            ) from failed
+            raise self.unavailable(str(failed)) from failed
         self._sleep(pause)
 
     def _follow(self, url: str, accept: str, at_most: int, end: float) -> Answer:
@@ -148,7 +147,7 @@ class Api:
     def _answer(self, response: HTTPResponse, at_most: int) -> Answer:
         self._require_good(response)
         try:
-            body, content = received(response, at_most)
+            body, content = _received(response, at_most)
         except OversizedAnswerError:
             raise ProviderUnavailableError(
                 self._says(
@@ -189,6 +188,10 @@ class Api:
             )
         return _Failed(f"does not answer, or not to the end ({type(error).__name__})")
 
+    def unavailable(self, why: str) -> ProviderUnavailableError:
+        """Return the error for an API that may answer in the next run."""
+        return ProviderUnavailableError(self._says(f"{why}: the next run asks again"))
+
     def _says(self, what: str) -> str:
         return f"{self._setting}: {self.host} {what}"
 
@@ -206,3 +209,28 @@ def _seconds(retry_after: str | None) -> float | None:
         moment = parsedate_to_datetime(retry_after)
         return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
     return None
+
+
+def _received(response: HTTPResponse, at_most: int) -> tuple[bytes, bytes]:
+    """Return a body as it came, and expanded, of so many bytes at most.
+
+    Raises OversizedAnswerError, UnusableFileError for damaged gzip, and what urllib3 raises for a
+    body that is cut.
+    """
+    body, content = bytearray(), bytearray()
+
+    def pieces() -> Iterator[bytes]:
+        for piece in response.stream(PIECE_BYTES, decode_content=False):
+            body.extend(piece)
+            _require_room(body, at_most)
+            yield piece
+
+    for piece in expanded(pieces()):
+        content.extend(piece)
+        _require_room(content, at_most)
+    return bytes(body), bytes(content)
+
+
+def _require_room(taken: bytearray, at_most: int) -> None:
+    if len(taken) > at_most:
+        raise OversizedAnswerError
