@@ -1,153 +1,138 @@
-"""A CSV file in a bucket, into a table that equals it: about 100 bytes a row.
+"""Files: a CSV file in a bucket, into a table that equals it; about 100 bytes a row.
 
-Ours extracts, transforms and loads it, with a lake and a log between; dlt has its own files.
+Ours extracts, transforms and loads it, with buckets and a log between; dlt has files of its own.
 `psql` and pyarrow read the file from the disk.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from itertools import count
 from pathlib import Path
-from typing import Any
 
-import boto3
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
 
-from benchmarks import orders_file
-from benchmarks.databases import Database
-from benchmarks.measuring import (
-    BenchmarkError,
-    Measurement,
-    alternate,
-    run_peer,
-    run_program,
-    say,
-    together,
-)
+from benchmarks.databases import Database, Databases
+from benchmarks.measuring import Measurement, Peer, Record, record, run_pipeline, say, together
 from benchmarks.pipelines.orders_file.pipeline import PIPELINE, orders
-from benchmarks.plan import Peer, Plan
-from benchmarks.results import Record, record
-from benchmarks.workshop import Workshop
+from benchmarks.testbed import Testbed
 from etl import ddl
 from local.connection import connect
 from local.databases import create_managed_warehouse
-from local.emulator import REGION
 
 SIZES = (1_000_000, 10_000_000)
 CASE = "replaced"
 OURS, RAW = "ours, three functions", "psql \\copy"
 DOCUMENTED = "dlt, filesystem and read_csv"
-FUNCTIONS = ("extract", "transform", "load")
-KEY = "orders.csv"
+NAME = "orders.csv"
 PEERS = {
     "pyarrow, adbc": Peer("files.pyarrow_adbc"),
     "dlt, filesystem and pyarrow, CSV": Peer("files.dlt_arrow_csv"),
     "dlt, filesystem and pyarrow, Parquet": Peer("files.dlt_arrow_parquet"),
-    DOCUMENTED: Peer("files.dlt_read_csv", unconstrained=1_000_000),
+    DOCUMENTED: Peer("files.dlt_read_csv", 1_000_000),
 }
 
-_numbers = count(1)
+ROWS_AT_A_TIME = 1_000_000
+STATUSES = ("ordered", "shipped", "delivered", "returned")
+NOTES = (None, "leave it at the door", 'says "ring twice"', "gift, with a card", "as last time")
+PLACES = ("Manchester", "Leeds", "York", "São Paulo", "Kraków", "Lagos", "Abuja", "Ibadan")
 
 
-def measure(workshop: Workshop, plan: Plan) -> Iterator[Record]:
+def measure(testbed: Testbed) -> Iterator[Record]:
     """Yield a record for each contender at each size, and for each function of ours."""
-    for rows in plan.sizes(SIZES):
-        with workshop.folder() as folder:
-            file = folder / KEY
-            say(f"files: {rows:,} rows, {orders_file.write(file, rows) / 1e6:,.0f} MB")
-            drop = dropped(file)
-            parts: dict[str, list[Measurement]] = defaultdict(list)
-            contenders: dict[str, Callable[[Database], Measurement]] = {
-                RAW: partial(_raw, workshop, file),
-                OURS: partial(_ours, workshop, drop, parts),
-            }
-            for name, peer in PEERS.items():
-                if plan.peers and rows <= peer.unconstrained:
-                    contenders[name] = partial(_peer, workshop, plan, peer.task, (file, drop))
-            each = {name: partial(_into, workshop, rows, run) for name, run in contenders.items()}
-            runs = alternate(plan.chosen(each), plan.repetitions(rows))
-            remove(drop)
-        parts_of_ours = {f"{OURS}: {use}": found for use, found in parts.items()}
-        for name, measurements in (runs | parts_of_ours).items():
-            yield record(CASE, rows, name, measurements)
+    template = _template(testbed.databases)
+    for rows in testbed.plan.sizes(SIZES):
+        with testbed.folder() as folder:
+            file = folder / NAME
+            say(f"files: {rows:,} rows, {write_orders(file, rows) / 1e6:,.0f} MB")
+            with testbed.drop_bucket(file) as bucket:
+                parts: dict[str, list[Measurement]] = defaultdict(list)
+                runs: dict[str, Callable[[Database], Measurement]] = {
+                    RAW: partial(_copy, testbed, file),
+                    OURS: partial(_ours, testbed, bucket, parts),
+                }
+                drop = {**testbed.aws.environment, "BUCKET": bucket}
+                for name, peer in testbed.peers(PEERS, rows).items():
+                    arguments = {"table": orders.name, "file": str(file), "drop": drop}
+                    runs[name] = partial(_peer, peer, arguments)
+                into = partial(testbed.databases.into, template, rows, table=orders.name)
+                contenders = {name: partial(into, run) for name, run in runs.items()}
+                yield from testbed.plan.compare(CASE, rows, contenders)
+                for use, taken in parts.items():
+                    yield record(CASE, rows, f"{OURS}: {use}", taken)
 
 
-def dropped(file: Path) -> str:
-    """Drop the file into its own bucket; return the bucket."""
-    s3, name = boto3.client("s3"), f"benchmark-drop-{next(_numbers)}"
-    where: Any = {"LocationConstraint": REGION}
-    s3.create_bucket(Bucket=name, CreateBucketConfiguration=where)
-    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    s3.upload_file(str(file), name, KEY)
+def write_orders(path: Path, rows: int) -> int:
+    """Write a CSV file of so many orders, always the same; return its bytes."""
+    random = np.random.default_rng(1)
+    with csv.CSVWriter(path, _orders(random, 0, 0).schema) as writer:
+        for start in range(0, rows, ROWS_AT_A_TIME):
+            writer.write(_orders(random, start, min(ROWS_AT_A_TIME, rows - start)))
+    return path.stat().st_size
+
+
+def _template(databases: Databases) -> str:
+    """Return a warehouse with an empty table for the file, to be copied."""
+    name = "warehouse_files"
+    url = create_managed_warehouse(databases.server, database=name)
+    with connect(url) as connection:
+        connection.run(ddl.postgres(PIPELINE.targets[0], "public")[orders.name])
     return name
 
 
-def remove(bucket: str) -> None:
-    """Remove a bucket of `dropped`."""
-    s3 = boto3.client("s3")
-    for version in s3.list_object_versions(Bucket=bucket)["Versions"]:
-        s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
-    s3.delete_bucket(Bucket=bucket)
-
-
-def _into(workshop: Workshop, rows: int, run: Callable[[Database], Measurement]) -> Measurement:
-    """Run a contender on an empty table, and see that some table has so many rows then.
-
-    Raises BenchmarkError when it has not: what does less is faster.
-    """
-    databases, name = workshop.databases, f"files_{next(_numbers)}"
-    url = create_managed_warehouse(databases.server, database=name)
-    warehouse = Database(name, url, databases.server.superuser_url(name))
-    with connect(url) as connection:
-        connection.run(ddl.postgres(PIPELINE.targets[0], "public")["orders"])
-    try:
-        measurement = run(warehouse)
-        with connect(warehouse.superuser_url) as connection:
-            schemas = "SELECT table_schema FROM information_schema.tables WHERE table_name = :name"
-            counts = [
-                connection.run(f"SELECT count(*) FROM {schema}.{orders.name}")[0][0]
-                for [schema] in connection.run(schemas, name=orders.name)
-            ]
-    finally:
-        databases.drop(name)
-    if sum(counts) != rows:
-        raise BenchmarkError(f"{orders.name} was to have {rows} rows and has {counts}")
-    return measurement
-
-
-def _raw(workshop: Workshop, file: Path, warehouse: Database) -> Measurement:
-    databases = workshop.databases
-    copy = f"\\copy {orders.name} FROM '{file}' (FORMAT csv, HEADER)"
-    command = [databases.psql(), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", copy]
-    environment = databases.psql_environment(warehouse.name)
-    return databases.charged(lambda: run_program(command, environment))
+def _copy(testbed: Testbed, file: Path, warehouse: Database) -> Measurement:
+    statement = f"\\copy {orders.name} FROM '{file}' (FORMAT csv, HEADER)"
+    psql = testbed.databases.psql(warehouse, statement)
+    return testbed.databases.charged(lambda: run_pipeline(psql))
 
 
 def _ours(
-    workshop: Workshop, drop: str, parts: dict[str, list[Measurement]], warehouse: Database
+    testbed: Testbed, bucket: str, parts: dict[str, list[Measurement]], warehouse: Database
 ) -> Measurement:
     """Run the functions, and add to `parts` what each took."""
-    settings = {"PIPELINE": "orders_file", "DROP_BUCKET": drop, "WAREHOUSE_MANAGED": "true"}
-    taken = []
-    with workshop.lake(None, **settings) as lake:
-        for use in FUNCTIONS:
-            with lake.function(use, warehouse, ready=True) as function:
-                taken.append(function.call().measurement)
-                parts[use].append(taken[-1])
-    return together(taken)
+    settings = {"PIPELINE": "orders_file", "DROP_BUCKET": bucket, "WAREHOUSE_MANAGED": "true"}
+    with testbed.lake(None, **settings) as lake:
+        taken = lake.call_each(warehouse)
+    for use, measurement in taken.items():
+        parts[use].append(measurement)
+    return together(list(taken.values()))
 
 
 def _peer(
-    workshop: Workshop, plan: Plan, task: str, dropped: tuple[Path, str], warehouse: Database
+    run: Callable[..., Measurement], arguments: Mapping[str, object], warehouse: Database
 ) -> Measurement:
-    """Run a peer; the file is `dropped` on the disk and in a bucket."""
-    file, drop = dropped
-    with workshop.folder() as folder:
-        arguments = {
-            "warehouse": warehouse.superuser_url,
-            "table": orders.name,
-            "file": str(file),
-            "drop": {**workshop.aws.environment, "BUCKET": drop},
-            "folder": str(folder),
+    return run(**arguments, warehouse=warehouse.superuser_url)
+
+
+def _orders(random: np.random.Generator, start: int, rows: int) -> pa.Table:
+    def numbers(low: int, high: int) -> pa.Array:
+        return pa.array(random.integers(low, high, rows))
+
+    days = numbers(18_000, 20_500)
+    quantity, cents = numbers(1, 20), numbers(99, 99_999)
+    delivered = pc.if_else(pc.less(numbers(0, 10), 7), pc.add(days, numbers(1, 30)), None)
+    place = pa.array(PLACES).take(numbers(0, len(PLACES)))
+    note = pc.binary_join_element_wise(
+        pa.array(NOTES, pa.string()).take(numbers(0, len(NOTES))), place, " / "
+    )
+    return pa.table(
+        {
+            "order_id": pa.array(np.arange(start, start + rows) + 100_000_000),
+            "customer_id": numbers(1, 2_000_000),
+            "product_id": numbers(1, 50_000),
+            "ordered_on": days.cast(pa.int32()).cast(pa.date32()),
+            "delivered_on": delivered.cast(pa.int32()).cast(pa.date32()),
+            "quantity": quantity,
+            "unit_price": _money(cents),
+            "total": _money(pc.multiply(quantity, cents)),
+            "status": pa.array(STATUSES).take(numbers(0, len(STATUSES))),
+            "note": note,
         }
-        return workshop.databases.charged(lambda: run_peer(plan.peers, task, arguments, folder))
+    )
+
+
+def _money(cents: pa.Array) -> pa.Array:
+    whole = cents.cast(pa.decimal128(19, 0))
+    return pa.Array.from_buffers(pa.decimal128(19, 2), len(whole), whole.buffers())

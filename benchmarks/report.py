@@ -1,56 +1,109 @@
 """The report: targets, then a table for each subject, as Markdown; made from results alone."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import end_to_end, extract, files, growth, load, mysql, package_sizes, usual_minute
-from benchmarks.results import Record, Results, median
+from benchmarks import files, growth, minute, mysql, packages, postgres
+from benchmarks.measuring import Record
+from benchmarks.results import Results, median
 from benchmarks.targets import MEBIBYTE, MEGABYTE, Target, targets
+
+INTRODUCTION = """\
+Read this to know how fast the pipeline is, and how much CPU and memory it takes. `make bench` makes
+this page from one run on one machine, which is described [below](#environment); the figures are in
+[benchmarks.json](benchmarks.json).
+
+All contenders ran on the same data, in turn (A B A B), each in its own process. Figures are
+medians; compare ratios, not seconds. Seconds are those of the work itself, without starting Python
+and importing, which has its own table. Ours includes the local AWS's S3, over HTTP on the same
+cores, and all tables; the other tools and `psql` move one table and keep their files locally.
+`CPU` is the contender's own processes', `DB CPU` that of its sessions in the database."""
+
+TRIAL = "**A trial, not with the usual sizes, repetitions and tools: its figures mean nothing.**"
+UNMEASURED = "Not measured."
+SPEED = "A ÷ B is the time of A in times that of B, for a million rows and more."
 
 # The contender that the others are compared with, by subject.
 BASELINES = {
-    "extract": extract.RAW,
-    "load": load.RAW,
-    "end-to-end": end_to_end.RAW,
+    "extract": postgres.COPY_OUT,
+    "load": postgres.COPY_IN,
+    "end-to-end": postgres.COPY_COPY,
     "files": files.RAW,
     "mysql": mysql.RAW,
 }
-INTRODUCTION = """\
-Made by `make bench`. All contenders ran in the same call on the same data, in turn (A B A B),
-each contender in its own process. Figures are medians, with the least and the most beside
-them; compare ratios, not seconds. Seconds are those of the work itself, without starting Python
-and importing, which has its own table. Ours includes the local AWS's S3, over HTTP on the same
-cores, and all eleven tables; the peers and `psql` move one table and keep their files locally.
-Targets of speed are for a million rows and more.
-`CPU` is the contender's own processes', `database CPU` that of its sessions in PostgreSQL."""
+TITLES = {"end-to-end": "End to end", "files": "CSV files", "mysql": "MySQL"}
 
-COSTS = ("CPU s", "database CPU s", "peak MB")
-
-Cells = Sequence[object]
+Column = tuple[str, Callable[[Record], str]]
+"""The head of a column, and what it shows of a record."""
 
 
 def render(results: Results, plots: Iterable[Path]) -> str:
     """Return the whole page; `plots` are files beside it."""
-    aims = list(targets(results))
-    parts = ["# Benchmarks", INTRODUCTION, "## Targets", _targets(aims), *_reasons(aims)]
+    aims = targets(results)
+    parts = ["# Benchmarks", INTRODUCTION, *([TRIAL] if results.run.get("trial") else [])]
+    parts += ["## Targets", SPEED, _targets(aims), *_reasons(aims)]
     for subject, baseline in BASELINES.items():
-        parts += [f"## {subject}", *_compared(results, subject, baseline)]
-    parts += ["## usual-minute", *_minute(results)]
-    parts += ["## growth", *_growth(results)]
-    parts += ["## packages", *_packages(results)]
-    parts += ["## Plots", *(f"![{plot.stem}]({plot.name})" for plot in plots)]
-    parts += ["## Measured on", *_machines(results)]
+        parts += [f"## {TITLES.get(subject, subject.capitalize())}"]
+        tables = list(_compared(results, subject, baseline))
+        parts += [f"The ratio is to `{baseline}`.", *tables] if tables else [UNMEASURED]
+    parts += ["## Typical minute", *_minute(results), "## Growth", *_growth(results)]
+    parts += ["## Packages", *_packages(results)]
+    parts += ["## Plots", *([f"![{plot.stem}]({plot.name})" for plot in plots] or ["None."])]
+    parts += ["## Environment", _environment(results.run)]
     return "\n\n".join(parts) + "\n"
 
 
-def table(heads: Sequence[str], rows: Iterable[Cells]) -> str:
+def _number(quantity: str, digits: int = 2) -> Callable[[Record], str]:
+    """Return what shows the median of a quantity."""
+
+    def shown(one: Record) -> str:
+        value = median(one, quantity)
+        return "" if value is None else f"{value:.{digits}f}"
+
+    return shown
+
+
+def _count(quantity: str, unit: int = 1) -> Callable[[Record], str]:
+    """Return what shows a whole number, in a unit, and nothing of none."""
+    return lambda one: f"{one[quantity] / unit:,.0f}" if one.get(quantity) else ""
+
+
+def _contender(one: Record) -> str:
+    return str(one["contender"]).replace("|", "\\|")
+
+
+def _range(one: Record) -> str:
+    seconds = one["seconds"]
+    return f"{seconds['min']:.2f}–{seconds['max']:.2f} ({seconds['runs']})"
+
+
+def _rate(one: Record) -> str:
+    return f"{one['rows'] / one['seconds']['median']:,.0f}"
+
+
+def _peak(one: Record) -> str:
+    return f"{one['peak']['max'] / MEBIBYTE:.0f}" if one.get("peak") else ""
+
+
+COSTS: tuple[Column, ...] = (
+    ("CPU s", _number("cpu")),
+    ("DB CPU s", _number("database_cpu")),
+    ("peak MB", _peak),
+)
+
+
+def _table(columns: Sequence[Column], records: Iterable[Record]) -> str:
+    rows = [[show(one) for _, show in columns] for one in records]
+    return markdown([head for head, _ in columns], rows)
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table; all columns but the first are aligned to the right."""
-    rows = list(rows)
     if not rows:
-        return "Not measured."
+        return UNMEASURED
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _targets(found: Iterable[Target]) -> str:
@@ -63,7 +116,7 @@ def _targets(found: Iterable[Target]) -> str:
         )
         limit = f"{sign} {target.limit:g}{target.unit}"
         rows.append((target.text, limit, values, verdicts[target.met]))
-    return table(("target", "limit", "measured", "met"), rows)
+    return markdown(("target", "limit", "measured", "met"), rows)
 
 
 def _reasons(found: Iterable[Target]) -> Iterator[str]:
@@ -73,133 +126,97 @@ def _reasons(found: Iterable[Target]) -> Iterator[str]:
 
 
 def _compared(results: Results, subject: str, baseline: str) -> Iterator[str]:
-    times = f"times {baseline}".replace("|", "\\|")
-    heads = ("", "seconds", "min–max (runs)", times, "rows/s", *COSTS)
     for case, rows in results.cases(subject):
         records = results.find(subject, case=case, rows=rows)
         raw = next((one for one in records if one["contender"] == baseline), None)
+        limit = median(raw, "seconds")
+
+        def ratio(one: Record, limit: float | None = limit) -> str:
+            seconds = median(one, "seconds")
+            return f"{seconds / limit:.2f}" if seconds and limit else ""
+
+        columns = (
+            ("contender", _contender),
+            ("seconds", _number("seconds")),
+            ("min–max (runs)", _range),
+            ("ratio", ratio),
+            ("rows/s", _rate),
+            *COSTS,
+        )
         yield f"{case}, {rows:,} rows"
-        yield table(heads, [_compared_row(one, rows, raw) for one in records])
-
-
-def _compared_row(one: Record, rows: int, raw: Record | None) -> Cells:
-    seconds, limit = median(one, "seconds") or 0.0, median(raw, "seconds")
-    return (
-        one["contender"].replace("|", "\\|"),
-        f"{seconds:.2f}",
-        f"{one['seconds']['min']:.2f}–{one['seconds']['max']:.2f} ({one['seconds']['runs']})",
-        f"{seconds / limit:.2f}" if limit else "",
-        f"{rows / seconds:,.0f}",
-        _number(one, "cpu"),
-        _number(one, "database_cpu"),
-        _peak(one),
-    )
+        yield _table(columns, records)
 
 
 def _minute(results: Results) -> Iterator[str]:
-    reading = ("rows the database read", "MB the database read", "KB of the batch")
-    yield table(
-        ("changed rows", "function", "seconds", *COSTS, *reading),
-        [
-            (
-                one["rows"],
-                one["contender"],
-                _number(one, "seconds", 3),
-                _number(one, "cpu", 3),
-                _number(one, "database_cpu"),
-                _peak(one),
-                _count(one.get("database_rows_read")),
-                _count(one.get("database_bytes_read"), MEGABYTE),
-                _count(sum((one.get("batch_bytes") or {}).values()), 1000),
-            )
-            for one in results.find("usual-minute", case=usual_minute.WARM)
-        ],
+    columns = (
+        ("changed rows", lambda one: str(one["rows"])),
+        ("function", _contender),
+        ("seconds", _number("seconds", 3)),
+        ("CPU s", _number("cpu", 3)),
+        *COSTS[1:],
+        ("rows read", _count("database_rows_read")),
+        ("MB read", _count("database_bytes_read", MEGABYTE)),
+        ("batch KB", _batch_kilobytes),
     )
-    yield "Cold: a new process, its first call with nothing to do; CPU seconds since its start."
-    columns = ("import_cpu", "first_query_cpu", "first_call_cpu", "import_seconds", "seconds")
-    heads = ("function", "after imports", "at the first query", "after the first call")
-    yield table(
-        (*heads, "seconds of importing", "seconds of the call", "peak MB"),
-        [
-            (one["contender"], *(_number(one, column) for column in columns), _peak(one))
-            for one in results.find("usual-minute", case=usual_minute.COLD)
-        ],
+    yield "Warm; `read` is what PostgreSQL read for the function."
+    yield _table(columns, results.find("minute", case=minute.WARM))
+    columns = (
+        ("function", _contender),
+        ("imports", _number("import_cpu")),
+        ("first query", _number("first_query_cpu")),
+        ("first call", _number("first_call_cpu")),
+        ("import seconds", _number("import_seconds")),
+        ("call seconds", _number("seconds")),
+        ("peak MB", _peak),
     )
+    yield (
+        "Cold: a new process and its first call, with nothing to do. The first three columns are"
+        " CPU seconds from its start until after the imports, the first query and the first call."
+    )
+    yield _table(columns, results.find("minute", case=minute.COLD))
+
+
+def _batch_kilobytes(one: Record) -> str:
+    size = sum((one.get("batch_bytes") or {}).values())
+    return f"{size / 1000:,.0f}" if size else ""
 
 
 def _growth(results: Results) -> Iterator[str]:
-    heads = ("function", "seconds", *COSTS)
-    yield "Rows of the large table, all functions over the whole database, no foreign keys."
-    yield _grown(results.find("growth", case=growth.ROWS), ("rows", *heads))
-    yield "Records of each order in the fact table."
-    yield _grown(results.find("growth", case=growth.HISTORY), ("records", *heads))
-    yield "Batches in the log, with nothing to do; the first call of a process, then the others."
-    for case in dict.fromkeys(case for case, _ in results.cases("growth-of-log")):
-        yield _grown(results.find("growth-of-log", case=case), (case, *heads))
-
-
-def _grown(records: Iterable[Record], heads: Sequence[str]) -> str:
-    rows = [
-        (
-            f"{one['rows']:,}",
-            one["contender"],
-            _number(one, "seconds"),
-            _number(one, "cpu"),
-            _number(one, "database_cpu"),
-            _peak(one),
+    for subject, case, head, text in (
+        ("growth", growth.ROWS, "rows", "Each function over the whole database, no foreign keys."),
+        ("growth", growth.HISTORY, "records", "Records of each order in the fact table."),
+        ("log", growth.COLD, "batches", "Batches in the log: the first call of a process."),
+        ("log", growth.WARM, "batches", "Batches in the log: a later call, with nothing to do."),
+    ):
+        columns = (
+            (head, lambda one: f"{one['rows']:,}"),
+            ("function", _contender),
+            ("seconds", _number("seconds")),
+            *COSTS,
         )
-        for one in records
-    ]
-    return table(heads, rows)
+        yield text
+        yield _table(columns, results.find(subject, case=case))
 
 
 def _packages(results: Results) -> Iterator[str]:
-    yield table(
-        ("package", "zipped MB", "unzipped MB", "bytecode"),
-        [
-            (
-                one["contender"],
-                f"{one['zipped'] / MEGABYTE:.2f}",
-                f"{one['unzipped'] / MEGABYTE:.2f}",
-                "yes" if one["compiled"] else "no",
-            )
-            for one in results.find("packages", case=package_sizes.SIZE)
-        ],
+    sizes: Sequence[Column] = (
+        ("package", _contender),
+        ("zipped MB", lambda one: f"{one['zipped'] / MEGABYTE:.2f}"),
+        ("unzipped MB", lambda one: f"{one['unzipped'] / MEGABYTE:.2f}"),
+        ("bytecode", lambda one: "yes" if one["compiled"] else "no"),
     )
-    yield table(
-        ("building", "seconds"),
-        [
-            (one["contender"], _number(one, "seconds"))
-            for one in results.find("packages", case=package_sizes.BUILD)
-        ],
-    )
+    yield _table(sizes, results.find("packages", case=packages.SIZE))
+    builds = (("build", _contender), ("seconds", _number("seconds")))
+    yield _table(builds, results.find("packages", case=packages.BUILD))
 
 
-def _machines(results: Results) -> Iterator[str]:
-    for number, run in results.runs.items():
-        subjects = [
-            name
-            for name, records in results.records.items()
-            if any(one["run"] == number for one in records)
-        ]
-        yield f"{', '.join(subjects)}:"
-        yield table(("", ""), [(name.replace("_", " "), _text(v)) for name, v in run.items()])
+def _environment(run: dict[str, Any]) -> str:
+    facts = {name: value for name, value in run.items() if name != "trial"}
+    rows = [(name.replace("_", " "), _text(value)) for name, value in facts.items()]
+    return markdown(("", ""), rows)
 
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {one}" for name, one in value.items())
-    return str(value)
-
-
-def _number(one: Record, quantity: str, digits: int = 2) -> str:
-    value = median(one, quantity)
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-def _peak(one: Record) -> str:
-    return f"{one['peak']['max'] / MEBIBYTE:.0f}" if one.get("peak") else ""
-
-
-def _count(value: float | None, unit: int = 1) -> str:
-    return f"{value / unit:,.0f}" if value else ""
+    return "unknown" if value is None else str(value)

@@ -1,14 +1,15 @@
 """Peers that load one CSV file into a table of PostgreSQL.
 
 `pyarrow_adbc` reads it from the disk into the table that is there; dlt reads it from a bucket into
-a table that it makes for itself. All of them have the types that the file is declared with.
+a table that it makes for itself. All of them have the types that the file is declared with; `drop`
+is the environment in which boto3 reaches the bucket.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.load import dlt_into
+from benchmarks.peers.postgres import dlt_into
 
 Work = Callable[[], int]
 
@@ -16,7 +17,7 @@ BLOCK_BYTES = 8 << 20
 
 
 def pyarrow_adbc(
-    warehouse: str, table: str, file: str, drop: Mapping[str, str], folder: str
+    warehouse: str, table: str, file: str, drop: Mapping[str, str], scratch: str
 ) -> Work:
     """pyarrow's streaming reader, and ADBC's bulk ingestion, which is binary COPY on the wire."""
     import pyarrow as pa
@@ -42,34 +43,32 @@ def pyarrow_adbc(
 
 
 def dlt_arrow_csv(
-    warehouse: str, table: str, file: str, drop: Mapping[str, str], folder: str
+    warehouse: str, table: str, file: str, drop: Mapping[str, str], scratch: str
 ) -> Work:
     """dlt's filesystem source, read by pyarrow, loaded with COPY of CSV files through psycopg2."""
-    return dlt_into(warehouse, table, _arrow(drop), "csv", Path(folder), schema="dlt_own")
+    return dlt_into(warehouse, table, _arrow(drop), "csv", scratch, schema="dlt_own")
 
 
 def dlt_arrow_parquet(
-    warehouse: str, table: str, file: str, drop: Mapping[str, str], folder: str
+    warehouse: str, table: str, file: str, drop: Mapping[str, str], scratch: str
 ) -> Work:
     """The same, loaded as Parquet through ADBC."""
     rows = _arrow(drop)
-    return dlt_into(warehouse, table, rows, "parquet", Path(folder), schema="dlt_own")
+    return dlt_into(warehouse, table, rows, "parquet", scratch, schema="dlt_own")
 
 
 def dlt_read_csv(
-    warehouse: str, table: str, file: str, drop: Mapping[str, str], folder: str
+    warehouse: str, table: str, file: str, drop: Mapping[str, str], scratch: str
 ) -> Work:
     """dlt's filesystem source as its documentation shows it: read_csv, in pandas' chunks."""
     from dlt.sources.filesystem import read_csv
 
     rows = _files(drop) | read_csv()
-    return dlt_into(warehouse, table, rows, "csv", Path(folder), schema="dlt_own")
+    return dlt_into(warehouse, table, rows, "csv", scratch, schema="dlt_own")
 
 
 def _files(drop: Mapping[str, str]) -> Any:
-    """Return the files of a bucket; `drop` is the environment in which boto3 reaches it."""
-    import os
-
+    """Return the files of the bucket."""
     from dlt.sources.credentials import AwsCredentials
     from dlt.sources.filesystem import filesystem
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from benchmarks.peers.load import dlt_into
+from benchmarks.peers.postgres import arrow_tables, dlt_into
 
 Work = Callable[[], int]
 
 
-def load_data(url: str, table: str, rows: str, scratch: str) -> Work:
+def load_data(warehouse: str, table: str, rows: str, scratch: str) -> Work:
     """LOAD DATA LOCAL INFILE, of a CSV file whose empty cells are NULL."""
     import pymysql
 
-    parts = urlsplit(url)
+    parts = urlsplit(warehouse)
     with Path(rows).open() as file:
         columns = [name.strip('"') for name in file.readline().strip().split(",")]
     cells = ", ".join(f"@{name}" for name in columns)
@@ -46,24 +46,20 @@ def load_data(url: str, table: str, rows: str, scratch: str) -> Work:
     return work
 
 
-def dlt_parquet(url: str, table: str, rows: str, scratch: str) -> Work:
+def dlt_parquet(warehouse: str, table: str, rows: str, scratch: str) -> Work:
     """dlt's destination sqlalchemy, with Parquet files between."""
-    return _dlt(url, table, rows, scratch, "parquet")
+    return _dlt(warehouse, table, rows, scratch, "parquet")
 
 
-def dlt_default(url: str, table: str, rows: str, scratch: str) -> Work:
+def dlt_default(warehouse: str, table: str, rows: str, scratch: str) -> Work:
     """The same with the files that it chooses."""
-    return _dlt(url, table, rows, scratch, None)
+    return _dlt(warehouse, table, rows, scratch, None)
 
 
-def _dlt(url: str, table: str, rows: str, scratch: str, file_format: Any) -> Work:
+def _dlt(warehouse: str, table: str, rows: str, scratch: str, file_format: Any) -> Work:
     import dlt
 
-    from benchmarks.peers.load import arrow_tables
-
-    address = url.partition("?")[0].replace("mysql://", "mysql+pymysql://", 1)
+    address = warehouse.partition("?")[0].replace("mysql://", "mysql+pymysql://", 1)
     destination = dlt.destinations.sqlalchemy(address)
-    database = unquote(urlsplit(url).path.removeprefix("/"))
-    return dlt_into(
-        destination, table, arrow_tables(rows), file_format, Path(scratch), schema=database
-    )
+    database = unquote(urlsplit(warehouse).path.removeprefix("/"))
+    return dlt_into(destination, table, arrow_tables(rows), file_format, scratch, schema=database)

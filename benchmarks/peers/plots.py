@@ -114,7 +114,5 @@ PLOTS = {
     "history": Plot(
         "load: seconds against history", "growth", "history", _seconds, "records of each order"
     ),
-    "log": Plot(
-        "an idle call, warm: CPU seconds", "growth-of-log", "log, warm", _cpu, "batches in the log"
-    ),
+    "log": Plot("an idle call, warm: CPU seconds", "log", "warm", _cpu, "batches in the log"),
 }

@@ -1,58 +1,56 @@
-"""The benchmarks run: the smallest of them, on this machine, without the other tools."""
+"""The benchmarks run: with small sizes, on this machine, without the other tools."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from benchmarks.measuring import ROOT
 
 
-def test_a_benchmark_leaves_results_and_a_report(tmp_path: Path) -> None:
-    """One command measures ours beside raw COPY, and reports in figures and in words."""
-    results = tmp_path / "docs" / "benchmarks.json"
-
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Measure three subjects in one call, and return the folder of its report."""
+    folder = tmp_path_factory.mktemp("benchmarks")
+    command = [sys.executable, "-m", "benchmarks", "extract", "files", "mysql"]
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmarks", "extract", "--rows", "1000", "--repeat", "2"),
-            *("--no-peers", "--results", str(results)),
-        ],
+        [*command, "--quick", "--no-peers", "--into", str(folder)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    records = json.loads(results.read_text())["records"]["extract"]
-    assert [(one["contender"], one["rows"], one["seconds"]["runs"]) for one in records] == [
-        ("psql COPY to /dev/null", 1000, 2),
-        ("ours", 1000, 2),
-        ("psql COPY to a file", 1000, 2),
+    return folder
+
+
+def records(report: Path, subject: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((report / "benchmarks.json").read_text())["records"][
+        subject
     ]
-    [ours] = [one for one in records if one["contender"] == "ours"]
-    assert ours["rows_moved"] > 1000  # the other tables are small, but there
-    assert "| ours |" in results.with_suffix(".md").read_text()
+    return found
 
 
-def test_a_file_is_measured_by_function_beside_copy(tmp_path: Path) -> None:
+def test_extract_is_measured_beside_copy(report: Path) -> None:
+    """One command measures ours beside raw COPY, and reports in figures and in words."""
+    found = records(report, "extract")
+
+    assert [(one["contender"], one["rows"]) for one in found] == [
+        ("psql COPY to /dev/null", 10_000),
+        ("ours", 10_000),
+        ("psql COPY to a file", 10_000),
+    ]
+    [ours] = [one for one in found if one["contender"] == "ours"]
+    assert ours["rows_moved"] > 10_000  # the other tables are small, but there
+    assert "| ours |" in (report / "benchmarks.md").read_text()
+
+
+def test_a_file_is_measured_by_function_beside_copy(report: Path) -> None:
     """Extract, transform and load have a line each beside the one for all three."""
-    results = tmp_path / "benchmarks.json"
-
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmarks", "files", "--rows", "1000", "--repeat", "1"),
-            *("--no-peers", "--results", str(results)),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    records = json.loads(results.read_text())["records"]["files"]
-    assert [one["contender"] for one in records] == [
+    assert [one["contender"] for one in records(report, "files")] == [
         "psql \\copy",
         "ours, three functions",
         "ours, three functions: extract",
@@ -61,39 +59,9 @@ def test_a_file_is_measured_by_function_beside_copy(tmp_path: Path) -> None:
     ]
 
 
-def test_mysql_is_measured_beside_load_data(tmp_path: Path) -> None:
-    """Both load the same rows into the same table, and the report has how many times longer."""
-    results = tmp_path / "benchmarks.json"
-
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmarks", "mysql", "--rows", "1000", "--repeat", "1"),
-            *("--no-peers", "--results", str(results)),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    records = json.loads(results.read_text())["records"]["mysql"]
-    assert [(one["contender"], one["rows_moved"]) for one in records] == [
-        ("LOAD DATA LOCAL INFILE", 1000),
-        ("ours, load", 1000),
+def test_mysql_is_measured_beside_load_data(report: Path) -> None:
+    """Both load the same rows into the same table."""
+    assert [(one["contender"], one["rows_moved"]) for one in records(report, "mysql")] == [
+        ("LOAD DATA LOCAL INFILE", 10_000),
+        ("ours, load", 10_000),
     ]
-
-
-def test_a_size_is_not_taken_for_all_subjects(tmp_path: Path) -> None:
-    """`--rows` with all subjects is refused before anything is started: it would mean too much."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--rows", "1000", "--results", str(tmp_path / "r")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 2
-    assert "name one" in done.stderr
-    assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Packages: how large what a function loads is, and how long it takes to build."""
+"""Packages: the size of what a function loads, and the time that building takes."""
 
 import shutil
 import tempfile
@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
-from benchmarks.measuring import ROOT, say, spread
-from benchmarks.plan import Plan
-from benchmarks.results import Record
+from benchmarks.measuring import ROOT, Record, say, spread
+from benchmarks.testbed import Testbed
 from deployer.configuration.settings import Settings
 from deployer.packaging.packages import Layer, build_function_zip, build_layer
 from deployer.resources.specs import FUNCTIONS, layers_of, parts
@@ -23,7 +22,7 @@ UNCHANGED_BUILDS = 5
 Zips = dict[str, bytes]
 
 
-def measure(plan: Plan) -> Iterator[Record]:
+def measure(testbed: Testbed) -> Iterator[Record]:
     """Yield sizes in bytes and seconds of building, for the runtime that is deployed by default.
 
     The folder is a new one, so that from scratch means that wheels are downloaded, or taken from
@@ -32,7 +31,6 @@ def measure(plan: Plan) -> Iterator[Record]:
     with tempfile.TemporaryDirectory(prefix="benchmark packages ") as name:
         root = Path(name)
         shutil.copytree(ROOT / "requirements", root / "requirements")
-        shutil.copytree(ROOT / "functions", root / "functions")
         seconds = []
         for _ in range(1 + UNCHANGED_BUILDS):
             started = time.perf_counter()
@@ -45,13 +43,13 @@ def measure(plan: Plan) -> Iterator[Record]:
 
 
 def _build(root: Path) -> tuple[dict[str, Layer], Zips]:
-    """Build what a deployment uploads."""
+    """Build what a deployment uploads, with the layers in a folder that remembers them."""
     python, architecture = Settings.runtime.removeprefix("python"), Settings.architecture
     declared = load("totesys")
     names = {name for spec in FUNCTIONS for name in layers_of(spec.use, "totesys", declared)}
     layers = {name: build_layer(name, python, architecture, False, root) for name in sorted(names)}
     return layers, {
-        spec.use: build_function_zip(spec.use, "totesys", parts(spec.use, declared), root).data
+        spec.use: build_function_zip(spec.use, "totesys", parts(spec.use, declared)).data
         for spec in FUNCTIONS
     }
 
@@ -60,10 +58,8 @@ def _sizes(layers: dict[str, Layer], zips: Zips) -> Iterator[Record]:
     for name, layer in layers.items():
         yield _size(f"layer {name}", layer.size, layer.unzipped, layer.compiled)
     for spec in FUNCTIONS:
-        used, zipped = (
-            [layers[name] for name in layers_of(spec.use, "totesys", load("totesys"))],
-            zips[spec.use],
-        )
+        used = [layers[name] for name in layers_of(spec.use, "totesys", load("totesys"))]
+        zipped = zips[spec.use]
         with zipfile.ZipFile(BytesIO(zipped)) as archive:
             unzipped = sum(member.file_size for member in archive.infolist())
         compiled = all(layer.compiled for layer in used)
