@@ -12,6 +12,7 @@ from functions.common import httpclient
 from functions.common.errors import ProviderUnavailableError
 from functions.extract import handler as extract_handler
 from local.connection import connect
+from tests.documentation import run_by
 from tests.ecb import CURRENCIES, Bank, carried
 from tests.pipeline.conftest import Context, Functions, forget_clients
 from tests.pipeline.reconciling import fresh_clients, reconcile
@@ -193,6 +194,11 @@ def test_facts_are_in_pounds_to_the_penny(exchange: Exchange) -> None:
             assert pounds == _in_pounds(expected, currency, day, legs)
             assert (since is None) == (currency == "GBP" or pounds is None)
         assert any(pounds is not None for _, currency, *_, pounds, _ in rows if currency == "USD")
+    [documented] = run_by("test_facts_are_in_pounds_to_the_penny")
+    current = "SELECT sales_record_id FROM current_sales_order"
+    assert exchange.query(documented.text) == exchange.query(
+        f"SELECT sum(amount_gbp) FROM fact_sales_order_gbp WHERE sales_record_id IN ({current})"
+    )
 
 
 def _in_pounds(

@@ -12,6 +12,7 @@ from etl import mysqlddl
 from etl.loading import folder
 from local.mysql import run_sql
 from pipelines.zipster.pipeline import PIPELINE
+from tests.documentation import run_by
 from tests.postgres_fixtures import Warehouse
 
 RADIUS = 6371.0088  # km, the mean radius of the earth by the IUGG
@@ -149,3 +150,6 @@ def test_what_is_within_some_miles_is_found_by_one_pass_over_the_table(zipcodes:
     assert [code for (code,) in zipcodes.ask(sql)] == by_distance[1:3] == ["00602", "10001"]
     reads = zipcodes.ask(sql, "SHOW SESSION STATUS LIKE 'Handler_read%'")
     assert sum(int(times) for _, times in reads) < 3 * len(PLACES) < len(found)
+    [documented] = run_by("test_what_is_within_some_miles_is_found_by_one_pass_over_the_table")
+    near = zipcodes.ask(documented.text.replace("10001", "00601"))
+    assert [code for code, *_ in near] == ["00602"]
