@@ -19,7 +19,7 @@ from deployer.operations.pipeline import Pipeline, Run
 from deployer.packaging import packages
 from deployer.resources.names import Names
 from deployer.terminal import Terminal
-from functions.common.markers import MarkerLog
+from functions.common.logs import MarkerLog
 from functions.common.storage import Bucket
 from local.cycle import target_rows, trade_a_minute, view_rows
 from local.events import Answers

@@ -12,7 +12,7 @@ from deployer.configuration.databases import DatabaseAddress
 from deployer.terminal import table
 from etl.targets import Target
 from functions.common.loaded import LoadedMarker
-from functions.common.markers import MarkerLog
+from functions.common.logs import MarkerLog
 from functions.targets.mysql.views import view_name as mysql_view_name
 from functions.targets.own_tables import DELETIONS
 from functions.targets.postgres.current import view_name

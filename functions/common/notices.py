@@ -6,18 +6,19 @@ is killed in between sends none.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.common.accounts import FileAccount, FileRead
 from functions.common.errors import SettingsError
 from functions.common.settings import required
 from functions.common.telemetry import logger
-from functions.common.text import printable
+from functions.common.text import printable, unlinked
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -30,9 +31,14 @@ CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts"
 SUBJECT_CHARACTERS = 99
 LINES = 500
 
+STEPS = 5  # received (extract), checked and reported (transform), loaded and done with (load)
+FILES_AT_MOST = 100  # that each get a notice: SNS mails some ten a second
+
 Occasion = Literal["every-batch", "every-file", "steps", "daily"]
 Notice = tuple[str, str]
 """A subject and a text."""
+
+Of = TypeVar("Of", FileRead, FileAccount)
 
 
 def give_notice(occasion: Occasion, subject: str, text: str) -> None:
@@ -66,3 +72,27 @@ def _ascii(text: str) -> str:
 @cache
 def _sns() -> "SNSClient":
     return boto3.client("sns", config=CONFIG)
+
+
+def by_file(files: Sequence[Of]) -> list[Sequence[Of]]:
+    """Return the files one by one, or together where a batch has too many for that."""
+    return [[each] for each in files] if len(files) <= FILES_AT_MOST else [files]
+
+
+def step(number: int, what: str, files: Sequence[Of], lines: Iterable[str]) -> Notice:
+    """Return the notice of a step, whose subject names the step and the files."""
+    named = unlinked(files[0].file.key) if len(files) == 1 else f"{len(files):,} files"
+    return f"{number} of {STEPS}: {what} {named}", "\n".join(lines)
+
+
+def in_words(account: FileAccount) -> str:
+    """Return how many rows of a file were read, accepted and refused."""
+    return (
+        f"{counted(account.rows, 'row')} read, {account.out:,} accepted, "
+        f"{account.refused:,} refused"
+    )
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things, as in `1 row` and `1,200 rows`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,12 +1,18 @@
-"""The values of which the documents of the logs are made: numbers, moments, and names of objects.
+"""The values of which the documents of the logs are made: numbers, moments, and keys of objects.
 
-Each is checked as it is read.
+Each is checked as it is read. The objects of a batch have keys of the form
+`<prefix>/<yyyy-mm-dd>/<batch>-<part>.parquet`, digits only. A part is a random number of nine
+digits and a counter of four, so that a run never repeats the name of one that died, and the name
+of an orphan shows whose it was not.
 """
 
-from datetime import datetime
+from datetime import date, datetime
+from secrets import randbelow
 from typing import Annotated
 
 from msgspec import Meta, Struct
+
+RUNS = 10**9
 
 Key = int | str  # see functions.common.keys
 Count = Annotated[int, Meta(ge=0)]
@@ -40,3 +46,18 @@ class KeyFile(Struct, frozen=True):
     key: KeysKey
     rows: Annotated[int, Meta(ge=1)]
     sha256: Sha256
+
+
+class ObjectNames:
+    """Names for the objects that one writer puts under a prefix of a bucket for a batch."""
+
+    def __init__(self, prefix: str, batch: int, day: date, ending: str = ".parquet") -> None:
+        self._prefix = f"{prefix}/{day:%Y-%m-%d}/{batch:010d}"
+        self._ending = ending
+        self._run = randbelow(RUNS)
+        self._part = 0
+
+    def next(self) -> str:
+        """Return a key that this writer has not used, nor, but for a rare chance, any other."""
+        self._part += 1
+        return f"{self._prefix}-{self._run:09d}{self._part:04d}{self._ending}"

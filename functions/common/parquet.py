@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from functions.common.errors import CorruptLogError
-from functions.common.names import ObjectNames
-from functions.common.objects import DataFile
+from functions.common.objects import DataFile, ObjectNames
 from functions.common.storage import Bucket
 
 ROWS_PER_PART = 500_000  # about 40 MB of orders in memory, which a function can hold a few times

@@ -1,4 +1,7 @@
-"""Secrets of which one is to be right, from Secrets Manager: keys that sign, tokens that let in."""
+"""Secrets from Secrets Manager: keys for APIs, and sets of secrets of which one has to match.
+
+A set has more than one while a secret is rolled over: keys that sign, or tokens of callers.
+"""
 
 import json
 import time
@@ -11,6 +14,20 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 SECONDS = 300  # for which a warm function goes on with what it read
+
+
+def key_of(secrets: "SecretsManagerClient", secret_id: str) -> str:
+    """Return the key for a provider's API; raise SettingsError if the secret has none."""
+    text = secrets.get_secret_value(SecretId=secret_id).get("SecretString", "")
+    try:
+        key = json.loads(text)["key"]
+    except (KeyError, TypeError, ValueError):
+        key = None
+    if not isinstance(key, str) or not key:
+        raise SettingsError(
+            f'secret {secret_id} is not {{"key": "…"}}: set <NAME>_API_KEY, and run deploy.py again'
+        )
+    return key
 
 
 class Secrets:

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from functions.common.accounts import FileRead
 from functions.common.manifests import IngestionManifest
-from functions.common.notices import Notice
-from functions.common.steps import by_file, counted, step
+from functions.common.notices import Notice, by_file, counted, step
 from functions.common.text import unlinked
 
 

@@ -17,9 +17,8 @@ from etl.targets import Target
 from functions.common.batchlog import BatchLog
 from functions.common.errors import raise_first
 from functions.common.loaded import LoadedMarker
-from functions.common.logs import is_in_use
+from functions.common.logs import MarkerLog, is_in_use
 from functions.common.manifests import ProcessedManifest
-from functions.common.markers import MarkerLog
 from functions.common.notices import give_notice, give_notices
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket

@@ -6,8 +6,7 @@ from etl.models import Model
 from etl.targets import Target
 from functions.common.accounts import FileAccount
 from functions.common.loaded import LoadedMarker
-from functions.common.notices import Notice
-from functions.common.steps import by_file, counted, in_words, step
+from functions.common.notices import Notice, by_file, counted, in_words, step
 from functions.common.telemetry import logger
 from functions.common.text import defanged, unlinked
 from functions.load.loading import Step

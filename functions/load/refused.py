@@ -15,8 +15,7 @@ import pyarrow.compute as pc
 from functions.common.keys import keys_of
 from functions.common.loaded import RefusedRows
 from functions.common.manifests import ProcessedManifest
-from functions.common.names import ObjectNames
-from functions.common.objects import DataFile
+from functions.common.objects import DataFile, ObjectNames
 from functions.common.parquet import digest, packed, put, read_parts, read_rows
 from functions.common.storage import Bucket
 

@@ -9,9 +9,8 @@ from etl import Files
 from etl.pipeline import Pipeline
 from etl.sources import Source
 from functions.common.loaded import LoadedMarker
-from functions.common.logs import Logs
+from functions.common.logs import Logs, MarkerLog
 from functions.common.manifests import IngestionManifest, ProcessedManifest, Quarantine
-from functions.common.markers import MarkerLog
 from functions.common.parquet import opened
 from functions.common.storage import Bucket
 from functions.page.reasons import Reasons

@@ -22,8 +22,7 @@ from etl.loading import folder, load
 from etl.pipeline import Pipeline
 from functions.common.batchlog import BatchLog
 from functions.common.errors import PipelineError
-from functions.common.logs import Logs, is_in_use
-from functions.common.markers import MarkerLog
+from functions.common.logs import Logs, MarkerLog, is_in_use
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import logger

@@ -19,12 +19,11 @@ from etl import Delivered, Events, Pipeline
 from etl.loading import folder, load
 from etl.sources import Source
 from etl.targets import Target
-from functions.common.apikeys import key_of
 from functions.common.errors import raise_first
-from functions.common.logs import Logs
-from functions.common.markers import MarkerLog
+from functions.common.logs import Logs, MarkerLog
 from functions.common.notices import give_notice
 from functions.common.objects import Key
+from functions.common.secrets import key_of
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics

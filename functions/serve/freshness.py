@@ -11,7 +11,7 @@ from typing import Any
 
 from etl.pipeline import Pipeline
 from etl.statements import Statement
-from functions.common.markers import MarkerLog
+from functions.common.logs import MarkerLog
 from functions.common.storage import Bucket
 from functions.targets.reading import LoadedBatch
 

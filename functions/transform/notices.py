@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from functions.common.accounts import FileAccount
 from functions.common.manifests import ProcessedManifest
-from functions.common.notices import Notice
-from functions.common.steps import by_file, in_words, step
+from functions.common.notices import Notice, by_file, in_words, step
 from functions.common.text import unlinked
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.common.manifests import Quarantine
-from functions.common.names import ObjectNames
+from functions.common.objects import ObjectNames
 from functions.common.parquet import digest, opened, packed, put, require_rows
 from functions.common.storage import Bucket
 

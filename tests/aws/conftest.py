@@ -111,7 +111,7 @@ def sandbox(account: Account, settings: Settings, tmp_path: Path) -> Sandbox:
 @pytest.fixture(autouse=True)
 def first_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every writer of objects draw the same number."""
-    monkeypatch.setattr("functions.common.names.randbelow", lambda _: 0)
+    monkeypatch.setattr("functions.common.objects.randbelow", lambda _: 0)
 
 
 @pytest.fixture(params=[True, False], ids=["versioned", "unversioned"])

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from etl.mapping import Mapping
-from functions.common.markers import MarkerLog
+from functions.common.logs import MarkerLog
 from functions.targets import Counted, Disagreements, Feed
 from functions.targets.mysql.comparer import MysqlComparer, comparer
 from tests.pipeline.mysql_scene import MysqlScene

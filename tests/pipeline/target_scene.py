@@ -16,8 +16,8 @@ from etl.mapping import Mapping
 from etl.targets import Target
 from functions.common.batchlog import BatchLog
 from functions.common.loaded import LoadedMarker
+from functions.common.logs import MarkerLog
 from functions.common.manifests import ProcessedManifest, Source, StarTable
-from functions.common.markers import MarkerLog
 from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter
 from functions.load.loading import Progress, Step, load_pending

@@ -11,8 +11,8 @@ import pytest
 
 from deployer.configuration.settings import Settings
 from functions.common.loaded import LoadedMarker, Warehouse
+from functions.common.logs import MarkerLog
 from functions.common.manifests import Source
-from functions.common.markers import MarkerLog
 from functions.common.storage import Bucket
 from local.emulator import Emulator
 from tests import postgres_fixtures

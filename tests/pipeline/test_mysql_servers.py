@@ -7,7 +7,7 @@ import pytest
 
 from etl import Integer, Table, Text, View, history, latest, replace
 from etl.mapping import Mapping
-from functions.common.markers import MarkerLog
+from functions.common.logs import MarkerLog
 from functions.targets import Feed
 from functions.targets.mysql.comparer import comparer
 from local.mysql import MysqlServer

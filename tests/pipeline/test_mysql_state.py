@@ -11,7 +11,7 @@ import pytest
 from etl import Calendar, Date, Integer, Table, Text, history, latest
 from etl.mapping import Mapping
 from functions.common.errors import DatabaseUnavailableError, PipelineError, WarehouseSetupError
-from functions.common.markers import MarkerLog
+from functions.common.logs import MarkerLog
 from functions.common.mysql import literal
 from functions.targets import Feed, kind_of
 from functions.targets.mysql.lock import lock_name

@@ -12,7 +12,7 @@ from pg8000.native import identifier
 from etl import Date, Integer, Model
 from etl.mapping import Mapping
 from functions.common.errors import WarehouseSetupError
-from functions.common.markers import MarkerLog
+from functions.common.logs import MarkerLog
 from functions.targets import Feed
 from functions.targets.postgres.comparer import comparer
 from local.postgres import PostgresServer

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from etl import Integer, Model, Table, Text, once
 from etl.mapping import Mapping
 from functions.common.loaded import Loaded
-from functions.common.markers import MarkerLog
+from functions.common.logs import MarkerLog
 from functions.targets import Counted, Feed
 from functions.targets.postgres.comparer import comparer
 from tests.pipeline.target_scene import Rows, Scene, rows_of

@@ -7,7 +7,7 @@ from pg8000.native import identifier
 
 from etl.loading import load as load_pipeline
 from functions.common.errors import CorruptLogError
-from functions.common.markers import MarkerLog
+from functions.common.logs import MarkerLog
 from functions.common.storage import Bucket
 from functions.targets.postgres.session import PostgresTables
 from functions.targets.postgres.tables import inspect

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from pg8000.native import identifier
 
-from functions.common.markers import MarkerLog
+from functions.common.logs import MarkerLog
 from local.connection import connect
 from local.databases import create_warehouse
 from local.installation import installed_postgres

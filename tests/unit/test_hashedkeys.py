@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from functions.common.errors import CorruptLogError
 from functions.common.manifests import KeyParts
-from functions.common.names import ObjectNames
+from functions.common.objects import ObjectNames
 from functions.common.parquet import digest, packed
 from functions.sources.postgres import hashedkeys
 from functions.sources.postgres.hashedkeys import FOUND, HashedKeys, Renewed, renewed

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.common.errors import CorruptLogError
-from functions.common.names import ObjectNames
+from functions.common.objects import ObjectNames
 from functions.common.parquet import digest, packed
 from functions.sources.postgres import keysets
 from functions.sources.postgres.keysets import (
@@ -165,7 +165,7 @@ GROWS = """
 import random, resource
 import pyarrow as pa
 from datetime import date
-from functions.common.names import ObjectNames
+from functions.common.objects import ObjectNames
 from functions.sources.postgres.keysets import KeySetBuilder, deleted_keys, fetch, store
 from tests.unit.fake_bucket import FakeBucket
 import pyarrow.parquet

@@ -12,8 +12,8 @@ from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, latest
 from functions.common.batchlog import BatchLog
 from functions.common.errors import CorruptLogError, PipelineCodeError
 from functions.common.loaded import Evidence, Loaded, RefusedRows, Warehouse
+from functions.common.logs import MarkerLog
 from functions.common.manifests import ProcessedManifest, Source, StarTable
-from functions.common.markers import MarkerLog
 from functions.common.objects import DataFile
 from functions.load import loading
 from functions.load.loading import Step, load_pending

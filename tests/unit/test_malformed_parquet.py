@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from functions.common.errors import CorruptLogError
 from functions.common.manifests import Quarantine
-from functions.common.names import ObjectNames
-from functions.common.objects import DataFile
+from functions.common.objects import DataFile, ObjectNames
 from functions.common.parquet import PartWriter, digest, packed, read_parts, read_rows
 from functions.sources.postgres.keysets import KeySetBuilder, fetch, store
 from functions.transform import quarantine

@@ -22,7 +22,7 @@ DAY = date(2024, 11, 16)
 @pytest.fixture(autouse=True)
 def first_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every writer draw the same number."""
-    monkeypatch.setattr("functions.common.names.randbelow", lambda _: 0)
+    monkeypatch.setattr("functions.common.objects.randbelow", lambda _: 0)
 
 
 def rows(first: int, count: int) -> pa.RecordBatch:
@@ -157,7 +157,7 @@ def test_a_run_after_a_dead_one_sends_each_part_once(monkeypatch: pytest.MonkeyP
     """However many runs died over a batch, the next has free names at once."""
     bucket = FakeBucket()
     for run in (17, 999_999_999):
-        monkeypatch.setattr("functions.common.names.randbelow", lambda _, run=run: run)
+        monkeypatch.setattr("functions.common.objects.randbelow", lambda _, run=run: run)
         bucket.requests.clear()
         parts = writer(bucket)
         parts.write(rows(0, 10))

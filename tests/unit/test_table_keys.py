@@ -12,7 +12,7 @@ import pytest
 
 from functions.common.errors import CorruptLogError
 from functions.common.manifests import IngestionManifest, Source, TableCapture
-from functions.common.names import ObjectNames
+from functions.common.objects import ObjectNames
 from functions.sources.postgres import keysets, tablekeys
 from functions.sources.postgres.hashedkeys import HashedKeys
 from functions.sources.postgres.keysets import SHIFT, KeySet, keys_of

@@ -14,8 +14,8 @@ from functions.common.loaded import (
     TableFile,
     Warehouse,
 )
+from functions.common.logs import MarkerLog
 from functions.common.manifests import Source
-from functions.common.markers import MarkerLog
 from functions.common.objects import DataFile
 from functions.targets import Standing
 from functions.targets.layout import Layout, WarehouseTable

@@ -15,7 +15,7 @@ from functions.common.accounts import FileVersion, KnownFiles
 from functions.common.batchlog import BatchLog
 from functions.common.errors import MissingFileError
 from functions.common.manifests import IngestionManifest, ProcessedManifest
-from functions.common.names import ObjectNames
+from functions.common.objects import ObjectNames
 from functions.common.telemetry import logger
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.files.choosing import Choice, choose, not_before

@@ -14,8 +14,7 @@ from functions.common.accounts import FileVersion, KnownFiles
 from functions.common.batchlog import BatchLog
 from functions.common.errors import CorruptLogError
 from functions.common.manifests import IngestionManifest
-from functions.common.names import ObjectNames
-from functions.common.objects import KeyFile
+from functions.common.objects import KeyFile, ObjectNames
 from functions.common.parquet import digest, opened, packed, put
 from functions.common.storage import Bucket
 

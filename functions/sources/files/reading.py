@@ -8,8 +8,7 @@ from etl import Csv, Feed, Resource
 from functions.common.accounts import FileRead, FileVersion
 from functions.common.ahead import ahead
 from functions.common.errors import UnusableFileError
-from functions.common.names import ObjectNames
-from functions.common.objects import DataFile
+from functions.common.objects import DataFile, ObjectNames
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.common.uploads import Upload

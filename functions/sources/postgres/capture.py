@@ -10,7 +10,7 @@ from datetime import datetime
 from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchConflictError
 from functions.common.manifests import NOT_DECLARED, IngestionManifest, TableCapture
-from functions.common.names import ObjectNames
+from functions.common.objects import ObjectNames
 from functions.common.pgconnection import PostgresConnection
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.postgres import tablekeys

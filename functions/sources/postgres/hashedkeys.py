@@ -18,8 +18,7 @@ from msgspec.structs import replace
 
 from functions.common.errors import CorruptLogError
 from functions.common.manifests import KeyPart, KeyParts
-from functions.common.names import ObjectNames
-from functions.common.objects import KeyFile
+from functions.common.objects import KeyFile, ObjectNames
 from functions.common.parquet import digest, opened, packed, put
 from functions.common.storage import Bucket
 from functions.sources.postgres.keysets import DIGESTS, DigestBuilder

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pg8000.native import identifier
 
 from functions.common.errors import CorruptLogError
-from functions.common.names import ObjectNames
+from functions.common.objects import ObjectNames
 from functions.common.parquet import digest, opened, packed, put
 from functions.common.storage import Bucket
 from functions.sources.postgres.keyhash import hash_halves

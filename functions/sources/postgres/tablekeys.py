@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from functions.common.copy import array, copy_out, set_values, value
 from functions.common.manifests import IngestionManifest, KeyParts, TableCapture
-from functions.common.names import ObjectNames
+from functions.common.objects import ObjectNames
 from functions.common.pgconnection import PostgresConnection
 from functions.common.storage import Bucket
 from functions.sources.postgres import hashedkeys, keysets

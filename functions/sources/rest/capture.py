@@ -17,7 +17,7 @@ from functions.common.batchlog import BatchLog
 from functions.common.errors import ProviderBusyError
 from functions.common.httpclient import Api
 from functions.common.manifests import IngestionManifest, TableSchema
-from functions.common.names import ObjectNames
+from functions.common.objects import ObjectNames
 from functions.common.uploads import Upload
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.files.headers import registered

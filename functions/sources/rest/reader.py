@@ -10,11 +10,11 @@ import boto3
 
 from etl import Pipeline, Rest
 from etl.providers import fault_of_url
-from functions.common.apikeys import key_of
 from functions.common.batchlog import BatchLog
 from functions.common.errors import SettingsError
 from functions.common.httpclient import Api
 from functions.common.manifests import IngestionManifest
+from functions.common.secrets import key_of
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG
 from functions.sources import Read
