@@ -114,7 +114,7 @@ def first_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("functions.common.objects.randbelow", lambda _: 0)
 
 
-@pytest.fixture(params=[True, False], ids=["versioned", "unversioned"])
+@pytest.fixture
 def drop(aws: None, request: pytest.FixtureRequest) -> Drop:
-    """A bucket for files, which keeps their versions or does not."""
-    return Drop(versioned=request.param)
+    """A bucket for files, which keeps their versions; with `VERSIONED_OR_NOT`, or does not."""
+    return Drop(versioned=getattr(request, "param", True))

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
+import pytest
 
 from etl import Feed, Files, Integer, JsonDocuments, Pipeline, PostgresWarehouse, Table, Text
 from etl import latest as latest_of
@@ -28,6 +29,11 @@ FEEDS = (
     Feed(REVIEWS, "reviews/*.csv"),
     Feed(NOTES, "notes.json", JsonDocuments(), optional=True),
 )
+VERSIONED_OR_NOT = pytest.mark.parametrize(
+    "drop", [True, False], ids=["versioned", "unversioned"], indirect=True
+)
+"""For tests of which version of a file is read: not of what is in it."""
+
 APART = Files("shop", FEEDS)
 TOGETHER = Files("shop", FEEDS, together=True)
 

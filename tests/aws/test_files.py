@@ -2,9 +2,10 @@
 
 import gzip
 
-from tests.aws.drop import NOTES, REVIEWS, Drop, keys
+from tests.aws.drop import NOTES, REVIEWS, VERSIONED_OR_NOT, Drop, keys
 
 
+@VERSIONED_OR_NOT
 def test_files_that_were_there_before_are_read(drop: Drop) -> None:
     """A batch has the rows of each, and says which objects hold those of which file."""
     drop.put("orders.csv", "id,note\n1,a\n2,b\n")
@@ -29,6 +30,7 @@ def test_files_that_were_there_before_are_read(drop: Drop) -> None:
     assert batch.tables["orders"].changed == 3
 
 
+@VERSIONED_OR_NOT
 def test_nothing_new_writes_nothing(drop: Drop) -> None:
     """An event that comes twice, late, or not at all makes no difference: the bucket is listed."""
     assert drop.run().manifest is None
@@ -39,6 +41,7 @@ def test_nothing_new_writes_nothing(drop: Drop) -> None:
     assert drop.log.newest() == 1
 
 
+@VERSIONED_OR_NOT
 def test_a_file_that_is_dropped_twice_is_read_once(drop: Drop) -> None:
     """The same bytes under the same key are the same file."""
     drop.put("orders.csv", "id,note\n1,a\n")
@@ -48,6 +51,7 @@ def test_a_file_that_is_dropped_twice_is_read_once(drop: Drop) -> None:
     assert drop.run().manifest is None
 
 
+@VERSIONED_OR_NOT
 def test_a_file_that_becomes_what_it_was_is_read_again(drop: Drop) -> None:
     """Else the warehouse would stay with what was between."""
     for text in ("a", "b", "a"):
@@ -71,6 +75,7 @@ def test_all_versions_are_read_in_order(aws: None) -> None:
     assert drop.run().manifest is None
 
 
+@VERSIONED_OR_NOT
 def test_two_files_in_one_second_are_both_read(drop: Drop) -> None:
     """No file is skipped because of the time of another."""
     drop.put("orders-b.csv", "id,note\n1,b\n")
@@ -80,6 +85,7 @@ def test_two_files_in_one_second_are_both_read(drop: Drop) -> None:
     assert keys(drop.batch()) == ["orders-a.csv"]
 
 
+@VERSIONED_OR_NOT
 def test_of_a_replaced_table_only_the_newest_file_is_read(drop: Drop) -> None:
     """The others are known without being read."""
     for name in ("b", "a", "c"):
@@ -92,6 +98,7 @@ def test_of_a_replaced_table_only_the_newest_file_is_read(drop: Drop) -> None:
     assert drop.rows(drop.batch(), REVIEWS) == [("9",)]
 
 
+@VERSIONED_OR_NOT
 def test_a_deleted_file_is_not_read_and_costs_nothing(drop: Drop) -> None:
     """One that was withdrawn before it was read is not there; one that was read stays read."""
     drop.put("orders.csv", "id,note\n1,a\n")
@@ -105,6 +112,7 @@ def test_a_deleted_file_is_not_read_and_costs_nothing(drop: Drop) -> None:
     assert drop.rows(drop.batch()) == [("1", "b")]
 
 
+@VERSIONED_OR_NOT
 def test_a_file_that_cannot_be_used_is_in_the_batch_with_the_reason(drop: Drop) -> None:
     """It has no rows, others have theirs, and it is not read again until it is another one."""
     drop.put("orders.csv", "id\n1\n")

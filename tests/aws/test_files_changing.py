@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from functions.common.errors import BatchConflictError
-from tests.aws.drop import Drop, keys
+from tests.aws.drop import VERSIONED_OR_NOT, Drop, keys
 
 
 def test_a_file_that_changes_between_listing_and_reading_is_listed_again(aws: None) -> None:
@@ -39,6 +39,7 @@ def test_a_version_is_read_though_another_one_comes(aws: None) -> None:
     assert drop.rows(drop.batch()) == [("1", "b")]
 
 
+@VERSIONED_OR_NOT
 def test_a_file_that_disappears_is_passed_over(drop: Drop) -> None:
     """The others are read, and the next run looks again."""
     drop.put("orders-1.csv", "id,note\n1,a\n")

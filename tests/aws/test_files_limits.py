@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from functions.common.errors import SettingsError
 from functions.sources import Repair
 from functions.sources.files import finding, known
-from tests.aws.drop import Drop, keys
+from tests.aws.drop import VERSIONED_OR_NOT, Drop, keys
 
 
 def test_more_files_than_a_batch_has_are_several_batches(
@@ -52,6 +52,7 @@ def test_a_batch_ends_when_there_is_no_time_for_another_file(drop: Drop) -> None
     assert keys(drop.batch()) == ["orders-2.csv"]
 
 
+@VERSIONED_OR_NOT
 def test_what_is_known_is_written_now_and_then_and_forgets_what_is_gone(
     drop: Drop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +82,7 @@ def test_what_is_known_is_written_now_and_then_and_forgets_what_is_gone(
     assert drop.run().manifest is None
 
 
+@VERSIONED_OR_NOT
 def test_a_repair_reads_all_files_of_a_table_again(drop: Drop) -> None:
     """The newest version of each, in order, whatever is known."""
     drop.put("orders-1.csv", "id,note\n1,a\n")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from functions.common.manifests import IngestionManifest
 from functions.extract.replay import replay
-from tests.aws.drop import REVIEWS, Drop, keys
+from tests.aws.drop import REVIEWS, VERSIONED_OR_NOT, Drop, keys
 
 
 def again(drop: Drop, batch: int) -> IngestionManifest:
@@ -69,6 +69,7 @@ def test_a_file_of_lines_without_a_key_comes_again_until_there_is_a_later_one(dr
     assert drop.rows(again(drop, 2), REVIEWS) == [("1",)]
 
 
+@VERSIONED_OR_NOT
 def test_a_replay_does_not_change_what_is_known(drop: Drop) -> None:
     """Files of a replay are older than those that were read last."""
     drop.put("orders.csv", "id,note\n1,a\n")

@@ -19,8 +19,14 @@ from tests.source_rows import source_rows
 
 MANIFEST = "batches/source/0000000001.json"
 GONE = "source/design/2024-03-01/0000000009-0000000000001.parquet"
-ORDERS = "source/sales_order/2024-03-01/0000000001-0000000000001.parquet"
 Edit = Callable[[dict[str, Any]], None]
+
+
+def key_of(table: str) -> str:
+    return f"source/{table}/2024-03-01/0000000001-0000000000001.parquet"
+
+
+ORDERS = key_of("sales_order")
 
 
 @pytest.fixture
@@ -117,30 +123,25 @@ def test_an_event_is_a_hint(pipeline: Pipeline, lake: Bucket, event: object) -> 
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "digests"),
     [
-        lambda body: b"",
-        lambda body: b"PAR1",
-        lambda body: b"PAR1" * 1000,
-        lambda body: body[:-1],
-        lambda body: body[: len(body) // 2],
-        lambda body: body[1:],
-        lambda body: body + b"\x00",
-        lambda body: body[:-8] + b"\xff\xff\xff\x7fPAR1",
-        lambda body: bytes(reversed(body)),
-        lambda body: b"batch,rows\n1,2\n",
+        pytest.param(lambda body: body[:-1], True, id="last byte"),
+        pytest.param(lambda body: body + b"\x00", True, id="longer"),
+        pytest.param(lambda body: b"", False, id="empty"),
+        pytest.param(lambda body: body[: len(body) // 2], False, id="half"),
+        pytest.param(lambda body: b"batch,rows\n1,2\n", False, id="csv"),
     ],
-    ids=["empty", "magic", "magics", "last byte", "half", "first byte", "longer", "huge footer",
-         "reversed", "csv"],
-)  # fmt: skip
-@pytest.mark.parametrize("digests", [True, False], ids=["its digest", "the damaged one's digest"])
+)
 def test_a_damaged_object_is_named(
     pipeline: Pipeline,
     lake: Bucket,
     damage: Callable[[bytes], bytes],
     digests: bool,
 ) -> None:
-    """Whatever is left of an object, it is named with the next step, and the batch waits."""
+    """Whatever is left of an object, it is named with the next step, and the batch waits.
+
+    `digests` is whether the manifest has the digest of the good one, or of the damaged one.
+    """
     good, manifest = lake.get(ORDERS), lake.get(MANIFEST)
     overwrite(lake, ORDERS, damage(good))
     if not digests:
@@ -155,7 +156,7 @@ def test_a_damaged_object_is_named(
     assert invoke()["batches"] == [1]
 
 
-@pytest.mark.parametrize("rows", [1, 398, 400, 10**18])
+@pytest.mark.parametrize("rows", [398, 400])
 def test_rows_that_are_not_as_many_as_the_manifest_says_are_refused(
     pipeline: Pipeline, lake: Bucket, rows: int
 ) -> None:
@@ -188,23 +189,37 @@ def test_an_object_without_rows_is_refused(pipeline: Pipeline, lake: Bucket) -> 
         ("department", "department_name", pa.binary()),
     ],
 )
-def test_columns_that_extract_would_not_write_are_named(
+def test_a_column_of_another_type_is_named(
     pipeline: Pipeline, lake: Bucket, table: str, column: str, other: pa.DataType
 ) -> None:
     """Well-formed objects of another version or hand are refused by table and column."""
-    rows, nulls = source_rows(table, {}), pa.nulls(1, other)
+    rows = source_rows(table, {})
     place = rows.schema.get_field_index(column)
-    for changed in (
-        rows.drop_columns([column]),
-        rows.rename_columns({column: f"{column}_"}),
-        rows.append_column(column, nulls),
-        rows.set_column(place, column, nulls),
-    ):
-        replace(lake, changed, f"source/{table}/2024-03-01/0000000001-0000000000001.parquet")
+    replace(lake, rows.set_column(place, column, pa.nulls(1, other)), key_of(table))
 
-        assert refusal(pipeline).startswith(
-            f"rows of {table} in the ingestion bucket have no column {column} of type "
-        )
+    assert refusal(pipeline).startswith(
+        f"rows of {table} in the ingestion bucket have no column {column} of type "
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows.drop_columns(["paid"]),
+        lambda rows: rows.rename_columns({"paid": "paid_"}),
+        lambda rows: rows.append_column("paid", pa.nulls(1, pa.bool_())),
+    ],
+    ids=["missing", "renamed", "twice"],
+)
+def test_a_column_that_is_not_there_once_is_named(
+    pipeline: Pipeline, lake: Bucket, change: Callable[[pa.Table], pa.Table]
+) -> None:
+    """A column that is missing, or that is there twice, is refused by table and column."""
+    replace(lake, change(source_rows("payment", {})), key_of("payment"))
+
+    assert refusal(pipeline).startswith(
+        "rows of payment in the ingestion bucket have no column paid of type "
+    )
 
 
 def test_a_column_that_the_star_does_not_need_is_passed_over(
@@ -221,7 +236,7 @@ def test_a_column_that_the_star_does_not_need_is_passed_over(
 def test_a_row_without_its_key_is_refused(pipeline: Pipeline, lake: Bucket, table: str) -> None:
     """A row that cannot be counted cannot be quarantined either."""
     rows = source_rows(table, {f"{table}_id": 1}, {f"{table}_id": None})
-    replace(lake, rows, f"source/{table}/2024-03-01/0000000001-0000000000001.parquet")
+    replace(lake, rows, key_of(table))
 
     message = f"rows of {table} in the ingestion bucket have no {table}_id"
     assert refusal(pipeline) == message
