@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from etl import Csv, Table, Text
 from functions.common.errors import UnusableFileError
-from functions.sources.files import delimited
-from functions.sources.files.delimited import CsvReader
+from functions.sources.formats import delimited
+from functions.sources.formats.delimited import CsvReader
 
 PAIRS = Table("pairs", key=(), columns={"a": Text(), "b": Text()})
 LINES = Table("lines", key=(), columns={"a": Text()})

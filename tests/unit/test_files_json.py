@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from etl import Boolean, Integer, Json, Numeric, Table, Text
 from functions.common.errors import UnusableFileError
-from functions.sources.files import json_files
-from functions.sources.files.json_files import JsonReader
+from functions.sources.formats import json_files
+from functions.sources.formats.json_files import JsonReader
 
 TARGETS = Table(
     "targets",

@@ -12,10 +12,11 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from functions.common import gunzip
 from functions.common.accounts import FileVersion
 from functions.common.errors import MissingFileError, UnusableFileError
-from functions.sources.files import decoding, opening
-from functions.sources.files.decoding import utf8
+from functions.sources.files import opening
 from functions.sources.files.listing import Place
 from functions.sources.files.opening import bytes_of
+from functions.sources.formats import decoding
+from functions.sources.formats.decoding import utf8
 
 TEXT = b"0123456789"
 

@@ -17,7 +17,7 @@ from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter
 from functions.sources.events.messages import Message
 from functions.sources.events.rows import EventRow, row_of
-from functions.sources.files.rows import RowsBuilder
+from functions.sources.formats.rows import RowsBuilder
 
 ROWS_BYTES = 4 << 20  # of text, handed on at a time
 

@@ -9,8 +9,8 @@ from functions.common.errors import InvalidEventError
 from functions.common.fields import event_of, value_at
 from functions.common.jsontext import Number
 from functions.common.received import Received
-from functions.sources.files.documents import cell_of
-from functions.sources.files.rows import fault_of, shown
+from functions.sources.formats.documents import cell_of
+from functions.sources.formats.rows import fault_of, shown
 
 
 @dataclass(frozen=True)

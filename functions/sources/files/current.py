@@ -9,13 +9,13 @@ from functions.common.accounts import FileVersion
 from functions.common.batchlog import BatchLog
 from functions.common.errors import MissingFileError, UnusableFileError
 from functions.common.manifests import IngestionManifest
-from functions.sources.files.decoding import utf8
 from functions.sources.files.finding import find
 from functions.sources.files.known import known_files
 from functions.sources.files.listing import Place
 from functions.sources.files.opening import bytes_of
 from functions.sources.files.reader import place_of
 from functions.sources.files.reading import format_reader
+from functions.sources.formats.decoding import utf8
 
 
 def current(

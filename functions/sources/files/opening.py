@@ -16,8 +16,8 @@ from functions.common.accounts import FileVersion
 from functions.common.errors import MissingFileError, UnusableFileError
 from functions.common.storage import error_code
 from functions.common.telemetry import logger
-from functions.sources.files.decoding import EXPANDED_AT_MOST, TOO_LARGE
 from functions.sources.files.listing import Place
+from functions.sources.formats.decoding import EXPANDED_AT_MOST, TOO_LARGE
 
 READ_BYTES = 4 << 20  # a block of CSV: fewer and larger ones are read faster
 ATTEMPTS = 5  # in a row that get nothing

@@ -12,11 +12,11 @@ from functions.common.objects import DataFile, ObjectNames
 from functions.common.parquet import PartWriter
 from functions.common.storage import Bucket
 from functions.common.uploads import Upload
-from functions.sources.files.decoding import utf8
-from functions.sources.files.delimited import CsvReader
-from functions.sources.files.json_files import JsonReader
 from functions.sources.files.listing import Place
 from functions.sources.files.opening import bytes_of
+from functions.sources.formats.decoding import utf8
+from functions.sources.formats.delimited import CsvReader
+from functions.sources.formats.json_files import JsonReader
 
 
 @dataclass(frozen=True)

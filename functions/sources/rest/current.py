@@ -14,9 +14,9 @@ from functions.common.batchlog import BatchLog
 from functions.common.errors import UnusableFileError
 from functions.common.manifests import IngestionManifest
 from functions.common.parquet import read_rows
-from functions.sources.files.decoding import utf8
 from functions.sources.files.known import known_files
 from functions.sources.files.reading import format_reader
+from functions.sources.formats.decoding import utf8
 from functions.sources.rest.pages import Page
 from functions.sources.rest.polling import poll, version_of
 from functions.sources.rest.reader import api_of

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from etl import Column, Json, Table, Text
 from functions.common.jsontext import Decoder, Number, encoded
-from functions.sources.files.rows import RowsBuilder, fault_of, shown
+from functions.sources.formats.rows import RowsBuilder, fault_of, shown
 
 TOO_DEEP = "its values are nested too deeply"
 

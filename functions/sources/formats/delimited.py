@@ -22,8 +22,8 @@ from pyarrow.csv import ConvertOptions, InvalidRow, ParseOptions, ReadOptions, r
 from etl import Csv, Table
 from functions.common.carried import RECORD_BYTES
 from functions.common.errors import UnusableFileError
-from functions.sources.files.records import Record, header_of, records
-from functions.sources.files.rows import (
+from functions.sources.formats.records import Record, header_of, records
+from functions.sources.formats.rows import (
     SPOILED,
     RowsBuilder,
     as_read,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from etl import Csv
 from functions.common.carried import RECORD_BYTES
 from functions.common.errors import UnusableFileError
-from functions.sources.files.rows import SPOILED
+from functions.sources.formats.rows import SPOILED
 
 _LINE = re.compile("[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 

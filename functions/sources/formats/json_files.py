@@ -15,7 +15,7 @@ import pyarrow as pa
 from etl import Table
 from functions.common.carried import RECORD_BYTES
 from functions.common.errors import UnusableFileError
-from functions.sources.files.documents import TOO_DEEP, Documents
+from functions.sources.formats.documents import TOO_DEEP, Documents
 
 ROWS_BYTES = 4 << 20  # of text, handed on at a time
 
