@@ -23,9 +23,9 @@ from functions.common.notices import give_notices
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
-from functions.extract.asked import Asked, asked_for
 from functions.extract.notices import step_notices
 from functions.extract.replay import replay
+from functions.extract.requests import ExtractRequest, request_of
 from functions.sources import Captured, reader_of
 
 ATTEMPTS = 3  # of a batch whose number another run claimed first
@@ -64,14 +64,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     were tried.
     """
     started = time.monotonic()
-    asked = asked_for(event, tuple(filter(_is_there, _pipeline().sources)))
+    request = request_of(event, tuple(filter(_is_there, _pipeline().sources)))
     results: dict[str, dict[str, Any]] = {}
     failures: list[Exception] = []
-    for left, source in zip(range(len(asked.sources), 0, -1), asked.sources, strict=True):
+    for left, source in zip(range(len(request.sources), 0, -1), request.sources, strict=True):
         # One that hangs takes no more than its share of the time.
         seconds = context.get_remaining_time_in_millis() / 1000 / left
         try:
-            batches = _extract(source, asked, seconds)
+            batches = _extract(source, request, seconds)
         except Exception as error:  # it must not keep the other sources from being read
             logger.exception(f"source {source.name} could not be read")
             failures.append(error)
@@ -107,10 +107,10 @@ def _report(last: Captured, result: dict[str, Any]) -> None:
     logger.info("batch extracted" if result["batch"] else "nothing new", extra=result)
 
 
-def _extract(source: Source, asked: Asked, seconds: float) -> list[Captured]:
+def _extract(source: Source, request: ExtractRequest, seconds: float) -> list[Captured]:
     """Write the next batch of a source, and more while there are and half of the time is left."""
     end = time.monotonic() + seconds / 2
-    with _reading(source, asked, seconds) as attempt:
+    with _reading(source, request, seconds) as attempt:
         batches = [_noticed(_claiming(attempt))]
         while batches[-1].more and time.monotonic() < end:
             batches.append(_noticed(_claiming(attempt)))
@@ -125,16 +125,18 @@ def _noticed(captured: Captured) -> Captured:
 
 
 @contextmanager
-def _reading(source: Source, asked: Asked, seconds: float) -> Iterator[Callable[[str], Captured]]:
+def _reading(
+    source: Source, request: ExtractRequest, seconds: float
+) -> Iterator[Callable[[str], Captured]]:
     """Yield what makes an attempt at the next batch of a source, under the id of a run."""
     pipeline, log = _pipeline(), _log(source.name)
-    if (batch := asked.replay) is not None:
+    if (batch := request.replay) is not None:
         yield lambda run: Captured(
             replay(log, source, pipeline, batch, run=run, now=_utc_now), stopped={}
         )
         return
-    with reader_of(source).opened(source, pipeline, log, seconds, now=asked.now) as read:
-        yield lambda run: read(run, asked.repair)
+    with reader_of(source).opened(source, pipeline, log, seconds, now=request.now) as read:
+        yield lambda run: read(run, request.repair)
 
 
 def _claiming(attempt: Callable[[str], Captured]) -> Captured:

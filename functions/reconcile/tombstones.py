@@ -6,16 +6,12 @@ So a log of 100,000 batches costs a listing and the manifests of the batches wit
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
 from functions.common.batchlog import PAGE, BatchLog
 from functions.common.manifests import ProcessedManifest
 from functions.common.parquet import read_rows
-
-READERS = 8  # manifests that are fetched at a time; the client has more connections
-AHEAD = 200
 
 _NUMBER = re.compile(r".*/(\d{10})-\d+\.parquet")
 
@@ -28,11 +24,9 @@ def deleted_keys(
     Raises CorruptLogError for an object that is not what its manifest says.
     """
     batches = sorted(number for number in _batches(log, table) if 1 <= number <= latest)
-    with ThreadPoolExecutor(READERS) as pool:
-        for first in range(0, len(batches), AHEAD):
-            for manifest in pool.map(log.read, batches[first : first + AHEAD]):
-                if table in manifest.tables:
-                    yield from read_rows(log.bucket, manifest.tables[table].tombstones)
+    for manifest in log.read_each(batches):
+        if table in manifest.tables:
+            yield from read_rows(log.bucket, manifest.tables[table].tombstones)
 
 
 def _batches(log: BatchLog[ProcessedManifest], table: str) -> set[int]:

@@ -15,7 +15,13 @@ from functions.common.objects import DataFile
 from functions.common.parquet import read_parts, read_rows
 from functions.common.storage import Bucket
 from functions.common.telemetry import logger
-from functions.load.refused import (
+from functions.targets import Applied, Moment
+from functions.targets.calendar import Days
+from functions.targets.deletions import keys_in, record
+from functions.targets.derived import Derived, Deriving
+from functions.targets.layout import WarehouseTable
+from functions.targets.own_tables import LEDGER, LEDGER_COLUMNS
+from functions.targets.refused import (
     BATCH,
     REASON,
     Superseding,
@@ -24,12 +30,6 @@ from functions.load.refused import (
     with_batch,
     without_superseded,
 )
-from functions.targets import Applied, Moment
-from functions.targets.calendar import Days
-from functions.targets.deletions import keys_in, record
-from functions.targets.derived import Derived, Deriving
-from functions.targets.layout import WarehouseTable
-from functions.targets.own_tables import LEDGER, LEDGER_COLUMNS
 from functions.targets.session import Outcome, Session, Transaction
 from functions.targets.states import by_state, first_of, newest_of
 

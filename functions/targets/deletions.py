@@ -4,7 +4,6 @@ Applying a batch again changes nothing, whatever was applied since.
 """
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
@@ -18,14 +17,12 @@ from functions.common.telemetry import logger
 from functions.targets.layout import Layout, WarehouseTable
 from functions.targets.session import DeletedRows, Session
 
-READERS = 8  # manifests that are fetched at a time; the client has ten connections
-AHEAD = 500
-
 
 def catch_up(session: Session, log: BatchLog[ProcessedManifest], last: int) -> None:
     """Record what all batches up to `last` say, which are in the warehouse already."""
     with session.transaction() as transaction:
-        record(transaction.deletions, session.layout, log.bucket, _manifests(log, last))
+        manifests = log.read_each(range(1, last + 1))
+        record(transaction.deletions, session.layout, log.bucket, manifests)
     logger.info("deleted rows recorded", extra={"batches": last})
 
 
@@ -61,10 +58,3 @@ def keys_in(bucket: Bucket, table: WarehouseTable, files: list[DataFile]) -> Ite
     """Yield the keys of a table's files, as texts, some thousand at a time."""
     for rows in read_rows(bucket, files):
         yield keys_of(rows, table.key).cast(pa.string())
-
-
-def _manifests(log: BatchLog[ProcessedManifest], last: int) -> Iterator[ProcessedManifest]:
-    """Yield the manifests up to `last` in order, a bounded number of them ahead."""
-    with ThreadPoolExecutor(READERS) as pool:
-        for first in range(1, last + 1, AHEAD):
-            yield from pool.map(log.read, range(first, min(first + AHEAD, last + 1)))

@@ -172,6 +172,20 @@ def lay_out(
     return Layout(identity, tables, calendar, ledger, left_out, made_into)
 
 
+def views_of(layout: Layout[T], view_name: Callable[[str], str]) -> dict[str, T]:
+    """Return the histories by the names of their views; raise WarehouseSetupError for a clash."""
+    views: dict[str, T] = {}
+    for table in layout.histories.values():
+        first = views.setdefault(view_name(table.declared), table)
+        if first is not table:
+            raise WarehouseSetupError(
+                f"the views of {first.declared} and {table.declared} would both be called "
+                f"{view_name(table.declared)}: rename one of the tables, or set "
+                "WAREHOUSE_MANAGED=false"
+            )
+    return views
+
+
 def missing_from(there: Catalogue, schema: str, target: Target) -> dict[str, list[str]]:
     """Return the declared tables, by schema, that are not there under any of their names."""
     missing: dict[str, list[str]] = {}

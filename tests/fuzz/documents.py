@@ -15,7 +15,7 @@ from functions.common.errors import (
 )
 from functions.common.loaded import LoadedMarker
 from functions.common.manifests import IngestionManifest, ProcessedManifest
-from functions.extract.asked import asked_for
+from functions.extract.requests import request_of
 from pipelines.totesys.pipeline import PIPELINE
 from tests.fuzz.mutations import JSON, damaged, rewritten
 from tests.fuzz.target import Target
@@ -55,7 +55,7 @@ def manifests(written: tuple[type[Document], bytes]) -> None:
 def events(event: Any) -> None:
     """An event asks for a batch that there may be, for tables that there are, or for nothing."""
     try:
-        asked = asked_for(event, (PIPELINE.source("source"),))
+        asked = request_of(event, (PIPELINE.source("source"),))
     except (UnknownBatchError, RepairRequestError, SettingsError) as error:
         assert str(error).isprintable()
         assert len(str(error)) < MESSAGE_CHARACTERS

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from functions.common import batchlog
 from functions.common.batchlog import BatchLog
-from functions.targets import deletions as shared
 from functions.targets.postgres import deletions
 from tests.pipeline.conftest import Functions
 from tests.pipeline.managed_warehouse import (
@@ -153,7 +153,7 @@ def test_earlier_deletions_are_recorded_when_the_setting_is_switched_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A prepared warehouse that becomes ours records what one would that always was."""
-    monkeypatch.setattr(shared, "AHEAD", 2)
+    monkeypatch.setattr(batchlog, "AHEAD", 2)
     change(functions.source, KEEP)
     functions.run()
     eventful_days(functions)

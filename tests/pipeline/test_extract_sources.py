@@ -11,7 +11,7 @@ from deployer.configuration.databases import parse_database_url
 from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, latest
 from functions.common.errors import DatabaseUnavailableError, SettingsError
 from functions.extract import handler as extract_handler
-from functions.extract.asked import Asked
+from functions.extract.requests import ExtractRequest
 from functions.sources import Captured
 from tests.pipeline.conftest import Context, Functions, forget_clients
 from tests.pipeline.lake import Lake
@@ -112,7 +112,7 @@ def test_a_source_that_hangs_leaves_time_for_the_next(
     """Each gets its share of what is left; the last one gets all of it."""
     seconds: list[float] = []
 
-    def taking_none(source: Postgres, asked: Asked, share: float) -> list[Captured]:
+    def taking_none(source: Postgres, asked: ExtractRequest, share: float) -> list[Captured]:
         seconds.append(share)
         return [Captured(None, {})]
 

@@ -4,7 +4,7 @@ import pytest
 
 from etl import EventFeed, Events, Postgres, StampedSignature, Table, Text
 from functions.common.errors import RepairRequestError, SettingsError, UnknownBatchError
-from functions.extract.asked import Asked, asked_for
+from functions.extract.requests import ExtractRequest, request_of
 from functions.sources import NO_REPAIR, Repair
 from pipelines.totesys.pipeline import PIPELINE
 
@@ -29,14 +29,14 @@ ONE = (PIPELINE.source("source"),)
 def test_a_malformed_event_is_refused_with_an_example(event: dict[str, object]) -> None:
     """An event without valid tables and keys is refused, in words that quote no value."""
     with pytest.raises(RepairRequestError, match=r"^the event ") as refusal:
-        asked_for(event, ONE)
+        request_of(event, ONE)
 
     assert "DROP" not in str(refusal.value)
 
 
 def test_tables_whose_keys_are_looked_for_are_read_as_well() -> None:
     """An event names tables, and keys of some."""
-    asked = asked_for({"read": ["staff"], "absent": {"design": [7]}, "by": "a person"}, ONE)
+    asked = request_of({"read": ["staff"], "absent": {"design": [7]}, "by": "a person"}, ONE)
 
     assert asked.repair == Repair(read=["staff"], absent={"design": [7]})
     assert asked.repair.tables == {"staff", "design"}
@@ -48,32 +48,32 @@ def test_tables_whose_keys_are_looked_for_are_read_as_well() -> None:
 )
 def test_any_other_event_asks_for_what_is_new_in_every_source(event: object) -> None:
     """A schedule's event, and whatever else wakes extract, reads what has changed."""
-    assert asked_for(event, TWO) == Asked(TWO, replay=None, repair=NO_REPAIR)
+    assert request_of(event, TWO) == ExtractRequest(TWO, replay=None, repair=NO_REPAIR)
 
 
 def test_an_event_may_name_one_source() -> None:
     """A batch that is replayed is one of its log; an unknown source is refused."""
-    assert asked_for({"source": "bank"}, TWO) == Asked((BANK,))
-    assert asked_for({"source": "bank", "replay": 7}, TWO) == Asked((BANK,), replay=7)
+    assert request_of({"source": "bank"}, TWO) == ExtractRequest((BANK,))
+    assert request_of({"source": "bank", "replay": 7}, TWO) == ExtractRequest((BANK,), replay=7)
     with pytest.raises(SettingsError, match=r'give \{"source": …\}, one of shop, bank$'):
-        asked_for({"source": "banc"}, TWO)
+        request_of({"source": "banc"}, TWO)
 
 
 def test_what_is_about_one_of_several_sources_says_which() -> None:
     """Batches and tables are numbered and named in each source."""
     with pytest.raises(UnknownBatchError, match="one of shop, bank"):
-        asked_for({"replay": 7}, TWO)
+        request_of({"replay": 7}, TWO)
     with pytest.raises(RepairRequestError, match="one of shop, bank"):
-        asked_for({"read": ["staff"]}, TWO)
+        request_of({"read": ["staff"]}, TWO)
 
 
 def test_events_are_not_read_and_their_batches_can_be_replayed() -> None:
     """They come by themselves; what came once is in the lake."""
     both = (SHOP, PAID)
 
-    assert asked_for({}, both) == asked_for(None, both) == Asked((SHOP,))
-    assert asked_for({"source": "paid"}, both) == Asked(())
-    assert asked_for({"source": "paid", "replay": 7}, both) == Asked((PAID,), replay=7)
-    assert asked_for({"replay": 7}, (PAID,)) == Asked((PAID,), replay=7)
+    assert request_of({}, both) == request_of(None, both) == ExtractRequest((SHOP,))
+    assert request_of({"source": "paid"}, both) == ExtractRequest(())
+    assert request_of({"source": "paid", "replay": 7}, both) == ExtractRequest((PAID,), replay=7)
+    assert request_of({"replay": 7}, (PAID,)) == ExtractRequest((PAID,), replay=7)
     with pytest.raises(RepairRequestError, match="replay the batches that they came with"):
-        asked_for({"read": ["charges"]}, (PAID,))
+        request_of({"read": ["charges"]}, (PAID,))

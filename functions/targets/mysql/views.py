@@ -15,6 +15,7 @@ from etl.targets import Target
 from functions.common.errors import PipelineCodeError, WarehouseSetupError
 from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
 from functions.common.telemetry import logger
+from functions.targets.layout import views_of
 from functions.targets.mysql.create import collation, create_schema, created
 from functions.targets.mysql.tables import MysqlLayout, MysqlTable
 from functions.targets.own_tables import DELETIONS
@@ -34,7 +35,7 @@ def make_views(connection: MysqlConnection, layout: MysqlLayout) -> None:
     Raises WarehouseSetupError when this account may not, or somebody else has the name.
     """
     schema = layout.identity.schema
-    for view, table in _views(layout).items():
+    for view, table in views_of(layout, view_name).items():
         _keep(
             connection,
             schema,
@@ -99,20 +100,6 @@ def _text(connection: MysqlConnection, schema: str, view: str) -> str | None:
         return None
     rows = connection.run(f"SELECT VIEW_DEFINITION FROM information_schema.VIEWS WHERE {named}")
     return str(rows[0][0] or "") if rows else ""
-
-
-def _views(layout: MysqlLayout) -> dict[str, MysqlTable]:
-    """Return the table that each view shows; raise WarehouseSetupError for two under one name."""
-    views: dict[str, MysqlTable] = {}
-    for table in layout.histories.values():
-        first = views.setdefault(view_name(table.declared), table)
-        if first is not table:
-            raise WarehouseSetupError(
-                f"the views of {first.declared} and {table.declared} would both be called "
-                f"{view_name(table.declared)}: rename one of the tables, or set "
-                "WAREHOUSE_MANAGED=false"
-            )
-    return views
 
 
 def current_state(table: MysqlTable, schema: str, by_bytes: str) -> str:

@@ -20,11 +20,12 @@ from functions.common.pgconnection import PostgresConnection
 from functions.common.postgres import SESSION
 from functions.common.sqlstate import described
 from functions.common.telemetry import logger
+from functions.targets.layout import views_of
 from functions.targets.own_tables import DELETIONS
 from functions.targets.postgres.catalogue import check_may_create
 from functions.targets.postgres.create import create_schema
 from functions.targets.postgres.current import current_state, deletions_in, view_name
-from functions.targets.postgres.tables import PostgresLayout, PostgresTable
+from functions.targets.postgres.tables import PostgresLayout
 
 MADE_BY_US = f"Made by {product.NAME}"
 
@@ -39,7 +40,7 @@ def make_views(connection: PostgresConnection, layout: PostgresLayout) -> None:
     """
     schema = layout.identity.schema
     oid = layout.identity.tables[DELETIONS].oid
-    for view, table in _views(layout).items():
+    for view, table in views_of(layout, view_name).items():
         columns = {column: column for column in table.types}
         query = current_state(table, columns, deletions_in(schema))
         # A query names its tables; these are the tables that have the names now.
@@ -101,20 +102,6 @@ def _keep(connection: PostgresConnection, schema: str, view: str, definition: _D
         )
     _make(connection, f"{identifier(schema)}.{identifier(view)}", definition)
     logger.info("view made", extra={"schema": schema, "view": view})
-
-
-def _views(layout: PostgresLayout) -> dict[str, PostgresTable]:
-    """Return the table that each view shows; raise WarehouseSetupError for two under one name."""
-    views: dict[str, PostgresTable] = {}
-    for table in layout.histories.values():
-        first = views.setdefault(view_name(table.declared), table)
-        if first is not table:
-            raise WarehouseSetupError(
-                f"the views of {first.declared} and {table.declared} would both be called "
-                f"{view_name(table.declared)}: rename one of the tables, or set "
-                "WAREHOUSE_MANAGED=false"
-            )
-    return views
 
 
 def _comment(connection: PostgresConnection, schema: str, view: str) -> str | None:

@@ -1,7 +1,7 @@
 """The request in an event for extract: which sources to read, and what to read again.
 
-Reconcile asks for tables to be read whole and for keys to be looked for, when the target disagrees
-with the source; a person asks for a batch to be replayed.
+Where the target disagrees with the source, reconcile requests tables to be read whole and keys to
+be looked up; a person requests the replay of a batch.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ from functions.sources import NO_REPAIR, Repair
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The sources that are read, and, of the only one, a batch to replay or what to read again.
+class ExtractRequest:
+    """The sources to read, and, of the only one, a batch to replay or what to read again.
 
-    `now` has sources read also where their declaration says that it is not time for that yet.
+    With `now` sources are read that are not due yet by their declaration.
     """
 
     sources: tuple[Source, ...]
@@ -29,31 +29,34 @@ class Asked:
     repair: Repair = NO_REPAIR
 
 
-def asked_for(event: object, sources: tuple[Source, ...]) -> Asked:
-    """Return what an event asks of some sources; one that is not for extract asks for all.
+def request_of(event: object, sources: tuple[Source, ...]) -> ExtractRequest:
+    """Return what an event requests of some sources; one that is not for extract requests all.
 
-    Sources of events have nothing that could be read: their batches can be replayed, and that is
-    all.
+    A source of events cannot be read: its batches can be replayed, and that is all.
 
     Raises SettingsError for an unknown source, UnknownBatchError and RepairRequestError for an
     event of another form, and for one that does not say which of several sources it is about.
     """
     if not isinstance(event, dict):
-        return Asked(_readable(sources))
-    asked = _sources(event, sources)
+        return ExtractRequest(_readable(sources))
+    named = _sources(event, sources)
     if "replay" in event:
-        if len(asked) != 1:
+        if len(named) != 1:
             raise UnknownBatchError(f"a replay is of one source: {_which(sources)}")
-        return Asked(asked, replay=_batch(event["replay"]))
-    if not (asked := _readable(asked)) and "read" in event:
+        return ExtractRequest(named, replay=_batch(event["replay"]))
+    readable = _readable(named)
+    if "read" not in event:
+        return ExtractRequest(readable, now=event.get("now") is True)
+    if not readable:
         raise RepairRequestError(
             "events cannot be read again: replay the batches that they came with"
         )
-    if "read" in event:
-        if len(asked) != 1:
-            raise RepairRequestError(f"a repair is of one source: {_which(sources)}")
-        return Asked(asked, repair=_repair(event, {each.id: each for each in asked[0].tables}))
-    return Asked(asked, now=event.get("now") is True)
+    if len(readable) != 1:
+        raise RepairRequestError(f"a repair is of one source: {_which(sources)}")
+    [source] = readable
+    return ExtractRequest(
+        readable, repair=_repair(event, {each.id: each for each in source.tables})
+    )
 
 
 def _readable(sources: tuple[Source, ...]) -> tuple[Source, ...]:
