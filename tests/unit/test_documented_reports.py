@@ -33,7 +33,7 @@ def printed(*shown: RenderableType) -> list[str]:
 
 def new_pipeline(text: str) -> list[str]:
     ways = {row[0]: row[1] for row in rows_of(text, "table +kept as")}
-    return printed(*shown(Written("pipelines/music/pipeline.py", ways, {}), "env"))
+    return printed(*shown(Written("…/pipelines/music/pipeline.py", ways, {}), "env"))
 
 
 def first_cycle(text: str) -> list[str]:
