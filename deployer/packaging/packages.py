@@ -25,8 +25,8 @@ from deployer.packaging.installer import install
 from deployer.packaging.slimming import slim
 
 ROOT = Path(__file__).resolve().parents[2]
-# Raise it when this module or `slimming` changes what goes into a layer.
-RECIPE_VERSION = 3
+# Increase it when this module or `slimming` changes what a layer contains.
+RECIPE_VERSION = 4
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 # Lambda's Python 3.12 and later run on Amazon Linux 2023 (glibc 2.34), which runs both.
 PLATFORMS = ("manylinux_2_28", "manylinux2014")

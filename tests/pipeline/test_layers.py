@@ -12,8 +12,11 @@ from deployer.packaging.packages import Layer, build_layer
 
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 MACHINE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-MEGABYTE = 1_000_000
-UNZIPPED_LIMIT = 262_144_000  # of all layers of a function together, with its code
+# Of all layers of a function together, with its code:
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+UNZIPPED_LIMIT = 250 * 1024 * 1024
+# A machine without that Python builds layers without bytecode, which takes up to 25 MB.
+ROOM_FOR_BYTECODE = 25_000_000
 
 EXTRACT_AND_LOAD = """
 import decimal, io
@@ -79,16 +82,11 @@ def test_the_functions_find_all_they_import(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(
-    ("layers", "unzipped", "zipped"),
-    [(("arrow", "postgres"), 110, 36), (("arrow", "pandas"), 185, 60)],
-    ids=["extract and load", "transform"],
-)
-def test_the_layers_fit_into_lambda(layers: tuple[str, ...], unzipped: int, zipped: int) -> None:
-    """By default, Python 3.13 on arm64, the layers are well below Lambda's limit."""
-    built = [build_layer(name, "3.13", "arm64", host=False) for name in layers]
-    assert sum(layer.unzipped for layer in built) < unzipped * MEGABYTE < UNZIPPED_LIMIT
-    assert sum(layer.size for layer in built) < zipped * MEGABYTE
+def test_the_layers_fit_into_lambda() -> None:
+    """By default, Python 3.13 on arm64, the function with most layers is within Lambda's limit."""
+    names = ("arrow", "pandas", "postgres", "mysql")
+    built = [build_layer(name, "3.13", "arm64", host=False) for name in names]
+    assert sum(layer.unzipped for layer in built) < UNZIPPED_LIMIT - ROOM_FOR_BYTECODE
 
 
 @pytest.mark.parametrize("name", ["arrow", "postgres", "pandas"])

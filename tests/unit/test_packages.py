@@ -15,7 +15,7 @@ import pytest
 
 from deployer.packaging import installer, packages
 from deployer.packaging.installer import InstallError
-from deployer.packaging.slimming import slim, without_symbols
+from deployer.packaging.slimming import slim
 
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 NETWORK_DOWN = """WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by
@@ -303,21 +303,6 @@ def test_a_layer_does_without_what_no_function_loads(tmp_path: Path) -> None:
         "pyarrow-26.0.1.dist-info/METADATA",
         "pyarrow/libarrow_python.so.2600",
     ]
-
-
-def test_symbol_tables_are_cut_from_libraries() -> None:
-    """A library keeps its segments, which the loader maps, and loses what follows them."""
-    ident = b"\x7fELF\x02\x01" + bytes(10)
-    header = struct.pack("<HHIQQQIHHHHHH", 3, 183, 1, 0, 64, 200, 0, 64, 56, 1, 64, 5, 4)
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 120, 0, 0, 8, 8, 4096)
-    library = ident + header + segment + b"segment!" + b"symbols and sections"
-    bare = struct.pack("<HHIQQQIHHHHHH", 3, 183, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    assert without_symbols(library) == ident + bare + segment + b"segment!"
-
-
-def test_other_files_are_not_cut() -> None:
-    """Libraries of macOS, and scripts of a linker, stay as they are."""
-    assert without_symbols(b"\xcf\xfa\xed\xfe and so on") == b"\xcf\xfa\xed\xfe and so on"
 
 
 @pytest.mark.parametrize("function", ["extract", "transform", "load", "reconcile"])
