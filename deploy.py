@@ -30,16 +30,15 @@ from deployer.configuration.declaration import (
 from deployer.configuration.dotenv_file import load_dotenv
 from deployer.configuration.settings import Settings, read_names, read_schema
 from deployer.deployer import Deployer
-from deployer.endpoint import urls
+from deployer.endpoints import event_urls, report_urls
 from deployer.errors import DeployError, SettingsError
 from deployer.operations import github as github_role
-from deployer.operations import reports, sending
+from deployer.operations import output, webhooks
 from deployer.operations.page import find_page
 from deployer.operations.pipeline import Pipeline
 from deployer.operations.status import read_status
 from deployer.operations.status_view import status_view
 from deployer.packaging import packages
-from deployer.report_api import report_urls
 from deployer.resources.costs import monthly_cost
 from deployer.resources.deployer_policy import deployer_policy
 from deployer.resources.names import Names
@@ -79,16 +78,16 @@ def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
         changes = deployer.deploy()
     costs = monthly_cost(settings, one_at_a_time=deployer.one_run_at_a_time)
     drop_bucket = _names(aws).bucket("drop") if settings.takes_files else None
-    endpoints = urls(aws, _names(aws), settings.posted)
+    endpoints = event_urls(aws, _names(aws), settings.posted)
     served = settings.declared.reports if settings.reports.is_on else ()
     report_endpoints = report_urls(aws, _names(aws), served)
     document = {
-        **reports.changes_document(changes),
+        **output.changes_document(changes),
         "monthly_cost_usd": costs.total,
         "drop_bucket": drop_bucket,
         "endpoints": {**endpoints, **report_endpoints},
     }
-    terminal.result(document, reports.counts(changes), costs.text())
+    terminal.result(document, output.counts(changes), costs.text())
     if drop_bucket:
         terminal.note(f"Drop files into s3://{drop_bucket}/")
     for name, url in endpoints.items():
@@ -107,7 +106,7 @@ def plan(options: argparse.Namespace, terminal: Terminal) -> int:
     with terminal.step("compare the account"):
         changes = Deployer(aws, settings, packages, terminal.working).deploy()
     pending = [change for change in changes if change.action != "left"]
-    terminal.result(reports.changes_document(changes), reports.pending_lines(pending))
+    terminal.result(output.changes_document(changes), output.pending_lines(pending))
     return 3 if pending else 0
 
 
@@ -149,7 +148,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     done = _pipeline(terminal).run(now=options.now)
     for why in done.stopped.values():
         terminal.warn(f"left out: {why}")
-    terminal.result(asdict(done), *reports.ran(done))
+    terminal.result(asdict(done), *output.ran(done))
     return 1 if done.stopped or any(each.reason for each in done.refused.values()) else 0
 
 
@@ -157,7 +156,7 @@ def send(options: argparse.Namespace, terminal: Terminal) -> int:
     """Post the event in a file to the endpoint, signed, and show the answer."""
     settings = Settings.read(os.environ)
     aws, given = _connect(terminal), {"to": options.source, "more": options.header}
-    sent = sending.send(aws, _names(aws), settings, options.file, time.time(), **given)
+    sent = webhooks.send(aws, _names(aws), settings, options.file, time.time(), **given)
     terminal.result(asdict(sent), sent.text())
     return 0 if sent.status == HTTPStatus.OK else 1
 
@@ -166,7 +165,7 @@ def replay(options: argparse.Namespace, terminal: Terminal) -> int:
     """Process a batch again, after a fix in a function."""
     pipeline = _pipeline(terminal)
     done = pipeline.replay(_source(options.source, pipeline.sources), options.batch)
-    terminal.result(asdict(done), *reports.ran(done))
+    terminal.result(asdict(done), *output.ran(done))
     return 0
 
 
@@ -174,8 +173,8 @@ def reconcile(options: argparse.Namespace, terminal: Terminal) -> int:
     """Compare source and warehouse row by row, as of the newest loaded batch."""
     _, declared = read_pipeline(os.environ)
     found = _pipeline(terminal).reconcile(repair=options.repair)
-    shown = reports.compared(found["tables"])
-    terminal.result(found, shown, *reports.remarks(found, declared))
+    shown = output.compared(found["tables"])
+    terminal.result(found, shown, *output.remarks(found, declared))
     return 0 if found["agrees"] else 1
 
 
@@ -205,8 +204,8 @@ def github(options: argparse.Namespace, terminal: Terminal) -> int:
     jobs = github_role.Jobs(options.repository, options.environment)
     with terminal.step("let GitHub deploy"):
         access = github_role.let_deploy(aws, _names(aws), jobs)
-    document = {**reports.changes_document(access.changes), "role_arn": access.role_arn}
-    terminal.result(document, reports.counts(access.changes))
+    document = {**output.changes_document(access.changes), "role_arn": access.role_arn}
+    terminal.result(document, output.counts(access.changes))
     terminal.note(f"Variable AWS_ROLE_ARN of environment {jobs.environment}: {access.role_arn}")
     return 0
 

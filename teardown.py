@@ -16,7 +16,7 @@ from deployer.configuration.declaration import read_secrets
 from deployer.configuration.dotenv_file import load_dotenv
 from deployer.configuration.settings import read_names
 from deployer.errors import DeployError, SettingsError
-from deployer.inventory import Thing
+from deployer.inventory import ResourceId
 from deployer.resources.names import Names
 from deployer.teardown import Teardown
 from deployer.terminal import Terminal
@@ -60,7 +60,7 @@ def tear_down(options: argparse.Namespace, terminal: Terminal) -> int:
     return 0 if receipt.is_complete else 1
 
 
-def _agreed(things: Sequence[Thing], names: Names, terminal: Terminal) -> bool:
+def _agreed(things: Sequence[ResourceId], names: Names, terminal: Terminal) -> bool:
     """Ask whether these things are to be removed, for good.
 
     Raises:

@@ -1,45 +1,43 @@
-"""The deployment as a story: which steps there are, what each needs, and their order.
+"""The deployment, step by step: which steps there are, what each needs, and their order.
 
-How a single resource is read, compared and written is up to its service's module.
+How one resource is read, compared and written is up to the module of its service.
 """
 
+from collections.abc import Iterator
 from functools import partial
 
 from deployer.aws import (
+    cloudwatch,
     iam,
     lambda_functions,
     lambda_layers,
-    lambda_permissions,
-    logs,
     s3,
     s3_notifications,
+    schedules,
     secrets,
     sns,
     sqs,
 )
-from deployer.aws import schedules as events
 from deployer.aws.account import Account
-from deployer.aws.alarms import Alarm, ensure_alarm
 from deployer.aws.changes import Change
-from deployer.aws.dashboards import ensure_dashboard
+from deployer.aws.lambda_permissions import Permission
 from deployer.configuration.settings import Settings
-from deployer.endpoint import Endpoint
+from deployer.endpoints import EventEndpoint, ReportApi
 from deployer.errors import explaining
 from deployer.packaging.packages import Package, Packages
-from deployer.progress import Report
-from deployer.report_api import ReportApi
 from deployer.resources import policies, resource_policies, specs
 from deployer.resources.alarm_specs import alarms
+from deployer.resources.alarms import Alarm
 from deployer.resources.dashboard import dashboard_body
 from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
-from deployer.steps import Step, Steps, side_by_side
+from deployer.steps import Report, Step, Steps, concurrently
 
 
 class Deployer:
     """Deploys the pipeline into an account, or, when the account is `planning`, reports how.
 
-    Every `create_*` step may be run again and again: it leaves what is as it should be, and
-    otherwise creates or updates it.
+    Every `create_*` step is idempotent: it leaves a resource that is as it should be, and creates
+    or updates any other.
     """
 
     def __init__(
@@ -51,96 +49,99 @@ class Deployer:
         self.tags = specs.tags(settings)
         self._packages = packages
         self._report = report
-        self._steps = Steps(account, report)
+        self._steps = Steps(account, self.names, self.tags, report)
         chosen = settings.runtime, settings.architecture
         self._runtime, self._architecture = lambda_functions.runtime_of(account, *chosen)
         self._layer_arns: dict[str, str] = {}
         self.one_run_at_a_time = False
         self.functions = specs.functions(settings)
-        self.endpoint = Endpoint(account, self.names, self.tags, self._steps, settings=settings)
-        self.report_api = ReportApi(
-            account, self.names, self.tags, self._steps, settings=settings.reports
-        )
+        self.endpoint = EventEndpoint(self._steps, settings)
+        self.report_api = ReportApi(self._steps, settings.reports)
 
     def deploy(self) -> list[Change]:
-        """Create or update the whole pipeline; return what was done, in the order of the story.
+        """Create or update the whole pipeline; return all changes, in the order of the steps.
 
-        Steps that do not need each other run side by side. Running it again after an error goes
-        on from there, and running it again after a success writes nothing.
+        Steps that do not need each other run concurrently. After an error, running it again
+        continues from there; after a success, it writes nothing.
 
         Raises:
-            DeployError: a step cannot be done; those running beside it are finished first.
+            DeployError: a step failed; those that ran at the same time are finished first.
         """
-        wanted_alarms = alarms(self.names, of_files=self.settings.reads_files)
-        changes = side_by_side(
-            [
-                partial(self.create_bucket, "code"),
-                *(
-                    partial(self.create_layer, layer)
-                    for layer in self._layers(*(spec.use for spec in self.functions))
-                ),
-            ],
-            [partial(self.create_bucket, "ingestion")],
-            [partial(self.create_bucket, "processed")],
-            [partial(self.create_bucket, "drop")] if self.settings.takes_files else [],
-            *([partial(self.create_secret, name)] for name in self.settings.secrets),
-            [self.create_queue],
-            [
-                self.create_topic,
-                self.create_subscription,
-                # In turn: CloudWatch takes three alarms a second.
-                *(partial(self.create_alarm, alarm) for alarm in wanted_alarms),
-            ],
-            [] if self.settings.takes_events else [self.create_dashboard],
-            *self.endpoint.before_functions(),
-            *self.report_api.before_functions(),
-            *([partial(self.create_log_group, spec.use)] for spec in self.functions),
-            *([partial(self.create_iam_role, spec.use)] for spec in self.functions),
-        )
+        changes = concurrently(*self._before_functions())
         self.one_run_at_a_time = self._can_reserve_runs()
-        changes += side_by_side(
-            *([partial(self.create_lambda_function, spec)] for spec in self.functions),
+        changes += concurrently(
+            *([partial(self.create_lambda_function, spec)] for spec in self.functions)
         )
-        changes += side_by_side(
-            [
-                *self._scheduled("extract-schedule", "extract", self.settings.extract_schedule),
-                *(self._woken_by("drop", "extract") if self.settings.takes_files else []),
-            ],
-            [
-                *self._scheduled("transform-sweep", "transform", specs.SWEEP_SCHEDULE),
-                *self._woken_by("ingestion", "transform", specs.BATCH_LOG),
-            ],
-            self._scheduled("load-schedule", "load", self.settings.load_schedule),
-            self._scheduled("reconcile-schedule", "reconcile", specs.RECONCILE_SCHEDULE),
-            [
-                *self._scheduled("page-sweep", "page", specs.SWEEP_SCHEDULE),
-                *self._woken_by("processed", "page", specs.MARKERS),
-            ],
-            *self.endpoint.after_functions(),
-            *self.report_api.after_functions(),
-        )
-        if self.settings.takes_events:
-            changes.append(self.create_dashboard())  # it names the API by its id
+        changes += concurrently(*self._after_functions())
+        changes.append(self.create_dashboard())
         return changes + self.remove_old_layers() + self.remove_old_secrets()
+
+    def _before_functions(self) -> Iterator[list[Step]]:
+        """Yield the chains of steps that do not need the functions."""
+        settings, uses = self.settings, [spec.use for spec in self.functions]
+        layers = self._layers(*uses)
+        yield [
+            partial(self.create_bucket, "code"),
+            *(partial(self.create_layer, layer) for layer in layers),
+        ]
+        yield [partial(self.create_bucket, "ingestion")]
+        yield [partial(self.create_bucket, "processed")]
+        if settings.takes_files:
+            yield [partial(self.create_bucket, "drop")]
+        for name in settings.secrets:
+            yield [partial(self.create_secret, name)]
+        yield [self.create_queue]
+        wanted_alarms = alarms(self.names, of_files=settings.reads_files)
+        yield [
+            self.create_topic,
+            self.create_subscription,
+            # One after the other: CloudWatch accepts three a second.
+            *(partial(self.create_alarm, alarm) for alarm in wanted_alarms),
+        ]
+        yield from self.endpoint.before_functions()
+        yield from self.report_api.before_functions()
+        for use in uses:
+            yield [partial(self.create_log_group, use)]
+            yield [partial(self.create_iam_role, use)]
+
+    def _after_functions(self) -> Iterator[list[Step]]:
+        """Yield the chains of steps by which the functions are invoked."""
+        settings = self.settings
+        yield [
+            *self._on_schedule("extract-schedule", "extract", settings.extract_schedule),
+            *(self._on_new_objects("drop", "extract") if settings.takes_files else []),
+        ]
+        yield [
+            *self._on_schedule("transform-sweep", "transform", specs.SWEEP_SCHEDULE),
+            *self._on_new_objects("ingestion", "transform", specs.BATCH_LOG),
+        ]
+        yield self._on_schedule("load-schedule", "load", settings.load_schedule)
+        yield self._on_schedule("reconcile-schedule", "reconcile", specs.RECONCILE_SCHEDULE)
+        yield [
+            *self._on_schedule("page-sweep", "page", specs.SWEEP_SCHEDULE),
+            *self._on_new_objects("processed", "page", specs.MARKERS),
+        ]
+        yield from self.endpoint.after_functions()
+        yield from self.report_api.after_functions()
 
     def create_bucket(self, use: BucketUse) -> Change:
         """Create a private, encrypted, versioned bucket."""
         name = self.names.bucket(use)
-        # An emulator that speaks plain http would refuse every call under such a policy.
+        # Under such a policy, an emulator that speaks plain HTTP would refuse every call.
         policy = (
             resource_policies.bucket_policy(use, self.names) if self.account.speaks_tls else None
         )
-        # A dropped file is the only copy of what was delivered.
+        # A dropped file is the only copy of what was delivered: its old versions are kept.
         ensure = partial(s3.ensure_bucket, keeps_versions=use == "drop")
         return self._steps.take("bucket", name, ensure, name, policy, self.tags)
 
     def create_secret(self, part: str) -> Change:
-        """Store the address of a source or target, or the signing keys of events, as a secret."""
+        """Create the secret of a source or target: its address, key or signing secrets."""
         name, value = self.names.secret(part), self.settings.secrets[part]
         return self._steps.take("secret", name, secrets.ensure_secret, name, value, self.tags)
 
     def create_queue(self) -> Change:
-        """Create the queue of events that failed for good."""
+        """Create the queue of events that a function failed to process."""
         name = self.names.queue
         return self._steps.take("queue", name, sqs.ensure_queue, name, self.tags)
 
@@ -158,12 +159,10 @@ class Deployer:
 
     def create_alarm(self, alarm: Alarm) -> Change:
         """Create an alarm that notifies the topic."""
-        return self._steps.take(
-            "alarm", alarm.name, ensure_alarm, alarm, self.names.topic_arn, self.tags
-        )
+        return self._steps.create_alarm(alarm)
 
     def create_dashboard(self) -> Change:
-        """Create the dashboard of the alarms and the figures behind them."""
+        """Create the dashboard; it shows the API of events by its id, so that comes first."""
         name = self.names.dashboard
         api_id = self.endpoint.http.id() if self.settings.takes_events else None
         body = dashboard_body(
@@ -172,16 +171,15 @@ class Deployer:
             api_id=api_id,
             serves=self.settings.reports.is_on,
         )
-        return self._steps.take("dashboard", name, ensure_dashboard, name, body, self.tags)
+        ensure = cloudwatch.ensure_dashboard
+        return self._steps.take("dashboard", name, ensure, name, body, self.tags)
 
     def create_log_group(self, use: FunctionUse) -> Change:
         """Create the log group of a function."""
-        name = self.names.log_group(use)
-        days = specs.LOG_RETENTION_DAYS
-        return self._steps.take("log group", name, logs.ensure_log_group, name, days, self.tags)
+        return self._steps.create_log_group(self.names.log_group(use))
 
     def create_iam_role(self, use: FunctionUse) -> Change:
-        """Create the role of a function, with the least that it needs."""
+        """Create the role of a function, with the least rights that it needs."""
         name = self.names.role(use)
         writes_notices = use in specs.NOTICE_WRITERS[self.settings.notify]
         policy = policies.function_policy(
@@ -197,7 +195,7 @@ class Deployer:
         return self._steps.take("role", name, iam.ensure_role, name, trust, policy, self.tags)
 
     def build_zip(self, use: FunctionUse) -> Package:
-        """Pack the code of a function."""
+        """Build the zip of a function's code."""
         return self._packages.build_function_zip(
             use, self.settings.pipeline, specs.parts(use, self.settings.declared)
         )
@@ -207,7 +205,7 @@ class Deployer:
         return self._steps.take("layer", self.names.layer(layer), self._create_layer, layer)
 
     def create_lambda_function(self, spec: specs.FunctionSpec) -> Change:
-        """Create a function; its role, log group, queue and layers come before it."""
+        """Create a function; its role, log group, queue and layers must exist."""
         name = self.names.function(spec.use)
         arn = self.names.function_arn(spec.use)
         return self._steps.take(
@@ -215,9 +213,9 @@ class Deployer:
         )
 
     def create_rule(self, use: RuleUse, schedule: str) -> Change:
-        """Create a rule that fires by schedule."""
+        """Create a rule that fires on a schedule."""
         name, arn = self.names.rule(use), self.names.rule_arn(use)
-        return self._steps.take("rule", name, events.ensure_rule, name, arn, schedule, self.tags)
+        return self._steps.take("rule", name, schedules.ensure_rule, name, arn, schedule, self.tags)
 
     def create_rule_permission(self, use: RuleUse, function: FunctionUse) -> Change:
         """Let a rule invoke a function."""
@@ -226,9 +224,9 @@ class Deployer:
         )
 
     def create_target(self, use: RuleUse, function: FunctionUse) -> Change:
-        """Make a rule invoke a function."""
+        """Set a function as the target of a rule."""
         rule, arn = self.names.rule(use), self.names.function_arn(function)
-        return self._steps.take("target", rule, events.ensure_target, rule, arn)
+        return self._steps.take("target", rule, schedules.ensure_target, rule, arn)
 
     def create_bucket_permission(self, bucket: BucketUse, function: FunctionUse) -> Change:
         """Let a bucket invoke a function."""
@@ -239,7 +237,7 @@ class Deployer:
     def create_bucket_notification(
         self, bucket: BucketUse, function: FunctionUse, prefix: str
     ) -> Change:
-        """Make each new object under a prefix of a bucket invoke a function."""
+        """Let each new object under a prefix of a bucket invoke a function."""
         notification = s3_notifications.Notification(
             id=self.names.function(function),
             bucket=self.names.bucket(bucket),
@@ -250,7 +248,7 @@ class Deployer:
         return self._steps.take("notification", notification.bucket, ensure, notification)
 
     def remove_old_layers(self) -> list[Change]:
-        """Remove the layer versions that the functions do not use any more."""
+        """Remove the layer versions that the functions no longer use."""
         changes = []
         for name, arn in ((self.names.layer(each), arn) for each, arn in self._layer_arns.items()):
             with explaining(f"layer {name}"):
@@ -258,12 +256,12 @@ class Deployer:
         return self._reported(changes)
 
     def remove_old_secrets(self) -> list[Change]:
-        """Remove the secrets of sources and targets that are not declared or set any more."""
+        """Remove the secrets of sources and targets that are no longer declared or set."""
         wanted = [self.names.secret(name) for name in self.settings.secrets]
-        marks = specs.own_tags(self.settings.project, self.settings.stage)
+        tags = specs.own_tags(self.settings.project, self.settings.stage)
         with explaining("old secrets"):
             changes = secrets.remove_other_secrets(
-                self.account, self.names.secret(""), wanted, marks
+                self.account, self.names.secret(""), wanted, tags
             )
         return self._reported(changes)
 
@@ -277,16 +275,18 @@ class Deployer:
             runs = sum(spec.runs or 0 for spec in self.functions)
             return lambda_functions.can_reserve(self.account, runs)
 
-    def _scheduled(self, use: RuleUse, function: FunctionUse, schedule: str) -> list[Step]:
-        """Return the steps by which a function is invoked by schedule."""
+    def _on_schedule(self, use: RuleUse, function: FunctionUse, schedule: str) -> list[Step]:
+        """Return the steps that invoke a function on a schedule."""
         return [
             partial(self.create_rule, use, schedule),
             partial(self.create_rule_permission, use, function),
             partial(self.create_target, use, function),
         ]
 
-    def _woken_by(self, bucket: BucketUse, function: FunctionUse, prefix: str = "") -> list[Step]:
-        """Return the steps by which a function is invoked for new objects of a bucket."""
+    def _on_new_objects(
+        self, bucket: BucketUse, function: FunctionUse, prefix: str = ""
+    ) -> list[Step]:
+        """Return the steps that invoke a function for each new object of a bucket."""
         return [
             partial(self.create_bucket_permission, bucket, function),
             partial(self.create_bucket_notification, bucket, function, prefix),
@@ -317,15 +317,8 @@ class Deployer:
     def _create_permission(
         self, use: FunctionUse, statement: str, service: str, source: str
     ) -> Change:
-        permission = lambda_permissions.Permission(
-            self.names.function(use), statement, service, source
-        )
-        return self._steps.take(
-            "permission",
-            f"{permission.function}/{statement}",
-            lambda_permissions.ensure_permission,
-            permission,
-        )
+        function = self.names.function(use)
+        return self._steps.create_permission(Permission(function, statement, service, source))
 
     def _function(self, spec: specs.FunctionSpec) -> lambda_functions.Function:
         return lambda_functions.Function(

@@ -1,7 +1,7 @@
 """The resources of a deployment, found by name and by tag, and how each kind is removed.
 
-By tag, because an earlier version may have given a thing another name. Names are compared whole:
-one that only begins like ours belongs to somebody else.
+By tag, because an earlier version may have used other names. Names are compared whole: one that
+only begins like ours belongs to somebody else.
 """
 
 import re
@@ -10,125 +10,117 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from deployer.aws import (
-    alarms,
     apigateway,
-    dashboards,
+    cloudwatch,
     event_sources,
     iam,
     lambda_functions,
     lambda_layers,
     logs,
+    s3,
     s3_notifications,
-    s3_removal,
+    schedules,
     secrets,
     sns,
     sqs,
 )
-from deployer.aws import schedules as events
 from deployer.aws.account import Account
-from deployer.configuration.report_settings import TOKENS_SECRET
+from deployer.configuration.apis import TOKENS_SECRET
 from deployer.errors import ConflictError
 from deployer.resources import specs
-from deployer.resources.alarm_specs import alarms as all_alarms
-from deployer.resources.event_alarms import all_alarms as alarms_of_events
+from deployer.resources.alarm_specs import alarms, possible_alarms
 from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
-from deployer.resources.report_alarms import all_alarms as alarms_of_reports
 
-# Removes a thing by name and says whether it was there; a planning account removes nothing.
+# Removes a resource by name and returns whether it existed; a planning account removes nothing.
 Remover = Callable[[Account, str], bool]
 
 
 @dataclass(frozen=True)
-class Thing:
-    """A thing in the account; `name` is unique among those of its kind."""
+class ResourceId:
+    """What identifies a resource of the account: `name` is unique among those of its kind."""
 
     kind: str
     name: str
 
 
-def named(names: Names, secrets_of: Iterable[str]) -> Iterator[Thing]:
-    """Return the resources of every deployment of these names, with secrets for these parts."""
+def named(names: Names, secret_parts: Iterable[str]) -> Iterator[ResourceId]:
+    """Yield the resources that every deployment has, with the secrets of these parts."""
     for rule in get_args(RuleUse):
-        yield Thing("rule", names.rule(rule))
-    yield Thing("notification", f"{names.bucket('ingestion')}/{names.function('transform')}")
-    yield Thing("notification", f"{names.bucket('processed')}/{names.function('page')}")
+        yield ResourceId("rule", names.rule(rule))
+    yield ResourceId("notification", f"{names.bucket('ingestion')}/{names.function('transform')}")
+    yield ResourceId("notification", f"{names.bucket('processed')}/{names.function('page')}")
     for spec in specs.FUNCTIONS:
         yield from _of_function(names, spec.use)
     for layer in specs.LAYERS:
-        yield Thing("layer", names.layer(layer))
-    for alarm in all_alarms(names):
-        yield Thing("alarm", alarm.name)
-    yield Thing("dashboard", names.dashboard)
-    yield Thing("topic", names.topic)
-    yield Thing("queue", names.queue)
-    for part in secrets_of:
-        yield Thing("secret", names.secret(part))
+        yield ResourceId("layer", names.layer(layer))
+    for alarm in alarms(names):
+        yield ResourceId("alarm", alarm.name)
+    yield ResourceId("dashboard", names.dashboard)
+    yield ResourceId("topic", names.topic)
+    yield ResourceId("queue", names.queue)
+    for part in secret_parts:
+        yield ResourceId("secret", names.secret(part))
     for bucket in get_args(BucketUse):
         if bucket != "drop":
-            yield Thing("bucket", names.bucket(bucket))
+            yield ResourceId("bucket", names.bucket(bucket))
 
 
-def _of_function(names: Names, use: FunctionUse) -> Iterator[Thing]:
-    yield Thing("function", names.function(use))
-    yield Thing("role", names.role(use))
-    yield Thing("log group", names.log_group(use))
-
-
-def occasional(names: Names) -> Iterator[Thing]:
-    """Return the resources of only some deployments: of files, events, databases, a pipeline."""
-    yield Thing("notification", f"{names.bucket('drop')}/{names.function('extract')}")
-    for layer in (*specs.DATABASE_LAYERS, specs.OWN_LAYER):
-        yield Thing("layer", names.layer(layer))
-    for alarm in all_alarms(names, of_files=True):
-        if alarm not in all_alarms(names):
-            yield Thing("alarm", alarm.name)
-    yield Thing("bucket", names.bucket("drop"))
-    yield Thing("api", names.api)
-    yield Thing("event source", f"{names.events_queue}/{names.function('collect')}")
-    for spec in specs.OF_EVENTS:
+def occasional(names: Names) -> Iterator[ResourceId]:
+    """Yield the resources that only some deployments have, by their sources, targets and APIs."""
+    yield ResourceId("notification", f"{names.bucket('drop')}/{names.function('extract')}")
+    for layer in (*specs.DATABASE_LAYERS, specs.OWN_LAYER, specs.LIGHT_LAYER):
+        yield ResourceId("layer", names.layer(layer))
+    always = alarms(names)
+    for alarm in possible_alarms(names):
+        if alarm not in always:
+            yield ResourceId("alarm", alarm.name)
+    yield ResourceId("bucket", names.bucket("drop"))
+    yield ResourceId("event source", f"{names.events_queue}/{names.function('collect')}")
+    for spec in (*specs.OF_EVENTS, *specs.OF_REPORTS):
         yield from _of_function(names, spec.use)
-    yield Thing("layer", names.layer(specs.LIGHT_LAYER))
-    for alarm in alarms_of_events(names):
-        yield Thing("alarm", alarm.name)
-    yield Thing("queue", names.events_queue)
-    yield Thing("queue", names.dead_queue)
-    yield Thing("log group", names.access_log_group)
-    yield Thing("api", names.reports_api)
-    for spec in specs.OF_REPORTS:
-        yield from _of_function(names, spec.use)
-    for alarm in alarms_of_reports(names):
-        yield Thing("alarm", alarm.name)
-    yield Thing("log group", names.reports_log_group)
-    yield Thing("secret", names.secret(TOKENS_SECRET))
+    for api in (names.api, names.reports_api):
+        yield ResourceId("api", api)
+    for group in (names.access_log_group, names.reports_log_group):
+        yield ResourceId("log group", group)
+    for queue in (names.events_queue, names.dead_queue):
+        yield ResourceId("queue", queue)
+    yield ResourceId("secret", names.secret(TOKENS_SECRET))
 
 
-def tagged(account: Account, names: Names) -> Iterator[Thing]:
-    """Return all that carries the tags of this deployment; AWS lists no layers and roles by tag.
+def _of_function(names: Names, use: FunctionUse) -> Iterator[ResourceId]:
+    yield ResourceId("function", names.function(use))
+    yield ResourceId("role", names.role(use))
+    yield ResourceId("log group", names.log_group(use))
 
-    The listing lags by minutes: a thing in it may be gone.
+
+def tagged(account: Account, names: Names) -> Iterator[ResourceId]:
+    """Yield all that has the tags of this deployment; AWS lists no layers and roles by tag.
+
+    The listing is minutes old: what is in it may no longer exist.
     """
     tags = specs.own_tags(names.project, names.stage)
     filters: Any = [{"Key": key, "Values": [value]} for key, value in tags.items()]
     pages = account.clients.tagging.get_paginator("get_resources").paginate(TagFilters=filters)
     for page in pages:
-        for resource in page["ResourceTagMappingList"]:
-            thing = parse_arn(resource["ResourceARN"])
-            if (name := _name_of(account, thing)) is not None:
-                yield replace(thing, name=name)
+        for mapping in page["ResourceTagMappingList"]:
+            resource = parse_arn(mapping["ResourceARN"])
+            if (name := _name_of(account, resource)) is not None:
+                yield replace(resource, name=name)
 
 
-def _name_of(account: Account, thing: Thing) -> str | None:
-    """Return the name of a thing, which not every ARN has; None if AWS knows it no more."""
-    asking = {"api": apigateway.name_of, "event source": event_sources.name_of}
-    return asking[thing.kind](account, thing.name) if thing.kind in asking else thing.name
-
-
-def parse_arn(arn: str) -> Thing:
-    """Return the thing that an ARN names; its kind is `other` when a deployment makes no such."""
+def parse_arn(arn: str) -> ResourceId:
+    """Return the resource of an ARN; its kind is `other` when no deployment creates such a one."""
     for kind, pattern in ARNS.items():
         if match := pattern.fullmatch(arn):
-            return Thing(kind, match["name"])
-    return Thing("other", arn)
+            return ResourceId(kind, match["name"])
+    return ResourceId("other", arn)
+
+
+def _name_of(account: Account, resource: ResourceId) -> str | None:
+    """Return the name of a resource, whose ARN may have an id instead; None if it is gone."""
+    asking = {"api": apigateway.name_of, "event source": event_sources.name_of}
+    name_of = asking.get(resource.kind)
+    return name_of(account, resource.name) if name_of else resource.name
 
 
 def _remove_topic(account: Account, name: str) -> bool:
@@ -139,25 +131,25 @@ def _remove_topic(account: Account, name: str) -> bool:
 
 def _refuse(account: Account, arn: str) -> bool:
     raise ConflictError(
-        f"{arn}: it carries the tags of this deployment, but no deployment makes such a thing. "
+        f"{arn}: it has the tags of this deployment, but no deployment creates such a resource. "
         "Remove it, or its tags, yourself."
     )
 
 
 REMOVERS: Mapping[str, Remover] = {
-    "rule": events.remove_rule,
+    "rule": schedules.remove_rule,
     "api": apigateway.remove_api,
     "event source": event_sources.remove_event_source,
     "notification": s3_notifications.remove_notification,
     "function": lambda_functions.remove_function,
     "role": iam.remove_role,
     "layer": lambda_layers.remove_layer,
-    "alarm": alarms.remove_alarm,
-    "dashboard": dashboards.remove_dashboard,
+    "alarm": cloudwatch.remove_alarm,
+    "dashboard": cloudwatch.remove_dashboard,
     "topic": _remove_topic,
     "queue": sqs.remove_queue,
     "secret": secrets.remove_secret,
-    "bucket": s3_removal.remove_bucket,
+    "bucket": s3.remove_bucket,
     "log group": logs.remove_log_group,
     "other": _refuse,
 }

@@ -1,27 +1,49 @@
-"""Run the steps of a deployment: each one is reported, chains of them run side by side."""
+"""Run the steps of a deployment, chains of them concurrently, and report each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Concatenate, ParamSpec
 
 from botocore.exceptions import ClientError
 
+from deployer.aws import cloudwatch, logs
 from deployer.aws.account import Account
-from deployer.aws.changes import Change
-from deployer.aws.reading import already_there
+from deployer.aws.changes import Change, already_exists
+from deployer.aws.lambda_permissions import Permission, ensure_permission
+from deployer.aws.waiting import Waited
 from deployer.errors import explaining
-from deployer.progress import Report, Started
+from deployer.resources import specs
+from deployer.resources.alarms import Alarm
+from deployer.resources.names import Names
 
 THREADS = 8
 P = ParamSpec("P")
 Step = Callable[[], Change]
 
 
-class Steps:
-    """Takes steps in an account and reports the beginning and the end of each."""
+@dataclass(frozen=True)
+class Started:
+    """Work on a resource, or on a package, has begun."""
 
-    def __init__(self, account: Account, report: Report) -> None:
-        self._account = account
+    kind: str
+    name: str
+
+
+Event = Started | Waited | Change
+# Called from several threads.
+Report = Callable[[Event], None]
+
+
+class Steps:
+    """Takes steps of one deployment and reports the start and the outcome of each."""
+
+    def __init__(
+        self, account: Account, names: Names, tags: Mapping[str, str], report: Report
+    ) -> None:
+        self.account = account
+        self.names = names
+        self.tags = tags
         self._report = report
 
     def take(
@@ -32,7 +54,7 @@ class Steps:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Change:
-        """Create or update one resource, by the function of its service.
+        """Create or update one resource by the function of its service.
 
         Raises:
             DeployError: naming the resource.
@@ -40,22 +62,40 @@ class Steps:
         self._report(Started(kind, name))
         with explaining(f"{kind} {name}"):
             try:
-                change = ensure(self._account, *args, **kwargs)
+                change = ensure(self.account, *args, **kwargs)
             except ClientError as error:
-                if not already_there(error):
+                if not already_exists(error):
                     raise
-                # It came to be between our look and our write: look again.
-                change = ensure(self._account, *args, **kwargs)
+                # It was created between our read and our write: read again.
+                change = ensure(self.account, *args, **kwargs)
         self._report(change)
         return change
 
+    def create_alarm(self, alarm: Alarm) -> Change:
+        """Create an alarm that notifies the topic."""
+        topic = self.names.topic_arn
+        return self.take("alarm", alarm.name, cloudwatch.ensure_alarm, alarm, topic, self.tags)
 
-def side_by_side(*chains: Sequence[Step]) -> list[Change]:
-    """Run chains at the same time, the steps of each in turn; changes come in their order."""
+    def create_log_group(self, name: str) -> Change:
+        """Create a log group."""
+        days = specs.LOG_RETENTION_DAYS
+        return self.take("log group", name, logs.ensure_log_group, name, days, self.tags)
+
+    def create_permission(self, permission: Permission) -> Change:
+        """Create a permission to invoke a function."""
+        return self.take("permission", permission.name, ensure_permission, permission)
+
+
+def concurrently(*chains: Sequence[Step]) -> list[Change]:
+    """Run chains at the same time, the steps of each in order; return all changes, chain by chain.
+
+    Raises:
+        DeployError: that of the first chain that failed, after the others have ended.
+    """
     with ThreadPoolExecutor(THREADS) as threads:
-        running = [threads.submit(_in_turn, chain) for chain in chains]
+        running = [threads.submit(_in_order, chain) for chain in chains]
     return [change for chain in running for change in chain.result()]
 
 
-def _in_turn(chain: Sequence[Step]) -> list[Change]:
+def _in_order(chain: Sequence[Step]) -> list[Change]:
     return [step() for step in chain]

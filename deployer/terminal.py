@@ -26,7 +26,7 @@ from rich.text import Text
 
 from deployer.aws.changes import Change
 from deployer.aws.waiting import Waited
-from deployer.progress import Event, Started
+from deployer.steps import Event, Started
 
 # A file or a pipe has no width.
 PLAIN_WIDTH = 80

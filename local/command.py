@@ -13,7 +13,7 @@ from pathlib import Path
 from deployer.aws import account
 from deployer.aws.account import Account
 from deployer.deployer import Deployer
-from deployer.endpoint import urls
+from deployer.endpoints import event_urls
 from deployer.operations.page import save_page
 from deployer.operations.pipeline import Pipeline, Run
 from deployer.packaging import packages
@@ -111,7 +111,7 @@ def look(
         list(model_rows(warehouse, target, schema)),
         mailbox.read(),
         answers,
-        urls(pipeline.account, pipeline.names, settings.posted),
+        event_urls(pipeline.account, pipeline.names, settings.posted),
         list(ask(warehouse, target, schema, sandbox.questions)),
         ask_reports(pipeline.account, pipeline.names, settings, sandbox.aws.token),
     )

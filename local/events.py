@@ -12,7 +12,7 @@ from rich.table import Table
 
 from deployer.aws.account import Account
 from deployer.configuration.settings import Settings
-from deployer.endpoint import urls
+from deployer.endpoints import event_urls
 from deployer.operations.webhooks import post
 from deployer.resources.names import Names
 from deployer.terminal import table
@@ -47,7 +47,7 @@ def post_sample(account: Account, names: Names, settings: Settings, token: str) 
 
     `token` lets its holder in to the local AWS.
     """
-    endpoints = urls(account, names, settings.posted)
+    endpoints = event_urls(account, names, settings.posted)
     agent = f"sample app/{token}"
     answered: Counter[tuple[str, int, int]] = Counter()
 

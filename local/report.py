@@ -10,8 +10,8 @@ from rich.text import Text
 
 from deployer.aws.account import Account
 from deployer.configuration.databases import DatabaseAddress
+from deployer.operations.output import objects, ran
 from deployer.operations.pipeline import Run
-from deployer.operations.reports import objects, ran
 from deployer.terminal import printable
 from local.cycle import MEANING, TargetRow, ViewRow, show, show_views
 from local.events import Answers

@@ -11,9 +11,9 @@ from typing import Any
 from rich.table import Table
 
 from deployer.aws.account import Account
-from deployer.configuration.report_settings import TOKEN
+from deployer.configuration.apis import TOKEN
 from deployer.configuration.settings import Settings
-from deployer.report_api import report_urls
+from deployer.endpoints import report_urls
 from deployer.resources.names import Names
 from deployer.terminal import table
 from etl import Report

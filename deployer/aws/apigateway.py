@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Resource, Update, converge, one_each
-from deployer.aws.reading import found
-from deployer.aws.removal import remove
+from deployer.aws.changes import Change, Resource, Update, converge, found, one_each, remove
 
 ABSENT = "NotFoundException"
 ROUTE = STAGE = "$default"

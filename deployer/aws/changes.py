@@ -1,15 +1,28 @@
-"""The one way in which every resource is changed from its actual to its wanted state.
+"""How every resource is read, brought to its wanted state, and removed.
 
-A service module reads the resource and says which call changes which attributes; what is to be
-called, what is reported, and whether anything is written at all is decided here.
+A service module reads the resource and says which call sets which attributes; which calls are
+made, what is reported, and whether anything is written at all is decided here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
+
+from botocore.exceptions import ClientError
+
+T = TypeVar("T")
 
 Action = Literal["created", "updated", "left", "removed"]
 Differences = Mapping[str, tuple[object, object]]
+
+ALREADY_EXISTS = frozenset(
+    {
+        "BucketAlreadyOwnedByYou",
+        "EntityAlreadyExists",
+        "ResourceAlreadyExistsException",
+        "ResourceExistsException",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -42,10 +55,10 @@ class Update:
 
 @dataclass(frozen=True)
 class Resource:
-    """One thing in the account: how it should be, how it is, and the calls between the two.
+    """A resource of the account: its wanted and actual attributes, and the calls that set them.
 
-    `actual` is None when the thing does not exist. `create` sets the attributes in `created_with`;
-    the others are set by their update right after.
+    `actual` is None when the resource does not exist. `create` sets the attributes in
+    `created_with`; each of the others is set by its update right after.
     """
 
     kind: str
@@ -57,16 +70,16 @@ class Resource:
     created_with: frozenset[str] = frozenset()
 
 
-def one_each(calls: Mapping[str, Callable[[], object]]) -> list[Update]:
-    """Return the updates of attributes that each have their own call."""
-    return [Update(frozenset({attribute}), call) for attribute, call in calls.items()]
-
-
 class Gate(Protocol):
     """The gate that every write goes through; a plan's gate makes none."""
 
     def write(self, call: Callable[[], object]) -> None:
-        """Make a write, or do not."""
+        """Make the write, or, in a plan, do nothing."""
+
+
+def one_each(calls: Mapping[str, Callable[[], object]]) -> list[Update]:
+    """Return the updates of attributes that each have a call to themselves."""
+    return [Update(frozenset({attribute}), call) for attribute, call in calls.items()]
 
 
 def converge(gate: Gate, resource: Resource) -> Change:
@@ -89,6 +102,49 @@ def compare(wanted: Mapping[str, object], actual: Mapping[str, object]) -> Diffe
         for name, value in wanted.items()
         if actual.get(name) != value
     }
+
+
+def remove(
+    gate: Gate, look: Callable[[], object], call: Callable[[], object], *absent: str
+) -> bool:
+    """Remove a resource; return whether it existed.
+
+    `absent` are the error codes that mean it does not exist; one that disappears during `call` is
+    no error. `call` is repeated from its start when AWS is not ready. In a plan nothing is
+    removed, so the same call shows what exists before a teardown, and what is left after it.
+    """
+    if found(look, *absent) is None:
+        return False
+    gate.write(lambda: found(call, *absent))
+    return True
+
+
+def found(read: Callable[[], T], *absent: str) -> T | None:
+    """Return the answer of `read`, None when it fails with one of the error codes `absent`."""
+    try:
+        return read()
+    except ClientError as error:
+        if error_code(error) in absent:
+            return None
+        raise
+
+
+def error_code(error: ClientError) -> str:
+    """Return AWS's code of an error."""
+    return error.response["Error"].get("Code", "")
+
+
+def already_exists(error: ClientError) -> bool:
+    """Return whether a create failed because our resource exists already.
+
+    Happens when the first answer was lost and botocore retried, or when two deployments run at the
+    same time.
+    """
+    code, message = error_code(error), error.response["Error"].get("Message", "")
+    # These two codes also mean other things: an update in progress, a malformed parameter.
+    return code in ALREADY_EXISTS or (
+        code in ("ResourceConflictException", "InvalidParameter") and "already exist" in message
+    )
 
 
 def _shown(value: object) -> object:

@@ -1,8 +1,7 @@
 """OpenID Connect providers, whose tokens AWS exchanges for the credentials of a role."""
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Resource, Update, converge
-from deployer.aws.reading import found
+from deployer.aws.changes import Change, Resource, Update, converge, found
 
 ABSENT = "NoSuchEntity"
 

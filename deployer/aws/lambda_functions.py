@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Resource, Update, converge
-from deployer.aws.reading import error_code, found
-from deployer.aws.removal import remove
+from deployer.aws.changes import Change, Resource, Update, converge, error_code, found, remove
 from deployer.errors import AwsError
 from deployer.packaging.packages import Package
 

@@ -9,8 +9,7 @@ import base64
 from typing import TYPE_CHECKING
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Resource, Update, converge
-from deployer.aws.removal import remove
+from deployer.aws.changes import Change, Resource, Update, converge, remove
 from deployer.aws.s3 import upload
 from deployer.errors import ConflictError
 from deployer.packaging.packages import Layer

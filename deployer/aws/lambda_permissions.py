@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Resource, Update, converge
-from deployer.aws.reading import found
+from deployer.aws.changes import Change, Resource, Update, converge, found
 
 READ_BACK_SECONDS = 60
 
@@ -28,6 +27,11 @@ class Permission:
     service: str
     source_arn: str
     names_account: bool = True
+
+    @property
+    def name(self) -> str:
+        """What identifies it."""
+        return f"{self.function}/{self.statement_id}"
 
 
 def ensure_permission(account: Account, permission: Permission) -> Change:
@@ -71,7 +75,7 @@ def ensure_permission(account: Account, permission: Permission) -> Change:
         account,
         Resource(
             kind="permission",
-            name=f"{permission.function}/{permission.statement_id}",
+            name=permission.name,
             wanted=wanted,
             actual=_read(account, permission),
             create=add,

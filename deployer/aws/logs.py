@@ -1,20 +1,21 @@
-"""Log groups, made before the functions so that their retention and tags are ours."""
+"""Log groups, created before the functions, which would create them without retention and tags."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Resource, converge, one_each
-from deployer.aws.removal import remove
+from deployer.aws.changes import Change, Resource, converge, found, one_each, remove
 
 if TYPE_CHECKING:
     from mypy_boto3_logs.type_defs import LogGroupTypeDef
+
+ABSENT = "ResourceNotFoundException"
 
 
 def ensure_log_group(
     account: Account, name: str, retention_days: int, tags: Mapping[str, str]
 ) -> Change:
-    """Make a log group with its retention; tags of others stay."""
+    """Create or update a log group with its retention; tags of others are kept."""
     logs = account.clients.logs
     arn = f"arn:{account.partition}:logs:{account.region}:{account.id}:log-group:{name}"
     group = _find(account, name)
@@ -41,17 +42,33 @@ def ensure_log_group(
 
 
 def remove_log_group(account: Account, name: str) -> bool:
-    """Remove a log group with its logs; return whether there was one."""
+    """Remove a log group with its logs; return whether it existed."""
     return remove(
         account,
         lambda: _find(account, name),
         lambda: account.clients.logs.delete_log_group(logGroupName=name),
-        "ResourceNotFoundException",
+        ABSENT,
     )
 
 
+def running_requests(account: Account, log_group: str, since: float) -> frozenset[str]:
+    """Return the ids of requests that a function began after `since` and has not ended.
+
+    `since` in seconds of the epoch. Lambda writes a START line when an invocation begins and a
+    REPORT line when it has ended, both some seconds late: an empty answer is no proof.
+    """
+    pages = account.clients.logs.get_paginator("filter_log_events").paginate(
+        logGroupName=log_group, startTime=int(since * 1000), filterPattern='"RequestId:"'
+    )
+    messages = found(
+        lambda: [event.get("message", "") for page in pages for event in page["events"]], ABSENT
+    )
+    started, ended = _request_ids(messages or [], "START"), _request_ids(messages or [], "REPORT")
+    return started - ended
+
+
 def _find(account: Account, name: str) -> "LogGroupTypeDef | None":
-    """Find a log group by its exact name: the listing goes by prefix."""
+    """Return the log group of exactly this name: AWS lists by prefix."""
     pages = account.clients.logs.get_paginator("describe_log_groups")
     groups = (
         group
@@ -60,3 +77,9 @@ def _find(account: Account, name: str) -> "LogGroupTypeDef | None":
         if group.get("logGroupName") == name
     )
     return next(groups, None)
+
+
+def _request_ids(messages: list[str], line: str) -> frozenset[str]:
+    """Return the ids of lines such as `START RequestId: 8476... Version: $LATEST`."""
+    words = (message.split() for message in messages)
+    return frozenset(w[2] for w in words if w[:2] == [line, "RequestId:"] and len(w) > 2)

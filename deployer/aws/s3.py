@@ -6,15 +6,26 @@ Objects are written here only for layers; what is in the other buckets belongs t
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Resource, Update, converge, one_each
-from deployer.aws.reading import error_code, found
-from deployer.errors import ConflictError
+from deployer.aws.changes import (
+    Change,
+    Resource,
+    Update,
+    converge,
+    error_code,
+    found,
+    one_each,
+    remove,
+)
+from deployer.errors import AwsError, ConflictError
 from deployer.resources.resource_policies import Policy
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import DeleteObjectsOutputTypeDef, ListObjectVersionsOutputTypeDef
 
 OLD_VERSIONS_DAYS = 7
 BLOCK_PUBLIC_ACCESS = {
@@ -74,6 +85,29 @@ def upload(account: Account, bucket: str, key: str, path: Path, sha256: str) -> 
             ExpectedBucketOwner=account.id,
         )
     return stored["VersionId"]
+
+
+def remove_bucket(account: Account, name: str) -> bool:
+    """Empty and remove a bucket; return whether there was one.
+
+    Objects written meanwhile are removed too, for as long as S3 finds that it is not empty.
+
+    Raises:
+        AwsError: S3 refuses to delete an object, and says why.
+    """
+    s3 = account.clients.s3
+    ours: Any = {"Bucket": name, "ExpectedBucketOwner": account.id}
+
+    def empty_and_delete() -> None:
+        # A page is 1,000 versions, as many as one call deletes.
+        for page in s3.get_paginator("list_object_versions").paginate(**ours):
+            if versions := _versions(page):
+                deleting: Any = {"Objects": versions, "Quiet": True}
+                _check(s3.delete_objects(**ours, Delete=deleting), name)
+        s3.delete_bucket(**ours)
+
+    # A HEAD has no body to name the reason in.
+    return remove(account, lambda: s3.head_bucket(**ours), empty_and_delete, "404", "NoSuchBucket")
 
 
 class _Bucket:
@@ -219,4 +253,20 @@ class _Bucket:
         return ConflictError(
             f"bucket {self._name}: the name belongs to somebody else. Choose another PROJECT or "
             "STAGE, or ask for access to it (s3:ListBucket)."
+        )
+
+
+def _versions(page: "ListObjectVersionsOutputTypeDef") -> list[dict[str, str]]:
+    listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+    return [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in listed]
+
+
+def _check(answer: "DeleteObjectsOutputTypeDef", bucket: str) -> None:
+    """Raise what S3 says inside an answer that looks like a success."""
+    errors = answer.get("Errors", [])
+    if errors:
+        key, code, message = (errors[0].get(part) for part in ("Key", "Code", "Message"))
+        raise AwsError(
+            f"bucket {bucket}: {len(errors)} objects cannot be deleted, the first is {key} "
+            f"({code}): {message}"
         )

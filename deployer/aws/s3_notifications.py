@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Resource, Update, converge
-from deployer.aws.reading import found
-from deployer.aws.removal import remove
+from deployer.aws.changes import Change, Resource, Update, converge, found, remove
 from deployer.errors import ConflictError
 
 KINDS = (

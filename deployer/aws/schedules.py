@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Resource, Update, converge
-from deployer.aws.reading import found
-from deployer.aws.removal import remove
+from deployer.aws.changes import Change, Resource, Update, converge, found, remove
 from deployer.errors import AwsError
 
 if TYPE_CHECKING:

@@ -8,9 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Hidden, Resource, converge, one_each
-from deployer.aws.reading import found
-from deployer.aws.removal import remove
+from deployer.aws.changes import Change, Hidden, Resource, converge, found, one_each, remove
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.type_defs import DescribeSecretResponseTypeDef

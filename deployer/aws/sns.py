@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Resource, Update, converge, one_each
-from deployer.aws.reading import found
-from deployer.aws.removal import remove
+from deployer.aws.changes import Change, Resource, Update, converge, found, one_each, remove
 from deployer.resources.resource_policies import Policy
 
 ABSENT = "NotFound"

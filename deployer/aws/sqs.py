@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Resource, Update, converge
-from deployer.aws.reading import found
-from deployer.aws.removal import remove
+from deployer.aws.changes import Change, Resource, Update, converge, found, remove
 
 # The longest that SQS keeps a message, in seconds: 14 days.
 KEPT_SECONDS = 14 * 24 * 3600

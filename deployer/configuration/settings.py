@@ -10,6 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from deployer.configuration.apis import (
+    ReportSettings,
+    read_keys,
+    read_reports,
+    read_urls,
+    read_webhooks,
+)
 from deployer.configuration.databases import (
     KINDS,
     AddressError,
@@ -24,8 +31,6 @@ from deployer.configuration.declaration import (
     present_sources,
     read_pipeline,
 )
-from deployer.configuration.providers import read_keys, read_urls, read_webhooks
-from deployer.configuration.report_settings import ReportSettings, read_reports
 from deployer.errors import SettingsError
 from etl import Events, Files, Setting
 from etl.loading import load

@@ -11,7 +11,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from deployer.aws.account import Account
-from deployer.aws.reading import error_code
+from deployer.aws.changes import error_code
 from deployer.errors import PipelineFailed, explaining
 from deployer.resources.names import Names
 

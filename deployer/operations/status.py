@@ -13,17 +13,14 @@ from typing import Any
 
 from deployer.aws import sns, sqs
 from deployer.aws.account import Account
-from deployer.aws.reading import found
-from deployer.endpoint import urls
+from deployer.aws.changes import found
+from deployer.endpoints import event_urls, report_urls
 from deployer.errors import explaining
 from deployer.operations.batchlog import BatchLog, newest_marker
 from deployer.operations.files import RefusedFile, count_new, refused_files, strangers
-from deployer.report_api import report_urls
 from deployer.resources import specs
-from deployer.resources.alarm_specs import alarms
-from deployer.resources.event_alarms import all_alarms as alarms_of_events
+from deployer.resources.alarm_specs import possible_alarms
 from deployer.resources.names import FunctionUse, Names
-from deployer.resources.report_alarms import all_alarms as alarms_of_reports
 from etl import Events, Files, Report
 
 NO_BUCKET = "NoSuchBucket"
@@ -149,7 +146,7 @@ def read_status(
         own = (*(specs.OF_EVENTS if events else ()), *(specs.OF_REPORTS if served else ()))
         uses = [spec.use for spec in (*specs.FUNCTIONS, *own)]
         reading_functions = threads.submit(_functions, account, names, uses)
-        reading_endpoints = threads.submit(urls, account, names, events)
+        reading_endpoints = threads.submit(event_urls, account, names, events)
         queues = (names.events_queue, names.dead_queue) if events else ()
         counting = [threads.submit(sqs.count_messages, account, queue) for queue in queues]
         reading_sources = {
@@ -263,8 +260,7 @@ def _schemas(ingested: Document | None) -> dict[str, SourceTable]:
 
 
 def _not_ok(account: Account, names: Names) -> dict[str, str]:
-    possible = (*alarms(names, of_files=True), *alarms_of_events(names), *alarms_of_reports(names))
-    ours = [alarm.name for alarm in possible]
+    ours = [alarm.name for alarm in possible_alarms(names)]
     answer = account.clients.cloudwatch.describe_alarms(AlarmNames=ours)
     states = {alarm["AlarmName"]: str(alarm["StateValue"]) for alarm in answer["MetricAlarms"]}
     return {name: states[name] for name in ours if states.get(name, "OK") != "OK"}

@@ -1,14 +1,25 @@
-"""The conditions of the alarms, decided once; the dashboard shows the same figures.
+"""The alarms of a deployment; the dashboard shows the metrics that they watch.
 
-The functions count in their own namespace, under the dimension `service`.
+The functions count in their own namespace, under the dimension `service`. A description is the
+text of the e-mail: what happened, where the reason is, and what to do.
 """
 
-from deployer.aws.alarms import PERIOD_SECONDS, Alarm
 from deployer.resources import specs
+from deployer.resources.alarms import PERIOD_SECONDS, Alarm, Metric
 from deployer.resources.names import FunctionUse, Names
 
 # The promise of the pipeline: from the source to the warehouse within 30 minutes.
 FRESH_SECONDS = 1800
+# Collect receives what is in the queue within seconds.
+WAITING_SECONDS = 900.0
+# A cold start is faster, and providers wait for at least 5 seconds.
+SLOW_EVENT_MILLISECONDS = 2_000.0
+# A wrong secret refuses every event; an occasional forgery is no problem.
+REFUSED_PERCENT = 50.0
+# The server cancels a statement after 8 seconds.
+SLOW_REPORT_MILLISECONDS = 5_000.0
+# A request or two that fail because the warehouse is paused succeed the next time.
+FAILED_REPORTS = 5.0
 # The metric that each function emits on every run, even if it is 0.
 SIGNS_OF_LIFE: dict[FunctionUse, str] = {
     "extract": "RowsExtracted",
@@ -19,46 +30,153 @@ STATUS = "`python deploy.py status`"
 
 
 def alarms(names: Names, *, of_files: bool = False) -> tuple[Alarm, ...]:
-    """Return all alarms of a deployment, with or without that of a pipeline that reads files."""
-    uses = [spec.use for spec in specs.FUNCTIONS]
+    """Return the alarms of every deployment, with or without that of a pipeline with files."""
     return (
-        *(errors(use, names) for use in uses),
-        *(_silence(use, metric, names) for use, metric in SIGNS_OF_LIFE.items()),
+        *(_errors(names, spec.use) for spec in specs.FUNCTIONS),
+        *(_silence(names, use) for use in SIGNS_OF_LIFE),
         _failed_events(names),
-        _quarantine(names),
-        _refused(names),
+        *_of_rows(names),
         *([_refused_files(names)] if of_files else []),
-        _drift(names),
-        _schema_changes(names),
+        *_of_tables(names),
         _freshness(names),
-        _disagreement(names),
     )
 
 
-def errors(use: FunctionUse, names: Names) -> Alarm:
-    """Return the alarm of a function that fails."""
+def event_queue_alarms(names: Names) -> tuple[Alarm, ...]:
+    """Return the alarms of a pipeline with events but those of its API."""
+    return (
+        *(_errors(names, spec.use) for spec in specs.OF_EVENTS),
+        Alarm(
+            names,
+            "events-waiting",
+            _queue(names.events_queue, "ApproximateAgeOfOldestMessage"),
+            "Events have been in the queue for more than 15 minutes. The log group "
+            f"{names.log_group('collect')} has the reason. None is lost: the queue keeps them for "
+            "14 days.",
+            statistic="Maximum",
+            threshold=WAITING_SECONDS,
+        ),
+        Alarm(
+            names,
+            "events-unusable",
+            _counted(names, "transform", "EventsRefused"),
+            "A stored event cannot become a row of its table; the others were processed. "
+            f"{STATUS} shows table and reason, and the objects under errors/ in the bucket "
+            f"{names.bucket('processed')} hold the events as they were received. Adapt the "
+            "declaration; `python deploy.py replay N` then processes the batch again.",
+        ),
+        Alarm(
+            names,
+            "dead-events",
+            _queue(names.dead_queue),
+            "Collect failed five times to process stored events; the queue "
+            f"{names.dead_queue} keeps them for 14 days. The log group "
+            f"{names.log_group('collect')} has the reason. When the cause is fixed, start a "
+            "redrive of that queue.",
+            statistic="Maximum",
+        ),
+    )
+
+
+def event_api_alarms(names: Names, api_id: str) -> tuple[Alarm, ...]:
+    """Return the alarms of the API of events, which has this id."""
+    log_group = names.log_group("receive")
+    return (
+        Alarm(
+            names,
+            "events-refused",
+            _api(api_id, "4xx"),
+            f"More than half of the posted events were refused. The log group {log_group} has the "
+            "reasons. Compare the secret in the settings with the provider's, and the URL at the "
+            "provider with that of `python deploy.py status`.",
+            share_of="Count",
+            threshold=REFUSED_PERCENT,
+        ),
+        Alarm(
+            names,
+            "events-failed",
+            _api(api_id, "5xx"),
+            "An event could not be stored. Its provider received an error and retries for a "
+            f"while. The log group {log_group} has the reason; {STATUS} shows what is deployed.",
+        ),
+        Alarm(
+            names,
+            "events-slow",
+            _api(api_id, "Latency"),
+            "For 15 minutes, one response in a hundred took more than 2 seconds; providers give "
+            f"up after 5 to 20. Look at the log group {log_group}, and at throttles of "
+            f"{names.function('receive')}: the account may allow few concurrent runs.",
+            statistic="p99",
+            threshold=SLOW_EVENT_MILLISECONDS,
+            periods=3,
+        ),
+    )
+
+
+def report_function_alarms(names: Names) -> tuple[Alarm, ...]:
+    """Return the alarms of the function that serves reports."""
+    return tuple(_errors(names, spec.use) for spec in specs.OF_REPORTS)
+
+
+def report_api_alarms(names: Names, api_id: str) -> tuple[Alarm, ...]:
+    """Return the alarms of the API of reports, which has this id."""
+    log_group = names.log_group("serve")
+    return (
+        Alarm(
+            names,
+            "reports-failed",
+            _api(api_id, "5xx"),
+            "More than 5 requests for reports failed within 5 minutes. The log group "
+            f"{log_group} has the reasons; {STATUS} shows what is deployed.",
+            threshold=FAILED_REPORTS,
+        ),
+        Alarm(
+            names,
+            "reports-slow",
+            _api(api_id, "Latency"),
+            "For 15 minutes, some reports took more than 5 seconds. The log group "
+            f"{log_group} names their paths: make their SELECTs read less, or the warehouse "
+            "larger.",
+            statistic="Maximum",
+            threshold=SLOW_REPORT_MILLISECONDS,
+            periods=3,
+        ),
+    )
+
+
+def event_alarms(names: Names, api_id: str = "") -> tuple[Alarm, ...]:
+    """Return all alarms of a pipeline with events; their names do not depend on the API's id."""
+    return (*event_queue_alarms(names), *event_api_alarms(names, api_id))
+
+
+def report_alarms(names: Names, api_id: str = "") -> tuple[Alarm, ...]:
+    """Return all alarms of a pipeline with reports; their names do not depend on the API's id."""
+    return (*report_function_alarms(names), *report_api_alarms(names, api_id))
+
+
+def possible_alarms(names: Names) -> tuple[Alarm, ...]:
+    """Return every alarm that a deployment may have."""
+    return (*alarms(names, of_files=True), *event_alarms(names), *report_alarms(names))
+
+
+def _errors(names: Names, use: FunctionUse) -> Alarm:
     return Alarm(
         names,
         f"{use}-errors",
-        description=f"{use} failed. The log group {names.log_group(use)} says why and what to do. "
-        "The next run tries again by itself.",
-        namespace="AWS/Lambda",
-        metric="Errors",
-        dimension=("FunctionName", names.function(use)),
-        statistic="Sum",
+        Metric("AWS/Lambda", "Errors", ("FunctionName", names.function(use))),
+        f"{use} failed. The log group {names.log_group(use)} has the reason and the next step. The "
+        "next run retries by itself.",
     )
 
 
-def _silence(use: FunctionUse, metric: str, names: Names) -> Alarm:
+def _silence(names: Names, use: FunctionUse) -> Alarm:
     return Alarm(
         names,
         f"{use}-silence",
-        description=f"{use} has not finished a run for 30 minutes. `python deploy.py plan` says "
-        f"whether its schedule is as it should be, the log group {names.log_group(use)} what its "
-        "last runs ended with.",
-        namespace=names.prefix,
-        metric=metric,
-        dimension=("service", use),
+        _counted(names, use, SIGNS_OF_LIFE[use]),
+        f"{use} has not finished a run for 30 minutes. `python deploy.py plan` shows whether its "
+        f"schedule was changed; the log group {names.log_group(use)} shows how its last runs "
+        "ended.",
         statistic="SampleCount",
         threshold=1.0,
         is_low=True,
@@ -71,41 +189,32 @@ def _failed_events(names: Names) -> Alarm:
     return Alarm(
         names,
         "failed-events",
-        description=f"A function failed at an event three times; the event is in the queue "
-        f"{names.queue} with the error. Nothing is lost, the schedules catch up. When the cause is "
+        _queue(names.queue),
+        f"A function failed three times to process an event; the queue {names.queue} keeps the "
+        "event and the error. Nothing is lost: the scheduled runs catch up. When the cause is "
         "fixed, purge the queue.",
-        namespace="AWS/SQS",
-        metric="ApproximateNumberOfMessagesVisible",
-        dimension=("QueueName", names.queue),
         statistic="Maximum",
     )
 
 
-def _quarantine(names: Names) -> Alarm:
-    return Alarm(
-        names,
-        "rows-quarantined",
-        description="A row of the source cannot be a row of the warehouse and is in quarantine; "
-        f"the others went on. {STATUS} names table and reason. Correct the row in the source: it "
-        "then comes through by itself.",
-        namespace=names.prefix,
-        metric="RowsQuarantined",
-        dimension=("service", "transform"),
-        statistic="Sum",
-    )
-
-
-def _refused(names: Names) -> Alarm:
-    return Alarm(
-        names,
-        "rows-refused",
-        description="The warehouse refused a row; the others are loaded. "
-        f"{STATUS} names table and reason. Correct the row in the source or the definition of the "
-        "warehouse's table: the row then comes through by itself.",
-        namespace=names.prefix,
-        metric="RowsRefused",
-        dimension=("service", "load"),
-        statistic="Sum",
+def _of_rows(names: Names) -> tuple[Alarm, Alarm]:
+    return (
+        Alarm(
+            names,
+            "rows-quarantined",
+            _counted(names, "transform", "RowsQuarantined"),
+            "A source row does not fit the warehouse and is in quarantine; the others were "
+            f"processed. {STATUS} shows table and reason. Correct the row in the source: it is "
+            "then loaded by itself.",
+        ),
+        Alarm(
+            names,
+            "rows-refused",
+            _counted(names, "load", "RowsRefused"),
+            f"The warehouse refused a row; the others are loaded. {STATUS} shows table and reason. "
+            "Correct the row in the source, or the definition of the warehouse's table: the row is "
+            "then loaded by itself.",
+        ),
     )
 
 
@@ -113,55 +222,41 @@ def _refused_files(names: Names) -> Alarm:
     return Alarm(
         names,
         "files-refused",
-        description="A file was refused, as a whole or some of its rows; the others went on. "
-        f"{STATUS} names file and reason, and the objects under errors/ in the bucket "
-        f"{names.bucket('processed')} have the refused rows. Correct the file and drop it again.",
-        namespace=names.prefix,
-        metric="FilesRefused",
-        dimension=("service", "transform"),
-        statistic="Sum",
+        _counted(names, "transform", "FilesRefused"),
+        "A file, or some of its rows, was refused; the rest was processed. "
+        f"{STATUS} shows file and reason, and the objects under errors/ in the bucket "
+        f"{names.bucket('processed')} hold the refused rows. Correct the file and drop it again.",
     )
 
 
-def _drift(names: Names) -> Alarm:
-    return Alarm(
-        names,
-        "schema-drift",
-        description="A source table has lost what the warehouse needs of it and is left out; the "
-        f"others go on. {STATUS} names table and column. Put it "
-        "back, or adapt the pipeline: the table then goes on where it stopped.",
-        namespace=names.prefix,
-        metric="TablesStopped",
-        dimension=("service", "extract"),
-        statistic="Maximum",
-    )
-
-
-def _schema_changes(names: Names) -> Alarm:
-    return Alarm(
-        names,
-        "schema-changes",
-        description="A table of the source is new, was recreated, or has other columns than "
-        "before; columns that the warehouse needs are still loaded. The log group "
-        f"{names.log_group('extract')} says what changed, {STATUS} how it is now. It is reported "
-        "once: adapt the pipeline if the warehouse should have it.",
-        namespace=names.prefix,
-        metric="SchemaChanges",
-        dimension=("service", "extract"),
-        statistic="Sum",
-    )
-
-
-def _disagreement(names: Names) -> Alarm:
-    return Alarm(
-        names,
-        "disagreement",
-        description="A target table differs from its source. `python deploy.py "
-        "reconcile` names tables and keys; `python deploy.py replay N` processes a batch again.",
-        namespace=names.prefix,
-        metric="TablesApart",
-        dimension=("service", "reconcile"),
-        statistic="Maximum",
+def _of_tables(names: Names) -> tuple[Alarm, Alarm, Alarm]:
+    return (
+        Alarm(
+            names,
+            "schema-drift",
+            _counted(names, "extract", "TablesStopped"),
+            "A source table lacks a column that the warehouse needs, and is no longer read; the "
+            f"others are. {STATUS} shows table and column. Restore it, or adapt the pipeline: the "
+            "table then continues where it stopped.",
+            statistic="Maximum",
+        ),
+        Alarm(
+            names,
+            "schema-changes",
+            _counted(names, "extract", "SchemaChanges"),
+            "A source table is new, was recreated, or its columns have changed; columns that the "
+            f"warehouse needs are still loaded. The log group {names.log_group('extract')} shows "
+            f"what changed, {STATUS} the current state. It is reported once: adapt the pipeline "
+            "if the warehouse should have it.",
+        ),
+        Alarm(
+            names,
+            "disagreement",
+            _counted(names, "reconcile", "TablesApart"),
+            "A target table differs from its source. `python deploy.py reconcile` shows tables and "
+            "keys; `python deploy.py replay N` processes a batch again.",
+            statistic="Maximum",
+        ),
     )
 
 
@@ -169,11 +264,22 @@ def _freshness(names: Names) -> Alarm:
     return Alarm(
         names,
         "freshness",
-        description="A change took more than 30 minutes from the source to the warehouse. "
-        f"{STATUS} shows where batches wait; the log groups of the functions say why.",
-        namespace=names.prefix,
-        metric="SourceToWarehouse",
-        dimension=("service", "load"),
+        _counted(names, "load", "SourceToWarehouse"),
+        "A change took more than 30 minutes from the source to the warehouse. "
+        f"{STATUS} shows where batches wait; the log groups of the functions have the reasons.",
         statistic="Maximum",
         threshold=float(FRESH_SECONDS),
     )
+
+
+def _counted(names: Names, use: FunctionUse, name: str) -> Metric:
+    """Return a metric that a function counts."""
+    return Metric(names.prefix, name, ("service", use))
+
+
+def _queue(queue: str, name: str = "ApproximateNumberOfMessagesVisible") -> Metric:
+    return Metric("AWS/SQS", name, ("QueueName", queue))
+
+
+def _api(api_id: str, name: str) -> Metric:
+    return Metric("AWS/ApiGateway", name, ("ApiId", api_id))

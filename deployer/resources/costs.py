@@ -10,10 +10,8 @@ from dataclasses import dataclass
 
 from deployer.configuration.settings import Settings
 from deployer.resources import specs
-from deployer.resources.alarm_specs import alarms
-from deployer.resources.event_alarms import all_alarms as alarms_of_events
+from deployer.resources.alarm_specs import alarms, event_alarms, report_alarms
 from deployer.resources.names import FunctionUse, Names
-from deployer.resources.report_alarms import all_alarms as alarms_of_reports
 
 # https://aws.amazon.com/lambda/pricing/ (by architecture), /s3/, /secrets-manager/, /cloudwatch/,
 # /sns/. What EventBridge fires by schedule, and a queue that stays empty, cost nothing.
@@ -248,8 +246,8 @@ def _secrets(settings: Settings, runs: Mapping[FunctionUse, int]) -> Item:
 def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[Item, ...]:
     names = Names(settings.project, settings.stage, account="", region="")
     ringing = alarms(names, of_files=settings.reads_files)
-    number = len(ringing) + (len(alarms_of_events(names)) if settings.takes_events else 0)
-    number += len(alarms_of_reports(names)) if settings.reports.is_on else 0
+    number = len(ringing) + (len(event_alarms(names)) if settings.takes_events else 0)
+    number += len(report_alarms(names)) if settings.reports.is_on else 0
     metrics = CUSTOM_METRICS + (METRICS_OF_FILES if settings.reads_files else 0)
     metrics += METRICS_OF_EVENTS if settings.takes_events else 0
     gigabytes = sum(runs.values()) * LOG_BYTES / 1e9

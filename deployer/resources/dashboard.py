@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deployer.aws.alarms import PERIOD_SECONDS
 from deployer.resources import specs
-from deployer.resources.alarm_specs import FRESH_SECONDS, alarms
-from deployer.resources.event_alarms import WAITING_SECONDS
-from deployer.resources.event_alarms import all_alarms as of_events
+from deployer.resources.alarm_specs import (
+    FRESH_SECONDS,
+    WAITING_SECONDS,
+    alarms,
+    event_alarms,
+    report_alarms,
+)
+from deployer.resources.alarms import PERIOD_SECONDS
 from deployer.resources.names import FunctionUse, Names
-from deployer.resources.report_alarms import all_alarms as of_reports
 
 # The grid of a dashboard is 24 wide.
 WIDTH, HEIGHT, COLUMNS = 12, 6, 2
@@ -61,8 +64,8 @@ def dashboard_body(
     ]
     ringing = (
         *alarms(names, of_files=of_files),
-        *(of_events(names) if api_id else ()),
-        *(of_reports(names) if serves else ()),
+        *(event_alarms(names) if api_id else ()),
+        *(report_alarms(names) if serves else ()),
     )
     arns = [alarm.arn for alarm in ringing]
     overview = {"type": "alarm", "properties": {"title": "Alarms", "alarms": arns}}

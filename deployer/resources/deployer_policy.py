@@ -9,10 +9,8 @@ from os.path import commonprefix
 from typing import get_args
 
 from deployer.resources import specs
-from deployer.resources.alarm_specs import alarms
-from deployer.resources.event_alarms import all_alarms as of_events
+from deployer.resources.alarm_specs import possible_alarms
 from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
-from deployer.resources.report_alarms import all_alarms as of_reports
 from deployer.resources.resource_policies import Policy, policy_of
 
 # Of an inline policy of a role and of a managed policy, without white space:
@@ -108,7 +106,6 @@ def deployer_policy(names: Names) -> Policy:
     ]
     queues = _all_of([names.queue_arn, names.events_queue_arn, names.dead_queue_arn])
     gateway = names.gateway_arn
-    every_alarm = [*alarms(names, of_files=True), *of_events(names), *of_reports(names)]
     return policy_of(
         _allow("Buckets", _BUCKETS, buckets),
         _allow("Objects", _OBJECTS, f"{buckets}/*"),
@@ -128,7 +125,7 @@ def deployer_policy(names: Names) -> Policy:
         _allow("Secrets", _SECRETS, names.secrets_arn),
         _allow("Queues", _QUEUES, queues),
         _allow("Topic", _TOPIC, names.topic_arn),
-        _allow("Alarms", _ALARMS, _all_of(alarm.arn for alarm in every_alarm)),
+        _allow("Alarms", _ALARMS, _all_of(alarm.arn for alarm in possible_alarms(names))),
         _allow("Dashboard", _DASHBOARD, names.dashboard_arn),
         _allow("Apis", _APIS, f"{gateway}/apis", f"{gateway}/apis/*", f"{gateway}/tags/*"),
         _allow("Account", _ACCOUNT, "*"),

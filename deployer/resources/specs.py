@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployer.configuration.report_settings import TOKEN, TOKENS_SECRET
+from deployer.configuration.apis import TOKEN, TOKENS_SECRET
 from deployer.configuration.settings import Settings
 from deployer.resources.names import FunctionUse, Names
 from etl import Events, Postgres, product

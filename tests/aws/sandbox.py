@@ -15,7 +15,7 @@ from deployer.aws.changes import Change
 from deployer.configuration.settings import Settings
 from deployer.deployer import Deployer
 from deployer.packaging.packages import Layer, Package
-from deployer.progress import Event
+from deployer.steps import Event
 
 READS = ("Describe", "Filter", "Get", "Head", "List")
 HANDLER = "def handler(event, context):\n    return None\n"

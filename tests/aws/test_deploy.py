@@ -39,7 +39,7 @@ def test_a_first_deployment_creates_everything(sandbox: Sandbox) -> None:
         "notification": 2,
     }
     assert changes[0].kind == "bucket"
-    assert changes[-1].kind == "notification"
+    assert changes[-1].kind == "dashboard"
 
 
 def test_a_second_deployment_writes_nothing(sandbox: Sandbox) -> None:

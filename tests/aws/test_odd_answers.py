@@ -53,7 +53,7 @@ def test_a_bucket_name_of_somebody_else_stops(
 
     assert str(caught.value) == (
         "bucket taken: the name belongs to somebody else. Choose another PROJECT or STAGE, or ask "
-        "for access to it."
+        "for access to it (s3:ListBucket)."
     )
 
 

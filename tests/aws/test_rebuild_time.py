@@ -36,7 +36,7 @@ class Effort:
         else:
             self.writes += 1
 
-    def side_by_side(self, *chains: Sequence[Step]) -> list[Change]:
+    def concurrently(self, *chains: Sequence[Step]) -> list[Change]:
         """Run chains one after the other, so that the calls of each can be counted."""
         changes, lengths = [], []
         for chain in chains:
@@ -56,7 +56,7 @@ def effort_of(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> EffortOf:
 
     def counted(deploy: Callable[[], list[Change]]) -> Effort:
         effort = Effort()
-        monkeypatch.setattr("deployer.deployer.side_by_side", effort.side_by_side)
+        monkeypatch.setattr("deployer.deployer.concurrently", effort.concurrently)
         clients = vars(sandbox.account.clients).values()
         for client in clients:
             client.meta.events.register("before-call.*.*", effort.count)

@@ -7,12 +7,11 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from deployer.aws import lambda_functions, s3_removal
+from deployer.aws import lambda_functions, logs, s3
 from deployer.aws import schedules as events
 from deployer.aws.account import Account
 from deployer.aws.waiting import Waited
 from deployer.errors import AwsError
-from deployer.operations import invocations
 from deployer.receipt import Entry
 from deployer.resources.names import FunctionUse, Names
 from deployer.teardown import Teardown
@@ -98,9 +97,9 @@ def test_gone_is_what_is_not_found_any_more(
     (load,) = (e for e in receipt.entries if e.kind == "function" and e.name == LOAD)
     if moments:
         assert load.outcome == "removed"
-        assert Waited(f"function {LOAD} to go", 3.5) in waits
+        assert Waited(f"function {LOAD} to disappear", 3.5) in waits
     else:
-        assert load.why == f"Waited 186 s for function {LOAD} to go. Run again to go on."
+        assert load.why == f"Waited 186 s for function {LOAD} to disappear. Run again to go on."
 
 
 def test_a_target_can_stay_inside_a_success(account: Account) -> None:
@@ -141,7 +140,7 @@ def test_an_object_can_stay_inside_a_success(account: Account) -> None:
             {**ours, "Delete": {"Objects": versions, "Quiet": True}},
         )
         with pytest.raises(AwsError) as caught:
-            s3_removal.remove_bucket(account, "lake")
+            s3.remove_bucket(account, "lake")
 
     assert str(caught.value) == (
         "bucket lake: 1 objects cannot be deleted, the first is b (AccessDenied): Locked."
@@ -187,7 +186,7 @@ def test_an_unconfirmed_subscription_is_let_go(account: Account) -> None:
             "subscription",
             "new@example.com",
             "lapses",
-            "it was never confirmed and cannot be removed; SNS lets it go within 48 hours",
+            "it was never confirmed and cannot be removed; SNS removes it within 48 hours",
         ),
     ]
 
@@ -213,8 +212,8 @@ def test_what_we_do_not_make_is_left_to_its_owner(account: Account) -> None:
             "other",
             database,
             "stays",
-            f"{database}: it carries the tags of this deployment, but no deployment makes such a "
-            "thing. Remove it, or its tags, yourself.",
+            f"{database}: it has the tags of this deployment, but no deployment creates such a "
+            "resource. Remove it, or its tags, yourself.",
         )
     ]
 
@@ -236,7 +235,7 @@ def test_a_function_runs_from_start_to_report(account: Account) -> None:
             {"logGroupName": "/logs", "startTime": 1500, "filterPattern": '"RequestId:"'},
         )
 
-        assert invocations.running(account, "/logs", since=1.5) == {"two"}
+        assert logs.running_requests(account, "/logs", since=1.5) == {"two"}
 
 
 def test_a_log_that_may_not_be_read_stops_nothing(sandbox: Sandbox) -> None:

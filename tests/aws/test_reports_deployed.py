@@ -7,7 +7,7 @@ import pytest
 
 from deployer.aws.apigateway import ROUTE, STAGE
 from deployer.configuration.settings import Settings
-from deployer.report_api import report_urls
+from deployer.endpoints import report_urls
 from deployer.resources.names import Names
 from tests.aws.removing import teardown
 from tests.aws.sandbox import Sandbox, everything_in, pending

@@ -9,7 +9,7 @@ from moto.s3.models import s3_backends
 
 from deployer.configuration.settings import Settings
 from deployer.errors import AwsError, CredentialsError
-from deployer.inventory import Thing
+from deployer.inventory import ResourceId
 from deployer.resources.policies import function_policy
 from etl.loading import load
 from tests.aws.faults import Faults
@@ -73,7 +73,7 @@ def test_what_is_listed_is_what_is_removed(sandbox: Sandbox) -> None:
     listed = teardown(sandbox).look()
 
     assert sandbox.writes == []
-    removed = [Thing(entry.kind, entry.name) for entry in teardown(sandbox).remove().entries]
+    removed = [ResourceId(entry.kind, entry.name) for entry in teardown(sandbox).remove().entries]
     assert listed == removed
 
 
@@ -132,7 +132,7 @@ def test_a_half_made_deployment_is_removed(sandbox: Sandbox) -> None:
     assert receipt.is_complete
     assert everything_in(sandbox.account) == []
     gone = outcomes(receipt)["already gone"]
-    assert sorted(set(gone)) == ["function", "notification", "rule"]
+    assert sorted(set(gone)) == ["dashboard", "function", "notification", "rule"]
 
 
 def test_a_full_bucket_is_emptied(sandbox: Sandbox) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import teardown
-from deployer.inventory import Thing
+from deployer.inventory import ResourceId
 from deployer.receipt import Entry
 from tests.aws.sandbox import Sandbox
 
@@ -148,7 +148,7 @@ def test_something_that_stays_is_status_1(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A teardown that leaves anything has failed."""
-    stays = Thing("other", "arn:aws:rds:eu-west-2:123456789012:db:totesys")
+    stays = ResourceId("other", "arn:aws:rds:eu-west-2:123456789012:db:totesys")
     monkeypatch.setattr("deployer.teardown.tagged", lambda *_: [stays])
 
     assert teardown.main(["--yes"]) == 1

@@ -55,7 +55,7 @@ def test_what_comes_back_for_ever_is_reported(
     receipt = teardown(sandbox).remove()
 
     assert [(entry.name, entry.why) for entry in receipt.entries if entry.outcome == "stays"] == [
-        (LOAD_LOGS, "it comes back each time: something recreates it")
+        (LOAD_LOGS, "something recreates it each time")
     ]
     assert 900 <= sum(sleeps) < 1100
 
@@ -95,4 +95,4 @@ def test_a_running_function_is_let_finish(sandbox: Sandbox, waits: list[Waited])
     ).remove()
 
     waited = {wait.waiting_for: wait.seconds for wait in waits}
-    assert 300 < waited["function totesys-etl-dev-load to end its work"] < 320
+    assert 300 < waited["function totesys-etl-dev-load to finish its work"] < 320

@@ -28,7 +28,7 @@ from deployer.configuration.databases import parse_database_url
 from deployer.configuration.settings import Settings
 from deployer.deployer import Deployer
 from deployer.errors import PipelineFailed
-from deployer.operations import reports
+from deployer.operations import output
 from deployer.operations.pipeline import Pipeline
 from deployer.operations.status import read_status
 from deployer.packaging import packages
@@ -234,8 +234,8 @@ def planned_change(account: Account, settings: Settings, source: Source) -> list
         ("secret", ["value"])
     ]
     out = io.StringIO()
-    Console(file=out).print(reports.pending_lines(pending))
-    return [changes, reports.changes_document(changes), out.getvalue()]
+    Console(file=out).print(output.pending_lines(pending))
+    return [changes, output.changes_document(changes), out.getvalue()]
 
 
 def _unpacked(body: bytes) -> str:
@@ -289,6 +289,6 @@ def test_a_deployment_keeps_passwords_in_its_secrets_alone(
     assert any(where.startswith("processed/fact_payment/") for where in readable)
     planned = planned_change(account, settings, source)
     status = read_status(account, names, ["source"], datetime.now(UTC))
-    printed = [events, changes, run, settings, reports.changes_document(changes), failures]
+    printed = [events, changes, run, settings, output.changes_document(changes), failures]
     printed += [planned, status, asdict(status)]
     assert TRACE not in str(printed) + "".join(capfd.readouterr())

@@ -8,7 +8,7 @@ import pytest
 
 from deployer.aws.account import Account, connect
 from deployer.configuration.settings import Settings
-from deployer.inventory import Thing, named
+from deployer.inventory import ResourceId, named
 from deployer.receipt import Entry, Receipt
 from deployer.resources.names import Names
 from deployer.teardown import Teardown
@@ -68,7 +68,7 @@ def test_an_account_is_as_it_was(account: Account, neighbour: Sandbox, tmp_path:
     receipt = tear_down(account)
 
     order = {entry.kind: number for number, entry in enumerate(receipt.entries)}
-    wanted = [*named(NAMES, DATABASES), Thing("layer", NAMES.layer("postgres"))]
+    wanted = [*named(NAMES, DATABASES), ResourceId("layer", NAMES.layer("postgres"))]
     things = sorted(wanted, key=lambda thing: order[thing.kind])
     assert receipt == Receipt(
         account=ACCOUNT,

@@ -5,17 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from deployer.aws.alarms import PERIOD_SECONDS, Alarm
 from deployer.resources import specs
-from deployer.resources.alarm_specs import SIGNS_OF_LIFE, alarms
+from deployer.resources.alarm_specs import SIGNS_OF_LIFE, alarms, event_alarms
+from deployer.resources.alarms import PERIOD_SECONDS, Alarm
 from deployer.resources.dashboard import dashboard_body
-from deployer.resources.event_alarms import all_alarms as alarms_of_events
 from deployer.resources.names import Names
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
 ALARMS = {alarm.use: alarm for alarm in alarms(NAMES, of_files=True)}
-EVENT_ALARMS = {alarm.use: alarm for alarm in alarms_of_events(NAMES)}
+EVENT_ALARMS = {alarm.use: alarm for alarm in event_alarms(NAMES)}
 COUNTED = re.compile(r'add_metric\(\s*"(\w+)"')
 
 
@@ -43,12 +42,12 @@ def test_every_trouble_has_its_alarm() -> None:
 @pytest.mark.parametrize("alarm", (ALARMS | EVENT_ALARMS).values(), ids=ALARMS | EVENT_ALARMS)
 def test_a_watched_metric_is_one_that_is_counted(alarm: Alarm) -> None:
     """A metric that its function does not count by this name would never ring."""
-    if alarm.namespace == NAMES.prefix:
-        dimension, use = alarm.dimension
+    if alarm.metric.namespace == NAMES.prefix:
+        dimension, use = alarm.metric.dimension
         assert dimension == "service"
-        assert alarm.metric in counted_by(use)
+        assert alarm.metric.name in counted_by(use)
     else:
-        assert (alarm.namespace, alarm.dimension[1]) in {
+        assert (alarm.metric.namespace, alarm.metric.dimension[1]) in {
             *(("AWS/SQS", name) for name in (NAMES.queue, NAMES.events_queue, NAMES.dead_queue)),
             *(
                 ("AWS/Lambda", NAMES.function(spec.use))
@@ -94,7 +93,7 @@ def test_the_dashboard_shows_the_figures_of_the_alarms() -> None:
         for namespace, metric, _, value, *_ in graph["properties"]["metrics"]
     }
     figures = {
-        (alarm.namespace, alarm.metric, alarm.dimension[1])
+        (alarm.metric.namespace, alarm.metric.name, alarm.metric.dimension[1])
         for name, alarm in ALARMS.items()
         if not name.endswith("-silence")
     }

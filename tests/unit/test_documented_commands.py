@@ -10,10 +10,8 @@ import pytest
 import deploy
 import teardown
 from deployer.arguments import parser
-from deployer.resources.alarm_specs import alarms
-from deployer.resources.event_alarms import all_alarms as alarms_of_events
+from deployer.resources.alarm_specs import possible_alarms
 from deployer.resources.names import Names
-from deployer.resources.report_alarms import all_alarms as alarms_of_reports
 from etl import loading
 from tests.documentation import PAGES, ROOT, blocks, commands, table
 
@@ -98,13 +96,8 @@ def test_operations_explains_every_alarm() -> None:
     """Whoever gets a mail finds the alarm of its subject, what it means and what to do."""
     rows = table(OPERATIONS, "## Alarms")
     explained = [alarm for names, *_ in rows for alarm in re.findall(r"`([a-z-]+)`", names)]
-    there = [
-        *alarms(NAMES, of_files=True),
-        *alarms_of_events(NAMES),
-        *alarms_of_reports(NAMES),
-    ]
 
-    assert sorted(explained) == sorted({alarm.use for alarm in there})
+    assert sorted(explained) == sorted({alarm.use for alarm in possible_alarms(NAMES)})
 
 
 @pytest.mark.parametrize("pipeline", loading.known())

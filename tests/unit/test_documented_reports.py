@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 from rich.console import Console, RenderableType
 
-from deployer.operations.reports import compared
+from deployer.operations.output import compared
 from local.cycle import MEANING, TargetRow, ViewRow, show, show_views
 from local.new_pipeline.command import Written, shown
 from tests.documentation import run_by

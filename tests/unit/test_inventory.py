@@ -2,7 +2,7 @@
 
 import pytest
 
-from deployer.inventory import REMOVERS, Thing, named, occasional, parse_arn
+from deployer.inventory import REMOVERS, ResourceId, named, occasional, parse_arn
 from deployer.resources.names import Names
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
@@ -11,10 +11,10 @@ HERE = "eu-west-2:123456789012"
 
 
 def test_everything_has_a_way_to_be_removed() -> None:
-    """Each kind of thing that a deployment makes can be taken away again."""
-    things = [*named(NAMES, DATABASES), *occasional(NAMES)]
+    """Each kind of resource that a deployment creates can be removed."""
+    resources = [*named(NAMES, DATABASES), *occasional(NAMES)]
 
-    assert {thing.kind for thing in things} == set(REMOVERS) - {"other"}
+    assert {each.kind for each in resources} == set(REMOVERS) - {"other"}
 
 
 @pytest.mark.parametrize("neighbour", ["dev2", "dev-2", "prod"])
@@ -26,32 +26,42 @@ def test_neighbours_share_no_name(neighbour: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arn", "thing"),
+    ("arn", "kind", "name"),
     [
-        (f"arn:aws:events:{HERE}:rule/every-minute", Thing("rule", "every-minute")),
-        (f"arn:aws:lambda:{HERE}:function:load", Thing("function", "load")),
-        ("arn:aws:iam::123456789012:role/load", Thing("role", "load")),
-        (f"arn:aws:cloudwatch:{HERE}:alarm:load-errors", Thing("alarm", "load-errors")),
-        ("arn:aws:cloudwatch::123456789012:dashboard/all", Thing("dashboard", "all")),
-        ("arn:aws:apigateway:eu-west-2::/apis/a1b2", Thing("api", "a1b2")),
-        ("arn:aws:apigateway:eu-west-2::/apis/a1b2/stages/$default", Thing("api", "a1b2")),
-        (f"arn:aws:lambda:{HERE}:event-source-mapping:14e0", Thing("event source", "14e0")),
-        (f"arn:aws:sns:{HERE}:alerts", Thing("topic", "alerts")),
-        (f"arn:aws:sqs:{HERE}:failed", Thing("queue", "failed")),
-        (f"arn:aws:secretsmanager:{HERE}:secret:a/b/source-x1Y2z3", Thing("secret", "a/b/source")),
-        ("arn:aws:s3:::ingestion", Thing("bucket", "ingestion")),
-        (f"arn:aws:logs:{HERE}:log-group:/aws/lambda/load", Thing("log group", "/aws/lambda/load")),
+        (f"arn:aws:events:{HERE}:rule/every-minute", "rule", "every-minute"),
+        (f"arn:aws:lambda:{HERE}:function:load", "function", "load"),
+        ("arn:aws:iam::123456789012:role/load", "role", "load"),
+        (f"arn:aws:cloudwatch:{HERE}:alarm:load-errors", "alarm", "load-errors"),
+        ("arn:aws:cloudwatch::123456789012:dashboard/all", "dashboard", "all"),
+        ("arn:aws:apigateway:eu-west-2::/apis/a1b2", "api", "a1b2"),
+        ("arn:aws:apigateway:eu-west-2::/apis/a1b2/stages/$default", "api", "a1b2"),
+        (f"arn:aws:lambda:{HERE}:event-source-mapping:14e0", "event source", "14e0"),
+        (f"arn:aws:sns:{HERE}:alerts", "topic", "alerts"),
+        (f"arn:aws:sqs:{HERE}:failed", "queue", "failed"),
+        (
+            f"arn:aws:secretsmanager:{HERE}:secret:a/b/source-x1Y2z3",
+            "secret",
+            "a/b/source",
+        ),
+        ("arn:aws:s3:::ingestion", "bucket", "ingestion"),
+        (
+            f"arn:aws:logs:{HERE}:log-group:/aws/lambda/load",
+            "log group",
+            "/aws/lambda/load",
+        ),
         (
             f"arn:aws:logs:{HERE}:log-group:/aws/lambda/load:*",
-            Thing("log group", "/aws/lambda/load"),
+            "log group",
+            "/aws/lambda/load",
         ),
         (
             f"arn:aws:events:{HERE}:rule/other-bus/every-minute",
-            Thing("other", f"arn:aws:events:{HERE}:rule/other-bus/every-minute"),
+            "other",
+            f"arn:aws:events:{HERE}:rule/other-bus/every-minute",
         ),
-        (f"arn:aws:rds:{HERE}:db:totesys", Thing("other", f"arn:aws:rds:{HERE}:db:totesys")),
+        (f"arn:aws:rds:{HERE}:db:totesys", "other", f"arn:aws:rds:{HERE}:db:totesys"),
     ],
 )
-def test_an_arn_names_a_thing(arn: str, thing: Thing) -> None:
-    """A thing that is found by its tags has its kind and name; "other" is of no kind of ours."""
-    assert parse_arn(arn) == thing
+def test_an_arn_identifies_a_resource(arn: str, kind: str, name: str) -> None:
+    """A resource found by its tags has its kind and name; "other" is of no kind of ours."""
+    assert parse_arn(arn) == ResourceId(kind, name)

@@ -47,7 +47,7 @@ def test_a_malformed_key_is_not_shown() -> None:
     """A malformed value may still be a secret."""
     with pytest.raises(SettingsError) as raised:
         Settings.read(SETTINGS | {"STRIPE_API_KEY": "rk live abc"})
-    assert "STRIPE_API_KEY is no key, which has no blanks" in str(raised.value)
+    assert "STRIPE_API_KEY is not a key" in str(raised.value)
     assert "live abc" not in str(raised.value)
 
 

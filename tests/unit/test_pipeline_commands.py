@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 import deploy
-from deployer.operations import reports
+from deployer.operations import output
 from deployer.operations.pipeline import Run
 from deployer.operations.status import Status
 from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, Text, latest
@@ -205,7 +205,7 @@ def test_keys_of_several_columns_are_distinguished() -> None:
         }
     }
 
-    assert [str(line) for line in reports.remarks(found, pipeline)] == [
+    assert [str(line) for line in output.remarks(found, pipeline)] == [
         "line: extra, such as (5, FR), (46, GB)",
         "place: extra, such as Rome, GA, Pisa",
     ]

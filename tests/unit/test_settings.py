@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import pipelines
+from deployer.configuration.apis import ReportSettings
 from deployer.configuration.databases import DatabaseAddress
-from deployer.configuration.report_settings import ReportSettings
 from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
 from deployer.resources.names import Names

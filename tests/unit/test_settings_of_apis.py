@@ -81,8 +81,8 @@ def test_an_optional_api_is_left_out_while_its_url_is_empty() -> None:
         ("EXCHANGE_URL", "http://example.com/a?s3cret", "does not begin with https://"),
         ("EXCHANGE_URL", "https://me:s3cret@example.com", "EXCHANGE_URL has a user in it"),
         ("EXCHANGE_API_KEY", "", "EXCHANGE_API_KEY is not set"),
-        ("EXCHANGE_API_KEY", "s3cret and more", "EXCHANGE_API_KEY is no key"),
-        ("EXCHANGE_API_KEY", "s3cret\r\nX-Other:1", "EXCHANGE_API_KEY is no key"),
+        ("EXCHANGE_API_KEY", "s3cret and more", "EXCHANGE_API_KEY is not a key"),
+        ("EXCHANGE_API_KEY", "s3cret\r\nX-Other:1", "EXCHANGE_API_KEY is not a key"),
         ("EXCHANGE_AT_MOST", "often", "EXCHANGE_AT_MOST is no time"),
     ],
 )

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from deployer.aws.changes import Change
 from deployer.aws.waiting import Waited
-from deployer.operations.reports import pending_lines
+from deployer.operations.output import pending_lines
 from deployer.operations.status_view import status_view
-from deployer.progress import Started
+from deployer.steps import Started
 from deployer.terminal import Terminal, table
 from tests.unit.test_status_view import EMPTY, QUIET
 

@@ -107,8 +107,8 @@ def test_settings_hold_one_secret_or_two() -> None:
         (
             "one two three",
             (
-                "TILL_WEBHOOK_SECRET is not what the provider signs with, or two of it with a "
-                "blank between them. Example: TILL_WEBHOOK_SECRET=whsec_..."
+                "TILL_WEBHOOK_SECRET is not a signing secret of the provider, or two separated "
+                "by a blank. Example: TILL_WEBHOOK_SECRET=whsec_..."
             ),
         ),
     ],

@@ -1,0 +1,125 @@
+"""CloudWatch: the alarms that notify the topic, and the dashboard."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from deployer.aws.account import Account
+from deployer.aws.changes import Change, Resource, Update, converge, found, remove
+from deployer.resources.alarms import Alarm
+
+ABSENT = "ResourceNotFound"
+# Parameters that somebody might add in the console; putting an alarm without them removes them.
+UNSET: dict[str, Any] = {
+    "DatapointsToAlarm": None,
+    "ExtendedStatistic": None,
+    "Statistic": None,
+    "MetricName": None,
+    "Metrics": None,
+    "Unit": None,
+    "InsufficientDataActions": [],
+}
+
+
+def ensure_alarm(account: Account, alarm: Alarm, topic_arn: str, tags: Mapping[str, str]) -> Change:
+    """Make an alarm that notifies the topic; tags of others stay."""
+    cloudwatch = account.clients.cloudwatch
+    actual = _read_alarm(account, alarm)
+    parameters = alarm.parameters(topic_arn)
+    tag_list: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
+    attributes = frozenset({**parameters, **UNSET})
+    return converge(
+        account,
+        Resource(
+            kind="alarm",
+            name=alarm.name,
+            wanted={
+                **UNSET,
+                **parameters,
+                "tags": {**(actual or {}).get("tags", {}), **tags},
+            },
+            actual=actual,
+            create=lambda: cloudwatch.put_metric_alarm(
+                AlarmName=alarm.name, Tags=tag_list, **parameters
+            ),
+            created_with=attributes | {"tags"},
+            updates=[
+                Update(
+                    attributes,
+                    lambda: cloudwatch.put_metric_alarm(AlarmName=alarm.name, **parameters),
+                ),
+                Update(
+                    frozenset({"tags"}),
+                    lambda: cloudwatch.tag_resource(ResourceARN=alarm.arn, Tags=tag_list),
+                ),
+            ],
+        ),
+    )
+
+
+def remove_alarm(account: Account, name: str) -> bool:
+    """Remove an alarm; return whether there was one."""
+    cloudwatch = account.clients.cloudwatch
+    return remove(
+        account,
+        lambda: cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"] or None,
+        lambda: cloudwatch.delete_alarms(AlarmNames=[name]),
+        ABSENT,
+    )
+
+
+def ensure_dashboard(
+    account: Account, name: str, body: Mapping[str, Any], tags: Mapping[str, str]
+) -> Change:
+    """Make a dashboard; its tags are given to it at the start and not compared."""
+    cloudwatch = account.clients.cloudwatch
+    text = json.dumps(body)
+    tag_list: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
+    return converge(
+        account,
+        Resource(
+            kind="dashboard",
+            name=name,
+            wanted={"body": body},
+            actual=_read_dashboard(account, name),
+            create=lambda: cloudwatch.put_dashboard(
+                DashboardName=name, DashboardBody=text, Tags=tag_list
+            ),
+            created_with=frozenset({"body"}),
+            updates=[
+                Update(
+                    frozenset({"body"}),
+                    lambda: cloudwatch.put_dashboard(DashboardName=name, DashboardBody=text),
+                )
+            ],
+        ),
+    )
+
+
+def remove_dashboard(account: Account, name: str) -> bool:
+    """Remove a dashboard; return whether there was one."""
+    cloudwatch = account.clients.cloudwatch
+    return remove(
+        account,
+        lambda: cloudwatch.get_dashboard(DashboardName=name),
+        lambda: cloudwatch.delete_dashboards(DashboardNames=[name]),
+        ABSENT,
+    )
+
+
+def _read_alarm(account: Account, alarm: Alarm) -> dict[str, Any] | None:
+    cloudwatch = account.clients.cloudwatch
+    answer = cloudwatch.describe_alarms(AlarmNames=[alarm.name], AlarmTypes=["MetricAlarm"])
+    if not answer["MetricAlarms"]:
+        return None
+    present = cloudwatch.list_tags_for_resource(ResourceARN=alarm.arn).get("Tags", [])
+    found: dict[str, Any] = {**answer["MetricAlarms"][0]}
+    # The alarm of a plain metric may come back with an empty list of expressions.
+    metrics = {"Metrics": found.get("Metrics") or None}
+    return {**found, **metrics, "tags": {tag["Key"]: tag["Value"] for tag in present}}
+
+
+def _read_dashboard(account: Account, name: str) -> dict[str, Any] | None:
+    cloudwatch = account.clients.cloudwatch
+    answer = found(lambda: cloudwatch.get_dashboard(DashboardName=name), ABSENT)
+    return answer and {"body": json.loads(answer["DashboardBody"])}

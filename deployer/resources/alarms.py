@@ -1,0 +1,97 @@
+"""What an alarm is: one metric and one threshold."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from deployer.resources.names import Names
+
+PERIOD_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of CloudWatch, which has one dimension: its name and its value."""
+
+    namespace: str
+    name: str
+    dimension: tuple[str, str]
+
+    def document(self) -> dict[str, Any]:
+        """Return it by AWS's names."""
+        name, value = self.dimension
+        return {
+            "Namespace": self.namespace,
+            "MetricName": self.name,
+            "Dimensions": [{"Name": name, "Value": value}],
+        }
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Notifies the topic when a metric is beyond a threshold for some periods in a row.
+
+    `use` is its purpose, and part of its name; `description` is the text of its e-mail, with the
+    next step. With `is_low` the metric must not fall below the threshold, otherwise not rise above
+    it. With `share_of`, the value is the metric's sum as a percentage of that metric's sum.
+    `missing` is how a period without data counts.
+    """
+
+    names: Names
+    use: str
+    metric: Metric
+    description: str
+    statistic: Literal["Maximum", "SampleCount", "Sum", "p99"] = "Sum"
+    threshold: float = 0.0
+    share_of: str | None = None
+    is_low: bool = False
+    periods: int = 1
+    missing: Literal["breaching", "notBreaching"] = "notBreaching"
+
+    @property
+    def name(self) -> str:
+        """Its name in CloudWatch."""
+        return self.names.alarm(self.use)
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return self.names.alarm_arn(self.use)
+
+    def parameters(self, topic_arn: str) -> dict[str, Any]:
+        """Return the parameters of PutMetricAlarm."""
+        return {
+            "AlarmDescription": self.description,
+            **(self._measured() if self.share_of is None else {"Metrics": self._share()}),
+            "EvaluationPeriods": self.periods,
+            "Threshold": self.threshold,
+            "ComparisonOperator": "LessThanThreshold" if self.is_low else "GreaterThanThreshold",
+            "TreatMissingData": self.missing,
+            "ActionsEnabled": True,
+            "AlarmActions": [topic_arn],
+            "OKActions": [topic_arn],
+        }
+
+    def _measured(self) -> dict[str, Any]:
+        is_percentile = self.statistic.startswith("p")
+        return {
+            **self.metric.document(),
+            ("ExtendedStatistic" if is_percentile else "Statistic"): self.statistic,
+            "Period": PERIOD_SECONDS,
+        }
+
+    def _share(self) -> list[dict[str, Any]]:
+        parts = {"part": self.metric, "whole": replace(self.metric, name=self.share_of or "")}
+        sums = [
+            {
+                "Id": ident,
+                "MetricStat": {
+                    "Metric": metric.document(),
+                    "Period": PERIOD_SECONDS,
+                    "Stat": self.statistic,
+                },
+                "ReturnData": False,
+            }
+            for ident, metric in parts.items()
+        ]
+        share = {"Id": "share", "Expression": "100 * part / whole", "Label": "percent"}
+        return [*sums, {**share, "ReturnData": True}]
