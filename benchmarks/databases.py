@@ -172,7 +172,7 @@ class Databases:
 
     @contextmanager
     def warehouse(self, template: str) -> Iterator[Database]:
-        """Lend a copy of a warehouse; `template` is the name of a database nobody is in."""
+        """Yield a copy of a warehouse; `template` is the name of a database nobody is in."""
         made = self.copy(template)
         try:
             yield made
@@ -268,7 +268,7 @@ class Databases:
             run_pipeline(self.psql(warehouse, statement, **unchecked), stdin=file)
 
     def charged(self, run: Callable[[], Measurement]) -> Measurement:
-        """Run a contender and add what the server's sessions used of the CPU meanwhile."""
+        """Run a contender and add the CPU seconds of the sessions it had."""
         return charged(run, self._cpu_seconds)
 
     def _cpu_seconds(self) -> float | None:

@@ -1,6 +1,6 @@
 """Files: a CSV file in a bucket, into a table that equals it; about 100 bytes a row.
 
-Ours extracts, transforms and loads it, with buckets and a log between; dlt has files of its own.
+Ours extracts, transforms and loads it, with buckets and a log between, and dlt through its files.
 `psql` and pyarrow read the file from the disk.
 """
 

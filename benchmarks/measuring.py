@@ -121,7 +121,7 @@ def together(parts: Sequence[Measurement]) -> Measurement:
 
 
 def charged(run: Callable[[], Measurement], cpu_seconds: Callable[[], float | None]) -> Measurement:
-    """Run a contender, and add what a server used of the CPU meanwhile."""
+    """Run a contender, and add the CPU seconds that a server used during it."""
     before = cpu_seconds()
     measurement = run()
     after = cpu_seconds()

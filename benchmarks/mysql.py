@@ -56,7 +56,7 @@ def measure(testbed: Testbed) -> Iterator[Record]:
 
 @contextmanager
 def _lake(testbed: Testbed, folder: Path, rows: int) -> Iterator[Lake]:
-    """Lend the rows in a lake, and in a folder as CSV and as Parquet."""
+    """Write rows to a folder as CSV and as Parquet, and yield a lake that has them."""
     file = folder / NAME
     say(f"mysql: {rows:,} rows, {write_orders(file, rows) / 1e6:,.0f} MB")
     with testbed.drop_bucket(file) as bucket:

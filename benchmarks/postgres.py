@@ -156,7 +156,7 @@ def _again(
 
 @contextmanager
 def _full_warehouses(testbed: Testbed, lake: Lake, text: Path) -> Iterator[dict[str, Database]]:
-    """Lend warehouses to be copied, by what a load of the same rows into them shows."""
+    """Yield warehouses to be copied, by what a load of the same rows into them shows."""
     databases = testbed.databases
     names = (NEVER_ANALYSED, ANALYSED_EMPTY, NONE_NEW, CHANGED)
     made = {name: databases.copy(databases.template(CONSTRAINED)) for name in names}

@@ -24,11 +24,6 @@ from uuid import uuid4
 
 # Not in the layers of these functions; pyarrow would import it where it is installed.
 ABSENT = {"extract": ("numpy", "pandas"), "load": ("numpy", "pandas")}
-# Imported in a function's first call, because a pipeline names the kind.
-KINDS = {
-    "extract": ("functions.sources.postgres.reader", "functions.sources.files.reader"),
-    "load": ("functions.targets.postgres.loader",),
-}
 MILLISECONDS = 3_600_000  # no measurement is to be cut short by Lambda's limit
 
 
@@ -117,12 +112,18 @@ def _invoke(handler: Any, use: str, event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _make_clients(use: str, module: ModuleType) -> None:
-    """Make what a function keeps between its calls, and import its kinds of databases."""
+    """Make what a function keeps between its calls, and import its pipeline's kinds."""
     for kept in vars(module).values():
         if hasattr(kept, "cache_clear") and kept.__module__ == module.__name__:
             kept(*("source" for _ in signature(kept).parameters))
-    for kind in KINDS.get(use, ()):
-        importlib.import_module(kind)
+    # Imported in a function's first call otherwise, because a pipeline names the kind.
+    pipeline = importlib.import_module("etl.loading").load(os.environ["PIPELINE"])
+    kinds = {
+        "extract": [f"sources.{source.kind}.reader" for source in pipeline.sources],
+        "load": [f"targets.{target.kind}.loader" for target in pipeline.targets],
+    }
+    for kind in kinds.get(use, []):
+        importlib.import_module(f"functions.{kind}")
 
 
 def _note_first_query(cold: dict[str, float]) -> None:

@@ -229,13 +229,13 @@ class Testbed:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """Lend an empty folder."""
+        """Yield an empty folder, and remove it."""
         with tempfile.TemporaryDirectory(dir=self.scratch) as name:
             yield Path(name)
 
     @contextmanager
     def lake(self, source: Database | None, **settings: str) -> Iterator[Lake]:
-        """Lend a lake on a source, and remove it."""
+        """Yield a lake on a source, and remove it."""
         made = Lake(self.aws, self.databases, source, settings)
         try:
             yield made
@@ -244,7 +244,7 @@ class Testbed:
 
     @contextmanager
     def drop_bucket(self, file: Path) -> Iterator[str]:
-        """Lend a bucket with a file in it, as users drop them."""
+        """Yield a bucket with a file in it, as users drop them, and remove it."""
         s3: Any = boto3.client("s3")
         bucket = create_bucket(f"benchmark-drop-{next(_numbers)}")
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -265,7 +265,7 @@ class Testbed:
         }
 
     def run_peer(self, python: Path, task: str, **arguments: Any) -> Measurement:
-        """Run a peer once, with a `scratch` folder of its own beside its arguments."""
+        """Run a peer once, with the arguments and an empty folder, `scratch`."""
         with self.folder() as scratch:
             given = {**arguments, "scratch": str(scratch)}
             return self.databases.charged(lambda: run_peer(python, task, given, scratch))
