@@ -15,6 +15,9 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 # The page of the benchmarks is written by the program that measures.
 GUIDES = [page for page in PAGES if page.parent == ROOT / "docs" and page.name != "benchmarks.md"]
 BLOCKS = {block.name: block for block in blocks()}
+TESTS = sorted(
+    {test for page in PAGES for test in re.findall(r"tests/\w[\w./]*::\w+", page.read_text())}
+)
 PARTS = "deployer|docs|etl|functions|local|pipelines|tests|benchmarks|requirements"
 PATH = re.compile(rf"`((?:{PARTS}|\.github)/[\w./-]*\w/?|[\w-]+\.(?:md|py|toml))`")
 # What a reader is to make, and what stands in a pipeline's or a function's own folder.
@@ -107,13 +110,21 @@ def test_nothing_is_shown_that_nothing_runs(block: Block) -> None:
     kind, _, by = block.kept.partition(" by ")
 
     assert kind in {"run", "made", "drawn"}, f"{block.name} does not say what keeps it true"
-    for test in block.tests:
-        path, _, function = test.partition("::")
-        assert re.search(rf"^def {function}\(", (ROOT / path).read_text(), re.MULTILINE), test
+    if kind == "run":
+        assert block.tests
+        assert all("::test_" in test for test in block.tests)
     if kind == "made":
         makes = re.match(r"make (\w+)", by)
         assert makes, f"{by} is not a target of make"
         assert re.search(rf"^{makes[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_a_test_that_is_named_is_there(test: str) -> None:
+    """Whoever looks for the test that a page names, of a promise or of a block, finds it."""
+    path, _, function = test.partition("::")
+
+    assert re.search(rf"^def {function}\(", (ROOT / path).read_text(), re.MULTILINE)
 
 
 def test_the_worked_example_is_what_extract_computes() -> None:
