@@ -279,7 +279,6 @@ def test_a_row_that_no_target_row_can_be_made_of_is_quarantined(scene: Scene) ->
 def test_deletions_are_read_page_by_page(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many batches have deletions, none is left out; other names say nothing."""
     monkeypatch.setattr(tombstones, "PAGE", 2)
-    monkeypatch.setattr(tombstones, "AHEAD", 2)
     for number in range(2, 8):
         scene.lake.ingest(deleted={staff: [{"id": number}]})
         scene.lake.transform()

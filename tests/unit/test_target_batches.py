@@ -121,6 +121,7 @@ def test_a_row_that_is_refused_stops_no_other(loading: Loading, name: str) -> No
 
 def test_refused_rows_of_a_replaced_table_are_found_in_their_parts(loading: Loading) -> None:
     """Places are counted through all parts, and each reason stays with its row."""
+    loading.apply(loading.entry("copy", [row(7)], snapshot=True))
     loading.there.refused = {2: "two", 3: "three", 6: "six"}
 
     loading.apply(
@@ -128,7 +129,7 @@ def test_refused_rows_of_a_replaced_table_are_found_in_their_parts(loading: Load
     )
 
     assert loading.ids("copy") == [1, 4, 5]
-    assert loading.aside("copy") == [(2, 1, "two"), (3, 1, "three"), (6, 1, "six")]
+    assert loading.aside("copy") == [(2, 2, "two"), (3, 2, "three"), (6, 2, "six")]
 
 
 @pytest.mark.parametrize("tables", [{"files": [5]}, {"deleted": [5]}, {"snapshot": True}])

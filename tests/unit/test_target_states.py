@@ -232,7 +232,7 @@ def test_deletions_of_all_batches_are_caught_up_in_their_order() -> None:
     loading = Loading()
     log = BatchLog(loading.bucket, "shop", ProcessedManifest)
     batches: list[dict[str, Any]] = [
-        loading.entry("dim", [{"id": 1}]),
+        loading.entry("dim", [{"id": 1}], deleted=[9]),
         {**loading.entry("dim", deleted=[1]), **loading.entry("copy", deleted=[1])},
         loading.entry("dim", [{"id": 1}]),
         loading.entry("fact", [{"id": 1}], deleted=[2]),
@@ -247,4 +247,9 @@ def test_deletions_of_all_batches_are_caught_up_in_their_order() -> None:
 
     catch_up(session, log, 4)
 
-    assert loading.there.state.deleted == [("dim", "1", 2), ("dim", "1", None), ("fact", "2", 4)]
+    assert loading.there.state.deleted == [
+        ("dim", "9", 1),
+        ("dim", "1", 2),
+        ("dim", "1", None),
+        ("fact", "2", 4),
+    ]

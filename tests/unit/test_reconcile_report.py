@@ -1,0 +1,164 @@
+"""What reconcile returns: which tables disagree, and the event that repairs them."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from etl import (
+    EventFeed,
+    Events,
+    Integer,
+    Pipeline,
+    Postgres,
+    PostgresWarehouse,
+    StampedSignature,
+    Table,
+    Text,
+    latest,
+)
+from functions.reconcile import handler as reconcile
+from functions.reconcile.comparison import Comparison
+from functions.reconcile.handler import Found, Sides
+
+GOOD, BAD, ERROR = Comparison(source=1), Comparison(extra=1), Comparison(error="unreadable")
+ONE, TWO = (Table(name, key="id", columns={"id": Integer()}) for name in ("one", "two"))
+EVENTS = Table("events", key="id", columns={"id": Text()})
+SOURCES = (
+    Postgres("first", (ONE,)),
+    Postgres("second", (TWO,), optional=True),
+    Events("third", StampedSignature(), (EventFeed(EVENTS, ("x.*",), {"id": "id"}),)),
+)
+PIPELINE = Pipeline(
+    sources=SOURCES,
+    targets=[PostgresWarehouse("warehouse", tuple(map(latest, (ONE, TWO, EVENTS))))],
+)
+
+
+@pytest.fixture(autouse=True)
+def notices(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    given: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        reconcile, "give_notice", lambda kind, subject, _: given.append((kind, subject))
+    )
+    return given
+
+
+def found(batch: int, **tables: Comparison) -> Found:
+    return Found(batch, tables, {"one": "one", "one too": "one"}, {})
+
+
+@pytest.mark.parametrize(
+    ("tables", "read"),
+    [
+        ({"one": GOOD}, None),
+        ({"one": BAD}, ["one"]),
+        ({"one": BAD, "one too": BAD}, ["one"]),
+        ({"one": ERROR, "one too": BAD}, ["one"]),
+        ({"one": ERROR, "other": BAD}, None),
+    ],
+)
+def test_a_repair_reads_the_tables_that_disagree(
+    tables: dict[str, Comparison], read: list[str] | None
+) -> None:
+    """Each once; none that could not be compared, and none that nobody can read again."""
+    result = Found(3, tables, {"one": "one", "one too": "one"}, {"one": [1]})
+
+    assert result.repair == ({"read": read, "absent": {"one": [1]}} if read else {})
+    assert result.apart == {name: each for name, each in tables.items() if each is not GOOD}
+
+
+def test_the_result_of_one_source_has_its_batch_and_repair(notices: list[Any]) -> None:
+    """A repair of the only source need not name it."""
+    report = reconcile._report({"shop": found(3, one=BAD)})
+
+    repair = {"read": ["one"], "absent": {}}
+    assert (report["agrees"], report["batch"], report["repair"]) == (False, 3, repair)
+    assert report["sources"] == {"shop": {"batch": 3, "repair": repair}}
+    assert report["tables"]["one"]["extra"] == 1
+    assert notices == [("daily", "Source and warehouse disagree")]
+
+
+def test_the_result_of_several_sources_names_them(notices: list[Any]) -> None:
+    """There is no batch of all; a target without a batch has none; one agrees."""
+    report = reconcile._report(
+        {"a": found(0, other=GOOD), "b": found(4, one=BAD), "c": found(5, third=GOOD)}
+    )
+
+    repair = {"source": "b", "read": ["one"], "absent": {}}
+    assert (report["batch"], report["repair"]) == (None, repair)
+    assert report["sources"] == {
+        "a": {"batch": None, "repair": {}},
+        "b": {"batch": 4, "repair": repair},
+        "c": {"batch": 5, "repair": {}},
+    }
+    assert report["tables"].keys() == {"other", "one", "third"}
+
+    report = reconcile._report({"a": found(1, one=GOOD), "b": found(1, third=GOOD)})
+    assert (report["agrees"], report["repair"]) == (True, {})
+    assert notices[1:] == [("daily", "Source and warehouse agree")]
+
+
+def test_a_source_that_is_not_set_up_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An optional one without its settings has never been read; events need none."""
+    configured = SimpleNamespace(is_configured=lambda _: False)
+    monkeypatch.setattr(reconcile, "reader_of", lambda _: configured)
+    nothing: Any = None
+    sides = Sides(PIPELINE, nothing, nothing, nothing, nothing)
+
+    assert [source.name for source, _ in sides.fed()] == ["first", "third"]
+    configured.is_configured = lambda _: True
+    assert [source.name for source, _ in sides.fed()] == ["first", "second", "third"]
+
+
+class Context:
+    function_name = memory_limit_in_mb = aws_request_id = invoked_function_arn = "test"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+def test_a_source_that_fails_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are compared and asked; then the first error is raised."""
+    compared, asked = [], []
+    sides = SimpleNamespace(fed=lambda: [(source, None) for source in SOURCES], pipeline=PIPELINE)
+    monkeypatch.setattr(reconcile, "_sides", lambda: sides)
+
+    def compare(_: Any, source: Any, __: Any, seconds: float) -> Found:
+        compared.append((source.name, seconds))
+        if source.name in failing:
+            raise OSError(f"{source.name} cannot be read")
+        return found(1, **{source.name: GOOD})
+
+    def fetch(_: Any, source: Any) -> dict[str, int]:
+        asked.append(source.name)
+        if "list" in failing:
+            raise OSError("the list cannot be read")
+        return {source.name: 2}
+
+    monkeypatch.setattr(reconcile, "_compare_all", compare)
+    monkeypatch.setattr(reconcile, "_fetch", fetch)
+    context: Any = Context()
+
+    failing: set[str] = set()
+    report = reconcile.handler({}, context)
+    assert (report["agrees"], report["fetched"]) == (True, {"third": 2})
+    assert report["seconds"] >= 0
+    assert compared == [("first", 60), ("second", 60), ("third", 60)]
+
+    failing = {"first", "list"}
+    with pytest.raises(OSError, match="first cannot be read"):
+        reconcile.handler({}, context)
+    failing = {"list"}
+    with pytest.raises(OSError, match="the list cannot be read"):
+        reconcile.handler({}, context)
+    assert (len(compared), asked) == (9, ["third"] * 3)
+
+
+def test_without_a_list_or_its_key_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key is no condition of anything else."""
+    [*_, events] = SOURCES
+    nothing: Any = None
+    monkeypatch.setenv(events.key_secret_setting, "secret")
+
+    assert reconcile._fetch(nothing, events) == {}
