@@ -97,6 +97,20 @@ def test_changed_code_updates_that_function_alone(sandbox: Sandbox) -> None:
     assert sandbox.writes == ["UpdateFunctionCode"]
 
 
+def test_new_code_finds_the_configuration_that_it_needs(sandbox: Sandbox) -> None:
+    """Code comes after the layers and the environment that belong to it, and never before."""
+    sandbox.deploy()
+    sandbox.packages.code["transform"] = "import pandas as new"
+    sandbox.packages.locks["pandas"] = "new"
+    sandbox.writes.clear()
+
+    changes = {change.name: sorted(change.differences) for change in sandbox.deploy()}
+
+    assert changes["totesys-etl-dev-transform"] == ["Layers", "code"]
+    updates = [write for write in sandbox.writes if write.startswith("UpdateFunction")]
+    assert updates[-1] == "UpdateFunctionCode"
+
+
 def test_changed_requirements_replace_the_layer(sandbox: Sandbox) -> None:
     """A new layer reaches the functions that use it, and its old version is removed."""
     sandbox.deploy()

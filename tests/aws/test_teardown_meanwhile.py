@@ -43,6 +43,19 @@ def test_a_log_group_that_comes_back_is_removed_again(
     assert waits[-1] == Waited("late log lines and objects", 3 * QUIET_SECONDS)
 
 
+def test_what_was_gone_already_is_looked_at_again(sandbox: Sandbox, sleeps: list[float]) -> None:
+    """A group that somebody has removed is made again by the last log lines: it goes as well."""
+    sandbox.deploy()
+    sandbox.account.clients.logs.delete_log_group(logGroupName=LOAD_LOGS)
+    patience = replace(sandbox.account.patience, sleep=_making(sandbox, sleeps, times=1))
+    sandbox.account = replace(sandbox.account, patience=patience)
+
+    receipt = teardown(sandbox).remove()
+
+    assert receipt.is_complete
+    assert everything_in(sandbox.account) == []
+
+
 def test_what_comes_back_for_ever_is_reported(
     sandbox: Sandbox, sleeps: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

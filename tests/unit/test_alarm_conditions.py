@@ -1,0 +1,139 @@
+"""When each alarm rings, by what CloudWatch is sent: the promises of the page of the alarms."""
+
+from typing import Any
+
+import pytest
+
+from deployer.resources.alarm_specs import alarms, event_alarms, report_alarms
+from deployer.resources.alarms import Alarm
+from deployer.resources.names import Names
+
+NAMES = Names("shop", "dev", "123456789012", "eu-west-2")
+SHARED = {
+    "ActionsEnabled": True,
+    "AlarmActions": ["topic"],
+    "OKActions": ["topic"],
+    "TreatMissingData": "notBreaching",
+    "EvaluationPeriods": 1,
+    "Threshold": 0.0,
+    "ComparisonOperator": "GreaterThanThreshold",
+    "Period": 300,
+}
+
+
+def of_lambda(use: str) -> dict[str, Any]:
+    return of("AWS/Lambda", "Errors", "Sum", "FunctionName", f"shop-dev-{use}")
+
+
+def of_queue(metric: str, queue: str, **other: Any) -> dict[str, Any]:
+    return of("AWS/SQS", metric, "Maximum", "QueueName", f"shop-dev-{queue}", **other)
+
+
+def of_api(metric: str, **other: Any) -> dict[str, Any]:
+    return {**of("AWS/ApiGateway", metric, "Sum", "ApiId", "api"), **other}
+
+
+def ours(metric: str, statistic: str, use: str, **other: Any) -> dict[str, Any]:
+    return of("shop-dev", metric, statistic, "service", use, **other)
+
+
+def of(
+    namespace: str, metric: str, statistic: str, dimension: str, value: str, **other: Any
+) -> dict[str, Any]:
+    """Return the parameters of an alarm that rings above its threshold for five minutes."""
+    return {
+        "Namespace": namespace,
+        "MetricName": metric,
+        "Statistic": statistic,
+        "Dimensions": [{"Name": dimension, "Value": value}],
+        **SHARED,
+        **other,
+    }
+
+
+def share(whole: str, part: str) -> dict[str, Any]:
+    """Return the parameters of an alarm on how many percent a sum is of another."""
+    sums = [
+        {
+            "Id": name,
+            "MetricStat": {
+                "Metric": {
+                    "Namespace": "AWS/ApiGateway",
+                    "MetricName": metric,
+                    "Dimensions": [{"Name": "ApiId", "Value": "api"}],
+                },
+                "Period": 300,
+                "Stat": "Sum",
+            },
+            "ReturnData": False,
+        }
+        for name, metric in (("part", part), ("whole", whole))
+    ]
+    percent = {"Id": "share", "Expression": "100 * part / whole", "Label": "percent"}
+    rest = {name: value for name, value in SHARED.items() if name != "Period"}
+    return {**rest, "Metrics": [*sums, {**percent, "ReturnData": True}]}
+
+
+SILENT = {
+    "Threshold": 1.0,
+    "ComparisonOperator": "LessThanThreshold",
+    "EvaluationPeriods": 6,
+    "TreatMissingData": "breaching",
+}
+CONDITIONS: dict[str, dict[str, Any]] = {
+    **{
+        f"{use}-errors": of_lambda(use)
+        for use in ("extract", "transform", "load", "reconcile", "page")
+    },
+    "extract-silence": ours("RowsExtracted", "SampleCount", "extract", **SILENT),
+    "transform-silence": ours("BatchesTransformed", "SampleCount", "transform", **SILENT),
+    "load-silence": ours("BatchesLoaded", "SampleCount", "load", **SILENT),
+    "failed-events": of_queue("ApproximateNumberOfMessagesVisible", "failed-events"),
+    "rows-quarantined": ours("RowsQuarantined", "Sum", "transform"),
+    "rows-refused": ours("RowsRefused", "Sum", "load"),
+    "files-refused": ours("FilesRefused", "Sum", "transform"),
+    "schema-drift": ours("TablesStopped", "Maximum", "extract"),
+    "schema-changes": ours("SchemaChanges", "Sum", "extract"),
+    "freshness": ours("SourceToWarehouse", "Maximum", "load", Threshold=1800.0),
+    "disagreement": ours("TablesApart", "Maximum", "reconcile"),
+}
+OF_EVENTS: dict[str, dict[str, Any]] = {
+    "receive-errors": of_lambda("receive"),
+    "collect-errors": of_lambda("collect"),
+    "events-waiting": of_queue("ApproximateAgeOfOldestMessage", "events", Threshold=900.0),
+    "events-unusable": ours("EventsRefused", "Sum", "transform"),
+    "dead-events": of_queue("ApproximateNumberOfMessagesVisible", "dead-events"),
+    "events-refused": {**share("Count", "4xx"), "Threshold": 50.0},
+    "events-failed": of_api("5xx"),
+    "events-slow": {
+        **{name: value for name, value in of_api("Latency").items() if name != "Statistic"},
+        "ExtendedStatistic": "p99",
+        "Threshold": 2000.0,
+        "EvaluationPeriods": 3,
+    },
+}
+OF_REPORTS: dict[str, dict[str, Any]] = {
+    "serve-errors": of_lambda("serve"),
+    "reports-failed": of_api("5xx", Threshold=5.0),
+    "reports-slow": of_api("Latency", Statistic="Maximum", Threshold=5000.0, EvaluationPeriods=3),
+}
+
+
+@pytest.mark.parametrize(
+    ("made", "conditions"),
+    [
+        (alarms(NAMES, of_files=True), CONDITIONS),
+        (event_alarms(NAMES, "api"), OF_EVENTS),
+        (report_alarms(NAMES, "api"), OF_REPORTS),
+    ],
+    ids=["every pipeline", "events", "reports"],
+)
+def test_each_alarm_rings_when_its_description_says(
+    made: tuple[Alarm, ...], conditions: dict[str, dict[str, Any]]
+) -> None:
+    """Its metric, statistic, threshold and time are those, and so is what a lack of data means."""
+    sent = {alarm.use: alarm.parameters("topic") for alarm in made}
+
+    for parameters in sent.values():
+        assert parameters.pop("AlarmDescription")
+    assert sent == conditions

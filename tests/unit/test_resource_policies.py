@@ -1,0 +1,81 @@
+"""The policies of buckets and of the topic, whole: each word of them is a right."""
+
+import pytest
+
+from deployer.resources.names import BucketUse, Names
+from deployer.resources.resource_policies import Policy, alarms_only, bucket_policy
+
+NAMES = Names("shop", "dev", "123456789012", "eu-west-2")
+BUCKETS = "arn:aws:s3:::shop-dev-123456789012-eu-west-2"
+
+
+def statements(policy: Policy) -> dict[str, Policy]:
+    """Return the statements of a policy by their names."""
+    return {statement["Sid"]: statement for statement in policy["Statement"]}
+
+
+@pytest.mark.parametrize("use", ["code", "drop", "ingestion", "processed"])
+def test_a_bucket_and_all_that_is_in_it_is_reached_by_tls_alone(use: BucketUse) -> None:
+    """Neither a listing nor an object crosses a network in the clear, whoever asks for it."""
+    assert statements(bucket_policy(use, NAMES))["TlsOnly"] == {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [f"{BUCKETS}-{use}", f"{BUCKETS}-{use}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("use", "what"),
+    [
+        ("ingestion", {"Resource": f"{BUCKETS}-ingestion/*"}),
+        (
+            "processed",
+            {
+                "NotResource": [
+                    f"{BUCKETS}-processed/{prefix}/*" for prefix in ("errors", "exports", "page")
+                ]
+            },
+        ),
+    ],
+)
+def test_what_functions_read_again_is_written_once(use: BucketUse, what: dict[str, object]) -> None:
+    """No upload replaces an object of the log; what is for people is replaced by what is newer."""
+    assert statements(bucket_policy(use, NAMES))["WrittenOnce"] == {
+        "Sid": "WrittenOnce",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        **what,
+        "Condition": {
+            "Null": {"s3:if-none-match": "true"},
+            "Bool": {"s3:ObjectCreationOperation": "true"},
+        },
+    }
+
+
+@pytest.mark.parametrize("use", ["code", "drop"])
+def test_files_of_others_may_be_replaced(use: BucketUse) -> None:
+    """A file is dropped again under its name, and a layer built again."""
+    assert list(statements(bucket_policy(use, NAMES))) == ["TlsOnly"]
+
+
+def test_only_our_alarms_publish() -> None:
+    """Neither another service nor another deployment's alarm sends mail as this one."""
+    assert statements(alarms_only(NAMES)) == {
+        "AlarmsOnly": {
+            "Sid": "AlarmsOnly",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudwatch.amazonaws.com"},
+            "Action": "sns:Publish",
+            "Resource": "arn:aws:sns:eu-west-2:123456789012:shop-dev-alerts",
+            "Condition": {
+                "StringEquals": {"aws:SourceAccount": "123456789012"},
+                "ArnLike": {
+                    "aws:SourceArn": "arn:aws:cloudwatch:eu-west-2:123456789012:alarm:shop-dev-*"
+                },
+            },
+        }
+    }
