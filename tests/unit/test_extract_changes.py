@@ -51,6 +51,16 @@ def test_a_table_goes_on_from_where_the_last_batch_stood() -> None:
     assert go_on(after(CAPTURE)) == Since(900, frozenset({903, 904, 905, 907}))
 
 
+@pytest.mark.parametrize(("transactions", "goes_on"), [(1 << 18, True), ((1 << 18) + 1, False)])
+def test_a_table_is_read_whole_when_too_many_transactions_were_shown(
+    transactions: int, goes_on: bool
+) -> None:
+    """A function holds a quarter of a million ids, 40 MB, and no more."""
+    shown = replaced(CAPTURE, seen=[(903, 902 + transactions)])
+
+    assert (go_on(after(shown)) is not None) == goes_on
+
+
 @pytest.mark.parametrize(
     "before",
     [
