@@ -1,8 +1,8 @@
-"""Where `deploy.py local` reads the address of a database of the user's own.
+"""Where `deploy.py local` reads the address of the user's own database.
 
 Other users of this machine can read the arguments of a process, so an argument may also name the
-place where the address is. A place is read only if it is named: a `.env` that holds the addresses
-of production never makes the sandbox use them.
+place of the address. A place is read only if it is named: production addresses in a `.env` are
+never used by a sandbox.
 """
 
 import getpass
@@ -29,13 +29,13 @@ def read_address(
     *,
     kind: str = "postgres",
 ) -> str | None:
-    """Return the URL that `option` stands for; None, if it is not given, for the sandbox's own.
+    """Return the URL that `option` names; None, if it is not given, for the sandbox's own database.
 
     `kind` is that of the database.
 
     `given` is `env` (the URL is in `variable`), `@FILE` (in the first line of a file), `-` (the
     next line of standard input, asked for without echo in a terminal), or the URL itself.
-    Raises SettingsError when there is none.
+    Raises SettingsError when there is no URL.
     """
     if given is None:
         if environment.get(variable):

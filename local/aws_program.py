@@ -1,16 +1,16 @@
 """The program of the local AWS: ministack, behind a check that every request has to pass.
 
-Whoever reaches ministack can run code as its user, and it answers every process of this machine
-and every web page that is open in its browser. A request is let through only if it has
+Who can send requests to ministack can run code as its user, and it answers every process of this
+machine and every web page that is open in its browser. A request is passed on only if it has
 
 * the token of this start, as the application id in its `User-Agent`: SDKs put it there by
   themselves when AWS_SDK_UA_APP_ID is set (https://docs.aws.amazon.com/sdkref/latest/guide/feature-appid.html);
-* exactly one `Host`, which is ours: a page that reaches us under its own name (DNS
-  rebinding) sends that name;
+* exactly one `Host`, which is ours: a page that gets here under its own name (DNS rebinding) sends
+  that name;
 * no `Origin`: a browser sends one with everything that can change something.
 
-Where a person works on the machine too, it also runs functions sparingly. No setting of ministack
-does, so two of its functions are replaced; its version is pinned.
+In a sandbox, on a machine with other work, it also runs functions sparingly. Ministack has no
+setting for that, so two of its functions are replaced; its version is pinned.
 
 The Python of ministack's own environment runs this file, so it imports nothing else of ours.
 """
@@ -37,8 +37,8 @@ READY_PATH = "/_guard/ready/"
 POLICY_VIOLATION = 1008  # https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
 # The form in which SDKs of every protocol find code and message.
 REFUSAL = (
-    b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>This local AWS takes requests only "
-    b"from who started it: set the variables of its env file first.</Message></Error>"
+    b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>This local AWS accepts requests only "
+    b"with its token: set the variables of its env file first.</Message></Error>"
     b"</ErrorResponse>"
 )
 SPARINGLY = "sparingly"
@@ -55,7 +55,7 @@ def proof(token: str, nonce: str) -> str:
 
 
 class Guard:
-    """An ASGI application that lets through what passes the check, and answers 403 to the rest."""
+    """An ASGI application that passes on what passes the check, and answers 403 to the rest."""
 
     def __init__(self, app: App, token: str, hosts: frozenset[bytes]) -> None:
         """Guard `app`; `hosts` are the values that `Host` may have."""
@@ -64,7 +64,7 @@ class Guard:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one connection; the events of the server's own life pass."""
+        """Answer one connection; the lifespan events of the server pass."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif not self._admits(scope["headers"]):

@@ -1,4 +1,4 @@
-"""`deploy.py local`: the whole pipeline on this machine, as a story."""
+"""`deploy.py local`: the whole pipeline on this machine, step by step."""
 
 import shlex
 import signal
@@ -21,27 +21,25 @@ from deployer.resources.names import Names
 from deployer.terminal import Terminal
 from functions.common.logs import MarkerLog
 from functions.common.storage import Bucket
-from local.cycle import target_rows, trade_a_minute, view_rows
-from local.events import Answers
-from local.first_cycle import bad_drop, chance, first_cycle
+from local.endpoints import Answers, ask_reports
+from local.first_cycle import bad_drop, change_rows, first_cycle, randomness
 from local.logs import LogTail
-from local.mail import Mailbox
-from local.models import model_rows
-from local.questions import ask
 from local.report import Refusal, Seen
-from local.reports import ask_reports
 from local.sandbox import Options, Sandbox
+from local.stand_ins import Mailbox
+from local.target_tables import target_rows, view_rows
+from local.warehouse import ask, model_rows
 
 POLL_SECONDS = 1.0
-TRADE_SECONDS = 20.0
-QUIET = ("failures", "daily")  # settings of NOTIFY that mail nothing of a first cycle
+CHANGE_SECONDS = 20.0
+QUIET = ("failures", "daily")  # settings of NOTIFY with no mail about a first cycle
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_local(
     options: Options, environment: Mapping[str, str], terminal: Terminal, *, once: bool
 ) -> int:
-    """Bring everything up, deploy into it, and show a first cycle; stay until Ctrl-C or `once`.
+    """Start the sandbox, deploy into it, show a first cycle; stay up until Ctrl-C unless `once`.
 
     Returns the exit status: 1 when a source table or a file was left out of the first cycle.
     Nothing stays running. Raises DeployError.
@@ -49,35 +47,31 @@ def run_local(
     with _stopped_by_signals(), Sandbox(options, environment, terminal) as sandbox:
         aws = account.connect(sandbox.environment)
         deploy(sandbox, aws, terminal)
-        names = Names(sandbox.settings.project, sandbox.settings.stage, aws.id, aws.region)
-        sources = [source.name for source in sandbox.sources]
-        events = [source.name for source in sandbox.settings.posted]
-        pipeline = Pipeline(aws, names, sources, terminal.step, events=events)
-        mailbox = Mailbox(aws, names.topic_arn, is_open=sandbox.settings.notify not in QUIET)
+        pipeline = _pipeline(sandbox, aws, terminal)
+        is_quiet = sandbox.settings.notify in QUIET
+        mailbox = Mailbox(aws, pipeline.names.topic_arn, is_open=not is_quiet)
         runs, committed, answers = first_cycle(sandbox, pipeline, terminal)
         seen = look(sandbox, pipeline, runs, committed, mailbox, answers=answers)
         refusal = None
         if once and (run := bad_drop(sandbox, pipeline, terminal)):
             refusal = Refusal.of(run, aws, mailbox.read())
-        after = {"refusal": asdict(refusal)} if refusal else {}
         pipeline.make_page()
-        page = save_page(aws, names, sandbox.directory / "page.html")
-        terminal.result(
-            {**seen.document(sandbox), **after, "page": str(page)},
-            *seen.shown(),
-            *(refusal.shown() if refusal else ()),
-        )
-        wrong = [each for each in answers if each.status != each.expected]
-        for each in wrong:
-            terminal.warn(f"{each.source} answered {each.status}, and not {each.expected}")
-        for line in put_aside(runs, options.directory, once=once):
+        page = save_page(aws, pipeline.names, sandbox.directory / "page.html")
+        show(sandbox, seen, refusal, page, terminal)
+        for line in (*_unexpected(answers), *put_aside(runs, options.directory, once=once)):
             terminal.warn(line)
         if not once:
-            stay(sandbox, seen, LogTail(aws, names), terminal)
+            stay(sandbox, seen, LogTail(aws, pipeline.names), terminal)
     terminal.note(f"The page is {page.as_uri()}")
     terminal.note(f"The data is kept in {options.directory}. {_how_to_go_on(once)}")
-    refused = (each for run in runs for each in run.refused.values() if each.reason)
-    return 1 if wrong or any(run.stopped for run in runs) or any(refused) else 0
+    return 1 if any(_unexpected(answers)) or any(map(_left_something_out, runs)) else 0
+
+
+def _pipeline(sandbox: Sandbox, aws: Account, terminal: Terminal) -> Pipeline:
+    names = Names(sandbox.settings.project, sandbox.settings.stage, aws.id, aws.region)
+    sources = [source.name for source in sandbox.sources]
+    events = [source.name for source in sandbox.settings.posted]
+    return Pipeline(aws, names, sources, terminal.step, events=events)
 
 
 def deploy(sandbox: Sandbox, aws: Account, terminal: Terminal) -> None:
@@ -95,7 +89,7 @@ def look(
     *,
     answers: list[Answers],
 ) -> Seen:
-    """Look at what is in the warehouse after some runs; `committed` as of `first_cycle`."""
+    """Read what is in the warehouse after some runs; `committed` is as in `first_cycle`."""
     settings, target = sandbox.settings, sandbox.target
     warehouse, schema = settings.databases[target.name], settings.warehouse_schema
     processed = Bucket(pipeline.account.clients.s3, pipeline.names.bucket("processed"))
@@ -117,8 +111,27 @@ def look(
     )
 
 
+def show(
+    sandbox: Sandbox, seen: Seen, refusal: Refusal | None, page: Path, terminal: Terminal
+) -> None:
+    """Print the result of a first cycle: as one document, or for a person."""
+    after = {"refusal": asdict(refusal)} if refusal else {}
+    document = {**seen.document(sandbox), **after, "page": str(page)}
+    terminal.result(document, *seen.shown(), *(refusal.shown() if refusal else ()))
+
+
+def _unexpected(answers: list[Answers]) -> Iterator[str]:
+    for each in answers:
+        if each.status != each.expected:
+            yield f"{each.source} answered {each.status} instead of {each.expected}"
+
+
+def _left_something_out(run: Run) -> bool:
+    return bool(run.stopped) or any(each.reason for each in run.refused.values())
+
+
 def put_aside(runs: list[Run], directory: Path, *, once: bool) -> Iterator[str]:
-    """Say which tables had rows that were not loaded, and how to see why."""
+    """Yield a line for each table with rows that were not loaded, and how to see why."""
     rows: Counter[str] = Counter()
     for run in runs:
         rows.update(run.quarantined)
@@ -129,15 +142,15 @@ def put_aside(runs: list[Run], directory: Path, *, once: bool) -> Iterator[str]:
 
 
 def stay(sandbox: Sandbox, seen: Seen, logs: LogTail, terminal: Terminal) -> None:
-    """Let the schedules run, and business in a sample, showing the logs, until Ctrl-C."""
+    """Let the schedules run, change rows in a sample, and show the logs, until Ctrl-C."""
     for line in _how_to_look_inside(sandbox, seen):
         terminal.note(line)
-    rng, traded = chance(), time.monotonic()
+    rng, changed = randomness(), time.monotonic()
     try:
         while True:
-            if sandbox.brings_source and time.monotonic() - traded > TRADE_SECONDS:
-                trade_a_minute(sandbox.sample, sandbox.writer, rng)
-                traded = time.monotonic()
+            if sandbox.has_own_source and time.monotonic() - changed > CHANGE_SECONDS:
+                change_rows(sandbox.sample, sandbox.writer, rng)
+                changed = time.monotonic()
             for entry in logs.poll():
                 (terminal.warn if entry.failed else terminal.log)(entry.text)
             time.sleep(POLL_SECONDS)
@@ -149,9 +162,9 @@ def _how_to_look_inside(sandbox: Sandbox, seen: Seen) -> Iterator[str]:
     folder = sandbox.options.directory
     psql, env = shlex.quote(str(folder / "psql")), shlex.quote(str(folder / "env"))
     mysql = shlex.quote(str(folder / "mysql"))
-    if sandbox.brings_source:
+    if sandbox.has_own_source:
         yield f"source     {psql} {sandbox.pipeline}"
-    if sandbox.brings_warehouse:
+    if sandbox.has_own_warehouse:
         yield f"warehouse  {mysql if sandbox.target.kind == 'mysql' else psql} warehouse"
     yield f"AWS        {sandbox.aws.endpoint}"
     if sandbox.settings.takes_files:
@@ -170,7 +183,7 @@ def _how_to_look_inside(sandbox: Sandbox, seen: Seen) -> Iterator[str]:
 def _how_to_go_on(once: bool) -> str:
     if once:
         return "To look inside, start again without --once."
-    return "The next start goes on from there."
+    return "The next start continues from there."
 
 
 def _under_nohup() -> bool:
@@ -179,24 +192,23 @@ def _under_nohup() -> bool:
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
-    """Let a polite kill and a closed terminal end things in order, as Ctrl-C does.
+    """Let SIGTERM and a closed terminal stop everything in order, as Ctrl-C does.
 
-    Only the first one counts: an impatient second must not leave half of it running. Under nohup
-    the end of the terminal stays ignored; SIGINT is heeded also where a shell has its background
-    jobs ignore it.
+    Only the first signal counts: a second one must not leave half of it running. Under nohup SIGHUP
+    stays ignored; SIGINT counts also where a shell has its background jobs ignore it.
     """
     before = {number: signal.getsignal(number) for number in STOPPING_SIGNALS}
-    heeded = [number for number in before if not (number == signal.SIGHUP and _under_nohup())]
+    handled = [number for number in before if not (number == signal.SIGHUP and _under_nohup())]
 
     def interrupt(*_: object) -> None:
-        for number in heeded:
+        for number in handled:
             signal.signal(number, lambda *_: None)
         raise KeyboardInterrupt
 
-    for number in heeded:
+    for number in handled:
         signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number in heeded:
+        for number in handled:
             signal.signal(number, before[number])

@@ -1,4 +1,8 @@
-"""Connections and transactions for the sandbox; the deployed functions have their own."""
+"""Connections to databases: of the sandbox, and of the user.
+
+The sandbox's own servers are set up with `connect`. `session` and `mysql_session` have the TLS and
+the messages of the functions, which matters for databases that may be the user's.
+"""
 
 import csv
 import io
@@ -7,9 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from urllib.parse import unquote, urlsplit
 
+import msgspec
 import pg8000.native
 from pg8000.native import identifier
 
+from deployer.configuration.databases import DatabaseAddress
+from deployer.errors import DeployError
+from functions.common import mysql, postgres
+from functions.common.database import Database
+from functions.common.errors import PipelineError
 from functions.common.pgconnection import PostgresConnection
 
 _COPY_BYTES = 1 << 20
@@ -18,7 +28,7 @@ _COPY_BYTES = 1 << 20
 def connect(url: str) -> pg8000.native.Connection:
     """Open a connection to `postgresql://user:password@host:port/database`, percent-decoded.
 
-    Raises OSError when nothing answers, pg8000's DatabaseError when we are turned away, and
+    Raises OSError when nothing answers, pg8000's DatabaseError when the login is refused, and
     DatabaseAccessError when the server cannot prove that it knows the password, which it is not
     sent.
     """
@@ -44,7 +54,7 @@ def connect(url: str) -> pg8000.native.Connection:
 
 @contextmanager
 def transaction(connection: pg8000.native.Connection) -> Iterator[None]:
-    """Commit what is done inside, or nothing of it when an exception leaves it."""
+    """Commit what is done inside, or roll all of it back on an exception."""
     with ExitStack() as undo:
         connection.run("BEGIN")
         undo.callback(connection.run, "ROLLBACK")
@@ -71,3 +81,36 @@ def _as_csv(rows: Iterable[Sequence[object]]) -> Iterator[str]:
             piece.seek(0)
             piece.truncate()
     yield piece.getvalue()
+
+
+class DatabaseProblem(DeployError):
+    """A database refuses the login or is not what it should be: fix it, or correct its URL."""
+
+
+@contextmanager
+def session(address: DatabaseAddress) -> Iterator[pg8000.native.Connection]:
+    """Open a connection to PostgreSQL as the functions do.
+
+    Raises DatabaseProblem for what goes wrong with it, or in the functions' code that uses it.
+    """
+    with _problems(), postgres.connection(_database(address)) as opened:
+        yield opened
+
+
+@contextmanager
+def mysql_session(address: DatabaseAddress) -> Iterator[mysql.MysqlConnection]:
+    """Open a connection to MySQL, likewise."""
+    with _problems(), mysql.connection(_database(address)) as opened:
+        yield opened
+
+
+def _database(address: DatabaseAddress) -> Database:
+    return msgspec.convert(address.secret(), Database)
+
+
+@contextmanager
+def _problems() -> Iterator[None]:
+    try:
+        yield
+    except PipelineError as error:
+        raise DatabaseProblem(str(error)) from error

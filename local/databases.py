@@ -1,7 +1,7 @@
 """The two databases of the sandbox: the source that a pipeline's sample fills, and the warehouse.
 
-Each is made once, whole or not at all, and then left as it is. The roles whose URLs leave this
-module have the rights that they have in the real systems and no others.
+Each is created once, whole or not at all, and then left as it is. The roles whose URLs are returned
+have the rights that they have in the real systems and no others.
 """
 
 from datetime import datetime
@@ -28,7 +28,7 @@ def create_source(
     scale: float = 1.0,
     database: str = "",
 ) -> str:
-    """Make the source of a pipeline unless it is there, and return the URL of its read-only role.
+    """Create the source of a pipeline unless it exists; return the URL of its read-only role.
 
     The pipeline's sample fills it, as of `now` (UTC, without zone) and in the size `scale`. The
     `database` is named after the pipeline unless it is given.
@@ -51,7 +51,7 @@ def create_source(
 
 
 def source_writer_url(server: PostgresServer, database: str) -> str:
-    """Return the URL of the role under which the source's owner works: it may insert and update."""
+    """Return the URL of the role that may insert into and update the source."""
     return server.url(WRITER, server.password(WRITER), database)
 
 
@@ -63,7 +63,7 @@ def create_warehouse(
     database: str = "warehouse",
     has_views: bool = False,
 ) -> str:
-    """Make the prepared, empty warehouse in `schema` unless it is there; return its loader's URL.
+    """Create the prepared, empty warehouse in `schema` unless it exists; return its loader's URL.
 
     The loader may select, insert, update, and make temporary tables: no DDL and no TRUNCATE. It may
     delete only where a table is replaced by what is in the source.
@@ -98,10 +98,10 @@ def create_managed_warehouse(
     database: str = "warehouse",
     has_more_schemas: bool = False,
 ) -> str:
-    """Make a warehouse whose loader owns `schema`, empty for load to shape; return its URL.
+    """Create an empty warehouse whose loader owns `schema` and creates the tables; return its URL.
 
     Where it `has_more_schemas`, load may create them.
-    A prepared warehouse that is there already stays as it is, and load adds what it lacks.
+    An existing prepared warehouse stays as it is, and load adds what it lacks.
     """
     _create_role(server, LOADER)
     _create_database(server, database)
@@ -127,7 +127,7 @@ def _create_database(server: PostgresServer, database: str) -> None:
     with connect(server.superuser_url()) as connection:
         if not connection.run("SELECT FROM pg_database WHERE datname = :name", name=database):
             connection.run(f"CREATE DATABASE {name}")
-        # By default everybody may enter every database and make temporary tables there.
+        # By default every role may connect to every database and create temporary tables there.
         connection.run(f"REVOKE ALL ON DATABASE {name}, postgres, template1 FROM PUBLIC")
 
 

@@ -1,8 +1,8 @@
 """The AWS that runs on this machine: ministack, in its own Python environment.
 
-It serves 127.0.0.1 only and there only who has the token of this start (`local.aws_program`), never
-runs as root, enforces IAM, and keeps all that it writes in one directory. Nothing of the user's own
-AWS configuration reaches it or the functions that it runs.
+It serves 127.0.0.1 only, and only clients with the token of this start (`local.aws_program`), never
+runs as root, enforces IAM, and keeps its files in one directory. Nothing of the user's own AWS
+configuration reaches it or the functions that it runs.
 """
 
 import hmac
@@ -26,7 +26,7 @@ from local.system_account import SystemAccount, reachable_home, server_account
 
 REGION = "eu-west-2"
 # An access key of twelve digits is the root user of the account of that number, and is not
-# checked further: whoever has the token may do everything. The functions get roles.
+# checked further: the token allows everything. The functions get roles.
 ACCOUNT = "123456789012"
 UNCHECKED = "local"
 NONE = ""
@@ -38,11 +38,11 @@ BACKLOG = 100  # as hypercorn's own
 
 
 class EmulatorError(DeployError):
-    """The local AWS cannot run: follow the message, then start again."""
+    """The local AWS cannot run: the message says why, and the next step."""
 
 
 class Emulator:
-    """An AWS account on this machine, whose state outlasts a clean stop."""
+    """An AWS account on this machine, whose state is kept across starts."""
 
     def __init__(
         self, directory: Path, port: int | None = None, *, sparingly: bool = False
@@ -68,9 +68,9 @@ class Emulator:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables under which boto3 acts as the account's administrator, and nowhere else.
+        """The variables with which boto3 acts as administrator of this account alone.
 
-        They also mask what a shell may have set for a real account.
+        They also override what a shell may have set for a real account.
         """
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -101,7 +101,7 @@ class Emulator:
         """
         python, account = install_ministack(), server_account()
         make_private_folder(self.directory, account.passage)
-        # Listening now leaves nobody a moment to take the port before ministack has started.
+        # Listening now means that no other process can take the port before ministack has started.
         with processes.bind(self.port) as listener, self._claim_folder() as lock:
             listener.listen(BACKLOG)
             self.port = processes.port_of(listener)
@@ -119,7 +119,7 @@ class Emulator:
             raise
 
     def stop(self) -> None:
-        """Let it write its state, then end it and all functions that it still runs."""
+        """Let it write its state, then end it and the functions that still run."""
         if self._server is not None:
             self._server.stop()
             self._server = None
@@ -189,8 +189,8 @@ class Emulator:
             "STATE_DIR": str(folder / "data" / "state"),
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(folder / S3_FOLDER),
-            # Listeners that are not wanted, one of them on all addresses; and at its start
-            # ministack would remove containers of others from a Docker that it can reach.
+            # Listeners that are not needed, one of them on all addresses; and its start would
+            # remove other containers from a Docker that it can reach.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "DOCKER_HOST": f"unix://{folder}/no-docker",
@@ -218,7 +218,7 @@ class Emulator:
             time.sleep(POLL_SECONDS)
 
     def _answers(self) -> bool:
-        """Tell whether who answers on the port has the token: then it is ours, and ready."""
+        """Return whether the server on the port is ready, and proves that it has the token."""
         nonce = secrets.token_hex(TOKEN_BYTES)
         expected = aws_program.proof(self.token, nonce)
         connection = http.client.HTTPConnection(HOST, self.port, timeout=1)

@@ -1,26 +1,28 @@
-"""The first cycle of a sandbox: files are dropped, business goes on, and all of it is loaded."""
+"""The first cycle of a sandbox: post and drop the sample, change rows, and load all of it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from random import Random
 
 from deployer.aws.account import Account
+from deployer.configuration.databases import DatabaseAddress
 from deployer.operations.pipeline import Pipeline, Run
 from deployer.resources.names import Names
 from deployer.terminal import Terminal
-from local.cycle import delete_something, trade_a_minute
+from local.connection import connect, session, transaction
 from local.emulator import ACCOUNT
-from local.events import Answers, post_sample
-from local.files import drop, put_stand_in, stand_in
+from local.endpoints import Answers, post_sample
+from local.sample import Sample
 from local.sandbox import Sandbox
+from local.stand_ins import drop, put_stand_in, stand_in
 
 
 def first_cycle(
     sandbox: Sandbox, pipeline: Pipeline, terminal: Terminal
 ) -> tuple[list[Run], datetime | None, list[Answers]]:
-    """Load the warehouse, and then what a minute of business changes in a database.
+    """Load the warehouse, then change rows in the sandbox's own source and load the changes.
 
-    Returns the runs; when the business was committed, None with a source of the user's own; and how
-    the events that were posted before were answered.
+    Returns the runs; when the changes were committed, None without a source of the sandbox's own;
+    and how the events that were posted before were answered.
     """
     answers: list[Answers] = []
     if sandbox.settings.posted:
@@ -31,18 +33,18 @@ def first_cycle(
         with terminal.step("drop the sample's files"):
             deliver(sandbox, pipeline.account, pipeline.names)
     runs = [run_once(pipeline, terminal)]
-    if not sandbox.brings_source:
+    if not sandbox.has_own_source:
         return runs, None, answers
     if sandbox.settings.warehouse_managed:
-        with terminal.step("delete something in the source"):
-            delete_something(sandbox.sample, sandbox.postgres.superuser_url(sandbox.pipeline))
-    with terminal.step("let business go on"):
-        committed = trade_a_minute(sandbox.sample, sandbox.writer, chance())
+        with terminal.step("delete a row in the source"):
+            delete_rows(sandbox.sample, sandbox.postgres.superuser_url(sandbox.pipeline))
+    with terminal.step("change rows in the source"):
+        committed = change_rows(sandbox.sample, sandbox.writer, randomness())
     return [*runs, run_once(pipeline, terminal)], committed, answers
 
 
 def bad_drop(sandbox: Sandbox, pipeline: Pipeline, terminal: Terminal) -> Run | None:
-    """Drop files with rows that are refused, and load them now; None without any in the sample."""
+    """Drop files with bad rows, and load them now; None if the sample has none."""
     sources = sandbox.settings.declared.files
     if not any(sandbox.files(source, bad=True) for source in sources):
         return None
@@ -52,7 +54,7 @@ def bad_drop(sandbox: Sandbox, pipeline: Pipeline, terminal: Terminal) -> Run | 
 
 
 def deliver(sandbox: Sandbox, account: Account, names: Names, *, bad: bool = False) -> None:
-    """Put the files of the sample, or its bad ones, where the pipeline looks for them."""
+    """Put the sample's files, or its bad ones, where the pipeline reads them."""
     for source in sandbox.settings.declared.files:
         files = sandbox.files(source, bad=bad)
         if source.remote and files:
@@ -62,13 +64,26 @@ def deliver(sandbox: Sandbox, account: Account, names: Names, *, bad: bool = Fal
 
 
 def run_once(pipeline: Pipeline, terminal: Terminal, *, now: bool = False) -> Run:
-    """Run the pipeline and say what had to be left out."""
+    """Run the pipeline, and warn of what was left out."""
     run = pipeline.run(now=now)
     for why in run.stopped.values():
         terminal.warn(f"left out: {why}")
     return run
 
 
-def chance() -> Random:
-    """Return what business is left to."""
-    return Random()  # noqa: S311  # nosec B311  for the shop's business, not for secrets
+def change_rows(sample: Sample, writer: DatabaseAddress, rng: Random) -> datetime:
+    """Change rows as a minute of business does; return when the last change was committed."""
+    with session(writer) as connection:
+        sample.trade(connection, rng, datetime.now(UTC).replace(tzinfo=None))
+    return datetime.now(UTC)
+
+
+def delete_rows(sample: Sample, database_url: str) -> None:
+    """Delete rows that the sample chooses; the URL is that of the superuser."""
+    with connect(database_url) as connection, transaction(connection):
+        sample.delete(connection)
+
+
+def randomness() -> Random:
+    """Return a source of random changes."""
+    return Random()  # noqa: S311  # nosec B311  for sample data, not for secrets

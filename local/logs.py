@@ -1,6 +1,6 @@
 """The logs of the functions as they come in: what CloudWatch Logs has, one line for each entry.
 
-Whatever a function prints ends up here: no line of it may end the command or control the terminal.
+A function may print anything: no line of it may end the command or control the terminal.
 """
 
 import json
@@ -35,7 +35,7 @@ class LogLine:
 
 
 class LogTail:
-    """What the functions have logged since this was made, or since the last look."""
+    """What the functions logged after this was created, or after the last call."""
 
     def __init__(self, account: Account, names: Names) -> None:
         self._logs = account.clients.logs
@@ -75,11 +75,11 @@ class LogTail:
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ResourceNotFoundException":
                     raise
-                return []  # it was removed behind our back, which stops nothing
+                return []  # a log group that was removed meanwhile stops nothing
 
 
 def readable(use: FunctionUse, events: Iterable[tuple[int, str]]) -> Iterator[LogLine]:
-    """Yield what a person wants to know of a function's log, given as (milliseconds, message).
+    """Yield the readable lines of a function's log, given as (milliseconds, message).
 
     That is one line for each entry and, for an invocation that failed, its last exception.
     """

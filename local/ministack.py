@@ -1,4 +1,4 @@
-"""The Python environment of ministack, made on first use, where the account that runs it can."""
+"""The Python environment of ministack, created on first use where its account can run it."""
 
 import hashlib
 import shutil
@@ -9,18 +9,18 @@ import venv
 from pathlib import Path
 
 from deployer.packaging.installer import install
+from deployer.packaging.packages import ROOT
 from local.system_account import SystemAccount, copy_readable
 
-ROOT = Path(__file__).resolve().parent.parent
 # Packages that are not ministack's, and what nothing needs at run time.
 _UNUSED = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip", "*.a")
 
 
 def install_ministack(root: Path = ROOT) -> Path:
-    """Return the Python of ministack's own environment, made on first use below `.build/`.
+    """Return the Python of ministack's own environment, created on first use below `.build/`.
 
-    It has this Python's version, since that is the one packages are built for. It takes its name
-    only when complete, so one that was left half-made is never used. Raises InstallError.
+    It has this Python's version, for which the packages are built. It gets its name only when it is
+    complete, so one that was interrupted is never used. Raises InstallError.
     """
     requirements = root / "requirements" / "local-aws.txt"
     facts = f"{sys.version} {sys.base_prefix} {requirements.read_text()}"
@@ -40,8 +40,8 @@ def install_ministack(root: Path = ROOT) -> Path:
 def reachable_python(python: Path, home: Path, account: SystemAccount) -> Path:
     """Return `python`, or one with the same packages that `account` can run.
 
-    Root's own Python may be below root's home, closed to everybody else. A copy of it, beside the
-    environment or else in `home`, is made once; a half-made one is never used.
+    Root's own Python may be below root's home, closed to other users. It is copied once, beside the
+    environment or else into `home`; an interrupted copy is never used.
     """
     if account.can_reach(python):
         return python
@@ -77,5 +77,5 @@ def _take_name(draft: Path, home: Path) -> None:
     try:
         draft.rename(home)
     except OSError:
-        if not home.exists():  # else somebody has finished first, and theirs is as good
+        if not home.exists():  # else another process has finished first
             raise

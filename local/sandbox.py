@@ -1,10 +1,9 @@
-"""The machines of the pipeline on this one: databases and an AWS account, in one folder.
+"""The sandbox: a pipeline's databases and AWS account on this machine, in one folder.
 
-Whatever the user does not bring (`--source-url`, `--warehouse-url`) is served from here.
+A database that the user names (`--source-url`, `--warehouse-url`) is used instead of its own.
 """
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from deployer.terminal import Terminal
 from etl import Files
 from etl.sources import Source
 from local import preflight, processes, shells
-from local.apis import SampleApis
 from local.databases import (
     create_managed_warehouse,
     create_source,
@@ -29,23 +27,22 @@ from local.databases import (
     source_writer_url,
 )
 from local.emulator import ACCOUNT, REGION, Emulator
-from local.events import secret_settings
-from local.files import put_stand_in, stand_in, stand_in_settings
+from local.endpoints import secret_settings, token_settings
 from local.mysql import MysqlServer
-from local.mysql_databases import (
+from local.mysql.databases import (
     DATABASE,
     create_managed_mysql_warehouse,
     create_mysql_warehouse,
 )
 from local.postgres import PostgresServer
 from local.private_files import write_private
-from local.reports import curl_options, token_settings
 from local.sample import Question, Sample, files_of, has_sample, questions_of, sample_of
+from local.stand_ins import SampleApis, put_stand_in, stand_in, stand_in_settings
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user decides about the sandbox; a None is what the sandbox brings by itself."""
+    """The user's choices; None stands for the sandbox's own database, or any free port."""
 
     directory: Path
     source_url: str | None = None
@@ -57,7 +54,7 @@ class Options:
 
 
 class Sandbox:
-    """Databases and AWS, up while the context lasts; their data stays in the folder."""
+    """Databases and AWS, running while the context lasts; their data stays in the folder."""
 
     def __init__(
         self, options: Options, environment: Mapping[str, str], terminal: Terminal
@@ -71,7 +68,7 @@ class Sandbox:
         self.pipeline, self.declared = read_pipeline(environment)
         self.source, self.target = preflight.only_parts(self.pipeline, self.declared)
         preflight.check_functions(self.declared)
-        # One of the sandbox's own has its URL when it has started.
+        # The URLs of the sandbox's own databases are known when they have started.
         self._source_url = options.source_url or KINDS["postgres"].example
         example = KINDS[self.target.kind].example.replace("/database", f"/{DATABASE}")
         self._warehouse_url = options.warehouse_url or example
@@ -87,55 +84,55 @@ class Sandbox:
         self._undo = ExitStack()
 
     @property
-    def brings_postgres(self) -> bool:
-        """Whether it needs its own PostgreSQL."""
-        return self.brings_source or self._loads_into("postgres")
+    def needs_postgres(self) -> bool:
+        """Whether a database of its own is PostgreSQL."""
+        return self.has_own_source or self._loads_into("postgres")
 
     def _loads_into(self, kind: str) -> bool:
-        """Tell whether the warehouse is the sandbox's own, and of a kind."""
-        return self.brings_warehouse and self.target.kind == kind
+        """Return whether the warehouse is the sandbox's own, and of this kind."""
+        return self.has_own_warehouse and self.target.kind == kind
 
     @property
-    def brings_source(self) -> bool:
-        """Whether the live database is the sandbox's own, so that business may be simulated."""
+    def has_own_source(self) -> bool:
+        """Whether the source database is the sandbox's own, so that its rows may be changed."""
         return self.source is not None and self.options.source_url is None
 
     @property
-    def brings_warehouse(self) -> bool:
+    def has_own_warehouse(self) -> bool:
         """Whether the warehouse is the sandbox's own."""
         return self.options.warehouse_url is None
 
     @property
     def is_managed(self) -> bool:
         """Whether load creates the tables: if asked to, or if the sandbox has no `ddl` to run."""
-        return self.options.managed or (self.brings_warehouse and self.target.ddl is None)
+        return self.options.managed or (self.has_own_warehouse and self.target.ddl is None)
 
     @property
     def sample(self) -> Sample:
-        """Fills the sandbox's own source, and lets business go on in it."""
+        """What fills the sandbox's own source and changes its rows."""
         return sample_of(self.pipeline)
 
     def files(self, source: Files, *, bad: bool = False) -> Mapping[str, bytes]:
         """Return the sample's files for a source, or its bad ones.
 
-        None beside a live database of the user's own: they have nothing to do with it.
+        None beside the user's own source database, to which they are unrelated.
         """
         is_own = self.options.source_url is not None
         return {} if is_own else files_of(self.pipeline, source.name, bad=bad)
 
     @property
     def questions(self) -> Sequence[Question]:
-        """What the sample asks the sandbox's own warehouse; another may have no such tables."""
-        return questions_of(self.pipeline) if self.brings_warehouse else []
+        """The sample's questions, for the sandbox's own warehouse; another may lack the tables."""
+        return questions_of(self.pipeline) if self.has_own_warehouse else []
 
     @property
     def writer(self) -> DatabaseAddress:
-        """The account under which business goes on in the sandbox's own source."""
+        """The role that changes rows in the sandbox's own source."""
         return parse_database_url(source_writer_url(self.postgres, self.pipeline))
 
     @property
     def environment(self) -> dict[str, str]:
-        """The settings of a deployment into this sandbox; it cannot reach any other account."""
+        """The settings of a deployment into this sandbox, which cannot reach any other account."""
         return {
             **self._environment,
             **self.aws.environment,
@@ -145,7 +142,7 @@ class Sandbox:
 
     @property
     def _addresses(self) -> dict[str, str]:
-        """Where the sources and the target are; nothing that is elsewhere by the environment."""
+        """The addresses of the sources and the target, whatever the environment has for them."""
         return {
             **({self.source.setting: self._source_url} if self.source else {}),
             self.target.setting: self._warehouse_url,
@@ -156,7 +153,7 @@ class Sandbox:
 
     @property
     def sources(self) -> list[Source]:
-        """The sources of the pipeline that are there."""
+        """The pipeline's sources whose addresses are set."""
         return present_sources(self.declared, self.environment)
 
     @property
@@ -165,13 +162,13 @@ class Sandbox:
         return Settings.read(self.environment)
 
     def __enter__(self) -> Self:
-        """Start what is needed; the databases come filled and prepared.
+        """Start what is needed, and fill and prepare the databases.
 
-        Raises DeployError, before anything is started wherever that can be known by then.
+        Raises DeployError, where possible before anything is started.
         """
         with self._undo:
-            self._look_before_starting()
-            if self.brings_postgres:
+            self._check()
+            if self.needs_postgres:
                 self._start_postgres()
             if self._loads_into("mysql"):
                 self._start_mysql()
@@ -184,41 +181,41 @@ class Sandbox:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Stop all of it; nothing stays running."""
+        """Stop everything."""
         with self._terminal.step("stop everything"):
             self._undo.close()
 
-    def _look_before_starting(self) -> None:
+    def _check(self) -> None:
         options = self.options
         source = preflight.read_url("--source-url", self._source_url)
         warehouse = preflight.read_url("--warehouse-url", self._warehouse_url, self.target.kind)
         settings = self.settings
         if options.source_url is not None and self.source is None:
             raise SettingsError([f"--source-url: pipelines/{self.pipeline} reads no database"])
-        if self.brings_source and not has_sample(self.pipeline, "fill"):
+        if self.has_own_source and not has_sample(self.pipeline, "fill"):
             raise preflight.PreflightError(
                 f"pipelines/{self.pipeline} has no sample of a source: give --source-url"
             )
-        if self.brings_warehouse:
+        if self.has_own_warehouse:
             create_statements(self.pipeline, settings.warehouse_schema)
         preflight.check_directory(self.directory)
         self._claim_directory()
         preflight.check_pipeline(self.directory, self.pipeline)
         if options.port:
             processes.bind(options.port, "--port").close()
-        if options.postgres_port and self.brings_postgres:
+        if options.postgres_port and self.needs_postgres:
             processes.bind(options.postgres_port, "--postgres-port").close()
-        if self.source is not None and not self.brings_source:
+        if self.source is not None and not self.has_own_source:
             with self._terminal.step("check the source"):
                 preflight.check_source(source, self.source, self.pipeline)
-        if not self.brings_warehouse:
+        if not self.has_own_warehouse:
             with self._terminal.step("check the warehouse"):
                 preflight.check_warehouse(
                     warehouse, self.target, settings.warehouse_schema, settings.warehouse_managed
                 )
 
     def _claim_directory(self) -> None:
-        """Keep a second sandbox out; the lock ends with this process, however that ends."""
+        """Lock the folder against a second sandbox; the lock ends with this process."""
         path = self.directory / "lock"
         if (lock := processes.lock(path, seconds=0)) is None:
             raise preflight.PreflightError(
@@ -232,7 +229,7 @@ class Sandbox:
     def _start_postgres(self) -> None:
         with self._terminal.step("start PostgreSQL"):
             self._undo.enter_context(self.postgres)
-        if self.brings_source:
+        if self.has_own_source:
             step = f"fill database {self.pipeline} (scale {self.options.scale:g})"
             with self._terminal.step(step):
                 self._source_url = create_source(
@@ -252,7 +249,7 @@ class Sandbox:
         settings, target = self.settings, self.target
         schema = settings.warehouse_schema
         if settings.warehouse_managed:
-            with self._terminal.step(f"create database {schema}, for load to shape"):
+            with self._terminal.step(f"create database {schema}"):
                 self._warehouse_url = create_managed_mysql_warehouse(self.mysql, target, schema)
         else:
             with self._terminal.step(f"prepare database {schema}"):
@@ -261,7 +258,7 @@ class Sandbox:
     def _make_warehouse(self, settings: Settings) -> None:
         schema = settings.warehouse_schema
         if settings.warehouse_managed:
-            with self._terminal.step("create database warehouse, for load to shape"):
+            with self._terminal.step("create database warehouse"):
                 parts = (*self.target.tables, *(model.table for model in self.target.models))
                 self._warehouse_url = create_managed_warehouse(
                     self.postgres,
@@ -275,58 +272,30 @@ class Sandbox:
                 )
 
     def _fill_stand_ins(self) -> None:
-        """Let somebody else have the files of the sample."""
+        """Put the sample's files into the buckets that stand in for another account's."""
         for source in self._stand_ins:
-            with self._terminal.step(f"let somebody else's bucket have files for {source.name}"):
+            with self._terminal.step(f"fill another account's bucket for {source.name}"):
                 put_stand_in(self.environment, ACCOUNT, stand_in(source), self.files(source))
 
     def _write_files(self) -> None:
-        """Leave, for as long as it is up, what other terminals need: settings, shells, drop."""
-        self._leave("env", self._exports())
-        if self.settings.reports.is_on:
-            self._leave("curl", curl_options(self.settings, self.aws.token))
-        for name, (text, mode) in self._shells().items():
-            self._leave(name, text, mode)
+        """Write what other terminals need, settings and programs, for as long as it is up."""
+        settings, folder = self.settings, self.directory
+        shown = {**self.aws.environment, "PIPELINE": self.pipeline, **self._addresses}
+        files = dict(shells.exports(shown, settings))
+        if settings.reports.is_on:
+            files |= shells.curl(settings, self.aws.token)
+        if settings.takes_files:
+            bucket = Names(settings.project, settings.stage, ACCOUNT, REGION).bucket("drop")
+            files |= shells.drop(bucket, folder)
+        if self.needs_postgres:
+            database = DATABASE if self._loads_into("postgres") else self.pipeline
+            files |= shells.psql(self.postgres, folder, database)
+        if self._loads_into("mysql"):
+            files |= shells.mysql(self.mysql, folder, DATABASE)
+        for name, (text, mode) in files.items():
+            self._write(name, text, mode)
 
-    def _shells(self) -> shells.Files:
-        """Return the programs for the servers that are up, and for the bucket of files."""
-        warehouse = "warehouse" if self._loads_into("postgres") else self.pipeline
-        settings = self.settings
-        bucket = Names(settings.project, settings.stage, ACCOUNT, REGION).bucket("drop")
-        return {
-            **(shells.drop(bucket, self.directory) if settings.takes_files else {}),
-            **(
-                shells.psql(self.postgres, self.directory, warehouse)
-                if self.brings_postgres
-                else {}
-            ),
-            **(
-                shells.mysql(self.mysql, self.directory, DATABASE)
-                if self._loads_into("mysql")
-                else {}
-            ),
-        }
-
-    def _leave(self, name: str, text: str, mode: int = 0o600) -> None:
+    def _write(self, name: str, text: str, mode: int) -> None:
         path = self.directory / name
         self._undo.callback(path.unlink, missing_ok=True)
         write_private(path, text, mode)
-
-    def _exports(self) -> str:
-        """Return the settings as a shell reads them; the file is for its owner's eyes only."""
-        settings = self.settings
-        values = {
-            **self.aws.environment,
-            "PIPELINE": self.pipeline,
-            **self._addresses,
-            **settings.own,
-            "MAX_REJECTS": settings.max_rejects,
-            "NOTIFY": settings.notify,
-            "WAREHOUSE_SCHEMA": settings.warehouse_schema,
-            "WAREHOUSE_MANAGED": str(settings.warehouse_managed).lower(),
-            "PROJECT": settings.project,
-            "STAGE": settings.stage,
-            "EXTRACT_SCHEDULE": settings.extract_schedule,
-            "LOAD_SCHEDULE": settings.load_schedule,
-        }
-        return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())

@@ -1,8 +1,8 @@
 """What the database servers on this machine have in common, whatever their kind.
 
-One serves the sandbox and the tests: it listens on 127.0.0.1 only, ends when we end (even when we
-are killed), and does not wait for the disk, so a power cut may cost its data. It must never be
-given data that exists nowhere else, and it knows nothing of the databases inside it.
+Such a server listens on 127.0.0.1 only, ends when we end (even when we are killed), and does not
+wait for the disk, so a power cut may cost its data. It must never get data that exists nowhere
+else, and it knows nothing of the databases inside it.
 """
 
 import signal
@@ -17,8 +17,7 @@ from urllib.parse import quote
 
 from deployer.errors import DeployError
 from local import processes
-from local.passwords import PasswordFile
-from local.private_files import make_private_folder
+from local.private_files import PasswordFile, make_private_folder
 from local.system_account import SystemAccount, reachable_home, server_account
 
 READY_SECONDS = 60.0
@@ -34,16 +33,16 @@ class LocalServer(ABC):
     host = processes.HOST
 
     product: ClassVar[str]
-    """What messages call it."""
+    """Its name in messages."""
     name: ClassVar[str]
-    """What its log is called after."""
+    """The name of its log."""
     scheme: ClassVar[str]
     error: ClassVar[type[DeployError]]
     stop_signal: ClassVar[signal.Signals]
-    """What makes it end all sessions and shut down in order."""
+    """The signal on which it ends all sessions and shuts down in order."""
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
-        """Remember where the files are; `port` None means any free one, which it keeps."""
+        """Remember where the files are; with `port` None any free one is chosen, and kept."""
         self.directory = directory.absolute()
         self.home = self.directory
         self.port = port or 0
@@ -71,10 +70,10 @@ class LocalServer(ABC):
         return self.home / "data"
 
     def start(self) -> None:
-        """Make the data folder if there is none, start the server and wait until it answers.
+        """Create the data folder if there is none, start the server and wait until it answers.
 
-        Raises `error` when the port is taken, another process has the folder, or the server does
-        not come up (with the end of its log).
+        Raises PortError when the port is taken, and `error` when another process has the folder or
+        the server does not come up (with the end of its log).
         """
         account = server_account()
         make_private_folder(self.directory, account.passage)
@@ -91,7 +90,7 @@ class LocalServer(ABC):
         self._any_port = False  # it has the same one when it starts again
 
     def stop(self) -> None:
-        """End all sessions and the server, and wait until it is gone; does nothing when stopped."""
+        """End all sessions and the server, and wait until it is gone. Idempotent."""
         if self._server is not None:
             self._server.stop()
             self._server = None
@@ -100,7 +99,7 @@ class LocalServer(ABC):
             self._log = None
 
     def kill(self) -> None:
-        """End the server as a crash does; `start` has it recover."""
+        """End the server as a crash does; it recovers at the next `start`."""
         if self._server is not None:
             self._server.kill()
             self._server = None
@@ -112,28 +111,28 @@ class LocalServer(ABC):
         return f"{self.scheme}://{account}@{self.host}:{self.port}/{quote(database, safe='')}"
 
     def password(self, role: str) -> str:
-        """Return the password of `role`, a random one that is made at first and kept from then."""
+        """Return the password of `role`, a random one that is kept."""
         return PasswordFile(self.directory / "passwords.json").get(role)
 
     @abstractmethod
     def _prepare(self, account: SystemAccount) -> Sequence[str]:
-        """Make the data folder unless it is there, and return the command of the server."""
+        """Create the data folder unless it exists, and return the server's command."""
 
     @abstractmethod
     def _is_ours(self) -> bool:
-        """Tell, without a word to whoever listens on the port, whether our server does."""
+        """Return whether our server listens on the port, without sending anything there."""
 
     @abstractmethod
     def _answers(self) -> bool:
-        """Tell whether the server takes our password; raise `error` where it refuses it."""
+        """Return whether the server accepts our password; raise `error` where it refuses it."""
 
     def _owner(self) -> str:
-        """Return who has the folder, as far as the server left a note of it."""
+        """Return which process has the folder, where the server writes it down."""
         return ""
 
     @property
     def _variables(self) -> Mapping[str, str]:
-        """What the server finds in its environment, beside a path and a language."""
+        """Further environment variables of the server."""
         return {}
 
     def _claim_folder(self) -> TextIO:
@@ -151,13 +150,15 @@ class LocalServer(ABC):
         return log
 
     def _run(self, account: SystemAccount, *command: str, stdin: int = subprocess.DEVNULL) -> None:
-        """Run a program that makes the server's files, to its end."""
+        """Run a program that creates the server's files, to its end."""
         options = {**self._options(account), "stdin": stdin}
         # Ctrl-C in our terminal ends us, and we end the program.
         with subprocess.Popen(command, start_new_session=True, **options) as program:  # nosec B603
             status = program.wait()
         if status != 0:
-            raise self.error(f"{self.product} cannot make its files in {self.data}: {self._tail()}")
+            raise self.error(
+                f"{self.product} cannot create its files in {self.data}: {self._tail()}"
+            )
 
     def _options(self, account: SystemAccount) -> dict[str, Any]:
         return {
@@ -172,7 +173,7 @@ class LocalServer(ABC):
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        # Who has the port is settled before anything is sent there: it might be another's server.
+        # Nothing is sent to the port before it is known to be ours: another server might have it.
         while not (self._is_ours() and self._answers()):
             ended = self._server is None or not self._server.is_running
             if ended or time.monotonic() > deadline:
@@ -181,10 +182,10 @@ class LocalServer(ABC):
                 )
             time.sleep(processes.POLL_SECONDS)
 
-    def _turned_away(self, reason: str) -> DeployError:
+    def _login_refused(self, reason: str) -> DeployError:
         return self.error(
-            f"The {self.product} in {self.directory} turns us away ({reason}): "
-            "remove that folder to start afresh."
+            f"The {self.product} in {self.directory} refuses the login ({reason}): "
+            "remove that folder to start again without its data."
         )
 
     def _tail(self) -> str:

@@ -1,4 +1,4 @@
-"""Programs for a person who wants to look inside: scripts for the sandbox's databases and bucket.
+"""Files for other terminals: the sandbox's settings, and programs to look inside.
 
 Passwords are in files beside them, which their owner alone may read, and never in a command line.
 """
@@ -8,9 +8,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from deployer.configuration.settings import Settings
+from local.endpoints import agent_of
 from local.mysql import SUPERUSER as MYSQL_SUPERUSER
 from local.mysql import MysqlServer
-from local.mysql_installation import library_path
+from local.mysql.installation import library_path
 from local.postgres import SUPERUSER, PostgresServer
 
 SECRET, PROGRAM = 0o600, 0o700
@@ -18,8 +20,37 @@ Files = Mapping[str, tuple[str, int]]
 """Text and mode of files, by their names."""
 
 
+def exports(addresses: Mapping[str, str], settings: Settings) -> Files:
+    """Return the settings as a shell reads them; `addresses` are those of AWS and the databases."""
+    values = {
+        **addresses,
+        **settings.own,
+        "MAX_REJECTS": settings.max_rejects,
+        "NOTIFY": settings.notify,
+        "WAREHOUSE_SCHEMA": settings.warehouse_schema,
+        "WAREHOUSE_MANAGED": str(settings.warehouse_managed).lower(),
+        "PROJECT": settings.project,
+        "STAGE": settings.stage,
+        "EXTRACT_SCHEDULE": settings.extract_schedule,
+        "LOAD_SCHEDULE": settings.load_schedule,
+    }
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+    return {"env": ("".join(lines), SECRET)}
+
+
+def curl(settings: Settings, token: str) -> Files:
+    """Return curl's options for a report: both tokens, which no command line then shows."""
+    [bearer, *_] = settings.reports.tokens
+    options = (
+        f'user-agent = "{agent_of(token)}"\n'
+        f'header = "Authorization: Bearer {bearer}"\n'
+        "silent\nshow-error\n"
+    )
+    return {"curl": (options, SECRET)}
+
+
 def psql(server: PostgresServer, folder: Path, database: str) -> Files:
-    """Return a script that opens psql as the one who may do everything, and its password."""
+    """Return a script that opens psql as the superuser, and its password."""
     entry = f"{server.host}:{server.port}:*:{SUPERUSER}:{server.password(SUPERUSER)}\n"
     passwords = shlex.quote(str(folder / "pgpass"))
     program = shlex.quote(str(server.psql or "psql"))
@@ -27,7 +58,7 @@ def psql(server: PostgresServer, folder: Path, database: str) -> Files:
         "#!/bin/sh\n"
         "# psql [DATABASE] [OPTION...]\n"
         f"case ${{1--}} in -*) database={database} ;; *) database=$1; shift ;; esac\n"
-        # Our server asks by SCRAM, which does not show the password to one that is not ours.
+        # Our server asks by SCRAM, which does not reveal the password to another server.
         f"PGPASSFILE={passwords} PGREQUIREAUTH=scram-sha-256 exec {program} "
         f'-h {server.host} -p {server.port} -U {SUPERUSER} -d "$database" "$@"\n'
     )
@@ -35,9 +66,9 @@ def psql(server: PostgresServer, folder: Path, database: str) -> Files:
 
 
 def mysql(server: MysqlServer, folder: Path, database: str) -> Files:
-    """Return a script that opens MySQL's client as the one who may do everything, and its options.
+    """Return a script that opens MySQL's client as the superuser, and its options.
 
-    Without a client beside the server it is the one that is installed.
+    Without a client beside the server it uses the one on the PATH.
     """
     installation = server.installation
     options = (
@@ -63,7 +94,7 @@ def mysql(server: MysqlServer, folder: Path, database: str) -> Files:
 def drop(bucket: str, folder: Path) -> Files:
     """Return a script that puts files into a bucket of the sandbox, under their own names.
 
-    The folder of the bucket comes first, if it ends in a slash.
+    A first argument that ends in a slash is the folder of the bucket.
     """
     program = (
         "import boto3, os, sys\n"

@@ -1,9 +1,8 @@
 """The system account under which servers and functions run here, and where it can reach its files.
 
 Database servers refuse to run as root, and code in a function must not, so root hands both to
-`nobody`, who usually cannot look into root's home or a root-only clone. Nothing here widens the
-permissions of a folder that is not ours: what cannot be reached is put into the temporary folder
-instead.
+`nobody`, who usually cannot read root's home or a root-only clone. The permissions of folders that
+are not ours are never widened: what cannot be reached goes into the temporary folder instead.
 """
 
 import os
@@ -20,7 +19,7 @@ from local.private_files import make_private_folder, write_private
 
 
 class AccountError(DeployError):
-    """No account may run the servers where they are wanted: the message names what to change."""
+    """No account can run the servers here: the message says what to change."""
 
 
 class Identity(TypedDict):
@@ -33,24 +32,24 @@ class Identity(TypedDict):
 
 @dataclass(frozen=True)
 class SystemAccount:
-    """A system user; `uid` and `gid` are None for the user that we are."""
+    """A system user; `uid` and `gid` are None for the current user."""
 
     uid: int | None
     gid: int | None
 
     @property
     def identity(self) -> Identity:
-        """What makes a new process this user's."""
+        """The arguments that make a new process this user's."""
         groups: list[int] | None = None if self.uid is None else []
         return {"user": self.uid, "group": self.gid, "extra_groups": groups}
 
     @property
     def passage(self) -> int:
-        """The mode of a folder of ours that this user has to pass through, without reading it."""
+        """The mode of our folders that this user passes through, without listing them."""
         return 0o700 if self.uid is None else 0o711
 
     def can_reach(self, path: Path) -> bool:
-        """Tell whether this user may enter the folder, or run the program, at `path`."""
+        """Return whether this user may enter the folder, or run the program, at `path`."""
         # Only the kernel knows: parents, access control lists and mount options all have a say.
         # The shell line is fixed; the path is an argument to it.
         command: list[str | Path] = ["/bin/sh", "-c", 'test -x "$1"', "sh", path]
@@ -63,13 +62,13 @@ class SystemAccount:
             os.chown(path, self.uid, self.gid)
 
     def make_folder(self, path: Path) -> None:
-        """Create a folder at `path`, or keep the one that is there, for this user's eyes only."""
+        """Create a folder at `path`, or keep an existing one, open to this user alone."""
         make_private_folder(path)
         self.own(path)
 
 
 def server_account() -> SystemAccount:
-    """Return the account to run servers under: ourselves, or `nobody` when we are root.
+    """Return the account to run servers under: the current user, or `nobody` for root.
 
     Raises AccountError when we are root and the system has no `nobody`.
     """
@@ -96,7 +95,7 @@ def reachable_home(directory: Path, account: SystemAccount) -> Path:
     pointer = directory / "home"
     if pointer.exists():
         home = Path(pointer.read_text())
-        # The temporary folder is open to all: a folder of another user under our name is not ours.
+        # The temporary folder is open to all: a folder there may belong to another user.
         if home.is_dir() and not home.is_symlink() and home.stat().st_uid == os.geteuid():
             return home
     home = Path(tempfile.mkdtemp(prefix="local-etl-"))
@@ -112,9 +111,9 @@ def reachable_home(directory: Path, account: SystemAccount) -> Path:
 
 
 def copy_readable(source: Path, copy: Path, without: tuple[str, ...]) -> None:
-    """Copy the folder `source` so that everybody may read it, but for names that match `without`.
+    """Copy the folder `source`, readable by all users, but for names that match `without`.
 
-    For programs, which hold no secret. Folders above `copy` that are missing are made likewise.
+    For programs, which hold no secret. Missing folders above `copy` are created likewise.
     """
     shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns(*without))
     for path in (copy.parent, copy, *copy.rglob("*")):

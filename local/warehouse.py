@@ -1,13 +1,23 @@
-"""A warehouse of any kind, to look at what is in it; how its SQL differs by kind is here."""
+"""Queries of a warehouse of any kind: rows of models, and answers to questions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rich.table import Table
+from rich.text import Text
+
 from deployer.configuration.databases import DatabaseAddress
-from etl import ddl, mysqlddl
-from local.session import mysql_session, session
+from deployer.terminal import printable, table
+from etl import Model, ddl, mysqlddl
+from etl.targets import Target
+from local.connection import mysql_session, session
+from local.sample import Question
+
+FEW = 20  # rows of a model that is worth showing
+NEWEST = 3  # of them, side by side
+FIRST = 10  # rows of an answer
 
 Rows = Sequence[Sequence[Any]]
 
@@ -31,11 +41,11 @@ class Warehouse:
         return self.run(query)
 
     def place(self, schema: str, table: str) -> str:
-        """Return how SQL names a table."""
+        """Return the qualified name of a table in SQL."""
         return f"{self.quoted(schema)}.{self.quoted(table)}"
 
     def tables(self) -> set[tuple[str, str]]:
-        """Return schema and name of each table that we may look into; views are none."""
+        """Return schema and name of each table that we may read, without views."""
         found = self.run(
             "SELECT table_schema, table_name FROM information_schema.tables"
             " WHERE table_type = 'BASE TABLE'"
@@ -62,3 +72,85 @@ def look(address: DatabaseAddress, kind: str) -> Iterator[Warehouse]:
     else:
         with mysql_session(address) as opened:
             yield Warehouse(opened.run, mysqlddl.quoted, "char", "USE")
+
+
+@dataclass(frozen=True)
+class ModelRows:
+    """The newest rows of a model, the newest first: a value by column, None for NULL."""
+
+    model: str
+    rows: tuple[dict[str, str | None], ...]
+
+
+def model_rows(address: DatabaseAddress, target: Target, schema: str) -> Iterator[ModelRows]:
+    """Yield the newest rows of each model that is there and has few of them."""
+    with look(address, target.kind) as warehouse:
+        there = warehouse.tables() if target.models else set()
+        for model in target.models:
+            home = model.schema or schema
+            if (home, model.name) not in there:
+                continue
+            rows = warehouse.run(_newest(model, home, warehouse))
+            if len(rows) <= FEW:
+                named = (dict(zip(model.columns, row, strict=True)) for row in rows[:NEWEST])
+                yield ModelRows(f"{home}.{model.name}", tuple(named))
+
+
+def _newest(model: Model, schema: str, warehouse: Warehouse) -> str:
+    quoted, place = warehouse.quoted, warehouse.place(schema, model.name)
+    columns = ", ".join(f"CAST({quoted(name)} AS {warehouse.text})" for name in model.columns)
+    # Qualified: an unqualified name would be that of the text.
+    order = ", ".join(f"model.{quoted(name)} DESC" for name in model.table.key)
+    newest_first = f" ORDER BY {order}" if order else ""
+    return f"SELECT {columns} FROM {place} AS model{newest_first} LIMIT {FEW + 1}"  # nosec B608
+
+
+def show_models(models: list[ModelRows]) -> Iterator[Table | str]:
+    """Yield each model for a terminal: a line for each column, the rows side by side."""
+    for model in models:
+        if not model.rows:
+            yield f"{model.model} has no rows"
+        else:
+            shown = table(model.model, *("" for _ in model.rows))
+            for name in model.rows[0]:
+                shown.add_row(name, *(_shown(row[name]) for row in model.rows))
+            yield shown
+        yield ""
+
+
+def _shown(value: str | None) -> str:
+    return "-" if value is None else value
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The first rows of an answer, as texts by column, None for NULL."""
+
+    question: str
+    rows: tuple[dict[str, str | None], ...]
+
+
+def ask(
+    address: DatabaseAddress, target: Target, schema: str, questions: Sequence[Question]
+) -> Iterator[Answer]:
+    """Yield the answer to each question; raise DatabaseProblem for one that has none."""
+    if not questions:
+        return
+    with look(address, target.kind) as warehouse:
+        for title, columns, query in questions:
+            rows = warehouse.answer(schema, query)[:FIRST]
+            texts = ([None if value is None else str(value) for value in row] for row in rows)
+            named = (dict(zip(columns, values, strict=True)) for values in texts)
+            yield Answer(title, tuple(named))
+
+
+def show_questions(answers: Sequence[Answer]) -> Iterator[Table | Text | str]:
+    """Yield each answer for a terminal."""
+    for answer in answers:
+        yield Text(printable(answer.question), "bold")
+        if answer.rows:
+            shown = table(*answer.rows[0])
+            for row in answer.rows:
+                shown.add_row(*("-" if value is None else value for value in row.values()))
+            yield shown
+        yield ""

@@ -18,7 +18,7 @@ import trustme
 from deployer.errors import DeployError
 from etl.mysqlddl import quoted
 from local.mysql import MysqlServer, run_sql
-from local.mysql_installation import Installation, describe, find_installation, packaged_mariadb
+from local.mysql.installation import Installation, describe, find_installation, packaged_mariadb
 from local.system_account import server_account
 from tests.postgres_fixtures import Warehouse
 

@@ -108,7 +108,7 @@ class FoundTable:
 def read_catalogue(connection: pg8000.native.Connection) -> list[FoundTable]:
     """Return the tables of all schemas that the role may use, in alphabetical order.
 
-    Partitions belong to their table, and what an extension made is its own business.
+    Partitions belong to their table, and tables of an extension to the extension.
     """
     tables: dict[Name, FoundTable] = {}
     connection.run("SET search_path = pg_catalog")  # so that types are named as extract names them

@@ -1,4 +1,4 @@
-"""`deploy.py new`: from a live database to a pipeline that is ready to run."""
+"""`deploy.py new`: write a pipeline for a live database."""
 
 import re
 import shlex
@@ -13,16 +13,16 @@ from deployer.configuration.databases import DatabaseAddress
 from deployer.errors import DeployError, SettingsError
 from deployer.terminal import table
 from local.addresses import FROM_ENVIRONMENT, FROM_FILE, FROM_INPUT
+from local.connection import session
 from local.new_pipeline.catalogue import FoundTable, read_catalogue
 from local.new_pipeline.page import page, ways
-from local.session import session
 
 # A folder of Python, from which `<name>-etl` is made.
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 class NothingToDeclare(DeployError):
-    """Say that a database has no table that a pipeline could read: look at the role's rights."""
+    """A database has no table that a pipeline could read: look at the role's rights."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Written:
 
 
 def write_pipeline(name: str, source: DatabaseAddress, pipelines: Path) -> Written:
-    """Look into a database and write `<pipelines>/<name>/pipeline.py`; nothing is overwritten.
+    """Write `<pipelines>/<name>/pipeline.py` for the tables of a database; overwrites nothing.
 
-    Raises SettingsError for a name that will not do, DatabaseProblem for what the database says,
-    and NothingToDeclare.
+    Raises SettingsError for a name that cannot be used, DatabaseProblem for an error of the
+    database, and NothingToDeclare.
     """
     folder = pipelines / name
     if not _NAME.fullmatch(name):
@@ -49,7 +49,7 @@ def write_pipeline(name: str, source: DatabaseAddress, pipelines: Path) -> Writt
             [f"{name!r} cannot be a pipeline's name: use lower-case letters, digits and _"]
         )
     if folder.exists():
-        raise SettingsError([f"{folder} is there already: take another name, or remove it"])
+        raise SettingsError([f"{folder} exists already: choose another name, or remove it"])
     with session(source) as connection:
         found = read_catalogue(connection)
     left_out = {_shown(each): why for each in found if (why := _why_left_out(each))}
@@ -87,9 +87,9 @@ def _nothing(left_out: Mapping[str, str]) -> str:
 
 
 def shown(written: Written, source_url: str) -> list[Table | Text]:
-    """Return what a person sees of it, and what to do next, with `--source-url` as it was given.
+    """Return what a terminal shows of it, and the next step with `--source-url` as it was given.
 
-    A URL is not repeated, since it may have a password.
+    A URL is not repeated, because it may have a password.
     """
     tables = table("table", "kept as")
     for name, way in written.tables.items():
@@ -100,9 +100,8 @@ def shown(written: Written, source_url: str) -> list[Table | Text]:
     return [
         tables,
         Text(
-            "latest: the newest values of each row, since other tables refer to it or it stands "
-            "alone.\nhistory: each state of a row that was seen, since it refers to others and "
-            "none to it.\n"
+            "latest: the newest values, of tables that others refer to, or that stand alone\n"
+            "history: every state seen, of tables that refer to others, and none to them\n"
         ),
         *(Text(f"left out: {left_out}: {why}") for left_out, why in written.left_out.items()),
         Text(

@@ -15,7 +15,7 @@ from local.connection import connect
 from local.databases import create_source, create_warehouse, source_writer_url
 from local.emulator import ACCOUNT, REGION, UNCHECKED, Emulator
 from local.mysql import MysqlServer
-from local.mysql_databases import DATABASE, create_mysql_warehouse
+from local.mysql.databases import DATABASE, create_mysql_warehouse
 from local.postgres import PostgresServer
 from tests.pipeline.faulty_link import FaultyLink, FaultyLinks
 from tests.pipeline.recorded import RecordedHistory

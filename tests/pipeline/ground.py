@@ -19,8 +19,7 @@ import pg8000.native
 
 from local.connection import connect
 from local.databases import create_source, source_writer_url
-from local.installation import installed_postgres, reachable_binaries
-from local.postgres import SUPERUSER, PostgresServer
+from local.postgres import SUPERUSER, PostgresServer, installed_postgres, reachable_binaries
 from local.server import LocalServer
 from local.system_account import server_account
 from tests.postgres_fixtures import SAMPLE_NOW, SAMPLE_SCALE, Source

@@ -32,7 +32,7 @@ from functions.receive import handler as receive_handler
 from functions.reconcile import handler as reconcile_handler
 from functions.serve import handler as serve_handler
 from functions.transform import handler as transform_handler
-from local.files import OTHERS_ACCOUNT, put_stand_in
+from local.stand_ins import OTHERS_ACCOUNT, put_stand_in
 from tests.aws.sandbox import Sandbox, TinyPackages
 from tests.pipeline.aws_calls import (
     Call,

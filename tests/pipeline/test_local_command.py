@@ -339,7 +339,7 @@ def test_it_stays_until_it_is_interrupted(
     psql = shlex.quote(str(folder / "psql"))
     assert (status, len(slept)) == (0, 4)
     assert f"\nsource     {psql} totesys\nAWS        http://127.0.0.1:" in err
-    assert err.endswith(f"The data is kept in {folder}. The next start goes on from there.\n")
+    assert err.endswith(f"The data is kept in {folder}. The next start continues from there.\n")
     assert max(len(line) for line in out.splitlines()) <= 80
     words = [line.split()[0] for line in out.splitlines() if line]
     assert words[: words.index("seconds:")] == ["table", *STAR]

@@ -12,10 +12,9 @@ from etl.loading import load
 from local import preflight
 from local.connection import connect as connect_to
 from local.emulator import ACCOUNT, Emulator
-from local.files import first_lines, put_stand_in, stand_in, stand_in_settings
-from local.mail import Mail, Mailbox
-from local.models import ModelRows, model_rows, show_models
 from local.sample import files_of
+from local.stand_ins import Mail, Mailbox, first_lines, put_stand_in, stand_in, stand_in_settings
+from local.warehouse import ModelRows, model_rows, show_models
 from tests.postgres_fixtures import Warehouse
 
 FOLDER = Path(__file__).parent.parent / "pipelines"

@@ -17,7 +17,7 @@ import trustme
 
 from local import processes
 from local.mysql import MysqlServer, connect, run_sql
-from local.mysql_installation import Installation, MysqlError
+from local.mysql.installation import Installation, MysqlError
 from local.system_account import server_account
 from tests.mysql_fixtures import PREPARED, mysql_installation
 from tests.postgres_fixtures import Warehouse
@@ -26,7 +26,7 @@ SERVE_UNTIL_KILLED = """
 import sys, time
 from pathlib import Path
 from local.mysql import MysqlServer, run_sql
-from local.mysql_installation import describe
+from local.mysql.installation import describe
 server = MysqlServer(Path(sys.argv[1]), installation=describe(Path(sys.argv[2])))
 server.start()
 url = server.superuser_url()

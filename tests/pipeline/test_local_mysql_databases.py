@@ -14,7 +14,7 @@ from deployer.packaging.packages import ROOT
 from etl.loading import load
 from local import shells
 from local.mysql import MysqlServer, run_sql
-from local.mysql_databases import (
+from local.mysql.databases import (
     MANAGED,
     PREPARED,
     create_managed_mysql_warehouse,

@@ -19,8 +19,7 @@ from pg8000.native import DatabaseError
 from functions.common.errors import DatabaseAccessError
 from local import processes
 from local.connection import connect
-from local.installation import PostgresError, reachable_binaries
-from local.postgres import PostgresServer
+from local.postgres import PostgresError, PostgresServer, reachable_binaries
 from local.processes import PortError
 from local.system_account import SystemAccount, reachable_home, server_account
 from tests.postgres_fixtures import Source
@@ -233,7 +232,7 @@ def test_lost_passwords_are_explained(folder: Path) -> None:
     with PostgresServer(folder):
         pass
     (folder / "passwords.json").unlink()
-    with pytest.raises(PostgresError, match="remove that folder to start afresh"):
+    with pytest.raises(PostgresError, match=r"refuses the login .* remove that folder"):
         PostgresServer(folder).start()
 
 

@@ -10,10 +10,9 @@ import pytest
 from deployer.configuration.databases import DatabaseAddress
 from etl import PostgresWarehouse
 from functions.common.errors import SettingsError, WarehouseSetupError
-from local import command, cycle
-from local.connection import connect
-from local.cycle import ViewRow
-from local.session import session
+from local import command, target_tables
+from local.connection import connect, session
+from local.target_tables import ViewRow
 from tests.pipeline.conftest import Functions
 from tests.pipeline.local_process import local
 from tests.pipeline.managed_warehouse import (
@@ -233,7 +232,7 @@ def test_the_local_sandbox_shows_it(
             for view, fact in VIEWS.items():
                 key = fact.removeprefix("fact_") + "_id"
                 [[ids[view]]] = connection.run(f"SELECT count(DISTINCT {key}) FROM {fact}")
-        return cycle.view_rows(warehouse, target, schema)
+        return target_tables.view_rows(warehouse, target, schema)
 
     monkeypatch.setattr(command, "view_rows", view_rows)
 

@@ -175,7 +175,7 @@ def test_what_cannot_be_read_is_left_out_with_the_reason(
     [
         ("Shop", "'Shop' cannot be a pipeline's name: use lower-case letters, digits and _"),
         ("../shop", "'../shop' cannot be a pipeline's name: use lower-case letters, digits and _"),
-        ("there", "{} is there already: take another name, or remove it"),
+        ("there", "{} exists already: choose another name, or remove it"),
     ],
 )
 def test_nothing_is_overwritten(tmp_path: Path, name: str, expected: str) -> None:
@@ -210,8 +210,8 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(
         0,
         f"""table  kept as
 a      latest 
-latest: the newest values of each row, since other tables refer to it or it stands alone.
-history: each state of a row that was seen, since it refers to others and none to it.
+latest: the newest values, of tables that others refer to, or that stand alone
+history: every state seen, of tables that refer to others, and none to them
 
 left out: b: it has no primary key, and no unique index on columns that are NOT NULL
 Written: {tmp_path}/tried/pipeline.py

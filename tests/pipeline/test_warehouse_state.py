@@ -12,8 +12,7 @@ from pg8000.native import identifier
 from functions.common.logs import MarkerLog
 from local.connection import connect
 from local.databases import create_warehouse
-from local.installation import installed_postgres
-from local.postgres import PostgresServer
+from local.postgres import PostgresServer, installed_postgres
 from tests.pipeline.conftest import Functions
 from tests.pipeline.ground import own_server, restart, restore, run_sql, volume_snapshot
 from tests.pipeline.managed_warehouse import move_to

@@ -11,8 +11,7 @@ from pg8000.native import identifier
 
 from local.connection import connect
 from local.databases import LOADER
-from local.installation import installed_postgres
-from local.postgres import SUPERUSER
+from local.postgres import SUPERUSER, installed_postgres
 from tests.pipeline import ground
 from tests.pipeline.scene import (
     Condition,

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from deployer.operations.output import compared
-from local.cycle import MEANING, TargetRow, ViewRow, show, show_views
 from local.new_pipeline.command import Written, shown
+from local.target_tables import MEANING, TargetRow, ViewRow, show_tables, show_views
 from tests.documentation import run_by
 
 
@@ -44,7 +44,7 @@ def first_cycle(text: str) -> list[str]:
     views = [
         ViewRow(name, int(rows), int(gone)) for name, rows, gone in rows_of(text, "view +rows")
     ]
-    return printed(show(tables), MEANING, "", show_views(views))
+    return printed(show_tables(tables), MEANING, "", show_views(views))
 
 
 def reconciled(text: str) -> list[str]:

@@ -3,7 +3,8 @@
 import json
 
 from deployer.configuration.settings import Settings
-from local.reports import curl_options, token_settings
+from local.endpoints import token_settings
+from local.shells import curl
 
 REQUIRED = {
     "SOURCE_DATABASE_URL": "postgresql://reader:one@localhost/totesys",
@@ -25,8 +26,10 @@ def test_curl_is_given_both_tokens_as_options() -> None:
     """That of the reports as a header, that of the local AWS in the `User-Agent`."""
     settings = Settings.read(REQUIRED | {"REPORTS_TOKEN": f"{'n' * 32} {'o' * 32}"})
 
-    lines = curl_options(settings, "start").splitlines()
+    [(text, mode)] = curl(settings, "start").values()
+    lines = text.splitlines()
 
+    assert mode == 0o600
     options = dict(line.split(" = ") for line in lines if " = " in line)
     assert json.loads(options["header"]) == f"Authorization: Bearer {'n' * 32}"
     assert json.loads(options["user-agent"]) == "curl app/start"

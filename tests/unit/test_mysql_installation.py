@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from local import mysql_installation, mysql_packages
-from local.mysql_installation import (
+from local.mysql import installation as installations
+from local.mysql import packages
+from local.mysql.installation import (
     Installation,
     MysqlError,
     describe,
     find_installation,
     reachable_installation,
 )
-from local.mysql_packages import FetchError, fetch_mariadb
+from local.mysql.packages import FetchError, fetch_mariadb
 from local.system_account import SystemAccount
 
 MARIADB = "mariadbd  Ver 10.11.6-MariaDB-0+deb12u1 for debian-linux-gnu on x86_64 (Debian 12)"
@@ -33,8 +34,8 @@ def program(path: Path, says: str) -> Path:
 def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A system that has no server in any of its usual places, and no packages."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(mysql_installation, "FOLDERS", ())
-    monkeypatch.setattr(mysql_packages, "TOOLS", ("no-such-tool",))
+    monkeypatch.setattr(installations, "FOLDERS", ())
+    monkeypatch.setattr(packages, "TOOLS", ("no-such-tool",))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_a_confined_server_is_run_from_a_copy(
 ) -> None:
     """Ubuntu's AppArmor keeps /usr/sbin/mysqld to its own data; a copy may have ours."""
     original = program(tmp_path / "sbin" / "mysqld", MYSQL)
-    monkeypatch.setattr(mysql_installation, "APPARMOR", tmp_path / "apparmor.d")
+    monkeypatch.setattr(installations, "APPARMOR", tmp_path / "apparmor.d")
     free = reachable_installation(describe(original), tmp_path / "home", OURSELVES)
     profile = tmp_path / "apparmor.d" / str(original).strip("/").replace("/", ".")
     profile.parent.mkdir()
@@ -156,14 +157,14 @@ def fetched_by(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Apt
         folder.mkdir()
 
     def fetch(apt: Apt) -> list[str]:
-        monkeypatch.setattr(mysql_packages, "_apt", apt)
+        monkeypatch.setattr(packages, "_apt", apt)
         folder = fetch_mariadb(tmp_path)
         assert folder is not None
         assert folder.parent == tmp_path / ".build"
         return unpacked
 
-    monkeypatch.setattr(mysql_packages, "_unpack", unpack)
-    monkeypatch.setattr(mysql_packages, "TOOLS", ())
+    monkeypatch.setattr(packages, "_unpack", unpack)
+    monkeypatch.setattr(packages, "TOOLS", ())
     return fetch
 
 
@@ -227,7 +228,7 @@ def test_a_system_without_apt_has_no_packages(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Nothing is fetched, and nothing is made."""
-    monkeypatch.setattr(mysql_packages, "TOOLS", ("no-such-tool",))
+    monkeypatch.setattr(packages, "TOOLS", ("no-such-tool",))
 
     assert fetch_mariadb(tmp_path) is None
     assert list(tmp_path.iterdir()) == []

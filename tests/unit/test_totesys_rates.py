@@ -10,7 +10,7 @@ import urllib3
 
 import etl.testing
 from deployer.configuration.settings import Settings
-from local.apis import SampleApis
+from local.stand_ins import SampleApis
 from pipelines.totesys.pipeline import PIPELINE
 from pipelines.totesys.sample.rates import answer
 from tests.ecb import COLUMNS

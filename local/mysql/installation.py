@@ -1,7 +1,7 @@
 """Which MySQL or MariaDB runs here: one that is installed, or else the system's own packages of it.
 
-No Python package brings a server. Debian and Ubuntu give theirs to everybody: `apt-get download`
-needs no root, and checks what it fetches by the signatures of the distribution.
+No Python package contains a server. On Debian and Ubuntu `apt-get download` needs no root, and
+verifies the packages by the signatures of the distribution.
 """
 
 import re
@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployer.errors import DeployError
-from local.mysql_packages import fetch_mariadb
+from local.mysql.packages import fetch_mariadb
 from local.system_account import SystemAccount, copy_readable
 
 PROGRAMS = ("mariadbd", "mysqld")
-# Where systems put servers that are not meant for everybody's PATH.
+# Where systems install servers outside of the users' PATH.
 FOLDERS = (
     *("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin"),
     *(
@@ -33,7 +33,7 @@ _UNUSED = ("doc", "man", "locale", "bash-completion")
 
 
 class MysqlError(DeployError):
-    """Say why no MySQL runs here, and the next step."""
+    """MySQL does not run here: the message says why, and the next step."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,18 @@ class Installation:
 
     @property
     def product(self) -> str:
-        """What its makers call it."""
+        """The name of the product."""
         return "MariaDB" if self.is_mariadb else "MySQL"
 
     @property
     def share(self) -> Path | None:
-        """The folder of its messages and SQL files, None where it knows that itself."""
+        """The folder of its messages and SQL files; None where the server finds it by itself."""
         folders = (self.base / "share" / name for name in ("mariadb", "mysql", ""))
         return next((each for each in folders if (each / "english" / "errmsg.sys").exists()), None)
 
     @property
     def libraries(self) -> list[Path]:
-        """The folders of libraries that came with it, where it was unpacked into a folder."""
+        """The folders of its libraries, where the packages were unpacked into a folder."""
         if self.base == Path("/usr"):
             return []
         private = self.base / "lib" / "mysql" / "private"
@@ -68,7 +68,7 @@ class Installation:
 
     @property
     def client(self) -> Path | None:
-        """The program for a person to look inside, or None."""
+        """Its command-line client, or None."""
         for name in ("mariadb", "mysql"):
             program = self.base / "bin" / name
             if program.exists():
@@ -77,7 +77,7 @@ class Installation:
 
 
 def find_installation() -> Installation:
-    """Return a server that is installed and new enough, or else one that is fetched, once.
+    """Return an installed server that is new enough, or else one that is fetched, once.
 
     Raises MysqlError when there is neither.
     """
@@ -141,7 +141,7 @@ def reachable_installation(found: Installation, home: Path, account: SystemAccou
 
 
 def _is_confined(program: Path) -> bool:
-    """Tell whether AppArmor keeps a server to the system's data folder.
+    """Return whether AppArmor confines a server to the system's data folder.
 
     Its profile goes by the program's path, and Ubuntu has one for MySQL.
     https://manpages.ubuntu.com/manpages/noble/man7/apparmor.7.html

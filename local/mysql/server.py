@@ -13,7 +13,7 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 
 from etl.mysqlddl import COLLATION, MARIADB_COLLATION
-from local.mysql_installation import (
+from local.mysql.installation import (
     Installation,
     MysqlError,
     find_installation,
@@ -36,8 +36,8 @@ _SERVER_SETTINGS = {
     # A commit outlasts the end of the process, not that of the machine.
     "innodb-flush-log-at-trx-commit": "2",
 }
-# What MariaDB does by itself, or has not: nothing is replicated or restored from here, no second
-# protocol is spoken, no statement reads or writes files, and nobody looks at statistics of 100 MB.
+# Defaults of MariaDB, or options that it lacks: no replication or point-in-time recovery, no second
+# protocol, no statement that reads or writes files, and no statistics, which take 100 MB.
 _MYSQL_SETTINGS = {
     "disable-log-bin": "ON",
     "mysqlx": "OFF",
@@ -45,11 +45,11 @@ _MYSQL_SETTINGS = {
     "performance-schema": "OFF",
 }
 
-# What MySQL needs to know when its files are created.
+# Options that MySQL takes only when its files are created.
 _LASTING = ("lower-case-table-names",)
 
-# What `mariadb-install-db` feeds to its server. That script is no help here: it fails where a path
-# has a space.
+# The files that `mariadb-install-db` feeds to the server. The script itself fails where a path has
+# a space.
 _MARIADB_FILES = (
     "m*_system_tables.sql",
     "m*_performance_tables.sql",
@@ -59,9 +59,10 @@ _MARIADB_FILES = (
 
 
 class MysqlServer(LocalServer):
-    """A MySQL or MariaDB server of our own, of an installation that is found unless it is given.
+    """A MySQL or MariaDB server for the sandbox or the tests.
 
-    `settings` are options of its command line beside ours, such as `ssl-cert`.
+    Its `installation` is found unless it is given. `settings` are further options of its command
+    line, such as `ssl-cert`.
     """
 
     product = "MySQL"
@@ -84,26 +85,26 @@ class MysqlServer(LocalServer):
 
     @property
     def installation(self) -> Installation:
-        """What is run; it is found, or fetched, when it is first asked for. Raises MysqlError."""
+        """The installation, found or fetched when it is first needed. Raises MysqlError."""
         if self._installation is None:
             self._installation = find_installation()
         return self._installation
 
     @property
     def collation(self) -> str:
-        """The collation of texts in tables that are made here: binary, and without padding."""
+        """The collation of texts in the tables created here: binary, and without padding."""
         return MARIADB_COLLATION if self.installation.is_mariadb else COLLATION
 
     def url(self, user: str, password: str, database: str) -> str:
         """Return the URL of a database on this server, percent-encoded.
 
-        MySQL takes no password without TLS from a driver that cannot encrypt it by itself.
+        MySQL wants TLS from a driver that cannot encrypt the password by itself.
         """
         options = "" if self.installation.is_mariadb else "?sslmode=require"
         return super().url(user, password, database) + options
 
     def superuser_url(self, database: str = "mysql") -> str:
-        """Return the URL under which everything is allowed."""
+        """Return the URL of the superuser."""
         return self.url(SUPERUSER, self.password(SUPERUSER), database)
 
     @property
@@ -130,7 +131,7 @@ class MysqlServer(LocalServer):
 
     @property
     def _program(self) -> tuple[str, ...]:
-        """The server's program, which reads no settings but those that it is given."""
+        """The server's program, which reads no option files."""
         found = self.installation
         program = (str(found.program), "--no-defaults", f"--tmpdir={self._temporary}")
         if found.share is None:
@@ -139,7 +140,7 @@ class MysqlServer(LocalServer):
 
     @property
     def _temporary(self) -> Path:
-        """A folder of this server alone: MariaDB empties its own when it starts."""
+        """A folder for this server alone, because MariaDB empties it when it starts."""
         return self.home / "temporary"
 
     def _initialise(self, account: SystemAccount) -> None:
@@ -163,7 +164,7 @@ class MysqlServer(LocalServer):
         unfinished.rename(self.data)
 
     def _is_ours(self) -> bool:
-        """Tell whether our server listens on the port, by the log that it alone writes."""
+        """Return whether our server listens on the port, by the log that only it writes."""
         ready = rf"ready for connections\.\s+Version: .*\bport: {self.port}\b"
         return re.search(ready, self.log_path.read_text(errors="replace")) is not None
 
@@ -172,7 +173,7 @@ class MysqlServer(LocalServer):
             connect(self.superuser_url()).close()
         except pymysql.OperationalError as error:
             if error.args[0] == 1045:  # access denied
-                raise self._turned_away(error.args[1]) from error
+                raise self._login_refused(error.args[1]) from error
             return False
         return True
 
@@ -180,8 +181,8 @@ class MysqlServer(LocalServer):
 def connect(url: str) -> "Connection[pymysql.cursors.Cursor]":
     """Open a connection to `mysql://user:password@host:port/database`, percent-decoded.
 
-    For a server of our own: with `?sslmode=` its certificate is not checked. Each statement commits
-    by itself. Raises pymysql's OperationalError when nothing answers, or when we are turned away.
+    For a server on this machine: with `?sslmode=` its certificate is not checked. Autocommit is on.
+    Raises pymysql's OperationalError when nothing answers or the login is refused.
     """
     parts = urlsplit(url)
     encrypted = parse_qs(parts.query).get("sslmode", ["disable"]) != ["disable"]
@@ -200,9 +201,9 @@ def connect(url: str) -> "Connection[pymysql.cursors.Cursor]":
 
 
 def run_sql(url: str, *statements: str) -> list[tuple[object, ...]]:
-    """Run statements in a session of their own; return the rows of the last.
+    """Run statements in a new session; return the rows of the last.
 
-    One may be several, separated by semicolons.
+    A statement may be several, separated by semicolons.
     """
     rows: Sequence[tuple[object, ...]] = ()
     with closing(connect(url)) as connection, connection.cursor() as cursor:
@@ -215,7 +216,7 @@ def run_sql(url: str, *statements: str) -> list[tuple[object, ...]]:
 
 
 def _set_passwords(password: str) -> str:
-    """Return what the server runs before it listens; names of hosts are never looked up."""
+    """Return the SQL that the server runs before it listens; host names are never resolved."""
     here = f"'{SUPERUSER}'@'127.0.0.1'"
     return (
         f"ALTER USER '{SUPERUSER}'@'localhost' IDENTIFIED BY '{password}';\n"
@@ -227,7 +228,7 @@ def _set_passwords(password: str) -> str:
 
 
 def _mariadb_tables(installation: Installation) -> str:
-    """Return the SQL that makes MariaDB's own tables, with a superuser who has no password yet."""
+    """Return the SQL that creates MariaDB's system tables; its superuser has no password yet."""
     share = installation.share
     if share is None:
         raise MysqlError(f"{installation.program} has no SQL files beside it: reinstall MariaDB.")

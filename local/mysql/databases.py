@@ -1,7 +1,7 @@
 """The sandbox's warehouse where the target is MySQL: its databases, and the user that loads.
 
-What is there already stays as it is. The user whose URL leaves this module has the rights that it
-has in the real systems and no others.
+Existing databases and tables stay as they are. The user whose URL is returned has the rights that
+it has in the real systems and no others.
 """
 
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ from etl.loading import folder, load
 from etl.mysqlddl import quoted
 from etl.targets import Target
 from local.databases import LOADER
-from local.mysql import MysqlServer, run_sql
+from local.mysql.server import MysqlServer, run_sql
 
 DATABASE = "warehouse"
-# Of the user that loads into tables that others prepared, and into those that load creates itself.
+# Rights of the user that loads: into prepared tables, and into tables that load creates.
 PREPARED = ("SELECT", "INSERT", "UPDATE", "CREATE TEMPORARY TABLES")
 MANAGED = (
     *(*PREPARED, "DELETE", "CREATE", "ALTER", "DROP", "INDEX", "REFERENCES"),
@@ -23,7 +23,7 @@ MANAGED = (
 
 
 def create_mysql_warehouse(server: MysqlServer, pipeline: str, schema: str) -> str:
-    """Make the prepared, empty warehouse in the database `schema`; return its loader's URL.
+    """Create the prepared, empty warehouse in the database `schema`; return its loader's URL.
 
     The loader may select, insert, update, and make temporary tables. It may delete only where a
     table is replaced by what is in the source.
@@ -50,12 +50,12 @@ def create_mysql_warehouse(server: MysqlServer, pipeline: str, schema: str) -> s
 
 
 def create_managed_mysql_warehouse(server: MysqlServer, target: Target, schema: str) -> str:
-    """Make empty databases whose tables load creates; return the URL of the user that may."""
+    """Create empty databases whose tables load creates; return the URL of its user."""
     return _create(server, target, schema, MANAGED)
 
 
 def _create(server: MysqlServer, target: Target, schema: str, rights: Iterable[str]) -> str:
-    """Make the databases of a target, and the user with rights in them alone; return its URL."""
+    """Create the databases of a target, and a user with rights in them alone; return its URL."""
     password = server.password(LOADER)
     account = f"'{LOADER}'@'127.0.0.1'"
     homes = dict.fromkeys([DATABASE, *target.schemas(schema)])
@@ -70,7 +70,7 @@ def _create(server: MysqlServer, target: Target, schema: str, rights: Iterable[s
 
 
 def _only(database: str) -> str:
-    """Return the name of a database as GRANT has to have it, which takes _ and % for patterns.
+    """Return the name of a database for GRANT, which treats _ and % as wildcards.
 
     https://dev.mysql.com/doc/refman/8.4/en/grant.html
     """

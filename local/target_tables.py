@@ -1,9 +1,8 @@
-"""What the sandbox shows: how the changes of a first cycle arrived, table by table."""
+"""The tables and views of a warehouse: how many rows they have, and when changes arrived."""
 
 from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from random import Random
+from datetime import datetime
 from urllib.parse import unquote
 
 from rich.table import Table
@@ -16,22 +15,19 @@ from functions.common.logs import MarkerLog
 from functions.targets.mysql.views import view_name as mysql_view_name
 from functions.targets.own_tables import DELETIONS
 from functions.targets.postgres.current import view_name
-from local.connection import connect, transaction
-from local.sample import Sample
-from local.session import session
 from local.warehouse import look
 
-BATCHES_BACK = 200  # how far the newest change of a table is looked for, at 3 ms a batch
+BATCHES_BACK = 200  # in which the newest change of a table is searched, at 3 ms a batch
 MEANING = "seconds: from the commit in the source, or else its snapshot, to the warehouse"
 
 
 @dataclass(frozen=True)
 class TargetRow:
-    """A table of the target: its rows, the batch that last changed it, and how long that took.
+    """A table of the target: its rows, the batch that last changed it, and how long it took.
 
     `at` is when that change was committed in the source, or, where that is not known, when the
     batch's snapshot was taken; `seconds` are from there to the warehouse's commit. All three are
-    None for a table that was not changed of late.
+    None for a table without a recent change.
     """
 
     table: str
@@ -48,19 +44,6 @@ class ViewRow:
     view: str
     rows: int
     deleted: int
-
-
-def trade_a_minute(sample: Sample, writer: DatabaseAddress, rng: Random) -> datetime:
-    """Change what a minute of business would; return when the last of it was committed."""
-    with session(writer) as connection:
-        sample.trade(connection, rng, datetime.now(UTC).replace(tzinfo=None))
-    return datetime.now(UTC)
-
-
-def delete_something(sample: Sample, database_url: str) -> None:
-    """Delete what the sample chooses; the URL is that of the superuser."""
-    with connect(database_url) as connection, transaction(connection):
-        sample.delete(connection)
 
 
 def target_rows(
@@ -87,7 +70,7 @@ def target_rows(
 def _places(
     target: Target, schema: str, there: Container[tuple[str, str]]
 ) -> dict[str, tuple[str, str]]:
-    """Return the schema and the name there of each table of the target that is there."""
+    """Return schema and name in the database of each table of the target that exists."""
     tables = [*target.tables, *(model.table for model in target.models)]
     places = {
         table.name: [(table.schema or schema, name) for name in (table.name, *table.other_names)]
@@ -125,7 +108,7 @@ def show_views(rows: list[ViewRow]) -> Table:
     return shown
 
 
-def show(rows: list[TargetRow]) -> Table:
+def show_tables(rows: list[TargetRow]) -> Table:
     """Return the rows as a table for a terminal of 80 columns."""
     numbers = frozenset({"rows", "batch", "seconds"})
     shown = table("table", "rows", "newest change (UTC)", "batch", "seconds", numbers=numbers)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deployer.errors import DeployError
+from deployer.packaging.packages import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 # Newer releases call them without a version.
 PACKAGES = (
     ("mariadb-server-core", "mariadb-client-core"),
@@ -22,14 +22,14 @@ RELEASE = Path("/etc/os-release")
 
 
 class FetchError(DeployError):
-    """The system's package cannot be fetched: the message says what apt said, and what to do."""
+    """The system's package cannot be fetched: the message has apt's reason, and the next step."""
 
 
 def fetch_mariadb(root: Path = ROOT) -> Path | None:
     """Return the folder with MariaDB from the system's packages, fetched once; None without apt.
 
-    It has what the server needs beyond what is installed. It takes its name only when complete, so
-    one that was left half-made is never used. Raises FetchError.
+    It has what the server needs beyond what is installed. It gets its name only when complete, so
+    one that was interrupted is never used. Raises FetchError.
     """
     if not all(shutil.which(tool) for tool in TOOLS):
         return None
@@ -43,13 +43,13 @@ def fetch_mariadb(root: Path = ROOT) -> Path | None:
             try:
                 draft.rename(home)
             except OSError:
-                if not home.exists():  # else somebody has finished first, and theirs is as good
+                if not home.exists():  # else another process has finished first
                     raise
     return home
 
 
 def _download(scratch: Path) -> list[Path]:
-    """Fetch the packages that the system lacks, by its own lists or, where these fail, by new ones.
+    """Fetch the packages that the system lacks, by its own package lists or else by new ones.
 
     The lists of a container are often missing, and those of a machine out of date.
     """
@@ -104,4 +104,4 @@ def _unpack(packages: Sequence[Path], folder: Path) -> None:
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it gave no reason"
+    return lines[-1] if lines else "no reason given"
