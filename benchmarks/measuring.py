@@ -187,7 +187,8 @@ def run_pipeline(
     for process in processes:
         if process.stdout:
             process.stdout.close()  # the next program alone has it, and sees its end
-    cpu = sum(_finish(process) for process in processes)
+    # The last first: where it fails, those before it fail too, and cannot say why.
+    cpu = sum(_finish(process) for process in reversed(processes))
     return Measurement(time.perf_counter() - started, cpu)
 
 
