@@ -10,10 +10,12 @@ import pytest
 import deploy
 import teardown
 from deployer.arguments import parser
-from deployer.resources.alarm_specs import possible_alarms
+from deployer.resources import specs
+from deployer.resources.alarm_specs import alarms, possible_alarms
 from deployer.resources.names import Names
 from etl import loading
 from tests.documentation import PAGES, ROOT, blocks, commands, table
+from tests.unit.conftest import COSTS
 
 OPERATIONS = ROOT / "docs" / "operations.md"
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
@@ -98,6 +100,20 @@ def test_operations_explains_every_alarm() -> None:
     explained = [alarm for names, *_ in rows for alarm in re.findall(r"`([a-z-]+)`", names)]
 
     assert sorted(explained) == sorted({alarm.use for alarm in possible_alarms(NAMES)})
+
+
+def test_what_a_deployment_creates_and_costs_is_what_readme_says() -> None:
+    """The numbers that a reader decides by are those of the default settings."""
+    page = " ".join((ROOT / "README.md").read_text().split())
+    dearest = max(COSTS.items, key=lambda item: item.usd)
+
+    assert (len(specs.FUNCTIONS), len(alarms(NAMES))) == (5, 15)
+    assert "It creates five Lambda functions, three buckets, two secrets" in page
+    assert "an e-mail topic with fifteen alarms" in page
+    assert (
+        f"about {COSTS.total:.0f} USD a month at list prices, {dearest.usd:.2f} of it for" in page
+    )
+    assert dearest.what == "CloudWatch metrics"
 
 
 @pytest.mark.parametrize("pipeline", loading.known())
