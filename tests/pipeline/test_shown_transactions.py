@@ -21,7 +21,7 @@ CREATE = "CREATE TABLE item (id int PRIMARY KEY, note text NOT NULL)"
 
 @pytest.fixture
 def lake(new_lake: Callable[..., Lake], monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """A table whose rows are copied one by one, and of whose transactions three can be known."""
+    """A table whose long rows are copied one by one; three transactions of it can be known."""
     for module in (changes, rows):
         monkeypatch.setattr(module, "SEEN_AT_MOST", AT_MOST)
     monkeypatch.setattr(copy, "BLOCK_BYTES", 1)
@@ -31,7 +31,7 @@ def lake(new_lake: Callable[..., Lake], monkeypatch: pytest.MonkeyPatch) -> Lake
 def insert(lake: Lake, *ids: int) -> None:
     """Insert rows, each in its own transaction."""
     for number in ids:
-        lake.sql(f"INSERT INTO item VALUES ({number}, 'another')")
+        lake.sql(f"INSERT INTO item VALUES ({number}, repeat('another ', 4000))")
 
 
 def test_more_than_can_be_known_are_read_again_until_the_horizon_moves(lake: Lake) -> None:
