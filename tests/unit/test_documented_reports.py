@@ -1,9 +1,11 @@
 """What the commands print has the layout that the tutorial shows."""
 
+import ast
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from rich.console import Console, RenderableType
@@ -11,7 +13,7 @@ from rich.console import Console, RenderableType
 from deployer.operations.output import compared
 from local.new_pipeline.command import Written, shown
 from local.target_tables import MEANING, TargetRow, ViewRow, show_tables, show_views
-from tests.documentation import run_by
+from tests.documentation import ROOT, blocks, run_by
 
 
 def rows_of(text: str, head: str) -> list[list[str]]:
@@ -70,3 +72,33 @@ def test_a_report_is_printed_as_on_the_page(head: str) -> None:
     [block] = [each for each in blocks if head in each.text]
 
     assert "\n".join(REPORTS[head](block.text)).strip() in block.text
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """Yield the texts of a module as patterns: what is put into one may be anything."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield re.escape(node.value)
+        elif isinstance(node, ast.JoinedStr):
+            parts = [
+                re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+"
+                for part in node.values
+            ]
+            if re.match(r"\w{3}", parts[0]):  # else it may be any text
+                yield "".join(parts)
+
+
+def test_steps_on_the_pages_are_those_of_today() -> None:
+    """A reader who runs a command sees the steps that the page shows, in these words."""
+    steps = {
+        step
+        for block in blocks()
+        for step in re.findall(r"^(\w.*?) {2,}\d+\.\d s$", block.text, re.MULTILINE)
+    }
+    modules = [*(ROOT / "local").rglob("*.py"), *(ROOT / "deployer" / "operations").glob("*.py")]
+    patterns = {text for path in (*modules, ROOT / "deploy.py") for text in texts_of(path)}
+
+    assert len(steps) > 10
+    assert {
+        step for step in steps if not any(re.fullmatch(each, step) for each in patterns)
+    } == set()
