@@ -16,6 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Protocol
@@ -114,20 +115,25 @@ def _borrowed(files: Iterable[Path], root: Path) -> list[Path]:
 
 def _imported(path: Path, root: Path) -> Iterator[Path]:
     """Yield the files of our modules that a module imports, each with its package's own."""
+    for name in _names_imported(path.read_text()):
+        if name.partition(".")[0] in OURS:
+            place = root.joinpath(*name.split("."))
+            package = place.parent / "__init__.py"
+            candidates = (place.with_suffix(".py"), place / "__init__.py", package)
+            yield from (candidate for candidate in candidates if candidate.is_file())
+
+
+@cache  # the zips of all functions share most modules
+def _names_imported(text: str) -> tuple[str, ...]:
     with _PARSING:
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(text)
+    names: list[str] = []
     for node in ast.walk(tree):
-        names = []
         if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            if name.partition(".")[0] in OURS:
-                place = root.joinpath(*name.split("."))
-                package = place.parent / "__init__.py"
-                candidates = (place.with_suffix(".py"), place / "__init__.py", package)
-                yield from (candidate for candidate in candidates if candidate.is_file())
+            names += [alias.name for alias in node.names]
+    return tuple(names)
 
 
 def build_layer(
