@@ -80,17 +80,16 @@ class Table:
         return {key for part in self.keys().ranges() for key in part.keys()["key"].to_pylist()}
 
 
-@pytest.fixture(params=[16 << 20, 300], ids=["one part", "many parts"], autouse=True)
-def _part_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=[16 << 20, 300], ids=["one part", "many parts"])
+def part_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the keys in as many parts as a test has keys for."""
     monkeypatch.setattr(hashedkeys, "PART_BYTES", request.param)
 
 
-ANY_PART = settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+ANY_PART = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.usefixtures("part_size")
 @ANY_PART
 @given(st.lists(st.tuples(KEYS, st.booleans()), min_size=1, max_size=6))
 def test_every_batch_finds_what_is_gone_and_what_is_new(
@@ -112,6 +111,7 @@ def test_every_batch_finds_what_is_gone_and_what_is_new(
         )
 
 
+@pytest.mark.usefixtures("part_size")
 @ANY_PART
 @given(KEYS, KEYS, KEYS)
 def test_a_set_knows_what_it_holds(first: set[str], keys: set[str], others: set[str]) -> None:
@@ -144,15 +144,16 @@ def test_a_few_changes_read_few_parts_and_write_none(monkeypatch: pytest.MonkeyP
     assert table.bucket.requests["get"] <= 1 + 2  # the digests, and the parts of two keys
 
 
+@pytest.mark.usefixtures("part_size")
 def test_many_changes_are_written_into_the_parts() -> None:
     """The patch, which every batch writes again, stays a small share of the keys."""
     table = Table()
-    table.becomes(many(4000))
+    table.becomes(many(1000))
     for batch in range(1, 13):
-        table.becomes(many(4000 + 300 * batch))
-        assert len(table.keys().patch) * hashedkeys.PATCH_SHARE <= 4000 + 300 * batch
+        table.becomes(many(1000 + 75 * batch))
+        assert len(table.keys().patch) * hashedkeys.PATCH_SHARE <= 1000 + 75 * batch
 
-    assert table.rows_read() == many(4000 + 300 * 12)
+    assert table.rows_read() == many(1000 + 75 * 12)
 
 
 def test_a_truncated_table_hands_over_its_keys_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
