@@ -24,7 +24,7 @@ from local.server import LocalServer
 from local.system_account import server_account
 from tests.postgres_fixtures import SAMPLE_NOW, SAMPLE_SCALE, Source
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 EPOCH = 1 << 32
 STRIDE = 1 << 30  # less than half the range of an xid: all that is frozen stays in the past
 XIDS_PER_SEGMENT = 1 << 20  # of pg_xact: 32 pages of 8 kB, two bits a transaction

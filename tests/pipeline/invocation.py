@@ -234,7 +234,7 @@ class _FaultyS3:
             body = f"<Error><Code>{how}</Code><Message>injected</Message></Error>"
             return AWSResponse(str(request.url), ERRORS[how], HTTPHeaders(), _Body(body.encode()))
         if how == "hang":
-            time.sleep(1.5)
+            time.sleep(0.5)
             return None
         if how in ("die after", "answer lost"):
             URLLib3Session().send(request)

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -16,7 +17,8 @@ from tests.pipeline.storm import Storm
 from tests.pipeline.verdict import Verdict, compare
 from tests.pipeline.workload import Workload, repair_all
 
-LOOK_SECONDS = 1.0
+STEP_SECONDS = 0.2
+STEPS_A_LOOK = 5
 
 
 @dataclass
@@ -100,9 +102,12 @@ class _Round:
         with self._shop.running():
             self._place.link.faulty = self._size.faulty_links
             with self.storm.raging(self._size.workers):
-                while not (self._is_over() or tick(self._figures(Verdict()))):
-                    self.storm.wait(LOOK_SECONDS)
-                    self._place.lake.look()
+                for step in count():
+                    if self._is_over() or tick(self._figures(Verdict())):
+                        break
+                    self.storm.wait(STEP_SECONDS)
+                    if step % STEPS_A_LOOK == 0:
+                        self._place.lake.look()
                     self._disruptions.step()
             self._disruptions.finish()
         self._place.link.faulty = 0.0

@@ -24,13 +24,16 @@ AT_ONCE = 3  # of each function
 SHARE_OF_REPLICA = 0.5  # of the extracts, while there is one
 NO_SETTINGS: Mapping[str, str] = {}
 STUCK_SECONDS = 180.0
+WAITS = " waits: "
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.pipeline.forked"])
 # A process that starts also looks after those that have ended, and a status can be read only once.
 REAPING = threading.Lock()
 
 SETTLING_RUNS = 4  # of all functions undisturbed, the last of which must have nothing to do
-SETTLING_SECONDS = 0.5  # a server may take that long to end the session of a killed function
+# Beside them, runs that wait for a server to end the session of a killed function.
+WAITING_SECONDS = 60.0
+PAUSE_SECONDS = 0.05
 
 EXPECTED_ERRORS = [
     ("DatabaseUnavailableError", ""),
@@ -239,16 +242,21 @@ class Storm:
 
     def settle(self) -> None:
         """Run the functions undisturbed until none has anything to do; record those that go on."""
-        for _ in range(SETTLING_RUNS):
-            at_work = [
-                why
-                for function in self.functions
-                if (why := _work_of(function, self.invoke(function, {}, Fate())))
-            ]
-            if not at_work:
+        runs, end = 0, time.monotonic() + WAITING_SECONDS
+        while at_work := self._run_all():
+            runs += not any(WAITS in why for why in at_work)
+            if runs == SETTLING_RUNS or time.monotonic() > end:
+                self.stuck += [f"{why}, after {runs} undisturbed runs" for why in at_work]
                 return
-            time.sleep(SETTLING_SECONDS)
-        self.stuck += [f"{why}, after {SETTLING_RUNS} undisturbed runs" for why in at_work]
+            time.sleep(PAUSE_SECONDS)
+
+    def _run_all(self) -> list[str]:
+        """Run each function undisturbed; return what those that had something to do were at."""
+        return [
+            why
+            for function in self.functions
+            if (why := _work_of(function, self.invoke(function, {}, Fate())))
+        ]
 
 
 def _work_of(function: str, outcome: Outcome | None) -> str:
@@ -257,7 +265,7 @@ def _work_of(function: str, outcome: Outcome | None) -> str:
         return f"{function} failed: {outcome.trace if outcome else 'without a word'}"
     result = outcome.result
     if result.get("busy") or result.get("postponed"):
-        return f"{function} waits: {result.get('postponed', 'another one is at work')}"
+        return f"{function}{WAITS}{result.get('postponed', 'another one is at work')}"
     batches = result["batch"] if function == "extract" else result["batches"]
     return f"{function} wrote {batches}" if batches else ""
 

@@ -18,7 +18,7 @@ from tests.aws.sandbox import Sandbox, TinyPackages
 Inbox = Callable[[], list[dict[str, Any]]]
 
 STAGE = "alerts"
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 FAILING = "def handler(event, context):\n    raise ValueError('no')\n"
 
 

@@ -22,8 +22,10 @@ from tests.pipeline.shop_actions import Hand, Shelf, place_order
 from tests.pipeline.storm import Storm
 from tests.pipeline.verdict import compare
 
-KILLS = 30
-STORM_SECONDS = 75.0
+KILLS = 12
+FAULTS = 5
+BATCHES = 4
+PATIENCE_SECONDS = 600.0  # a busy machine takes long for so many
 WRITES_TO_DIE_AT: list[How] = ["die before", "die after"]
 FAILURES: list[How] = ["InternalError", "SlowDown", "timeout", "answer lost", "hang"]
 
@@ -40,10 +42,11 @@ def test_a_storm_leaves_no_trace(
     No batch number has two contents, no object is changed after it was written, and every error is
     one of those that were provoked.
     """
-    size = Size(STORM_SECONDS, writers=4, think=0.02, workers=4)
+    size = Size(PATIENCE_SECONDS, writers=3, think=0.05, workers=4)
 
     def enough(figures: Figures) -> bool:
-        return bool(figures.wrong) or (figures.kills >= KILLS and figures.faults >= 5)
+        seen = (figures.kills >= KILLS, figures.faults >= FAULTS, figures.batches >= BATCHES)
+        return bool(figures.wrong) or all(seen)
 
     total = play(
         Servers(postgres, postgres),
@@ -59,9 +62,9 @@ def test_a_storm_leaves_no_trace(
         f" invocations, {total.kills} kills, {total.faults} faults: {dict(total.events)}"
     )
     assert total.wrong == []
-    assert total.kills >= KILLS / 3  # on a machine that has hardly time for it
-    assert total.faults > 0
-    assert total.batches > 3
+    assert total.kills >= KILLS
+    assert total.faults >= FAULTS
+    assert total.batches >= BATCHES
 
 
 class Field:
@@ -243,7 +246,7 @@ def test_extracts_side_by_side_bring_each_change_once(field: Field) -> None:
 
 
 def test_a_quiet_source_writes_nothing_behind_a_transaction_that_stays_open(field: Field) -> None:
-    """Thirty runs make no batch, after others have committed as many changes as they liked.
+    """Ten runs make no batch, after others have committed as many changes as they liked.
 
     Those are loaded once each, and the open transaction's own when it ends.
     """
@@ -259,7 +262,7 @@ def test_a_quiet_source_writes_nothing_behind_a_transaction_that_stays_open(fiel
         field.place.lake.look()
         objects = dict(field.place.lake.seen)
 
-        assert {field.storm.calm("extract")["batch"] for _ in range(30)} == {None}
+        assert {field.storm.calm("extract")["batch"] for _ in range(10)} == {None}
         field.place.lake.look()
         assert field.place.lake.seen == objects
         long.run("COMMIT")

@@ -21,7 +21,7 @@ from tests.pipeline.storm import PLACES, Storm
 from tests.pipeline.strangers import FOLDER
 from tests.postgres_fixtures import NOWHERE, Source, Warehouse
 
-KILLS = 15
+KILLS = 10
 OF_FILES = [("ListObjectVersions", ""), ("GetObject", "-drop/"), ("PutObject", "/errors/")]
 SHAPED = FOLDER / "pipelines"
 

@@ -40,7 +40,7 @@ def aws(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 
 
 def wait_for(what: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (value := what()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return value

@@ -19,6 +19,7 @@ from tests.pipeline.ground import wait_until
 
 TILL = Path(__file__).parent.parent / "pipelines" / "till"
 UP = "Ctrl-C stops everything."
+SHOWN = "shown.json"
 PATIENCE = 300.0
 
 
@@ -30,12 +31,18 @@ def checkout() -> Iterator[Checkout]:
         yield copied
 
 
+@pytest.fixture(scope="module")
+def command(checkout: Checkout) -> Iterator[Any]:
+    """What runs a command of deploy.py in a sandbox that is up."""
+    with _up(checkout) as command:
+        yield command
+
+
+@pytest.mark.usefixtures("command")
 def test_one_command_posts_events_and_shows_answers_and_tables(checkout: Checkout) -> None:
     """Forgeries are refused, repetitions are stored once, and one without an id has its reason."""
-    done = checkout.deploy("local", "--once", "--dir", "first", PIPELINE="till")
+    shown = json.loads((checkout.folder / SHOWN).read_text())
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    shown = json.loads(done.stdout)
     answers = {(each["status"], each["expected"]): each["posts"] for each in shown["answers"]}
     assert answers == {(200, 200): 43, (400, 400): 2}
     assert shown["endpoints"]["till"].endswith("/webhooks/till")
@@ -46,15 +53,14 @@ def test_one_command_posts_events_and_shows_answers_and_tables(checkout: Checkou
     assert run["waiting"] == {}
 
 
-def test_an_event_is_sent_to_what_is_up(checkout: Checkout) -> None:
+def test_an_event_is_sent_to_what_is_up(checkout: Checkout, command: Any) -> None:
     """`send` signs it and says the answer, `run` loads it, `status` has the URL and no backlog."""
     (checkout.folder / "sale.json").write_text('{"id": "mine", "type": "sale.made"}')
     (checkout.folder / "none.json").write_text("[]")
-    with _up(checkout, "second") as command:
-        sent = command("send sale.json --source till")
-        refused = command("send none.json --source till", status=1)
-        run = command("run")
-        status = command("status")
+    sent = command("send sale.json --source till")
+    refused = command("send none.json --source till", status=1)
+    run = command("run")
+    status = command("status")
 
     assert (sent["status"], json.loads(sent["answer"])) == (200, {"status": "stored"})
     assert sent["url"] == status["endpoints"]["till"]
@@ -65,18 +71,18 @@ def test_an_event_is_sent_to_what_is_up(checkout: Checkout) -> None:
 
 
 @contextmanager
-def _up(checkout: Checkout, directory: str) -> Iterator[Any]:
+def _up(checkout: Checkout) -> Iterator[Any]:
     """Keep a sandbox up; yields what runs a command of deploy.py in it."""
-    said = checkout.folder / f"{directory}.err"
-    with said.open("w") as err:
+    said = checkout.folder / "said"
+    with said.open("w") as err, (checkout.folder / SHOWN).open("w") as out:
         up = subprocess.Popen(
-            [sys.executable, "deploy.py", "local", "--json", "--dir", directory],
+            [sys.executable, "deploy.py", "local", "--json", "--dir", "sandbox"],
             cwd=checkout.folder,
             env={**_clean(), "PIPELINE": "till", "LOAD_SCHEDULE": "rate(100 days)"},
-            stdout=subprocess.DEVNULL,
+            stdout=out,
             stderr=err,
         )
-    env = shlex.quote(str(checkout.folder / directory / "env"))
+    env = shlex.quote(str(checkout.folder / "sandbox" / "env"))
 
     def command(line: str, status: int = 0) -> Any:
         program = f". {env}; {shlex.quote(sys.executable)} deploy.py {line} --json"

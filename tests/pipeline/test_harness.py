@@ -21,7 +21,7 @@ from local.emulator import Emulator
 from tests.pipeline.arena import Servers
 from tests.pipeline.conftest import Functions
 from tests.pipeline.disruptions import SIDES
-from tests.pipeline.ground import own_server
+from tests.pipeline.ground import own_server, wait_until
 from tests.pipeline.recorded import (
     States,
     distinct_neighbours,
@@ -35,7 +35,9 @@ from tests.pipeline.verdict import Lake, compare
 from tests.pipeline.workload import Workload, repair_all
 from tests.postgres_fixtures import Source, Warehouse
 
-SECONDS = 15.0
+COMMITTED = 150
+BATCHES = 5
+EXTRACTS = 6
 
 ROUNDS = [
     ("source restored", "table closed", "warehouse restored", "rows refused"),
@@ -57,6 +59,19 @@ def lake_of(functions: Functions) -> Lake:
     return Lake(functions.s3, functions.ingestion, functions.processed)
 
 
+def batches_in(lake: Lake) -> int:
+    """Return how many batches the last look has seen."""
+    return sum(
+        bucket == lake.ingestion and key.startswith("batches/source/") for bucket, key in lake.seen
+    )
+
+
+def let_trade(shop: Workload, transactions: int) -> None:
+    """Wait until so many more have been committed."""
+    goal = shop.committed + transactions
+    wait_until(lambda: shop.committed >= goal, "the shop trades")
+
+
 def settle(functions: Functions) -> None:
     """Repair every row, run once more, and check that there is nothing new after that."""
     repair_all(functions.source.superuser_url)
@@ -70,7 +85,7 @@ def test_a_shop_at_work_beside_the_functions_arrives_as_it_is(
     """Whatever is written while functions run, the warehouse then equals the source."""
     record(functions.source)
     lake = lake_of(functions)
-    shop = Workload(functions.source.superuser_url, seed, writers=5)
+    shop = Workload(functions.source.superuser_url, seed, writers=4, think=0.02, longest=1.0)
     over, failed = Event(), []
 
     def repeat(function: Callable[[], object]) -> None:
@@ -87,8 +102,8 @@ def test_a_shop_at_work_beside_the_functions_arrives_as_it_is(
     with shop.running():
         for worker in workers:
             worker.start()
-        over.wait(SECONDS)
-        lake.look()
+        while not (over.wait(0.2) or (shop.committed >= COMMITTED and batches_in(lake) >= BATCHES)):
+            lake.look()
         over.set()
         for worker in workers:
             worker.join()
@@ -98,8 +113,8 @@ def test_a_shop_at_work_beside_the_functions_arrives_as_it_is(
 
     say(f"{shop.done}, {batches} batches, {verdict.compared} rows and records")
     assert failed == []
-    assert batches > 3
-    assert shop.committed > 100
+    assert batches >= BATCHES
+    assert shop.committed >= COMMITTED
     assert not verdict.wrong, f"HARNESS_SEED={seed}\n{verdict}"
 
 
@@ -109,7 +124,7 @@ def test_the_history_is_exactly_what_the_extracts_saw(functions: Functions, seed
     A row in quarantine at an extract has no state then, and one that comes back unchanged is none.
     """
     record(functions.source)
-    shop = Workload(functions.source.superuser_url, seed, writers=5, longest=1.0)
+    shop = Workload(functions.source.superuser_url, seed, writers=5, think=0.02, longest=1.0)
     seen: States = {}
     parents: set[tuple[str, int]] = set()
 
@@ -121,11 +136,11 @@ def test_the_history_is_exactly_what_the_extracts_saw(functions: Functions, seed
                 seen.setdefault(key, []).extend(states)
 
     with shop.running():
-        for _ in range(8):
+        for _ in range(EXTRACTS):
             extract_in_silence()
             functions.transform()
             functions.load()
-            shop.wait(0.7)
+            let_trade(shop, COMMITTED // EXTRACTS)
     repair_all(functions.source.superuser_url)
     extract_in_silence()
     functions.transform()
@@ -134,7 +149,7 @@ def test_the_history_is_exactly_what_the_extracts_saw(functions: Functions, seed
     wanted = {key: distinct_neighbours(states) for key, states in seen.items()}
     found = warehouse_history(functions.warehouse)
     wrong = [key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)]
-    assert shop.committed > 50
+    assert shop.committed >= COMMITTED
     assert not wrong, (
         f"HARNESS_SEED={seed}: {[(k, wanted.get(k), found.get(k)) for k in wrong[:5]]}"
     )
@@ -153,7 +168,7 @@ def test_nothing_is_lost_or_stuck_when_the_ground_moves(
 
     It equals the source in the end, and the history of each fact is what the batches showed of it.
     """
-    size = Size(0.0, writers=4, think=0.02, workers=4, disruptions=disruptions)
+    size = Size(0.0, writers=3, think=0.05, workers=3, disruptions=disruptions)
     with own_server() as source, own_server() as warehouse:
         servers = Servers(source, warehouse)
         total = play(servers, local_aws, seed, size, log=tmp_path / "functions.log")

@@ -26,7 +26,7 @@ from tests.pipeline.strangers import FOLDER, changes, differences, differences_f
 from tests.postgres_fixtures import Source, Warehouse
 
 ROUNDS = 6
-KILLS = 20
+KILLS = 10
 SHAPED = FOLDER / "pipelines"
 
 

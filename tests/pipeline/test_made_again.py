@@ -15,7 +15,7 @@ from tests.pipeline.conftest import Functions
 from tests.pipeline.oracle import current, expected
 
 MADE_AGAIN = "table {}: it, or a part or a column of it, was recreated: all of its rows are read"
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 
 
 def alter(functions: Functions, *statements: str) -> None:

@@ -24,9 +24,9 @@ from tests.postgres_fixtures import Warehouse
 
 __all__ = ["fresh_clients", "zipcodes_on"]
 
-KILLS = 15
-RESTARTS = 3
-DROPS_A_RESTART = 8
+KILLS = 10
+RESTARTS = 2
+DROPS_A_RESTART = 6
 CUT = 0.5  # of the connections to the server
 
 
