@@ -14,7 +14,7 @@ from functions.common.objects import (
 
 
 class FileVersion(Struct, frozen=True):
-    """A file, as S3 knows it: it is read by its version, or where it has none by its ETag."""
+    """A file in S3, read by its version, or by its ETag where the bucket keeps no versions."""
 
     bucket: str
     key: str
@@ -33,9 +33,9 @@ class FileRead(Struct, frozen=True):
     """A file that was read, and the objects of its table that hold its rows, in order.
 
     `rows` are all of them, also those that could not be separated into values; `header` are the
-    columns in the order of the file. `error` says why none of it can be used. `copy` is the object
-    with the bytes of a file that is in somebody else's bucket, as they came. It comes `again` where
-    an earlier batch has read this version.
+    columns in the order of the file. `error` says why the file cannot be used. `copy` is the object
+    with the bytes of a file of a remote bucket. It is read `again` where an earlier batch has read
+    this version.
     """
 
     table: str
@@ -58,8 +58,8 @@ class KnownFiles(Struct, frozen=True):
 class FileAccount(Struct, frozen=True):
     """The outcome of a file: `rows` = `out` + `refused`, with the reasons in the object `errors`.
 
-    `out` counts rows that at least one target table got. `reason` says why the file was refused
-    whole; then nothing of it is in any target table.
+    `out` counts the rows that are in at least one target table. `reason` says why the whole file
+    was refused; then none of its rows is in any target table.
     """
 
     table: str

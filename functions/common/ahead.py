@@ -1,4 +1,4 @@
-"""Let a thread do the next piece of work while the last one is used."""
+"""Read ahead in a thread: the next item is made while the last one is used."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +15,11 @@ _AT_A_TIME = 0.1  # seconds until a thread looks whether it is still needed
 
 @contextmanager
 def ahead(items: Iterator[Item], count: int = 1) -> Iterator[Iterator[Item]]:
-    """Yield an iterator whose items a thread reads up to `count` ahead.
+    """Yield an iterator over the same items, which a thread reads up to `count` ahead.
 
-    Raises what the iterator raises, after the items before it. The thread has ended when the block
-    has, however it ends: a generator that is left half used would only end it when it is collected,
-    in whichever thread that happens, and there wait for locks which that thread may hold.
+    Raises what the iterator raises, after the items before it. The thread ends with the block, also
+    after an error. A generator could not ensure that: one that is not exhausted ends when it is
+    garbage collected, in any thread, which may hold a lock that it waits for.
     """
     queue: Queue[object] = Queue(count)
     stopped = Event()

@@ -1,7 +1,7 @@
 """The batch log of a source: numbered manifests under one prefix of a bucket.
 
-Batches are numbered 1, 2, 3, … and the log is the only state of the pipeline: the newest manifest
-is the watermark. A number is claimed with a conditional write, so two runs can never own one.
+Batches are numbered 1, 2, 3, … and the log is the pipeline's only state: the newest manifest is the
+watermark. A number is claimed with a conditional write, so no two runs own the same one.
 """
 
 import re
@@ -23,7 +23,7 @@ MANIFEST_BYTES = 32 << 20  # as Python objects that is about 200 MB
 
 
 class Numbered(Protocol):
-    """A document of the log: it knows its number and the run that wrote it."""
+    """A document of a log, with its number and the run that wrote it."""
 
     @property
     def batch(self) -> int:
@@ -42,9 +42,9 @@ Manifest = TypeVar("Manifest", bound=Numbered)
 
 
 class BatchLog(Generic[Manifest]):
-    """The manifests of type `manifest` that a bucket has of a source, under `batches/<source>/`.
+    """The manifests of a source in a bucket, under `batches/<source>/`.
 
-    Which tables they name is not checked: they may have been written under another declaration.
+    Their tables are not checked: they may have been written under another declaration.
     """
 
     folder = "batches"
@@ -68,13 +68,11 @@ class BatchLog(Generic[Manifest]):
     def newest(self) -> int:
         """Return the last number of the log, which has no gaps; 0 when it is empty.
 
-        A log that this object has read before takes one request, which begins at the last
-        number that it knows; a cold start takes about 2 log2(n / 1,000) small ones: it doubles its
-        step past the end, then halves its way back.
-        An object under a number far ahead is not one of the log: it is reported and ignored.
+        A log that was read before takes one request, from the last known number on. A cold start
+        takes about 2 log2(n / 1,000) small ones: steps that double until they are past the end,
+        then a binary search. An object more than 1,000 numbers ahead is logged and ignored.
 
-        Raises:
-            CorruptLogError: a manifest is missing, and one of the next 1,000 numbers is there.
+        Raises CorruptLogError if a manifest is missing and one of the next 1,000 exists.
         """
         low = max(self._newest - 1, 0)
         found = self._numbers_after(low, PAGE)
@@ -90,7 +88,7 @@ class BatchLog(Generic[Manifest]):
         return self._newest
 
     def _search(self, low: int) -> int:
-        """Return a number of the log that is at most 1,000 before its last; `low` is in it."""
+        """Return a number at most 1,000 before the last; `low` is in the log."""
         step = PAGE
         while self._has(low + step):
             low, step = low + step, 2 * step
@@ -104,7 +102,7 @@ class BatchLog(Generic[Manifest]):
         return low
 
     def _has(self, batch: int) -> bool:
-        """Return whether a number is in the log; a single object far ahead of it is not."""
+        """Return whether a number and the one before it are in the log."""
         return self._numbers_after(batch - 2, 2)[:2] == [batch - 1, batch]
 
     def _report_gap(self, ahead: int) -> None:
@@ -121,13 +119,13 @@ class BatchLog(Generic[Manifest]):
         )
 
     def _numbers_after(self, batch: int, limit: int) -> list[int]:
-        """Return the next numbers, `limit` or all that are left; other keys are skipped."""
+        """Return the next numbers, at most `limit`; other keys are skipped."""
         numbers: list[int] = []
         after, more = self.key(batch), True
         while more and len(numbers) < limit:
             keys = self.bucket.keys_after(self.prefix, after, limit)
             numbers += [int(match[1]) for key in keys if (match := self._number.fullmatch(key))]
-            # Nothing that begins with a digit comes after a colon.
+            # A colon sorts after all digits.
             more = len(keys) == limit and (after := keys[-1]) < f"{self.prefix}:"
         return numbers
 
@@ -136,7 +134,7 @@ class BatchLog(Generic[Manifest]):
         return self._decode(batch, self.bucket.get(self.key(batch), MANIFEST_BYTES))
 
     def read_each(self, batches: Sequence[int]) -> Iterator[Manifest]:
-        """Yield the manifests of some batches, in their order; a few are read ahead."""
+        """Yield the manifests of some batches in order; a bounded number is read ahead."""
         with ThreadPoolExecutor(READERS) as pool:
             for first in range(0, len(batches), AHEAD):
                 yield from pool.map(self.read, batches[first : first + AHEAD])
@@ -154,11 +152,11 @@ class BatchLog(Generic[Manifest]):
         return manifest
 
     def claim(self, manifest: Manifest) -> bool:
-        """Write the manifest under its number; return False if another run has that number.
+        """Write the manifest under its number; return False if another run has claimed that number.
 
-        A write that S3 carried out although its answer was lost differs from another run's by the
-        run id, so a repeated request cannot lose its own batch. Raises CorruptLogError for one that
-        is too large to be read again.
+        Where S3 wrote the manifest and its answer was lost, the repeated request finds the number
+        taken: the run id shows that it is this run's own. Raises CorruptLogError for a manifest
+        that is too large to be read.
         """
         body = msgspec.json.encode(manifest)
         number = self.number(manifest)

@@ -1,4 +1,4 @@
-"""The form in which extract writes rows, and transform reads them."""
+"""The form of rows in the ingestion bucket: extract writes it, and transform reads it."""
 
 from collections.abc import Callable
 
@@ -7,20 +7,20 @@ import pyarrow as pa
 import etl
 
 UNFIT = "_unfit"
-"""The column for values that their columns cannot hold: a JSON object {column: text}.
+"""The column for values that their own columns cannot hold: a JSON object {column: text}.
 
-A value that is too large to carry has, instead of its text, the number of bytes that it exceeds.
+For a value that is too large it has, instead of the text, the limit in bytes.
 """
 
 KNOWN = "_known"
-"""The column that says, of a row that others may refer to, whether the batch before had its key."""
+"""The column that says whether the previous batch had the key of a row that others may refer to."""
 
 RECORD_BYTES = 8 << 20
-"""More than this is no record of a file: a quote was not closed, or a line not broken."""
+"""The limit of a record of a file. A larger one is an unclosed quote, or a missing line break."""
 
 LINE, WRONG, ROW = "_line", "_wrong", "_row"
-"""The columns of a file's rows: the line of the file on which a record begins, why it cannot be
-separated into values, NULL for one that can, and the record as it came, where that is needed."""
+"""The columns of a file's rows: the line on which a record begins, why it cannot be parsed (NULL if
+it can), and the record as it came, where that is needed."""
 
 _IS_CARRIED: dict[type[etl.Column], Callable[[pa.DataType], bool]] = {
     etl.SmallInteger: pa.types.is_integer,
@@ -37,21 +37,18 @@ _IS_CARRIED: dict[type[etl.Column], Callable[[pa.DataType], bool]] = {
     etl.Date: lambda kind: pa.types.is_string(kind) or pa.types.is_timestamp(kind),
     etl.IsoDate: lambda kind: pa.types.is_string(kind) or pa.types.is_timestamp(kind),
 }
-"""How extract writes columns; one that is not here is written as its text."""
+"""The Arrow types in which extract writes columns; others are written as text."""
 
 
 def is_carried(column: etl.Column, kind: pa.DataType) -> bool:
-    """Return whether extract writes a declared column as an Arrow type."""
+    """Return whether an Arrow type is the one in which extract writes a declared column."""
     if isinstance(column, etl.Timestamp) and (getattr(kind, "tz", None) is None) == column.timezone:
         return False
     return bool(_IS_CARRIED.get(type(column), pa.types.is_string)(kind))
 
 
 def missing(schema: pa.Schema, table: etl.Table) -> str | None:
-    """Return the first declared column, as `name of type kind`, that rows of a table lack.
-
-    Returns None when they have all of them, in a form in which extract writes them.
-    """
+    """Return the first declared column that rows lack, as `name of type kind`, or None."""
     for name, column in {**table.columns, UNFIT: etl.Text()}.items():
         place = schema.get_field_index(name)
         if place < 0 or not is_carried(column, schema.field(place).type):

@@ -1,6 +1,6 @@
 """COPY streams between PostgreSQL and Arrow, both ways, in bounded memory and with exact types.
 
-CSV in which only an unquoted empty field is NULL keeps NULL and '' apart, and decimals decimal.
+In CSV, where only an unquoted empty field is NULL, NULL differs from '' and decimals stay exact.
 COPY takes no bind parameters, so values reach a query as settings of the transaction.
 """
 
@@ -23,13 +23,13 @@ BLOCKS_AHEAD = 2
 
 
 def set_values(connection: PostgresConnection, values: Mapping[str, str]) -> None:
-    """Set values that `value(name)` reads in queries of the rest of the transaction."""
+    """Set values that queries read by `value(name)` until the transaction ends."""
     for name, text in values.items():
         connection.run("SELECT set_config(:name, :text, true)", name=f"etl.{name}", text=text)
 
 
 def value(name: str, cast: str) -> str:
-    """Return the SQL for a value that `set_values` gave, evaluated once for a statement."""
+    """Return the SQL of a value that `set_values` has set, evaluated once per statement."""
     return f"(SELECT current_setting('etl.{name}')::{cast})"
 
 
@@ -39,7 +39,7 @@ def array(numbers: Iterable[int]) -> str:
 
 
 def text_array(values: pa.ChunkedArray) -> str:
-    """Return PostgreSQL's text form of an array of values, whatever their type; none is NULL."""
+    """Return PostgreSQL's text form of an array of values of any type; none is NULL."""
     texts = pc.replace_substring_regex(values.cast(pa.string()), r'(["\\])', r"\\\1")
     return "{" + ",".join(f'"{text}"' for text in texts.to_pylist()) + "}"
 
@@ -56,7 +56,7 @@ def read_csv(block: bytes, schema: pa.Schema) -> list[pa.RecordBatch]:
 
 
 def _exact(schema: pa.Schema) -> csv.ConvertOptions:
-    """Return the options that read PostgreSQL's CSV as `schema`, NULL and '' apart."""
+    """Return the options that read PostgreSQL's CSV as `schema`, with NULL distinct from ''."""
     return csv.ConvertOptions(
         column_types=schema,
         null_values=[""],
@@ -73,10 +73,10 @@ def copy_out(
     schema: pa.Schema,
     parse: Callable[[bytes, pa.Schema], list[pa.RecordBatch]] = read_csv,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a query, typed as `schema` says, while they come in.
+    """Yield the rows of a query as they arrive, with the types of `schema`.
 
-    A thread receives them a few blocks ahead, so memory holds no more than that. Raises what the
-    driver raises, and DatabaseStatementError for a value that is not of its column's type.
+    A thread receives a few blocks ahead, which bounds memory. Raises what the driver raises, and
+    DatabaseStatementError for a value that is not of its column's type.
     """
     blocks: Queue[bytes] = Queue(BLOCKS_AHEAD)
     with ThreadPoolExecutor(1) as pool:
@@ -85,7 +85,7 @@ def copy_out(
             while block := blocks.get():
                 yield from parse(block, schema)
         except BaseException as error:
-            # A connection in the middle of COPY can do nothing else, not even roll back.
+            # During COPY a connection can do nothing else, not even roll back.
             while blocks.get():
                 pass
             if not isinstance(error, pa.ArrowInvalid):
@@ -96,7 +96,7 @@ def copy_out(
 
 
 def _in_our_words(error: str, schema: pa.Schema) -> str:
-    """Return Arrow's message without the value that it quotes: none may be in a log."""
+    """Return Arrow's message without the value that it quotes, which must not be logged."""
     if column := re.match(r"In CSV column #(\d+)", error):
         field = schema.field(int(column[1]))
         return f"a value does not fit its column's type: {field.name} is read as {field.type}"
@@ -104,7 +104,7 @@ def _in_our_words(error: str, schema: pa.Schema) -> str:
 
 
 def _receive(connection: PostgresConnection, query: str, blocks: Queue[bytes]) -> None:
-    """Put the rows of a query into `blocks` as CSV, and in the end an empty one."""
+    """Put the rows of a query into `blocks` as CSV, followed by an empty block."""
     try:
         send_csv(connection, query, blocks.put)
     finally:
@@ -117,9 +117,9 @@ def send_csv(
     send: Callable[[bytes], None],
     options: str = "",
 ) -> None:
-    """Send the rows of a query on as CSV, in blocks of whole rows, while they come in.
+    """Pass the rows of a query to `send` as CSV, in blocks of whole rows, as they arrive.
 
-    `options` is SQL of further ones of COPY, such as `, HEADER`.
+    `options` is SQL of further options of COPY, such as `, HEADER`.
     """
     rows = _Rows(connection.received, send)
     options += _encoding(connection)
@@ -128,9 +128,9 @@ def send_csv(
 
 
 def _encoding(connection: PostgresConnection) -> str:
-    """Return the option that asks for raw bytes, where the server does not know their encoding.
+    """Return the option for raw bytes, where the server does not know their encoding.
 
-    A SQL_ASCII database holds any bytes and would refuse all rows for one that is not UTF-8.
+    A SQL_ASCII database holds any bytes, and fails the whole COPY for a row that is not UTF-8.
     https://www.postgresql.org/docs/current/multibyte.html#MULTIBYTE-CHARSET-SUPPORTED
     """
     is_unknown = connection.parameter_statuses.get("server_encoding") == "SQL_ASCII"
@@ -138,15 +138,15 @@ def _encoding(connection: PostgresConnection) -> str:
 
 
 class _Rows:
-    """The driver's destination of rows: makes blocks of whole rows, little over `BLOCK_BYTES`.
+    """A stream that the driver writes rows to: it makes blocks of just over `BLOCK_BYTES`.
 
-    The server sends a message for each row: `d`, four bytes of length, a line of CSV. The driver
-    handles them one by one, which costs four times as much CPU as taking all that wait in its
-    buffer at once. https://www.postgresql.org/docs/current/protocol-message-formats.html
+    The server sends a message per row: `d`, four bytes of length, a line of CSV. The driver handles
+    one message at a time; taking all that are in its read buffer at once needs a quarter of the
+    CPU. https://www.postgresql.org/docs/current/protocol-message-formats.html
     """
 
-    # The head of a message of less than 64 kB. Text in UTF-8 holds no NUL, and every other message
-    # does: this splits what was received into rows if no NUL is left in them.
+    # The head of a message of less than 64 kB. Text in UTF-8 has no NUL, and every other message
+    # has one: split by this head, the buffer is whole rows if no NUL is left.
     _HEAD = re.compile(rb"d\0\0..", re.DOTALL)
 
     def __init__(self, received: BufferedReader, send: Callable[[bytes], None]) -> None:
@@ -156,9 +156,9 @@ class _Rows:
         self._bytes = 0
 
     def write(self, row: bytes) -> None:
-        """Take a row, and the rows of all messages that are in the driver's buffer as a whole."""
+        """Add a row, and those of all complete messages in the driver's buffer."""
         self._add(row)
-        received = self._received.peek()[: 1 << 16]  # no longer message can be whole in so little
+        received = self._received.peek()[: 1 << 16]  # the head below is of shorter messages
         if not self._HEAD.match(received):
             return
         _, *rows, last = self._HEAD.split(received)
@@ -168,7 +168,7 @@ class _Rows:
             rows.append(last[:length])
             taken += length
         else:
-            taken -= 5  # its head stays with it
+            taken -= 5  # leave its head in the buffer
         whole = b"".join(rows)
         if b"\0" not in whole:
             self._received.read(taken)
@@ -181,7 +181,7 @@ class _Rows:
             self.flush()
 
     def flush(self) -> None:
-        """Pass on the rows that make no whole block."""
+        """Send the rows of an incomplete block."""
         if self._bytes:
             self._send(b"".join(self._rows))
             self._rows, self._bytes = [], 0
@@ -193,10 +193,7 @@ def copy_in(
     columns: list[str],
     batches: Iterable[pa.RecordBatch],
 ) -> None:
-    """Append rows to `target`, a table as SQL names it.
-
-    `columns` names its columns in the order of the batches' own.
-    """
+    """Append rows to `columns`, in this order, of `target`, a quoted table name."""
     names = ", ".join(identifier(column) for column in columns)
     connection.run(
         f"COPY {target} ({names}) FROM STDIN (FORMAT csv)",

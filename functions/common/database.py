@@ -1,6 +1,6 @@
-"""The address of a database, from a secret, and what connections to either kind share: TLS.
+"""The address of a database, from a secret, and the sockets and TLS of both kinds of connection.
 
-The password goes from Secrets Manager into the driver and nowhere else. No driver is imported here.
+The password passes from Secrets Manager to the driver and nowhere else. No driver is imported here.
 """
 
 import socket
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 
-# A dead peer is noticed within a minute, while a long statement may be silent for as long as it
-# needs: keepalive probes are answered by the peer's kernel.
+# A dead peer is detected within a minute, and a long statement may still be silent: keepalive
+# probes are answered by the peer's kernel.
 KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 LONGEST_SECONDS = 900.0  # that a function may run: Lambda's own limit
-SHORTEST_SECONDS = 1.0  # a limit of 0 would mean none, or no wait at all
-SPARE_SECONDS = 10.0  # for the error to come back, and to be reported
+SHORTEST_SECONDS = 1.0  # 0 would mean no limit, or no wait at all
+SPARE_SECONDS = 10.0  # for an error to arrive and to be reported
 
 # Errors that a driver raises for messages that are not of its protocol.
 _NOT_THE_PROTOCOL = (
@@ -43,10 +43,10 @@ _NOT_THE_PROTOCOL = (
 
 
 class Database(msgspec.Struct, frozen=True):
-    """The address of a database and our account there: the form of its secret.
+    """The address of a database and the account there, as its secret has them.
 
-    `sslmode` is `disable`, `require` (encrypted; with a `ca` the certificate has to be one of
-    these authorities, for whatever name) or `verify-full` (certificate and name). `ca` is the PEM
+    `sslmode` is `disable`, `require` (encrypted; with a `ca` the certificate must be signed by one
+    of these authorities, for any name) or `verify-full` (certificate and name). `ca` is the PEM
     text of the authorities to trust instead of the system's.
     """
 
@@ -61,11 +61,11 @@ class Database(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"database {self.dbname} at {self.host}:{self.port} as {self.username}"
 
-    __repr__ = __str__  # the password is in no trace and no log
+    __repr__ = __str__  # keeps the password out of traces and logs
 
 
 def database_from_secret(client: "SecretsManagerClient", secret_id: str) -> Database:
-    """Return the database that a secret names; raise SettingsError if it cannot be read."""
+    """Return the database of a secret; raise SettingsError if it cannot be read."""
     try:
         database = _decoded(client.get_secret_value(SecretId=secret_id).get("SecretString", ""))
     except ClientError as error:
@@ -78,10 +78,9 @@ def database_from_secret(client: "SecretsManagerClient", secret_id: str) -> Data
 
 
 def _decoded(secret: str) -> Database | None:
-    """Return the database of a secret's text, None if it is none.
+    """Return the database of a secret's text; None if it is malformed.
 
-    Not an error, which would keep the decoder's message and the variables here: both hold a piece
-    of the secret.
+    An error would keep the decoder's message and these variables, which hold parts of the secret.
     """
     try:
         return msgspec.json.decode(secret, type=Database)
@@ -134,20 +133,20 @@ def _set_options(peer: socket.socket) -> None:
 
 
 def tls_context(database: Database) -> ssl.SSLContext | Literal[False]:
-    """Return how to encrypt, False for not at all."""
+    """Return the TLS context; False for a connection that is not encrypted."""
     if database.sslmode == "disable":
         return False
     context = ssl.create_default_context(cadata=database.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if database.sslmode == "require":
         context.check_hostname = False
-        # As libpq: who names an authority wants it to have signed.
+        # As libpq: a named authority must have signed the certificate.
         context.verify_mode = ssl.CERT_REQUIRED if database.ca else ssl.CERT_NONE
     return context
 
 
 def untrusted(database: Database, error: ssl.SSLCertVerificationError) -> DatabaseAccessError:
-    """Return our error for a certificate that is not trusted."""
+    """Return the error for a certificate that is not trusted."""
     return DatabaseAccessError(
         f"{database}: its certificate is not trusted ({error.verify_message}): "
         f"{_next_step(database)} to encrypt without checking who answers"
@@ -161,7 +160,7 @@ def _next_step(database: Database) -> str:
 
 
 def without_tls(database: Database) -> DatabaseAccessError:
-    """Return our error for a server that does not speak TLS."""
+    """Return the error for a server that does not support TLS."""
     return DatabaseAccessError(
         f"{database}: it does not speak TLS: add ?sslmode=disable to the URL if the network "
         "between is your own"
@@ -169,12 +168,12 @@ def without_tls(database: Database) -> DatabaseAccessError:
 
 
 def spare(seconds: float) -> float:
-    """Return how much sooner than the caller has to end, of so many seconds, the server is to."""
+    """Return by how much the server's limit is shorter than the caller's seconds."""
     return min(SPARE_SECONDS, seconds / 2)
 
 
 def _forget_variables(error: BaseException | None) -> None:
-    """Empty the driver's frames: a trace that shows variables would show the password there."""
+    """Clear the driver's frames: a traceback with variables would show the password."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__

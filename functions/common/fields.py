@@ -1,4 +1,4 @@
-"""The JSON object of an event, and its fields: what receive and collect agree on."""
+"""The JSON object of an event and its fields, as receive and collect both read them."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,13 +9,13 @@ from functions.common.errors import InvalidEventError
 from functions.common.jsontext import Decoder
 
 MAX_DEPTH = 200
-"""Levels of an event. Any number that no stack ends at would do: PostgreSQL's takes thousands."""
+"""The depth of an event. Any limit below a stack's would do: PostgreSQL's allows thousands."""
 
 _HEADER = "header:"
 
 
 def event_of(raw: bytes) -> dict[str, Any]:
-    """Return the JSON object that bytes are, numbers as `jsontext.Number`.
+    """Parse bytes as a JSON object, with numbers as `jsontext.Number`.
 
     Raises InvalidEventError for other encodings than UTF-8, for what is not one JSON object, for
     two fields of one name, for NaN and infinities, and for values nested deeper than MAX_DEPTH.
@@ -54,9 +54,9 @@ def _is_too_deep(event: dict[str, Any]) -> bool:
 
 
 def value_at(event: Mapping[str, Any], headers: Mapping[str, str], path: str) -> Any:
-    """Return what is at a path of an event, None where nothing is; `headers` by lower-case name.
+    """Return the value at a path of an event, None if there is none; `headers` by lower-case name.
 
-    A step into a list is its position, from 0: `data.items.0.id`. WHOLE is the event itself.
+    A step into a list is a position, from 0, as in `data.items.0.id`. WHOLE is the event itself.
     """
     if path == WHOLE:
         return event
@@ -74,7 +74,7 @@ def value_at(event: Mapping[str, Any], headers: Mapping[str, str], path: str) ->
 
 
 def headers_of(source: Events) -> frozenset[str]:
-    """Return the names, in lower case, of the headers in which a source has fields."""
+    """Return the names, in lower case, of the headers that a source's fields refer to."""
     paths: Iterable[str] = (
         source.id,
         source.type,

@@ -1,6 +1,6 @@
 """An HTTP client that asks an API for a document until it is complete or the time is over.
 
-Nothing of an answer, of a query or of a key is in a log or an error: an API is known by its host.
+No log and no error contains an answer, a query or a key: an API is named by its host.
 """
 
 import random
@@ -31,8 +31,8 @@ from functions.common.httpconnection import Connection
 
 ATTEMPTS = 5
 PIECE_BYTES = 64 << 10
-PAUSE_SECONDS = 0.5  # before the second attempt, twice as much before each that follows
-SECONDS = 40.0  # for a document, with all attempts: extract has other sources to read
+PAUSE_SECONDS = 0.5  # before the second attempt, doubled before each further one
+SECONDS = 40.0  # for a document, with all attempts: a run has other sources to read
 REDIRECTS = 3
 
 _AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
@@ -41,7 +41,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class _Failed(Exception):
-    """Say why an attempt failed that may do better later, after some seconds if the API says so."""
+    """An attempt failed that may be repeated, `after` some seconds if the API says so."""
 
     def __init__(self, why: str, after: float | None = None) -> None:
         super().__init__(why)
@@ -50,7 +50,7 @@ class _Failed(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """A document: its `body` as it came, its `content`, expanded, and its headers in lower case."""
+    """A document: its `body` as received, its decompressed `content`, its headers in lower case."""
 
     body: bytes
     content: bytes
@@ -58,7 +58,7 @@ class Answer:
 
 
 class Api:
-    """An API at a URL, and the headers of requests; no other host or scheme is ever asked.
+    """An API at a URL, and the headers of its requests, which are sent to no other host or scheme.
 
     `setting` and `key_setting` are named in errors. `headers` may have a key, and is called
     for the first request.
@@ -86,9 +86,9 @@ class Api:
         return {**own, **self._more_headers()}
 
     def ask(self, url: str, accept: str, at_most: int) -> Answer:
-        """Return the document at a URL, of so many bytes at most, expanded.
+        """Return the document at a URL, of at most `at_most` bytes decompressed.
 
-        Tries again after a failure of the connection or of the server. Raises ProviderBusyError,
+        Retries after failures of the connection or of the server. Raises ProviderBusyError,
         ProviderUnavailableError, and SettingsError for a URL or a key that is refused.
         """
         end = time.monotonic() + SECONDS
@@ -101,14 +101,14 @@ class Api:
                 self._pause(failed, attempt, end)
 
     def _pause(self, failed: _Failed, attempt: int, end: float) -> None:
-        """Wait before the next attempt, as long as the API says, or by chance; or give up."""
+        """Wait before the next attempt, as long as the API says or a random time; or give up."""
         left = end - time.monotonic()
         if failed.after is not None and failed.after > left:
             raise ProviderBusyError(
                 self._says(f"{failed}, and asks to wait for {failed.after:.0f} seconds"),
                 failed.after,
             ) from failed
-        # By chance: those that failed at the same time do not come back at the same time.
+        # Random, so that clients that failed together do not retry together.
         pause = random.uniform(0.5, 1) * PAUSE_SECONDS * 2 ** (attempt - 1)  # noqa: S311  # nosec B311
         pause = pause if failed.after is None else failed.after
         if attempt == ATTEMPTS or pause >= left:
@@ -116,7 +116,7 @@ class Api:
         self._sleep(pause)
 
     def _follow(self, url: str, accept: str, at_most: int, end: float) -> Answer:
-        """Return the document at a URL, or where it says that the document is."""
+        """Return the document at a URL, following redirects."""
         for _ in range(REDIRECTS):
             self.require_own(url)
             with Connection(url, end) as connection:
@@ -161,7 +161,7 @@ class Api:
         return Answer(body, content, headers)
 
     def _require_good(self, response: HTTPResponse) -> None:
-        """Raise the error of a status other than that of a document."""
+        """Raise an error unless the status is that of a document."""
         status, said = response.status, f"answered {response.status}"
         if status in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
             return
@@ -177,7 +177,7 @@ class Api:
         raise SettingsError(self._says(f"{said}: correct {self._setting}, and run deploy.py again"))
 
     def _failure(self, error: HTTPError | OSError) -> Exception:
-        """Return our error for one of the connection, which may quote an answer."""
+        """Return the error for one of the connection, whose message may quote an answer."""
         cause = error.args[0] if isinstance(error, SSLError) and error.args else error
         if isinstance(cause, ssl.SSLCertVerificationError):
             return ProviderUnavailableError(
@@ -197,7 +197,7 @@ class Api:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Return for how long a header asks to wait: seconds, or until a moment; None if it does not.
+    """Return how many seconds a Retry-After header asks to wait, None if it is not valid.
 
     https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     """

@@ -1,6 +1,7 @@
-"""One request over one connection, which is cut when the time for it is over.
+"""One request over one connection, which is cut at its deadline.
 
-The limits of urllib3 are for each step of it: a server that sends a byte now and then meets them.
+The timeouts of urllib3 apply to each read: a server that sends a byte now and then never exceeds
+them.
 """
 
 import socket
@@ -28,7 +29,7 @@ class Connection:
         options: dict[str, Any] = {"maxsize": 1, "block": True, "retries": False}
         self._pool: HTTPConnectionPool = (
             HTTPSConnectionPool(
-                # The chain and the name are verified, by the roots of this machine.
+                # Verifies chain and name by the machine's root certificates.
                 parts.hostname or "",
                 parts.port,
                 ssl_context=ssl.create_default_context(),
@@ -49,7 +50,7 @@ class Connection:
         class Noted(kind):  # type: ignore[misc]
             def connect(self) -> None:
                 super().connect()
-                # The connection may forget its socket while the body is still read from it.
+                # The connection may drop its socket while the body is still being read.
                 sockets.append(self.sock)
 
         self._pool.ConnectionCls = Noted
@@ -69,7 +70,7 @@ class Connection:
             each.close()
 
     def get(self, headers: Mapping[str, str]) -> HTTPResponse:
-        """Ask for the document; its body is not read yet. Raises the errors of urllib3."""
+        """Send the request; the body is not read yet. Raises the errors of urllib3."""
         response: HTTPResponse = self._pool.urlopen(  # type: ignore[assignment]
             "GET",
             self._path,
@@ -85,7 +86,7 @@ class Connection:
         return response
 
     def require_uncut(self) -> None:
-        """Raise TimeoutError if the time was over: some bodies end where a connection does."""
+        """Raise TimeoutError if the connection was cut, where some bodies seem complete."""
         if self._is_cut:
             raise TimeoutError
 
@@ -93,5 +94,5 @@ class Connection:
         self._is_cut = True
         for each in self._sockets:
             with suppress(OSError):  # it may be closed by now
-                # Not that of TLS: what comes after it would be read as if it were plain.
+                # Not the TLS socket's: what follows would be read as plain text.
                 socket.socket.shutdown(each, socket.SHUT_RDWR)

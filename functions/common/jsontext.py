@@ -1,6 +1,6 @@
-"""JSON as it was written: numbers by their literal, and nothing that parsers accept silently.
+"""JSON as it was written: numbers as their literals, and none of the faults that parsers accept.
 
-Faster parsers keep the last of two fields of one name, without a word, and numbers as floats.
+Faster parsers read numbers as floats and silently keep the last of two fields with one name.
 """
 
 import json
@@ -14,7 +14,7 @@ class Number(NamedTuple):
 
 
 class Decoder:
-    """Decodes values, and notes in `faults` what the last one has that is not JSON."""
+    """A JSON decoder that collects in `faults` what is not valid JSON in the last value."""
 
     def __init__(self) -> None:
         self.faults: list[str] = []
@@ -37,17 +37,16 @@ class Decoder:
         self.faults.append(f"{name} is not JSON")
 
     def decoded(self, text: str, start: int) -> tuple[Any, int]:
-        """Return the value that begins at a place in a text, and where it ends.
+        """Return the value that begins at a position of a text, and where it ends.
 
-        Raises json.JSONDecodeError for a syntax error, RecursionError for values in values without
-        end.
+        Raises json.JSONDecodeError for a syntax error, RecursionError for values nested too deeply.
         """
         self.faults.clear()
         return self._decoder.raw_decode(text, start)
 
 
 def encoded(value: Any) -> str:
-    """Return a decoded value as JSON, with its numbers as they were written."""
+    """Encode a decoded value as JSON, with numbers as they were written."""
     if isinstance(value, Number):
         return value.literal
     if isinstance(value, dict):

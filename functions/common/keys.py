@@ -1,8 +1,8 @@
-r"""The keys of rows, of whatever columns, as one value each, for sets of keys.
+r"""The key of a row as a single value, whatever its columns, for sets of keys.
 
-A key of one integer column is that integer. Any other is text: that of its column, or, for several
-columns, their texts with commas between them. A comma or a backslash within one of these has a
-backslash before it, so that no two keys meet.
+A key of one integer column is that integer. Any other is text: that of its column, or the texts of
+several columns, separated by commas. Commas and backslashes within a text are escaped by a
+backslash, so that different keys stay different.
 
     (7, 'a,b') -> "7,a\,b"
 """
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 Key = int | str
 
-# Text in PostgreSQL holds no NUL, so these stand for nothing else while a key is split.
+# Text in PostgreSQL has no NUL, so these are unambiguous while a key is split.
 _BACKSLASH, _COMMA = "\0b", "\0c"
 _PLAIN_SCALE = 6  # Arrow writes decimals with more digits after the point as 1E-7
 
@@ -30,9 +30,9 @@ def keys_of(rows: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> pa.Array
 
 
 def columns_of(keys: pa.Array, schema: pa.Schema) -> pa.RecordBatch:
-    """Return the columns that keys were made of, by `keys_of`, with the names and types of these.
+    """Return the columns from which `keys_of` made keys, with the names and types of a schema.
 
-    Raises pa.ArrowInvalid for a key that no values of these types make.
+    Raises pa.ArrowInvalid for a key that is not one of these types.
     """
     texts = [keys] if len(schema) == 1 else _split(keys, len(schema))
     columns = [_typed(text, field.type) for text, field in zip(texts, schema, strict=True)]
@@ -40,12 +40,12 @@ def columns_of(keys: pa.Array, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def none_of(integer: bool) -> pa.Array:
-    """Return no keys, of the type that keys of an integer column have, or of any others."""
+    """Return an empty array of the type that integer keys have, or all others."""
     return pa.array([], pa.int64() if integer else pa.string())
 
 
 def is_among(keys: pa.Array, some: pa.Array | Collection[Key]) -> pa.Array:
-    """Return which keys are among some; NULL never is, and a number is never a text."""
+    """Return which keys are among `some`; NULL never is, and a number never equals a text."""
     if not isinstance(some, pa.Array):
         kind = int if pa.types.is_integer(keys.type) else str
         some = pa.array([key for key in some if isinstance(key, kind)], keys.type)
@@ -55,7 +55,7 @@ def is_among(keys: pa.Array, some: pa.Array | Collection[Key]) -> pa.Array:
 
 
 def as_type(keys: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Return keys as numbers, or as their texts; NULL for a text that is no number."""
+    """Return keys as another type, integer or text; NULL for a text that is not an integer."""
     if keys.type == kind or pa.types.is_string(kind):
         return keys.cast(kind)
     is_number = pc.match_substring_regex(keys, r"^-?\d{1,18}$")
@@ -63,7 +63,7 @@ def as_type(keys: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def spoken(key: Key, columns: int) -> str:
-    """Return a key of so many columns in a form for people."""
+    """Return a key of `columns` columns as people read it."""
     if columns == 1:
         return str(key)
     parts = _split(pa.array([str(key)]), columns)
@@ -75,7 +75,7 @@ def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def _text(column: pa.Array) -> pa.Array:
-    """Return values as PostgreSQL writes them, but for stamps, which have all six digits."""
+    """Return values as PostgreSQL writes them, but timestamps with all six decimal places."""
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("us"))
     elif pa.types.is_decimal(column.type) and column.type.scale > _PLAIN_SCALE:
@@ -89,7 +89,7 @@ def _escaped(texts: pa.Array) -> pa.Array:
 
 
 def _split(keys: pa.Array, columns: int) -> list[pa.Array]:
-    """Return the texts of the columns that keys were made of."""
+    """Split keys into the texts of their columns."""
     coded = pc.replace_substring(pc.replace_substring(keys, r"\\", _BACKSLASH), r"\,", _COMMA)
     parts = pc.split_pattern(coded, ",")
     if not pc.all(pc.equal(pc.list_value_length(parts), columns), min_count=0).as_py():
@@ -102,7 +102,7 @@ def _split(keys: pa.Array, columns: int) -> list[pa.Array]:
 
 
 def _typed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Return the values of a type, given as `_text` returns them, or as integers."""
+    """Return values as a type, from integers or from texts as `_text` makes them."""
     if pa.types.is_timestamp(kind):
         texts = texts.cast(pa.timestamp("us"))
     return texts.cast(kind)

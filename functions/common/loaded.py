@@ -1,6 +1,6 @@
-"""The marker of a loaded batch, as it is in S3: which warehouse has what, and how that is known.
+"""The marker of a loaded batch in S3: what a warehouse has, and how that is recognised.
 
-Checked as it is read, like the manifests.
+Markers are validated when they are read, like manifests.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from functions.common.objects import BatchNumber, Count, DataFile, Moment, Sha25
 
 
 class TableFile(Struct, frozen=True):
-    """A table as the server knows it: one that was dropped and created again has another `oid`.
+    """A table's identity on the server: `oid` changes when it is dropped and created again.
 
     `file` changes when the table is truncated or rewritten; None for a partitioned table.
     """
@@ -26,9 +26,9 @@ class TableFile(Struct, frozen=True):
 
 
 class Warehouse(Struct, frozen=True):
-    """The warehouse that a batch was loaded into, and the instance of the server that ran it.
+    """The warehouse that a batch was loaded into, and the run of its server.
 
-    While all of it stays the same, the warehouse keeps what was committed.
+    While none of it changes, the warehouse keeps what was committed.
     """
 
     system_identifier: str
@@ -73,7 +73,7 @@ def _canonical(value: Any) -> str | None:
 
 
 class Loaded(Struct, frozen=True):
-    """How a batch changed one table; `refused` are rows that the warehouse did not accept."""
+    """How a batch changed one table; `refused` counts rows that the warehouse rejected."""
 
     staged: Count
     inserted: Count
@@ -83,23 +83,22 @@ class Loaded(Struct, frozen=True):
 
 
 class RefusedRows(Struct, frozen=True):
-    """Rows of one table that the warehouse refused, in one object, counted by reason."""
+    """Refused rows of one table, in one object, counted by reason."""
 
     file: DataFile
     reasons: dict[str, Count]
 
 
 class LoadedMarker(Struct, frozen=True):
-    """Proof that a batch is in a warehouse, and the state that the warehouse was left in.
+    """Proof that a batch is in a warehouse, and the state of the warehouse after it.
 
-    `number` is the marker's own in the log of markers: a batch that is applied again, to a restored
-    or another warehouse, has another marker. `has` says by table up to which batch it holds
-    everything, and by model the batch with which it was last run; before the batch `settled` none
-    is run, because tables may show later rows. `evidence` identifies the state of a history.
-    Since the marker `since` no history has lost a record. `refused` are all rows, by table, that
-    the warehouse does not accept at present; they were tried at `tried_at`, against the definitions
-    of tables that have the digest
-    `definitions`. `age_seconds` is from source snapshot to commit.
+    `number` is the marker's own: a batch that is applied again, to a restored or another warehouse,
+    gets another marker. `has` is, by table, the batch up to which the table is complete, and by
+    model the batch of its last run. Before the batch `settled` no model is run, because tables may
+    show later rows. `evidence` identifies the states of histories; no history has lost a record
+    since the marker `since`. `refused` are, by table, all rows that the warehouse rejects at
+    present, last tried at `tried_at` against table definitions with the digest `definitions`.
+    `age_seconds` is the time from source snapshot to commit.
     """
 
     number: BatchNumber

@@ -16,7 +16,7 @@ from functions.common.storage import Bucket
 
 @dataclass(frozen=True)
 class Logs:
-    """The logs of a source in the ingestion bucket and in the processed one."""
+    """The batch logs of a source: in the ingestion bucket and in the processed bucket."""
 
     ingested: BatchLog[IngestionManifest]
     processed: BatchLog[ProcessedManifest]
@@ -31,12 +31,12 @@ class Logs:
 
 
 def is_in_use(source: Source, log: BatchLog[Manifest]) -> bool:
-    """Return whether a source may have batches: an optional one without any may never be set up."""
+    """Return whether a source may have batches; an optional one may never be set up."""
     return not source.optional or bool(log.bucket.keys_after(log.prefix, log.prefix, 1))
 
 
 class MarkerLog(BatchLog[LoadedMarker]):
-    """The markers of a source's batches; each is read once."""
+    """The markers of a source's batches; each is read from S3 once."""
 
     folder = "loaded"
 

@@ -1,8 +1,8 @@
-"""The documents of the batch log, as they are in S3: JSON on the outside, checked types inside.
+"""The documents of the batch log: JSON in S3, validated types here.
 
-A manifest is written last, after everything it names, and never changed. Objects that it does not
-name do not exist, whatever is in the bucket. It is checked as it is read: one that was damaged or
-written by hand is an error, and never a lookup elsewhere or a loss of rows.
+A manifest is written last, after everything that it names, and never changed. Objects that no
+manifest names do not count. A manifest is validated when it is read, so that one that was damaged
+or edited is an error, and never a read outside its own prefix or a loss of rows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ from functions.common.objects import (
 
 
 class Instance(Struct, frozen=True):
-    """A run of a server: while all of this stays the same, it keeps what was committed.
+    """A run of a server: while none of this changes, it keeps what was committed.
 
     `stats_reset` changes when a server recovers from a crash without a new start time.
     """
@@ -38,12 +38,12 @@ class Instance(Struct, frozen=True):
 
 
 class Source(Struct, frozen=True):
-    """The database that a batch was read from, and the moment at which its rows were true.
+    """The database that a batch was read from, and the moment at which its rows were current.
 
-    `end` is the first transaction id that the snapshot does not know, `position` the number of
-    bytes of the server's write-ahead log after the snapshot was taken, None where the server does
-    not say. `instances` are known to share one history; the last is the one that was read. A source
-    without them is unknown, and no later batch goes on from it.
+    `end` is the first transaction id after the snapshot, `position` the server's position in its
+    write-ahead log in bytes, None if the server does not report it. `instances` are known to share
+    one history; the last is the one that was read. Without any the history is unknown, and no later
+    batch continues from it.
     """
 
     system_identifier: str
@@ -57,20 +57,19 @@ class Source(Struct, frozen=True):
 
 
 class TableCapture(Struct, frozen=True):
-    """A batch's rows of one source table, and where its change capture stands after it.
+    """A batch's rows of one source table, and the position of its change capture after it.
 
     `key` are the columns that identify a row. `horizon` is a 64-bit transaction id: every
     transaction below it had ended in the snapshot, so the next batch reads the rows from `horizon`
-    on, without the transactions in `seen` (inclusive ranges), whose rows this or an earlier batch
-    holds. `horizon` is None until the table has been read once. `columns` are (name, SQL type) in
-    the table's order; they, `fingerprint` and `incarnation` (which changes when the table is made
-    again) are those of the last read. `error` says why a table that cannot be used was left out;
-    its horizon then stays where it was.
+    on, except those of the transactions in `seen` (inclusive ranges), which this or an earlier
+    batch has. `horizon` is None until the table has been read once. `columns` are (name, SQL type)
+    in the table's order; they, `fingerprint` and `incarnation` (which changes when the table is
+    recreated) are those of the last read. `error` says why the table was left out; its horizon is
+    then unchanged.
 
     Target rows are made of the rows in `files`: those that changed, and `companions`, unchanged
-    rows that something that joins in with them has changed for. The rows in `partners` are
-    unchanged, in no other file of the batch, and only join in with rows of `files`, of this table
-    or another.
+    rows that join with a changed one. The rows in `partners` are unchanged, in no other file of the
+    batch, and only join with rows of `files`, of this table or another.
     """
 
     key: list[str]
@@ -89,12 +88,12 @@ class TableCapture(Struct, frozen=True):
 
     @property
     def joining(self) -> list[DataFile]:
-        """The objects with all rows that may join in with others."""
+        """All objects with rows that others may join."""
         return [*self.files, *self.partners]
 
     @property
     def objects(self) -> list[DataFile]:
-        """All objects that the batch has of the table."""
+        """All objects of the table in the batch."""
         return [*self.files, *self.partners, *self.tombstones]
 
 
@@ -102,11 +101,11 @@ NOT_DECLARED = TableCapture(key=[], columns=[], fingerprint="", horizon=None, se
 
 
 class TableSchema(Struct, frozen=True):
-    """The registry's entry of a source table: its columns, and since when it has them.
+    """The registry's entry of a source table: its columns, and since when it has had them.
 
-    `columns` are (name, SQL type) in the table's order, the last known ones of a table that is not
-    there. `since` is the moment of the first snapshot that showed it like this. A table that is not
-    `carried` is not declared. `error` says why no row of it is read.
+    `columns` are (name, SQL type) in the table's order, the last known ones of a table that is
+    gone. `since` is the time of the first snapshot with these columns. A table that is not declared
+    is not `carried`. `error` says why its rows are not read.
     """
 
     columns: list[tuple[str, str]]
@@ -123,9 +122,9 @@ class KeyPart(KeyFile, frozen=True):
 
 
 class KeyParts(Struct, frozen=True):
-    """The keys of a table that are not single integers, in the order of their buckets.
+    """The keys of a table that are not single integers, ordered by bucket.
 
-    `digests` are those of its buckets; `patch` has the keys that came or went since a part was
+    `digests` are those of the buckets; `patch` has the keys added and removed since a part was
     written. A table without rows has neither.
     """
 
@@ -140,16 +139,15 @@ class KeyParts(Struct, frozen=True):
 
 
 class IngestionManifest(Struct, frozen=True):
-    """A batch in the ingestion bucket: rows of all tables that were true together.
+    """A batch in the ingestion bucket: consistent rows of all tables of a source.
 
-    `targets` are the target tables that the source fed when the batch was written. `missing` are
-    parents, by table, that rows of this batch name and the source does not have. `keys` is the
-    object with the keys of each table that are single integers, `keys_sha256` its digest;
-    `key_parts` are the objects with those of every other table. `replay_of` is the batch whose rows
-    come again in this one. `schemas` is the registry of the source's tables as this
-    batch's snapshot shows them, `drift` says in words how they have changed since the last batch's.
-    A batch of files names those that it has read, in the order in which their rows follow each
-    other, and which are `known`; it has no keys.
+    `targets` are the target tables that the source fed when the batch was written. `missing` are,
+    by table, parents that rows of this batch refer to and the source does not have. `keys` is the
+    object with the keys of all tables with integer keys, `keys_sha256` its digest; `key_parts` are
+    the objects with the keys of the other tables. `replay_of` is the batch that this one repeats.
+    `schemas` is the registry of the source's tables in this batch's snapshot, `drift` describes how
+    they have changed since the last batch. A batch of files lists the files that it has read, in
+    the order of their rows, and which are `known`; it has no keys.
     """
 
     batch: BatchNumber
@@ -169,7 +167,7 @@ class IngestionManifest(Struct, frozen=True):
     known: KnownFiles | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError when a table or a file names objects that are not its own."""
+        """Raise ValueError if a table or a file names objects that are not its own."""
         if self.known is None and (self.keys is None or self.keys_sha256 is None):
             raise ValueError("it lacks one of `keys` and `keys_sha256`, and has no `known` files")
         named = [file.key for table in self.tables.values() for file in table.files]
@@ -182,7 +180,7 @@ class IngestionManifest(Struct, frozen=True):
 
     @property
     def key_objects(self) -> set[str]:
-        """All objects that have keys of tables, or the names of files."""
+        """All objects with keys of tables or with known files."""
         known = self.known.file if self.known else None
         parts = [file for each in self.key_parts.values() for file in each.files]
         return {file.key for file in (*parts, *([known] if known else []))} | (
@@ -196,18 +194,17 @@ class IngestionManifest(Struct, frozen=True):
         return rows | {file.copy for file in self.files if file.copy is not None}
 
     def capture(self, table: str) -> TableCapture:
-        """Return what the batch holds of a table: nothing of one that was not declared then."""
+        """Return the batch's entry of a table, an empty one if it was not declared then."""
         return self.tables.get(table, NOT_DECLARED)
 
 
 class StarTable(Struct, frozen=True):
     """A batch's rows of one target table.
 
-    Where it is `filled` the table may have had the rows before: it is new in this batch, and the
-    files have the rows of all batches of the log so far, each file those of one batch, in their
-    order; or the batch is a replay. Where it is a `snapshot` the rows are all that the table is to
-    have. Where they are a `sequence` a key may come more than once, and the rows are in the order
-    in which they were true.
+    In a `filled` one the table may have had the rows before: the table is new in this batch, and
+    the files have the rows of all batches so far, one batch per file, in order; or the batch is a
+    replay. A `snapshot` replaces the whole table. In a `sequence` a key may occur more than once,
+    and the rows are in chronological order.
     """
 
     rows: Count
@@ -220,15 +217,15 @@ class StarTable(Struct, frozen=True):
 
     @property
     def objects(self) -> list[DataFile]:
-        """All objects that the batch has of the table."""
+        """All objects of the table in the batch."""
         return [*self.files, *self.tombstones]
 
 
 class Balance(Struct, frozen=True):
-    """Account for the rows of one source table: taken in and released = out + quarantined.
+    """The account of one source table's rows: taken + released = out + quarantined.
 
-    `taken` came with the batch, `released` had waited in quarantine for a parent that has come. A
-    row counts once for each target table that is made of its table.
+    `taken` rows are those of the batch, `released` ones had waited in quarantine for a parent that
+    has arrived. A row counts once for each target table that is made of its table.
     """
 
     taken: Count
@@ -237,7 +234,7 @@ class Balance(Struct, frozen=True):
     quarantined: Count
 
     def __add__(self, other: "Balance") -> "Balance":
-        """Return the account of the rows of both."""
+        """Return the sum of both accounts."""
         return Balance(
             self.taken + other.taken,
             self.released + other.released,
@@ -247,7 +244,7 @@ class Balance(Struct, frozen=True):
 
 
 class Quarantine(Struct, frozen=True):
-    """The rows of one source table that are in quarantine after a batch, all in one object."""
+    """The rows of one source table in quarantine after a batch, in one object."""
 
     file: QuarantineKey
     rows: Annotated[int, Meta(ge=1)]
@@ -257,10 +254,10 @@ class Quarantine(Struct, frozen=True):
 class ProcessedManifest(Struct, frozen=True):
     """A batch in the processed bucket, remodelled into target tables.
 
-    `quarantine` is what is open after this batch, by source table; `absent` are the keys of
-    parents, by source table, that cannot be in the target yet: rows that refer to them wait.
-    `files` are those of a batch of files, `refusals` those that were refused, whole or in part, and
-    that no newer version has superseded, the newest first.
+    `quarantine` has the rows in quarantine after this batch, by source table; `absent` are the keys
+    of parents, by source table, that are not in the target yet, so that rows that refer to them
+    wait. `files` are the accounts of a batch of files, `refusals` those of files refused in whole
+    or in part that no newer version has superseded, newest first.
     """
 
     batch: BatchNumber
@@ -280,7 +277,7 @@ class ProcessedManifest(Struct, frozen=True):
         return entry is not None and bool(entry.files or entry.snapshot or entry.tombstones)
 
     def __post_init__(self) -> None:
-        """Raise ValueError when a table names files that are not its own."""
+        """Raise ValueError if a table names files that are not its own."""
         _require_own_files(self.tables)
         for name, entry in self.quarantine.items():
             [_, source, *_] = entry.file.split("/")

@@ -40,7 +40,7 @@ SQL_MODE = (
     "NO_ENGINE_SUBSTITUTION,NO_BACKSLASH_ESCAPES,NO_AUTO_VALUE_ON_ZERO"
 )
 
-# Whatever the server's own defaults are. DEFAULT would be one of them.
+# Set explicitly, because DEFAULT would be the server's own.
 SESSION = {
     "sql_mode": f"'{SQL_MODE}'",
     "time_zone": "'+00:00'",
@@ -50,7 +50,7 @@ SESSION = {
     "sql_big_selects": "1",
     "sql_safe_updates": "0",
     "sql_auto_is_null": "0",
-    "sql_notes": "1",  # that a number was rounded is a note
+    "sql_notes": "1",  # the rounding of a number is a note
     "foreign_key_checks": "1",
     "unique_checks": "1",
     "lock_wait_timeout": "60",
@@ -59,7 +59,7 @@ SESSION = {
     "net_write_timeout": "60",
 }
 
-ROWS_AT_A_TIME = 16_384  # of an answer that is streamed
+ROWS_AT_A_TIME = 16_384  # of a streamed result
 
 _RIGHTS = {1044, 1142, 1143, 1227, 1370}
 _LOGIN = {1045, 1251, 1698, 1820, 1862, 2059, 2061, 3118, 3159, 4151}
@@ -76,7 +76,7 @@ _NO_TLS = "doesn't support"
 
 
 class ServerError(pymysql.err.DatabaseError):
-    """What the server says of a statement that failed, without values."""
+    """The server's error for a statement, without values."""
 
     def __init__(self, condition: Condition) -> None:
         super().__init__(condition.code, str(condition), sqlstate=condition.state)
@@ -84,16 +84,16 @@ class ServerError(pymysql.err.DatabaseError):
 
     @property
     def is_for_now(self) -> bool:
-        """Whether it is about the server or the connection, and not about the statement."""
+        """Whether it is about the server or the connection rather than the statement."""
         code, state = self.condition.code, self.condition.state
         return code in _OF_FILES or code in _FOR_NOW or state[:2] == "08"
 
 
 class MysqlConnection(Connection):
-    """A session with everything set.
+    """A session with all its variables set.
 
-    `packet` is how many bytes a statement may have, `row_count` how many rows the last one
-    changed, those included that it found as they should be.
+    `packet` is the greatest length of a statement in bytes, `row_count` how many rows the last
+    statement matched, changed or not.
 
     PyMySQL has no public access to its socket, its time limits, the result of a statement that runs
     without a cursor (several times as fast), and the packet in which an error arrives, whose text
@@ -112,7 +112,7 @@ class MysqlConnection(Connection):
 
     @property
     def is_mariadb(self) -> bool:
-        """Whether the server is MariaDB, which differs from MySQL here and there."""
+        """Whether the server is MariaDB."""
         return "mariadb" in self.server_version.lower()
 
     def run(self, sql: str | bytes) -> list[tuple[Any, ...]]:
@@ -122,9 +122,9 @@ class MysqlConnection(Connection):
         return list(self._result.rows or ())
 
     def stream(self, sql: str) -> Iterator[list[tuple[Any, ...]]]:
-        """Run a query and yield its rows, some thousand at a time; raise as `run` does.
+        """Run a query and yield its rows, ROWS_AT_A_TIME at a time; raise as `run` does.
 
-        Nothing else may be run meanwhile.
+        No other statement may run meanwhile.
         """
         with self.cursor(SSCursor) as cursor:
             cursor.execute(sql)
@@ -132,9 +132,9 @@ class MysqlConnection(Connection):
                 yield list(rows)
 
     def store(self, sql: bytes) -> None:
-        """Run an INSERT of literals; raise ServerError also if a value would be stored otherwise.
+        """Run an INSERT of literals; raise ServerError also if a value is not stored exactly.
 
-        That a number is rounded, or blanks are cut off, is a note even in strict mode.
+        Even in strict mode the server only notes that it rounds a number or cuts off blanks.
         """
         if not self.server_status & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES:
             raise changed_session()
@@ -143,7 +143,7 @@ class MysqlConnection(Connection):
             self._require_harmless(self.run("SHOW WARNINGS"))
 
     def _require_harmless(self, warnings: list[tuple[Any, ...]]) -> None:
-        """Raise ServerError for a warning about a value, or where the server does not show them."""
+        """Raise ServerError for a warning about a value, or if the server hides its warnings."""
         for _, code, text in warnings or [("", _DATA_TRUNCATED, "")]:
             condition = described(int(code), "01000", text)
             if condition.is_about_data:
@@ -177,7 +177,7 @@ class MysqlConnection(Connection):
 
 
 def changed_session() -> DatabaseAccessError:
-    """Return the error for a session that is not ours any more."""
+    """Return the error for statements that run in another session."""
     return DatabaseAccessError(
         "the session of the warehouse is not the one that was set up: a proxy shares sessions "
         "between statements: connect to the server itself"
@@ -185,12 +185,12 @@ def changed_session() -> DatabaseAccessError:
 
 
 def quoted(name: str) -> str:
-    """Return a name as SQL has to have it, whatever is in it."""
+    """Return a name as a quoted identifier."""
     return "`" + name.replace("`", "``") + "`"
 
 
 def literal(text: str) -> str:
-    """Return the SQL of a text; sessions of ours have no escapes but the doubled quote."""
+    """Return a text as a literal; in these sessions the only escape is a doubled quote."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -198,10 +198,10 @@ def literal(text: str) -> str:
 def connection(
     database: Database, seconds: float = LONGEST_SECONDS, /
 ) -> Iterator[MysqlConnection]:
-    """Open a connection, close it at the end, and put every driver error into our words.
+    """Open a connection, translate all errors of the driver, and close it at the end.
 
-    `seconds` is how long the caller may still run: the server ends a query and an idle session that
-    last longer, and a server that is silent for so long is given up.
+    `seconds` is how long the caller may still run: the server ends queries and idle sessions that
+    last longer, and the connection fails when the server is silent for so long.
     """
     seconds = max(seconds, SHORTEST_SECONDS)
     with translated_errors(database):
@@ -215,7 +215,7 @@ def connection(
 
 
 def _set_up(opened: MysqlConnection, seconds: float) -> None:
-    """Let the session be what all statements of ours rely on, and bound it."""
+    """Set the variables that all statements rely on, and the session's time limits."""
     limit = max(1.0, seconds - spare(seconds))
     time = (
         ("max_statement_time", limit) if opened.is_mariadb else ("max_execution_time", limit * 1000)
@@ -252,7 +252,7 @@ def _connect(database: Database) -> MysqlConnection:
 
 
 class _Revealing:
-    """Refuses the logins that give the password to a server of which nobody knows whose it is."""
+    """Refuses logins that reveal the password to a server whose identity is not verified."""
 
     PLUGINS: ClassVar = ("mysql_clear_password", "dialog", "mysql_old_password")
 
@@ -287,7 +287,7 @@ def translated_errors(database: Database) -> Iterator[None]:
 
 
 def _from_driver(database: Database, error: pymysql.err.Error) -> PipelineError:
-    """Return our error for what the driver itself raises."""
+    """Return the error for one of the driver itself."""
     cause = getattr(error, "original_exception", None)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return untrusted(database, cause)
@@ -298,7 +298,7 @@ def _from_driver(database: Database, error: pymysql.err.Error) -> PipelineError:
 
 
 def _from_server(database: Database, error: ServerError) -> PipelineError:
-    """Return our error for the server's."""
+    """Return the error for one of the server."""
     condition = error.condition
     steps: Mapping[str, set[int]] = {
         "ask for the right to be granted": _RIGHTS,

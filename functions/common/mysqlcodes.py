@@ -1,4 +1,4 @@
-"""What an error of MySQL or MariaDB means, in our words: its own may quote a row's values.
+"""The meanings of errors of MySQL and MariaDB, whose own messages may quote a row's values.
 
 The codes are those of https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html and
 https://mariadb.com/kb/en/mariadb-error-codes/
@@ -7,7 +7,7 @@ https://mariadb.com/kb/en/mariadb-error-codes/
 import re
 from dataclasses import dataclass
 
-# Errors that a row's values cause, and warnings that say that a value was changed.
+# Errors caused by a row's values, and warnings that a value was changed.
 _CONDITIONS = {
     1048: "a value is NULL where that is not allowed",
     1062: "another row has the same unique values",
@@ -52,7 +52,7 @@ _CLASSES = {
     "45": "a trigger or function of the database raised an error",
 }
 
-# Errors whose message names objects and accounts, never a value. 2003 to 2055 are the driver's own.
+# Errors whose messages name objects and accounts, never a value; 2003 to 2055 are the driver's own.
 _HARMLESS = frozenset({
     1005, 1021, 1026, 1028, 1030, 1037, 1038, 1040, 1041, 1044, 1045, 1046, 1049, 1050, 1052,
     1053, 1054, 1059, 1060, 1061,
@@ -63,7 +63,7 @@ _HARMLESS = frozenset({
     3024, 3098, 3118, 3159, 3750, 3780, 4031, 4151,
 })  # fmt: skip
 
-# For most constraints and columns the message has a name beside the value, always at its end.
+# Most messages name a constraint or a column beside the value, always at the end.
 _NAMES = (
     (r" for key '(?:[^'.]+\.)?([^'.]+)'$", "key"),
     (r"[ `.](?:for )?column '([^'`]+)' at row \d+$", "column"),
@@ -78,10 +78,10 @@ _NAMES = (
 
 @dataclass(frozen=True)
 class Condition:
-    """An error of the server without values: its number, SQLSTATE, and what may be said of it.
+    """An error of the server without values: its number, SQLSTATE and meaning.
 
-    The message ends in both, and in what was named: `… [23000/1062], key PRIMARY`. It
-    `is_about_data` if the values of a row were refused.
+    The message ends in both, and in the name of a key, column or constraint, as in `… [23000/1062],
+    key PRIMARY`. It `is_about_data` if a row's values were rejected.
     """
 
     code: int
@@ -94,7 +94,7 @@ class Condition:
 
 
 def described(code: int, state: str, text: str) -> Condition:
-    """Return an error or warning of the server without the values that its text may quote."""
+    """Return an error or warning of the server, without values that its text may quote."""
     if code in _HARMLESS:  # 1052, an ambiguous column, is of class 23
         return Condition(code, state, f"{text} [{state}/{code}]")
     said = _CONDITIONS.get(code) or _CLASSES.get(state[:2]) or "the statement was refused"
@@ -103,7 +103,7 @@ def described(code: int, state: str, text: str) -> Condition:
 
 
 def _named(code: int, text: str) -> str:
-    """Return which key, column or constraint an error of the server names."""
+    """Return the key, column or constraint that an error names."""
     if code == 1644 or code not in _CONDITIONS:  # whoever raised it chose the text
         return ""
     for pattern, what in _NAMES:

@@ -1,8 +1,8 @@
-"""Notices by e-mail to whoever has chosen them: of every batch, file or step, or once a day.
+"""E-mail notices, as chosen by NOTIFY: of every batch, file or step, or once a day.
 
-A notice is a courtesy: one that cannot be sent is a warning in the log, and the work goes on. It is
-sent once what it says is on record, by the run that put it there, and so at most once: a run that
-is killed in between sends none.
+A notice that cannot be sent is logged as a warning, and the run continues. It is sent after what it
+reports has been recorded, by the run that recorded it, and so at most once: a run that is killed in
+between sends none.
 """
 
 import os
@@ -23,7 +23,7 @@ from functions.common.text import printable, unlinked
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
-# The work waits for the answer.
+# The run waits for the answer.
 CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2})
 
 # A subject is less than 100 characters of ASCII without line breaks.
@@ -42,15 +42,15 @@ Of = TypeVar("Of", FileRead, FileAccount)
 
 
 def give_notice(occasion: Occasion, subject: str, text: str) -> None:
-    """Publish a notice, if this is the occasion on which the user chose to hear.
+    """Publish a notice, if NOTIFY is this occasion.
 
-    It is plain text; what is quoted in it from a source has to be `defanged` by then.
+    It is plain text, in which everything quoted from a source has been `defanged`.
     """
     give_notices(occasion, [(subject, text)])
 
 
 def give_notices(occasion: Occasion, notices: Iterable[Notice]) -> None:
-    """Publish notices one after the other, as `give_notice` does, until one cannot be sent."""
+    """Publish notices in order, as `give_notice` does, until one cannot be sent."""
     if os.environ.get("NOTIFY") != occasion:
         return
     for subject, text in notices:
@@ -62,7 +62,7 @@ def give_notices(occasion: Occasion, notices: Iterable[Notice]) -> None:
             )
         except (BotoCoreError, ClientError, SettingsError):
             logger.warning("no notice could be sent", exc_info=True, subject=subject)
-            return  # the next one would wait as long
+            return  # the next one would probably fail as slowly
 
 
 def _ascii(text: str) -> str:
@@ -75,7 +75,7 @@ def _sns() -> "SNSClient":
 
 
 def by_file(files: Sequence[Of]) -> list[Sequence[Of]]:
-    """Return the files one by one, or together where a batch has too many for that."""
+    """Return each file by itself, or all together where a batch has too many."""
     return [[each] for each in files] if len(files) <= FILES_AT_MOST else [files]
 
 
@@ -94,5 +94,5 @@ def in_words(account: FileAccount) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """Return a number of things, as in `1 row` and `1,200 rows`."""
+    """Return a number with its noun, as in `1 row` and `1,200 rows`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

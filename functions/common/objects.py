@@ -1,9 +1,8 @@
-"""The values of which the documents of the logs are made: numbers, moments, and keys of objects.
+"""The value types of the logs' documents: numbers, times, and keys of objects.
 
-Each is checked as it is read. The objects of a batch have keys of the form
+Each is validated when it is read. The objects of a batch have keys of the form
 `<prefix>/<yyyy-mm-dd>/<batch>-<part>.parquet`, digits only. A part is a random number of nine
-digits and a counter of four, so that a run never repeats the name of one that died, and the name
-of an orphan shows whose it was not.
+digits and a counter of four, so that a run does not repeat a name of a run that died.
 """
 
 from datetime import date, datetime
@@ -33,7 +32,7 @@ QuarantineKey = Annotated[str, Meta(pattern=rf"^quarantine/[a-z0-9_]+/{_ID}{_NAM
 
 
 class DataFile(Struct, frozen=True):
-    """A Parquet object, how many rows it holds, and its digest."""
+    """A Parquet object, its number of rows, and its digest."""
 
     key: DataKey
     rows: Annotated[int, Meta(ge=1)]
@@ -41,7 +40,7 @@ class DataFile(Struct, frozen=True):
 
 
 class KeyFile(Struct, frozen=True):
-    """A Parquet object with keys of a table or with their digests."""
+    """A Parquet object with keys of a table, or with digests of them."""
 
     key: KeysKey
     rows: Annotated[int, Meta(ge=1)]
@@ -49,7 +48,7 @@ class KeyFile(Struct, frozen=True):
 
 
 class ObjectNames:
-    """Names for the objects that one writer puts under a prefix of a bucket for a batch."""
+    """The keys of the objects that one writer puts under a prefix for a batch."""
 
     def __init__(self, prefix: str, batch: int, day: date, ending: str = ".parquet") -> None:
         self._prefix = f"{prefix}/{day:%Y-%m-%d}/{batch:010d}"
@@ -58,6 +57,6 @@ class ObjectNames:
         self._part = 0
 
     def next(self) -> str:
-        """Return a key that this writer has not used, nor, but for a rare chance, any other."""
+        """Return a key that neither this writer nor, very probably, any other has used."""
         self._part += 1
         return f"{self._prefix}-{self._run:09d}{self._part:04d}{self._ending}"

@@ -1,7 +1,7 @@
-"""Parquet objects of a batch: written in parts of bounded size, read a slice at a time.
+"""Parquet objects of a batch: written in parts of bounded size, read in slices.
 
-Rows are read as they were written, or not at all: a manifest has the digest of each object, and an
-object that would expand to more than a function can hold is refused before it does.
+A manifest has the digest of each object, so rows are read as they were written or not at all. An
+object that would expand to more than a function can hold is rejected before it is expanded.
 """
 
 import hashlib
@@ -17,19 +17,17 @@ from functions.common.errors import CorruptLogError
 from functions.common.objects import DataFile, ObjectNames
 from functions.common.storage import Bucket
 
-ROWS_PER_PART = 500_000  # about 40 MB of orders in memory, which a function can hold a few times
-BYTES_PER_PART = 64 << 20  # in memory; few rows may be large ones
+ROWS_PER_PART = 500_000  # about 40 MB of narrow rows, which fits a function several times
+BYTES_PER_PART = 64 << 20  # in memory, for rows that are large
 ROWS_PER_GROUP = 65_536  # that a reader holds at a time
 
-EXPANDED_AT_MOST = 256 << 20  # a part, the rows that came with its last one, and some room
+EXPANDED_AT_MOST = 256 << 20  # a part, its last slice, and some margin
 
 
 class PartWriter:
-    """Write the rows of one table of a batch as one or more Parquet objects.
+    """Writes the rows of one table of a batch as Parquet objects; none if there are no rows.
 
-    Nothing is written when there are no rows. The names of the objects are new ones, and no
-    object is written twice. A background thread puts a part into the bucket while the next one is
-    made.
+    Every object has a new name. A thread uploads a part while the next one is built.
     """
 
     def __init__(
@@ -49,7 +47,7 @@ class PartWriter:
         self._files: list[DataFile] = []
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
-        """Append rows; those of another schema than the last ones begin another object."""
+        """Append rows; a change of schema begins a new object."""
         for start in range(0, rows.num_rows, ROWS_PER_GROUP):
             self._append(rows.slice(start, ROWS_PER_GROUP))
 
@@ -63,14 +61,14 @@ class PartWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Begin to write the rows so far, and do not wait for it."""
+        """Start to upload the rows so far, without waiting for it."""
         if self._part is not None:
-            self._arrive()  # no more than one at a time, so that memory holds no more
+            self._arrive()  # one upload at a time bounds memory
             self._on_its_way = self._thread.submit(self._put, self._part)
             self._part = None
 
     def close(self) -> list[DataFile]:
-        """Write what is left and return the objects, in order."""
+        """Upload the rest and return the objects, in order."""
         self.flush()
         self._arrive()
         self._thread.shutdown()
@@ -87,14 +85,14 @@ class PartWriter:
 
 
 def put(bucket: Bucket, names: ObjectNames, body: bytes) -> str:
-    """Write an object under a new name, and return that."""
+    """Write an object under a new name; return the name."""
     while not bucket.put_new(key := names.next(), body):
         pass
     return key
 
 
 class _Part:
-    """One Parquet object in the making; `bytes` is about what its rows take in memory."""
+    """A Parquet object being built; `bytes` is about the size of its rows in memory."""
 
     def __init__(self, schema: pa.Schema) -> None:
         self.rows = self.bytes = 0
@@ -105,7 +103,7 @@ class _Part:
             schema,
             compression="zstd",
             use_dictionary=False,
-            # Keys, stamps and prices as differences: less to compress, and quicker to read.
+            # Keys, timestamps and prices as differences compress better and are faster to read.
             store_decimal_as_integer=True,
             column_encoding={
                 field.name: "DELTA_BINARY_PACKED" for field in schema if _is_number(field.type)
@@ -139,15 +137,15 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def read_rows(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of Parquet objects, a slice at a time; one object is in memory at a time.
+    """Yield the rows of Parquet objects in slices; one object is in memory at a time.
 
-    Raises CorruptLogError for an object that is missing, damaged or not the one that was written,
-    at the latest after its last row.
+    Raises CorruptLogError for an object that is missing, damaged or replaced, at the latest after
+    its last row.
     """
     for file in files:
         rows = 0
         with opened(bucket, file.key, file.sha256, file.rows) as source:
-            # Arrow's own threads would take over 50 MB, and save no time on one core or less.
+            # Arrow's threads would take over 50 MB, and save no time on at most one core.
             for batch in source.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False):
                 rows += batch.num_rows
                 yield batch
@@ -157,7 +155,7 @@ def read_rows(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.RecordBatch]
 def read_parts(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.Table]:
     """Yield the rows of Parquet objects, an object at a time: about `ROWS_PER_PART` rows.
 
-    Each column is one chunk. While the caller works on one object a thread reads the next, so two
+    Each column is one chunk. A thread reads the next object while the caller works on one, so two
     are in memory. Raises CorruptLogError as `read_rows` does.
     """
     with ThreadPoolExecutor(1) as pool:
@@ -171,7 +169,7 @@ def read_parts(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.Table]:
 
 def _read_part(bucket: Bucket, file: DataFile) -> pa.Table:
     with opened(bucket, file.key, file.sha256, file.rows) as source:
-        rows = source.read().combine_chunks()  # a long column of text comes in more than one
+        rows = source.read().combine_chunks()  # a long column of text is read in several chunks
     require_rows(bucket, file.key, file.rows, rows.num_rows)
     return rows
 
@@ -184,11 +182,11 @@ def opened(
     rows: int | None = None,
     expanded: int = EXPANDED_AT_MOST,
 ) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet object, to be read within the context.
+    """Open a Parquet object for the context.
 
-    Raises CorruptLogError, before anything is expanded, for an object that is missing, too large,
-    not the one with this digest, without this many rows (None: however many there are), or of more
-    than `expanded` bytes in memory.
+    Raises CorruptLogError, before anything is expanded, for an object that is missing or too large,
+    or that has another digest, another number of rows (None: any) or more than `expanded` bytes in
+    memory.
     """
     body = bucket.get(key)
     if digest(body) != sha256:
@@ -201,20 +199,20 @@ def opened(
             raise _damaged(bucket, key, wrong)
         yield source
     except (pa.ArrowException, OSError, ValueError) as error:
-        # Arrow's message may quote a value, and none may be in a log.
+        # Arrow's message may quote a value, which must not be logged.
         raise _damaged(bucket, key, "it cannot be read as Parquet") from error
 
 
 def _too_much(source: pq.ParquetFile, at_most: int) -> str | None:
-    """Return why an object is larger than a function can hold, from its metadata alone."""
+    """Return from its metadata why an object is larger than a function can hold."""
     kinds = [field.type for field in source.schema_arrow]
     if not all(_is_bytes(kind) or _is_flat(kind) for kind in kinds):
         return "a column is of a type that is never written"
-    # A text takes four bytes beside its own, and each value a bit that says whether it is NULL.
+    # A text takes four bytes in addition to its own, and each value a bit for NULL.
     bits = sum(33 if _is_bytes(kind) else int(kind.bit_width) + 1 for kind in kinds)
     expanded = source.metadata.num_rows * bits // 8
     if any(_is_bytes(kind) for kind in kinds):
-        # Of whole groups only: Arrow ends the process over a column's metadata that is damaged.
+        # Sizes of whole groups only: damaged metadata of a column makes Arrow abort the process.
         groups = range(source.metadata.num_row_groups)
         expanded += sum(source.metadata.row_group(number).total_byte_size for number in groups)
     return f"it would take {expanded:,} bytes in memory" if expanded > at_most else None
@@ -229,7 +227,7 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 
 def require_rows(bucket: Bucket, key: str, expected: int, actual: int) -> None:
-    """Raise CorruptLogError when an object has not as many rows as its manifest says."""
+    """Raise CorruptLogError if an object has another number of rows than its manifest says."""
     if actual != expected:
         raise _damaged(bucket, key, f"it has {actual} rows, and its manifest says {expected}")
 

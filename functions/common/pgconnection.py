@@ -40,11 +40,11 @@ class Request(IntEnum):
 
 
 class PostgresConnection(pg8000.native.Connection):  # type: ignore[misc]  # it has no types
-    """A connection that is open only if it was safe to log in.
+    """A connection that logs in only where that is safe.
 
     `where` names the database in errors. A server that `is_verified`, by certificate and name, may
-    ask for the password as it likes. Any other has to use SCRAM, and to prove in it that it knows
-    the password; only without a password there is nothing to prove.
+    ask for the password by any method. Any other must use SCRAM, by which it proves that it knows
+    the password, unless there is no password.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class PostgresConnection(pg8000.native.Connection):  # type: ignore[misc]  # it 
             )
 
     def handle_AUTHENTICATION_REQUEST(self, data: bytes, context: Any) -> None:  # noqa: N802
-        """Answer what the server asks for, or refuse to."""
+        """Answer an authentication request, or refuse to."""
         code = int.from_bytes(data[:4], "big")
         if code in (Request.CLEARTEXT, Request.MD5) and not self._is_verified:
             raise DatabaseAccessError(
@@ -90,7 +90,7 @@ class PostgresConnection(pg8000.native.Connection):  # type: ignore[misc]  # it 
             super().handle_AUTHENTICATION_REQUEST(data, context)
         except ScramException as error:
             if code == Request.SASL:
-                raise  # of the password's own form
+                raise  # about the form of the password itself
             raise DatabaseAccessError(
                 f"{self._where}: the server does not prove that it knows the password ({error}): "
                 "is it the right server?"

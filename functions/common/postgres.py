@@ -62,18 +62,18 @@ _LIMITS = {
 def connection(
     database: Database, seconds: float = LONGEST_SECONDS, /, **parameters: str
 ) -> Iterator[PostgresConnection]:
-    """Open a connection, close it at the end, and put every driver error into our words.
+    """Open a connection, translate all errors of the driver, and close it at the end.
 
-    `seconds` is how long the caller may still run: the server ends a statement, an idle session
-    and an open transaction that last longer, and a server that is silent for so long is given up.
-    `parameters` are run-time parameters of the session, such as `datestyle`.
+    `seconds` is how long the caller may still run: the server ends statements, idle sessions and
+    open transactions that last longer, and the connection fails when the server is silent for so
+    long. `parameters` are run-time parameters of the session, such as `datestyle`.
     """
     seconds = max(seconds, SHORTEST_SECONDS)
     with translated_errors(database):
         opened = _connect(database, _limits(seconds) | _LIMITS | parameters)
         try:
             _set_newer_limits(opened, seconds)
-            # Longer than the server's own limit, whose error says more.
+            # Longer than the server's limit, whose error is more specific.
             opened.limit_silence(seconds - spare(seconds) / 2)
             yield opened
         finally:
@@ -81,13 +81,13 @@ def connection(
 
 
 def _limits(seconds: float) -> dict[str, str]:
-    """Return the session's limits, which hold whatever is set for the role or the database."""
+    """Return the session's limits, which override those of the role and the database."""
     limit = str(round(1000 * max(1.0, seconds - spare(seconds))))
     return {"statement_timeout": limit, "idle_in_transaction_session_timeout": limit}
 
 
 def _set_newer_limits(opened: PostgresConnection, seconds: float) -> None:
-    """Set the limits that are new in PostgreSQL 14 and 17; older ones would refuse them at login.
+    """Set the limits that are new in PostgreSQL 14 and 17; older servers would refuse the login.
 
     They are the longest, because they end the whole session.
     """
@@ -122,7 +122,7 @@ def translated_errors(database: Database) -> Iterator[None]:
     except pg8000.native.DatabaseError as error:
         fields = dict(error.args[0])
         if may_quote(fields):
-            error.args = (without_values(fields),)  # it is in the trace of ours
+            error.args = (without_values(fields),)  # the traceback of the new error has it
         raise _from_server(database, fields) from error
     except ssl.SSLCertVerificationError as error:
         raise untrusted(database, error) from error
@@ -137,7 +137,7 @@ def translated_errors(database: Database) -> Iterator[None]:
 
 
 def _from_server(database: Database, fields: dict[str, str]) -> PipelineError:
-    """Return our error for the server's; codes are those of appendix A of PostgreSQL's manual."""
+    """Return the error for one of the server, by the codes of the manual's appendix A."""
     code = fields.get("C", "")
     message = condition(code) if may_quote(fields) else fields.get("M", "")
     match code[:2], code:

@@ -1,4 +1,4 @@
-"""An event in the queue: receive sends it, and collect reads it."""
+"""An event as a message of the queue: receive sends it, and collect reads it."""
 
 import json
 import zlib
@@ -12,7 +12,7 @@ from functions.common.errors import InvalidMessageError
 MAX_BYTES = 750_000  # of a body; etl.Events allows no more
 
 _MALFORMED = (
-    ArithmeticError,  # a moment that no other zone has
+    ArithmeticError,  # a time that has no equal in UTC
     AttributeError,
     LookupError,
     RecursionError,
@@ -24,9 +24,9 @@ _MALFORMED = (
 
 @dataclass(frozen=True)
 class Received:
-    """An event as it came: `source` by name, when, the `headers` with fields in them, the body.
+    """An event as it was received: its source's name, the time, the headers with fields, the body.
 
-    Header names are in lower case; the moment has a zone.
+    Header names are in lower case; the time has a zone.
     """
 
     source: str
@@ -35,7 +35,7 @@ class Received:
     body: bytes
 
     def message(self) -> str:
-        """Return the message of the queue. ASCII: SQS refuses some characters.
+        """Return the message for the queue, in ASCII, because SQS rejects some characters.
 
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
         """
@@ -50,7 +50,7 @@ class Received:
 
     @classmethod
     def of(cls, message: str) -> "Received":
-        """Return the event of a message; raise InvalidMessageError if it has none."""
+        """Return the event of a message; raise InvalidMessageError if receive did not write it."""
         try:
             said = json.loads(message)
             headers = {str(name): str(value) for name, value in said["headers"].items()}
@@ -62,7 +62,7 @@ class Received:
 
 
 def _inflated(packed: bytes) -> bytes:
-    """Return bytes as they were before zlib; raise ValueError for more than receive takes."""
+    """Decompress bytes; raise ValueError for more than receive accepts."""
     stream = zlib.decompressobj()
     body = stream.decompress(packed, MAX_BYTES + 1)
     if not stream.eof or stream.unused_data or len(body) > MAX_BYTES:

@@ -13,7 +13,7 @@ from functions.common.errors import SettingsError
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-SECONDS = 300  # for which a warm function goes on with what it read
+SECONDS = 300  # for which a warm function keeps a secret
 
 
 def key_of(secrets: "SecretsManagerClient", secret_id: str) -> str:
@@ -31,7 +31,7 @@ def key_of(secrets: "SecretsManagerClient", secret_id: str) -> str:
 
 
 class Secrets:
-    """Secrets by id, each read again after five minutes, so that a roll-over takes effect."""
+    """Secrets by id, each read again after five minutes, so that a new secret takes effect."""
 
     def __init__(
         self, client: "SecretsManagerClient", clock: Callable[[], float] = time.time
@@ -41,7 +41,7 @@ class Secrets:
         self._read: dict[str, tuple[float, tuple[str, ...]]] = {}
 
     def of(self, secret_id: str) -> tuple[str, ...]:
-        """Return the secrets, one of which should be right.
+        """Return the secrets, one of which has to match.
 
         Raises SettingsError if there are none, and what botocore raises.
         """
@@ -60,12 +60,12 @@ class Secrets:
 
 
 def _decoded(text: str) -> tuple[str, ...]:
-    """Return the secrets of a text; none if it, or one of them, is malformed."""
+    """Return the secrets of a text; none if any of them is malformed."""
     try:
         found = json.loads(text)["secrets"]
     except (KeyError, RecursionError, TypeError, ValueError):
         return ()
     if not isinstance(found, list):
         return ()
-    # With a key of no bytes anybody can sign.
+    # Anybody can sign with an empty key.
     return tuple(found) if all(isinstance(each, str) and each.strip() for each in found) else ()

@@ -1,7 +1,7 @@
 """Read a function's settings from its environment.
 
-Environment variables of a Lambda function can be read by anyone who may view the function, so
-none of them is a secret: a database is named by the id of its secret.
+Anyone who may view a Lambda function can read its environment variables, so none is a secret: they
+name databases by the ids of their secrets.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def required(environment: Mapping[str, str], name: str) -> str:
 
 
 def switched_on(environment: Mapping[str, str], name: str) -> bool:
-    """Return whether the variable `name` is `true`; one that is not set is `false`.
+    """Return whether the variable `name` is `true`; unset is `false`.
 
     Raises SettingsError for anything else.
     """

@@ -1,11 +1,11 @@
-"""The meaning of a database's error, in our words: its own may quote a row's values.
+"""The meanings of PostgreSQL's errors, whose own messages may quote a row's values.
 
 The codes are those of https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
 from collections.abc import Mapping
 
-# Errors that a row's values cause. P0 is what functions and triggers of the database raise.
+# Errors caused by a row's values; P0 are those that functions and triggers raise.
 DATA_CLASSES = ("22", "23", "44", "P0")
 _CANNOT_COERCE = "42846"
 
@@ -31,18 +31,18 @@ _CONDITIONS = {
     "XX": "an internal error of the server",
 }
 
-# The code of an error, and where in the server's source it was raised. Table, column, type and
-# constraint have parts as well; the others (message, detail, hint, context) may quote a value.
+# The code of an error, and where in the server's source it was raised. There are also fields for
+# table, column, type and constraint; all others (message, detail, hint, context) may quote a value.
 _HARMLESS = frozenset("SVCFLR")
 
 
 def is_data_error(code: str) -> bool:
-    """Return whether an SQLSTATE says that the values of a row were refused."""
+    """Return whether an SQLSTATE says that a row's values were rejected."""
     return code[:2] in DATA_CLASSES or code == _CANNOT_COERCE
 
 
 def condition(code: str) -> str:
-    """Return what an SQLSTATE means, without a value."""
+    """Return the meaning of an SQLSTATE."""
     return _CONDITIONS.get(code) or _CONDITIONS.get(code[:2]) or "the statement was refused"
 
 
@@ -56,13 +56,15 @@ def may_quote(fields: Mapping[str, str]) -> bool:
 
 
 def without_values(fields: Mapping[str, str]) -> dict[str, str]:
-    """Return the parts of a server's error that cannot quote a value."""
-    named = set() if fields.get("R") == "exec_stmt_raise" else set("stcdn")  # it chose them, too
+    """Return the fields of a server's error that cannot quote a value."""
+    named = (
+        set() if fields.get("R") == "exec_stmt_raise" else set("stcdn")
+    )  # the function chose them
     return {part: text for part, text in fields.items() if part in _HARMLESS | named}
 
 
 def described(fields: Mapping[str, str]) -> str:
-    """Return what a server's error says, without values: `relation "x" does not exist [42P01]`."""
+    """Return a server's error without values, as in `relation "x" does not exist [42P01]`."""
     message = condition(fields.get("C", "")) if may_quote(fields) else fields.get("M", "")
     names = () if fields.get("R") == "exec_stmt_raise" else ("s", "t", "c", "n")
     where = ".".join(fields[part] for part in names if part in fields)

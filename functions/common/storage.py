@@ -1,7 +1,7 @@
-"""A bucket whose objects are written once and never changed, but for those that people read.
+"""A bucket whose objects are written once, except those for people.
 
-What the pipeline itself reads is written by `put_new`, which never overwrites: it asks S3 to refuse
-a key that is taken. Errors and exports are for people, and are overwritten by newer ones.
+What the pipeline itself reads is written by `put_new`, a conditional write that never overwrites.
+Errors and exports are for people, and are overwritten by newer ones.
 """
 
 import time
@@ -20,8 +20,8 @@ CLIENT_CONFIG = Config(
     connect_timeout=5,
     read_timeout=60,
     retries={"mode": "standard", "total_max_attempts": 6},
-    max_pool_connections=16,  # all tables of a batch may be on their way at once
-    # Whatever the environment says, S3 refuses an object that was damaged on its way.
+    max_pool_connections=16,  # all tables of a batch may be uploaded at once
+    # Explicit, so that S3 rejects an object damaged in transit whatever the environment sets.
     request_checksum_calculation="when_supported",
     response_checksum_validation="when_supported",
 )
@@ -31,7 +31,7 @@ CLIENT_CONFIG = Config(
 CONFLICT_RETRIES = 8
 
 
-LISTED_AT_MOST = 1000  # keys that S3 lists, or removes, in one call
+LISTED_AT_MOST = 1000  # keys that S3 lists or removes per request
 OBJECT_BYTES = 128 << 20  # more than any function writes into one
 
 
@@ -41,7 +41,7 @@ def error_code(error: ClientError) -> str:
 
 
 class Bucket:
-    """An S3 bucket, seen as a write-once store of bytes."""
+    """An S3 bucket as a write-once store of bytes."""
 
     def __init__(
         self, client: "S3Client", name: str, sleep: Callable[[float], None] = time.sleep
@@ -66,7 +66,7 @@ class Bucket:
         raise last
 
     def put(self, key: str, body: bytes | IO[bytes]) -> None:
-        """Write what only people read at `key`, from memory or a seekable file; overwrite it."""
+        """Write an object for people at `key`, from memory or a seekable file; overwrite it."""
         self.client.put_object(Bucket=self.name, Key=key, Body=body)
 
     def get(self, key: str, at_most: int = OBJECT_BYTES) -> bytes:
@@ -100,14 +100,14 @@ class Bucket:
         return [found["Key"] for found in answer.get("Contents", [])]
 
     def folders(self, prefix: str, start_after: str) -> list[str]:
-        """Return what lies under `prefix` up to the next slash, after `start_after`."""
+        """Return the prefixes under `prefix`, up to the next slash, after `start_after`."""
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.name, Prefix=prefix, StartAfter=start_after, Delimiter="/"
         )
         return [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
 
     def remove(self, keys: Sequence[str]) -> None:
-        """Remove objects; their last versions stay as long as the bucket keeps old ones."""
+        """Delete objects; their versions remain while the bucket keeps noncurrent versions."""
         for start in range(0, len(keys), LISTED_AT_MOST):
             some = keys[start : start + LISTED_AT_MOST]
             answer = self.client.delete_objects(

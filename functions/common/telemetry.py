@@ -1,7 +1,7 @@
-"""Logs and metrics of the functions: JSON lines that CloudWatch reads as both.
+"""Logs and metrics of the functions, as JSON lines for CloudWatch.
 
-Both take service name and namespace from POWERTOOLS_* variables. Never log a connection, a secret
-or a row's values: batch numbers, table names, keys and counts are enough to find them.
+Service name and namespace come from POWERTOOLS_* variables. Never log a connection, a secret or a
+row's values: batch numbers, table names, keys and counts are enough to find them.
 """
 
 from aws_lambda_powertools import Logger, Metrics

@@ -1,6 +1,6 @@
-"""Names and words of others, made harmless for whoever reads them: in a message or in an e-mail.
+"""Text from outside, made harmless in messages and e-mails.
 
-What a source calls its tables, columns and types is chosen by whoever may create them there.
+The names of a source's tables, columns and types are chosen by anybody who may create them there.
 """
 
 import re
@@ -8,16 +8,16 @@ import re
 MESSAGE_CHARACTERS = 4_000
 MAIL_CHARACTERS = 300
 
-# Where mail programs see a link or an address: scheme://, www.name, name.tld, who@name,
-# \\server\share. The last three are full stops too, in names of hosts.
+# What mail programs show as links: scheme://, www.name, name.tld, who@name, \\server\share. The
+# last three characters are also full stops in host names.
 _LINKING = re.compile(r"[.:/@。．｡](?=\S)|\\(?=\\)")
 
 
 def printable(text: str, limit: int = MESSAGE_CHARACTERS) -> str:
     """Return a text as one line of at most `limit` characters.
 
-    Control characters, line breaks, terminal escapes and characters that change the direction of
-    the text become visible, as in `\\x1b`.
+    Control characters, line breaks, terminal escapes and direction marks are escaped, as in
+    `\\x1b`.
     """
     line = "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode()
@@ -31,7 +31,7 @@ def defanged(text: str) -> str:
     return printable(_LINKING.sub(r"[\g<0>]", printable(text, MAIL_CHARACTERS)), MAIL_CHARACTERS)
 
 
-# The same in running text, in which 12.5 % and orders.csv are to stay as they are.
+# The same in sentences, in which 12.5 % and orders.csv are left unchanged.
 _LINK = re.compile(
     r"[.．。｡](?!(?:csv|err|json|jsonl|ndjson|txt|gz)\b)(?=[^\W\d_])|:(?=//)|@(?=\S)|\\(?=\\)"
 )
@@ -40,6 +40,6 @@ _LINK = re.compile(
 def unlinked(text: str) -> str:
     """Return a text as one line without links: like `defanged`, for names of files and sentences.
 
-    A number with a point in it, and the ending of a file of data, are as they were.
+    Decimal points, and the extensions of data files, are left unchanged.
     """
     return printable(_LINK.sub(r"[\g<0>]", printable(text)))

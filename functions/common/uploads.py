@@ -1,6 +1,6 @@
-"""An object that is written piece by piece: a few parts of it are in memory, whatever its size.
+"""Multipart uploads: an object is written in pieces, of which a few are in memory.
 
-It is there when it is whole, and never before: what fails on its way leaves nothing.
+The object appears when it is complete; a failed upload leaves nothing.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,9 +21,9 @@ PART_BYTES = 8 << 20  # S3 wants at least 5 MB of each part but the last, and ta
 class Upload:
     """Write an object in pieces, as in `with Upload(bucket, key) as upload: upload.write(piece)`.
 
-    It is complete at the end of the block; an error in the block removes what there was of it. One
-    of less than a part takes one request. Raises BucketAccessError when the key is taken, unless
-    the object may `overwrite` another. One part is on its way while the next one is filled.
+    The object is complete at the end of the block; an error in the block aborts the upload. One of
+    less than a part takes one request. Raises BucketAccessError when the key is taken, unless the
+    object may `overwrite` another. One part is uploaded while the next one is filled.
     """
 
     def __init__(self, bucket: Bucket, key: str, *, overwrite: bool = False) -> None:
@@ -67,9 +67,9 @@ class Upload:
             self._thread.shutdown()
 
     def _send(self, part: bytes) -> None:
-        """Begin to send a part, once the one before has arrived."""
+        """Start to send a part, once the previous one has been sent."""
         if self._upload is None:
-            # Parts are checked by S3 as they arrive; it has to know by which algorithm.
+            # S3 verifies each part as it arrives, by the algorithm declared here.
             begun = self._bucket.client.create_multipart_upload(
                 **self._object, ChecksumAlgorithm="CRC32"
             )
@@ -124,7 +124,7 @@ class Upload:
         return BucketAccessError(f"{where} is there already, and is not overwritten: run again")
 
     def _abort(self) -> None:
-        """Remove the parts that have arrived; one on its way would arrive later, and stay."""
+        """Abort the upload, after the last part has arrived: it would remain otherwise."""
         if self._on_its_way is not None:
             self._on_its_way.exception()
         if self._upload is not None:

@@ -33,7 +33,7 @@ def sources_of(pipeline: Pipeline, statement: Statement) -> list[str]:
 
 
 def _is_named(table: str, sql: str) -> bool:
-    """Tell whether SQL may name a table, or the current state of one: too many do no harm."""
+    """Return whether SQL may name a table, or the current state of one: too many do no harm."""
     return table in sql or f"current_{table.removeprefix('fact_')}" in sql
 
 

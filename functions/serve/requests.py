@@ -103,7 +103,7 @@ def response_of(problem: Problem) -> dict[str, Any]:
 
 
 def _matches(wanted: str, etag: str) -> bool:
-    """Tell whether If-None-Match names a digest: https://www.rfc-editor.org/rfc/rfc9110#name-etag."""
+    """Return whether If-None-Match names a digest: https://www.rfc-editor.org/rfc/rfc9110#name-etag."""
     named = [each.strip().removeprefix("W/") for each in wanted.split(",")]
     return etag in named or "*" in named
 

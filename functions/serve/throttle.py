@@ -18,7 +18,7 @@ class Throttle:
         self._at = clock()
 
     def allows(self) -> bool:
-        """Tell whether one more request is allowed now, which then counts."""
+        """Return whether one more request is allowed now, which then counts."""
         now = self._clock()
         self._left = min(self._most, self._left + (now - self._at) * self._rate)
         self._at = now

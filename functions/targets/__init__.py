@@ -111,7 +111,7 @@ class Loader(Protocol):
         """
 
     def concerns(self, manifest: ProcessedManifest, lacking: Collection[str]) -> bool:
-        """Tell whether a batch has anything for tables that lack it."""
+        """Return whether a batch has anything for tables that lack it."""
 
     def apply(
         self,
@@ -130,7 +130,7 @@ class Loader(Protocol):
         """Try the refused rows again; the batch is the newest, which all tables have."""
 
     def may_accept(self, applied: Applied) -> bool:
-        """Tell whether refused rows may be accepted because of what was just applied."""
+        """Return whether refused rows may be accepted because of what was just applied."""
 
     def definitions(self) -> str:
         """Return a digest of all that decides which rows the tables accept."""
@@ -231,7 +231,7 @@ class Comparer(Protocol):
     latest: int
 
     def has(self, mapping: TableMapping) -> bool:
-        """Tell whether the target has a table; it may lack an optional one."""
+        """Return whether the target has a table; it may lack an optional one."""
 
     def disagreements(
         self,

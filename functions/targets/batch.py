@@ -183,7 +183,7 @@ class _Application:
         self._note(table, loaded, columns)
 
     def _are_new(self, table: WarehouseTable, entry: StarTable) -> bool:
-        """Tell whether a history can have none of a batch's states, as it is when it is lacking it.
+        """Return whether a history can have none of a batch's states, as it is when it is lacking it.
 
         Its newest record is then the one that was the newest after the batch before, or it has
         none. A loader that died may have added some of them or all.

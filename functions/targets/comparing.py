@@ -44,7 +44,7 @@ class WarehouseComparer(ABC):
         self.latest = latest
 
     def has(self, mapping: Mapping) -> bool:
-        """Tell whether the warehouse has a table; it may lack an optional one."""
+        """Return whether the warehouse has a table; it may lack an optional one."""
         return mapping.target.id in self._tables
 
     @contextmanager

@@ -74,7 +74,7 @@ class Deriving:
 
 
 def are_shown(model: Model, rows: int) -> bool:
-    """Tell whether a model is asked in words what its rows mean, and these are few."""
+    """Return whether a model is asked in words what its rows mean, and these are few."""
     return model.says is not None and rows <= SHOWN_AT_MOST
 
 

@@ -224,7 +224,7 @@ def _found(
 
 
 def _lacks_input(model: Model, there: Catalogue, schema: str) -> bool:
-    """Tell whether a model needs an optional table that the warehouse does not have."""
+    """Return whether a model needs an optional table that the warehouse does not have."""
     return any(
         actual_name(table, there[table.schema or schema]) is None
         for table in model.base

@@ -68,7 +68,7 @@ class WarehouseLoader:
         return self._warehouse.derived.made_of(self._layout.tables)
 
     def concerns(self, manifest: ProcessedManifest, lacking: Collection[str]) -> bool:
-        """Tell whether a batch has anything for tables that lack it."""
+        """Return whether a batch has anything for tables that lack it."""
         is_new = self._layout.has_deletions and manifest.batch > self.standing.deletions
         calendar = self._layout.calendar
         return any(
@@ -94,7 +94,7 @@ class WarehouseLoader:
         return retry_refused(self._warehouse, manifest, before)
 
     def may_accept(self, applied: Applied) -> bool:
-        """Tell whether refused rows refer to others, and some came that may be those."""
+        """Return whether refused rows refer to others, and some came that may be those."""
         has_new = any(
             table.inserted and name in self._layout.tables.keys() - self._layout.histories.keys()
             for name, table in applied.rows.items()

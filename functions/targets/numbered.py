@@ -17,7 +17,7 @@ class Extent:
         self._highest = highest
 
     def is_beyond(self, lowest: int, highest: int) -> bool:
-        """Tell whether keys are outside, and count them in from now on."""
+        """Return whether keys are outside, and count them in from now on."""
         if self._lowest is None or self._highest is None:
             self._lowest, self._highest = lowest, highest
             return True

@@ -116,7 +116,7 @@ class Reading(Protocol):
 
 
 def can_be_read(target: Target) -> bool:
-    """Tell whether there is a reader for a kind of target; MySQL has none."""
+    """Return whether there is a reader for a kind of target; MySQL has none."""
     return find_spec(f"functions.targets.{target.kind}.reader") is not None
 
 

@@ -70,7 +70,7 @@ class Tables(Protocol):
         """By how much the times may differ at which one server says that it was started."""
 
     def has_rows(self, table: str) -> bool:
-        """Tell whether a table has any."""
+        """Return whether a table has any."""
 
     def greatest_record(self, table: str) -> int | None:
         """Return the greatest record id of a history, None when it is empty."""
@@ -82,7 +82,7 @@ class Tables(Protocol):
         """
 
     def holds(self, table: str, evidence: Evidence) -> bool:
-        """Tell whether a history has the record of an evidence, as it was then."""
+        """Return whether a history has the record of an evidence, as it was then."""
 
 
 class Session(Tables, Protocol):
@@ -101,7 +101,7 @@ class Session(Tables, Protocol):
         """Return a digest of all that decides which rows the tables accept."""
 
     def is_for_reference(self, reason: str) -> bool:
-        """Tell whether a row was refused because one that it refers to was not there."""
+        """Return whether a row was refused because one that it refers to was not there."""
 
     def require_lock(self) -> None:
         """Raise WarehouseSetupError if another loader may be at work."""

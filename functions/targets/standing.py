@@ -56,7 +56,7 @@ def standing_of(tables: Tables, markers: Markers) -> Standing:
 
 
 def _is_as_left(last: LoadedMarker, tables: Tables) -> bool:
-    """Tell whether the tables that a marker knows are still those of a server that kept running."""
+    """Return whether the tables that a marker knows are still those of a server that kept running."""
     before, now = last.warehouse, tables.layout.identity
     if abs(before.started_at - now.started_at) > tables.start_precision:
         return False
@@ -155,7 +155,7 @@ class _Inspection:
         return tables, {name: has[name] for name in models}
 
     def _holds_rows(self) -> bool:
-        """Tell whether a table that models are made of may have rows."""
+        """Return whether a table that models are made of may have rows."""
         return bool(self._layout.models) and any(map(self._tables.has_rows, self._layout.tables))
 
     def _proofs(self, newest: int, names: Iterable[str]) -> dict[str, _Proof]:
@@ -230,7 +230,7 @@ def _refused(markers: Mapping[str, LoadedMarker]) -> dict[str, list[RefusedRows]
 
 
 def _was_created(name: str, before: Warehouse, now: Warehouse) -> bool:
-    """Tell whether a table is a new one among others that are not."""
+    """Return whether a table is a new one among others that are not."""
     both = before.tables.keys() & now.tables.keys()
     has_moved = (before.system_identifier, before.database_oid) != (
         now.system_identifier,

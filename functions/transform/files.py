@@ -87,7 +87,7 @@ def remodel_files(
 
 
 def _came_before(batch: FileBatch, table: Table) -> bool:
-    """Tell whether all rows that a batch has of a table may be in the target already.
+    """Return whether all rows that a batch has of a table may be in the target already.
 
     So are those of files that an earlier batch has read, and of a replay, unless nothing of that
     table was accepted then.

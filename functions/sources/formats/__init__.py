@@ -6,4 +6,6 @@ records      CSV by Python's csv module, record by record, each with its place
 json_files   JSON, one document a line or all in one array
 documents    a decoded document as the cells of a row
 rows         cells, places and faults as Arrow columns, as the lake has them
+
+Nothing here knows where the bytes come from.
 """

@@ -42,7 +42,7 @@ class Straight:
             self._is_empty = not has_rows
 
     def is_new(self, rows: pa.Table) -> bool:
-        """Tell whether rows, which are counted in, are new and no two have the same key."""
+        """Return whether rows, which are counted in, are new and no two have the same key."""
         key = rows[self._table.key[0]]
         if self._is_numbered and pa.types.is_integer(key.type):
             places = Places(key.combine_chunks())

@@ -28,7 +28,7 @@ _SAVEPOINT = "etl_rows"
 
 
 def is_for_reference(reason: str) -> bool:
-    """Tell whether a row was refused because one that it refers to was not there."""
+    """Return whether a row was refused because one that it refers to was not there."""
     return any(code in reason for code in _REFERENCES)
 
 

@@ -37,7 +37,7 @@ class MysqlFound(Found):
     indexes: frozenset[tuple[str, ...]] = frozenset()
 
     def finds(self, columns: Collection[str]) -> bool:
-        """Tell whether rows with some values in these columns are found without a look at all."""
+        """Return whether rows with some values in these columns are found without a look at all."""
         return any(set(index[: len(columns)]) == set(columns) for index in self.indexes)
 
 

@@ -150,7 +150,7 @@ def _may_be_null(declared: TargetTable, name: str, column: Column) -> bool:
 
 
 def _is(declared: str, there: str, *, is_mariadb: bool) -> bool:
-    """Tell whether a column's type is the declared one; MariaDB keeps JSON as its text."""
+    """Return whether a column's type is the declared one; MariaDB keeps JSON as its text."""
     if declared == "json" and is_mariadb:
         declared = "longtext"
     return _WIDTH.sub(r"\1", declared) == _WIDTH.sub(r"\1", there)

@@ -42,7 +42,7 @@ class MysqlTables:
         self.layout = layout
 
     def has_rows(self, table: str) -> bool:
-        """Tell whether a table has any."""
+        """Return whether a table has any."""
         target = self.layout.table(table).target
         return bool(self.connection.run(f"SELECT 1 FROM {target} LIMIT 1"))
 
@@ -62,7 +62,7 @@ class MysqlTables:
         return Evidence.of(int(rows[0][0]), columns, rows[0][1:]) if rows else None
 
     def holds(self, table: str, evidence: Evidence) -> bool:
-        """Tell whether a history has the record of an evidence, as it was then."""
+        """Return whether a history has the record of an evidence, as it was then."""
         found = self.layout.table(table)
         rows = self.connection.run(
             f"SELECT {_list(found, evidence.columns)} FROM {found.target}"
@@ -119,7 +119,7 @@ class MysqlSession(MysqlTables):
         return hashlib.sha256(repr(found).encode()).hexdigest()
 
     def is_for_reference(self, reason: str) -> bool:
-        """Tell whether a row was refused because one that it refers to was not there."""
+        """Return whether a row was refused because one that it refers to was not there."""
         return careful.is_for_reference(reason)
 
     def require_lock(self) -> None:

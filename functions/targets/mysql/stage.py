@@ -89,7 +89,7 @@ class Stage:
         return table
 
     def has(self, name: str) -> bool:
-        """Tell whether `create` has created a table."""
+        """Return whether `create` has created a table."""
         return quoted(f"{self._name}_{name}") in self._created
 
     def empty(self) -> None:

@@ -46,7 +46,7 @@ _DIGITS = 4  # of a decimal number make one of base 10,000, as PostgreSQL keeps 
 
 
 def is_exact(rows: pa.Table, types: Iterable[str]) -> bool:
-    """Tell whether columns of these SQL types store rows in binary form as they would store text.
+    """Return whether columns of these SQL types store rows in binary form as they would store text.
 
     `types` are as PostgreSQL's format_type names them, in the order of the rows' columns.
     """

@@ -36,7 +36,7 @@ class LoaderLock:
             raise _pooled()
 
     def is_taken(self, schema: str, tables: Mapping[str, Collection[str]]) -> bool:
-        """Tell whether another session, that may insert into all tables, has such a lock.
+        """Return whether another session, that may insert into all tables, has such a lock.
 
         `tables` are their names, by schema; `schema` is the warehouse's own.
         """

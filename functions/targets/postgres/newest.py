@@ -63,7 +63,7 @@ def extent_of(stage: Stage) -> Extent:
 
 
 def are_apart(table: PostgresTable, rows: pa.Table, extent: Extent) -> bool:
-    """Tell whether rows have numbered keys that are all outside of an extent; count them in."""
+    """Return whether rows have numbered keys that are all outside of an extent; count them in."""
     if not is_numbered(table, rows):
         return False
     [key] = table.key
@@ -72,7 +72,7 @@ def are_apart(table: PostgresTable, rows: pa.Table, extent: Extent) -> bool:
 
 
 def are_distinct(table: PostgresTable, rows: pa.Table) -> bool:
-    """Tell whether no two of some rows with numbered keys have the same."""
+    """Return whether no two of some rows with numbered keys have the same."""
     [key] = table.key
     return bool(Places(rows[key].chunk(0)).are_unique)
 
@@ -110,7 +110,7 @@ def classify(stage: Stage, rows: pa.Table, extent: Extent | None = None) -> Clas
 
 
 def is_numbered(table: PostgresTable, rows: pa.Table) -> bool:
-    """Tell whether rows have a key of one integer column, here and in the warehouse."""
+    """Return whether rows have a key of one integer column, here and in the warehouse."""
     if len(table.key) != 1:
         return False
     [column] = table.keys
@@ -119,7 +119,7 @@ def is_numbered(table: PostgresTable, rows: pa.Table) -> bool:
 
 
 def _readable(table: PostgresTable, schema: pa.Schema) -> bool:
-    """Tell whether every value of the table's columns can be read as the type of our rows."""
+    """Return whether every value of the table's columns can be read as the type of our rows."""
     return all(_fits(field.type, table.types[table.column(field.name)]) for field in schema)
 
 

@@ -44,7 +44,7 @@ class PostgresTables:
         self.layout = layout
 
     def has_rows(self, table: str) -> bool:
-        """Tell whether a table has any."""
+        """Return whether a table has any."""
         target = self.layout.table(table).target
         return bool(self.connection.run(f"SELECT 1 FROM {target} LIMIT 1"))
 
@@ -64,7 +64,7 @@ class PostgresTables:
         return Evidence.of(rows[0][0], columns, rows[0][1:]) if rows else None
 
     def holds(self, table: str, evidence: Evidence) -> bool:
-        """Tell whether a history has the record of an evidence, as it was then."""
+        """Return whether a history has the record of an evidence, as it was then."""
         found = self.layout.table(table)
         rows = self.connection.run(
             f"SELECT {_list(found, evidence.columns)} FROM {found.target}"
@@ -110,7 +110,7 @@ class PostgresSession(PostgresTables):
         return hashlib.sha256(repr(rows).encode()).hexdigest()
 
     def is_for_reference(self, reason: str) -> bool:
-        """Tell whether a row was refused because one that it refers to was not there."""
+        """Return whether a row was refused because one that it refers to was not there."""
         return _REFERENCE in reason
 
     def require_lock(self) -> None:
