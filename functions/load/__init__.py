@@ -1,1 +1,1 @@
-"""Load: apply processed batches to the prepared warehouse, each in one transaction, in order."""
+"""Load: apply processed batches to the warehouse in order, each in one transaction."""

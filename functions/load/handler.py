@@ -1,4 +1,4 @@
-"""The Lambda function `load`: invoked at intervals, applies processed batches not yet loaded."""
+"""The Lambda function `load`: invoked at intervals, applies processed batches to the warehouse."""
 
 import os
 import time
@@ -35,10 +35,7 @@ SPARE_MILLISECONDS = 60_000  # a batch is not begun with less time than this lef
 
 @dataclass(frozen=True)
 class Lake:
-    """The pipeline, and the processed bucket with a log for each source.
-
-    They are kept between invocations of a warm function.
-    """
+    """The pipeline, and the processed bucket with each source's log; kept by a warm function."""
 
     pipeline: Pipeline
     folder: Path
@@ -65,7 +62,7 @@ def _lake() -> Lake:
 
 @dataclass
 class Result:
-    """The outcome of one source's batches; `is_busy` where another loader is at work."""
+    """The outcome of one source's batches; `is_busy` if another loader holds the lock."""
 
     loaded: list[LoadedMarker] = field(default_factory=list)
     retried: list[LoadedMarker] = field(default_factory=list)
@@ -73,7 +70,7 @@ class Result:
     exports: list[str] = field(default_factory=list)
 
     def add(self, step: Step, bucket: str) -> None:
-        """Count in a batch, or rows that were refused and tried again."""
+        """Add a batch, or a retry of refused rows."""
         (self.retried if step.progress == "retried" else self.loaded).append(step.marker)
         self.exports += [f"s3://{bucket}/{key}" for key in step.applied.exports]
 
@@ -81,12 +78,12 @@ class Result:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Apply every processed batch that is not in its target, in order, one transaction each.
+    """Apply every processed batch that its target lacks, in order, one transaction each.
 
-    Returns `sources`: for each the numbers of its `batches`; `rows` inserted, updated or deleted
-    and rows `refused`, both by target table; the `exports` that were written; and `busy`: True when
-    another loader is at work, so that this one did nothing. The same for all together. Raises the
-    first source's error, after all were tried.
+    Returns `sources`: for each the numbers of its `batches`; by target table the `rows` inserted,
+    updated or deleted, and the rows `refused`; the `exports` written; and whether it was `busy`:
+    another loader held the lock, and nothing was done. The same for all sources together. Raises
+    the first source's error, after all were tried.
     """
     started = time.monotonic()
     lake = _lake()
@@ -99,7 +96,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         result = results[feed.log.source] = Result()
         try:
             _load_feed(place, feed, result, context, max(SPARE_MILLISECONDS, reserve))
-        except Exception as error:  # it must not keep the other sources from being loaded
+        except Exception as error:  # the other sources are still loaded
             logger.error(f"{feed.log.source}: {error}")
             failures.append(error)
     raise_first(failures)
@@ -107,7 +104,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _feeds(lake: Lake) -> list[tuple[Place, Feed]]:
-    """Return what is loaded, and where to: the tables that each source feeds."""
+    """Return each source's tables, with the target that they are loaded into."""
     options = {each.name: each.value() for each in lake.pipeline.settings}
     return [
         (
@@ -127,7 +124,7 @@ def _feeds(lake: Lake) -> list[tuple[Place, Feed]]:
 def _load_feed(
     place: Place, feed: Feed, result: Result, context: LambdaContext, spare: int
 ) -> None:
-    """Load the batches of a source; with less than `spare` milliseconds left, begin none."""
+    """Load the batches of a source; begin none with less than `spare` milliseconds left."""
     milliseconds = context.get_remaining_time_in_millis()
     of_files = isinstance(_lake().pipeline.source(feed.log.source), Files)
     with kind_of(place.target).loader(place, feed, milliseconds / 1000) as loader:
@@ -148,7 +145,7 @@ def _summary(results: dict[str, Result]) -> dict[str, Any]:
         any(each.is_busy for each in results.values()),
         [export for each in results.values() for export in each.exports],
     )
-    # No sign of life while another loader is at work: one that never ends must ring an alarm.
+    # No metric while another loader holds the lock: one that never ends must raise an alarm.
     if not total.is_busy:
         metrics.add_metric("BatchesLoaded", MetricUnit.Count, len(total.loaded))
     sources = {name: _described(each) for name, each in results.items()}
@@ -170,7 +167,7 @@ def _report(step: Step, target: Target, bucket: str, *, of_files: bool) -> None:
     metrics.add_metric("RowsLoaded", MetricUnit.Count, sum(_total([marker]).values()))
     refused = _refused([marker]) if progress != "retried" else {}
     metrics.add_metric("RowsRefused", MetricUnit.Count, sum(refused.values()))
-    if progress == "new":  # and not one that a restored warehouse gets again
+    if progress == "new":  # not one that is applied again to a restored warehouse
         metrics.add_metric("SourceToWarehouse", MetricUnit.Seconds, marker.age_seconds)
         give_notice("every-batch", *notice(step, target, bucket))
         if of_files:

@@ -21,10 +21,10 @@ Progress = Literal["new", "again", "retried"]
 
 @dataclass(frozen=True)
 class Step:
-    """An applied batch or retry, and its marker.
+    """An applied batch, or a retry, and its marker.
 
-    It is a batch that is `new` to all tables, one that comes `again` for the tables that lack it,
-    or rows that were refused and `retried`.
+    A batch is `new` to all tables, or applied `again` for the tables that lack it; refused rows are
+    `retried`.
     """
 
     marker: LoadedMarker
@@ -34,13 +34,13 @@ class Step:
 
 
 def load_pending(loader: Loader, feed: Feed, has_time: Callable[[], bool]) -> Iterator[Step]:
-    """Apply the batches that the target lacks, then the rows that it had refused.
+    """Apply the batches that the target lacks, then retry the rows that it refused.
 
-    Stops when time is short. Raises PipelineCodeError in the end for a model that fails.
+    Stops when time is short. Raises PipelineCodeError at the end for a model that failed.
     """
     newest = feed.log.newest()
     _require_log(feed.log, newest, loader.standing)
-    if not loader.standing.has:  # none of the tables, which are optional, is there
+    if not loader.standing.has:  # all tables are optional, and none exists
         return
     marking = _Marking(loader, feed, newest)
     yield from _steps(loader, feed.log, marking, has_time)
@@ -91,10 +91,10 @@ def _require_log(log: BatchLog[ProcessedManifest], newest: int, standing: Standi
 
 
 def _undeclared(feed: Feed, newest: int, standing: Standing) -> dict[str, int]:
-    """Return the newest batches that do not name tables declared since, which lack nothing of them.
+    """Return the last batch before each table that was declared since, which lacks none of them.
 
-    From the first batch that names such a table all do, unless it was declared more than once: then
-    it is filled again, and an earlier batch is as good to begin with.
+    From the first batch that names such a table all batches do, unless it was declared more than
+    once. Then it is filled again, and any earlier batch may be the first.
     """
     new = {
         mapping.target.id for mapping in feed.mappings if standing.has.get(mapping.target.id) == 0
@@ -109,9 +109,9 @@ def _undeclared(feed: Feed, newest: int, standing: Standing) -> dict[str, int]:
 
 
 class _Marking:
-    """Write markers, each of which has the whole state of the load after it.
+    """Writes markers, each with the complete state of the load after it.
 
-    `failed` are the models that cannot be run at present, and why.
+    `failed` says which models fail at present, and why.
     """
 
     def __init__(self, loader: Loader, feed: Feed, newest: int) -> None:
@@ -139,14 +139,14 @@ class _Marking:
     def note(
         self, batch: int, lacking: Collection[str], models: Collection[str], applied: Applied
     ) -> None:
-        """Note that a batch was applied to the tables that were lacking it, and models were run."""
+        """Record that a batch was applied to the tables `lacking` it, and that models were run."""
         self.models.done(batch, self.has, applied.failed)
         self.has |= dict.fromkeys(lacking, batch)
         left = {name: why for name, why in self.failed.items() if name not in models}
         self.failed = left | applied.failed
 
     def is_retry_due(self) -> bool:
-        """Return whether rows that were refused may be accepted now."""
+        """Return whether refused rows may be accepted now."""
         if not self.state.refused:
             return False
         is_old = self._tried_at is None or datetime.now(UTC) - self._tried_at > RETRY_AFTER
@@ -178,7 +178,7 @@ class _Marking:
             definitions=self._definitions,
         )
         if not self._markers.claim(marker):
-            self._loader.require_lock()  # a link that was cut lets another loader go on
+            self._loader.require_lock()  # after a lost connection another loader may have started
             raise CorruptLogError(
                 f"marker {self._number} of batch {manifest.batch} was written by somebody else "
                 f"while its loader was at work: who writes under {self._markers.prefix}?"

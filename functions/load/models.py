@@ -1,8 +1,8 @@
-"""Decide with which batches the models of a target are run.
+"""Decide for which batches the models of a target are run.
 
-A model shows its tables as they are, so it is run for a batch only while none of them has a later
-one: then its rows are those of that batch, also when an empty target gets all batches again. One
-whose table was lost, or that was declared later, is run once, for the batch that its tables have.
+A model reads its tables as they are, so it is run for a batch only while none of them has a later
+one: then its rows are those of that batch, also when an empty target gets all batches again. A
+model whose table was lost, or that was declared later, is run once, for the batch of its tables.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,9 +13,9 @@ from functions.common.manifests import ProcessedManifest
 
 @dataclass
 class Models:
-    """The models of a target, and up to which batch each of them `has` been run.
+    """The models of a target, and the batch up to which each `has` been run.
 
-    `made_of` names the tables of each. Before the batch `settled` none is run.
+    `made_of` names the tables of each. Before the batch `settled` no model is run.
     """
 
     made_of: Mapping[str, Collection[str]]
@@ -23,17 +23,17 @@ class Models:
     settled: int
 
     def begin(self, tables: Mapping[str, int]) -> None:
-        """Pass over the batches that all tables of a model have already, but the last of them."""
+        """Skip the batches that all tables of a model already have, except the last of them."""
         for name in self.made_of:
             self.has[name] = max(self.has[name], min(self._of(name, tables)) - 1)
 
     def due(
         self, manifest: ProcessedManifest, tables: Mapping[str, int], lacking: Collection[str]
     ) -> list[str]:
-        """Return the models to run with a batch that some tables are `lacking`.
+        """Return the models to run for a batch that some tables are `lacking`.
 
-        `tables` are the batches that they have before it. A model that missed one before is run
-        whatever the batch has.
+        `tables` are the batches that they have before it. A model that missed an earlier batch is
+        run whatever the batch has.
         """
         return [
             name
@@ -43,7 +43,7 @@ class Models:
         ]
 
     def done(self, batch: int, tables: Mapping[str, int], failed: Collection[str]) -> None:
-        """Note that models were run with a batch, where it was time for it and they did not fail.
+        """Record the models that were run for a batch and did not fail.
 
         `tables` are the batches that these had before it.
         """
@@ -52,7 +52,7 @@ class Models:
                 self.has[name] = batch
 
     def _open(self, batch: int, tables: Mapping[str, int]) -> list[str]:
-        """Return the models that lack a batch, and none of whose tables has a later one."""
+        """Return the models that lack a batch and have no table with a later one."""
         return [
             name
             for name in self.made_of

@@ -1,4 +1,4 @@
-"""The notices that a batch is in the warehouse, or that its files were refused."""
+"""Notices that a batch has been loaded, or that its files were refused."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,9 +16,9 @@ FILES_SHOWN = 100
 
 
 def notice(loaded: Step, target: Target, bucket: str) -> Notice:
-    """Return the notice of a batch; `bucket` is the one with the exports.
+    """Return the notice of a batch; `bucket` has the exports.
 
-    It has the outcome of each file or table, the results of the models, and where the exports are.
+    It reports the outcome of each file or table, the results of the models, and the exports.
     """
     marker, files = loaded.marker, loaded.manifest.files
     if files:
@@ -31,14 +31,14 @@ def notice(loaded: Step, target: Target, bucket: str) -> Notice:
 
 
 def file_notices(loaded: Step, target: Target, bucket: str) -> Iterator[Notice]:
-    """Yield the notice of each file of a batch: the rows of it that were read and accepted."""
+    """Yield a notice for each file of a batch: how many rows were read and accepted."""
     for files in by_file(loaded.manifest.files):
         lines = [*_arrival(loaded.marker, len(files)), "", *_files(files, bucket, in_words)]
         yield _notice(loaded, _of_files(files), lines, target, bucket)
 
 
 def step_notices(loaded: Step, target: Target, bucket: str) -> Iterator[Notice]:
-    """Yield the fourth and the fifth step of each file: it is loaded, and done with."""
+    """Yield the notices of the fourth and fifth step of each file: it is loaded, and done with."""
     for files, (_, text) in zip(
         by_file(loaded.manifest.files), file_notices(loaded, target, bucket), strict=True
     ):
@@ -50,7 +50,7 @@ def step_notices(loaded: Step, target: Target, bucket: str) -> Iterator[Notice]:
 
 
 def _notice(loaded: Step, subject: str, lines: list[str], target: Target, bucket: str) -> Notice:
-    """Return a notice with the lines, and with the result of the batch."""
+    """Return a notice with these lines and the results of the batch."""
     if failed := loaded.applied.failed:
         models = "a model" if len(failed) == 1 else f"{len(failed)} models"
         subject += f", but {models} failed"
@@ -110,7 +110,7 @@ def _rows(marker: LoadedMarker) -> list[str]:
 def _files(
     files: Sequence[FileAccount], bucket: str, say: Callable[[FileAccount], str]
 ) -> Iterator[str]:
-    """Yield the outcome of each file, the refused ones first if not all are shown."""
+    """Yield the outcome of each file, refused ones first if not all are shown."""
     more = len(files) - FILES_SHOWN
     shown = sorted(files, key=lambda each: not each.refused)[:FILES_SHOWN] if more > 0 else files
     for each in shown:
@@ -131,7 +131,7 @@ def _staged(account: FileAccount) -> str:
 
 
 def _results(loaded: Step, target: Target) -> list[str]:
-    """Return the results of the models, in words where there are any."""
+    """Return the results of the models, in their own words where they have any."""
     models = {model.id: model for model in target.models}
     found = [
         line for name, made in loaded.applied.made.items() for line in _said(models[name], made)
@@ -144,7 +144,9 @@ def _said(model: Model, made: Made) -> list[str]:
     if model.says is not None and made.shown is not None:
         try:
             return [unlinked(line) for line in model.says(made.shown).splitlines()]
-        except Exception as error:  # the batch is loaded, and its notice can do without a sentence
+        except (
+            Exception
+        ) as error:  # the batch is loaded, and its notice is sent without the sentence
             extra = {"model": model.name, "error": type(error).__name__}
             logger.warning("a model's words for the notice failed", extra=extra)
     return [f"{unlinked(model.name)}: {counted(made.rows, 'row')}"]

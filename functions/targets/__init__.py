@@ -1,6 +1,15 @@
-"""The kinds of targets: one package each, with what only that kind needs.
+"""The kinds of targets: a package for each, behind the interfaces here.
 
-The module `loader` of a package offers what `Kind` says, and load knows no more of it.
+A package's module `loader` implements `Kind`, its module `comparer` implements `Comparing`, and its
+module `reader`, if there is one, `reading.Reading`. What the kinds share:
+
+    session      the interface of a kind's SQL: Tables, Session, Transaction
+    batch        applies a batch by it; refused, states, calendar, derived (models), deletions
+    standing     decides which batches a warehouse has
+    layout       the tables as this installation names them; own_tables
+    loading      the loader of a warehouse
+    comparing    what reconcile compares
+    numbered     keys that are certain to be new
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -25,20 +34,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Moment:
-    """The batch that models are run for: its number, and the day (UTC) that it shows."""
+    """The batch that models are run for: its number, and the day (UTC) of its snapshot."""
 
     batch: int
     day: date
 
     @classmethod
     def of(cls, manifest: ProcessedManifest) -> "Moment":
-        """Return that of a batch."""
+        """Return the moment of a batch."""
         return cls(manifest.batch, manifest.source.snapshot_at.astimezone(UTC).date())
 
 
 @dataclass(frozen=True)
 class Made:
-    """How many rows came of a model, and the rows if there is a use for them and they are few."""
+    """The number of a model's rows, and the rows if they are wanted and few."""
 
     rows: int
     shown: Sequence[Mapping[str, Any]] | None
@@ -46,10 +55,10 @@ class Made:
 
 @dataclass(frozen=True)
 class Applied:
-    """The state after a batch: rows by table, evidence of histories, and what is refused.
+    """The state after a batch: rows by table, evidence of histories, and refused rows.
 
-    What came of each model that was run is in `made`, or why nothing did in `failed`; `exports` are
-    the keys of the objects that were written.
+    `made` has the results of the models that were run, `failed` why others failed; `exports` are
+    the keys of the objects written.
     """
 
     rows: dict[str, Loaded]
@@ -60,18 +69,18 @@ class Applied:
     exports: list[str] = field(default_factory=list)
 
     def unchanged(self) -> "Applied":
-        """Return the same state, after a batch that has nothing for it."""
+        """Return the same state, after a batch that does not change it."""
         return Applied({}, self.evidence, self.refused)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What a target has of a source's batches: see LoadedMarker for most of it.
+    """What a target has of a source's batches; most fields are those of LoadedMarker.
 
-    `models` says of models what `has` says of tables. `is_recorded` says that the newest marker
-    describes the target as it is. Up to the batch `deletions` the target has been informed of
-    deleted rows. Before the batch `settled` no model is run, since tables may show rows of
-    later batches than they are known to have; where it `is_ahead` that is so up to the newest.
+    `models` is to models what `has` is to tables. `is_recorded` says that the newest marker
+    describes the target as it is. Deleted rows are recorded up to the batch `deletions`. Before the
+    batch `settled` no model is run, because tables may show rows of later batches than they are
+    known to have; if it `is_ahead`, that applies to all batches up to the newest.
     """
 
     has: dict[str, int]
@@ -93,11 +102,11 @@ class Standing:
 
 
 class Loader(Protocol):
-    """The tables that one source feeds, in a target that nobody else loads into meanwhile."""
+    """The tables that one source feeds, in a target that is locked for this loader."""
 
     @property
     def identity(self) -> Warehouse:
-        """Which target it is, and which tables these are there."""
+        """Which target it is, with its tables."""
 
     @property
     def standing(self) -> Standing:
@@ -105,13 +114,13 @@ class Loader(Protocol):
 
     @property
     def models(self) -> Mapping[str, frozenset[str]]:
-        """The models that may change with the source's tables, and of which of them each is made.
+        """The models that may change with the source's tables, each with those it is made of.
 
-        A model comes after those that it is made of.
+        A model follows those that it is made of.
         """
 
     def concerns(self, manifest: ProcessedManifest, lacking: Collection[str]) -> bool:
-        """Return whether a batch has anything for tables that lack it."""
+        """Return whether a batch changes anything in tables that lack it."""
 
     def apply(
         self,
@@ -120,20 +129,20 @@ class Loader(Protocol):
         models: Collection[str],
         before: Applied,
     ) -> Applied:
-        """Apply a batch to the tables that are `lacking` it, all or none, and then run `models`.
+        """Apply a batch to the tables `lacking` it in one transaction, then run `models`.
 
-        Applying it again changes nothing. A row that the target refuses is put aside, and a model
-        that fails leaves its table as it was.
+        Applying it again changes nothing. A row that the target refuses is stored as refused, and a
+        model that fails leaves its table unchanged.
         """
 
     def retry(self, manifest: ProcessedManifest, before: Applied) -> Applied:
-        """Try the refused rows again; the batch is the newest, which all tables have."""
+        """Retry the refused rows; the batch is the newest, which all tables have."""
 
     def may_accept(self, applied: Applied) -> bool:
-        """Return whether refused rows may be accepted because of what was just applied."""
+        """Return whether what was applied may let refused rows be accepted."""
 
     def definitions(self) -> str:
-        """Return a digest of all that decides which rows the tables accept."""
+        """Return a digest of what decides which rows the tables accept."""
 
     def require_lock(self) -> None:
         """Raise WarehouseSetupError if another loader may be at work."""
@@ -141,9 +150,9 @@ class Loader(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a target is: its declaration, the pipeline's folder, and the function's settings.
+    """A target's declaration, the pipeline's folder, and the function's settings.
 
-    `options` are the settings that the pipeline declares itself, by name.
+    `options` are the values of the settings that the pipeline declares, by name.
     """
 
     target: Target
@@ -159,7 +168,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Feed:
-    """What one source feeds into a target: tables, parents first, its batches, and its markers."""
+    """What one source feeds into a target: its tables, parents first, its batches and markers."""
 
     mappings: tuple[TableMapping, ...]
     log: BatchLog[ProcessedManifest]
@@ -167,28 +176,28 @@ class Feed:
 
 
 class Kind(Protocol):
-    """What the module `loader` of a kind offers."""
+    """The interface of the module `loader` of a kind."""
 
     def loader(
         self, place: Place, feed: Feed, seconds: float
     ) -> AbstractContextManager[Loader | None]:
-        """Hold the target's lock, for so many seconds at most; None while another loader has it."""
+        """Hold the target's lock for at most `seconds`; yield None if another loader has it."""
 
 
 def kind_of(target: Target) -> Kind:
-    """Return what load needs of a target's kind; nothing of the other kinds is imported."""
+    """Return the loader of a target's kind; no other kind is imported."""
     return cast("Kind", import_module(f"functions.targets.{target.kind}.loader"))
 
 
 @dataclass(frozen=True)
 class Counted:
-    """How a table agrees with the rows that it should have; all numbers are rows.
+    """How a table agrees with the rows that it should have, in rows.
 
-    `missing` are in the source only, `different` in both, `extra` in the target only and not known
-    to be deleted; `deleted` are in the target only because the source has deleted them. `pending`
-    disagree because the source changed after the newest batch in the target, and are among none of
-    the others. Of the missing and the different, `quarantined` are those that were put aside with a
-    reason. `examples` has keys of each kind.
+    `missing` rows are in the source only, `different` ones in both, `extra` ones in the target only
+    without a known deletion, `deleted` ones in the target only because the source deleted them.
+    `pending` rows disagree because the source changed after the target's newest batch, and count as
+    nothing else. `quarantined` are those of the missing and different rows that are in quarantine
+    or refused. `examples` has keys of each kind.
     """
 
     source: int = 0
@@ -203,27 +212,27 @@ class Counted:
 
 
 class Disagreements(Protocol):
-    """The keys for which a table and the rows that it should have disagree."""
+    """The keys on which a table and the rows that it should have disagree."""
 
     def in_target_only(self) -> Iterator["pa.Array"]:
-        """Yield the keys that the source does not have; nothing else may be asked meanwhile."""
+        """Yield the keys that only the target has; no other method may be called meanwhile."""
 
     def explain(
         self, pending: Iterable["pa.Array"], deleted: Iterable["pa.Array"], aside: "pa.Array"
     ) -> None:
-        """Say which keys changed since the batch, were deleted before, or were put aside."""
+        """Record which keys changed since the batch, were deleted before, or are in quarantine."""
 
     def counted(self) -> Counted:
-        """Count the disagreements of each kind, with examples; agreements count as well."""
+        """Return the numbers of rows, in all and of each kind, with examples."""
 
     def unexplained(self, limit: int) -> list[Key]:
-        """Return keys that are in the target only and that nothing explains, up to a limit."""
+        """Return up to `limit` keys that are in the target only and unexplained."""
 
 
 class Comparer(Protocol):
-    """One moment of a target, to be compared with what its sources say.
+    """A snapshot of a target, to be compared with its sources.
 
-    `batch` is the newest batch that all tables have, 0 for none; the target holds nothing later
+    `batch` is the newest batch that all tables have, 0 for none; the snapshot has nothing later
     than the batch after `latest`.
     """
 
@@ -231,7 +240,7 @@ class Comparer(Protocol):
     latest: int
 
     def has(self, mapping: TableMapping) -> bool:
-        """Return whether the target has a table; it may lack an optional one."""
+        """Return whether the target has a table, which may be optional."""
 
     def disagreements(
         self,
@@ -241,26 +250,26 @@ class Comparer(Protocol):
         *,
         last_of_key: bool = False,
     ) -> AbstractContextManager[Disagreements]:
-        """Compare a table with the rows that it should have, the first of which have the columns.
+        """Compare a table with the rows that it should have; the first slice shows the columns.
 
-        `unfit` are keys of the source that no row can be made of, known after the last row. With
-        `last_of_key` a key may come more than once, and its last row counts; or the first, in a
-        table of rows that come once.
+        `unfit` are keys of source rows that cannot be in the target, complete after the last row.
+        With `last_of_key` a key may occur more than once, and its last row counts, or its first in
+        a table declared as `once`.
         """
 
     def lines(self, mapping: TableMapping, rows: Iterable["pa.Table"]) -> Counted:
-        """Compare a table without a key with the rows that it should have, equal ones included."""
+        """Compare a table without a key with the rows that it should have; duplicates count."""
 
 
 class Comparing(Protocol):
-    """What the module `comparer` of a kind offers to reconcile."""
+    """The interface of the module `comparer` of a kind."""
 
     def comparer(
         self, place: Place, feed: Feed, seconds: float
     ) -> AbstractContextManager[Comparer]:
-        """Connect to a target, for no longer than some seconds, and hold one moment of it."""
+        """Connect to a target for at most `seconds`, and hold a snapshot of it."""
 
 
 def comparing(target: Target) -> Comparing:
-    """Return what reconcile needs of a target's kind."""
+    """Return the comparer of a target's kind."""
     return cast("Comparing", import_module(f"functions.targets.{target.kind}.comparer"))

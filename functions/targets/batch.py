@@ -1,4 +1,4 @@
-"""Apply one batch in one transaction, to the tables of the target that lack it."""
+"""Apply one batch in one transaction to the tables of the target that lack it."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -38,7 +38,7 @@ _NOTHING = StarTable(0, [])
 
 @dataclass(frozen=True)
 class Warehouse:
-    """The target that batches of one source are applied to, and what is made of its tables."""
+    """The target of one source's batches, and what is derived from its tables."""
 
     session: Session
     bucket: Bucket
@@ -54,10 +54,11 @@ def apply_batch(
     *,
     models: Collection[str],
 ) -> Applied:
-    """Apply a batch to the tables that are `lacking` it, and run some `models`.
+    """Apply a batch to the tables `lacking` it, and run some `models`.
 
-    `before` is the state before it. A table that is not lacking it must not get it: its history
-    would be repeated. A row that the target refuses is put aside, and the others are applied.
+    `before` is the state before it. A table that is not lacking the batch must not get it, or its
+    history would be repeated. A row that the target refuses is stored as refused, and the others
+    are applied.
     """
     try:
         with warehouse.session.transaction() as transaction:
@@ -73,13 +74,13 @@ def apply_batch(
 
 
 def retry_refused(warehouse: Warehouse, manifest: ProcessedManifest, before: Applied) -> Applied:
-    """Try the refused rows again, one by one; the batch is the newest, which all tables have."""
+    """Retry the refused rows one by one; the batch is the newest, which all tables have."""
     with warehouse.session.transaction(careful=True) as transaction:
         return _Application(warehouse, transaction, manifest, before, careful=True).refused()
 
 
 class _Application:
-    """One transaction, in which rows are applied; what is `careful` survives a refused row."""
+    """One transaction in which rows are applied; a `careful` one survives a refused row."""
 
     def __init__(
         self,
@@ -130,7 +131,7 @@ class _Application:
         return self._result(changed, {name for name in models if models[name]})
 
     def _result(self, changed_tables: Collection[str], models: Collection[str]) -> Applied:
-        """Make and export what follows from the tables that have changed; return all of it."""
+        """Run models and exports for the tables that have changed; return the new state."""
         derived = self._deriving
         for name, run in derived.models(models):
             self._note(self._layout.models[name], run.loaded, run.columns)
@@ -148,7 +149,7 @@ class _Application:
         )
 
     def _load(self, table: WarehouseTable, entry: StarTable) -> None:
-        """Load what a batch has of one table."""
+        """Load a batch's entry of one table."""
         if self._careful and entry.files:
             self._load_each(table, entry)
         elif entry.files:
@@ -163,7 +164,7 @@ class _Application:
         self._note(table, Loaded(0, 0, 0, deleted=deleted))
 
     def _load_all(self, table: WarehouseTable, entry: StarTable) -> None:
-        """Load the rows of a batch at once."""
+        """Load the rows of a batch in whole parts."""
         transaction, name, columns = self._transaction, table.name, list[str]()
         parts = _noting(columns, read_parts(self._bucket, entry.files))
         in_sequence = entry.filled or entry.sequence
@@ -183,10 +184,10 @@ class _Application:
         self._note(table, loaded, columns)
 
     def _are_new(self, table: WarehouseTable, entry: StarTable) -> bool:
-        """Return whether a history can have none of a batch's states, as it is when it is lacking it.
+        """Return whether a history certainly has none of a batch's states.
 
-        Its newest record is then the one that was the newest after the batch before, or it has
-        none. A loader that died may have added some of them or all.
+        Its newest record is then the one that was the newest after the previous batch, or it has
+        none. Otherwise a loader that died may have added some or all of them.
         """
         known = None if entry.filled else self._evidence.get(table.name)
         return self._session.greatest_record(table.name) == (known.record if known else None)
@@ -198,7 +199,9 @@ class _Application:
             self._replace_each(table, entry)
             return
         for part in self._parts(table, entry):
-            if entry.filled or entry.sequence:  # what was refused may be an earlier state of these
+            if (
+                entry.filled or entry.sequence
+            ):  # a refused row may be an earlier state of one of these
                 refused = self._refused.get(table.name, [])
                 newer = Superseding.of(table.name, batch, table.key, [part])
                 self._refused[table.name] = newer.left_of(self._bucket, refused)
@@ -207,7 +210,7 @@ class _Application:
             self._put_aside(table, batch, with_batch(rows, batch), outcome.reasons)
 
     def _replace_each(self, table: WarehouseTable, entry: StarTable) -> None:
-        """Replace a table row by row; it is read again if some of them are refused."""
+        """Replace a table row by row; the rows are read again if some are refused."""
         batch = self._moment.batch
         parts = read_parts(self._bucket, entry.files)
         outcome = self._transaction.replace_each(table.name, parts)
@@ -220,7 +223,7 @@ class _Application:
             first += part.num_rows
 
     def _parts(self, table: WarehouseTable, entry: StarTable) -> Iterator[pa.Table]:
-        """Yield the rows of a batch, of each key one at a time."""
+        """Yield the rows of a batch in parts, none with two rows of a key."""
         if table.way == "once":
             yield from first_of(read_parts(self._bucket, entry.files), table.key)
         elif not (entry.filled or entry.sequence):
@@ -256,12 +259,12 @@ class _Application:
         )
 
     def _note(self, table: WarehouseTable, loaded: Loaded, columns: Sequence[str] = ()) -> None:
-        """Add to what became of a table's rows, and look at its newest record if it has others."""
+        """Add to a table's counts, and record the newest record of a history."""
         before = self._rows.get(table.name, Loaded(0, 0, 0))
         counts = (sum(pair) for pair in zip(astuple(before), astuple(loaded), strict=True))
         self._rows[table.name] = Loaded(*counts)
         if table.way == "history" and columns:
-            # A loader that died may have inserted them before.
+            # Also without new rows: a loader that died may have inserted them.
             self._prove(table.name, columns)
 
     def _prove(self, history: str, columns: Sequence[str]) -> None:
@@ -270,13 +273,13 @@ class _Application:
 
 
 def _noting(columns: list[str], parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield rows, and note which columns they have."""
+    """Yield rows, and store the names of their columns in `columns`."""
     for part in parts:
         columns[:] = part.column_names
         yield part
 
 
 def _slices(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.Table]:
-    """Yield rows that need not be seen in large parts, with one object in memory."""
+    """Yield rows in slices, with one object in memory."""
     for rows in read_rows(bucket, files):
         yield pa.Table.from_batches([rows])

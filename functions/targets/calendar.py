@@ -1,4 +1,4 @@
-"""The calendar: every day from the first to the last that a history uses."""
+"""The calendar: every day between the first and the last that a history uses."""
 
 from collections.abc import Callable
 from datetime import date
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 
 class Days:
-    """The days of a calendar, during one transaction. `added` counts those that were missing."""
+    """The calendar's days during one transaction; `added` counts the new ones."""
 
     def __init__(self, add: Callable[[date, date], int] | None) -> None:
         """`add` is `Transaction.add_days`; None is no calendar."""
@@ -17,7 +17,7 @@ class Days:
         self._covered: tuple[date, date] | None = None
 
     def cover(self, rows: pa.Table) -> None:
-        """Add the days that are missing for the dates of some rows, and all days between."""
+        """Add the missing days up to and between the dates of some rows."""
         if self._add is None:
             return
         dates = [rows[field.name] for field in rows.schema if pa.types.is_date(field.type)]

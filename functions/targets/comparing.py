@@ -1,4 +1,4 @@
-"""What reconcile does in any target: which rows of a table are compared, and what they come to."""
+"""What reconcile does for any kind of target: which rows are compared, and how they are counted."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -18,7 +18,7 @@ EXAMPLES = 5  # keys that are shown of each kind
 
 EXPLAINING = ("pending_keys", "deleted_keys", "aside_keys")
 """The temporary tables, each with a column `id`, of keys that changed since the batch, were deleted
-before, or were put aside."""
+before, or are in quarantine."""
 
 KINDS = """SELECT apart.*, CASE WHEN pending.id IS NOT NULL THEN 'pending'
     WHEN in_source AND in_warehouse THEN 'different' WHEN in_source THEN 'missing'
@@ -28,15 +28,15 @@ KINDS = """SELECT apart.*, CASE WHEN pending.id IS NOT NULL THEN 'pending'
     LEFT JOIN (SELECT DISTINCT id FROM pending_keys) AS pending ON pending.id = apart.id
     LEFT JOIN (SELECT DISTINCT id FROM deleted_keys) AS deleted ON deleted.id = apart.id
     LEFT JOIN (SELECT DISTINCT id FROM aside_keys) AS aside ON aside.id = apart.id"""
-"""The SQL of what each disagreement is: a key, whether it is `in_source` and `in_warehouse`, and
-whether a row of the warehouse can be made of it (`fit`, NULL without a row in the source)."""
+"""The SQL that classifies disagreements: a key, whether it is `in_source` and `in_warehouse`, and
+whether its source row is `fit` for the warehouse (NULL without one)."""
 
 Keep = Literal["first", "last", "all"]
 """Which rows of a key count."""
 
 
 class WarehouseComparer(ABC):
-    """A snapshot of the tables that one source feeds: see `Comparer`."""
+    """A snapshot of the tables that one source feeds, as `Comparer` describes it."""
 
     def __init__(self, layout: Layout[WarehouseTable], batch: int, latest: int) -> None:
         self._tables = layout.tables
@@ -56,10 +56,10 @@ class WarehouseComparer(ABC):
         *,
         last_of_key: bool = False,
     ) -> Iterator[Disagreements]:
-        """Compare a table with the rows that it should have; `unfit` are known after these.
+        """Compare a table with the rows that it should have; `unfit` is complete after these.
 
-        Of a table of rows that come once the keys alone are compared, unless a key may come more
-        than once: a single row says what its values are now, not what they were when it came.
+        Of a table declared as `once` only the keys are compared, unless a key may occur more than
+        once: a single row has today's values, not those of when it was inserted.
         """
         is_once = mapping.target.way == "once"
         if is_once and not last_of_key:
@@ -72,7 +72,7 @@ class WarehouseComparer(ABC):
     def _compared(
         self, table: str, rows: Iterable[pa.Table], unfit: Sequence[Key], keep: Keep
     ) -> AbstractContextManager[Disagreements]:
-        """Compare a table with rows, of each key those that count; `unfit` are known after them."""
+        """Compare a table with the rows of each key that count; `unfit` is complete after them."""
 
     @abstractmethod
     def lines(self, mapping: Mapping, rows: Iterable[pa.Table]) -> Counted:
@@ -80,9 +80,9 @@ class WarehouseComparer(ABC):
 
 
 class Tally:
-    """Count disagreements by kind, with examples of what is to be looked at.
+    """Counts disagreements by kind, with keys as examples.
 
-    `source` is how many rows there should be, `columns` how many a key has.
+    `source` is the number of rows that there should be, `columns` that of a key's columns.
     """
 
     def __init__(self, source: int, columns: int) -> None:
@@ -93,7 +93,7 @@ class Tally:
         self._examples: dict[str, list[Key]] = {}
 
     def add(self, kind: str, rows: int, aside: int, keys: Iterable[Key]) -> None:
-        """Count rows of a kind, some of which were put `aside`; `keys` are those of a few."""
+        """Count rows of a kind, `aside` of them in quarantine; `keys` are examples."""
         self._kinds[kind] = rows
         if kind in ("missing", "different"):
             self._quarantined += aside

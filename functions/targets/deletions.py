@@ -19,7 +19,7 @@ from functions.targets.session import DeletedRows, Session
 
 
 def catch_up(session: Session, log: BatchLog[ProcessedManifest], last: int) -> None:
-    """Record what all batches up to `last` say, which are in the warehouse already."""
+    """Record the deletions of all batches up to `last`, which the warehouse already has."""
     with session.transaction() as transaction:
         manifests = log.read_each(range(1, last + 1))
         record(transaction.deletions, session.layout, log.bucket, manifests)
@@ -32,9 +32,9 @@ def record(
     bucket: Bucket,
     manifests: Iterable[ProcessedManifest],
 ) -> None:
-    """Record what batches, in order, say of deletions. Part of the caller's transaction.
+    """Record the deletions in batches, in order, as part of the caller's transaction.
 
-    A table that loses the rows that the source deleted has none there.
+    None are recorded of a `replace` table, from which the rows themselves are deleted.
     """
     kept = {name: table for name, table in layout.tables.items() if table.way != "replace"}
     known = deletions.known([table.declared for table in kept.values()])
@@ -42,7 +42,7 @@ def record(
     for manifest in manifests:
         at = manifest.source.snapshot_at
         tables = {name: manifest.tables[name] for name in kept.keys() & manifest.tables.keys()}
-        # Only what was deleted can come back: most files need not be read.
+        # Only deleted rows can return, so most files need not be read.
         for name in sorted(recorded & tables.keys()):
             if files := tables[name].files:
                 keys = keys_in(bucket, kept[name], files)
@@ -55,6 +55,6 @@ def record(
 
 
 def keys_in(bucket: Bucket, table: WarehouseTable, files: list[DataFile]) -> Iterator[pa.Array]:
-    """Yield the keys of a table's files, as texts, some thousand at a time."""
+    """Yield the keys of a table's files as texts, a slice at a time."""
     for rows in read_rows(bucket, files):
         yield keys_of(rows, table.key).cast(pa.string())

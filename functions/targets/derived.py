@@ -1,4 +1,4 @@
-"""What a batch changes beside its tables, in the same transaction: models, and exports."""
+"""What is derived from a batch's tables in the same transaction: models and exports."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,21 +11,18 @@ from functions.targets import Made, Moment
 from functions.targets.layout import WarehouseTable
 from functions.targets.session import ModelRun, Select, Transaction
 
-SHOWN_AT_MOST = 1_000  # rows of a model of which is asked what they mean
+SHOWN_AT_MOST = 1_000  # rows of a model that are passed to its `says`
 
 
 @dataclass(frozen=True)
 class Derived:
-    """The models of a warehouse, in their order, and what it exports.
-
-    `exports` are names of tables and models.
-    """
+    """A warehouse's models in order, and the names of the tables and models that it exports."""
 
     selects: Mapping[str, Select]
     exports: frozenset[str]
 
     def made_of(self, tables: Collection[str]) -> dict[str, frozenset[str]]:
-        """Return the models, and of which of some tables each is made."""
+        """Return the models, each with those of some tables that it is made of."""
         return {
             name: frozenset(each.id for each in select.model.base if each.id in tables)
             for name, select in self.selects.items()
@@ -34,7 +31,7 @@ class Derived:
 
 @dataclass
 class Deriving:
-    """One transaction: what was made, what failed and why, and the keys of exports."""
+    """The models and exports of one transaction: results, failures, and the keys of objects."""
 
     transaction: Transaction
     bucket: Bucket
@@ -45,13 +42,13 @@ class Deriving:
     exports: list[str] = field(default_factory=list)
 
     def models(self, names: Collection[str]) -> Iterator[tuple[str, ModelRun]]:
-        """Run some models, and yield what came of those that do not fail."""
+        """Run some models, and yield the results of those that do not fail."""
         for name, select in self.derived.selects.items():
             if name in names and (result := self._run(name, select)):
                 yield name, result
 
     def _run(self, name: str, select: Select) -> ModelRun | None:
-        """Run a model, unless one that it is made of has failed, and export what comes of it."""
+        """Run a model, unless one that it is made of has failed, and export its rows."""
         failed = next((each for each in select.model.inputs if each.id in self.failed), None)
         if failed:
             self.failed[name] = f"{select.model} is made of {failed}, which failed"
@@ -68,18 +65,18 @@ class Deriving:
         return result
 
     def export(self, tables: Collection[str]) -> None:
-        """Export those of some tables that are to be."""
+        """Export those of some tables that are declared as exports."""
         for name in sorted(self.derived.exports & set(tables)):
             self.exports.append(self.transaction.export_table(name, self.moment, self.bucket))
 
 
 def are_shown(model: Model, rows: int) -> bool:
-    """Return whether a model is asked in words what its rows mean, and these are few."""
+    """Return whether a model describes its rows in words, and these are few."""
     return model.says is not None and rows <= SHOWN_AT_MOST
 
 
 def require_columns(model: Model, names: Sequence[str]) -> None:
-    """Raise PipelineCodeError unless a SELECT has just the columns that are declared."""
+    """Raise PipelineCodeError unless a SELECT has exactly the declared columns."""
     for name in model.columns:
         if names.count(name) != 1:
             has = "two columns" if name in names else "no column"
@@ -89,12 +86,12 @@ def require_columns(model: Model, names: Sequence[str]) -> None:
 
 
 def without_key(model: Model, key: Sequence[str], *, is_double: bool) -> PipelineCodeError:
-    """Return what is raised for rows of a model without a key, or for two of the same."""
+    """Return the error for rows of a model without a key, or with the same key."""
     what = "several rows of the same" if is_double else "a row without"
     return PipelineCodeError(f"{model}: its SELECT has {what} {', '.join(key)}, its key")
 
 
 def export_key(table: WarehouseTable, moment: Moment) -> str:
-    """Return where a table is written as CSV; a newer one of the same day replaces an older one."""
+    """Return the key of a table's CSV; a newer one of the same day replaces it."""
     schema = quote(table.schema, safe="")
     return f"exports/{schema}/{table.name}/{moment.day.isoformat()}.csv"

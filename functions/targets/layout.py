@@ -1,7 +1,7 @@
-"""The tables of a target as load knows them, under the names that this installation gave them.
+"""The tables of a target, under the names that this installation gave them.
 
-Nothing is changed here: names that differ are followed, and a table or column that is not there
-stops the load and says what to ask for.
+Nothing is changed here. Declared alternative names are accepted; a table or column that is missing
+fails the load, with what to ask for.
 """
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
@@ -23,8 +23,8 @@ class Found:
     """A table as the catalogue has it.
 
     `types` are the SQL types of its columns, in order. `numbered` are the columns that the
-    warehouse numbers itself, `required` those that have to be given, `opaque` those whose values
-    are compared by their text, `denied` the rights that this role does not have.
+    warehouse numbers itself, `required` those that need a value, `opaque` those compared by their
+    text, `denied` the rights that this role lacks.
     """
 
     schema: str
@@ -39,11 +39,11 @@ class Found:
 
     @property
     def as_file(self) -> TableFile:
-        """The table as markers know it."""
+        """The table's identity in markers."""
         return TableFile(self.oid, self.file)
 
     def require_rights(self, needed: Collection[str]) -> None:
-        """Raise WarehouseSetupError if this role does not have a right that is needed."""
+        """Raise WarehouseSetupError if this role lacks a right."""
         if lacking := sorted(self.denied & set(needed)):
             raise WarehouseSetupError(
                 f"no right to {', '.join(lacking)} on {self.schema}.{self.name} of the warehouse: "
@@ -52,16 +52,16 @@ class Found:
 
 
 Catalogue = Mapping[str, Mapping[str, Found]]
-"""The tables that are there: schema, name, table."""
+"""The existing tables: schema, name, table."""
 
 
 @dataclass(frozen=True)
 class WarehouseTable:
-    """A table of the warehouse: `name` as manifests call it, `actual` and its columns as it is.
+    """A table of the warehouse: `name` in manifests, and its `actual` name.
 
-    `types` are the SQL types of its columns, `opaque` those whose values are compared by their
-    text. `record_id` is the column that the warehouse numbers itself, None without a history. A
-    kind adds how its SQL names and compares them.
+    `types` are the SQL types of its columns, `opaque` those compared by their text. `record_id` is
+    the column that the warehouse numbers itself, None unless it is a history. A kind adds how its
+    SQL names and compares them.
     """
 
     name: str
@@ -81,7 +81,7 @@ class WarehouseTable:
 
     @property
     def keys(self) -> list[str]:
-        """What this installation calls the columns of the key."""
+        """This installation's names of the key's columns."""
         return [self.column(name) for name in self.key]
 
     def column(self, name: str) -> str:
@@ -100,11 +100,11 @@ T = TypeVar("T", bound=WarehouseTable)
 
 @dataclass(frozen=True)
 class Layout(Generic[T_co]):
-    """A warehouse as one source feeds it: which one it is, and the tables, parents first.
+    """A warehouse as one source feeds it: its identity, and the tables, parents first.
 
-    `calendar` is there if a history needs it, `ledger` if batches are recorded there. `left_out`
-    are optional tables that it lacks, and models that need them; `models` are the tables of the
-    others, in the order in which they are made. The identity knows the table of deleted rows, too.
+    `calendar` is set if a history needs it, `ledger` if batches are recorded there. `left_out` are
+    optional tables that it lacks, and models that need them; `models` are the tables of the other
+    models, in their order. The identity includes the table of deleted rows.
     """
 
     identity: Warehouse
@@ -127,12 +127,12 @@ class Layout(Generic[T_co]):
 
     @property
     def histories(self) -> dict[str, T_co]:
-        """The tables, also of models, that keep a record of each state."""
+        """The tables, also of models, with a record of each state."""
         return {name: table for name, table in self.all.items() if table.way == "history"}
 
     @property
     def proving(self) -> dict[str, T_co]:
-        """The tables whose newest records show what the warehouse has."""
+        """The tables whose newest records prove what the warehouse has."""
         return {**self.histories, **({LEDGER: self.ledger} if self.ledger else {})}
 
     def table(self, name: str) -> T_co:
@@ -149,11 +149,11 @@ def lay_out(
     *,
     models: Sequence[Model] = (),
 ) -> Layout[T]:
-    """Look at declared tables, in order, and at those of models, among those that are there.
+    """Match declared tables, in order, and those of models with the existing ones.
 
     `make` is the kind's class of tables. The identity, whose schema is the warehouse's own, is
-    returned with the files of the tables. Raises WarehouseSetupError for a table, a column or a
-    right that lacks.
+    returned with the files of the tables. Raises WarehouseSetupError for a missing table, column or
+    right.
     """
     schema, own = identity.schema, there[identity.schema]
     left_out: list[str] = []
@@ -187,7 +187,7 @@ def views_of(layout: Layout[T], view_name: Callable[[str], str]) -> dict[str, T]
 
 
 def missing_from(there: Catalogue, schema: str, target: Target) -> dict[str, list[str]]:
-    """Return the declared tables, by schema, that are not there under any of their names."""
+    """Return the declared tables, by schema, that do not exist under any of their names."""
     missing: dict[str, list[str]] = {}
     if target.calendar and target.calendar.name not in there[schema]:
         missing[schema] = [target.calendar.name]
@@ -199,7 +199,7 @@ def missing_from(there: Catalogue, schema: str, target: Target) -> dict[str, lis
 
 
 def actual_name(declared: TargetTable, there: Container[str]) -> str | None:
-    """Return what this installation calls a table, None if it has none."""
+    """Return this installation's name of a table, None if it does not exist."""
     return next((name for name in (declared.name, *declared.other_names) if name in there), None)
 
 
@@ -210,7 +210,7 @@ def _found(
     schema: str,
     left_out: list[str],
 ) -> dict[str, T]:
-    """Return the tables that are there, and add to `left_out` the optional ones that are not."""
+    """Return the existing tables, and add to `left_out` the optional ones that are missing."""
     tables: dict[str, T] = {}
     for each in declared:
         home = each.schema or schema
@@ -224,7 +224,7 @@ def _found(
 
 
 def _lacks_input(model: Model, there: Catalogue, schema: str) -> bool:
-    """Return whether a model needs an optional table that the warehouse does not have."""
+    """Return whether a model needs an optional table that the warehouse lacks."""
     return any(
         actual_name(table, there[table.schema or schema]) is None
         for table in model.base
@@ -253,7 +253,7 @@ def _table(make: Callable[..., T], declared: TargetTable, found: Found) -> T:
 
 
 def _plain(make: Callable[..., T], found: Found, record_id: str | None = None) -> T:
-    """Return a table that rows of the pipeline do not go into."""
+    """Return a table that has no rows of the pipeline."""
     return make(found.name, found.schema, found.name, found.types, record_id)
 
 
@@ -278,9 +278,9 @@ def _missing(name: str, schema: str) -> WarehouseSetupError:
 
 
 def record_id(found: Found) -> str:
-    """Return the column that orders a history: the one that the warehouse numbers.
+    """Return the column that orders a history: the only one that the warehouse numbers.
 
-    Raises WarehouseSetupError if there is not just one.
+    Raises WarehouseSetupError if there is none, or more than one.
     """
     match found.numbered:
         case [column]:

@@ -1,4 +1,4 @@
-"""A target while load works on it: one source's tables, in a session that holds the lock."""
+"""A target during a load: one source's tables, in a session that holds the lock."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ def models_of(place: Place, feed: Feed) -> list[Model]:
 
 
 def prepared(session: Session, place: Place, feed: Feed) -> "WarehouseLoader":
-    """Find out what the tables have, and bring what is kept beside them up to the same batch."""
+    """Determine what the tables have, and record the deletions up to the same batch."""
     layout = session.layout
     if layout.left_out:
         logger.info("the warehouse lacks optional tables", extra={"tables": layout.left_out})
@@ -46,7 +46,7 @@ def _derived(place: Place, models: Sequence[Model]) -> Derived:
 
 
 class WarehouseLoader:
-    """The tables of a warehouse that one source feeds, while they are loaded: see `Loader`."""
+    """The tables of a warehouse that one source feeds, as `Loader` describes them."""
 
     def __init__(self, warehouse: Warehouse, standing: Standing) -> None:
         self._warehouse = warehouse
@@ -59,16 +59,16 @@ class WarehouseLoader:
 
     @property
     def identity(self) -> Identity:
-        """Which warehouse it is, and which tables these are there."""
+        """Which warehouse it is, with its tables."""
         return self._session.layout.identity
 
     @property
     def models(self) -> Mapping[str, frozenset[str]]:
-        """The models, in their order, and of which tables of the source each is made."""
+        """The models in order, each with the tables of the source that it is made of."""
         return self._warehouse.derived.made_of(self._layout.tables)
 
     def concerns(self, manifest: ProcessedManifest, lacking: Collection[str]) -> bool:
-        """Return whether a batch has anything for tables that lack it."""
+        """Return whether a batch changes anything in tables that lack it."""
         is_new = self._layout.has_deletions and manifest.batch > self.standing.deletions
         calendar = self._layout.calendar
         return any(
@@ -86,15 +86,15 @@ class WarehouseLoader:
         models: Collection[str],
         before: Applied,
     ) -> Applied:
-        """Apply a batch to the tables that are `lacking` it and run models, in one transaction."""
+        """Apply a batch to the tables `lacking` it and run models, in one transaction."""
         return apply_batch(self._warehouse, manifest, lacking, before, models=models)
 
     def retry(self, manifest: ProcessedManifest, before: Applied) -> Applied:
-        """Try the refused rows again; the batch is the newest, which all tables have."""
+        """Retry the refused rows; the batch is the newest, which all tables have."""
         return retry_refused(self._warehouse, manifest, before)
 
     def may_accept(self, applied: Applied) -> bool:
-        """Return whether refused rows refer to others, and some came that may be those."""
+        """Return whether refused rows wait for parents, and possible parents were inserted."""
         has_new = any(
             table.inserted and name in self._layout.tables.keys() - self._layout.histories.keys()
             for name, table in applied.rows.items()
@@ -105,9 +105,9 @@ class WarehouseLoader:
         return has_new and any(map(self._session.is_for_reference, reasons))
 
     def definitions(self) -> str:
-        """Return a digest of all that decides which rows the tables accept."""
+        """Return a digest of what decides which rows the tables accept."""
         return self._session.definitions()
 
     def require_lock(self) -> None:
-        """Raise WarehouseSetupError unless the session holds the lock still."""
+        """Raise WarehouseSetupError unless the session still holds the lock."""
         self._session.require_lock()

@@ -1,23 +1,23 @@
-"""Keys of one integer column: which rows are certain to be new, without a look at their table."""
+"""Keys of one integer column: which rows are certain to be new, without a query."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 
 class Extent:
-    """Numbered keys, from the lowest to the highest: of a table, or of rows that were counted in.
+    """The range of numbered keys, of a table or of rows seen so far.
 
-    The parts of a batch mostly have serial keys in their order: those beyond are new, and no part
-    looks through what the parts before it have added.
+    The parts of a batch mostly have ascending serial keys: those outside the range are new, so that
+    no part is compared with what earlier parts have added.
     """
 
     def __init__(self, lowest: int | None = None, highest: int | None = None) -> None:
-        """None is an extent without keys."""
+        """Without arguments it has no keys."""
         self._lowest = lowest
         self._highest = highest
 
     def is_beyond(self, lowest: int, highest: int) -> bool:
-        """Return whether keys are outside, and count them in from now on."""
+        """Return whether keys are outside the range, and extend it by them."""
         if self._lowest is None or self._highest is None:
             self._lowest, self._highest = lowest, highest
             return True
@@ -27,9 +27,9 @@ class Extent:
 
 
 class Places:
-    """Where the row of a key is, among up to some hundred thousand.
+    """The places of rows by their keys, for up to some hundred thousand rows.
 
-    Serial keys leave few gaps: then a place is looked up by the distance from the lowest.
+    Serial keys have few gaps: then a place is an index by the distance from the lowest key.
     """
 
     def __init__(self, keys: pa.Array) -> None:
@@ -44,7 +44,7 @@ class Places:
             self.are_unique = pc.count_distinct(keys).as_py() == len(keys)
 
     def of(self, keys: pa.Array) -> pa.Array:
-        """Return the place of each key, NULL for one that has none."""
+        """Return the place of each key, NULL for an unknown one."""
         if not self.are_dense:
             return pc.index_in(keys, self.keys)
         return self._places.take(self._distance(keys))

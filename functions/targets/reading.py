@@ -1,7 +1,7 @@
-"""Read a target: SELECTs of a pipeline, in a transaction that can write nothing.
+"""Read a target: a pipeline's SELECTs, in read-only transactions.
 
-The module `reader` of a kind's package offers what `Reading` says. Neither pyarrow nor pandas is
-imported: a function that somebody waits for reads this way.
+A kind's module `reader` implements `Reading`. Neither pyarrow nor pandas is imported, because
+callers wait for the function that reads this way.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,16 +18,16 @@ from etl.targets import Target
 from functions.targets import Place
 
 Cell = None | bool | int | float | str
-"""A value as JSON has it. Text are decimals, exact, with all their digits; days, times and moments,
-as ISO 8601 has them; NaN and the infinities; and whatever else JSON has no form of."""
+"""A value of JSON. Decimals are texts with all their digits; dates, times and timestamps texts in
+ISO 8601; NaN, infinities and values of all other types texts as well."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """A SELECT that names tables and columns as they are declared, and what it is given.
+    """A SELECT that names tables and columns as they are declared, with its parameters.
 
-    `values` are texts by the names in the statement, `types` what they are to be; a name without a
-    type is text. `columns` are those of the answer, as those types; None for all, as they are.
+    `values` are texts by the names in the statement, `types` their types; a name without a type is
+    text. `columns` are those of the answer, cast to these types; None for all, uncast.
     """
 
     statement: Statement
@@ -39,7 +39,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Rows:
-    """What came of a query; `is_cut` where there are more rows than it asked for."""
+    """The result of a query; `is_cut` if there are more rows than `at_most`."""
 
     columns: tuple[str, ...]
     rows: Sequence[Sequence[Cell]]
@@ -48,7 +48,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class LoadedBatch:
-    """The newest batch of a source that was loaded, and when."""
+    """The newest loaded batch of a source, and when it was loaded."""
 
     batch: int
     loaded_at: datetime
@@ -59,67 +59,67 @@ COUNTED_UP_TO = 100_000  # rows of a table
 
 @dataclass(frozen=True)
 class Count:
-    """The rows of a table: counted, or where they are many estimated from statistics."""
+    """The number of a table's rows: counted, or estimated from statistics where it is large."""
 
     rows: int
     is_exact: bool
 
 
 class Snapshot(Protocol):
-    """One moment of a target."""
+    """A snapshot of a target."""
 
     def state(self) -> str:
-        """Return what other moments share with it only while nothing was committed between."""
+        """Return a token that changes with every commit."""
 
     def loaded(self, sources: Iterable[str]) -> Mapping[str, LoadedBatch]:
-        """Return the newest batch of each of some sources that has any, as the target records."""
+        """Return the newest batch of each of some sources, as the target records it."""
 
     def counts(self) -> Mapping[str, Count]:
-        """Return how many rows each table of the target has, by its declared name.
+        """Return the number of rows of each table, by its declared name.
 
-        One that is not there, or that this role may not read, is left out.
+        A table that does not exist, or that this role may not read, is left out.
         """
 
     def rows(self, query: Query) -> Rows:
         """Return the rows of a query, in its order.
 
-        Raises WarehouseSetupError for a declared table that is not there, and
-        DatabaseStatementError for a SELECT that cannot be run; the next one can all the same.
+        Raises WarehouseSetupError for a declared table that does not exist, and
+        DatabaseStatementError for a SELECT that fails; the snapshot remains usable.
         """
 
 
 class Reader(Protocol):
-    """A connection that reads; it ends with the first error that is not of a query.
+    """A read-only connection, unusable after any error that is not a query's.
 
-    Only where the target `records_batches` does it know which were loaded.
+    It reports loaded batches only where the target `records_batches`.
     """
 
     @property
     def records_batches(self) -> bool:
-        """Whether `Snapshot.loaded` has anything to say."""
+        """Whether `Snapshot.loaded` returns anything."""
 
     def state(self) -> str:
-        """Return what `Snapshot.state` would be now."""
+        """Return the current `Snapshot.state`."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """Hold one moment of the target."""
+        """Hold a snapshot of the target."""
 
 
 class Reading(Protocol):
-    """What the module `reader` of a kind offers."""
+    """The interface of the module `reader` of a kind."""
 
     def reader(self, place: Place, seconds: float) -> AbstractContextManager[Reader]:
-        """Connect, for statements of no more than about half of some seconds.
+        """Connect, for statements of at most about half of `seconds`.
 
-        The server ends a connection that is idle for so long.
+        The server ends a connection that is idle for `seconds`.
         """
 
 
 def can_be_read(target: Target) -> bool:
-    """Return whether there is a reader for a kind of target; MySQL has none."""
+    """Return whether a kind of target has a reader; MySQL has none."""
     return find_spec(f"functions.targets.{target.kind}.reader") is not None
 
 
 def reading(target: Target) -> Reading:
-    """Return what reads a kind of target; nothing of the other kinds is imported."""
+    """Return the reader of a target's kind; no other kind is imported."""
     return cast("Reading", import_module(f"functions.targets.{target.kind}.reader"))

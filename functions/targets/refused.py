@@ -1,7 +1,7 @@
-"""Rows that the warehouse refused, kept under `refused/` until it accepts them.
+"""Rows that the warehouse refused, stored under `refused/` until it accepts them.
 
-Which of them are open is in the newest marker. A newer row of the same key supersedes one, and a
-deletion ends it.
+The newest marker names those that are open. A newer row of the same key, or its deletion,
+supersedes one.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ Open = Mapping[str, list[RefusedRows]]
 
 
 def store(bucket: Bucket, table: str, batch: int, rows: pa.Table) -> list[RefusedRows]:
-    """Write refused rows of a table; `rows` have the columns `_reason` and `_batch`."""
+    """Store refused rows of a table; `rows` have the columns `_reason` and `_batch`."""
     if not rows.num_rows:
         return []
     body = packed(rows)
@@ -36,7 +36,7 @@ def store(bucket: Bucket, table: str, batch: int, rows: pa.Table) -> list[Refuse
 
 
 def with_batch(rows: pa.Table, batch: int) -> pa.Table:
-    """Return rows with the batch that they came in."""
+    """Return rows with a column for their batch."""
     return rows.append_column(BATCH, pa.array([batch] * rows.num_rows, pa.int64()))
 
 
@@ -67,7 +67,7 @@ class Superseding:
         return cls(table, batch, columns, pa.chunked_array(keys, pa.string()))
 
     def left_of(self, bucket: Bucket, refused: Iterable[RefusedRows]) -> list[RefusedRows]:
-        """Return what stays open of a table's refused rows."""
+        """Return those of a table's refused rows that stay open."""
         return [left for each in refused for left in self._left_of(bucket, each)]
 
     def _left_of(self, bucket: Bucket, refused: RefusedRows) -> list[RefusedRows]:
@@ -85,9 +85,9 @@ def without_superseded(
     manifest: ProcessedManifest,
     tables: Mapping[str, tuple[str, ...]],
 ) -> dict[str, list[RefusedRows]]:
-    """Return the rows that stay open after a batch of some tables: none that it has, or deletes.
+    """Return the refused rows that stay open after a batch: none that it has or deletes.
 
-    `tables` are those tables and their keys. A snapshot supersedes everything.
+    `tables` are the tables that it is applied to, and their keys. A snapshot supersedes all rows.
     """
     still = {name: list(rows) for name, rows in refused.items()}
     for name in tables.keys() & still.keys() & manifest.tables.keys():

@@ -1,11 +1,11 @@
-"""What load and reconcile ask of a kind of target: its SQL, and nothing else.
+"""The interface of a kind of target for load and reconcile: its SQL, and nothing else.
 
-    Tables       what the tables of a target have; enough to tell which batches they hold
+    Tables       what the tables of a target have, by which their batches are known
     Session      a target whose lock is held, which is opened by the kind's `loader`
-    Transaction  one batch on its way in, all or none
+    Transaction  one batch, applied in whole or not at all
 
-Tables go by their names in manifests, as in `Layout.all`; the ledger is there as well.
-Rows come in parts of bounded size, whose columns have their declared names.
+Tables are named as in manifests, as in `Layout.all` and for the ledger. Rows come in parts of
+bounded size, with columns by their declared names.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -29,10 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of rows: the `places` of those that were refused, and why each was.
-
-    Places are counted from 0 and ascend.
-    """
+    """The outcome of rows: the `places` of the refused ones, from 0 and ascending, with reasons."""
 
     loaded: Loaded
     places: "pa.Array"
@@ -41,7 +38,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Select:
-    """The SELECT of a model: the pipeline's `folder` has its file, `settings` are its values."""
+    """The SELECT of a model: the pipeline's `folder` with its file, and the values of settings."""
 
     model: Model
     folder: Path
@@ -50,7 +47,7 @@ class Select:
 
 @dataclass(frozen=True)
 class ModelRun:
-    """What came of a model: its rows have these columns, and are in the object `export`, if any."""
+    """The result of a model: its counts and columns, and the object `export`, if it has one."""
 
     loaded: Loaded
     columns: Sequence[str]
@@ -67,7 +64,7 @@ class Tables(Protocol):
 
     @property
     def start_precision(self) -> timedelta:
-        """By how much the times may differ at which one server says that it was started."""
+        """By how much a server's reported start times may differ."""
 
     def has_rows(self, table: str) -> bool:
         """Return whether a table has any."""
@@ -82,92 +79,92 @@ class Tables(Protocol):
         """
 
     def holds(self, table: str, evidence: Evidence) -> bool:
-        """Return whether a history has the record of an evidence, as it was then."""
+        """Return whether a history has the record of an evidence, unchanged."""
 
 
 class Session(Tables, Protocol):
-    """A target that nobody else loads into, while the connection that writes holds the lock."""
+    """A target that is locked for this loader; the connection that writes holds the lock."""
 
     def transaction(self, *, careful: bool = False) -> AbstractContextManager["Transaction"]:
-        """Begin a transaction; it is on the disk when the context ends, or undone by an error.
+        """Begin a transaction, which is durable when the context ends, or rolled back by an error.
 
-        Raises WarehouseSetupError unless this very session holds the lock. Raises RefusedRowsError
-        for a statement that was refused because of the values of rows; the session can be used
-        again. Any other error leaves it to be closed. A `careful` one goes on after a refused row:
-        its operations of many rows are `apply_each`, `replace_each` and `delete`.
+        Raises WarehouseSetupError unless this very session holds the lock, and RefusedRowsError for
+        a statement that is rejected because of the values of rows; then the session can be used
+        again. After any other error it must be closed. A `careful` transaction continues after a
+        refused row: its operations on rows are `apply_each`, `replace_each` and `delete`.
         """
 
     def definitions(self) -> str:
-        """Return a digest of all that decides which rows the tables accept."""
+        """Return a digest of what decides which rows the tables accept."""
 
     def is_for_reference(self, reason: str) -> bool:
-        """Return whether a row was refused because one that it refers to was not there."""
+        """Return whether a row was refused because a row that it refers to is missing."""
 
     def require_lock(self) -> None:
         """Raise WarehouseSetupError if another loader may be at work."""
 
 
 class Transaction(Protocol):
-    """What is done to a target in one transaction. Doing it again changes nothing."""
+    """The operations on a target in one transaction; all are idempotent."""
 
     @property
     def deletions(self) -> "DeletedRows":
-        """The table of deleted rows, which is asked for where the layout has it."""
+        """The table of deleted rows, if the layout has it."""
 
     def upsert(self, table: str, parts: Iterable["pa.Table"], *, in_sequence: bool) -> Loaded:
         """Insert or update rows by their key.
 
-        In a sequence a key may come several times: then the last row of it counts.
+        In a sequence a key may occur several times, and its last row counts.
         """
 
     def insert_first(self, table: str, parts: Iterable["pa.Table"]) -> Loaded:
-        """Insert the first row of each key that is not there."""
+        """Insert the first row of each key that is missing."""
 
     def replace(self, table: str, parts: Iterable["pa.Table"]) -> Loaded:
-        """Make a table equal to some rows, which need no key."""
+        """Make a table equal to some rows, with or without a key."""
 
     def append(
         self, table: str, parts: Iterable["pa.Table"], days: "Days", *, in_sequence: bool
     ) -> Loaded:
-        """Add the rows that differ from the newest record of their key, or have none.
+        """Append the rows that differ from the newest record of their key, or have none.
 
-        In a sequence a key may come several times: then from the row of their key before them.
-        `days` covers each part before it goes in.
+        In a sequence a key may occur several times, and each row is compared with the one before
+        it. `days` covers each part before it is inserted.
         """
 
     def append_newest(self, table: str, parts: Iterable["pa.Table"], days: "Days") -> Loaded:
-        """Add the last row of each key, if it differs from the newest record.
+        """Append the last row of each key, if it differs from the newest record.
 
-        A loader that died may have added it with all states before it.
+        A loader that died may have appended it with all states before it.
         """
 
     def delete(self, table: str, keys: Iterable["pa.Array"] | None) -> int:
-        """Delete the rows of some keys, None: all; return how many.
+        """Delete the rows of some keys, or all for None; return how many.
 
         Keys are texts as `functions.common.keys` makes them. A careful transaction keeps rows that
-        may not be deleted, and logs why.
+        cannot be deleted, and logs why.
         """
 
     def apply_each(self, table: str, rows: "pa.Table") -> Outcome:
-        """Apply rows, no two of one key, in the way of their table, as if one by one.
+        """Apply rows with distinct keys, in the way of their table, as if one by one.
 
-        Lines of a table without a key are inserted where they are not there as often.
+        Rows of a table without a key are inserted as often as they are missing.
         """
 
     def replace_each(self, table: str, parts: Iterable["pa.Table"]) -> Outcome:
-        """Make a table equal to those rows that it accepts; places count through all parts."""
+        """Make a table equal to those rows that it accepts; places count across all parts."""
 
     def add_days(self, first: date, last: date) -> int:
-        """Add the days that the calendar lacks, from its first or this one to its last or this one.
+        """Add the days that the calendar lacks between `first`, `last` and the days it has.
 
-        A careful transaction leaves out days that the target refuses. Returns how many were added.
+        A careful transaction skips days that the target refuses. Returns how many were added.
         """
 
     def record_batch(self, source: str, batch: int) -> None:
-        """Add a record to the ledger, which is there."""
+        """Append a record to the ledger, which exists."""
 
     def run_model(self, select: Select, moment: Moment, export: Bucket | None) -> ModelRun:
-        """Run a model and let its rows come together with those of its table, then export them.
+        """Run a model, merge its rows into its table in its way, and export them.
 
         Raises PipelineCodeError if it fails; then nothing of it has been done.
         """
@@ -177,16 +174,13 @@ class Transaction(Protocol):
 
 
 class DeletedRows(Protocol):
-    """The table `deleted_rows`. Tables go by their declared names, keys are texts as above."""
+    """The table `deleted_rows`; tables by their declared names, keys as texts as above."""
 
     def known(self, tables: Collection[str]) -> set[str]:
-        """Return those of some tables of which a deletion is recorded."""
+        """Return those of some tables that have a recorded deletion."""
 
     def add(self, table: str, keys: Iterable["pa.Array"], at: datetime, batch: int) -> None:
-        """Record that keys were seen to be gone; a deletion that is there is not repeated."""
+        """Record that keys were deleted; a recorded deletion is not repeated."""
 
     def mark_returned(self, table: str, keys: Iterable["pa.Array"], at: datetime) -> None:
-        """Mark the deletions of keys that were there again.
-
-        That concerns deletions before `at`, of which no earlier return is known.
-        """
+        """Mark deletions before `at` of keys that have returned since."""

@@ -1,9 +1,9 @@
-"""Decide what a warehouse has: the newest marker counts only in the state that it was left in.
+"""Decide which batches a warehouse has; the newest marker holds only if nothing changed since.
 
-A warehouse may have been restored to an older copy, crashed, moved, exchanged for another one, or
-lost a table. Then each table is asked for what it has. Where that is uncertain, a table without a
-history gets batches again, since its latest values converge; a history shows what it has up to the
-newest record that a marker knows, so that no record of it is repeated.
+A warehouse may have been restored to an older copy, crashed, moved, replaced, or lost a table. Then
+each table is inspected. A table without a history gets uncertain batches again, because its values
+converge. A history shows by its records how far it got: up to the newest record that a marker
+knows, so that no record is repeated.
 """
 
 from bisect import bisect_left, bisect_right
@@ -21,14 +21,14 @@ from functions.targets.session import Tables
 
 Markers = BatchLog[LoadedMarker]
 
-TRIES = 3  # records that were removed by hand are stepped over, before they are searched around
+TRIES = 3  # records removed by hand that are skipped one by one, before a search
 
 
 def loaded_batch(tables: Tables, markers: Markers) -> int:
     """Return the newest batch that all tables of a warehouse have, 0 for none.
 
-    Where the server has kept running since the newest marker, and the tables are the same, nothing
-    was restored: a newest record that differs was changed by hand, which no batch explains.
+    Where the server has kept running since the newest marker and the tables are the same, nothing
+    was restored: a newest record that differs was changed by hand.
     """
     newest = markers.newest()
     if newest and _is_as_left(last := markers.read(newest), tables):
@@ -37,13 +37,13 @@ def loaded_batch(tables: Tables, markers: Markers) -> int:
 
 
 def newest_marked(markers: Markers) -> int:
-    """Return the newest batch that any table has by the newest marker, 0 without any."""
+    """Return the newest batch that any table has according to the newest marker, 0 without one."""
     newest = markers.newest()
     return max(markers.read(newest).has.values(), default=0) if newest else 0
 
 
 def standing_of(tables: Tables, markers: Markers) -> Standing:
-    """Compare a warehouse with the markers; nothing is written."""
+    """Compare a warehouse with the markers, read-only."""
     newest = markers.newest()
     inspection = _Inspection(tables, markers)
     if not newest:
@@ -56,7 +56,7 @@ def standing_of(tables: Tables, markers: Markers) -> Standing:
 
 
 def _is_as_left(last: LoadedMarker, tables: Tables) -> bool:
-    """Return whether the tables that a marker knows are still those of a server that kept running."""
+    """Return whether a marker's tables are unchanged, on a server that has kept running."""
     before, now = last.warehouse, tables.layout.identity
     if abs(before.started_at - now.started_at) > tables.start_precision:
         return False
@@ -68,21 +68,21 @@ def _is_as_left(last: LoadedMarker, tables: Tables) -> bool:
 
 
 def _deletions(last: LoadedMarker, layout: Layout[WarehouseTable], has: int) -> int:
-    """Return up to which batch a warehouse that has so many has recorded the deleted rows."""
+    """Return the batch up to which a warehouse has recorded deleted rows: `has`, or 0."""
     before, now = (each.tables.get(DELETIONS) for each in (last.warehouse, layout.identity))
     return has if before and now and before.oid == now.oid else 0
 
 
 @dataclass(frozen=True)
 class _Proof:
-    """What shows the state of a history: the `first` and the `newest` marker of that state."""
+    """Proof of a history's state: the `first` and the `newest` marker of that state."""
 
     first: LoadedMarker
     newest: LoadedMarker
 
 
 class _Inspection:
-    """A look at every table of a warehouse that is not, or not for certain, as it was left."""
+    """An inspection of every table of a warehouse that may not be as it was left."""
 
     def __init__(self, tables: Tables, markers: Markers) -> None:
         self._tables = tables
@@ -90,19 +90,19 @@ class _Inspection:
         self._layout = tables.layout
 
     def unknown(self) -> Standing:
-        """Return what a warehouse is taken to have without any marker: nothing, for certain."""
+        """Return the standing without any marker: only nothing is certain."""
         has, models = self._apart(dict.fromkeys(self._layout.all, 0))
         return Standing(has, {}, 1, is_recorded=True, models=models, is_ahead=self._holds_rows())
 
     def with_new_tables(self, last: LoadedMarker) -> Standing:
-        """Return what a marker says, and of tables that it does not know what they have."""
+        """Return the standing of a marker, with tables that it does not know inspected."""
         names = self._layout.all.keys()
         proofs = self._proofs(last.number, self._layout.histories.keys() - last.has.keys())
         markers = {
             name: proofs[name].newest if name in proofs else last
             for name in names | self._layout.proving.keys()
         }
-        # Records grow with the markers of a stretch only while each has them of the same tables.
+        # Records ascend with the markers of a stretch only while all have the same tables.
         is_shorter = not last.evidence.keys() <= self._layout.proving.keys()
         has, models = self._apart({name: markers[name].has.get(name, 0) for name in names})
         recorded = [last.has[name] for name in last.has if name not in models]
@@ -120,7 +120,7 @@ class _Inspection:
         )
 
     def standing(self, last: LoadedMarker) -> Standing:
-        """Return what every table is found to have."""
+        """Return the standing after an inspection of every table."""
         proofs = self._proofs(last.number, self._layout.proving)
         markers: dict[str, LoadedMarker] = {name: proof.newest for name, proof in proofs.items()}
         for name in self._layout.all.keys() - self._layout.histories.keys():
@@ -143,23 +143,23 @@ class _Inspection:
             refused=_refused(markers),
             models=models,
             settled=last.settled if holds_rows else 0,
-            # Only the record of batches says exactly what tables without a history have.
+            # Only the ledger says exactly what tables without a history have.
             is_ahead=holds_rows and LEDGER not in proofs,
         )
         return replace(standing, deletions=_deletions(last, self._layout, standing.loaded))
 
     def _apart(self, has: dict[str, int]) -> tuple[dict[str, int], dict[str, int]]:
-        """Return what the tables have, the calendar among them, and what the models have."""
+        """Divide batches by name into those of tables, the calendar included, and of models."""
         models = self._layout.models
         tables = {name: batch for name, batch in has.items() if name not in models}
         return tables, {name: has[name] for name in models}
 
     def _holds_rows(self) -> bool:
-        """Return whether a table that models are made of may have rows."""
+        """Return whether there are models, and rows that they may be made of."""
         return bool(self._layout.models) and any(map(self._tables.has_rows, self._layout.tables))
 
     def _proofs(self, newest: int, names: Iterable[str]) -> dict[str, _Proof]:
-        """Return the best proof of each history that has records and any proof."""
+        """Return the best proof of each history that has one."""
         proofs = {}
         for name in names:
             greatest = self._tables.greatest_record(name)
@@ -168,7 +168,7 @@ class _Inspection:
         return proofs
 
     def _best_proof(self, newest: int, name: str, greatest: int) -> _Proof | None:
-        """Return the proof of the newest batch, over all stretches without a loss."""
+        """Return the proof of the newest batch among all stretches of markers without a loss."""
         stretches = self._stretches(newest)
         found = [
             proof
@@ -184,7 +184,7 @@ class _Inspection:
             last = first - 1
 
     def _proof(self, markers: range, name: str, greatest: int) -> _Proof | None:
-        """Return the newest of some markers whose record the table has; records grow with them."""
+        """Return the newest of some markers, with ascending records, whose record the table has."""
 
         def record(number: int) -> int:
             evidence = self._markers.read(number).evidence.get(name)
@@ -208,9 +208,10 @@ class _Inspection:
         return _Proof(self._markers.read(first), self._markers.read(candidate))
 
     def _proven(self, name: str, first: list[LoadedMarker]) -> LoadedMarker | None:
-        """Return what a table without a history has at least, since the histories have theirs.
+        """Return the newest proven marker of a table without a history.
 
-        It was written in the same transactions. One that is empty or was created since has nothing.
+        It was written in the same transactions as the histories. A table that is empty or was
+        created since has nothing.
         """
         if not self._tables.has_rows(name):
             return None
@@ -224,13 +225,13 @@ class _Inspection:
 
 
 def _refused(markers: Mapping[str, LoadedMarker]) -> dict[str, list[RefusedRows]]:
-    """Return the refused rows of each table, as its marker has them."""
+    """Return the refused rows of each table by its marker."""
     refused = {name: marker.refused.get(name, []) for name, marker in markers.items()}
     return {name: rows for name, rows in refused.items() if rows}
 
 
 def _was_created(name: str, before: Warehouse, now: Warehouse) -> bool:
-    """Return whether a table is a new one among others that are not."""
+    """Return whether a table was recreated and others were not."""
     both = before.tables.keys() & now.tables.keys()
     has_moved = (before.system_identifier, before.database_oid) != (
         now.system_identifier,

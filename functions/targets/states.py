@@ -1,7 +1,4 @@
-"""Rows that come in several states of a key: those of all batches so far, or of several files.
-
-They come in the order in which they were true.
-"""
+"""Rows with several states of a key, in chronological order: of all batches so far, or of files."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +24,7 @@ def first_of(parts: Iterable[pa.Table], key: Sequence[str]) -> Iterator[pa.Table
 
 
 def newest_of(parts: Iterable[pa.Table], key: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield, of rows whose parts come from the last to the first, the last of each key."""
+    """Yield the last row of each key, given the parts from the last to the first."""
     seen: set[Key] = set()
     for part in parts:
         last = {each: place for place, each in enumerate(keys_of(part, key).to_pylist())}
@@ -38,7 +35,7 @@ def newest_of(parts: Iterable[pa.Table], key: Sequence[str]) -> Iterator[pa.Tabl
 
 
 def by_state(part: pa.Table, key: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield the first rows of all keys, then the second ones, and so on."""
+    """Yield the first rows of all keys, then the second rows, and so on."""
     states: list[list[int]] = []
     earlier: Counter[Key] = Counter()
     for place, each in enumerate(keys_of(part, key).to_pylist()):
@@ -51,7 +48,7 @@ def by_state(part: pa.Table, key: Sequence[str]) -> Iterator[pa.Table]:
 
 
 def require_keys(table: WarehouseTable, rows: pa.Table) -> None:
-    """Raise CorruptLogError for rows without a key, which transform would not have written."""
+    """Raise CorruptLogError for rows without a key, which transform does not write."""
     names = rows.column_names
     is_table = len(set(names)) == len(names) and set(table.key) <= set(names)
     if not is_table or any(rows[name].null_count for name in table.key):
