@@ -1,8 +1,6 @@
-"""Apply rows of one batch to one table: SELECT, INSERT, UPDATE and temporary tables, nothing else.
+"""Apply rows of one batch to one table, idempotently.
 
-Only a table that equals its source needs DELETE as well.
-
-Applying a batch again changes nothing.
+The role needs SELECT, INSERT, UPDATE and temporary tables; only `replace` tables need DELETE.
 """
 
 from collections.abc import Iterable
@@ -21,7 +19,7 @@ from functions.targets.states import require_keys
 def upsert_latest(stage: Stage) -> Loaded:
     """Insert or update the staged rows by their key.
 
-    Not ON CONFLICT, which asks for a unique index that a prepared warehouse need not have.
+    ON CONFLICT would need a unique index, which a prepared warehouse may lack.
     """
     if not stage.rows:
         return Loaded(0, 0, 0)
@@ -36,7 +34,7 @@ def upsert_latest(stage: Stage) -> Loaded:
 
 
 def insert_missing(stage: Stage) -> int:
-    """Insert the staged rows whose key is not there; return how many."""
+    """Insert the staged rows whose key is missing; return how many."""
     stage.connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()})"
         f" SELECT {stage.list_of('s')} FROM {stage.source} AS s WHERE {stage.is_missing}"
@@ -51,14 +49,14 @@ def append_history(
     *,
     in_sequence: bool = False,
 ) -> Loaded:
-    """Add the rows that differ from the newest record of their key, or have none.
+    """Append the rows that differ from the newest record of their key, or have none.
 
-    In a sequence a key may come several times: then from the row of their key before them.
+    In a sequence a key may occur several times, and each row is compared with the one before it.
     """
     table, extent, seen = stage.table, None, Extent()
     rows = new = 0
-    # There is no index on the key, and no statistics that can be relied on: a nested loop over the
-    # history is never right, and at times what the planner would guess.
+    # Without an index on the key and without reliable statistics a nested loop over the history is
+    # never right, but the planner may choose it.
     stage.connection.run("SET LOCAL enable_nestloop = off")
     for part in parts:
         days.cover(part)
@@ -80,7 +78,7 @@ def append_history(
 
 
 def insert_changed(stage: Stage) -> int:
-    """Add the staged rows that differ from the newest record of their key."""
+    """Append the staged rows that differ from the newest record of their key."""
     stage.connection.run(
         f"INSERT INTO {stage.table.target} ({stage.list_of()})"
         f" SELECT {stage.list_of('s')} {stage.changed()}"
@@ -89,10 +87,10 @@ def insert_changed(stage: Stage) -> int:
 
 
 def insert_states(stage: Stage) -> int:
-    """Add the staged rows that differ from the one of their key before them.
+    """Append the staged rows that differ from the row of their key before them.
 
-    They kept their order, so that the place of a row, its `ctid`, distinguishes the earlier state
-    from the later. Before the first of a key is the newest record.
+    The stage keeps their order, so `ctid` orders the states of a key. The first of a key is
+    compared with the newest record.
     """
     keys = stage.table.key_values("p")
     stage.connection.run(

@@ -1,7 +1,7 @@
-"""Rows in the binary format of COPY, which costs the server half of what parsing text does.
+"""Rows in the binary format of COPY, at half the server's cost of parsing text.
 
-Only where it stores exactly what text would: values of a fixed width, none of them NULL, in columns
-of the very same type. Everything else goes in as text, by `common.copy`.
+Only where it stores exactly what text would: fixed-width values, none of them NULL, in columns of
+the same type. All others are copied as text, by `common.copy`.
 https://www.postgresql.org/docs/current/sql-copy.html
 """
 
@@ -19,13 +19,13 @@ from functions.common.pgconnection import PostgresConnection
 from functions.targets.postgres.stage import Stage
 
 ROWS_AT_A_TIME = 65_536
-ROWS_IN_BINARY = 8_192  # about a megabyte, which is filled while it is in the processor's cache
+ROWS_IN_BINARY = 8_192  # about a megabyte, which fits the processor's cache
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)  # no flags, no extension
 _TRAILER = struct.pack("!h", -1)
 
-# Types of the warehouse that have the very values of an Arrow type. What a time(3) or a domain
-# would do to a value is left to the server's own reading of text.
+# Types of the warehouse with exactly the values of an Arrow type. Not time(3) or domains, which may
+# change a value.
 _SAME = {
     pa.int16(): re.compile(r"smallint"),
     pa.int32(): re.compile(r"integer"),
@@ -37,12 +37,12 @@ _SAME = {
     pa.timestamp("us"): re.compile(r"timestamp(\(6\))? without time zone"),
     pa.timestamp("us", "UTC"): re.compile(r"timestamp(\(6\))? with time zone"),
 }
-_NUMERIC = re.compile(r"numeric(\(\d+,-?\d+\))?")  # it rounds what it is sent in either format
+_NUMERIC = re.compile(r"numeric(\(\d+,-?\d+\))?")  # it rounds alike in either format
 
 # The days and microseconds from 1970, where Arrow's dates begin, to 2000, where PostgreSQL's do.
 _EPOCH = pa.scalar(10_957, pa.int32())
 _EPOCH_MICROSECONDS = pa.scalar(10_957 * 86_400_000_000, pa.int64())
-_DIGITS = 4  # of a decimal number make one of base 10,000, as PostgreSQL keeps them
+_DIGITS = 4  # decimal digits per digit of base 10,000, PostgreSQL's own
 
 
 def is_exact(rows: pa.Table, types: Iterable[str]) -> bool:
@@ -79,9 +79,9 @@ def copy_in_binary(
     columns: list[str],
     batches: Iterable[pa.RecordBatch],
 ) -> None:
-    """Append rows that `is_exact` is true of to `target`, a table as SQL names it.
+    """Append rows, for which `is_exact`, to `columns` of `target`, a quoted table name.
 
-    `columns` names its columns in the order of the batches' own. A batch is sent as one message.
+    Each batch is sent as one message.
     """
     names = ", ".join(identifier(column) for column in columns)
     connection.run(f"COPY {target} ({names}) FROM STDIN (FORMAT binary)", stream=_messages(batches))
@@ -95,10 +95,10 @@ def _messages(batches: Iterable[pa.RecordBatch]) -> Iterator[bytes | bytearray]:
 
 
 def _tuples(batch: pa.RecordBatch) -> bytearray:
-    """Return the rows: each the number of its fields, then by field its length and its bytes.
+    """Return the rows, each as the number of its fields, and the length and bytes of each.
 
-    All rows are of one length, so a byte of a field is at one distance in all of them and is filled
-    in for all of them at once.
+    All rows have the same length, so a byte of a field is at a fixed stride, and is filled in for
+    all rows at once.
     """
     row, lanes = struct.pack("!h", batch.num_columns), []
     for field in map(_field, batch.columns):
@@ -113,9 +113,9 @@ def _tuples(batch: pa.RecordBatch) -> bytearray:
 
 @dataclass(frozen=True)
 class _Field:
-    """A column's values: `template` is what they have in common.
+    """A column's values: the bytes that they have in common, as a `template`.
 
-    `lanes` are the bytes that differ, by their place in it: one byte for each row.
+    `lanes` are the bytes that differ, by their offset in it, one byte per row.
     """
 
     template: bytes
@@ -123,7 +123,7 @@ class _Field:
 
 
 def _field(values: pa.Array) -> _Field:
-    """Return a column as the receive functions of PostgreSQL's types take it."""
+    """Return a column in the form of PostgreSQL's receive functions."""
     if pa.types.is_decimal(values.type):
         return _numeric(values)
     if pa.types.is_boolean(values.type):
@@ -144,18 +144,17 @@ def _lanes(values: pa.Array) -> list[bytearray]:
     """Return the first, most significant bytes of all values, then the second, and so on."""
     size = values.type.bit_width // 8
     data = bytearray(values.buffers()[1].slice(values.offset * size, len(values) * size))
-    return [data[byte::size] for byte in reversed(range(size))]  # Arrow's begin with the last
+    return [data[byte::size] for byte in reversed(range(size))]  # Arrow's are little-endian
 
 
 def _numeric(values: pa.Array) -> _Field:
-    """Return decimals as numeric_recv takes them, which drops digits of 0 at either end itself.
+    """Return decimals in the form of numeric_recv, which strips zeros at either end.
 
-    It is words of 16 bits: the number of digits, the power of the first, the sign, the decimal
-    places to show, and the digits.
-    https://github.com/postgres/postgres/blob/master/src/backend/utils/adt/numeric.c
+    Words of 16 bits: the number of digits, the weight of the first, the sign, the display scale,
+    and the digits. https://github.com/postgres/postgres/blob/master/src/backend/utils/adt/numeric.c
     """
     mine, padding = values.type, _padding(values.type)
-    whole = pa.Array.from_buffers(  # the same bits as a number of the smallest unit
+    whole = pa.Array.from_buffers(  # the same bits as an integer of the smallest unit
         pa.decimal128(mine.precision, 0), len(values), values.buffers(), offset=values.offset
     ).cast(pa.int64())
     sign = pc.if_else(pc.less(whole, 0), pa.scalar(0x4000, pa.int16()), pa.scalar(0, pa.int16()))
@@ -176,9 +175,9 @@ def _digits(numbers: pa.Array, count: int) -> list[pa.Array]:
         higher = pc.divide(numbers, 10_000)
         digits.insert(0, pc.subtract(numbers, pc.multiply(higher, 10_000)).cast(pa.int16()))
         numbers = higher
-    return [numbers.cast(pa.int16()), *digits]  # a number that is too great is refused, not cut
+    return [numbers.cast(pa.int16()), *digits]  # a number that is too large fails to cast
 
 
 def _padding(mine: pa.DataType) -> int:
-    """Return how many zeros make the decimal places whole digits of base 10,000."""
+    """Return how many zeros fill the scale up to whole digits of base 10,000."""
     return int(-mine.scale % _DIGITS)

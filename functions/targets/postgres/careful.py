@@ -1,7 +1,7 @@
-"""Apply rows one at a time, so that a row that the warehouse refuses costs that row only.
+"""Apply rows one at a time, so that a row that the warehouse refuses affects no other.
 
-Slower than whole tables by far (about 50,000 rows a second), so it is used for a batch that was
-refused as a whole. Needs the language plpgsql, which PostgreSQL lets everybody use by default.
+At about 50,000 rows a second it is far slower than whole parts, so it is used for a batch that was
+rejected as a whole. It needs the language plpgsql, which everybody may use by default.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ _REFUSALS = pa.schema(
 
 
 def begin(connection: PostgresConnection) -> None:
-    """Prepare the transaction: what is refused has to be refused at once, and is noted."""
+    """Prepare the transaction: constraints are checked immediately, and refusals recorded."""
     connection.run("SET CONSTRAINTS ALL IMMEDIATE")
     connection.run("SET LOCAL enable_nestloop = off")  # as in `apply.append_history`
     connection.run(
@@ -37,7 +37,7 @@ def begin(connection: PostgresConnection) -> None:
 
 
 def apply_each(stage: Stage, rows: pa.Table) -> Outcome:
-    """Apply rows, no two of one key, in the way of their table; the stage is filled on the way."""
+    """Apply rows with distinct keys in the way of their table, by way of the stage."""
     table = stage.table
     if not table.key:
         return replace_each(stage, [rows], is_whole=False)
@@ -46,7 +46,7 @@ def apply_each(stage: Stage, rows: pa.Table) -> Outcome:
 
 
 def upsert_each(stage: Stage, rows: pa.Table) -> Outcome:
-    """Insert or update rows by their key; the stage is filled on the way."""
+    """Insert or update rows by their key, by way of the stage."""
     _convert(stage, [rows])
     table = stage.table
     update = "NULL;"
@@ -67,7 +67,7 @@ def upsert_each(stage: Stage, rows: pa.Table) -> Outcome:
 
 
 def insert_missing_each(stage: Stage, rows: pa.Table) -> Outcome:
-    """Insert the rows whose key is not there; no two of them have the same."""
+    """Insert the rows, with distinct keys, whose key is missing."""
     _convert(stage, [rows])
     inserted, _ = _for_each(
         stage.connection,
@@ -78,7 +78,7 @@ def insert_missing_each(stage: Stage, rows: pa.Table) -> Outcome:
 
 
 def append_each(stage: Stage, rows: pa.Table) -> Outcome:
-    """Add the rows that differ from the newest record of their key."""
+    """Append the rows that differ from the newest record of their key."""
     _convert(stage, [rows])
     inserted, _ = _for_each(
         stage.connection,
@@ -94,9 +94,9 @@ def replace_each(
     *,
     is_whole: bool,
 ) -> Outcome:
-    """Insert the rows that the table lacks; where they are the whole of it, delete all others.
+    """Insert the rows that the table lacks; if `is_whole`, delete all others.
 
-    The places are counted through all parts; one of them is in memory at a time.
+    Places count across all parts; one part is in memory at a time.
     """
     rows = _convert(stage, parts)
     deleted = delete_each(stage, others(stage)) if is_whole else 0
@@ -110,7 +110,7 @@ def replace_each(
 
 
 def delete_each(stage: Stage, where: str) -> int:
-    """Delete the rows whose places, `at` in a `relation`, a query returns; keep those in use."""
+    """Delete the rows whose places, `at` in a `relation`, a query returns; keep referenced ones."""
     deleted, _ = _for_each(
         stage.connection,
         f"SELECT 0 AS {_PLACE}, gone.at, gone.relation FROM ({where}) AS gone",
@@ -128,9 +128,9 @@ def delete_each(stage: Stage, where: str) -> int:
 
 
 def insert_each(connection: PostgresConnection, query: str, statement: str) -> int:
-    """Run an insertion for each row `_this` of a query; return for how many it was accepted.
+    """Run an INSERT for each row `_this` of a query; return how many were accepted.
 
-    What is refused is forgotten: whoever refers to it is refused, too.
+    Refusals are not reported: rows that refer to a refused one are refused themselves.
     """
     inserted, _ = _for_each(
         connection,
@@ -148,10 +148,10 @@ def _insert(stage: Stage) -> str:
 
 
 def _convert(stage: Stage, parts: Iterable[pa.Table]) -> int:
-    """Fill the stage with the rows that can be values of its types, by assignment, as COPY would.
+    """Fill the stage with those rows whose values its types accept, by assignment, as COPY would.
 
-    Returns how many rows there are. Texts come as the bytes that they are in UTF-8: the database
-    may not have all characters.
+    Returns how many rows there are. Texts are sent as bytes of UTF-8, because the database's
+    encoding may lack characters.
     """
     rows, texts = 0, list[bool]()
     for part in parts:
@@ -193,7 +193,7 @@ def _assign(stage: Stage, texts: list[bool]) -> None:
 
 
 def _raw(rows: pa.Table, texts: list[bool], place: int) -> Iterable[pa.RecordBatch]:
-    """Yield the rows with their places, from the first, and texts as bytea writes them."""
+    """Yield the rows with their places, from `place` on, and texts in the form of bytea."""
     for batch in rows.to_batches(65_536):
         columns = [pa.array(range(place, place + batch.num_rows), pa.int64())]
         for column, is_text in zip(batch.columns, texts, strict=True):
@@ -210,9 +210,10 @@ def _bytea(texts: pa.Array) -> pa.Array:
 def _for_each(
     connection: PostgresConnection, query: str, statements: str, declare: str = ""
 ) -> tuple[int, int]:
-    """Run statements for each row `_this` of a query, and note the rows for which they are refused.
+    """Run statements for each row `_this` of a query, and record those that are refused.
 
-    Returns the counters `_inserted` and `_updated`. An error that is not about a row ends it all.
+    Returns the counters `_inserted` and `_updated`. An error that is not about a row's values is
+    raised.
     """
     classes = ", ".join(map(literal, DATA_CLASSES))
     body = f"""
@@ -239,7 +240,7 @@ def _for_each(
 
 
 def _outcome(connection: PostgresConnection, rows: int, inserted: int, updated: int) -> Outcome:
-    """Return what became of rows, and forget what was noted of them."""
+    """Return the outcome of rows, and clear the recorded refusals."""
     noted = pa.Table.from_batches(
         copy_out(connection, f"SELECT * FROM {_REFUSED} ORDER BY {_PLACE}", _REFUSALS), _REFUSALS
     )
@@ -255,7 +256,7 @@ def _outcome(connection: PostgresConnection, rows: int, inserted: int, updated: 
 
 
 def _reason(code: str, named: str | None, column: str | None) -> str:
-    if code.startswith("P0"):  # whoever raised it chose the names, too
+    if code.startswith("P0"):  # its author chose the names as well
         return f"{condition(code)} [{code}]"
     constraint = f", constraint {named}" if named else ""
     return f"{condition(code)} [{code}]{constraint}{f', column {column}' if column else ''}"

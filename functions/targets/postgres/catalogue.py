@@ -1,4 +1,4 @@
-"""What the warehouse's catalogue says of its tables, and what this role may do there."""
+"""The tables in the warehouse's catalogue, and this role's rights."""
 
 from pg8000.native import identifier
 
@@ -6,8 +6,8 @@ from functions.common.errors import WarehouseSetupError
 from functions.common.pgconnection import PostgresConnection
 from functions.targets.layout import Found
 
-# A type without an order of PostgreSQL's own may have no equality either, or one that only its
-# schema knows: such values are compared by their text.
+# A type without a btree operator class of pg_catalog may have no equality, or one that is found in
+# its own schema only: such values are compared by their text.
 _TABLES = """
     SELECT c.relname::text, c.oid, pg_relation_filenode(c.oid),
         array_agg(a.attname::text ORDER BY a.attnum),

@@ -1,6 +1,6 @@
-"""PostgreSQL as a target of reconcile: one moment of a warehouse, compared in its own SQL.
+"""PostgreSQL as a target of reconcile: a snapshot of a warehouse, compared in its own SQL.
 
-This is the kind's side of `functions.targets`. Nothing is written but temporary tables.
+It implements `functions.targets.Comparing`, and writes nothing but temporary tables.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,7 +42,7 @@ def comparer(place: Place, feed: Feed, seconds: float) -> Iterator["PostgresComp
 
 @contextmanager
 def _snapshot(connection: PostgresConnection) -> Iterator[None]:
-    """Hold one snapshot of the warehouse, with temporary tables, and leave nothing behind."""
+    """Hold one snapshot of the warehouse; temporary tables are rolled back."""
     connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
     try:
         connection.run("SELECT FROM pg_class LIMIT 0")  # the first query takes the snapshot

@@ -1,4 +1,4 @@
-"""Count the rows of tables in a time that is bounded: large ones are known by statistics alone."""
+"""The numbers of rows of tables, in bounded time: those of large tables are statistics."""
 
 from collections.abc import Mapping
 
@@ -10,10 +10,10 @@ from functions.targets.reading import COUNTED_UP_TO, Count
 
 
 def counts(connection: PostgresConnection, tables: Mapping[str, Found]) -> dict[str, Count]:
-    """Return the rows of tables by the names that they are given under.
+    """Return the numbers of rows of tables, by the given names.
 
-    What the server collects about a table follows each commit within a second or so; where it has
-    been reset, as by a crash, the number is that of the last ANALYZE or VACUUM.
+    The server's statistics follow a commit within about a second; after a reset, as by a crash, the
+    number is that of the last ANALYZE or VACUUM.
     """
     each = [_count(name, found) for name, found in tables.items() if "SELECT" not in found.denied]
     if not each:

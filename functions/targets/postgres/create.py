@@ -1,7 +1,7 @@
-"""Create what is missing in a warehouse that is ours to shape (WAREHOUSE_MANAGED).
+"""Create what is missing in a managed warehouse (WAREHOUSE_MANAGED).
 
-What is there already, whoever created it, is left as it is, but for columns that were declared
-since: those are added.
+Existing tables are left unchanged, whoever created them, except that columns declared since are
+added.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ _OWN_TABLES = {
 def missing_tables(
     connection: PostgresConnection, schema: str, target: Target
 ) -> dict[str, list[str]]:
-    """Return the declared tables, by schema, that are not there under any of their names."""
+    """Return the declared tables, by schema, that do not exist under any of their names."""
     there = {each: tables_of(connection, each) for each in target.schemas(schema)}
     return missing_from(there, schema, target)
 
@@ -44,10 +44,10 @@ def missing_tables(
 def create_missing(
     connection: PostgresConnection, schema: str, target: Target, folder: Path
 ) -> None:
-    """Create the tables that are missing, all or none, and their schemas if these are missing.
+    """Create missing tables and schemas, all or none.
 
-    `folder` is that of the pipeline. Raises WarehouseSetupError when this role may not, or for a
-    table that is not as it is declared.
+    `folder` is the pipeline's. Raises WarehouseSetupError if this role may not, or for a table that
+    is not as declared.
     """
     if missing := missing_tables(connection, schema, target):
         check_may_create_all(connection, missing)
@@ -69,7 +69,7 @@ def create_missing(
 def create_own_tables(connection: PostgresConnection, schema: str) -> None:
     """Create the tables that load keeps for itself, where they are missing.
 
-    Raises WarehouseSetupError when this role may not, or for another table of such a name.
+    Raises WarehouseSetupError if this role may not, or for another table of that name.
     """
     there = tables_of(connection, schema)
     for name, columns in _OWN_TABLES.items():
@@ -88,14 +88,14 @@ def create_own_tables(connection: PostgresConnection, schema: str) -> None:
 def check_may_create_all(
     connection: PostgresConnection, missing: Mapping[str, Sequence[str]]
 ) -> None:
-    """Raise WarehouseSetupError if this role may not create tables, by schema, that are missing."""
+    """Raise WarehouseSetupError if this role may not create missing tables, by schema."""
     for schema, names in missing.items():
         check_may_create(connection, schema, f"table {names[0]}")
 
 
 def create_schema(connection: PostgresConnection, schema: str) -> None:
-    """Create a schema unless it is there."""
-    # Not IF NOT EXISTS, for which PostgreSQL asks the right to create it even where it exists.
+    """Create a schema unless it exists."""
+    # IF NOT EXISTS needs the right to create it even where it exists.
     if not connection.run("SELECT FROM pg_namespace WHERE nspname = :schema", schema=schema):
         connection.run(f"CREATE SCHEMA {identifier(schema)}")
 
@@ -103,7 +103,7 @@ def create_schema(connection: PostgresConnection, schema: str) -> None:
 def _add_columns(
     connection: PostgresConnection, declared: TargetTable, there: Mapping[str, Found]
 ) -> None:
-    """Add the columns that a table does not have; raise WarehouseSetupError for what differs."""
+    """Add the columns that a table lacks; raise WarehouseSetupError for those that differ."""
     found = there[str(actual_name(declared, there))]
     table = f"{identifier(found.schema)}.{identifier(found.name)}"
     for name, column in columns_of(declared).items():
@@ -112,7 +112,7 @@ def _add_columns(
         )
         kind = sql_type(column)
         if actual is None:
-            # NULL in the rows that are there, until they come again.
+            # NULL in existing rows, until they are loaded again.
             connection.run(f"ALTER TABLE {table} ADD COLUMN {identifier(name)} {kind}")
             logger.warning("column added", extra={"table": found.name, "column": name})
         elif found.types[actual] != kind:
@@ -131,7 +131,7 @@ def _add_columns(
 
 
 def _require_no_more(declared: TargetTable, found: Found, table: str) -> None:
-    """Raise WarehouseSetupError for a column that rows do not have and that may not be NULL."""
+    """Raise WarehouseSetupError for an undeclared column that may not be NULL."""
     names = {*columns_of(declared), *declared.other_columns.values()}
     if more := sorted(set(found.required) - names):
         raise WarehouseSetupError(

@@ -20,12 +20,12 @@ _NAME_BYTES = 63  # of a name in PostgreSQL
 
 
 def deletions_in(schema: str) -> str:
-    """Return the table of deleted rows as SQL names it."""
+    """Return the quoted name of the table of deleted rows."""
     return f"{identifier(schema)}.{identifier(DELETIONS)}"
 
 
 def view_name(table: str) -> str:
-    """Return what the view of a history's current state is called, cut as PostgreSQL would."""
+    """Return the name of the view of a history's current state, truncated as PostgreSQL does."""
     name = f"current_{table.removeprefix('fact_')}"
     return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
@@ -33,9 +33,9 @@ def view_name(table: str) -> str:
 def current_state(
     table: PostgresTable, columns: Mapping[str, str], deletions: str | None = None
 ) -> str:
-    """Return the SQL of a history's current state, with columns by what they are to be called.
+    """Return the SQL of a history's current state; `columns` maps names to actual columns.
 
-    `deletions` is the table of deleted rows, as SQL names it; None where nothing records them.
+    `deletions` is the quoted name of the table of deleted rows, None where there is none.
     """
     shown = ", ".join(_as(actual, name) for name, actual in columns.items())
     keys, record_id = table.key_values("f"), identifier(str(table.record_id))

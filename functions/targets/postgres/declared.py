@@ -1,9 +1,8 @@
-"""Let SQL name tables and columns as they are declared, in a warehouse that has other names.
+"""Tables and columns by their declared names, for SQL on a warehouse that has other names.
 
-Such a table is put before a SELECT as a common table expression of its declared name, and so are
-the current states of histories, which only a managed warehouse has as views. The column by which a
-warehouse numbers the records of a history is also called `record_id`. An optional table that is not
-there is an empty one.
+Such a table precedes a SELECT as a common table expression with the declared name, and so do the
+current states of histories, which only a managed warehouse has as views. The column that numbers a
+history's records is also named `record_id`. A missing optional table is an empty one.
 """
 
 import re
@@ -27,10 +26,10 @@ RECORD_ID = "record_id"
 
 @dataclass(frozen=True)
 class Declared:
-    """What SQL may name: the SELECTs that stand for names, and the tables that are `missing`.
+    """The names that SQL may use: SELECTs by name, and the tables that are `missing`, with why.
 
-    `ledger` is the table of loaded batches, None if this role does not find one; `tables` are
-    those that are there, by their declared names.
+    `ledger` is the table of loaded batches, None if this role cannot read one; `tables` are the
+    existing ones, by their declared names.
     """
 
     selects: dict[str, str]
@@ -39,14 +38,14 @@ class Declared:
     tables: dict[str, Found] = field(default_factory=dict)
 
     def named_in(self, sql: str) -> str:
-        """Return the WITH clause for a SELECT; raise WarehouseSetupError for what it lacks.
+        """Return the WITH clause for a SELECT; raise WarehouseSetupError for a missing table.
 
-        A name in a string or a comment counts as well: that does no harm.
+        Names in strings and comments count as well, which does no harm.
         """
         words = set(re.findall(r"\w+", sql))
         for name in sorted(words & self.missing.keys()):
             raise WarehouseSetupError(self.missing[name])
-        # Read once for each time that it is named, like the table itself.
+        # Planned at each reference, like the table itself.
         named = [
             f"{identifier(name)} AS NOT MATERIALIZED ({select})"
             for name, select in self.selects.items()
@@ -56,7 +55,7 @@ class Declared:
 
 
 def declared_names(connection: PostgresConnection, schema: str, target: Target) -> Declared:
-    """Look at what a warehouse has of a target; `schema` is the warehouse's own."""
+    """Return the declared names of a target in a warehouse; `schema` is the warehouse's own."""
     there = {each: tables_of(connection, each) for each in target.schemas(schema)}
     own = there[schema]
     deletions = _kept(own, DELETIONS, DELETIONS_TYPES)
@@ -83,18 +82,18 @@ def declared_names(connection: PostgresConnection, schema: str, target: Target) 
 
 
 def _kept(there: Mapping[str, Found], name: str, columns: Collection[str]) -> Found | None:
-    """Return a table that load keeps, if it is there, and not another one of its name."""
+    """Return a table that load keeps, if it exists and is not another one of that name."""
     found = there.get(name)
     return found if found and set(columns) <= found.types.keys() else None
 
 
 def _may_read(found: Found | None) -> str | None:
-    """Return a table as SQL names it, if it is there and this role may read it."""
+    """Return the quoted name of a table, if it exists and this role may read it."""
     return _home(found) if found and "SELECT" not in found.denied else None
 
 
 def _add(names: Declared, table: TargetTable, found: Found, deletions: Found | None) -> None:
-    """Add what stands for a table, where names differ, and for its current state."""
+    """Add a SELECT for a table, where names differ, and for its current state."""
     declared = {actual: name for name, actual in table.other_columns.items()}
     columns = {
         actual if (name := declared.get(actual, actual)) in found.types else name: actual

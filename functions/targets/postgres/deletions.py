@@ -12,7 +12,7 @@ from functions.targets.postgres.current import deletions_in
 from functions.targets.postgres.tables import PostgresTable
 
 FEW = 10_000  # keys that may be looked up one by one
-STALE = 1_000  # rows that may be new to the planner
+STALE = 1_000  # rows that the planner may not know
 
 KEYS = "deletion_keys"
 
@@ -23,10 +23,10 @@ class PostgresDeletions:
     def __init__(self, connection: PostgresConnection, schema: str) -> None:
         self._connection = connection
         self._target = deletions_in(schema)
-        self._unknown = STALE  # rows that the planner may not know of; at first, all
+        self._unknown = STALE  # rows unknown to the planner; at first all
 
     def known(self, tables: Collection[str]) -> set[str]:
-        """Return those of some tables of which a deletion is recorded."""
+        """Return those of some tables that have a recorded deletion."""
         rows = self._connection.run(
             "SELECT t.name FROM unnest(:names::text[]) AS t (name)"
             f" WHERE EXISTS (SELECT FROM {self._target} AS d WHERE d.table_name = t.name)",
@@ -35,7 +35,7 @@ class PostgresDeletions:
         return {name for [name] in rows}
 
     def add(self, table: str, keys: Iterable[pa.Array], at: datetime, batch: int) -> None:
-        """Record that keys were seen to be gone; a deletion that is there is not repeated."""
+        """Record that keys were deleted; a recorded deletion is not repeated."""
         self._run(
             stage_keys(self._connection, keys),
             f"INSERT INTO {self._target} (table_name, business_id, seen_gone_at, batch)"
@@ -49,7 +49,7 @@ class PostgresDeletions:
         )
 
     def mark_returned(self, table: str, keys: Iterable[pa.Array], at: datetime) -> None:
-        """Mark the deletions of keys that were there again."""
+        """Mark the deletions of keys that have returned."""
         self._run(
             stage_keys(self._connection, keys),
             f"UPDATE {self._target} AS d SET seen_again_at = :at::timestamptz"
@@ -62,8 +62,8 @@ class PostgresDeletions:
         )
 
     def _run(self, keys: int, statement: str, **values: str | int | datetime) -> None:
-        """Run a statement that looks up so many keys in the table."""
-        # Unlike the others, the table has an index on its keys, and may be analysed.
+        """Run a statement that looks up `keys` keys in the table."""
+        # Unlike others, this table has an index on its keys, and we own it.
         if self._unknown >= STALE:
             self._connection.run(f"ANALYZE {self._target}")
             self._unknown = 0
@@ -79,7 +79,7 @@ class PostgresDeletions:
 def stage_keys(connection: PostgresConnection, keys: Iterable[pa.Array]) -> int:
     """Put texts into the temporary table `KEYS`, as its column `key`; return how many.
 
-    One stage for all: a transaction has locks for some thousand tables only.
+    There is one for all tables, because a transaction can lock some thousand tables only.
     """
     connection.run(f"CREATE TEMPORARY TABLE IF NOT EXISTS {KEYS} (key text) ON COMMIT DROP")
     connection.run(f"TRUNCATE {KEYS}")
@@ -92,7 +92,7 @@ def stage_keys(connection: PostgresConnection, keys: Iterable[pa.Array]) -> int:
 
 
 def having_keys(table: PostgresTable) -> str:
-    """Return the query of where the rows with the staged keys are, as `delete_rows` takes it."""
+    """Return the query, for `delete_rows`, of the places of the rows with the staged keys."""
     return (
         f"SELECT d.ctid AS at, d.tableoid AS relation FROM {table.target} AS d"
         f" JOIN {KEYS} AS k ON {table.key_text('d')} = k.key"

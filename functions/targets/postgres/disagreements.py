@@ -1,6 +1,6 @@
-"""Compare what a table should hold with what it holds, in the warehouse's own SQL.
+"""Compare the rows that a table should have with those it has, in the warehouse's own SQL.
 
-Keys are compared as what `functions.common.keys` makes of them: an integer, or a text.
+Keys are compared in the form of `functions.common.keys`: as an integer or a text.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,14 +17,14 @@ from functions.targets.postgres.stage import Stage
 
 
 class Disagreements:
-    """The keys for which the staged rows and the newest state of their table disagree.
+    """The keys on which the staged rows and the current state of their table disagree.
 
-    They are in a temporary table, and so are the keys that explain some of them. Everything is gone
-    when the context ends.
+    They, and the keys that explain some of them, are in temporary tables, which are dropped at the
+    end of the context.
     """
 
     def __init__(self, stage: Stage, unfit: Sequence[Key]) -> None:
-        """Find them. `unfit` are keys in the source that no row of the warehouse can be made of."""
+        """Find them; `unfit` are keys of source rows that cannot be in the warehouse."""
         self._connection = connection = stage.connection
         self._in_source = stage.rows + len(unfit)
         self._columns = len(stage.table.key)
@@ -46,7 +46,7 @@ class Disagreements:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._connection.has_working_transaction:  # else all is gone with the transaction
+        if self._connection.has_working_transaction:  # otherwise the rollback drops them
             names = ", ".join(["apart", "unfit_keys", *EXPLAINING])
             self._connection.run(f"DROP TABLE {names}")
 
@@ -55,7 +55,7 @@ class Disagreements:
         return pa.schema([("id", pa.int64() if self._is_integer else pa.string())])
 
     def in_target_only(self) -> Iterator[pa.Array]:
-        """Yield the keys that the source does not have; nothing else may be asked meanwhile."""
+        """Yield the keys that only the target has; no other method may be called meanwhile."""
         query = "SELECT id FROM apart WHERE NOT in_source AND id IS NOT NULL"
         for rows in copy_out(self._connection, query, self._schema):
             yield rows["id"]
@@ -63,12 +63,12 @@ class Disagreements:
     def explain(
         self, pending: Iterable[pa.Array], deleted: Iterable[pa.Array], aside: pa.Array
     ) -> None:
-        """Say which keys changed since the batch, were deleted before, or were put aside."""
+        """Record which keys changed since the batch, were deleted before, or are in quarantine."""
         for name, keys in zip(EXPLAINING, (pending, deleted, [aside]), strict=True):
             self._copy(name, keys)
 
     def counted(self) -> Counted:
-        """Count the disagreements of each kind, with examples; agreements count as well."""
+        """Return the numbers of rows, in all and of each kind, with examples."""
         tally = Tally(self._in_source, self._columns)
         for kind, total, aside, keys in self._connection.run(
             f"SELECT kind, count(*), count(*) FILTER (WHERE put_aside),"
@@ -83,7 +83,7 @@ class Disagreements:
         return tally.counted(missing, extra)
 
     def unexplained(self, limit: int) -> list[Key]:
-        """Return keys that are in the warehouse only and that nothing explains, up to a limit."""
+        """Return up to `limit` keys that are in the warehouse only and unexplained."""
         rows = self._connection.run(
             f"SELECT id FROM ({KINDS}) AS found WHERE kind = 'extra' AND id IS NOT NULL"
             " ORDER BY id LIMIT :limit",
@@ -111,7 +111,7 @@ def _has_integer_key(stage: Stage) -> bool:
 
 
 def _key(stage: Stage, alias: str) -> str:
-    """Return the SQL of an alias's keys."""
+    """Return the SQL of an alias's key."""
     if _has_integer_key(stage):
         return f"{alias}.{identifier(stage.table.keys[0])}::bigint"
     return stage.table.key_text(alias)
@@ -130,7 +130,7 @@ def _expected(stage: Stage) -> str:
 
 
 def _newest(stage: Stage) -> str:
-    """Return the SQL of the table's current state: of a history, the newest record of each key."""
+    """Return the SQL of the table's current state: a history's newest record of each key."""
     table = stage.table
     state = f"{_key(stage, 't')} AS id, {_row(stage, 't')} FROM {table.target} AS t"
     if table.record_id is None:

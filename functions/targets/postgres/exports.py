@@ -1,6 +1,6 @@
-"""Write tables as CSV for people, `exports/<schema>/<table>/<yyyy-mm-dd>.csv`, as rows stream out.
+"""Stream tables as CSV for people to `exports/<schema>/<table>/<yyyy-mm-dd>.csv`.
 
-They are not read by the pipeline, and a newer one of the same day takes the place of an older one.
+The pipeline never reads them; a newer one of the same day replaces the older one.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ def export_table(stage: Stage, bucket: Bucket, moment: Moment) -> str:
 
 
 def export_rows(stage: Stage, bucket: Bucket, moment: Moment) -> str:
-    """Write the staged rows of a table, in that order or else as they came; return the key."""
+    """Write the staged rows, in the order of the key if there is one; return the key."""
     columns = _columns(stage.table, stage.columns)
     rows = f"{columns} FROM {stage.source} AS r{_sorted(stage.table.keys)}"
     return _write(stage, bucket, rows, moment)
@@ -39,7 +39,7 @@ def _write(stage: Stage, bucket: Bucket, rows: str, moment: Moment) -> str:
 
 
 def _columns(table: PostgresTable, columns: Iterable[str]) -> str:
-    """Return the SQL of columns; a boolean is written as `true` or `false` instead of `t`, `f`."""
+    """Return the SQL of columns, booleans as `true` or `false` rather than `t` or `f`."""
     return ", ".join(
         f"r.{identifier(column)}::text AS {identifier(column)}"
         if table.types[column] == "boolean"

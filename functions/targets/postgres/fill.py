@@ -1,7 +1,6 @@
-"""Rows that come in several states of a key: those of all batches so far, or of several files.
+"""Rows with several states of a key, in chronological order: of all batches so far, or of files.
 
-They come in the order in which they were true. Rows keep their order in a stage that nothing else
-is done to, so the place of a row there, its `ctid`, distinguishes earlier states from later.
+A stage that is only inserted into keeps the order of its rows, so `ctid` orders the states.
 """
 
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ from functions.targets.states import require_keys
 
 
 def append_newest(stage: Stage, parts: Iterable[pa.Table], days: Days) -> Loaded:
-    """Add the last state of each key to a history, if it differs from the newest record."""
+    """Append the last state of each key to a history, if it differs from the newest record."""
     for part in parts:
         days.cover(part)
         require_keys(stage.table, part)
@@ -37,7 +36,7 @@ def append_newest(stage: Stage, parts: Iterable[pa.Table], days: Days) -> Loaded
 def upsert_newest(stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
     """Insert or update the last state of each key.
 
-    Into an empty table rows are copied straight in, as long as their keys are certain to be new.
+    Rows are copied straight into an empty table while their keys are certain to be new.
     """
     table, seen = stage.table, Extent()
     is_empty = not stage.connection.run(f"SELECT 1 FROM {table.target} LIMIT 1")
@@ -54,7 +53,7 @@ def upsert_newest(stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
 
 
 def insert_first(stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
-    """Insert the first row of each key that is not there."""
+    """Insert the first row of each key that is missing."""
     for part in parts:
         require_keys(stage.table, part)
         stage.fill(part.to_batches(ROWS_AT_A_TIME))
@@ -66,12 +65,12 @@ def insert_first(stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
 
 
 def keep_newest(stage: Stage) -> None:
-    """Keep, of the staged rows of each key, only the last."""
+    """Delete all staged rows but the last of each key."""
     _keep(stage, "DESC")
 
 
 def keep_first(stage: Stage) -> None:
-    """Keep, of the staged rows of each key, only the first."""
+    """Delete all staged rows but the first of each key."""
     _keep(stage, "ASC")
 
 

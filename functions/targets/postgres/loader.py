@@ -1,6 +1,6 @@
-"""PostgreSQL as a target of load: a connection that holds the lock, and one source's tables there.
+"""PostgreSQL as a target of load: a connection that holds the lock, and one source's tables.
 
-This is the kind's side of `functions.targets`.
+It implements `functions.targets.Kind`.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from functions.targets.postgres.views import make_declared_views, make_views
 
 @contextmanager
 def loader(place: Place, feed: Feed, seconds: float) -> Iterator[WarehouseLoader | None]:
-    """Hold the warehouse's lock, for so many seconds at most; None while another loader has it."""
+    """Hold the warehouse's lock for at most `seconds`; yield None if another loader has it."""
     database = database_from_secret(
         place.secrets, required(place.settings, place.target.secret_setting)
     )
@@ -49,7 +49,7 @@ def loader(place: Place, feed: Feed, seconds: float) -> Iterator[WarehouseLoader
 
 
 def _names(target: Target, schema: str) -> dict[str, list[str]]:
-    """Return every name that a table of the target may have, by schema."""
+    """Return all names that tables of the target may have, by schema."""
     names: dict[str, list[str]] = {schema: [target.calendar.name] if target.calendar else []}
     for table in target.made:
         names.setdefault(table.schema or schema, []).extend([table.name, *table.other_names])

@@ -1,8 +1,8 @@
-"""One loader at a time, and nobody else may hold it up.
+"""One loader at a time, which no other role can block.
 
-Anybody who may connect can take an advisory lock, so a lock counts only if its holder may insert
-into all tables that are loaded. Each loader takes one under its own number, and then looks for
-others: of two that begin together both see each other and leave.
+Any role can take any advisory lock, so a lock counts only if its holder may insert into all tables
+that are loaded. Each loader takes one with its own number, and then looks for others: two that
+start together see each other, and both stop.
 """
 
 import secrets
@@ -19,7 +19,7 @@ from functions.common.pgconnection import PostgresConnection
 
 @dataclass(frozen=True)
 class LoaderLock:
-    """The advisory lock of a session; a pooler may give a later transaction another session."""
+    """The advisory lock of a session, which a pooler may change between transactions."""
 
     connection: PostgresConnection
     key: str
@@ -27,7 +27,7 @@ class LoaderLock:
 
     def require(self) -> None:
         """Raise WarehouseSetupError unless this very session holds the lock."""
-        # Without parameters: they would need two messages, between which a pooler may switch.
+        # Without parameters, which take two messages, between which a pooler may switch sessions.
         [[is_ours]] = self.connection.run(
             f"SELECT EXISTS (SELECT FROM pg_locks WHERE {self._condition()}"
             f" AND objid = {self.number} AND pid = pg_backend_pid())"
@@ -36,11 +36,11 @@ class LoaderLock:
             raise _pooled()
 
     def is_taken(self, schema: str, tables: Mapping[str, Collection[str]]) -> bool:
-        """Return whether another session, that may insert into all tables, has such a lock.
+        """Return whether another session that may insert into all tables has such a lock.
 
-        `tables` are their names, by schema; `schema` is the warehouse's own.
+        `tables` are their names by schema; `schema` is the warehouse's own.
         """
-        # While a managed warehouse has no table yet, whoever may create one counts.
+        # While a managed warehouse has no table yet, roles that may create one count.
         rights = (
             "SELECT coalesce(bool_and(has_table_privilege(a.usesysid, c.oid, 'INSERT')),"
             " has_database_privilege(a.usesysid, current_database(), 'CREATE') OR EXISTS"
@@ -62,7 +62,7 @@ class LoaderLock:
         return bool(is_taken)
 
     def release(self) -> None:
-        """Give the lock back, so that a pooler does not keep it; raise as `require` does."""
+        """Release the lock, which a pooled session would keep; raise as `require` does."""
         [[was_ours]] = self.connection.run(f"SELECT pg_advisory_unlock({self.key}, {self.number})")
         if not was_ours:
             raise _pooled()
@@ -79,12 +79,11 @@ class LoaderLock:
 def only_loader(
     connection: PostgresConnection, schema: str, tables: Mapping[str, Collection[str]]
 ) -> Iterator[LoaderLock | None]:
-    """Hold the lock while the context lasts; yield None if another loader is at work.
+    """Hold the lock during the context; yield None if another loader has it.
 
-    `schema` is the warehouse's own, `tables` are the names of its tables by schema.
-
-    The lock goes with the session, also when that breaks. Raises WarehouseSetupError where a pooler
-    shares sessions between transactions, so that nobody can hold one.
+    `schema` is the warehouse's own, `tables` are the names of its tables by schema. The lock ends
+    with the session, also when the connection breaks. Raises WarehouseSetupError where a pooler
+    shares sessions between transactions, so that no lock can be held.
     """
     key = f"hashtext({literal(f'{product.NAME} {schema}')})"
     lock = LoaderLock(connection, key, _take(connection, key))
@@ -94,7 +93,7 @@ def only_loader(
 
 
 def _take(connection: PostgresConnection, key: str) -> int:
-    """Return the number of a lock that is ours now; any number that nobody has will do."""
+    """Take a lock under a random free number, and return the number."""
     while True:
         number = secrets.randbits(31)
         [[is_ours]] = connection.run(f"SELECT pg_try_advisory_lock({key}, {number})")

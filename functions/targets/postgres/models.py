@@ -1,7 +1,7 @@
-"""Run models: SELECTs over the tables of the warehouse, in the transaction of a batch.
+"""Run models: SELECTs over the warehouse's tables, in the transaction of a batch.
 
-One that fails takes back what it has done, and nothing else: the batch's rows are loaded, and the
-model is run again with the next load.
+A model that fails is rolled back to a savepoint: the batch's rows are loaded, and the model is run
+again by the next load.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,12 +24,12 @@ from functions.targets.postgres.snapshot import replace_by
 from functions.targets.postgres.stage import Stage
 from functions.targets.session import Select
 
-# Errors of the server, of other sessions and of the connection: they say nothing about a model.
+# Errors of the server, of other sessions and of the connection, not of a model.
 _OF_OTHERS = ("08", "40", "53", "55", "57", "58", "XX")
 
 
 def query_of(select: Select, moment: Moment) -> str:
-    """Return a SELECT with the values of a batch, as a subquery: nothing is written by it."""
+    """Return a SELECT with the values of a batch, as a subquery, which can write nothing."""
     values = {
         "day": f"{literal(moment.day.isoformat())}::date",
         "batch": str(moment.batch),
@@ -45,10 +45,10 @@ def run_model(
     select: Select,
     moment: Moment,
 ) -> tuple[Loaded, Made]:
-    """Run a model and let its rows come together with those of its table.
+    """Run a model and merge its rows into its table in its way; they remain staged.
 
-    Its tables are looked up in `schemas`, in this order. Its rows are in the stage afterwards.
-    Raises PipelineCodeError if it fails; then nothing of it has been done.
+    Its tables are looked up in `schemas`, in this order. Raises PipelineCodeError if it fails; then
+    nothing of it has been done.
     """
     model = select.model
     stage.connection.run("SAVEPOINT model")
@@ -56,7 +56,7 @@ def run_model(
         with _failures_of(model):
             _fill(stage, list(schemas), select, moment)
             _require_keys(stage, model)
-            loaded = _come_together(stage)
+            loaded = _merge_rows(stage)
     except PipelineCodeError:
         stage.connection.run("ROLLBACK TO SAVEPOINT model")
         raise
@@ -67,9 +67,9 @@ def run_model(
 
 @contextmanager
 def _failures_of(model: Model, sql: str = "") -> Iterator[None]:
-    """Turn errors of the server that are about a model into PipelineCodeError.
+    """Turn errors of the server about a model into PipelineCodeError.
 
-    They say in which line of its SELECT, if that begins in the second line of `sql`.
+    They name the line of its SELECT, if that begins in the second line of `sql`.
     """
     try:
         yield
@@ -88,7 +88,7 @@ def _fill(
     select: Select,
     moment: Moment,
 ) -> None:
-    """Put the rows of a SELECT into the stage, as values of the table's own types."""
+    """Stage the rows of a SELECT, as values of the table's types."""
     columns = list(select.model.columns)
     made = query_of(select, moment)
     _search(stage.connection, search_path(schemas))
@@ -111,7 +111,7 @@ def _search(connection: PostgresConnection, path: str) -> None:
 
 
 def _require_keys(stage: Stage, model: Model) -> None:
-    """Raise PipelineCodeError for rows without a key, and for two of the same key."""
+    """Raise PipelineCodeError for rows without a key or with the same key."""
     table = stage.table
     if not table.keys:
         return
@@ -124,7 +124,7 @@ def _require_keys(stage: Stage, model: Model) -> None:
         raise without_key(model, table.key, is_double=not has_empty)
 
 
-def _come_together(stage: Stage) -> Loaded:
+def _merge_rows(stage: Stage) -> Loaded:
     if stage.table.way == "replace":
         return replace_by(stage)
     if stage.table.way == "latest":

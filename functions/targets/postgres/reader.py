@@ -1,6 +1,6 @@
-"""PostgreSQL as a target that is read: see `functions.targets.reading`.
+"""PostgreSQL as a target for readers: it implements `functions.targets.reading`.
 
-Everything is read in transactions that are read only, whatever the role may do.
+All transactions are read-only, whatever the role may do.
 """
 
 import math
@@ -24,10 +24,10 @@ from functions.targets.reading import Cell, Count, LoadedBatch, Query, Rows
 PARAMETERS = {
     **SESSION,
     "default_transaction_read_only": "on",
-    "jit": "off",  # compiling takes longer than a short query does
+    "jit": "off",  # compiling takes longer than a short query
 }
-# The transactions that can be seen: another text after each commit of one that wrote anything. A
-# standby does not list them all, so there no two moments are taken for the same.
+# The visible transactions: the text changes with each commit of one that wrote. A standby does not
+# list all, so there no two snapshots count as the same.
 _STATE = (
     "SELECT CASE WHEN pg_is_in_recovery() THEN clock_timestamp()::text"
     " ELSE txid_current_snapshot()::text END"
@@ -36,7 +36,7 @@ _STATE = (
 
 @contextmanager
 def reader(place: Place, seconds: float) -> Iterator["PostgresReader"]:
-    """Connect to a warehouse, with whatever account the function's secret has."""
+    """Connect to a warehouse with the account of the function's secret."""
     database = database_from_secret(
         place.secrets, required(place.settings, place.target.secret_setting)
     )
@@ -50,7 +50,7 @@ def reader(place: Place, seconds: float) -> Iterator["PostgresReader"]:
 
 
 class PostgresReader:
-    """A connection to a warehouse over which nothing is written."""
+    """A read-only connection to a warehouse."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class PostgresReader:
         self._path = path
 
     def state(self) -> str:
-        """Return which transactions can be seen now."""
+        """Return the transactions that are visible now."""
         with translated_errors(self._database):
             [[state]] = self._connection.run(_STATE)
         return str(state)
@@ -87,12 +87,12 @@ class PostgresReader:
         return self._declared.ledger is not None
 
     def loaded(self, sources: Iterable[str]) -> Mapping[str, LoadedBatch]:
-        """Return the newest batch of sources as the ledger has it."""
+        """Return the newest batch of sources in the ledger."""
         if (ledger := self._declared.ledger) is None:
             return {}
         newest = (
             f"SELECT batch, (1000000 * extract(epoch FROM loaded_at))::bigint FROM {ledger}"
-            " WHERE source = :source ORDER BY record_id DESC LIMIT 1"  # found at its end, by index
+            " WHERE source = :source ORDER BY record_id DESC LIMIT 1"  # the last by index
         )
         with translated_errors(self._database):
             return {
@@ -107,7 +107,7 @@ class PostgresReader:
             return counts(self._connection, self._declared.tables)
 
     def rows(self, query: Query) -> Rows:
-        """Return the rows of a query; one that fails leaves the snapshot as it is."""
+        """Return the rows of a query; a failed one leaves the snapshot usable."""
         values: list[str] = []
         sql = self._sql(query, values)
         with translated_errors(self._database):
@@ -138,7 +138,7 @@ class PostgresReader:
                 for name, column in query.columns.items()
             ]
         )
-        # Nothing else is asked of the subquery, which therefore keeps its order.
+        # Nothing else is done with the subquery, so its order is kept.
         return (
             f"{self._declared.named_in(made)}SELECT {', '.join(columns)} FROM (\n{made}\n) AS made"
             f" LIMIT {query.at_most + 1}"
@@ -151,11 +151,11 @@ def _float(text: str) -> Cell:
 
 
 def _moment(text: str) -> str:
-    """Return a moment of a session in UTC, or a day and a time, as ISO 8601 has it."""
+    """Return a timestamp of a session in UTC in the form of ISO 8601."""
     return text.replace(" ", "T", 1).replace("+00", "Z")
 
 
-# By the numbers of types; whatever else there is remains the text that PostgreSQL has for it.
+# By type OID; all other values remain PostgreSQL's text.
 _CELLS: Mapping[int, Callable[[str], Cell]] = {
     16: lambda text: text == "t",
     20: int,

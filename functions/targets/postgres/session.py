@@ -35,7 +35,7 @@ _DEFINITIONS = """
 
 
 class PostgresTables:
-    """Tables of a warehouse, in whatever transaction its connection is in."""
+    """Tables of a warehouse, read in the connection's current transaction, if any."""
 
     start_precision = timedelta(0)
 
@@ -64,7 +64,7 @@ class PostgresTables:
         return Evidence.of(rows[0][0], columns, rows[0][1:]) if rows else None
 
     def holds(self, table: str, evidence: Evidence) -> bool:
-        """Return whether a history has the record of an evidence, as it was then."""
+        """Return whether a history has the record of an evidence, unchanged."""
         found = self.layout.table(table)
         rows = self.connection.run(
             f"SELECT {_list(found, evidence.columns)} FROM {found.target}"
@@ -85,7 +85,7 @@ class PostgresSession(PostgresTables):
 
     @contextmanager
     def transaction(self, *, careful: bool = False) -> Iterator[PostgresTransaction]:
-        """Begin a transaction, and commit it to the disk."""
+        """Begin a transaction, and commit it durably."""
         self.connection.run("BEGIN")
         self._lock.require()
         _commit_to_disk(self.connection)
@@ -104,17 +104,17 @@ class PostgresSession(PostgresTables):
             raise RefusedRowsError(condition(code)) from None
 
     def definitions(self) -> str:
-        """Return a digest of all that decides which rows the tables accept."""
+        """Return a digest of what decides which rows the tables accept."""
         oids = [table.oid for table in self.layout.identity.tables.values()]
         rows = self.connection.run(_DEFINITIONS, oids=oids)
         return hashlib.sha256(repr(rows).encode()).hexdigest()
 
     def is_for_reference(self, reason: str) -> bool:
-        """Return whether a row was refused because one that it refers to was not there."""
+        """Return whether a row was refused because a row that it refers to is missing."""
         return _REFERENCE in reason
 
     def require_lock(self) -> None:
-        """Raise WarehouseSetupError unless the session holds the lock still."""
+        """Raise WarehouseSetupError unless the session still holds the lock."""
         self._lock.require()
 
 
@@ -123,7 +123,7 @@ def _record(table: PostgresTable) -> str:
 
 
 def _list(table: PostgresTable, columns: Sequence[str]) -> str:
-    """Return columns as SQL: amounts, whose digits may be shown otherwise later, and texts."""
+    """Return columns as SQL: amounts as numbers, whose text may change, all others as text."""
     found = [table.column(name) for name in columns]
     return ", ".join(
         identifier(column) + ("" if table.types[column].startswith("numeric") else "::text")
@@ -132,10 +132,7 @@ def _list(table: PostgresTable, columns: Sequence[str]) -> str:
 
 
 def _commit_to_disk(connection: PostgresConnection) -> None:
-    """Have the transaction on the disk when it is committed, since a marker will say that it is.
-
-    Only `off` is weaker than that.
-    """
+    """Make the commit durable, because a marker will claim so; only `off` is weaker."""
     connection.run(
         "SELECT set_config('synchronous_commit', 'on', true)"
         " WHERE current_setting('synchronous_commit') = 'off'"

@@ -1,8 +1,8 @@
 """Make a table equal to a snapshot.
 
-Where its rows come one by one, what is not in it goes and what is missing comes. Rows need no key,
-and equal ones are counted. They are compared by their text: the same value has the same one, and a
-hash of it joins them, NULL with NULL.
+Row by row, those that are not in the snapshot are deleted and missing ones inserted. Rows need no
+key, and duplicates count. They are compared by their text, which is the same for equal values and
+can be joined by a hash, NULL equal to NULL.
 """
 
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ def replace_by(stage: Stage) -> Loaded:
 
 
 def _replaced(rows: int, deleted: int) -> Loaded:
-    """Count rows that took the place of others as updated."""
+    """Return the counts; rows that replace others count as updated."""
     updated = min(rows, deleted)
     return Loaded(rows, rows - updated, updated, deleted=deleted - updated)
 
@@ -63,7 +63,7 @@ def delete_rows(stage: Stage, where: str) -> int:
 
 
 def others(stage: Stage) -> str:
-    """Return the query of the rows that are not among the staged ones, or more often than there."""
+    """Return the query of the rows that are not staged, or not as often."""
     if not stage.columns:
         return f"SELECT n.ctid AS at, n.tableoid AS relation FROM {stage.table.target} AS n"
     return (
@@ -74,7 +74,7 @@ def others(stage: Stage) -> str:
 
 
 def missing(stage: Stage) -> str:
-    """Return SQL from FROM on: the staged rows `s` that the table does not have as often."""
+    """Return SQL from FROM on: the staged rows `s` that the table lacks, or has less often."""
     return (
         f"FROM {stage.source} AS s JOIN {_numbered(stage, stage.source)} AS mine"
         " ON mine.at = s.ctid"
@@ -84,7 +84,7 @@ def missing(stage: Stage) -> str:
 
 
 def _numbered(stage: Stage, table: str) -> str:
-    """Return SQL with a row for each of a table's: where it is, its text, and which of its kind."""
+    """Return SQL of each row's place, its text, and its number among equal rows."""
     line = _line(stage, "n")
     return (
         f"(SELECT n.ctid AS at, n.tableoid AS relation, {line} AS line, row_number() OVER"

@@ -1,6 +1,6 @@
-"""Rows of a table on their way in: a temporary table of the warehouse's own types.
+"""Staged rows: a temporary table with the types of the table that they are for.
 
-So it is the warehouse that decides what "differs" means.
+So the warehouse itself decides which values differ.
 """
 
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ class Stage:
 
     @property
     def source(self) -> str:
-        """The temporary table as SQL names it."""
+        """The quoted name of the temporary table."""
         return str(identifier(self.name))
 
     @property
@@ -41,18 +41,18 @@ class Stage:
         return [column for column in self.columns if column not in keys]
 
     def fill(self, batches: Iterable[pa.RecordBatch], extra: str = "") -> None:
-        """Copy the rows in; without any, nothing is created. `extra` is as in `open`."""
+        """Copy rows into the stage, creating it for the first; `extra` is as in `open`."""
         before = self.rows
         for batch in batches:
             self.open(batch.schema.names, extra)
             copy_in(self.connection, self.source, self.columns, [batch])
             self.rows += batch.num_rows
         if self.rows > before:
-            # The stage is ours, and the only table of the plan that we may tell the planner about.
+            # The stage is the only table of the plan that this role may surely analyse.
             self.connection.run(f"ANALYZE {self.source}")
 
     def open(self, names: Iterable[str], extra: str = "") -> None:
-        """Create the temporary table, with columns of these declared names, unless it is there.
+        """Create the temporary table, with columns of these declared names, unless it exists.
 
         `extra` is SQL of a further column.
         """
@@ -65,7 +65,7 @@ class Stage:
         )
 
     def drop(self) -> None:
-        """Drop the temporary table, so that the stage can be filled with other rows."""
+        """Drop the temporary table, so that the stage can be filled again."""
         if self.columns:
             self.connection.run(f"DROP TABLE {self.source}")
         self.columns, self.rows = [], 0
@@ -75,7 +75,7 @@ class Stage:
         return f"FROM {self.source} AS s {self.with_newest()} WHERE {self.is_news}"
 
     def with_newest(self) -> str:
-        """Return the SQL that joins the newest record of the key, `newest`, to each row `s`."""
+        """Return the SQL that joins the newest record of its key, `newest`, to each row `s`."""
         table = self.table
         keys, record_id = table.key_values("f"), identifier(str(table.record_id))
         return (
@@ -86,29 +86,29 @@ class Stage:
 
     @property
     def is_news(self) -> str:
-        """The SQL that is true where `s` has no `newest` record, or differs from it."""
+        """The SQL condition that `s` has no `newest` record, or differs from it."""
         first = f"newest.{identifier(self.table.keys[0])}"
         return f"({first} IS NULL OR {self.differs('newest', 's')})"
 
     @property
     def is_missing(self) -> str:
-        """The SQL that is true where the table has no row with the key of `s`."""
+        """The SQL condition that the table has no row with the key of `s`."""
         same_key = self.table.same_key("d", "s")
         return f"NOT EXISTS (SELECT FROM {self.table.target} AS d WHERE {same_key})"
 
     def list_of(self, alias: str = "") -> str:
-        """Return the columns as an SQL list, each with a table's alias before it."""
+        """Return the columns as an SQL list, qualified by an alias."""
         prefix = f"{alias}." if alias else ""
         return ", ".join(prefix + identifier(column) for column in self.columns)
 
     def assignments(self, alias: str) -> str:
-        """Return the SQL that sets the columns beside the key to those of an alias."""
+        """Return the SQL that assigns an alias's columns, except the key."""
         return ", ".join(
             f"{identifier(column)} = {alias}.{identifier(column)}" for column in self.others
         )
 
     def differs(self, here: str, there: str) -> str:
-        """Return the SQL that is true where two aliases disagree in any column but the key."""
+        """Return the SQL condition that two aliases differ in a column other than the key."""
         if not self.others:
             return "false"
         one, other = (
@@ -119,5 +119,5 @@ class Stage:
 
 
 def stage_of(connection: PostgresConnection, layout: PostgresLayout, name: str) -> Stage:
-    """Return an empty stage for a table; its name is short, whatever the table's is."""
+    """Return an empty stage for a table, with a short name of its own."""
     return Stage(connection, layout.all[name], f"stage_{list(layout.all).index(name)}")

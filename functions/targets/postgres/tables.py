@@ -19,7 +19,7 @@ class PostgresTable(WarehouseTable):
 
     @property
     def target(self) -> str:
-        """The table as SQL names it."""
+        """The quoted name of the table."""
         return f"{identifier(self.schema)}.{identifier(self.actual)}"
 
     def value(self, column: str, alias: str) -> str:
@@ -32,13 +32,13 @@ class PostgresTable(WarehouseTable):
         return ", ".join(self.value(column, alias) for column in self.keys)
 
     def same_key(self, here: str, there: str) -> str:
-        """Return the SQL that is true where two aliases have the same key."""
+        """Return the SQL condition that two aliases have the same key."""
         return " AND ".join(
             f"{self.value(column, here)} = {self.value(column, there)}" for column in self.keys
         )
 
     def key_text(self, alias: str) -> str:
-        """Return the SQL of a key as the one text that `functions.common.keys` makes of it."""
+        """Return the SQL of a key as the text that `functions.common.keys` makes of it."""
         texts = [_text(self.types[column], f"{alias}.{identifier(column)}") for column in self.keys]
         if len(texts) == 1:
             return texts[0]
@@ -54,7 +54,7 @@ def _text(kind: str, value: str) -> str:
     if kind.startswith("time") and kind.endswith("without time zone"):
         return f"to_char({value}, 'HH24:MI:SS.US')"
     if kind.startswith("character("):
-        return f"concat({value})"  # a cast drops the blanks at its end
+        return f"concat({value})"  # a cast drops trailing blanks
     return f"{value}::text"
 
 
@@ -68,9 +68,9 @@ def inspect(
     declared: Iterable[TargetTable],
     models: Sequence[Model] = (),
 ) -> PostgresLayout:
-    """Look at declared tables, in order, and at those of models; `schema` is the warehouse's own.
+    """Find declared tables, in order, and those of models; `schema` is the warehouse's own.
 
-    Raises WarehouseSetupError for a table, a column or a right that lacks.
+    Raises WarehouseSetupError for a missing table, column or right.
     """
     there = {each: tables_of(connection, each) for each in target.schemas(schema)}
     identity = _identity(connection, schema)

@@ -28,7 +28,7 @@ from functions.targets.session import ModelRun, Outcome, Select
 
 @dataclass(frozen=True)
 class PostgresTransaction:
-    """What is done between BEGIN and COMMIT; a `careful` one survives a refused row.
+    """The operations between BEGIN and COMMIT; a `careful` one survives a refused row.
 
     Models find their tables in `schemas`.
     """
@@ -49,7 +49,7 @@ class PostgresTransaction:
         return upsert_latest(stage)
 
     def insert_first(self, table: str, parts: Iterable[pa.Table]) -> Loaded:
-        """Insert the first row of each key that is not there."""
+        """Insert the first row of each key that is missing."""
         return insert_first(self._stage(table), parts)
 
     def replace(self, table: str, parts: Iterable[pa.Table]) -> Loaded:
@@ -59,16 +59,16 @@ class PostgresTransaction:
     def append(
         self, table: str, parts: Iterable[pa.Table], days: Days, *, in_sequence: bool
     ) -> Loaded:
-        """Add the rows that differ from the newest record of their key, or have none."""
+        """Append the rows that differ from the newest record of their key, or have none."""
         stage = self._stage(table)
         return append_history(stage, parts, days, in_sequence=in_sequence)
 
     def append_newest(self, table: str, parts: Iterable[pa.Table], days: Days) -> Loaded:
-        """Add the last row of each key, if it differs from the newest record."""
+        """Append the last row of each key, if it differs from the newest record."""
         return append_newest(self._stage(table), parts, days)
 
     def delete(self, table: str, keys: Iterable[pa.Array] | None) -> int:
-        """Delete the rows of some keys, None: all; return how many."""
+        """Delete the rows of some keys, or all for None; return how many."""
         stage = self._stage(table)
         if keys is None:
             where = others(stage)
@@ -79,7 +79,7 @@ class PostgresTransaction:
         return delete(stage, where)
 
     def apply_each(self, table: str, rows: pa.Table) -> Outcome:
-        """Apply rows, no two of one key, in the way of their table, one by one."""
+        """Apply rows with distinct keys in the way of their table, one by one."""
         stage = self._stage(table)
         outcome = careful.apply_each(stage, rows)
         stage.drop()
@@ -99,7 +99,7 @@ class PostgresTransaction:
         return add_days(self.connection, self.layout.calendar, first, last, careful=self.careful)
 
     def record_batch(self, source: str, batch: int) -> None:
-        """Add a record to the ledger, which is there."""
+        """Append a record to the ledger, which exists."""
         self.connection.run(
             f"INSERT INTO {self.layout.table(LEDGER).target} (source, batch, loaded_at)"
             " VALUES (:source, :batch, statement_timestamp())",
@@ -108,7 +108,7 @@ class PostgresTransaction:
         )
 
     def run_model(self, select: Select, moment: Moment, export: Bucket | None) -> ModelRun:
-        """Run a model, let its rows come together with those of its table, and export them."""
+        """Run a model, merge its rows into its table, and export them."""
         stage = self._stage(select.model.id)
         loaded, made = run_model(stage, self.schemas, select, moment)
         key = export_rows(stage, export, moment) if export else None

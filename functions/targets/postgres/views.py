@@ -1,8 +1,8 @@
-"""Keep the views of a managed warehouse: those that a pipeline declares, and current states.
+"""The views of a managed warehouse: those that a pipeline declares, and current states.
 
-The current state of a history is the newest record of each key, without deleted rows. A view says
-in its comment from which definition it was made, so that it is replaced when that changes: with a
-new column, or a table that was created again.
+The current state of a history is the newest record of each key, without deleted rows. A view's
+comment has a digest of its definition, so that the view is replaced when that changes: by a new
+column, or a table that was recreated.
 """
 
 import hashlib
@@ -34,16 +34,16 @@ _INVALID_DEFINITION = "42P16"  # columns of a view may be added at its end, and 
 
 
 def make_views(connection: PostgresConnection, layout: PostgresLayout) -> None:
-    """Make the views that are missing or not as they should be.
+    """Create or replace the views of current states that are missing or outdated.
 
-    Raises WarehouseSetupError when this role may not, or somebody else has the name.
+    Raises WarehouseSetupError if this role may not, or for another view of that name.
     """
     schema = layout.identity.schema
     oid = layout.identity.tables[DELETIONS].oid
     for view, table in views_of(layout, view_name).items():
         columns = {column: column for column in table.types}
         query = current_state(table, columns, deletions_in(schema))
-        # A query names its tables; these are the tables that have the names now.
+        # A query has only the names of its tables: these are the tables that have them now.
         tables = [layout.identity.tables[table.name].oid, oid]
         says = f"the newest record of each {', '.join(table.key)}, if not deleted."
         _keep(connection, schema, view, _Definition(query, SESSION["search_path"], says, tables))
@@ -52,9 +52,9 @@ def make_views(connection: PostgresConnection, layout: PostgresLayout) -> None:
 def make_declared_views(
     connection: PostgresConnection, schema: str, target: Target, folder: Path
 ) -> None:
-    """Make the declared views that are missing or have another definition, in their order.
+    """Create or replace the declared views that are missing or outdated, in order.
 
-    Raises PipelineCodeError for one that cannot be made, else as `make_views`.
+    Raises PipelineCodeError for one that cannot be created, otherwise as `make_views`.
     """
     path = search_path(target.schemas(schema))
     for view in target.views:
@@ -72,7 +72,7 @@ def make_declared_views(
 
 @dataclass(frozen=True)
 class _Definition:
-    """What a view is made from: the query, which finds tables by a path, and their `oids`."""
+    """The definition of a view: its query, the search path of its tables, and their `oids`."""
 
     query: str
     path: str
@@ -81,14 +81,14 @@ class _Definition:
 
     @property
     def comment(self) -> str:
-        """What is said of the view, another text for another definition."""
+        """The comment on the view, which changes with its definition."""
         parts = f"{self.query} {self.path} {self.oids}"
         digest = hashlib.sha256(parts.encode()).hexdigest()[:16]
         return f"{MADE_BY_US} ({digest}): {self.says}"
 
 
 def _keep(connection: PostgresConnection, schema: str, view: str, definition: _Definition) -> None:
-    """Make a view unless it is there with this definition; raise WarehouseSetupError as above."""
+    """Create or replace a view unless it has this definition; raise as above."""
     there = _comment(connection, schema, view)
     if there == definition.comment:
         return
@@ -105,7 +105,7 @@ def _keep(connection: PostgresConnection, schema: str, view: str, definition: _D
 
 
 def _comment(connection: PostgresConnection, schema: str, view: str) -> str | None:
-    """Return the comment of what has a view's name; '' for what is no view or has none."""
+    """Return the comment of the relation with a view's name; '' if it is no view or has none."""
     rows = connection.run(
         "SELECT CASE c.relkind WHEN 'v' THEN obj_description(c.oid, 'pg_class') END"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -121,7 +121,7 @@ def _make(connection: PostgresConnection, view: str, definition: _Definition) ->
     connection.run(f"SET LOCAL search_path = {definition.path}")
     connection.run("SAVEPOINT before")
     try:
-        # In place where that is possible: whoever was granted the view keeps it.
+        # Replaced where possible, which preserves the grants on it.
         connection.run(f"CREATE OR REPLACE VIEW {view} AS {definition.query}")
     except DatabaseError as error:
         if error.args[0].get("C") != _INVALID_DEFINITION:
