@@ -5,10 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
-import pytest
 
 from deployer.configuration.databases import parse_database_url
-from functions.common.batchlog import BatchLog
 from local.connection import connect
 from tests.pipeline.conftest import Functions, forget_clients
 from tests.pipeline.oracle import current, expected, history, records
@@ -93,28 +91,6 @@ def test_tables_recreated_in_the_same_warehouse_are_filled_again(
         )
 
     assert functions.load()["batches"] == [1]
-    assert current(functions.warehouse) == expected(functions.source)
-
-
-def test_a_loader_that_died_before_its_marker_replays_without_a_trace(
-    functions: Functions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A batch that was committed but not marked is applied again, and changes nothing."""
-    functions.extract()
-    functions.transform()
-
-    def die(*_: object) -> bool:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as killed:
-        killed.setattr(BatchLog, "claim", die)
-        with pytest.raises(KeyboardInterrupt):
-            functions.load()
-    before = records(functions.warehouse)
-    assert before["fact_sales_order"] > 0
-
-    assert functions.load()["batches"] == [1]
-    assert records(functions.warehouse) == before
     assert current(functions.warehouse) == expected(functions.source)
 
 

@@ -10,8 +10,6 @@ from deployer.aws.account import Account, connect
 from deployer.configuration.settings import Settings
 from deployer.resources.alarm_specs import alarms
 from deployer.resources.names import FunctionUse, Names
-from deployer.resources.policies import function_policy
-from etl.loading import load
 from local.emulator import ACCOUNT, REGION, Emulator
 from tests.aws.sandbox import Sandbox, TinyPackages, pending
 from tests.pipeline.local_process import somebodys_folder
@@ -69,45 +67,6 @@ def test_a_second_deployment_writes_nothing(sandbox: Sandbox) -> None:
 
     assert pending(sandbox.deploy()) == []
     assert sandbox.writes == []
-
-
-def test_tampering_is_named_and_repaired(sandbox: Sandbox) -> None:
-    """Attributes changed behind our back: plan names them, deploy repairs exactly them."""
-    clients = sandbox.account.clients
-    clients.lambda_.update_function_configuration(
-        FunctionName=NAMES.function("load"), MemorySize=128
-    )
-    clients.iam.put_role_policy(
-        RoleName=NAMES.role("load"),
-        PolicyName="least-privilege",
-        PolicyDocument=json.dumps(function_policy("extract", NAMES, load("totesys"))),
-    )
-    clients.events.put_rule(Name=NAMES.rule("load-schedule"), ScheduleExpression="rate(2 days)")
-    clients.cloudwatch.delete_alarms(AlarmNames=[NAMES.alarm("freshness")])
-    clients.cloudwatch.delete_dashboards(DashboardNames=[NAMES.dashboard])
-    clients.sns.set_topic_attributes(
-        TopicArn=NAMES.topic_arn, AttributeName="DisplayName", AttributeValue="somebody"
-    )
-    clients.s3.put_bucket_encryption(
-        Bucket=PROCESSED,
-        ServerSideEncryptionConfiguration={
-            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]
-        },
-    )
-    of_an_alarm = [*FRESHNESS.parameters(NAMES.topic_arn), "InsufficientDataActions", "tags"]
-    expected = [
-        ("bucket", "updated", ["encryption"]),
-        ("topic", "updated", ["sender"]),
-        ("alarm", "created", sorted(of_an_alarm)),
-        ("dashboard", "created", ["body"]),
-        ("role", "updated", ["policy"]),
-        ("function", "updated", ["MemorySize"]),
-        ("rule", "updated", ["schedule"]),
-    ]
-
-    assert pending(sandbox.plan()) == expected
-    assert pending(sandbox.deploy()) == expected
-    assert pending(sandbox.plan()) == []
 
 
 def put(bucket: str, key: str) -> Call:
