@@ -253,5 +253,6 @@ def test_a_function_that_somebody_made_is_not_called(functions: Functions) -> No
     )
 
     functions.run()
+    functions.run()  # keys are hashed by the source only where there are some to compare with
 
     assert current(functions.warehouse) == expected(functions.source)
