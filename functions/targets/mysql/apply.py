@@ -1,6 +1,6 @@
-"""Apply rows of one batch to one table: SELECT, INSERT, UPDATE and temporary tables, nothing else.
+"""Apply rows of one batch to one table, idempotently.
 
-Applying a batch again changes nothing.
+The account needs SELECT, INSERT, UPDATE and temporary tables; only `replace` tables need DELETE.
 """
 
 from collections.abc import Iterable
@@ -21,10 +21,10 @@ _INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
 
 
 class Straight:
-    """Finds the parts of a batch that are certain to be new to a table and can go straight in.
+    """Finds the parts of a batch that are certainly new to a table, and need no stage.
 
-    Numbered keys are when they are beyond all others; any keys are when the table was empty, as
-    long as nothing but the first part has come. No part looks through what those before it added.
+    Numbered keys are new outside the range of all others; any keys in the first part for an empty
+    table. No part is compared with what earlier parts have added.
     """
 
     def __init__(self, connection: MysqlConnection, table: MysqlTable) -> None:
@@ -42,7 +42,7 @@ class Straight:
             self._is_empty = not has_rows
 
     def is_new(self, rows: pa.Table) -> bool:
-        """Return whether rows, which are counted in, are new and no two have the same key."""
+        """Return whether rows are new and have distinct keys; count them as seen."""
         key = rows[self._table.key[0]]
         if self._is_numbered and pa.types.is_integer(key.type):
             places = Places(key.combine_chunks())
@@ -53,7 +53,7 @@ class Straight:
 
 
 def upsert(stage: Stage, parts: Iterable[pa.Table], *, in_sequence: bool) -> Loaded:
-    """Insert or update rows by their key; in a sequence the last row of a key counts."""
+    """Insert or update rows by their key; in a sequence a key's last row counts."""
     new = _fill(stage, parts)
     if in_sequence:
         keep(stage, "DESC")
@@ -62,9 +62,9 @@ def upsert(stage: Stage, parts: Iterable[pa.Table], *, in_sequence: bool) -> Loa
 
 
 def upsert_staged(stage: Stage) -> Loaded:
-    """Insert or update the staged rows, no two of which have the same key.
+    """Insert or update the staged rows, which have distinct keys.
 
-    Not ON DUPLICATE KEY UPDATE, which takes any unique key for the key, and case for the same.
+    ON DUPLICATE KEY UPDATE would match any unique key, and ignore case.
     """
     if not stage.rows:
         return Loaded(0, 0, 0)
@@ -81,7 +81,7 @@ def upsert_staged(stage: Stage) -> Loaded:
 
 
 def insert_first(stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
-    """Insert the first row of each key that is not there."""
+    """Insert the first row of each key that is missing."""
     new = _fill(stage, parts)
     rows = stage.rows
     keep(stage, "ASC")
@@ -89,7 +89,7 @@ def insert_first(stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
 
 
 def insert_missing(stage: Stage) -> int:
-    """Insert the staged rows whose key is not there; return how many."""
+    """Insert the staged rows whose key is missing; return how many."""
     if not stage.rows:
         return 0
     if stage.table.is_indexed:
@@ -103,9 +103,9 @@ def insert_missing(stage: Stage) -> int:
 
 
 def append(stage: Stage, parts: Iterable[pa.Table], days: Days, *, in_sequence: bool) -> Loaded:
-    """Add the rows that differ from the newest record of their key, or have none.
+    """Append the rows that differ from the newest record of their key, or have none.
 
-    In a sequence a key may come several times: then from the row of their key before them.
+    In a sequence a key may occur several times, and each row is compared with the one before it.
     """
     new = _fill(stage, parts, days)
     inserted = append_staged(stage, in_sequence=in_sequence)
@@ -113,7 +113,7 @@ def append(stage: Stage, parts: Iterable[pa.Table], days: Days, *, in_sequence: 
 
 
 def append_newest(stage: Stage, parts: Iterable[pa.Table], days: Days) -> Loaded:
-    """Add the last row of each key, if it differs from the newest record."""
+    """Append the last row of each key, if it differs from the newest record."""
     for part in parts:
         days.cover(part)
         require_keys(stage.table, part)
@@ -124,7 +124,7 @@ def append_newest(stage: Stage, parts: Iterable[pa.Table], days: Days) -> Loaded
 
 
 def append_staged(stage: Stage, *, in_sequence: bool = False) -> int:
-    """Add the staged rows that are news; return how many."""
+    """Append the staged rows that differ from the newest record of their key; return how many."""
     if not stage.rows:
         return 0
     newest, record = _newest(stage), quoted(str(stage.table.record_id))
@@ -140,7 +140,7 @@ def append_staged(stage: Stage, *, in_sequence: bool = False) -> int:
 
 
 def _newest(stage: Stage) -> str:
-    """Return the SQL that joins the newest record of the key, `f`, to each row `s`."""
+    """Return the SQL that joins the newest record of its key, `f`, to each row `s`."""
     table, record = stage.table, quoted(str(stage.table.record_id))
     found = stage.places("found", "record bigint NOT NULL")
     stage.connection.run(
@@ -153,7 +153,7 @@ def _newest(stage: Stage) -> str:
 
 
 def keep(stage: Stage, order: str) -> None:
-    """Keep, of the staged rows of each key, only the last (`DESC`) or the first (`ASC`)."""
+    """Delete all staged rows but the last (`DESC`) or the first (`ASC`) of each key."""
     if not stage.rows:
         return
     place, surplus = stage.place, stage.places("surplus")
@@ -172,7 +172,7 @@ def keep(stage: Stage, order: str) -> None:
 
 
 def _fill(stage: Stage, parts: Iterable[pa.Table], days: Days | None = None) -> int:
-    """Stage rows, but for those that go straight into the table; return how many these are."""
+    """Stage rows, except parts that are inserted directly; return how many rows those have."""
     straight, new = None, 0
     for part in parts:
         if days:
@@ -188,7 +188,7 @@ def _fill(stage: Stage, parts: Iterable[pa.Table], days: Days | None = None) -> 
 
 
 def _states_before(stage: Stage) -> str:
-    """Return a table with, for each staged row, the one of its key before it, if there is one."""
+    """Return a table with the staged row before each one of the same key, if there is one."""
     before, place = stage.copy("before"), stage.place
     keys = stage.table.key_values("s")
     stage.connection.run(
@@ -202,8 +202,8 @@ def _states_before(stage: Stage) -> str:
 def _insert(stage: Stage, which: str) -> int:
     """Insert staged rows in their order; `which` is the SQL after these, `s`. Return how many.
 
-    They are found first, and then inserted: reading the table while it is written to would have the
-    server store the rows once more in between.
+    They are selected first and then inserted: a statement that also reads the table it writes makes
+    the server buffer all rows.
     """
     news, place = stage.places("news"), stage.place
     stage.connection.run(f"INSERT INTO {news} SELECT s.{place} FROM {stage.source} AS s {which}")
@@ -216,7 +216,7 @@ def _insert(stage: Stage, which: str) -> int:
 
 
 def apply_rows(stage: Stage, rows: pa.Table) -> Loaded:
-    """Apply rows, no two of one key, in the way of their table."""
+    """Apply rows with distinct keys in the way of their table."""
     require_keys(stage.table, rows)
     stage.empty()
     stage.fill(rows)

@@ -1,4 +1,4 @@
-"""The calendar: every day from the first to the last that a history uses."""
+"""The days of the calendar."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -11,7 +11,7 @@ from functions.targets.mysql import careful
 from functions.targets.mysql.stage import insert
 from functions.targets.mysql.tables import MysqlTable
 
-# The names of `calendar` are those of this machine's language.
+# The names in Python's `calendar` follow the locale.
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
@@ -27,9 +27,9 @@ def add_days(
     *,
     is_careful: bool,
 ) -> int:
-    """Add the days that a calendar lacks, from its first or this one to its last or this one.
+    """Add the missing days between `first`, `last` and the existing ones; return how many.
 
-    A careful one leaves out those that the warehouse refuses. Returns how many were added.
+    `is_careful` skips days that the warehouse refuses.
     """
     column, target = quoted(calendar.column("date_id")), calendar.target
     [[lowest, highest]] = connection.run(f"SELECT min({column}), max({column}) FROM {target}")
@@ -56,7 +56,7 @@ def _between(first: date, last: date) -> Iterator[date]:
 
 
 def _days(days: list[date]) -> pa.Table:
-    """Return what a calendar says of days."""
+    """Return the calendar's rows of days."""
     return pa.table(
         {
             "date_id": pa.array(days, pa.date32()),

@@ -1,7 +1,6 @@
-"""Apply rows so that a row that the warehouse refuses costs that row only.
+"""Apply rows so that a row that the warehouse refuses affects no other.
 
-A statement that is refused has done nothing in InnoDB, so rows are halved until each that is
-refused stands alone.
+A refused statement changes nothing in InnoDB, so rows are halved until each refused one is alone.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,21 +20,21 @@ Apply = Callable[[pa.Table], Loaded]
 Refused = dict[int, str]
 
 _NOTHING = Loaded(0, 0, 0)
-# In a reason: the row that it refers to is not there. MySQL 8.0 names the constraint (1452) only to
-# those who have more rights to the table than load needs.
+# In a reason: a row that it refers to is missing. MySQL 8.0 names the constraint (1452) only to
+# accounts with more rights to the table than load needs.
 _REFERENCES = ("/1452]", "/1216]")
 _SAVEPOINT = "etl_rows"
 
 
 def is_for_reference(reason: str) -> bool:
-    """Return whether a row was refused because one that it refers to was not there."""
+    """Return whether a row was refused because a row that it refers to is missing."""
     return any(code in reason for code in _REFERENCES)
 
 
 def each(connection: MysqlConnection, parts: Iterable[pa.Table], apply: Apply) -> Outcome:
-    """Apply rows in their order, as if one by one; places count through all parts.
+    """Apply rows in their order, as if one by one; places count across all parts.
 
-    Rows that refer to others of them, which came later, are tried again once those are there.
+    Rows that refer to later ones are retried after those.
     """
     loaded, places, reasons, first = _NOTHING, list[int](), list[str](), 0
     for part in parts:
@@ -49,7 +48,7 @@ def each(connection: MysqlConnection, parts: Iterable[pa.Table], apply: Apply) -
 
 
 def _part(connection: MysqlConnection, part: pa.Table, apply: Apply) -> tuple[Loaded, Refused]:
-    """Return what became of a part, and why which of its rows were refused."""
+    """Return the counts of a part, and why rows were refused, by place."""
     loaded, refused = _apply(connection, part, range(part.num_rows), apply)
     while waiting := [place for place, why in refused.items() if is_for_reference(why)]:
         done, again = _apply(connection, part, waiting, apply)
@@ -78,7 +77,7 @@ def _apply(
 
 
 def tried(connection: MysqlConnection, act: Callable[[], Loaded]) -> Loaded | str:
-    """Return what became of an act, or why rows of it were refused; then nothing has been done."""
+    """Return the result of an action, or why its rows were refused; then nothing was changed."""
     connection.run(f"SAVEPOINT {_SAVEPOINT}")
     try:
         return act()

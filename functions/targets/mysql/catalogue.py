@@ -1,4 +1,4 @@
-"""What the server's catalogue says of tables, and what this account may do with them."""
+"""The tables in the server's catalogue, and this account's rights."""
 
 import re
 from collections import defaultdict
@@ -9,12 +9,12 @@ from functions.common.errors import DatabaseUnavailableError, WarehouseSetupErro
 from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
 from functions.targets.layout import Found
 
-# Texts are equal under these where their bytes are: they are binary, and do not pad with blanks.
+# Under these collations texts are equal only if their bytes are: binary, without padding.
 _BY_BYTES = re.compile(r"\w+_nopad_bin|utf8mb4_0900_bin")
-# Values of these have an equality of their own: 1 is 1.0 in JSON, and a label is its number.
+# Types with another equality than that of bytes: 1 is 1.0 in JSON, and a label is its number.
 _OPAQUE = re.compile(r"json|enum|set|geometry|point|linestring|polygon|multi\w+|geom\w+")
 
-# Statements that need a right, and are explained but not run.
+# Statements that need a right; they are explained but not run.
 _NEEDING = {
     "SELECT": "SELECT 1 FROM {table} LIMIT 0",
     "INSERT": "INSERT INTO {table} () VALUES ()",
@@ -29,7 +29,7 @@ class MysqlFound(Found):
     """A table as the catalogue has it.
 
     `definitions` are the SQL of the columns' types, with their collations; `indexes` are the
-    columns of each index in which values can be looked up, in their order.
+    columns of each B-tree index, in order.
     """
 
     engine: str = ""
@@ -37,14 +37,14 @@ class MysqlFound(Found):
     indexes: frozenset[tuple[str, ...]] = frozenset()
 
     def finds(self, columns: Collection[str]) -> bool:
-        """Return whether rows with some values in these columns are found without a look at all."""
+        """Return whether an index finds rows by the values of these columns."""
         return any(set(index[: len(columns)]) == set(columns) for index in self.indexes)
 
 
 def tables_of(
     connection: MysqlConnection, schema: str, names: Collection[str]
 ) -> dict[str, MysqlFound]:
-    """Return those of some tables that are in a database, by these names."""
+    """Return those of some tables that a database has, by these names."""
     if not names:
         return {}
     where = f"WHERE TABLE_SCHEMA = {literal(schema)} AND TABLE_NAME IN ({_texts(names)})"
@@ -76,7 +76,7 @@ def tables_of(
 
 
 def _as_asked(connection: MysqlConnection, names: Collection[str]) -> dict[str, str]:
-    """Return names by how a server has them that keeps all in lower case, as on Windows.
+    """Return names by their form on a server that stores all in lower case, as on Windows.
 
     https://dev.mysql.com/doc/refman/8.4/en/identifier-case-sensitivity.html
     """
@@ -134,7 +134,7 @@ def _columns(connection: MysqlConnection, where: str) -> Mapping[str, list[_Colu
 def _found(
     connection: MysqlConnection, schema: str, name: str, columns: list[_Column]
 ) -> MysqlFound:
-    """Return what the columns of a table say."""
+    """Return a table by its columns."""
     return MysqlFound(
         schema,
         name,
@@ -150,12 +150,12 @@ def _found(
 
 
 def _denied(connection: MysqlConnection, table: str, columns: list[_Column]) -> Iterator[str]:
-    """Yield the rights that this account does not have, whether by itself or by a role."""
+    """Yield the rights that this account lacks, whether granted directly or by a role."""
     column = quoted(columns[0].name) if columns else "x"
     for right, statement in _NEEDING.items():
         try:
             connection.run(f"EXPLAIN {statement.format(table=table, column=column)}")
-        except ServerError as error:  # of another kind it is about the statement
+        except ServerError as error:  # other errors are about the statement
             if error.condition.code in DENIED:
                 yield right
 

@@ -1,8 +1,8 @@
-"""MySQL as a target of reconcile: one moment of a warehouse, compared in its own SQL.
+"""MySQL as a target of reconcile: a snapshot of a warehouse, compared in its own SQL.
 
-This is the kind's side of `functions.targets`. Nothing is written but temporary tables. What is
-read of the warehouse goes by way of this function into those of another session: a statement that
-reads rows to write others takes locks, and looks past the snapshot.
+It implements `functions.targets.Comparing`, and writes nothing but temporary tables. Results pass
+through this function into temporary tables of a second session, because a statement that writes the
+rows it reads takes locks, and reads past the snapshot.
 https://dev.mysql.com/doc/refman/8.4/en/innodb-consistent-read.html
 """
 
@@ -27,7 +27,7 @@ from functions.targets.mysql.tables import MysqlLayout, inspect
 from functions.targets.standing import loaded_batch, newest_marked
 
 _SESSION = {
-    "net_write_timeout": 600,  # seconds that the reader of an answer may be busy
+    "net_write_timeout": 600,  # seconds for which the client may not read
     "sort_buffer_size": 16 << 20,
 }
 
@@ -42,7 +42,7 @@ def comparer(place: Place, feed: Feed, seconds: float) -> Iterator["MysqlCompare
     with connection(database, seconds) as opened, connection(database, seconds) as notes:
         for session in (opened, notes):
             session.run("SET " + ", ".join(f"SESSION {name} = {n}" for name, n in _SESSION.items()))
-            session.run(f"USE {quoted(schema)}")  # where temporary tables are
+            session.run(f"USE {quoted(schema)}")  # temporary tables are created there
         layout = inspect(opened, schema, place.target, [each.target for each in feed.mappings])
         batch = loaded_batch(MysqlTables(opened, layout), feed.markers)
         opened.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")
@@ -51,7 +51,7 @@ def comparer(place: Place, feed: Feed, seconds: float) -> Iterator["MysqlCompare
 
 
 class MysqlComparer(WarehouseComparer):
-    """A snapshot of the tables that one source feeds; `notes` is the session that is written in."""
+    """A snapshot of the tables that one source feeds; `notes` is the session that is written to."""
 
     def __init__(
         self,

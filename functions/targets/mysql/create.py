@@ -1,8 +1,7 @@
-"""Create what is missing in a warehouse that is ours to shape (WAREHOUSE_MANAGED).
+"""Create what is missing in a managed warehouse (WAREHOUSE_MANAGED).
 
-What is there already, whoever created it, is left as it is, but for columns that were declared
-since: those are added. Each statement commits by itself, so that the next load goes on after one
-that failed.
+Existing tables are left unchanged, whoever created them, except that columns declared since are
+added. Each statement commits by itself, so the next load continues after one that failed.
 """
 
 import re
@@ -45,15 +44,15 @@ _WIDTH = re.compile(r"^(tinyint|smallint|mediumint|int|bigint)\(\d+\)")  # of Ma
 def missing_tables(
     connection: MysqlConnection, schema: str, target: Target
 ) -> dict[str, list[str]]:
-    """Return the declared tables, by database, that are not there under any of their names."""
+    """Return the declared tables, by database, that do not exist under any of their names."""
     return missing_from(_there(connection, schema, target), schema, target)
 
 
 def create_missing(connection: MysqlConnection, schema: str, target: Target, folder: Path) -> None:
-    """Create the tables that are missing, and their databases if these are missing.
+    """Create missing tables and databases.
 
-    `folder` is that of the pipeline. Raises WarehouseSetupError when this account may not, or for a
-    table that is not as it is declared.
+    `folder` is the pipeline's. Raises WarehouseSetupError if this account may not, or for a table
+    that is not as declared.
     """
     if missing := missing_tables(connection, schema, target):
         names = {name: home for home, names in missing.items() for name in names}
@@ -73,7 +72,7 @@ def create_missing(connection: MysqlConnection, schema: str, target: Target, fol
 def create_own_tables(connection: MysqlConnection, schema: str) -> None:
     """Create the tables that load keeps for itself, where they are missing.
 
-    Raises WarehouseSetupError when this account may not, or for another table of such a name.
+    Raises WarehouseSetupError if this account may not, or for another table of that name.
     """
     there = tables_of(connection, schema, list(_OWN_TABLES))
     for name, lines in _OWN_TABLES.items():
@@ -87,14 +86,14 @@ def create_own_tables(connection: MysqlConnection, schema: str) -> None:
 
 
 def create_schema(connection: MysqlConnection, schema: str) -> None:
-    """Create a database unless it is there."""
+    """Create a database unless it exists."""
     known = f"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {literal(schema)}"
     if not connection.run(known):
         created(connection, f"CREATE DATABASE {quoted(schema)} CHARACTER SET utf8mb4", schema, "")
 
 
 def created(connection: MysqlConnection, statement: str, schema: str, name: str) -> None:
-    """Run a statement that creates or changes something; raise WarehouseSetupError if denied."""
+    """Run a DDL statement; raise WarehouseSetupError if it is denied."""
     try:
         connection.run(statement)
     except ServerError as error:
@@ -110,7 +109,7 @@ def created(connection: MysqlConnection, statement: str, schema: str, name: str)
 
 
 def collation(connection: MysqlConnection) -> str:
-    """Return the collation of texts that are equal where their bytes are."""
+    """Return the server's collation under which texts are equal only if their bytes are."""
     return MARIADB_COLLATION if connection.is_mariadb else COLLATION
 
 
@@ -125,7 +124,7 @@ def _there(
 def _add_columns(
     connection: MysqlConnection, declared: TargetTable, there: Mapping[str, Found]
 ) -> None:
-    """Add the columns that a table does not have; raise WarehouseSetupError for what differs."""
+    """Add the columns that a table lacks; raise WarehouseSetupError for those that differ."""
     found = there[str(actual_name(declared, there))]
     table = f"{quoted(found.schema)}.{quoted(found.name)}"
     for name, column in columns_of(declared).items():
@@ -134,7 +133,7 @@ def _add_columns(
         )
         kind = sql_type(column, key_characters(declared) if name in declared.key else None)
         if actual is None:
-            # NULL in the rows that are there, until they come again.
+            # NULL in existing rows, until they are loaded again.
             statement = f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind} NULL"
             created(connection, statement, found.schema, found.name)
             logger.warning("column added", extra={"table": found.name, "column": name})
@@ -150,7 +149,7 @@ def _may_be_null(declared: TargetTable, name: str, column: Column) -> bool:
 
 
 def _is(declared: str, there: str, *, is_mariadb: bool) -> bool:
-    """Return whether a column's type is the declared one; MariaDB keeps JSON as its text."""
+    """Return whether a column's type is the declared one; MariaDB stores JSON as text."""
     if declared == "json" and is_mariadb:
         declared = "longtext"
     return _WIDTH.sub(r"\1", declared) == _WIDTH.sub(r"\1", there)
@@ -164,7 +163,7 @@ def _differs(found: Found, table: str, column: str, there: str, kind: str) -> Wa
 
 
 def _require_no_more(declared: TargetTable, found: Found, table: str) -> None:
-    """Raise WarehouseSetupError for a column that rows do not have and that may not be NULL."""
+    """Raise WarehouseSetupError for an undeclared column that may not be NULL."""
     names = {*columns_of(declared), *declared.other_columns.values()}
     if more := sorted(set(found.required) - names):
         raise WarehouseSetupError(

@@ -16,7 +16,7 @@ _KEYS = "`etl_deletion_keys`"
 
 
 class MysqlDeletions:
-    """The table of deleted rows of one warehouse; `target` is it as SQL names it."""
+    """The table of deleted rows of one warehouse; `target` is its quoted name."""
 
     def __init__(self, connection: MysqlConnection, schema: str) -> None:
         self.target = f"{quoted(schema)}.{quoted(DELETIONS)}"
@@ -25,7 +25,7 @@ class MysqlDeletions:
         self._has_keys = False
 
     def known(self, tables: Collection[str]) -> set[str]:
-        """Return those of some tables of which a deletion is recorded."""
+        """Return those of some tables that have a recorded deletion."""
         return {
             name
             for name in tables
@@ -35,7 +35,7 @@ class MysqlDeletions:
         }
 
     def add(self, table: str, keys: Iterable[pa.Array], at: datetime, batch: int) -> None:
-        """Record that keys were seen to be gone; a deletion that is there is not repeated."""
+        """Record that keys were deleted; a recorded deletion is not repeated."""
         for some in keys:
             self._stage(some)
             self._connection.run(
@@ -46,7 +46,7 @@ class MysqlDeletions:
             )
 
     def mark_returned(self, table: str, keys: Iterable[pa.Array], at: datetime) -> None:
-        """Mark the deletions of keys that were there again."""
+        """Mark the deletions of keys that have returned."""
         for some in keys:
             self._stage(some)
             self._connection.run(
@@ -62,7 +62,7 @@ class MysqlDeletions:
             self._has_keys = False
 
     def _of(self, table: str) -> str:
-        """Return the SQL that is true for the deletions `d` of the key `k`, byte by byte."""
+        """Return the SQL condition that `d` is a deletion of the key `k`, compared by bytes."""
         return (
             f"d.table_name = {literal(table)} AND d.business_id = k.name"
             " AND CAST(d.business_id AS BINARY) = CAST(k.name AS BINARY)"
@@ -73,7 +73,7 @@ class MysqlDeletions:
         if self._has_keys:
             self._connection.run(f"DELETE FROM {_KEYS}")
         else:
-            # Others may have created the table: two collations may not meet in a comparison.
+            # The table may have been created with another collation, and two cannot be compared.
             there = tables_of(self._connection, self._schema, [DELETIONS])[DELETIONS]
             text = there.definitions["business_id"]
             number = "id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY"

@@ -1,7 +1,7 @@
-"""Compare what a table should hold with what it holds, in the warehouse's own SQL.
+"""Compare the rows that a table should have with those it has, in the warehouse's own SQL.
 
-Keys are compared as what `functions.common.keys` makes of them: an integer, or a text, of which
-there is a digest to join by, however long it is.
+Keys are compared in the form of `functions.common.keys`: as an integer, or as the digest of a text
+of any length.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,10 +26,10 @@ _TEXT = "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 
 
 class Disagreements:
-    """The keys for which the staged rows and the newest state of their table disagree.
+    """The keys on which the staged rows and the current state of their table disagree.
 
-    They are in a temporary table of the session `notes`, and so are the keys that explain some of
-    them. Everything is gone when the context ends.
+    They, and the keys that explain some of them, are in temporary tables of the session `notes`,
+    which are dropped at the end of the context.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Disagreements:
         stage: Stage,
         unfit: Sequence[Key],
     ) -> None:
-        """Find them. `unfit` are keys in the source that no row of the warehouse can be made of."""
+        """Find them; `unfit` are keys of source rows that cannot be in the warehouse."""
         self._snapshot = snapshot
         self._notes = notes
         self._stage = stage
@@ -59,7 +59,7 @@ class Disagreements:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:  # else the sessions end, and all is gone with them
+        if kind is None:  # otherwise the sessions end, and their tables with them
             self._notes.run(f"DROP TEMPORARY TABLE {', '.join(['apart', *EXPLAINING])}")
             self._snapshot.run("DROP TEMPORARY TABLE unfit_keys")
 
@@ -68,7 +68,7 @@ class Disagreements:
         return pa.int64() if self._is_integer else pa.string()
 
     def in_target_only(self) -> Iterator[pa.Array]:
-        """Yield the keys that the source does not have; nothing else may be asked meanwhile."""
+        """Yield the keys that only the target has; no other method may be called meanwhile."""
         query = f"SELECT {self._shown} FROM apart WHERE NOT in_source AND id IS NOT NULL"
         for rows in self._notes.stream(query):
             yield pa.array([key for [key] in rows], self._key_type)
@@ -76,13 +76,13 @@ class Disagreements:
     def explain(
         self, pending: Iterable[pa.Array], deleted: Iterable[pa.Array], aside: pa.Array
     ) -> None:
-        """Say which keys changed since the batch, were deleted before, or were put aside."""
+        """Record which keys changed since the batch, were deleted before, or are in quarantine."""
         for name, parts in zip(EXPLAINING, (pending, deleted, [aside]), strict=True):
             for keys in parts:
                 self._put(self._notes, name, {self._shown: as_type(keys, self._key_type)})
 
     def counted(self) -> Counted:
-        """Count the disagreements of each kind, with examples; agreements count as well."""
+        """Return the numbers of rows, in all and of each kind, with examples."""
         tally = Tally(self._in_source, len(self._stage.table.key))
         for kind, total, aside in self._notes.run(
             f"SELECT kind, count(*), sum(put_aside) FROM ({KINDS}) AS found GROUP BY kind"
@@ -94,7 +94,7 @@ class Disagreements:
         return tally.counted(int(missing), int(extra))
 
     def unexplained(self, limit: int) -> list[Key]:
-        """Return keys that are in the warehouse only and that nothing explains, up to a limit."""
+        """Return up to `limit` keys that are in the warehouse only and unexplained."""
         return self._some("extra", limit)
 
     def _some(self, kind: str, limit: int) -> list[Key]:
@@ -108,8 +108,8 @@ class Disagreements:
     def _found(self) -> Iterator[dict[str, pa.Array]]:
         """Yield the keys that disagree, and which side has them.
 
-        The rows of both sides are grouped by their keys, by sorting them: no plan depends on
-        indexes or statistics, and as a table of all groups it would take 3 to 6 times as long.
+        The rows of both sides are sorted and grouped by their keys, so the plan depends on no index
+        or statistics. Grouping in a temporary table would take 3 to 6 times as long.
         """
         stage, is_history = self._stage, self._stage.table.record_id is not None
         copies = "1" if is_history else "if(sum(here), 1, sum(there))"
@@ -126,9 +126,9 @@ class Disagreements:
             yield self._apart([row for *row, copies in rows for _ in range(int(copies))])
 
     def _apart(self, rows: Sequence[Sequence[Any]]) -> dict[str, pa.Array]:
-        """Return the columns of `apart` for rows of a key, and whether it is here, there, and fit.
+        """Return rows (key, in source, in warehouse, fit) as columns of `apart`.
 
-        A key that is not here is neither fit nor unfit.
+        A key that the source lacks is neither fit nor unfit.
         """
         return {
             self._shown: pa.array([key for key, *_ in rows], self._key_type),
@@ -147,11 +147,11 @@ class Disagreements:
         return self._key(alias) if self._is_integer else _DIGEST.format(self._key(alias))
 
     def _create(self, session: MysqlConnection, name: str, columns: str = "") -> None:
-        """Create a temporary table of keys; those that are texts are identified by a digest."""
+        """Create a temporary table of keys; texts are identified by a digest."""
         key = "id bigint"
         if not self._is_integer:
             key = f"shown {_TEXT}, id binary(32) AS ({_DIGEST.format('shown')}) STORED"
-        place = "place bigint NOT NULL AUTO_INCREMENT PRIMARY KEY"  # a server may want one
+        place = "place bigint NOT NULL AUTO_INCREMENT PRIMARY KEY"  # some servers require one
         session.run(f"CREATE TEMPORARY TABLE {name} ({place}, {key}{columns}) ENGINE=InnoDB")
 
     @staticmethod

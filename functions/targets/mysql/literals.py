@@ -1,9 +1,9 @@
-r"""Rows as the text of INSERT statements, made by Arrow, a column at a time.
+r"""Rows as INSERT statements, formatted by Arrow a column at a time.
 
-The driver's own escaping, a value at a time, takes 4 to 5 times as long. It is safe because a
-session of ours has NO_BACKSLASH_ESCAPES, which `MysqlConnection.store` checks: within quotes only a
-quote means anything, and it is doubled. Numbers are bare; what the server has to refuse (NaN, a
-year 0, a text that is no point) goes in as a text that is none of its type.
+The driver's escaping, a value at a time, takes 4 to 5 times as long. This is safe because the
+session has NO_BACKSLASH_ESCAPES, which `MysqlConnection.store` checks: within quotes only a quote
+is special, and it is doubled. Numbers are not quoted; what the server has to refuse (NaN, a year 0,
+a text that is no point) is sent as a text that is not valid for its type.
 """
 
 import re
@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 from functions.common.errors import OversizedRowError
 
 ROWS_AT_A_TIME = 16_384
-BYTES_AT_A_TIME = 8 << 20  # of rows in Arrow, before they are texts
+BYTES_AT_A_TIME = 8 << 20  # of rows in Arrow, before formatting
 STATEMENT_BYTES = 2 << 20  # larger ones are not faster
 
 _PLAIN_SCALE = 6  # Arrow writes decimals with more digits after the point as 1E-7, a DOUBLE
 _YEAR_1 = {"date": -719_162, "timestamp": -62_135_596_800_000_000}  # days, microseconds from 1970
-_BEFORE_YEAR_1 = "before year 1"  # which the server would store as year 0
+_BEFORE_YEAR_1 = "before year 1"  # the server would store it as year 0
 _HEX = r"^\\x([0-9a-fA-F]{2})*$"
 _NUMBER = r"-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?"
 _POINT = rf"^\({_NUMBER},{_NUMBER}\)$"
@@ -72,7 +72,7 @@ def _tuples(rows: pa.RecordBatch, kinds: Sequence[str]) -> pa.Array:
 
 
 def _literals(values: pa.Array, kind: str) -> tuple[str, pa.Array, str]:
-    """Return values as SQL: what is before all of them, between, and after."""
+    """Return values as SQL: a common prefix, the texts, a common suffix."""
     mine = values.type
     if pa.types.is_boolean(mine):
         return "", pc.if_else(values, "1", "0"), ""
@@ -82,11 +82,11 @@ def _literals(values: pa.Array, kind: str) -> tuple[str, pa.Array, str]:
         return "'", _moments(values), "'"
     if pa.types.is_string(mine):
         return _texts(values, kind.partition("(")[0])
-    return "'", values.cast(pa.string()), "'"  # times, long decimals, and what may be NaN
+    return "'", values.cast(pa.string()), "'"  # times, long decimals, and floats, which may be NaN
 
 
 def _texts(values: pa.Array, family: str) -> tuple[str, pa.Array, str]:
-    """Return texts as SQL of a family of types; points and bytes are as PostgreSQL writes them."""
+    """Return texts as SQL of a family of types; points and bytes are in PostgreSQL's form."""
     if family in _GEOMETRY:
         return "", _either(values, _POINT, pc.binary_join_element_wise("POINT", values, "")), ""
     if _BINARY.fullmatch(family):
@@ -96,7 +96,7 @@ def _texts(values: pa.Array, family: str) -> tuple[str, pa.Array, str]:
 
 
 def _moments(values: pa.Array) -> pa.Array:
-    """Return days, or days and times, as texts; stamps with a zone are those of UTC."""
+    """Return dates or timestamps as texts; timestamps with a zone are in UTC."""
     if pa.types.is_timestamp(values.type):
         values = values.cast(pa.timestamp("us"))
         numbers, first = values.cast(pa.int64()), _YEAR_1["timestamp"]
@@ -109,7 +109,7 @@ def _moments(values: pa.Array) -> pa.Array:
 
 
 def _either(values: pa.Array, pattern: str, sql: pa.Array) -> pa.Array:
-    """Return, of texts with a pattern, some SQL, and of all others their own."""
+    """Return SQL for texts that match a pattern, and literals of the others."""
     fits = pc.match_substring_regex(values, pattern)
     if pc.all(fits, min_count=0).as_py():
         return sql

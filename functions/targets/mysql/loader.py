@@ -1,6 +1,6 @@
-"""MySQL as a target of load: a connection that holds the lock, and one source's tables there.
+"""MySQL as a target of load: a connection that holds the lock, and one source's tables.
 
-This is the kind's side of `functions.targets`.
+It implements `functions.targets.Kind`.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from functions.targets.mysql.views import make_declared_views, make_views
 
 @contextmanager
 def loader(place: Place, feed: Feed, seconds: float) -> Iterator[WarehouseLoader | None]:
-    """Hold the warehouse's lock, for so many seconds at most; None while another loader has it."""
+    """Hold the warehouse's lock for at most `seconds`; yield None if another loader has it."""
     database = database_from_secret(
         place.secrets, required(place.settings, place.target.secret_setting)
     )
@@ -35,7 +35,7 @@ def loader(place: Place, feed: Feed, seconds: float) -> Iterator[WarehouseLoader
             return
         if is_managed:
             create_schema(opened, schema)
-        opened.run(f"USE {quoted(schema)}")  # where temporary tables are
+        opened.run(f"USE {quoted(schema)}")  # temporary tables are created there
         if is_managed:
             create_missing(opened, schema, place.target, place.folder)
             create_own_tables(opened, schema)

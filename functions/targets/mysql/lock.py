@@ -1,6 +1,6 @@
 """One loader at a time: a lock of the server, held by the connection that writes.
 
-It goes with the session, also when that breaks.
+It ends with the session, also when the connection breaks.
 https://dev.mysql.com/doc/refman/8.4/en/locking-functions.html
 """
 
@@ -18,7 +18,7 @@ _NAME_CHARACTERS = 64
 
 @dataclass(frozen=True)
 class LoaderLock:
-    """The lock of a session; a proxy may give a later statement another session."""
+    """The lock of a session, which a proxy may change between statements."""
 
     connection: MysqlConnection
     name: str
@@ -37,7 +37,7 @@ class LoaderLock:
 
 @contextmanager
 def only_loader(connection: MysqlConnection, schema: str) -> Iterator[LoaderLock | None]:
-    """Hold the lock of a database while the context lasts; None if another loader is at work.
+    """Hold the lock of a database during the context; yield None if another loader has it.
 
     Raises WarehouseSetupError where a proxy shares sessions between statements.
     """
@@ -53,6 +53,6 @@ def only_loader(connection: MysqlConnection, schema: str) -> Iterator[LoaderLock
 
 
 def lock_name(schema: str) -> str:
-    """Return the name of the lock of a database, whatever that is called."""
+    """Return the name of a database's lock, which fits the limit for any name."""
     digest = hashlib.sha256(schema.encode()).hexdigest()
     return f"{product.NAME}.{digest}"[:_NAME_CHARACTERS]

@@ -32,9 +32,9 @@ _BY_SCHEMA = {"CHECK_CONSTRAINTS": "CONSTRAINT_SCHEMA", "TRIGGERS": "EVENT_OBJEC
 
 
 class MysqlTables:
-    """Tables of a warehouse, in whatever transaction its connection is in."""
+    """Tables of a warehouse, read in the connection's current transaction, if any."""
 
-    # The server says for how many whole seconds it has been up.
+    # The server reports its uptime in whole seconds.
     start_precision = timedelta(seconds=2)
 
     def __init__(self, connection: MysqlConnection, layout: MysqlLayout) -> None:
@@ -62,7 +62,7 @@ class MysqlTables:
         return Evidence.of(int(rows[0][0]), columns, rows[0][1:]) if rows else None
 
     def holds(self, table: str, evidence: Evidence) -> bool:
-        """Return whether a history has the record of an evidence, as it was then."""
+        """Return whether a history has the record of an evidence, unchanged."""
         found = self.layout.table(table)
         rows = self.connection.run(
             f"SELECT {_list(found, evidence.columns)} FROM {found.target}"
@@ -82,8 +82,8 @@ class MysqlSession(MysqlTables):
     def transaction(self, *, careful: bool = False) -> Iterator[MysqlTransaction]:
         """Begin a transaction, and commit it.
 
-        How soon that is on the disk is the server's innodb_flush_log_at_trx_commit: what a crash
-        has lost is found by evidence.
+        When it becomes durable depends on the server's innodb_flush_log_at_trx_commit: what a crash
+        loses is detected by evidence.
         """
         self.connection.run("START TRANSACTION")
         self._lock.require()
@@ -103,7 +103,7 @@ class MysqlSession(MysqlTables):
         self.layout = with_rows(self.connection, self.layout)
 
     def definitions(self) -> str:
-        """Return a digest of all that decides which rows the tables accept."""
+        """Return a digest of what decides which rows the tables accept."""
         tables = list(self.layout.all.values())
         named = ", ".join(f"({literal(each.schema)}, {literal(each.actual)})" for each in tables)
         schemas = ", ".join({literal(each.schema): None for each in tables})
@@ -119,11 +119,11 @@ class MysqlSession(MysqlTables):
         return hashlib.sha256(repr(found).encode()).hexdigest()
 
     def is_for_reference(self, reason: str) -> bool:
-        """Return whether a row was refused because one that it refers to was not there."""
+        """Return whether a row was refused because a row that it refers to is missing."""
         return careful.is_for_reference(reason)
 
     def require_lock(self) -> None:
-        """Raise WarehouseSetupError unless the session holds the lock still."""
+        """Raise WarehouseSetupError unless the session still holds the lock."""
         self._lock.require()
 
 

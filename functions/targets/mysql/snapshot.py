@@ -1,7 +1,7 @@
 """Make a table equal to a snapshot, or delete the rows of some keys.
 
-Rows need no key, and equal ones are counted. Where others refer to rows, so that these stay, the
-rows that come are joined to them by a digest of all values.
+Rows need no key, and duplicates count. Rows that others refer to cannot be deleted; new rows are
+matched with those by a digest of all values.
 """
 
 import re
@@ -18,18 +18,18 @@ from functions.targets.mysql import careful
 from functions.targets.mysql.stage import Stage, insert
 from functions.targets.session import Outcome
 
-# Types whose values are as long as a row at most: a digest of each would take most of the time.
+# Types with short values, where a digest of each would take most of the time.
 _SHORT = re.compile(r"\w*int|decimal|float|double|date|time|year|char|varchar")
 _LINES = ("line binary(32) NOT NULL PRIMARY KEY", "copies bigint NOT NULL")
 
 
 def replace_all(stage: Stage, parts: Iterable[pa.Table]) -> Loaded:
-    """Make a table equal to some rows: all rows go and all come."""
+    """Make a table equal to some rows: delete all, and insert these."""
     rows, deleted = 0, delete_all(stage)
     for part in parts:
         insert(stage.connection, stage.table.target, stage.table, part)
         rows += part.num_rows
-    updated = min(rows, deleted)  # rows that took the place of others
+    updated = min(rows, deleted)  # rows that replaced others
     return Loaded(rows, rows - updated, updated, deleted=deleted - updated)
 
 
@@ -48,7 +48,7 @@ def replace_each(stage: Stage, parts: Iterable[pa.Table]) -> Outcome:
 
 
 def insert_each(stage: Stage, parts: Iterable[pa.Table]) -> Outcome:
-    """Insert those rows that a table does not have as often, and that it accepts."""
+    """Insert those rows that a table lacks, or has less often, and that it accepts."""
     stage.drop()
 
     def apply(rows: pa.Table) -> Loaded:
@@ -60,7 +60,7 @@ def insert_each(stage: Stage, parts: Iterable[pa.Table]) -> Outcome:
 
 
 def delete_unused(stage: Stage) -> int:
-    """Delete the rows of a table that no others refer to; return how many."""
+    """Delete the rows of a table that no other row refers to; return how many."""
     connection, target = stage.connection, stage.table.target
     connection.run(f"DELETE IGNORE FROM {target}")
     deleted = connection.row_count
@@ -72,7 +72,7 @@ def delete_unused(stage: Stage) -> int:
 def delete_keys(stage: Stage, keys: Iterable[pa.Array], *, is_careful: bool) -> int:
     """Delete the rows of some keys; return how many.
 
-    A text that is no key in the table's types has no row there.
+    A text that is not valid for the key's types has no row.
     """
     schema = pa.schema([(name, pa.string()) for name in stage.table.key])
 
@@ -94,16 +94,16 @@ def delete_keys(stage: Stage, keys: Iterable[pa.Array], *, is_careful: bool) -> 
 
 
 def _report_kept(table: str, rows: int) -> None:
-    """Log that rows of a table could not be deleted, if there are any."""
+    """Log how many rows of a table could not be deleted, if any."""
     if rows:
         extra = {"table": table, "reasons": {"other rows refer to it": rows}}
         logger.warning("rows cannot be deleted, and are kept", extra=extra)
 
 
 def _insert_missing(stage: Stage) -> int:
-    """Insert the staged rows but those for which the table had one before; return how many.
+    """Insert the staged rows, except those that the table had before; return how many.
 
-    A row that it had stands for one row that came, of all that come.
+    An existing row accounts for one new row, across all parts.
     """
     connection, place = stage.connection, stage.place
     there = _lines_there(stage)
@@ -127,7 +127,7 @@ def _insert_missing(stage: Stage) -> int:
 
 
 def _lines_there(stage: Stage) -> str:
-    """Return a table of the lines that the table had when the first rows came, and how often."""
+    """Return a table of the rows, as digests, that existed before the first part, and how often."""
     is_first = not stage.has("there")
     there = stage.create("there", _LINES)
     if is_first:
@@ -139,16 +139,16 @@ def _lines_there(stage: Stage) -> str:
 
 
 def line(stage: Stage, alias: str) -> str:
-    """Return the SQL of a digest of all values of a row."""
+    """Return the SQL of a digest of a row's values."""
     values = ", ".join(_digest(stage, column, alias) for column in stage.columns)
     return f"unhex(sha2(concat({values}), 256))"
 
 
 def _digest(stage: Stage, column: str, alias: str) -> str:
-    """Return the SQL of a value as text that says where it ends, or of a digest of a long one."""
+    """Return the SQL of a value as text preceded by its length, or of a digest of a long one."""
     kind, value = stage.table.types[column], f"{alias}.{quoted(column)}"
     if kind.startswith("float"):
-        value = f"({value} + 0e0)"  # its own text has six digits
+        value = f"({value} + 0e0)"  # its text has six digits
     value = f"CAST({value} AS BINARY)"
     if _SHORT.match(kind):
         return f"coalesce(concat(octet_length({value}), ':', {value}), '-')"

@@ -1,8 +1,8 @@
-"""Rows of a table on their way in: a temporary table of the warehouse's own types.
+"""Staged rows: a temporary table with the types of the table that they are for.
 
-So it is the warehouse that decides what "differs" means. A statement can name a temporary table
-only once in MySQL, and nobody may refresh statistics within a transaction: what is found out of the
-staged rows goes into other tables, by their places, and joins say in which order they go.
+So the warehouse itself decides which values differ. In MySQL a statement can name a temporary table
+only once, and statistics cannot be refreshed within a transaction: results about staged rows go
+into further tables, by their places, and STRAIGHT_JOIN fixes the order of joins.
 """
 
 import re
@@ -18,7 +18,7 @@ from functions.targets.mysql.literals import insert_statements
 from functions.targets.mysql.tables import MysqlLayout, MysqlTable
 
 _TOO_LONG = Condition(1153, "08S01", "a row is longer than max_allowed_packet [08S01/1153]", True)
-_INDEXED_CHARACTERS = 191  # of a text: 764 bytes, of the 3,072 of an index
+_INDEXED_CHARACTERS = 191  # of a text: 764 bytes of the 3,072 of an index
 _INDEXED_COLUMNS = 4
 _LONG = re.compile(r"(tiny|medium|long)?(text|blob)|json|geometry|point")
 
@@ -38,7 +38,7 @@ class Stage:
 
     @property
     def place(self) -> str:
-        """The column that numbers the rows, as SQL names it; the table has none of the name."""
+        """The quoted name of the column that numbers the rows, which the table does not have."""
         name = "_place"
         while name in self.table.types:
             name += "_"
@@ -51,14 +51,14 @@ class Stage:
         return [column for column in self.columns if column not in keys]
 
     def fill(self, rows: pa.Table) -> None:
-        """Put rows in, in their order; without any, nothing is created."""
+        """Insert rows in their order, creating the stage for the first."""
         if rows.num_rows:
             self.open(rows.column_names)
             insert(self.connection, self.source, self.table, rows)
             self.rows += rows.num_rows
 
     def open(self, names: Iterable[str]) -> None:
-        """Create the temporary table, with columns of these declared names, unless it is there."""
+        """Create the temporary table, with columns of these declared names, unless it exists."""
         if self.columns:
             return
         self.columns = [self.table.column(name) for name in names]
@@ -70,18 +70,18 @@ class Stage:
         self._fillable(self.source, lines)
 
     def places(self, name: str, column: str = "") -> str:
-        """Create a table for places of the staged rows, and what is known of each of them."""
+        """Create a table of places of staged rows, with a column about each."""
         lines = [f"{self.place} bigint NOT NULL PRIMARY KEY", *filter(None, [column])]
         return self._fillable(quoted(f"{self._name}_{name}"), lines)
 
     def copy(self, name: str) -> str:
-        """Create a table like the stage, for other rows of the same places."""
+        """Create a table like the stage, for other rows with the same places."""
         lines = [f"{quoted(column)} {self._definition(column)} NULL" for column in self.columns]
         lines.append(f"{self.place} bigint NOT NULL PRIMARY KEY")
         return self._fillable(quoted(f"{self._name}_{name}"), lines)
 
     def create(self, name: str, lines: Iterable[str]) -> str:
-        """Create another temporary table unless it is there; return it as SQL names it."""
+        """Create another temporary table unless it exists; return its quoted name."""
         table = quoted(f"{self._name}_{name}")
         if table not in self._created:
             create(self.connection, table, lines)
@@ -93,21 +93,21 @@ class Stage:
         return quoted(f"{self._name}_{name}") in self._created
 
     def empty(self) -> None:
-        """Let go of the rows and of what is known of their places."""
+        """Delete the rows and the results about them."""
         for table in self._filled:
             self.connection.run(f"DELETE FROM {table}")
         self.rows = 0
 
     def drop(self) -> None:
-        """Drop the temporary tables, so that the stage can be filled with other rows."""
+        """Drop the temporary tables, so that the stage can be filled again."""
         if tables := [*self._filled, *self._created]:
             self.connection.run(f"DROP TEMPORARY TABLE {', '.join(tables)}")
         self.columns, self.rows, self._filled, self._created = [], 0, [], []
 
     def joined(self, alias: str) -> str:
-        """Return SQL after FROM: the rows `s` and those of the table that have the same key.
+        """Return SQL after FROM: the rows `s`, joined with the table's rows of the same key.
 
-        The rows look for theirs in the table, or, where that has no index, it for its in the rows.
+        The join uses the table's index on the key, or, if it has none, the stage's.
         """
         same = self.table.same_key(alias, "s")
         mine, theirs = f"{self.source} AS s", f"{self.table.target} AS {alias}"
@@ -115,16 +115,16 @@ class Stage:
         return f"{first} STRAIGHT_JOIN {second} ON {same}"
 
     def at(self, other: str, alias: str) -> str:
-        """Return the SQL that joins another table by its places to the rows `s`."""
+        """Return the SQL that joins another table to the rows `s` by place."""
         return f"{other} AS {alias} ON {alias}.{self.place} = s.{self.place}"
 
     def list_of(self, alias: str = "") -> str:
-        """Return the columns as an SQL list, each with a table's alias before it."""
+        """Return the columns as an SQL list, qualified by an alias."""
         prefix = f"{alias}." if alias else ""
         return ", ".join(prefix + quoted(column) for column in self.columns)
 
     def differs(self, here: str, there: str) -> str:
-        """Return the SQL that is true where two aliases disagree in any column but the key."""
+        """Return the SQL condition that two aliases differ in a column other than the key."""
         same = " AND ".join(
             f"{self.table.value(column, here)} <=> {self.table.value(column, there)}"
             for column in self.others
@@ -141,7 +141,7 @@ class Stage:
         return self.table.definitions[column]
 
     def _indexed(self, column: str) -> str:
-        """Return a column as an index has it: of a text, so much as an index can hold."""
+        """Return a column of an index, long texts as a prefix."""
         kind = self.table.types[column]
         length = re.search(r"^\w+\((\d+)", kind)
         is_text = "char" in kind or "binary" in kind
@@ -152,9 +152,9 @@ class Stage:
 
 
 def create(connection: MysqlConnection, table: str, lines: Iterable[str]) -> None:
-    """Create a temporary table that has transactions; that commits nothing.
+    """Create a transactional temporary table, which commits nothing.
 
-    It needs a primary key, without which a server may refuse any table.
+    It needs a primary key, which some servers require.
     """
     connection.run(
         f"CREATE TEMPORARY TABLE {table} ({', '.join(lines)}) ENGINE=InnoDB"
@@ -163,9 +163,9 @@ def create(connection: MysqlConnection, table: str, lines: Iterable[str]) -> Non
 
 
 def insert(connection: MysqlConnection, target: str, table: MysqlTable, rows: pa.Table) -> None:
-    """Put rows into `target`, as SQL names it, which has the columns of a table.
+    """Insert rows into `target`, a quoted name, which has the columns of a table.
 
-    A thread writes the next statement while the server works. Raises ServerError.
+    A thread formats the next statement while the server works. Raises ServerError.
     """
     columns = [table.column(name) for name in rows.column_names]
     head = f"INSERT INTO {target} ({', '.join(map(quoted, columns))}) VALUES "
@@ -179,5 +179,5 @@ def insert(connection: MysqlConnection, target: str, table: MysqlTable, rows: pa
 
 
 def stage_of(connection: MysqlConnection, layout: MysqlLayout, name: str) -> Stage:
-    """Return an empty stage for a table; its name is short, whatever the table's is."""
+    """Return an empty stage for a table, with a short name of its own."""
     return Stage(connection, layout.all[name], f"etl_stage_{list(layout.all).index(name)}")

@@ -21,7 +21,7 @@ from functions.targets.mysql.catalogue import (
 from functions.targets.own_tables import DELETIONS, LEDGER
 
 BOOLEAN = "tinyint(1)"
-"""What the catalogue calls a BOOLEAN."""
+"""The catalogue's name of BOOLEAN."""
 
 _UNKNOWN_VARIABLE = 1193
 
@@ -31,7 +31,7 @@ class MysqlTable(WarehouseTable):
     """A table of the warehouse, as SQL names it and compares its values.
 
     `definitions` are the SQL of the columns' types, with their collations. The table `is_indexed`
-    if rows of a key need not be looked for in all of it.
+    if an index finds rows by their key.
     """
 
     definitions: Mapping[str, str] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class MysqlTable(WarehouseTable):
 
     @property
     def target(self) -> str:
-        """The table as SQL names it."""
+        """The quoted name of the table."""
         return f"{quoted(self.schema)}.{quoted(self.actual)}"
 
     def value(self, column: str, alias: str) -> str:
@@ -52,9 +52,9 @@ class MysqlTable(WarehouseTable):
         return ", ".join(self.value(column, alias) for column in self.keys)
 
     def same_key(self, here: str, there: str) -> str:
-        """Return the SQL that is true where two aliases have the same key.
+        """Return the SQL condition that two aliases have the same key.
 
-        The collation's equality is there for the index: what it takes for different is different.
+        The collation's equality, which can use the index, is implied by that of the bytes.
         """
         return " AND ".join(
             f"{here}.{quoted(column)} = {there}.{quoted(column)}"
@@ -67,7 +67,7 @@ class MysqlTable(WarehouseTable):
         )
 
     def key_text(self, alias: str) -> str:
-        """Return the SQL of a key as the one text that `functions.common.keys` makes of it."""
+        """Return the SQL of a key as the text that `functions.common.keys` makes of it."""
         texts = [_text(self.types[column], f"{alias}.{quoted(column)}") for column in self.keys]
         if len(texts) == 1:
             return texts[0]
@@ -101,9 +101,9 @@ def inspect(
     declared: Iterable[TargetTable],
     models: Sequence[Model] = (),
 ) -> MysqlLayout:
-    """Look at declared tables, in order, and at those of models; `schema` is the warehouse's own.
+    """Find declared tables, in order, and those of models; `schema` is the warehouse's own.
 
-    Raises WarehouseSetupError for a table, a column or a right that lacks, or a table that has no
+    Raises WarehouseSetupError for a missing table, column or right, or a table without
     transactions.
     """
     there = {
@@ -137,9 +137,9 @@ def names_of(target: Target, schema: str) -> dict[str, list[str]]:
 
 
 def with_rows(connection: MysqlConnection, layout: MysqlLayout) -> MysqlLayout:
-    """Return a layout whose identity says, as `file`, which tables have rows.
+    """Return a layout whose identity has, as `file`, whether each table has rows.
 
-    Else nothing would say that a table was truncated.
+    Nothing else shows that a table was truncated.
     """
     files = layout.identity.tables
     tables = {name: table.target for name, table in layout.all.items()}
@@ -163,7 +163,7 @@ def _identity(connection: MysqlConnection, schema: str) -> Warehouse:
 
 
 def _server(connection: MysqlConnection) -> str:
-    """Return what a server is known by: MariaDB has had a unique name only since 2024."""
+    """Return the identity of a server; MariaDB has had a unique one only since 2024."""
     for variables in ("@@server_uuid", "@@global.server_uid", "@@hostname, @@port, @@server_id"):
         try:
             [found] = connection.run(f"SELECT {variables}")
@@ -176,5 +176,5 @@ def _server(connection: MysqlConnection) -> str:
 
 
 def moment(at: datetime) -> str:
-    """Return the SQL of a moment."""
+    """Return the SQL of a timestamp."""
     return literal(at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"))

@@ -21,7 +21,7 @@ from functions.targets.session import ModelRun, Outcome, Select
 
 
 class MysqlTransaction:
-    """What is done between START TRANSACTION and COMMIT; a `careful` one survives a refused row."""
+    """The operations of one transaction; a `careful` one survives a refused row."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class MysqlTransaction:
         return apply.upsert(self._stage(table), parts, in_sequence=in_sequence)
 
     def insert_first(self, table: str, parts: Iterable[pa.Table]) -> Loaded:
-        """Insert the first row of each key that is not there."""
+        """Insert the first row of each key that is missing."""
         return apply.insert_first(self._stage(table), parts)
 
     def replace(self, table: str, parts: Iterable[pa.Table]) -> Loaded:
@@ -51,22 +51,22 @@ class MysqlTransaction:
     def append(
         self, table: str, parts: Iterable[pa.Table], days: Days, *, in_sequence: bool
     ) -> Loaded:
-        """Add the rows that differ from the newest record of their key, or have none."""
+        """Append the rows that differ from the newest record of their key, or have none."""
         return apply.append(self._stage(table), parts, days, in_sequence=in_sequence)
 
     def append_newest(self, table: str, parts: Iterable[pa.Table], days: Days) -> Loaded:
-        """Add the last row of each key, if it differs from the newest record."""
+        """Append the last row of each key, if it differs from the newest record."""
         return apply.append_newest(self._stage(table), parts, days)
 
     def delete(self, table: str, keys: Iterable[pa.Array] | None) -> int:
-        """Delete the rows of some keys, None: all; return how many."""
+        """Delete the rows of some keys, or all for None; return how many."""
         stage = self._stage(table)
         if keys is not None:
             return snapshot.delete_keys(stage, keys, is_careful=self._is_careful)
         return snapshot.delete_unused(stage) if self._is_careful else snapshot.delete_all(stage)
 
     def apply_each(self, table: str, rows: pa.Table) -> Outcome:
-        """Apply rows, no two of one key, in the way of their table, as if one by one."""
+        """Apply rows with distinct keys in the way of their table, as if one by one."""
         stage = self._stage(table)
         if not stage.table.key:
             return snapshot.insert_each(stage, [rows])
@@ -84,7 +84,7 @@ class MysqlTransaction:
         return add_days(self.connection, calendar, first, last, is_careful=self._is_careful)
 
     def record_batch(self, source: str, batch: int) -> None:
-        """Add a record to the ledger, which is there."""
+        """Append a record to the ledger, which exists."""
         self.connection.run(
             f"INSERT INTO {self._layout.table(LEDGER).target} (source, batch, loaded_at)"
             f" VALUES ({literal(source)}, {batch}, UTC_TIMESTAMP(6))"
@@ -109,14 +109,14 @@ class MysqlTransaction:
         raise PipelineCodeError(f"table {table}: MySQL has no exports here: do not declare any")
 
     def drop(self) -> None:
-        """Drop what is temporary."""
+        """Drop the temporary tables."""
         for stage in self._stages:
             stage.drop()
         self.deletions.drop()
         self._stages.clear()
 
     def _stage(self, table: str) -> Stage:
-        """Return an empty stage for a table; one has its rows until the next."""
+        """Return an empty stage for a table, dropping the last one."""
         self.drop()
         stage = stage_of(self.connection, self._layout, table)
         self._stages.append(stage)

@@ -1,8 +1,8 @@
-"""Keep the views of a managed warehouse: those that a pipeline declares, and current states.
+"""The views of a managed warehouse: those that a pipeline declares, and current states.
 
 The current state of a history is the newest record of each key, without deleted rows. MySQL has no
-comments on views, so a view says in a condition, which is always true, from which definition it was
-made, so that it is replaced when that changes.
+comments on views, so a view has the digest of its definition in a condition that is always true. It
+is replaced when that changes.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ _UNDEFINED = (1054, 1064, 1146)  # a column, the SQL of another kind of server, 
 
 
 def view_name(table: str) -> str:
-    """Return what the view of a history's current state is called."""
+    """Return the name of the view of a history's current state."""
     return f"current_{table.removeprefix('fact_')}"[:NAME_CHARACTERS]
 
 
 def make_views(connection: MysqlConnection, layout: MysqlLayout) -> None:
-    """Make the views that are missing or not as they should be.
+    """Create or replace the views of current states that are missing or outdated.
 
-    Raises WarehouseSetupError when this account may not, or somebody else has the name.
+    Raises WarehouseSetupError if this account may not, or for another view of that name.
     """
     schema = layout.identity.schema
     for view, table in views_of(layout, view_name).items():
@@ -47,9 +47,9 @@ def make_views(connection: MysqlConnection, layout: MysqlLayout) -> None:
 def make_declared_views(
     connection: MysqlConnection, schema: str, target: Target, folder: Path
 ) -> None:
-    """Make the declared views that are missing or have another definition, in their order.
+    """Create or replace the declared views that are missing or outdated, in order.
 
-    Raises PipelineCodeError for one that cannot be made, else as `make_views`.
+    Raises PipelineCodeError for one that cannot be created, otherwise as `make_views`.
     """
     for view in target.views:
         query = f"SELECT * FROM (\n{view.query(folder)}\n) AS declared WHERE TRUE"
@@ -71,12 +71,12 @@ class _Definition:
 
     @property
     def mark(self) -> str:
-        """What the view says of itself, another text for another definition."""
+        """The digest in the view, which changes with its definition."""
         return f"{MADE_BY_US} {hashlib.sha256(self.query.encode()).hexdigest()[:16]}"
 
 
 def _keep(connection: MysqlConnection, schema: str, view: str, definition: _Definition) -> None:
-    """Make a view unless it is there with this definition; raise WarehouseSetupError as above."""
+    """Create or replace a view unless it has this definition; raise as above."""
     there = _text(connection, schema, view)
     if there is not None and definition.mark in there:
         return
@@ -94,7 +94,7 @@ def _keep(connection: MysqlConnection, schema: str, view: str, definition: _Defi
 
 
 def _text(connection: MysqlConnection, schema: str, view: str) -> str | None:
-    """Return the SQL of a view; '' for what is no view or is not shown to this account."""
+    """Return the SQL of the relation with a view's name; '' if it is no view, or is hidden."""
     named = f"TABLE_SCHEMA = {literal(schema)} AND TABLE_NAME = {literal(view)}"
     if not connection.run(f"SELECT 1 FROM information_schema.TABLES WHERE {named}"):
         return None
@@ -103,7 +103,7 @@ def _text(connection: MysqlConnection, schema: str, view: str) -> str | None:
 
 
 def current_state(table: MysqlTable, schema: str, by_bytes: str) -> str:
-    """Return the SQL of a history's current state, with all columns that it has here.
+    """Return the SQL of a history's current state, with all its actual columns.
 
     `by_bytes` is the collation by which keys are compared with those of deleted rows.
     """
@@ -111,7 +111,7 @@ def current_state(table: MysqlTable, schema: str, by_bytes: str) -> str:
     record = quoted(str(table.record_id))
     deletions = f"{quoted(schema)}.{quoted(DELETIONS)}"
     key = f"CONVERT({table.key_text('f')} USING utf8mb4) COLLATE {by_bytes}"
-    # Not by subqueries: MariaDB caches their results by the key, and takes 'a' for 'A' then.
+    # Not by subqueries, whose results MariaDB caches by the key, where 'a' is 'A'.
     return (
         f"SELECT {columns} FROM {table.target} AS f LEFT JOIN {table.target} AS n"
         f" ON {table.same_key('n', 'f')} AND n.{record} > f.{record}"
