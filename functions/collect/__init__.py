@@ -1,1 +1,1 @@
-"""Collect: copy the events that wait in the queue into the ingestion bucket, as batches."""
+"""Collect: write the events of the queue into the ingestion bucket, as batches."""

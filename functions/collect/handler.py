@@ -1,7 +1,7 @@
-"""The Lambda function `collect`: invoked by a queue of events, writes them as batches of the lake.
+"""The Lambda function `collect`: invoked by the queue of events, writes them as batches.
 
-A message leaves the queue when its event is in a batch that the log has, and not before. An
-event that the queue delivers twice is dropped by load, by its key.
+A message is deleted from the queue only once its event is in a batch of the log. An event that the
+queue delivers twice is dropped by load, by its key.
 """
 
 import os
@@ -27,8 +27,8 @@ from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.sources.events.capture import Capture
 from functions.sources.events.messages import Message
 
-# Of a batch whose number another run claimed first. Two runs at a time: one that fails leaves its
-# messages hidden in the queue for minutes, and one that pauses lets the other end.
+# At a batch number that another run claims first. Two runs at a time: one that fails leaves its
+# messages invisible in the queue for minutes, and one that pauses lets the other finish.
 ATTEMPTS = 20
 LONGEST_PAUSE = 1.0  # seconds
 
@@ -50,11 +50,11 @@ def _log(source: str) -> BatchLog[IngestionManifest]:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Write the events of the queue, one batch for each source.
+    """Write the events of the queue, one batch per source.
 
-    Returns `batchItemFailures`: the messages that stay in the queue, because they are none of ours,
-    or because their batch could not be written. Raises the first source's error if no batch could
-    be: then all messages stay, and the error counts.
+    Returns `batchItemFailures`: the messages that stay in the queue, because receive did not write
+    them or their batch could not be written. Raises the first source's error if no batch could be
+    written: then all messages stay, and the invocation fails.
     """
     records = event["Records"]
     messages, failed = _messages(records)
@@ -64,7 +64,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             continue
         try:
             _collect(source, _queue(records), of_source)
-        except Exception as error:  # it must not keep the other sources' events from being written
+        except Exception as error:  # the other sources' events are still written
             logger.exception(f"events of {source.name} could not be written")
             failures.append(error)
             failed += [message.id for message in of_source]
@@ -76,7 +76,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def _messages(
     records: Sequence[Mapping[str, Any]],
 ) -> tuple[dict[str, list[Message]], list[str]]:
-    """Return the messages by source, and the ids of those that are none of ours."""
+    """Return the messages by source, and the ids of those that receive did not write."""
     sources = {source.name for source in _pipeline().events}
     found: dict[str, list[Message]] = {}
     failed: list[str] = []
@@ -95,12 +95,12 @@ def _messages(
 
 
 def _queue(records: Sequence[Mapping[str, Any]]) -> str:
-    """Return the name of the queue, which its ARN ends with."""
+    """Return the name of the queue from its ARN."""
     return str(records[0]["eventSourceARN"]).rpartition(":")[2]
 
 
 def _collect(source: Events, queue: str, messages: Sequence[Message]) -> None:
-    """Write the events of one source; start over when another run claims the batch's number."""
+    """Write the events of one source; start again if another run claims the batch number."""
     capture = Capture(source, _pipeline(), _log(source.name), queue, lambda: datetime.now(UTC))
     manifest = _claimed(capture, messages)
     rows = {name: table.changed for name, table in manifest.tables.items() if table.changed}
@@ -110,7 +110,7 @@ def _collect(source: Events, queue: str, messages: Sequence[Message]) -> None:
 
 
 def _claimed(capture: Capture, messages: Sequence[Message]) -> IngestionManifest:
-    run = str(uuid4())  # not the request id: messages that come twice may have the same one
+    run = str(uuid4())  # not the request id, which messages delivered twice may share
     for _ in range(ATTEMPTS - 1):
         try:
             return capture.run(run, messages)

@@ -1,1 +1,1 @@
-"""Extract: copy what changed in the source, as it was at one moment, into the ingestion bucket."""
+"""Extract: write what changed in the sources into the ingestion bucket, as consistent batches."""

@@ -28,7 +28,7 @@ from functions.extract.replay import replay
 from functions.extract.requests import ExtractRequest, request_of
 from functions.sources import Captured, reader_of
 
-ATTEMPTS = 3  # of a batch whose number another run claimed first
+ATTEMPTS = 3  # at a batch number that another run claims first
 
 Log = BatchLog[IngestionManifest]
 
@@ -50,29 +50,28 @@ def _log(source: str) -> Log:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Copy what changed in each source into the ingestion bucket, as one batch.
+    """Write what changed in each source as one batch of the ingestion bucket.
 
-    An event {"source": name} asks for one source only, {"now": true} also for sources that are not
-    due yet. {"replay": n} asks for the rows of batch n again instead. One that names tables to
-    `read`, as reconcile's answer does, has these read whole. Anything else in an event is ignored.
+    An event {"source": name} requests one source only, {"now": true} also sources that are not due
+    yet. {"replay": n} requests the rows of batch n again. An event with tables to `read`, such as
+    reconcile's answer, requests these tables whole. Anything else in an event is ignored.
 
-    Returns `sources`: for each its last `batch` (None when nothing had changed), `rows` and
-    `deleted` by table, `stopped`: why a table could not be read, `drift`: how its tables have
-    changed, `postponed`: why it was not read, so that the next run has to (None when it was),
-    `waiting`: what is not to be read yet, and whether there is `more` than was read. The same for
-    the only source, where there is one, and `seconds`. Raises the first source's error, after all
-    were tried.
+    Returns `sources`: for each its last `batch` (None if nothing had changed), `rows` and `deleted`
+    by table, `stopped`: why tables could not be read, `drift`: how tables have changed,
+    `postponed`: why it was not read and the next run has to (None if it was read), `waiting`: what
+    is not due yet, and whether there is `more` to read. The same for the only source, if there is
+    one, and `seconds`. Raises the first source's error, after all were tried.
     """
     started = time.monotonic()
     request = request_of(event, tuple(filter(_is_there, _pipeline().sources)))
     results: dict[str, dict[str, Any]] = {}
     failures: list[Exception] = []
     for left, source in zip(range(len(request.sources), 0, -1), request.sources, strict=True):
-        # One that hangs takes no more than its share of the time.
+        # A source that hangs takes no more than its share of the time.
         seconds = context.get_remaining_time_in_millis() / 1000 / left
         try:
             batches = _extract(source, request, seconds)
-        except Exception as error:  # it must not keep the other sources from being read
+        except Exception as error:  # the other sources are still read
             logger.exception(f"source {source.name} could not be read")
             failures.append(error)
         else:
@@ -84,7 +83,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _is_there(source: Source) -> bool:
-    """Return whether a source is set up: an optional one may have no address; events need none."""
+    """Return whether a source is configured, as an optional one may not be."""
     if isinstance(source, Events):
         return True
     return not source.optional or reader_of(source).is_configured(source)
@@ -94,7 +93,7 @@ def _report(last: Captured, result: dict[str, Any]) -> None:
     """Log and count the findings of a run in a source."""
     metrics.add_metric("ExtractsPostponed", MetricUnit.Count, int(bool(last.postponed)))
     if last.postponed:
-        # No sign of life: runs that are postponed for half an hour must ring an alarm.
+        # No heartbeat metric: runs that are postponed for half an hour must raise an alarm.
         logger.warning(f"nothing was read: {last.postponed}", extra=result)
         return
     metrics.add_metric("TablesStopped", MetricUnit.Count, len(last.stopped))
@@ -108,7 +107,7 @@ def _report(last: Captured, result: dict[str, Any]) -> None:
 
 
 def _extract(source: Source, request: ExtractRequest, seconds: float) -> list[Captured]:
-    """Write the next batch of a source, and more while there are and half of the time is left."""
+    """Write the next batches of a source, while there are more and half of the time is left."""
     end = time.monotonic() + seconds / 2
     with _reading(source, request, seconds) as attempt:
         batches = [_noticed(_claiming(attempt))]
@@ -118,7 +117,7 @@ def _extract(source: Source, request: ExtractRequest, seconds: float) -> list[Ca
 
 
 def _noticed(captured: Captured) -> Captured:
-    """Give notice of the files of a batch, if there is one."""
+    """Send the notices of a batch's files, if there is a batch."""
     if captured.manifest is not None:
         give_notices("steps", step_notices(captured.manifest))
     return captured
@@ -128,7 +127,7 @@ def _noticed(captured: Captured) -> Captured:
 def _reading(
     source: Source, request: ExtractRequest, seconds: float
 ) -> Iterator[Callable[[str], Captured]]:
-    """Yield what makes an attempt at the next batch of a source, under the id of a run."""
+    """Yield a function that attempts to write a source's next batch, given the id of a run."""
     pipeline, log = _pipeline(), _log(source.name)
     if (batch := request.replay) is not None:
         yield lambda run: Captured(
@@ -140,8 +139,8 @@ def _reading(
 
 
 def _claiming(attempt: Callable[[str], Captured]) -> Captured:
-    """Make an attempt at a batch; start over when another run claims its number first."""
-    run = str(uuid4())  # not the request id: an event that comes twice has the same one
+    """Attempt to write a batch; start again if another run claims its number first."""
+    run = str(uuid4())  # not the request id, which a repeated event shares
     for _ in range(ATTEMPTS - 1):
         try:
             return attempt(run)
@@ -155,7 +154,7 @@ def _utc_now() -> datetime:
 
 
 def _summary(batches: Sequence[Captured]) -> dict[str, Any]:
-    """Return the outcome of a source; its number is that of the last batch."""
+    """Return the outcome of a source; `batch` is the last one."""
     manifests = [each.manifest for each in batches if each.manifest]
     rows: Counter[str] = Counter()
     deleted: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""The first step of a file: it is received."""
+"""The notices of a file's first step: it is received."""
 
 from collections.abc import Iterator
 

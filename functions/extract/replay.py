@@ -1,7 +1,7 @@
-"""Extract a batch again, as a new batch, for transform and load.
+"""Replay: write the rows of a batch again as a new batch, for transform and load.
 
-For after a fix in the code. A batch is never changed, so its rows come again under a new number,
-and only those that no later batch has superseded: history must not run backwards.
+It is used after a fix in the code. Batches are immutable, so the rows get a new number, and only
+those that no later batch has superseded are repeated: older values must not replace newer ones.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,12 +34,12 @@ def replay(
     run: str,
     now: Callable[[], datetime],
 ) -> IngestionManifest:
-    """Write the rows of a batch that are still current as the next batch, and return its manifest.
+    """Write the rows of a batch that are still current as the next batch; return its manifest.
 
-    Change capture stands after it where it stood before. Parents that were missing when the batch
-    was written may have arrived since: transform knows which of them it still waits for. Raises
-    UnknownBatchError, OutdatedBatchError when the batch does not have columns that are declared
-    today, and BatchConflictError when another run has claimed the next number in the meantime.
+    The position of change capture is unchanged. Parents that were missing when the batch was
+    written may have arrived since: transform knows which of them are still absent. Raises
+    UnknownBatchError, OutdatedBatchError if the batch lacks columns that are declared today, and
+    BatchConflictError if another run has claimed the next number in the meantime.
     """
     newest = log.newest()
     if not 1 <= batch <= newest:
@@ -55,7 +55,7 @@ def replay(
         batch=newest + 1,
         written_at=at,
         run=run,
-        # Its rows are current, so they are as true now as they were then.
+        # Its rows are current, so they are those of this moment as well.
         source=replace(last.source, snapshot_at=at),
         tables=captures,
         missing={},
@@ -76,7 +76,7 @@ def replay(
 def _rows(
     current: "_Current", source: Source, pipeline: Pipeline, last: IngestionManifest
 ) -> dict[str, TableCapture]:
-    """Return the rows to repeat of the tables of a database."""
+    """Return the rows to repeat, by table, of a database."""
     files = {table: current.rows(table) for table in source.tables}
     partners = _Partners(current, files)
     for mapping in pipeline.mappings(source.name):
@@ -123,7 +123,7 @@ def _with_rows(
 class _Current:
     """The rows of a batch that no later batch has again, or reports as deleted.
 
-    A later replay has rows that were current already, so it supersedes none.
+    A later replay supersedes none, because its rows were already current.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class _Current:
         return PartWriter(self.bucket, prefix, self._number, self._day)
 
     def rows(self, table: Table) -> list[DataFile]:
-        """Return objects with the current rows of a table, writing new ones where some are not."""
+        """Return objects with the current rows of a table, new ones if some rows are superseded."""
         capture = self.manifest.capture(table.id)
         if not capture.files:
             return []
@@ -157,7 +157,7 @@ class _Current:
         return writer.close()
 
     def newest(self, table: Table, keys: pa.Array) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of keys from the last batch that has each, none for a deleted one."""
+        """Yield the row of each key from the last batch that has it, none for deleted keys."""
         for manifest in self._newest_first():
             if not len(keys):
                 return
@@ -170,9 +170,10 @@ class _Current:
                 keys = _without(keys, found)
 
     def _newest_first(self) -> Iterator[IngestionManifest]:
-        """Yield the manifests that may have partners: those before the batch only if need be.
+        """Yield the manifests that may have partners, newest first.
 
-        A batch holds the partners of its rows, but not those of what was declared after it.
+        A batch has the partners of its rows, except for joins declared after it: only then earlier
+        batches are needed.
         """
         yield from reversed(self.later)
         yield self.manifest
@@ -180,7 +181,7 @@ class _Current:
             yield from (self.log.read(number) for number in range(self.manifest.batch - 1, 0, -1))
 
     def _superseded(self, table: Table, keys: pa.Array) -> pa.Array:
-        """Return which of some keys a later batch has."""
+        """Return which keys a later batch has."""
         captures = [manifest.capture(table.id) for manifest in self.later]
         files = [file for each in captures for file in (*each.files, *each.tombstones)]
         return _distinct(
@@ -202,7 +203,7 @@ class _Current:
 
 
 class _Partners:
-    """The rows that join in with those that come again, as the newest batch shows each."""
+    """The rows that join with the repeated ones, each from the newest batch that has it."""
 
     def __init__(self, current: _Current, files: Mapping[Table, list[DataFile]]) -> None:
         self._current = current
@@ -210,7 +211,7 @@ class _Partners:
         self._found: dict[Table, list[pa.RecordBatch]] = {}
 
     def look_for(self, mapping: TargetMapping) -> None:
-        """Look for the rows that join in with rows of a mapping, level by level."""
+        """Collect the rows that join with rows of a mapping, level by level."""
         first = {join.columns for join in mapping.joins if join.child == mapping.parameter}
         references = {columns: pa.nulls(0) for columns in first}
         for rows in read_rows(self._current.bucket, self._files[mapping.main]):
@@ -226,7 +227,7 @@ class _Partners:
             self._found.setdefault(join.table, []).extend(found[join.parameter])
 
     def of(self, table: Table) -> list[DataFile]:
-        """Return objects with the rows of a table that only join in, each once."""
+        """Return objects with the rows of a table that are only joined, each once."""
         writer = self._current.writer(table)
         there = [
             keys_of(rows, table.keys)
@@ -245,7 +246,7 @@ def _without(keys: pa.Array, others: pa.Array) -> pa.Array:
 
 
 def _distinct(keys: Sequence[pa.Array]) -> pa.Array:
-    """Return keys, each once; NULL is none."""
+    """Return the distinct keys, without NULL."""
     kinds = {each.type for each in keys if not pa.types.is_null(each.type)}
     kind = kinds.pop() if len(kinds) == 1 else pa.string()
     chunks = [each.drop_null().cast(kind) for each in keys]

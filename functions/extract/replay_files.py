@@ -1,7 +1,7 @@
-"""The files of a batch to repeat: their rows, without those that a later file has.
+"""Replay of files: the rows of a batch's files that no later file has.
 
-A file says its keys as text, and two texts can be one key: they are compared as the target has
-them.
+Keys of files are text, and different texts may be the same key: they are compared as converted for
+the target.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ from functions.transform.values import checked
 
 @dataclass(frozen=True)
 class FilesAgain:
-    """The files of a batch and of `later` ones, where their rows are, and what writes others."""
+    """The files of a batch and of `later` ones, their bucket, and a writer of new objects."""
 
     bucket: Bucket
     batch: IngestionManifest
@@ -35,11 +35,11 @@ class FilesAgain:
     def current(
         self, source: Delivered, pipeline: Pipeline
     ) -> Iterator[tuple[FileRead, list[DataFile]]]:
-        """Yield the files that still have current rows, in their order, each with its objects.
+        """Yield the files that still have current rows, in order, each with its objects.
 
-        Of a table that equals its newest file, or that has no key, a file is current as a whole, as
-        long as there is no later one. A row that is inserted once is superseded by none. Raises
-        OutdatedBatchError for rows without the key of today.
+        A file of a `replace` table, or of one without a key, is current as a whole until there is a
+        later one. Rows of a `once` table are never superseded. Raises OutdatedBatchError for rows
+        without today's key.
         """
         tables = {table.id: table for table in source.tables}
         whole, once = _replaced(source, pipeline), _inserted_once(source, pipeline)
@@ -84,7 +84,7 @@ class FilesAgain:
     def _without(
         self, table: Table, objects: list[DataFile], superseded: pa.Array
     ) -> list[DataFile]:
-        """Write the rows that are not superseded; those are also ones without a key."""
+        """Write the rows that are not superseded, including those without a key."""
         if not len(superseded):
             return objects
         writer = self.write(table)
@@ -94,13 +94,13 @@ class FilesAgain:
 
 
 def _replaced(source: Delivered, pipeline: Pipeline) -> set[Table]:
-    """Return the tables of which a part is never enough."""
+    """Return the tables whose files are only current as a whole."""
     ways = _ways(source, pipeline)
     return {table for table, found in ways.items() if not table.keys or "replace" in found}
 
 
 def _inserted_once(source: Delivered, pipeline: Pipeline) -> set[Table]:
-    """Return the tables of which a row that is in the target stays as it is."""
+    """Return the tables whose rows are never changed in the target."""
     return {table for table, found in _ways(source, pipeline).items() if found == {"once"}}
 
 
@@ -116,7 +116,7 @@ def _ways(source: Delivered, pipeline: Pipeline) -> Mapping[Table, set[str]]:
 
 
 def _keys_of(table: Table, rows: pa.RecordBatch) -> pa.Array:
-    """Return the keys of rows, as the target has them; NULL where one is none."""
+    """Return the keys of rows as converted for the target; NULL for invalid ones."""
     if lacking := [name for name in table.keys if name not in rows.schema.names]:
         raise OutdatedBatchError(
             f"files of {table} cannot be replayed: some have no column {lacking[0]}, which is "

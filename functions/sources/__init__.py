@@ -1,9 +1,9 @@
 """The kinds of sources: a package for each, which implements `Reader` for extract.
 
-For reconcile it implements `Comparable`, where the source can still be asked for its rows, or, for
-files, events and answers, `Listable`. Events come by themselves, and have no `Reader`.
+For reconcile it implements `Comparable`, if the source can be queried for its current rows, or
+`Listable`: files, events, and the answers of an API. Events are pushed and have no `Reader`.
 
-Nothing here depends on a kind, and a kind is imported only where a source is of it.
+Nothing here depends on a kind, and a kind is imported only where a source needs it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ class Repair(Struct, frozen=True):
 
     @property
     def tables(self) -> set[str]:
-        """The tables that are read whole: each table whose keys are looked for is one."""
+        """The tables to read whole, which include those with `absent` keys."""
         return {*self.read, *self.absent}
 
 
@@ -45,11 +45,11 @@ NO_REPAIR = Repair()
 
 @dataclass(frozen=True)
 class Captured:
-    """The result of a run: a new batch's manifest, or None when nothing had changed.
+    """The result of a run: a new batch's manifest, or None if nothing had changed.
 
-    `stopped` says, by table, why a table could not be read; `postponed` why the source was not read
-    at all and the next run, in seconds, has to. `waiting` says what is there and is not to be read
-    yet. There may be `more` than fits into a batch.
+    `stopped` says, by table, why tables could not be read; `postponed` why the source was not read
+    at all, so that the next run has to; `waiting` what is available but not due yet. There may be
+    `more` than fits into a batch.
     """
 
     manifest: IngestionManifest | None
@@ -60,7 +60,7 @@ class Captured:
 
     @property
     def drift(self) -> list[str]:
-        """How the source's tables have changed, reported once: with the batch that says so."""
+        """How the source's tables have changed, reported once, with the batch that records it."""
         return self.manifest.drift if self.manifest else []
 
 
@@ -75,7 +75,7 @@ class Reader(Protocol):
     """Interface of the module `reader` of each kind."""
 
     def is_configured(self, source: Source) -> bool:
-        """Return whether this function was given what it needs to reach a source."""
+        """Return whether this function has the settings of a source."""
 
     def opened(
         self,
@@ -86,30 +86,27 @@ class Reader(Protocol):
         *,
         now: bool,
     ) -> AbstractContextManager[Read]:
-        """Connect to a source, for no longer than some seconds.
-
-        `now` reads it also where it is not due yet by its declaration.
-        """
+        """Connect to a source for at most `seconds`; `now` reads it even if it is not due yet."""
 
 
 def reader_of(source: Source) -> Reader:
-    """Return the reader of the kind that a source is of."""
+    """Return the reader of a source's kind."""
     return cast("Reader", import_module(f"{__name__}.{source.kind}.reader"))
 
 
 class Current(Protocol):
-    """The rows of a source at one moment, and which of them have changed since a batch."""
+    """A snapshot of a source's rows, and which of them have changed since a batch."""
 
     def error(self, table: Table) -> str | None:
         """Return why a table cannot be read; None when it can."""
 
     def is_known(self, table: Table) -> bool:
-        """Return whether the rows that have changed can be distinguished from the others."""
+        """Return whether changed rows can be distinguished from unchanged ones."""
 
     def rows(self, table: Table) -> Iterator[tuple["pa.Table", "pa.Array"]]:
-        """Yield the rows of a table as extract writes them, and which of these have changed.
+        """Yield the rows of a table as extract writes them, and which of them have changed.
 
-        The first slice has no rows, so that there is always one with the columns.
+        The first slice is empty, so that there is always one with the columns.
         """
 
 
@@ -117,7 +114,7 @@ class KeysThen(Protocol):
     """The keys that the tables of a source had after a batch."""
 
     def had(self, table: Table, keys: "pa.Array") -> "pa.Array":
-        """Return which of some keys, as `functions.common.keys` makes them, a table had."""
+        """Return which keys, in the form of `functions.common.keys`, a table had."""
 
 
 class Comparable(Protocol):
@@ -130,37 +127,36 @@ class Comparable(Protocol):
         since: IngestionManifest | None,
         seconds: float,
     ) -> AbstractContextManager[Current]:
-        """Connect to a source, for no longer than some seconds, and hold one moment of it."""
+        """Connect to a source for at most `seconds`, and hold a snapshot of it."""
 
     def keys_after(self, bucket: Bucket, manifest: IngestionManifest) -> KeysThen:
         """Return the keys that a batch has recorded."""
 
 
 def comparable(source: Source) -> Comparable:
-    """Return the interface for reconcile of a source's kind."""
+    """Return the interface of a source's kind for reconcile."""
     return cast("Comparable", import_module(f"{__name__}.{source.kind}.current"))
 
 
 class FilesNow(Protocol):
-    """The files of a source that are in its bucket at one moment.
+    """The files of a source that are in its bucket now.
 
-    Of events, those of a table in one batch are a file; of an API, a page of an answer.
-
-    `unusable` says why not all of a file could be read.
+    The events of a table in one batch count as a file, and so does a page of an API's answer.
+    `unusable` says why a file could not be read completely.
     """
 
     unusable: Mapping[FileVersion, str]
 
     def newer(self, table: Table) -> Sequence[FileVersion]:
-        """Return the files of a table that are to be read after the batch, in that order."""
+        """Return the files of a table that are to be read after the batch, in order."""
 
     def has(self, file: FileVersion) -> bool:
-        """Return whether a version of a file is still there."""
+        """Return whether a version of a file still exists."""
 
     def rows(self, table: Table, file: FileVersion, *, was_accepted: bool) -> Iterator["pa.Table"]:
-        """Yield the rows of a file as extract writes them, those that can be read.
+        """Yield the readable rows of a file as extract writes them.
 
-        One that `was_accepted` may lack columns that were declared since.
+        A file that `was_accepted` may lack columns that were declared since.
         """
 
 
@@ -174,9 +170,9 @@ class Listable(Protocol):
         log: BatchLog[IngestionManifest],
         since: IngestionManifest | None,
     ) -> FilesNow:
-        """List the files of a source, and what is to be read of them after the batch `since`."""
+        """List the files of a source, and which are to be read after the batch `since`."""
 
 
 def listable(source: Delivered) -> Listable:
-    """Return the interface for reconcile of files, of events, or of an API."""
+    """Return the interface of files, events or an API for reconcile."""
     return cast("Listable", import_module(f"{__name__}.{source.kind}.current"))

@@ -1,12 +1,12 @@
-"""Let one extract at a time read the source for one log: overlapping runs would read it twice.
+"""One extract at a time per log, because overlapping runs would read the source twice.
 
-Which of several runs owns a batch does not depend on it: the batch log decides that.
+Which of several runs owns a batch does not depend on this lock: the batch log decides that.
 """
 
 from functions.common.pgconnection import PostgresConnection
 
 _KEYS = "hashtext('extract'), hashtext(:log)"
-# Anybody who may connect can take any advisory lock: only sessions of our own role count.
+# Any role can take any advisory lock, so only sessions of our own role count.
 _HELD_BY_OURSELVES = """SELECT EXISTS (
     SELECT FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND a.usename = session_user
@@ -17,10 +17,10 @@ _HELD_BY_OURSELVES = """SELECT EXISTS (
 
 
 def is_alone(connection: PostgresConnection, log: str) -> bool:
-    """Take the lock of the extracts that write a log until the transaction ends, if it is free.
+    """Take the lock of a log until the transaction ends, if it is free.
 
-    Returns False when another session of our role has it. Any role may take it, also on a replica
-    and in a read-only transaction, and it goes with the transaction, also behind a pooler.
+    Returns False if another session of our role has it. It works for any role, on replicas and in
+    read-only transactions, and ends with the transaction, also behind a pooler.
     """
     [[taken]] = connection.run(f"SELECT pg_try_advisory_xact_lock({_KEYS})", log=log)
     if taken:

@@ -1,6 +1,6 @@
-"""How a batch is made: from the newest manifest and the live source to the next manifest.
+"""Capture a batch: from the newest manifest and the live source to the next manifest.
 
-Data first, manifest last: until the manifest is claimed, nothing that was written exists.
+Data first, manifest last: until the manifest is claimed, nothing that was written counts.
 """
 
 from collections.abc import Callable, Collection
@@ -42,10 +42,10 @@ def capture(
     *,
     repair: Repair = NO_REPAIR,
 ) -> Captured:
-    """Write what changed since the newest batch, and what a repair asks for, as the next batch.
+    """Write what changed since the newest batch, and what a repair requests, as the next batch.
 
-    Raises BatchConflictError when another run has claimed the batch's number in the meantime; what
-    this one wrote then counts for nothing.
+    Raises BatchConflictError if another run has claimed the number in the meantime; what this one
+    wrote then does not count.
     """
     newest = log.newest()
     before = log.read(newest) if newest else None
@@ -90,10 +90,10 @@ def capture(
 
 @dataclass(frozen=True)
 class _Seen:
-    """The result of a look at the source, before any row is read.
+    """The state of the source, before any row is read.
 
-    `known` are the keys that the tables had, `found` what their scans say of those that are not
-    read whole. A batch `is_due` even without rows where the tables or their targets are others.
+    `known` are the keys that the tables had, `found` the scans of those that are not read whole. A
+    batch `is_due` without rows if the tables, or their targets, have changed.
     """
 
     plans: dict[str, TablePlan]
@@ -109,12 +109,12 @@ class _Seen:
 
     @property
     def stopped(self) -> dict[str, str]:
-        """Why the others are not."""
+        """Why other tables are not read."""
         return {name: plan.error for name, plan in self.plans.items() if plan.error is not None}
 
     @property
     def has_news(self) -> bool:
-        """Whether there may be something for a batch."""
+        """Whether there may be rows for a batch, or one is due."""
         return self.is_due or any(
             plan.is_whole
             or self.found[plan.id].changed
@@ -141,13 +141,13 @@ def _look(
     plans = stop_at_equal_keys(connection, plans, found, known)
     at = snapshot.source.snapshot_at
     registry = register(connection, declared.source, plans, before, at)
-    # A source that is quiet would never fill a new target table.
+    # Otherwise a source without changes would never fill a new target table.
     has_other_targets = before is not None and before.targets != declared.targets
     return _Seen(plans, known, found, registry, registry.is_news or has_other_targets)
 
 
 def _copy(rows: BatchRows, seen: _Seen, repair: Repair) -> None:
-    """Copy the rows of a batch, and the keys of those that are gone."""
+    """Copy the rows of a batch, and the keys of deleted ones."""
     for plan in seen.readable:
         rows.copy_changed(plan, seen.found.get(plan.id))
         rows.delete_absent(plan, repair.absent.get(plan.id, []))
@@ -159,7 +159,7 @@ def _copy(rows: BatchRows, seen: _Seen, repair: Repair) -> None:
 def _known_keys(
     log: BatchLog[IngestionManifest], declared: Declared, before: IngestionManifest | None
 ) -> dict[str, TableKeys]:
-    """Return the keys that each declared table had, if they were of today's key columns."""
+    """Return the keys that each declared table had, if they are of today's key columns."""
     if before is None:
         return {}
     return {
@@ -184,7 +184,7 @@ def _reason_to_wait(
         return "another extract is at work"
     if before is not None and snapshot.is_behind(before.source):
         return f"the replica that answers has not caught up with batch {before.batch} yet"
-    # The warehouse may have more than the replica shows, from a log that was emptied since.
+    # The warehouse may have later rows than the replica, from a log that was emptied since.
     if before is None and snapshot.lags():
         return "the replica that answers has not replayed yet what it has received"
     return None
@@ -193,7 +193,7 @@ def _reason_to_wait(
 def _captured(plan: TablePlan, snapshot: Snapshot, rows: BatchRows) -> TableCapture:
     table = rows.tables[plan.id]
     seen = next_seen(snapshot, plan.since, table.xids)
-    can_go_on = are_few(seen)  # else the table is read whole the next time
+    can_go_on = are_few(seen)  # otherwise the next batch reads the table whole
     return TableCapture(
         key=list(plan.table.keys),
         columns=list(plan.columns.types),
@@ -211,9 +211,9 @@ def _captured(plan: TablePlan, snapshot: Snapshot, rows: BatchRows) -> TableCapt
 
 
 def _stopped(plan: TablePlan, before: IngestionManifest | None) -> TableCapture:
-    """Keep what is known of a table for when it can be read again.
+    """Return the unchanged state of a table that cannot be read, for when it can be again.
 
-    Its keys say then which rows were deleted meanwhile, even if its position means nothing here.
+    Its keys then show which rows were deleted meanwhile, even if its position is not valid here.
     """
     was = before.capture(plan.id) if before else NOT_DECLARED
     stands = plan.before is not None

@@ -1,10 +1,14 @@
-"""Conditions for changed rows: the xmin horizon, as SQL.
+"""The SQL conditions for changed rows, by the xmin horizon.
 
-Every version of a row carries the id of the transaction that made it, whatever that transaction
-did to `last_updated`. All transactions below the last batch's horizon had ended when it looked, so
-a row that it has not shown was made at or above the horizon. Of those, the transactions whose rows
-it did show are known by id (`seen`): they had ended too, so all that they made was shown. All
-other rows are new, however long a transaction stays open and holds the horizon back.
+Every row version has the id of the transaction that made it, xmin, whatever that transaction did to
+columns such as `last_updated`. All transactions below the last batch's horizon had ended in its
+snapshot, so a row version that the batch does not have is from a transaction at or above the
+horizon. Of these, the ones whose rows the batch has are known by id (`seen`): they had ended as
+well, so the batch has all their rows. All other rows are new, however long an open transaction
+holds the horizon back.
+
+    the last batch: horizon 100, which is still open; 101 and 103 have ended: seen = 101, 103
+    the next batch: rows with xmin >= 100, except 101 and 103: those of 100, 102, 104, ...
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,14 +19,14 @@ from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres.history import XIDS, Snapshot
 
-# Of each table: 40 MB in a function, and up to 7 MB in a manifest. Reading a table whole is always
-# right, and so the way out.
+# Per table: 40 MB in a function, and up to 7 MB in a manifest. With more the table is read whole,
+# which is always correct.
 SEEN_AT_MOST = 1 << 18
 
 
 @dataclass(frozen=True)
 class Since:
-    """Where a table's change capture stands: its horizon, and what is above it and was shown."""
+    """The position of a table's change capture: its horizon, and the transactions seen above it."""
 
     horizon: int
     seen: frozenset[int]
@@ -31,7 +35,7 @@ class Since:
 def standing(
     snapshot: Snapshot, before: IngestionManifest | None, table: str
 ) -> TableCapture | None:
-    """Return how the last batch left a table, or None if that means nothing in this snapshot."""
+    """Return the last batch's entry of a table, None if it is not valid in this snapshot."""
     capture = before.tables.get(table) if before else None
     if before is None or capture is None or capture.horizon is None:
         return None
@@ -52,11 +56,11 @@ def since(capture: TableCapture | None, fingerprint: str, incarnation: str) -> S
 def give_values(
     connection: PostgresConnection, snapshot: Snapshot, positions: dict[str, Since]
 ) -> None:
-    """Give the transaction the values that the conditions below refer to.
+    """Set the values that the conditions below refer to.
 
-    `positions` are by a variable for each table: letters and digits, whatever the table is called.
+    `positions` are by each table's variable, a name of letters and digits.
     """
-    # Ids below 3 are special, and no transaction's.
+    # Ids below 3 are reserved.
     values = {"horizon": str(snapshot.horizon % XIDS), "end": str(max(snapshot.end % XIDS, 3))}
     for variable, position in positions.items():
         values[f"{variable}_horizon"] = str(position.horizon % XIDS)
@@ -65,7 +69,7 @@ def give_values(
 
 
 def changed(variable: str, position: Since | None) -> str:
-    """Return the SQL condition that is true for the rows of a table that changed."""
+    """Return the SQL condition for the changed rows of a table."""
     if position is None:
         return "true"
     condition = _made_since(f"{variable}_horizon")
@@ -75,9 +79,9 @@ def changed(variable: str, position: Since | None) -> str:
 
 
 def recent_xid(snapshot: Snapshot) -> str | None:
-    """Return the SQL for a row's xmin where it is at or above the new horizon, NULL elsewhere.
+    """Return the SQL of a row's xmin if it is at or above the new horizon, else NULL.
 
-    Returns None when nothing was under way, and so nothing is above.
+    Returns None if no transaction was open, so that none is above.
     """
     if snapshot.horizon == snapshot.end:
         return None
@@ -85,10 +89,10 @@ def recent_xid(snapshot: Snapshot) -> str | None:
 
 
 def _made_since(horizon: str) -> str:
-    """Return the SQL condition that a row's transaction is in the snapshot, and not below an id.
+    """Return the SQL condition that a row's transaction is in the snapshot and not below an id.
 
-    A row that seems to be of a later transaction is so old that ids have wrapped around since. The
-    ages of both ends are looked up once for a statement.
+    A row that seems to be from a later transaction is so old that ids have wrapped around since.
+    The ages of both ends are evaluated once per statement.
     """
     youngest = f"(SELECT age({value('end', 'xid')}) + 1)"
     return f"age(xmin) BETWEEN {youngest} AND (SELECT age({value(horizon, 'xid')}))"
@@ -97,9 +101,9 @@ def _made_since(horizon: str) -> str:
 def next_seen(
     snapshot: Snapshot, position: Since | None, shown: Iterable[int]
 ) -> list[tuple[int, int]]:
-    """Return what is above the new horizon and shown, once this batch is: inclusive ranges.
+    """Return the transactions above the new horizon that are seen with this batch, as ranges.
 
-    `shown` are the values of `recent_xid` in the rows of this batch.
+    `shown` are the values of `recent_xid` in the rows of this batch. Ranges are inclusive.
     """
     before = position.seen if position else frozenset()
     widened = {snapshot.widen(xid) for xid in shown}
@@ -108,7 +112,7 @@ def next_seen(
 
 
 def are_few(seen: Iterable[tuple[int, int]]) -> bool:
-    """Return whether a function can hold so many transactions, given as inclusive ranges."""
+    """Return whether a function can hold these transactions, given as inclusive ranges."""
     return sum(high - low + 1 for low, high in seen) <= SEEN_AT_MOST
 
 

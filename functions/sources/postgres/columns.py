@@ -1,6 +1,6 @@
-"""The columns of the source tables: what they are today, how they are carried, and drift.
+"""The columns of the source tables: their current state, their Arrow types, and drift.
 
-Every column of a table is carried, also one that is not declared.
+All columns of a table are carried, whether declared or not.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _REFUSED = """CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema'
     WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'table'
     WHEN row_security_active(c.oid) THEN 'rows' END"""
 
-# The type behind domains, and behind arrays as many `[]` as they are deep.
+# The base type of domains and, for arrays, of the elements, with one `[]` per level.
 _TYPE = """LATERAL (
     WITH RECURSIVE base (oid, typmod, suffix) AS (
         SELECT a.atttypid, a.atttypmod, ''
@@ -47,18 +47,18 @@ _TYPE = """LATERAL (
     WHERE t.typtype <> 'd' AND t.typinput <> 'array_in'::regproc
     ) AS base (cast_to, described)"""
 
-# The value of a generated column may follow its expression without any row being written.
+# The values of a generated column may change with its expression, without a row being written.
 _GENERATED = """(SELECT string_agg(format(' %s %s %s', g.attnum, g.attgenerated,
                                   pg_get_expr(d.adbin, d.adrelid)), '' ORDER BY g.attnum)
     FROM pg_attribute g JOIN pg_attrdef d ON d.adrelid = g.attrelid AND d.adnum = g.attnum
     WHERE g.attrelid = part AND g.attgenerated <> '')"""
-# The rows of a table are also those of its partitions, and of tables that inherit from it.
+# A table's rows include those of its partitions, and of tables that inherit from it.
 _PARTS = f"""(WITH RECURSIVE tree (part) AS (
     SELECT c.oid UNION SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = part)
     SELECT string_agg(part::text || coalesce({_GENERATED}, ''), ',' ORDER BY part) FROM tree)"""
 
-# The numbers of the columns of each unique index. An index does not cover the rows of tables that
-# inherit, unless they are partitions.
+# The column numbers of each unique index. An index does not cover rows of inheriting tables, unless
+# they are partitions.
 _UNIQUE = """CASE WHEN c.relkind = 'p' OR NOT EXISTS (
         SELECT FROM pg_inherits WHERE inhparent = c.oid) THEN ARRAY(
     SELECT (SELECT string_agg(k.number::text, ' ') FROM unnest(i.indkey::int2[])
@@ -69,7 +69,7 @@ _UNIQUE = """CASE WHEN c.relkind = 'p' OR NOT EXISTS (
 
 NAMED = """(n.nspname::text, c.relname::text) IN (
     SELECT * FROM unnest(CAST(:schemas AS text[]), CAST(:names AS text[])))"""
-"""The condition that a table (c) of a schema (n) is one of those that `named` gives."""
+"""The condition that a table (c) of a schema (n) is one of those in the parameters of `named`."""
 
 
 def named(tables: Collection[Table]) -> dict[str, list[str]]:
@@ -81,7 +81,7 @@ def named(tables: Collection[Table]) -> dict[str, list[str]]:
 
 
 def sql_name(table: Table) -> str:
-    """Return a table as SQL names it."""
+    """Return the quoted name of a table."""
     return f"{identifier(table.schema)}.{identifier(table.name)}"
 
 
@@ -89,13 +89,12 @@ def sql_name(table: Table) -> str:
 class Columns:
     """The columns of a table as (name, SQL type) in its own order: see `sqltypes`.
 
-    `refused` is the right that we lack: on the schema, on the table, or to all of its rows; None
-    when we lack none. `incarnation` changes when the table, a partition or a column is made again
-    or replaced, under whatever name, and when a generated column gets another expression: the rows
-    may then be others although no transaction has touched them since. `key_may_be_null` when a
-    primary key has been dropped. `key_is_unique` when an index makes sure that no two rows have the
-    same key. `variable` are the columns whose values may have any size. `casts` are the types as
-    SQL can cast to them.
+    `refused` is the right that this role lacks: on the schema, on the table, or to all of its rows;
+    None if it lacks none. `incarnation` changes when the table, a partition or a column is
+    recreated or replaced, and when a generated column gets another expression: rows may then have
+    changed without a new xmin. `key_may_be_null` if a primary key has been dropped, `key_is_unique`
+    if an index enforces that. `variable` are the columns with values of any size. `casts` are the
+    types for SQL casts.
     """
 
     table: Table
@@ -114,7 +113,7 @@ class Columns:
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of the table's rows, and `_unfit` for values that it cannot hold."""
+        """The Arrow schema of the table's rows, with `_unfit` for values that it cannot hold."""
         fields = [(carried_name(name), arrow_type(sql_type)) for name, sql_type in self.types]
         return pa.schema([*fields, (UNFIT, pa.string())])
 
@@ -136,7 +135,7 @@ class Columns:
 
 
 def read_columns(connection: PostgresConnection, tables: Collection[Table]) -> dict[str, Columns]:
-    """Return today's columns of each table, by its id; none for a table that is not there."""
+    """Return the current columns of each table, by its id; none for a missing table."""
     known = _attributes(
         connection,
         f"base.cast_to, a.attnum, a.attnotnull, a.attlen, {_UNIQUE}, {_REFUSED}, {_PARTS}",
@@ -147,9 +146,9 @@ def read_columns(connection: PostgresConnection, tables: Collection[Table]) -> d
 
 
 def read_others(connection: PostgresConnection, tables: Collection[Table]) -> dict[str, Types]:
-    """Return today's columns of every further table of the schemas that some tables are in.
+    """Return the current columns of all other tables of some tables' schemas, by id.
 
-    By their ids; partitions are no tables.
+    Partitions do not count as tables.
     """
     others = _attributes(
         connection,
@@ -161,7 +160,7 @@ def read_others(connection: PostgresConnection, tables: Collection[Table]) -> di
 
 
 def fingerprint(value: object) -> str:
-    """Return a digest of columns, or of any other value to be compared: 64 hexadecimal digits."""
+    """Return a digest of columns, or any other value, as 64 hexadecimal digits."""
     return hashlib.sha256(repr(value).encode()).hexdigest()
 
 
@@ -207,7 +206,7 @@ def _columns(table: Table, attributes: list[list[Any]]) -> Columns:
 
 
 def _is_short(sql_type: str) -> bool:
-    """Return whether values without a fixed size are short as text in any case.
+    """Return whether values of a type without a fixed size are always short as text.
 
     A numeric has at most 131,072 digits before its point and 16,383 after it.
     """
@@ -219,9 +218,9 @@ def _types(attributes: Iterable[list[Any]]) -> Types:
 
 
 def carried_name(column: str) -> str:
-    """Return the name under which a column is carried: its own, unless we use that ourselves.
+    """Return the name under which a column is carried: its own, unless the engine uses that.
 
-    The other name has over 63 bytes, which no name of PostgreSQL has, so it clashes with none.
+    The replacement has over 63 bytes, more than any name in PostgreSQL, so it never clashes.
     """
     if column not in OWN_COLUMNS:
         return column

@@ -1,4 +1,4 @@
-"""This kind of source for reconcile: its rows now, and its keys after a batch."""
+"""PostgreSQL as a source for reconcile: its current rows, and its keys after a batch."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from functions.sources.postgres.plan import TableKeys, TablePlan, plan_tables
 from functions.sources.postgres.reader import connected
 from functions.sources.postgres.snapshot import snapshot_of
 
-# PostgreSQL has no name of over 63 bytes, so no column of the source is called this.
+# PostgreSQL has no names of over 63 bytes, so no column of a source has this name.
 _CHANGED = "whether the row has changed since the newest batch that is in the warehouse"
 
 
@@ -46,11 +46,11 @@ class CurrentRows:
         return self._plans[table.id].error
 
     def is_known(self, table: Table) -> bool:
-        """Return whether the rows that have changed can be distinguished from the others."""
+        """Return whether changed rows can be distinguished from unchanged ones."""
         return not self._plans[table.id].is_whole
 
     def rows(self, table: Table) -> Iterator[tuple[pa.Table, pa.Array]]:
-        """Yield the rows of a table as extract writes them, and which of these have changed."""
+        """Yield the rows of a table as extract writes them, and which of them have changed."""
         plan = self._plans[table.id]
         schema = plan.columns.schema.append(pa.field(_CHANGED, pa.bool_()))
         yield plan.columns.schema.empty_table(), pa.array([], pa.bool_())
@@ -72,7 +72,7 @@ class RecordedKeys:
         self._sets = sets
 
     def had(self, table: Table, keys: pa.Array) -> pa.Array:
-        """Return which of some keys a table had; none of a type that its keys did not have."""
+        """Return which keys a table had; none of another type than its keys'."""
         known = self._sets.get(table.id)
         if known is None or isinstance(known, KeySet) != pa.types.is_integer(keys.type):
             return pa.repeat(pa.scalar(False), len(keys))

@@ -23,7 +23,7 @@ class Declared:
 
     @cached_property
     def tables(self) -> dict[str, Table]:
-        """Every table, those that rows of others wait for before these."""
+        """All tables, those that rows of others wait for first."""
         mains = [mapping.main for mapping in self.mappings]
         return {table.id: table for table in dict.fromkeys([*mains, *self.source.tables])}
 
@@ -39,17 +39,17 @@ class Declared:
 
     @cached_property
     def joined(self) -> frozenset[str]:
-        """The tables that make target tables together with others."""
+        """The tables that are joined to make target tables."""
         return frozenset(
             table.id for mapping in self.mappings if mapping.joins for table in mapping.tables
         )
 
     def of(self, main: str) -> list[Mapping]:
-        """Return the mappings that are made of the rows of a table."""
+        """Return the mappings of a main table."""
         return [mapping for mapping in self.mappings if mapping.main.id == main]
 
     def waits(self, main: str) -> Iterable[Wait]:
-        """Return the parents that rows of a table wait for, whatever is made of them."""
+        """Return the parents that rows of a table wait for in any of its mappings."""
         return dict.fromkeys(
             wait for mapping in self.of(main) for wait in self.pipeline.waits(mapping)
         )

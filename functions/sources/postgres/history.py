@@ -1,9 +1,9 @@
-"""A moment of the source, and whether it continues the history in which the last batch was read.
+"""A snapshot of the source, and whether it continues the history of the last batch.
 
-A position in the source means something only in the history in which it was taken. Nothing that a
-role without rights may read proves that a history continues once a server was restarted, restored,
-cloned, promoted, or has crashed. So it counts as continued only on a server that took part in it
-and has kept running since; otherwise all rows are read again.
+A position in the source is valid only in the history in which it was taken. After a restart, a
+restore, a clone, a promotion or a crash, nothing that an unprivileged role can read proves that the
+history continues. So it counts as continued only on a server that was part of it and has kept
+running since; otherwise all rows are read again.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from functions.common.manifests import Instance, Source
 XIDS = 1 << 32  # xmin holds the lower 32 bits of a transaction id,
 WINDOW = 1 << 31  # and age() can order them within half of that.
 
-# Of several replicas behind one address, each is read whole once and not at every switch.
+# Of several replicas behind one address, each is read whole once, not at every switch.
 INSTANCES_AT_MOST = 8
-# A replica's last commit has the primary's time, a snapshot that of the server it was taken on.
+# A replica's last commit has the primary's time, a snapshot that of its own server.
 CLOCKS_APART = timedelta(minutes=5)
 
 
@@ -26,9 +26,9 @@ CLOCKS_APART = timedelta(minutes=5)
 class Probe:
     """The server's state just before a snapshot, which shows every transaction that had ended.
 
-    `position` is that of its write-ahead log in bytes, None where it does not say. `running` are
-    the transactions below `end` that had not ended, subtransactions as well; None: not looked up.
-    `received` is how far a replica that streams had received the log, replayed or not.
+    `position` is that in its write-ahead log in bytes, None if it is not reported. `running` are
+    the transactions below `end` that had not ended, including subtransactions; None if unknown.
+    `received` is the position up to which a streaming replica had received the log.
     """
 
     instance: Instance
@@ -44,7 +44,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A moment of the source. Every transaction below `horizon` (64 bits) had ended.
+    """A snapshot of the source; every transaction below `horizon` (64 bits) had ended.
 
     `last_commit` is the time of the last commit that a replica has replayed, None on a primary.
     """
@@ -62,8 +62,7 @@ class Snapshot:
     def follows(self, source: Source, horizon: int) -> bool:
         """Return whether changes since `horizon` of `source` can be recognised in this snapshot.
 
-        They cannot when it may have another history, or when half the range of xmin has been used
-        since.
+        They cannot if the history may differ, or after half the range of xmin has been used.
         """
         return (
             self._may_follow(source)
@@ -73,9 +72,9 @@ class Snapshot:
         )
 
     def is_behind(self, source: Source) -> bool:
-        """Return whether this is a replica that has not replayed all that `source` shows.
+        """Return whether this is a replica that has not replayed all that `source` has.
 
-        One that has replayed a commit made after `source` is not behind: it has another history.
+        A replica with a commit from after `source` is not behind: it has another history.
         """
         return (
             self.probe.instance.in_recovery
@@ -86,9 +85,9 @@ class Snapshot:
         )
 
     def lags(self) -> bool:
-        """Return whether this is a replica that has not replayed all that it had received.
+        """Return whether this is a replica that has not replayed all that it has received.
 
-        Without an earlier batch to compare with, nothing else shows that it is not up to date.
+        Without an earlier batch to compare with, this is the only sign that it lags.
         """
         received, position = self.probe.received, self.source.position
         return received is not None and position is not None and position < received
@@ -96,8 +95,8 @@ class Snapshot:
     def source_after(self, source: Source | None) -> Source:
         """Return this snapshot's source with the instances that share its history.
 
-        A primary that is not among those of `source` may have left the history of all of them. A
-        replica only replays the log of a timeline, which is the same for all that do.
+        A primary that is not one of those of `source` may have left their history. A replica only
+        replays the log of a timeline, which is the same for all replicas.
         """
         this = self.probe.instance
         known = source.instances if source is not None and self._may_follow(source) else []
@@ -109,13 +108,13 @@ class Snapshot:
     def shows_all_of(self, xid: int) -> bool:
         """Return whether a transaction, whose id is a visible row's xmin, is known to have ended.
 
-        Until ids wrap around for the first time the row proves it. Later the row may have been
-        made by the transaction that had the same lower 32 bits in an earlier round.
+        Until the first wraparound the row proves it. Later the row may be from a transaction with
+        the same lower 32 bits in an earlier round.
         """
         return self.end <= XIDS or self.probe.had_ended(xid)
 
     def widen(self, xid: int) -> int:
-        """Return the 64-bit id of a transaction that this snapshot sees, given its lower 32."""
+        """Return the 64-bit id of a visible transaction, given its lower 32 bits."""
         return self.end - (self.end - xid) % XIDS
 
     def _may_follow(self, source: Source) -> bool:
