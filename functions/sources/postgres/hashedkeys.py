@@ -1,9 +1,9 @@
-"""The keys of a table that are not single integers, and so the rows that were deleted.
+"""The keys of a table that are not single integers, from which deleted rows are found.
 
 The keys are in the lake, in parts of bounded size and in the order of their hashes. The upper bits
 of a hash are a key's bucket, and each bucket has a digest that the source computes in one scan. A
 part is read only if the digest of one of its buckets has changed, and written again only if many of
-its keys have: a few that came or went since are in a patch, which all parts share.
+its keys have: a few changes are kept in a patch, which all parts share.
 
     part up to bucket 3: a b c; patch: b is gone, d is there -> its keys are a c d
 """
@@ -35,7 +35,7 @@ _NO_KEYS = KeyParts()
 
 
 class HashedKeys:
-    """The keys of a table after a batch; nothing is read before it is needed."""
+    """The keys of a table after a batch; objects are read when they are needed."""
 
     def __init__(self, bucket: Bucket, stored: KeyParts = _NO_KEYS) -> None:
         self.bucket = bucket
@@ -48,7 +48,7 @@ class HashedKeys:
 
     @cached_property
     def patch(self) -> pa.Table:
-        """The keys that came or went since their parts were written, as _PATCH."""
+        """The keys added or removed since their parts were written, as _PATCH."""
         return self.read(self.stored.patch, _PATCH)
 
     def not_in(self, keys: pa.Array) -> pa.Array:
@@ -64,7 +64,7 @@ class HashedKeys:
         return left.cast(keys.type)
 
     def ranges(self) -> Iterator["Range"]:
-        """Yield the parts in order; a table without keys has one that holds none."""
+        """Yield the parts in order; a table without keys has one empty part."""
         first = FIRST_BUCKET
         parts: list[KeyPart] | list[None] = self.stored.parts or [None]
         for part in parts:
@@ -99,7 +99,7 @@ class Range:
         return self.of.read(self.part, _PART)
 
     def patch(self) -> pa.Table:
-        """Return the keys that came or went since."""
+        """Return the keys added or removed since the part was written."""
         bucket = self.of.patch["bucket"]
         mine = pc.and_(pc.greater_equal(bucket, self.first), pc.less_equal(bucket, self.last))
         return self.of.patch.filter(mine)
@@ -131,7 +131,7 @@ class Renewed:
     added: pa.Array | None
 
     def is_known(self, hashes: pa.Array) -> pa.Array:
-        """Return which keys of the snapshot, given their hashes, the batch before had."""
+        """Return which keys of the snapshot, given their hashes, the last batch had."""
         if self.added is None or not len(self.added):
             return pa.repeat(pa.scalar(self.added is not None), len(hashes))
         place = pc.search_sorted(self.added, hashes.fill_null(0)).cast(pa.int64())
@@ -148,16 +148,16 @@ def renewed(
     stale: pa.Array | None = None,
     digests: pa.Table | None = None,
 ) -> Renewed:
-    """Return the keys that a table has now, and pass those that are `gone` on, part by part.
+    """Return the keys that a table has now, and call `gone` with the removed ones, part by part.
 
     `found` are the keys of the buckets that are `stale`, as FOUND, ordered by hash; `digests` those
-    that all buckets have now. Both are None for a table whose keys are all found.
+    of all buckets now. Both are None for a table whose keys are all found.
     """
     return _Renewal(before, names, _Sorted(found), gone, stale).run(digests)
 
 
 class _Renewal:
-    """The keys of a batch made into those of the next, one range of buckets at a time."""
+    """Makes the keys of the next batch from those of the last, one range of buckets at a time."""
 
     def __init__(
         self,
@@ -211,7 +211,7 @@ class _Renewal:
             is_only = False
 
     def _compared(self, before: pa.Table, now: pa.Table) -> pa.Table:
-        """Return the keys of some buckets as _PART, and record those that came or went."""
+        """Return the keys of some buckets as _PART, and record the added and removed ones."""
         stale = before
         if self._stale is not None:
             stale = before.filter(pc.is_in(before["bucket"].cast(pa.int64()), self._stale))
@@ -236,7 +236,7 @@ class _Renewal:
             self._close(last)
 
     def _close(self, last: int) -> None:
-        """Write the keys up to a bucket that are in no part yet."""
+        """Write the keys up to a bucket that are in no part yet, as one part."""
         if file := self._put(self._open.sort_by("bucket")):
             self._parts.append(KeyPart(file.key, file.rows, file.sha256, last))
         self._open = _PART.empty_table()
@@ -257,7 +257,7 @@ class _Sorted:
         self._digests = DigestBuilder()
 
     def take(self, last: int) -> tuple[pa.Table, bool]:
-        """Return keys of the next whole buckets up to `last`, and whether that is all of these."""
+        """Return keys of the next whole buckets up to `last`, and whether these are all of them."""
         while True:
             bucket = pc.shift_right(self._rest["hash"], HASH_SHIFT)
             if len(bucket) and bucket[-1].as_py() > last:
@@ -278,7 +278,7 @@ class _Sorted:
         return taken
 
     def digests(self) -> pa.Table:
-        """Return the digests of all keys, of which none may be left."""
+        """Return the digests of all keys, once all are taken."""
         return self._digests.digests()
 
 
@@ -288,12 +288,12 @@ def _without(rows: pa.Table, others: pa.Table) -> pa.Table:
 
 
 def _patch(base: pa.Table, keys: pa.Table) -> pa.Table:
-    """Return as _PATCH the changes that make `keys` of `base`."""
+    """Return the changes from `base` to `keys`, as _PATCH."""
     gone, came = _without(base, keys), _without(keys, base)
     flags = [pa.repeat(pa.scalar(False), len(gone)), pa.repeat(pa.scalar(True), len(came))]
     return pa.concat_tables([gone, came]).append_column("is_there", pa.chunked_array(flags))
 
 
 def _covering_all(parts: list[KeyPart]) -> list[KeyPart]:
-    """Return parts of which the last also stands for the buckets after it."""
+    """Return the parts, of which the last also covers the buckets after it."""
     return [*parts[:-1], *(replace(part, last=LAST_BUCKET) for part in parts[-1:])]

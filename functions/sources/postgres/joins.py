@@ -1,6 +1,6 @@
-"""Conditions for the rows that a batch holds because of others: those that join, at any level.
+"""SQL conditions for the rows that a batch has because of others: those that join, at any depth.
 
-A way leads from the main table of a mapping to a table that joins in, a step for each join.
+A way leads from the main table of a mapping to a joined table, with a step per join.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from functions.sources.postgres.sqltypes import arrow_type
 
 @dataclass(frozen=True)
 class Step:
-    """From rows of `child` to those of `parent` whose key is in their `columns`."""
+    """A join from rows of `child` to those of `parent` whose key is in their `columns`."""
 
     child: TablePlan
     columns: tuple[str, ...]
@@ -53,7 +53,7 @@ Way = tuple[Step, ...]
 
 
 def ways(mapping: TargetMapping, plans: Mapping[str, TablePlan]) -> Iterator[Way]:
-    """Yield the way to each table that joins in, as far as they can be read."""
+    """Yield the way to each joined table that can be read."""
     known: dict[str, tuple[Way, TablePlan]] = {mapping.parameter: ((), plans[mapping.main.id])}
     for join in mapping.joins:
         parent = plans[join.table.id]
@@ -104,7 +104,7 @@ def is_led_to(way: Way, references: str) -> str:
 def any_of(plan: TablePlan, conditions: Sequence[str]) -> str:
     """Return the condition that one of some conditions holds for a row.
 
-    PostgreSQL hashes the tables of each apart, which it does not for conditions joined with OR.
+    As a UNION, so that PostgreSQL hashes the tables of each, which it does not for an OR.
     """
     if len(conditions) == 1:
         return conditions[0]

@@ -1,7 +1,7 @@
 """PostgreSQL's hash of integers, `hashint8extended(key, 0)`, in Arrow.
 
-For keys that were read: it saves a second scan of the source. The hash decides
-where rows of a partitioned table are, so it is the same in every version.
+For keys that were read: this saves a second scan of the source. The hash is the same in every
+version, as it assigns the rows of a table to its hash partitions.
 https://github.com/postgres/postgres/blob/master/src/common/hashfn.c
 """
 
@@ -15,7 +15,7 @@ _INITIAL = (0x9E3779B9 + 4 + 3923095) & 0xFFFFFFFF
 def hash_halves(keys: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Return the hashes of keys (int64, none NULL), in two halves: `upper * 2**32 + lower`.
 
-    `upper` has a sign and `lower` has none; both come as int64, so that they can be added up.
+    `upper` is signed and `lower` is not; both are int64, so that they can be summed.
     """
     upper, lower = _hash(_folded(keys))
     return upper.cast(pa.int32(), safe=False).cast(pa.int64()), lower.cast(pa.int64())
@@ -33,7 +33,7 @@ def _lower_half(numbers: pa.Array) -> pa.Array:
 
 
 def _hash(keys: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Mix as Bob Jenkins' lookup3 does in the end."""
+    """Return the hash by the final mixing of Bob Jenkins' lookup3."""
     b = c = pa.repeat(pa.scalar(_INITIAL, _UINT32), len(keys))
     a = pc.add(keys, c)
     c = _mixed(c, b, 14)
@@ -46,7 +46,7 @@ def _hash(keys: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def _mixed(number: pa.Array, other: pa.Array, by: int) -> pa.Array:
-    """Return `(number ^ other) - rotated(other)`, in 32 bits without a sign, which wrap around."""
+    """Return `(number ^ other) - rotated(other)`, in unsigned 32 bits, which wrap around."""
     upper = pc.shift_left(other, pa.scalar(by, _UINT32))
     lower = pc.shift_right(other, pa.scalar(32 - by, _UINT32))
     return pc.subtract(pc.bit_wise_xor(number, other), pc.bit_wise_or(upper, lower))

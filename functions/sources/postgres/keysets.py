@@ -1,9 +1,9 @@
-"""The integer keys of a table, and so the rows that were deleted since the last batch.
+"""The integer keys of a table, from which the rows deleted since the last batch are found.
 
-A set of keys is kept as runs of neighbours, so ten million serial keys take few bytes; keys that
-make too many runs are kept as `hashedkeys` does. Keys are grouped into buckets, each with a digest
-that the source computes in one scan: only buckets whose digest has changed are looked at key by
-key.
+A set of keys is stored as runs of consecutive ones, so ten million serial keys take few bytes; keys
+that make too many runs are stored as in `hashedkeys`. Keys are grouped into buckets, each with a
+digest that the source computes in one scan: only buckets whose digest has changed are compared key
+by key.
 
     keys 1, 2, 3, 7 -> runs (1, 3), (7, 7); with SHIFT 12 all of them are in bucket 0
 """
@@ -23,19 +23,19 @@ from functions.common.parquet import digest, opened, packed, put
 from functions.common.storage import Bucket
 from functions.sources.postgres.keyhash import hash_halves
 
-SHIFT = 12  # a bucket holds 4,096 neighbours,
-BUCKETS_AT_MOST = 1 << 16  # or more of them, where keys are sparse: a digest takes some 100 bytes
+SHIFT = 12  # a bucket is a range of 4,096 keys,
+BUCKETS_AT_MOST = 1 << 16  # or of more, where keys are sparse: a digest takes some 100 bytes
 RUNS_AT_A_TIME = 1 << 18  # that a builder holds before it merges them
 RUNS_AT_MOST = 1 << 18  # of a set: 60 bytes each while it is stored or fetched
 DIGESTS_AT_MOST = 1 << 18  # of a table whose keys the source scans
-KEYS_AT_A_TIME = 1 << 18  # that are looked at one by one
+KEYS_AT_A_TIME = 1 << 18  # that are compared one by one
 
 EXPANDED_AT_MOST = 512 << 20
 
 SUM = pa.decimal128(38, 0)
 RUNS = pa.schema([("first", pa.int64()), ("last", pa.int64())])
 DIGESTS = pa.schema([("bucket", pa.int64()), ("rows", pa.int64()), ("sum", SUM)])
-# The digest of a bucket stands beside its first run.
+# The digest of a bucket is in the row of its first run.
 _STORED = pa.schema(
     [("table", pa.string()), ("shift", pa.int32()), *RUNS, ("rows", pa.int64()), ("sum", SUM)]
 )
@@ -66,7 +66,7 @@ def digest_columns(key: str, shift: int) -> str:
 
 
 class DigestBuilder:
-    """The digests of buckets, made from the hashes of keys as they come."""
+    """Computes the digests of buckets from the hashes of keys, block by block."""
 
     def __init__(self) -> None:
         self._sums: pa.Table | None = None
@@ -95,7 +95,7 @@ class DigestBuilder:
 
 
 class KeySetBuilder:
-    """The key set of a table that is read whole, made from the keys as they come."""
+    """Makes the key set of a table that is read whole, block by block."""
 
     def __init__(self) -> None:
         self._shift = SHIFT
@@ -136,7 +136,7 @@ def _halved(sums: pa.Table) -> pa.Table:
 
 
 def _added_up(tables: list[pa.Table]) -> pa.Table:
-    """Return the sums of all columns by bucket."""
+    """Return the sums of the other columns by bucket."""
     grouped = pa.concat_tables(tables).group_by("bucket", use_threads=False)
     names = tables[0].column_names
     return grouped.aggregate([(name, "sum") for name in names[1:]]).rename_columns(names)
@@ -149,14 +149,14 @@ def runs_of(keys: pa.Array) -> pa.Table:
 
 
 def merged(tables: list[pa.Table]) -> pa.Table:
-    """Return the runs of some tables as one, in order; neighbours become one within a bucket."""
+    """Return the runs of some tables in order; consecutive ones are merged within a bucket."""
     runs = pa.concat_tables([RUNS.empty_table(), *tables]).sort_by("first").combine_chunks()
     firsts, lasts = (column.combine_chunks() for column in runs.columns)
     return _joined(firsts, pc.cumulative_max(lasts))
 
 
 def _joined(firsts: pa.Array, so_far: pa.Array) -> pa.Table:
-    """Return runs in order as few, given their first keys and the largest key up to their ends."""
+    """Return ordered runs merged, given their first keys and the largest key up to each end."""
     after, before = firsts[1:], so_far[:-1]
     is_next = pc.equal(pc.subtract(after, before), 1)
     starts_bucket = pc.equal(pc.bit_wise_and(after, (1 << SHIFT) - 1), 0)
@@ -193,7 +193,7 @@ def _is_in(keys: KeySet, buckets: pa.Array) -> pa.ChunkedArray:
 
 
 def changed_buckets(before: pa.Table, now: pa.Table) -> pa.Array:
-    """Return the buckets that have not the digest that they had; both tables are DIGESTS."""
+    """Return the buckets whose digest has changed; both tables are DIGESTS."""
     if before.equals(now):
         return pa.array([], pa.int64())
     seen = pa.concat_tables([before, now]).group_by(DIGESTS.names, use_threads=False)
@@ -203,7 +203,7 @@ def changed_buckets(before: pa.Table, now: pa.Table) -> pa.Array:
 
 
 def deleted_keys(before: KeySet, now: KeySet) -> Iterator[pa.Array]:
-    """Yield the keys that were there and are not, in order, a bounded number at a time."""
+    """Yield the keys that are no longer there, in order, a bounded number at a time."""
     there, here = before.runs, now.runs
     if before.shift == now.shift:
         changed = changed_buckets(before.digests, now.digests)

@@ -1,7 +1,7 @@
 """The key of a row in SQL: the value that `functions.common.keys.keys_of` makes of its columns.
 
-Text is compared byte by byte, whatever the collation of its column, and becomes text by the
-output function of its type, as COPY writes it: a cast may call a function of the source's own.
+Text is compared byte by byte, whatever the collation of its column. Other values become text by the
+output function of their type, as in COPY: a cast may call a function defined in the source.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from pg8000.native import identifier
 BUCKETS = 1 << 16
 FIRST_BUCKET, LAST_BUCKET = -BUCKETS // 2, BUCKETS // 2 - 1
 HASH_SHIFT = 48
-"""The upper 16 of the 64 bits of a hash are the bucket of its key."""
+"""The upper 16 of the 64 bits of a hash are its key's bucket."""
 
 
 def is_integer(columns: Mapping[str, pa.DataType]) -> bool:
@@ -24,7 +24,7 @@ def is_integer(columns: Mapping[str, pa.DataType]) -> bool:
 def key_sql(columns: Mapping[str, pa.DataType]) -> str:
     """Return the SQL of a row's key: an integer or text, NULL where one of the columns is.
 
-    `columns` are those of the key, by their names in the source, as Arrow carries them.
+    `columns` are the Arrow types of the key's columns, by their names in the source.
     """
     if len(columns) > 1:
         return " || ',' || ".join(_escaped(_text(*column)) for column in columns.items())
@@ -33,7 +33,7 @@ def key_sql(columns: Mapping[str, pa.DataType]) -> str:
 
 
 def text_sql(columns: Mapping[str, pa.DataType]) -> str:
-    """Return the SQL of a row's key as text, also where it is an integer."""
+    """Return the SQL of a row's key as text, also for an integer."""
     key = key_sql(columns)
     return f'{key}::text COLLATE "C"' if is_integer(columns) else key
 
@@ -44,9 +44,9 @@ def hash_of(key: str) -> str:
 
 
 def hashed(key: str, table: str, *more: str) -> str:
-    """Return a table of SQL with `key` and its `hash`, and `more` expressions of each row.
+    """Return a subquery with `key`, its `hash`, and `more` expressions of each row.
 
-    A subquery with OFFSET is not taken apart, so that every value is computed once.
+    OFFSET 0 keeps the planner from merging it into the query, so each value is computed once.
     """
     selected = ", ".join([f"{key} AS key", *more])
     keyed = f"SELECT {selected} FROM {table} OFFSET 0"
@@ -56,7 +56,7 @@ def hashed(key: str, table: str, *more: str) -> str:
 def _text(name: str, kind: pa.DataType) -> str:
     column = identifier(name)
     if pa.types.is_timestamp(kind):
-        # Of other years, and of infinity, Arrow holds nothing.
+        # Arrow holds neither other years nor infinity.
         text = f"to_char({column}, 'YYYY-MM-DD HH24:MI:SS.US')"
         there = f"{column} BETWEEN '0001-01-01' AND '9999-12-31 23:59:59.999999'"
     elif pa.types.is_boolean(kind):

@@ -3,7 +3,7 @@
 The server measures them, so that it never sends a row of much more than `ROW_BYTES`. Text and bytea
 can be large only in a table that stores values outside its rows (TOAST): a row takes at most a
 page, of 8 kB, and some 2 MB when its compressed values are expanded. All other tables are read
-without measuring those. Values of other types may be much longer as text than they are stored: a
+without measuring these types. Values of other types may be much longer as text than in storage: a
 numeric of eight bytes can have 131,072 digits, and an array or a jsonb many of these.
 https://www.postgresql.org/docs/current/storage-toast.html
 """
@@ -37,7 +37,7 @@ _STORING_APART = f"""
 
 
 def storing_apart(connection: PostgresConnection, tables: Collection[Table]) -> set[str]:
-    """Return the ids of the tables that store values outside their rows, or in a part of them.
+    """Return the ids of the tables that, or partitions of which, store values outside their rows.
 
     The tables must be locked: the size of a file follows no snapshot, so only a lock ensures that
     what the snapshot shows is still in the file.

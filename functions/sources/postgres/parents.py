@@ -1,7 +1,7 @@
-"""Find parents that the rows of a batch name and that transform will never see.
+"""Find parents to which rows of a batch refer, but which the source does not have.
 
-The source's own foreign keys rule them out, as long as they are declared and were never switched
-off; those of the target would refuse the rows.
+The source's foreign keys rule them out, as long as they are declared and were never disabled; the
+foreign keys of the target would refuse the rows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,9 +18,9 @@ from functions.sources.postgres.plan import TableKeys, TablePlan
 
 
 class MissingParents:
-    """The parents, by table, that the rows of a batch name and that are not there.
+    """The missing parents of a batch's rows, by table.
 
-    Integer keys are looked up in the runs. For any other key the source itself compares its tables.
+    Integer keys are looked up in the runs. For other keys a query compares the tables.
     """
 
     def __init__(self, connection: PostgresConnection, plans: Mapping[str, TablePlan]) -> None:
@@ -37,7 +37,7 @@ class MissingParents:
     ) -> None:
         """Look for the parents that rows of a table wait for, and whose keys are in runs.
 
-        For a parent table that is left out, these are the keys that it had when it was last read.
+        For a parent table that is not read, these are the keys from when it was last read.
         """
         for wait in waits:
             if known := _runs(wait, plan, keys):

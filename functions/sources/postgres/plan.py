@@ -39,12 +39,12 @@ XID, HASH = "_xid", "_hash"
 class TablePlan:
     """How one table is read: from which position, or why not at all.
 
-    `variable` begins the names of its values in the transaction. `since` is None for a table that
-    is read whole; `error` says why a table is left out; `before` is its former state, None if that
-    means nothing here; `recent_xid` is the SQL of a row's transaction, if that is at or above the
-    new horizon, and None when none can be; `measured` are the columns of which a value may be too
-    large to carry; `is_waited_for` says whether rows of others wait for those of this table, and
-    `is_sparse` whether its integer keys are kept like other keys.
+    `variable` is the prefix of its values' names in the transaction. `since` is None for a table
+    that is read whole; `error` says why a table is not read; `before` is its state at the last
+    batch, None if that does not apply; `recent_xid` is the SQL of a row's transaction, if that is
+    at or above the new horizon, and None when none can be; `measured` are the columns of which a
+    value may be too large to carry; `is_waited_for` says whether rows of others wait for those of
+    this table, and `is_sparse` whether its integer keys are kept like other keys.
     """
 
     columns: Columns
@@ -109,7 +109,7 @@ class TablePlan:
 
     @property
     def was_made_again(self) -> bool:
-        """Whether the table has the columns that it had, and may not have the rows."""
+        """Whether the table has the same columns as before, but maybe not the same rows."""
         before = self.before
         return (
             before is not None
@@ -119,7 +119,7 @@ class TablePlan:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all rows are read: it is not known which have changed."""
+        """Whether all rows are read, as it is not known which have changed."""
         return self.since is None
 
     @property
@@ -161,7 +161,7 @@ class TablePlan:
 class Survey:
     """The result of one scan of a table: digests of its keys, and how many rows changed.
 
-    `is_partial` says that there are more digests: the keys are sparse, and all have to be read.
+    `is_partial` says that there are too many digests: the keys are sparse, and all are read.
     """
 
     digests: pa.Table
@@ -169,7 +169,7 @@ class Survey:
     is_partial: bool = False
 
     def differs_from(self, known: TableKeys | None) -> bool:
-        """Return whether the table has other keys than the known ones; None are none."""
+        """Return whether the table's keys differ from the known ones; None stands for no keys."""
         digests = known.digests if known is not None else keysets.DIGESTS.empty_table()
         return self.is_partial or len(keysets.changed_buckets(digests, self.digests)) > 0
 
@@ -186,7 +186,7 @@ def plan_tables(
     """Return the plan of every table by its id, and set the values that conditions refer to.
 
     The tables in `whole` are read whole, whatever their position. The keys of those in `sparse` are
-    in parts by their hashes, whatever they are made of.
+    in parts by their hashes, whatever their types.
     """
     plans, recent_xid = {}, changes.recent_xid(snapshot)
     tables = read_columns(connection, declared.tables.values())
@@ -196,7 +196,7 @@ def plan_tables(
     for number, (name, columns) in enumerate(tables.items()):
         capture = changes.standing(snapshot, before, name)
         position = changes.since(capture, columns.fingerprint, columns.incarnation)
-        # While it was stopped its partner may have changed, with no row of this one beside it.
+        # While it was stopped, rows that join with it may have changed.
         resumes = name in declared.joined and capture is not None and capture.error is not None
         if name in whole or resumes or not has_key(capture, columns.table):
             position = None
@@ -227,7 +227,7 @@ def has_key(capture: TableCapture | None, table: Table) -> bool:
 
 
 def _rows_without_key(connection: PostgresConnection, columns: Columns) -> str | None:
-    """Return that a table has rows without a key, which nothing could identify."""
+    """Return an error if a table has rows without a key, as nothing could identify them."""
     if not columns.key_may_be_null:
         return None
     table = columns.table
@@ -276,7 +276,7 @@ def _scan(plan: TablePlan, known: TableKeys | None) -> str:
 
 
 def _with(found: Survey, rows: pa.RecordBatch, at_most: int) -> Survey:
-    """Return a survey with more rows of it, and so many digests at most."""
+    """Return a survey with more of its rows, and at most some number of digests."""
     changed = found.changed + pc.sum(rows["changed"]).as_py()
     # A row whose key Arrow cannot hold has none.
     digests = rows.filter(rows["bucket"].is_valid()).select(keysets.DIGESTS.names)

@@ -1,4 +1,4 @@
-"""This kind of source for extract."""
+"""PostgreSQL as a kind of source, for extract."""
 
 import os
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def _secrets() -> "SecretsManagerClient":
 
 
 def is_configured(source: Postgres) -> bool:
-    """Return whether this function was given the secret of a source."""
+    """Return whether the environment names the secret of a source."""
     return bool(os.environ.get(source.secret_setting))
 
 
@@ -53,7 +53,7 @@ def opened(
     *,
     now: bool = False,
 ) -> Iterator[Read]:
-    """Connect to a source; yield the capture of a batch. One is always due."""
+    """Connect to a source; yield the function that captures a batch. One is always due."""
     declared = Declared(source, pipeline)
     with connected(source, seconds) as session:
         yield lambda run, repair: capture(

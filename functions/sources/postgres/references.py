@@ -1,4 +1,4 @@
-"""The references of a batch's rows: the distinct values of their columns, and as SQL."""
+"""The references of a batch's rows: the distinct values of their columns, for SQL."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from functions.common.copy import set_values, text_array, value
 from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres.columns import carried_name
 
-HELD_AT_MOST = 1 << 20  # before equal ones become one
+HELD_AT_MOST = 1 << 20  # before duplicates are removed
 
 
 class References:
     """The distinct values of columns of rows that refer to others.
 
-    `variable` begins the names of their values in the transaction.
+    `variable` is the prefix of their values' names in the transaction.
     """
 
     def __init__(self, columns: tuple[str, ...], variable: str) -> None:

@@ -22,9 +22,9 @@ from functions.sources.postgres.plan import TablePlan
 
 @dataclass(frozen=True)
 class Registry:
-    """The source's tables by name, and in words how they differ from those of the last batch.
+    """The source's tables by name, and messages about how they differ from the last batch's.
 
-    `is_news` is whether a batch must be written for the registry's own sake.
+    `is_news` says whether a batch must be written for the registry alone.
     """
 
     schemas: dict[str, TableSchema]
@@ -76,7 +76,7 @@ def _standing(now: TableSchema, was: TableSchema | None) -> TableSchema:
 def _changes(
     plan: TablePlan, schemas: dict[str, TableSchema], known: dict[str, TableSchema]
 ) -> Iterator[str]:
-    """Return how a table's columns have changed; not why it stops, if it does."""
+    """Yield how a table's columns have changed, but not why it stops."""
     now, was, stopped = schemas[plan.id], known.get(plan.id), plan.error is not None
     if was is not None and was.fingerprint != now.fingerprint:
         for text in _differences(dict(was.columns), dict(now.columns), stopped):
@@ -89,7 +89,7 @@ def _changes(
 
 
 def _differences(was: dict[str, str], now: dict[str, str], stopped: bool) -> Iterable[str]:
-    """Return how columns, as {name: SQL type}, differ, and what follows if the table goes on."""
+    """Return how columns {name: SQL type} differ, and what that means unless the table stops."""
     means = dict.fromkeys(("new", "retyped", "gone"), "") if stopped else _MEANING
     new = [f"column {name} ({now[name]}) is new{means['new']}" for name in now if name not in was]
     retyped = [

@@ -1,7 +1,7 @@
-"""Copy the rows of one batch out of the snapshot: changed ones, joined ones, deleted keys.
+"""Copy the rows of a batch from the snapshot: changed rows, joined rows, and keys of deleted ones.
 
-A batch is self-contained: the rows that join in with a row come with it, and a row comes once more
-when one that joins in with it has changed, so that transform needs nothing but the batch.
+A batch is self-contained: the rows that a row joins with are in its batch, and a row is in a batch
+again when one that it joins with has changed. So transform reads nothing but the batch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,9 +33,10 @@ from functions.sources.postgres.tablekeys import SnapshotKeys
 class TableRows:
     """A batch's rows of one table so far.
 
-    `writer` takes the rows that target rows are made of, `partners` those that only join in, and
-    `tombstones` the keys of deleted rows. `xids` are the recent transactions whose rows are shown,
-    `came_along` the keys of its companions; `references` is what its rows refer to, by columns.
+    `writer` takes the rows from which target rows are made, `partners` those that are only joined,
+    and `tombstones` the keys of deleted rows. `xids` are the recent transactions of its rows,
+    `came_along` the keys of its companions; `references` are the values of its references, by
+    columns.
     """
 
     writer: PartWriter
@@ -50,7 +51,7 @@ class TableRows:
 
 
 class BatchRows:
-    """The rows of one batch, on their way from the snapshot to the bucket."""
+    """Writes the rows of one batch from the snapshot into the bucket."""
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class BatchRows:
 
     def _nothing_of(self, plan: TablePlan) -> TableRows:
         prefix = f"{self._declared.source.name}/{plan.id}"
-        # All rows of a table that is read whole refer to what the source itself says best.
+        # The references of a table that is read whole come from a query for all of its rows.
         columns = [] if plan.is_whole else [way[0].columns for way in self._ways[plan.id]]
         references = {
             each: References(each, f"{plan.variable}_{number}")
@@ -114,7 +115,7 @@ class BatchRows:
             table.changed += rows.num_rows
         self.missing.ask(waits, plan, self._keys.now)
         if not self._ways[plan.id]:
-            table.writer.flush()  # that is all of it: no companions will come
+            table.writer.flush()  # it is complete: no companions will follow
 
     def delete(self, plan: TablePlan, keys: pa.Array) -> None:
         """Write the keys of deleted rows, in the columns of the table's key."""
@@ -142,7 +143,7 @@ class BatchRows:
             ) from None
 
     def copy_companions(self) -> None:
-        """Copy the unchanged rows that something which joins in with them has changed for."""
+        """Copy the unchanged rows that join with rows that have changed."""
         for name, ways in self._ways.items():
             table, plan = self.tables[name], self._plans[name]
             conditions = [condition for way in ways for condition in self._news(way)]
@@ -152,7 +153,7 @@ class BatchRows:
                 table.companions += rows.num_rows
 
     def _news(self, way: Way) -> Iterator[str]:
-        """Yield the conditions that a row joins with one that is new, or with none any more."""
+        """Yield the conditions that a row joins with a changed row, or no longer with any."""
         last = way[-1].parent
         if self.tables[last.id].changed:
             yield joins.leads_to(way, last.changed)
@@ -160,7 +161,7 @@ class BatchRows:
             yield joins.leads_nowhere(way)
 
     def copy_partners(self) -> None:
-        """Copy the rows that join in with rows of the batch, and are not among these."""
+        """Copy the rows with which rows of the batch join, unless the batch has them."""
         led_to: dict[str, list[str]] = {}
         for name, ways in self._ways.items():
             if self.tables[name].changed + self.tables[name].companions:
@@ -181,13 +182,13 @@ class BatchRows:
         return found.give(self._connection, step.casts)
 
     def _unchanged(self, plan: TablePlan, conditions: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows that have not changed, and for which one of some conditions holds."""
+        """Yield the unchanged rows for which one of some conditions holds."""
         if conditions and not plan.is_whole:
             condition = joins.any_of(plan, conditions)
             yield from self._read(plan, f"({condition}) AND NOT ({plan.changed})")
 
     def _read(self, plan: TablePlan, condition: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows for which a condition holds, recording the transactions that they show."""
+        """Yield the rows for which a condition holds, and record their recent transactions."""
         table = self.tables[plan.id]
         for rows in copy_out(self._connection, plan.rows(condition), plan.schema, plan.parse):
             if plan.recent_xid is not None and len(table.xids) <= SEEN_AT_MOST:
@@ -195,7 +196,7 @@ class BatchRows:
             yield rows
 
     def _take(self, plan: TablePlan, rows: pa.RecordBatch) -> None:
-        """Write rows that target rows are made of."""
+        """Write rows from which target rows are made."""
         table = self.tables[plan.id]
         table.writer.write(self._carried(plan, rows))
         for references in table.references.values():
@@ -209,7 +210,7 @@ class BatchRows:
         return carried.append_column(KNOWN, self._keys.is_known(plan, rows))
 
     def flush(self) -> None:
-        """Begin to write all rows, those of all tables side by side."""
+        """Begin to write the rows of all tables, in parallel."""
         for table in self.tables.values():
             table.writer.flush()
             table.partners.flush()

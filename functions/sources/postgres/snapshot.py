@@ -1,6 +1,6 @@
-"""The one moment that a batch shows: a read-only transaction, and its position in the source.
+"""The snapshot of a batch: a read-only transaction, and its position in the source.
 
-Nothing here reads a row.
+No row is read here.
 https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
 """
 
@@ -23,15 +23,15 @@ from functions.sources.postgres.history import XIDS, Probe, Snapshot
 
 SESSION_PARAMETERS = {
     **SESSION,
-    # A policy that hides rows from us is an error, not a smaller table.
+    # A row-level security policy that hides rows is an error, not a smaller table.
     "row_security": "off",
     # A session that waits while it holds a lock may deadlock, and after `deadlock_timeout` (by
-    # default 1 s) the server may end the other's transaction. So we give up long before that.
+    # default 1 s) the server may end the other's transaction. So a wait ends long before that.
     "lock_timeout": "10ms",
     "jit": "off",
-    # Rows come in the order of the table, and so mostly in that of their keys: load likes that.
+    # Rows come in the order of the table, mostly that of their keys, which makes load faster.
     "synchronize_seqscans": "off",
-    # Settings of the role or database would otherwise apply to what runs outside the snapshot.
+    # Otherwise settings of the role or database apply to statements outside the snapshot.
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "on",
     "default_transaction_deferrable": "off",
@@ -78,8 +78,8 @@ def snapshot_of(
 ) -> Iterator[Snapshot]:
     """Hold one snapshot of a source, and locks on its tables, for as long as the context lasts.
 
-    Raises DatabaseUnavailableError when a table stays locked, and DatabaseAccessError when
-    something between us and the server does not keep the settings of the session.
+    Raises DatabaseUnavailableError when a table stays locked, and DatabaseAccessError when a pooler
+    does not keep the settings of the session.
     """
     try:
         probe = _begin(connection, source, sleep)
@@ -93,11 +93,11 @@ def snapshot_of(
 def _begin(
     connection: PostgresConnection, source: Postgres, sleep: Callable[[float], None]
 ) -> Probe:
-    """Begin the transaction with locks that keep ALTER TABLE and TRUNCATE out, and nothing else.
+    """Begin the transaction with locks that block only ALTER TABLE, TRUNCATE and the like.
 
     A snapshot that is older than the commit of such a statement may see the table as empty, so the
-    locks come before it. https://www.postgresql.org/docs/current/mvcc-caveats.html
-    It waits for none: an attempt that does not get all of them releases those that it has.
+    locks come before it. https://www.postgresql.org/docs/current/mvcc-caveats.html It waits for no
+    lock: an attempt that does not get all of them releases those that it has.
     """
     for pause in (0.0, *LOCK_PAUSES):
         sleep(pause)
@@ -114,7 +114,7 @@ def _begin(
             connection.run(f"LOCK TABLE {', '.join(tables)} IN ACCESS SHARE MODE NOWAIT")
             return probe
         except pg8000.native.DatabaseError as error:
-            # A table is being altered, or was renamed, dropped or closed to us meanwhile.
+            # A table is being altered, or was renamed, dropped or revoked meanwhile.
             if error.args[0].get("C") not in (LOCKED, *GONE):
                 raise
             last = error
@@ -195,16 +195,16 @@ def _instance(started_at: datetime, stats_reset: Any, in_recovery: bool) -> Inst
 
 
 def _end_of_record(position: int | None) -> int | None:
-    """Return a position before the header of a page rather than after it."""
+    """Return a position at the start of a page, if it is right after the page's header."""
     if position is None or position % PAGE_BYTES > HEADER_BYTES:
         return position
     return position - position % PAGE_BYTES
 
 
 def _require_one_session(dropped: list[str], is_same_server: bool) -> None:
-    """Raise an error when a pooler forgets our settings or changes the server between statements.
+    """Raise an error when a pooler loses the session's settings or changes servers in between.
 
-    Some drop settings that they do not know, and then values look different.
+    Some poolers drop settings that they do not know, and then values have another text.
     """
     if dropped:
         raise DatabaseAccessError(

@@ -1,7 +1,7 @@
-"""The types of PostgreSQL: what a declared type accepts of them, and how Arrow holds each.
+"""The types of PostgreSQL: which of them a declared type accepts, and the Arrow type of each.
 
-They are named as `format_type` does, `enum <name> (<labels>)` for an enumeration; a domain is its
-base type, also as the elements of an array.
+Their names are those of `format_type`, and `enum <name> (<labels>)` for an enumeration; a domain
+stands for its base type, also as the element of an array.
 """
 
 import re
@@ -68,7 +68,7 @@ def is_accepted(column: etl.Column, sql_type: str) -> bool:
 
 
 def arrow_type(sql_type: str) -> pa.DataType:
-    """Return the exact Arrow type for a column; text for whatever has none."""
+    """Return the exact Arrow type for a column; text if there is none."""
     if sql_type in _EXACT:
         return _EXACT[sql_type]
     if numeric := re.fullmatch(r"numeric\((\d+),(\d+)\)", sql_type):

@@ -22,7 +22,7 @@ from functions.sources.postgres.plan import HASH, Survey, TableKeys, TablePlan
 from functions.sources.postgres.sqltypes import arrow_type
 
 Gone = Callable[[pa.Array], None]
-"""Takes keys that a table had and has no more, as often as there are some."""
+"""Takes keys that a table no longer has; may be called several times."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ def comparable(
     plans: Mapping[str, TablePlan],
     before: IngestionManifest | None,
 ) -> dict[str, TableKeys]:
-    """Return the known keys that have the form of those of their tables today.
+    """Return the known keys that are comparable with those of their tables today.
 
-    Integers do, whatever their type. The text of a key may be another in another type: then the
-    table is read whole, and which of its rows were deleted meanwhile is not known.
+    Integers are, whatever their type. The text of a key may differ in another type: then the table
+    is read whole, and which of its rows were deleted meanwhile is not known.
     """
     if before is None:
         return {}
@@ -153,14 +153,14 @@ class SnapshotKeys:
         return now if len(now.runs) <= keysets.RUNS_AT_MOST else None
 
     def _to_parts(self, plan: TablePlan, before: KeySet) -> Iterator[pa.Array]:
-        """Keep the keys that a table has now in parts, and yield those that it has no more."""
+        """Store the keys that a table has now in parts, and yield those that it no longer has."""
         none = HashedKeys(self._bucket)
         keys = hashedkeys.renewed(none, self._names, self._found(plan, None), lambda _: None).keys
         self.now[plan.id] = keys
         return filter(len, map(keys.not_in, keysets.pieces(before.runs)))
 
     def is_known(self, plan: TablePlan, rows: pa.RecordBatch) -> pa.Array:
-        """Return of rows whether the batch before had their keys."""
+        """Return, by row, whether the last batch had its key."""
         if plan.is_hashed:
             return self._renewed[plan.id].is_known(rows[HASH])
         return keysets.is_in(self._runs(plan), rows[plan.key])
@@ -181,7 +181,7 @@ class SnapshotKeys:
     def _runs_in(self, plan: TablePlan, buckets: pa.Array, shift: int) -> pa.Table:
         """Look up the integer keys of some buckets in the source, as runs.
 
-        An index serves for neighbours; without one, or with no statistics, it is one scan.
+        With an index, only the ranges are read; without it or statistics, it is one scan.
         """
         set_values(self._connection, {"buckets": array(buckets.to_pylist())})
         first, last = buckets[0].as_py() << shift, ((buckets[-1].as_py() + 1) << shift) - 1
@@ -193,7 +193,7 @@ class SnapshotKeys:
         return keysets.merged([keysets.runs_of(rows["key"]) for rows in found])
 
     def _found(self, plan: TablePlan, buckets: pa.Array | None) -> Iterator[pa.RecordBatch]:
-        """Yield keys with their hashes, in the order of these: of some buckets, or of all."""
+        """Yield keys with their hashes, in order of hash: those of some buckets, or all."""
         condition = "key IS NOT NULL"
         if buckets is not None:
             set_values(self._connection, {"buckets": array(buckets.to_pylist())})

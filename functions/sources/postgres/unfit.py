@@ -1,9 +1,10 @@
-"""Values that Arrow cannot hold: NaN, infinity, years that no date of the warehouse can have, and
-text that is not UTF-8, which a SQL_ASCII database may have.
+"""Values that Arrow cannot hold: NaN, infinity, years outside 1 to 9999, text that is not UTF-8.
 
-They are carried as text in `_unfit`, a JSON object {column: text}, so that no row stops a batch. As
-they are rare, rows are parsed as if there were none, and a block that turns out to have some again.
-The server's notes of values that it left out stand beside them: see `large`.
+The last may be in a SQL_ASCII database. They are carried as text in `_unfit`, a JSON object
+{column: text}, so that no row stops a batch. As they are rare, rows are first parsed as if there
+were none, and a block that has some is parsed again. Beside them are the server's notes of values
+that it omitted: see `large`.
+
 """
 
 from functools import reduce
@@ -22,8 +23,8 @@ _UNFIT_TEXT = r"^NaN$|^-?infinity$| BC$|^\d{5,}-"
 def parse(block: bytes, schema: pa.Schema, *, has_notes: bool = False) -> list[pa.RecordBatch]:
     """Parse whole rows of PostgreSQL's CSV as `schema`.
 
-    Column `_unfit` is among them only if the server has notes. Raises pa.ArrowInvalid for a value
-    that is of another type.
+    The text has column `_unfit` only if the server adds notes. Raises pa.ArrowInvalid for a value
+    of another type.
     """
     place = schema.get_field_index(UNFIT)
     carried = schema.remove(place)
@@ -31,7 +32,7 @@ def parse(block: bytes, schema: pa.Schema, *, has_notes: bool = False) -> list[p
     try:
         parsed = [(rows, _notes(rows)) for rows in read_csv(block, sent)]
     except pa.ArrowInvalid:
-        parsed = [_sort_out(rows, carried) for rows in read_csv(block, _with_bytes(sent))]
+        parsed = [_separated(rows, carried) for rows in read_csv(block, _with_bytes(sent))]
     return [rows.select(carried.names).add_column(place, UNFIT, unfit) for rows, unfit in parsed]
 
 
@@ -57,8 +58,8 @@ def _with_bytes(schema: pa.Schema) -> pa.Schema:
     )
 
 
-def _sort_out(rows: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, pa.Array]:
-    """Return rows as `schema` has them, NULL for unfit values, and the objects of these."""
+def _separated(rows: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, pa.Array]:
+    """Return rows in `schema`, with NULL for unfit values, and the JSON objects of these."""
     columns, unfit = [], {}
     for field in schema:
         column = rows[field.name]
