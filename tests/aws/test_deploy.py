@@ -98,17 +98,18 @@ def test_changed_code_updates_that_function_alone(sandbox: Sandbox) -> None:
 
 
 def test_new_code_finds_the_configuration_that_it_needs(sandbox: Sandbox) -> None:
-    """Code comes after the layers and the environment that belong to it, and never before."""
+    """A function's code comes after the configuration that belongs to it, and never before."""
     sandbox.deploy()
-    sandbox.packages.code["transform"] = "import pandas as new"
-    sandbox.packages.locks["pandas"] = "new"
+    sandbox.account.clients.lambda_.update_function_configuration(
+        FunctionName="totesys-etl-dev-transform", MemorySize=128
+    )
+    sandbox.packages.code["transform"] = "second = True"
     sandbox.writes.clear()
 
-    changes = {change.name: sorted(change.differences) for change in sandbox.deploy()}
+    changes = sandbox.deploy()
 
-    assert changes["totesys-etl-dev-transform"] == ["Layers", "code"]
-    updates = [write for write in sandbox.writes if write.startswith("UpdateFunction")]
-    assert updates[-1] == "UpdateFunctionCode"
+    assert pending(changes) == [("function", "updated", ["MemorySize", "code"])]
+    assert sandbox.writes == ["UpdateFunctionConfiguration", "UpdateFunctionCode"]
 
 
 def test_changed_requirements_replace_the_layer(sandbox: Sandbox) -> None:
