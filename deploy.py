@@ -1,6 +1,6 @@
 """The command line: deploy the pipeline, plan, run it now, or run all of it on this machine.
 
-What a command does is said here in a few lines; how, in the `deployer` and `local` packages.
+Each command is a few lines here; the work is done in the packages `deployer` and `local`.
 Exit status: 0 done, 1 failed, 2 wrong usage or settings, 3 (plan) changes are pending.
 """
 
@@ -49,7 +49,7 @@ PIPELINES = Path(__file__).parent / "pipelines"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out one command and return its exit status."""
+    """Run one command and return its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     terminal = Terminal(json_only="--json" in given)
     try:
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.error(str(error))
         return error.exit_status
     except KeyboardInterrupt:
-        terminal.error("interrupted: completed steps stay, running again continues from there")
+        terminal.error("interrupted: completed steps are kept; run again to continue")
         return INTERRUPTED
 
 
@@ -91,11 +91,11 @@ def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
     if drop_bucket:
         terminal.note(f"Drop files into s3://{drop_bucket}/")
     for name, url in endpoints.items():
-        terminal.note(f"URL for the webhooks of {name}, to enter at the provider: {url}")
+        terminal.note(f"Webhook URL of {name}, to enter at its provider: {url}")
     for url in report_endpoints.values():
         terminal.note(f"Reports: {url}")
     for email in sns.unconfirmed(aws, _names(aws).topic_arn):
-        terminal.note(f"no alarm reaches {email} before the link in the e-mail from AWS is opened")
+        terminal.note(f"{email} receives no alarms until the link in the e-mail from AWS is opened")
     return 0
 
 
@@ -132,19 +132,19 @@ def status(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def page(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Open the page of the pipeline in a browser; with --json, say where it is."""
+    """Open the pipeline's page in a browser; with --json, print its URL."""
     aws = _connect(terminal)
     found = find_page(aws, _names(aws))
     lasts = "" if found.seconds is None else f" (for {found.seconds // 3600} hour)"
     made = f"The page of {found.made_at:%Y-%m-%d %H:%M:%S} UTC{lasts}:"
     terminal.result(asdict(found), made, Text(found.url, overflow="fold"))
     if not terminal.json_only and not webbrowser.open(found.url):
-        terminal.note("There is no browser here: open that address in one")
+        terminal.note("There is no browser on this machine: open that URL in one")
     return 0
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Load what is new in the sources into the warehouse now."""
+    """Load the latest changes of the sources into the warehouse now."""
     done = _pipeline(terminal).run(now=options.now)
     for why in done.stopped.values():
         terminal.warn(f"left out: {why}")
@@ -153,7 +153,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def send(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Post the event in a file to the endpoint, signed, and show the answer."""
+    """Sign the event in a file, post it to the endpoint, and show the answer."""
     settings = Settings.read(os.environ)
     aws, given = _connect(terminal), {"to": options.source, "more": options.header}
     sent = webhooks.send(aws, _names(aws), settings, options.file, time.time(), **given)
@@ -162,7 +162,7 @@ def send(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def replay(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Process a batch again, after a fix in a function."""
+    """Process a batch again, for example after a fix in the pipeline."""
     pipeline = _pipeline(terminal)
     done = pipeline.replay(_source(options.source, pipeline.sources), options.batch)
     terminal.result(asdict(done), *output.ran(done))
@@ -170,7 +170,7 @@ def replay(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def reconcile(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Compare source and warehouse row by row, as of the newest loaded batch."""
+    """Compare sources and warehouse row by row, as of the newest loaded batch."""
     _, declared = read_pipeline(os.environ)
     found = _pipeline(terminal).reconcile(repair=options.repair)
     shown = output.compared(found["tables"])
@@ -188,22 +188,22 @@ def ddl(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def policy(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Print the IAM policy that is needed to deploy, operate and remove the pipeline."""
+    """Print the IAM policy needed to deploy, operate and remove the pipeline."""
     needed = dict(deployer_policy(_names(_connect(terminal))))
     terminal.result(needed, Text(json.dumps(needed, indent=2), overflow="ignore", no_wrap=True))
     return 0
 
 
 def github(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Create the role that a repository's GitHub Actions deploy as, without keys."""
+    """Create the role by which a repository's GitHub Actions deploy without access keys."""
     aws = _connect(terminal)
     if options.remove:
-        removed = github_role.let_deploy_no_longer(aws, _names(aws))
+        removed = github_role.revoke_access(aws, _names(aws))
         terminal.result({"removed": removed}, "removed" if removed else "there was no such role")
         return 0
     jobs = github_role.Jobs(options.repository, options.environment)
-    with terminal.step("let GitHub deploy"):
-        access = github_role.let_deploy(aws, _names(aws), jobs)
+    with terminal.step("create the role of GitHub Actions"):
+        access = github_role.grant_access(aws, _names(aws), jobs)
     document = {**output.changes_document(access.changes), "role_arn": access.role_arn}
     terminal.result(document, output.counts(access.changes))
     terminal.note(f"Variable AWS_ROLE_ARN of environment {jobs.environment}: {access.role_arn}")
@@ -211,7 +211,7 @@ def github(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def new(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Write a pipeline for a live database: its tables, keys, types and references."""
+    """Generate a pipeline for a live database: its tables, keys, types and references."""
     from local.addresses import read_address  # noqa: PLC0415  a deployment needs no database
     from local.new_pipeline.command import shown, write_pipeline  # noqa: PLC0415
     from local.preflight import read_url  # noqa: PLC0415
@@ -226,7 +226,7 @@ def new(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def local(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Run all of it on this machine."""
+    """Run everything on this machine: AWS, the databases and the pipeline."""
     from local.addresses import read_address  # noqa: PLC0415
     from local.command import run_local  # noqa: PLC0415  a deployment needs no PostgreSQL
     from local.preflight import only_parts, own_folder  # noqa: PLC0415
@@ -266,16 +266,16 @@ def _pipeline(terminal: Terminal) -> Pipeline:
 
 
 def _source(named: str | None, sources: Sequence[str]) -> str:
-    """Return the source that is named, or the only one; raise SettingsError for any other."""
+    """Return the named source, or the only one; raise SettingsError if there is none."""
     if named is None and len(sources) == 1:
         return sources[0]
     if named is None or named not in sources:
-        raise SettingsError([f"--source must name one of {', '.join(sources)}"])
+        raise SettingsError([f"--source must be one of {', '.join(sources)}"])
     return named
 
 
 def _connect(terminal: Terminal, *, planning: bool = False) -> Account:
-    """Connect to the account, and show which it is before anything is done there."""
+    """Connect to the account, and show which it is before anything is changed."""
     _, stage = read_names(os.environ)
     aws = account.connect(os.environ, planning=planning, report=terminal.event)
     where = f" at {aws.endpoint}" if aws.endpoint else ""

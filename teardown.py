@@ -1,8 +1,8 @@
-"""The command line that removes everything which deploy.py made, and proves it.
+"""The command line that removes everything that deploy.py created, and proves it.
 
-It lists what it will remove, asks, removes, looks again, and prints a receipt. Project, stage and
-credentials are all that it needs.
-Exit status: 0 nothing is left, 1 something stays or nobody agreed, 2 wrong usage or settings.
+It lists what it will remove, asks, removes, looks again, and prints a receipt. It needs no more
+than the project, the stage and credentials.
+Exit status: 0 nothing is left, 1 something is left or the answer was no, 2 wrong usage or settings.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.error(str(error))
         return error.exit_status
     except KeyboardInterrupt:
-        terminal.note("interrupted: removed things are gone, running again continues from there")
+        terminal.note("interrupted: run again to remove the rest")
         return INTERRUPTED
 
 
@@ -49,39 +49,39 @@ def tear_down(options: argparse.Namespace, terminal: Terminal) -> int:
     teardown = Teardown(
         aws, names, terminal.event, read_secrets(os.environ), keep_data=options.keep_data
     )
-    with terminal.step("account is searched"):
-        things = teardown.look()
-    if things and not options.yes and not _agreed(things, names, terminal):
+    with terminal.step("search the account"):
+        resources = teardown.look()
+    if resources and not options.yes and not _confirmed(resources, names, terminal):
         terminal.error("nothing was removed")
         return 1
-    with terminal.step("removal, and a look at what is left"):
+    with terminal.step("remove, and look again"):
         receipt = teardown.remove()
     terminal.result(receipt.document(), receipt.text())
     return 0 if receipt.is_complete else 1
 
 
-def _agreed(things: Sequence[ResourceId], names: Names, terminal: Terminal) -> bool:
-    """Ask whether these things are to be removed, for good.
+def _confirmed(resources: Sequence[ResourceId], names: Names, terminal: Terminal) -> bool:
+    """Ask whether to remove these resources for good.
 
     Raises:
-        SettingsError: there is nobody to answer.
+        SettingsError: there is no terminal to ask at.
     """
     if not sys.stdin.isatty():
-        raise SettingsError(["nobody is at the terminal to agree: use --yes to remove unasked"])
-    terminal.note("This will be removed, with all that is in it:")
-    for thing in things:
-        terminal.note(f"  {thing.kind:<14}{thing.name}")
-    terminal.note(f"There is no way back. Type the stage, {names.stage}, to remove all of it:")
+        raise SettingsError(["there is no terminal to ask at: use --yes to remove without asking"])
+    terminal.note("This will be removed, with everything in it:")
+    for resource in resources:
+        terminal.note(f"  {resource.kind:<14}{resource.name}")
+    terminal.note(f"This cannot be undone. Type the stage, {names.stage}, to remove all of it:")
     return sys.stdin.readline().strip() == names.stage
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="teardown.py", description="Remove everything that deploy.py made, and prove it."
+        prog="teardown.py", description="Remove everything that deploy.py created, and prove it."
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument(
-        "--keep-data", action="store_true", help="leave the buckets and their content"
+        "--keep-data", action="store_true", help="keep the buckets and their content"
     )
     parser.add_argument(
         "--json", action="store_true", help="one JSON document on stdout, progress on stderr"

@@ -1,8 +1,11 @@
-"""Everything that makes a pipeline exist in an AWS account, and removes it.
+"""Deploys a pipeline into an AWS account, operates it, and removes it.
 
-`deployer.py` and `teardown.py` tell the steps in order; `configuration/` is what is wanted,
-`resources/` what that comes to, `packaging/` the code that is deployed, `aws/` the calls of each
-service, and `operations/` what is done with a pipeline that is there.
+    deployer.py, teardown.py    the steps, in order; endpoints.py those of the HTTP APIs
+    configuration/              the settings
+    resources/                  what they amount to: names, functions, policies, alarms, cost
+    packaging/                  the code that is deployed
+    aws/                        the calls, a module for each service
+    operations/                 the commands for a deployed pipeline
 
-This package knows nothing of what the functions do: it never imports `functions` or `local`.
+It knows nothing of what the functions do: it never imports `functions` or `local`.
 """

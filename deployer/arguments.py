@@ -1,4 +1,4 @@
-"""The arguments of deploy.py: its commands, their options, and the values that these take."""
+"""The arguments of deploy.py: its commands, their options, and the values of the options."""
 
 import argparse
 import re
@@ -14,13 +14,13 @@ Command = Callable[..., int]
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises a mistake as an error like any other, so that `--json` holds for it too."""
+    """Raises a usage error as a SettingsError, so that `--json` applies to it too."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        # argparse quotes what it does not understand, which may be the URL of a database.
+        # argparse quotes what it does not understand, which may be a database URL.
         said = re.sub(r"\S*://.*", "(a URL)", message, flags=re.DOTALL)
         raise SettingsError([f"{said}. `python {self.prog} --help` shows the usage."])
 
@@ -28,8 +28,8 @@ class _Parser(argparse.ArgumentParser):
 def parser(about: str, default: Command, commands: Iterable[Command]) -> argparse.ArgumentParser:
     """Return the parser of the command line, which sets `command`.
 
-    A command is named by its function and described by that one's docstring. Mistakes are raised as
-    SettingsError.
+    A command has the name of its function and is described by its docstring. Usage errors are
+    raised as SettingsError.
     """
     common = _Parser(add_help=False)
     common.add_argument(
@@ -51,14 +51,14 @@ def parser(about: str, default: Command, commands: Iterable[Command]) -> argpars
 
 
 def port(text: str) -> int:
-    """Read the number of a port."""
+    """Parse a port number."""
     if not (text.isdecimal() and 0 < int(text) < 65536):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (1 to 65535)")
     return int(text)
 
 
 def scale(text: str) -> float:
-    """Read the size of a sample."""
+    """Parse the size of a sample."""
     try:
         size = float(text)
     except ValueError:
@@ -69,19 +69,19 @@ def scale(text: str) -> float:
 
 
 def _of_send(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=Path, metavar="FILE", help="the body, as it is posted")
+    command.add_argument("file", type=Path, metavar="FILE", help="the body to post")
     _add_source(command)
     command.add_argument(
         "--header",
         action="append",
         default=[],
         metavar="NAME:VALUE",
-        help="a further header beside those of the signature, such as one with the type",
+        help="a further header, for example one with the event's type",
     )
 
 
 def _of_replay(command: argparse.ArgumentParser) -> None:
-    command.add_argument("batch", type=int, metavar="N", help="the number of the batch")
+    command.add_argument("batch", type=int, metavar="N", help="number of the batch")
     _add_source(command)
 
 
@@ -93,7 +93,7 @@ def _of_run(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--now",
         action="store_true",
-        help="also sources that are not due yet, such as files that are read once a day",
+        help="also read sources that are not due yet, such as files read once a day",
     )
 
 
@@ -101,7 +101,7 @@ def _of_reconcile(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--repair",
         action="store_true",
-        help="read the tables that disagree again from the source, then compare again",
+        help="read the tables that differ again from their source, then compare again",
     )
 
 
@@ -111,13 +111,15 @@ def _of_github(command: argparse.ArgumentParser) -> None:
         "--environment",
         metavar="NAME",
         default="sandbox",
-        help="the environment whose jobs may deploy (sandbox)",
+        help="the environment whose jobs may deploy (default: sandbox)",
     )
     command.add_argument("--remove", action="store_true", help="remove the role")
 
 
 def _of_new(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", metavar="NAME", help="its name: pipelines/NAME")
+    command.add_argument(
+        "name", metavar="NAME", help="name of the pipeline, and of its folder under pipelines/"
+    )
     _add_source_url(command, default="env")
 
 
@@ -126,9 +128,9 @@ def _add_source_url(command: argparse.ArgumentParser, default: str | None = None
         "--source-url",
         metavar="WHERE",
         default=default,
-        help="your own live database: env (its URL is in SOURCE_DATABASE_URL, also of .env), "
-        "@FILE (in a file), - (asked for, or on standard input), or the URL itself, whose "
-        "password other users of this machine can then read",
+        help="your own live database: env (read its URL from SOURCE_DATABASE_URL or .env), @FILE "
+        "(from a file), - (from a prompt or standard input), or the URL itself; other users of "
+        "this machine can read a password given that way",
     )
 
 
@@ -138,24 +140,26 @@ def _of_local(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--warehouse-url",
         metavar="WHERE",
-        help="your own prepared warehouse, likewise: env (WAREHOUSE_DATABASE_URL), @FILE, -, URL",
+        help="your own prepared warehouse: env (WAREHOUSE_DATABASE_URL), @FILE, - or the URL",
     )
     command.add_argument(
         "--managed",
         action="store_true",
-        help="load creates the warehouse's tables and views (WAREHOUSE_MANAGED), as it always does "
-        "in the sandbox's own warehouse for a pipeline without ddl",
+        help="let load create the warehouse's tables and views (WAREHOUSE_MANAGED); in the "
+        "sandbox's warehouse it always does for a pipeline without DDL",
     )
     command.add_argument(
         "--dir", type=Path, help="where its files are kept (.local/ and the pipeline's name)"
     )
-    command.add_argument("--port", type=port, help="port of the local AWS (any free one)")
-    command.add_argument("--postgres-port", type=port, help="port of PostgreSQL (any free one)")
+    command.add_argument("--port", type=port, help="port of the local AWS (default: any free one)")
+    command.add_argument(
+        "--postgres-port", type=port, help="port of PostgreSQL (default: any free one)"
+    )
     command.add_argument(
         "--scale",
         type=scale,
         default=1.0,
-        help="size of the sample when it is made, 1 is about 11,000 sales orders",
+        help="size of the sample data, if it is not there yet (1 is about 11,000 sales orders)",
     )
 
 

@@ -1,6 +1,15 @@
-"""Errors of a deployment, grouped by what the person at the terminal must do about them.
+"""The errors of the commands, grouped by what the person at the terminal must do.
 
-Messages say where, what and the next step. They never hold a password.
+    DeployError                 ends a command, which reports it: where, what, next step
+    ├── SettingsError           correct the settings or the arguments; exit status 2
+    ├── AddressError            correct the URL: caught, and reported as a SettingsError
+    ├── CredentialsError        fetch new credentials, or a new sandbox
+    ├── ConflictError           remove what is in the way, or choose another PROJECT or STAGE
+    ├── InstallError            follow the message, then run again
+    ├── OperationError          follow the message of the function that failed
+    └── AwsError                act on AWS's message, then run again
+
+Those of the local sandbox hang in this tree too. No message holds a password.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +35,7 @@ EXPIRED = frozenset(
         "UnrecognizedClientException",
     }
 )
-# A HEAD has no body to name the reason in.
+# The answer to a HEAD has no body, and so no code.
 REFUSED = frozenset({"403", "AccessDenied", "AccessDeniedException", "AuthorizationError"})
 NO_CREDENTIALS = (
     CredentialRetrievalError,
@@ -38,48 +47,56 @@ NO_CREDENTIALS = (
 
 
 class DeployError(Exception):
-    """Base of all errors that a deployment reports in one line."""
+    """The root of all errors that a command reports without a traceback."""
 
     exit_status = 1
 
 
 class SettingsError(DeployError):
-    """Settings are missing or malformed: correct them. Raised before anything is touched."""
+    """Settings or arguments are missing or malformed. Raised before anything is changed."""
 
     exit_status = 2
 
     def __init__(self, problems: Sequence[str]) -> None:
-        """Keep all problems, so that they can be corrected in one go."""
+        """Keep all problems, so that they can be corrected at once."""
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
 
 
+class AddressError(DeployError):
+    """A database URL is malformed; the message never quotes it, and continues a setting's name."""
+
+
 class CredentialsError(DeployError):
-    """AWS does not know the caller: fetch new credentials, or a new sandbox."""
+    """AWS does not accept the credentials."""
 
 
 class ConflictError(DeployError):
-    """Something that is not ours is in the way: remove it, or choose another PROJECT or STAGE."""
+    """A resource that is not ours is in the way."""
 
 
-class PipelineFailed(DeployError):
-    """A function of the deployed pipeline failed: the message is its own, with the next step."""
+class InstallError(DeployError):
+    """Packages could not be installed."""
+
+
+class OperationError(DeployError):
+    """The deployed pipeline could not do what was asked."""
 
 
 class AwsError(DeployError):
-    """AWS refused a call or did not finish in time: act on the message, then run again."""
+    """AWS refused a call, or did not finish in time."""
 
 
 @contextmanager
 def explaining(where: str) -> Iterator[None]:
-    """Turn the errors of boto3 into those that say what to do, `where` naming the resource."""
+    """Translate errors of boto3 into those that say what to do; `where` names the resource."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise _explained(error, where) from error
+        raise _translated(error, where) from error
 
 
-def _explained(error: ClientError | BotoCoreError, where: str) -> DeployError:
+def _translated(error: ClientError | BotoCoreError, where: str) -> DeployError:
     if isinstance(error, NO_CREDENTIALS):
         return CredentialsError(f"{where}: {error}. Set AWS_PROFILE or AWS_ACCESS_KEY_ID.")
     if not isinstance(error, ClientError):
@@ -91,7 +108,7 @@ def _explained(error: ClientError | BotoCoreError, where: str) -> DeployError:
     if code in EXPIRED:
         return CredentialsError(
             f"{where}: AWS does not accept the credentials ({code}). They have expired, and the "
-            "sandbox may have too. Fetch new ones and run again."
+            "sandbox may have expired too. Fetch new credentials and run again."
         )
     said = f"{where}: {error.operation_name} answered {code}: {message}."
     if code in REFUSED:
@@ -99,4 +116,4 @@ def _explained(error: ClientError | BotoCoreError, where: str) -> DeployError:
             f"{said} `deploy.py policy` prints all permissions that are needed. Ask for this "
             "permission, then run again."
         )
-    return AwsError(f"{said} Completed steps stay; running again continues from here.")
+    return AwsError(f"{said} Completed steps are kept; run again to continue.")

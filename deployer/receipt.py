@@ -1,4 +1,4 @@
-"""The receipt of a teardown: the outcome of everything that the deployment may have made."""
+"""The receipt of a teardown: the outcome for everything that a deployment may have created."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from deployer.terminal import printable
 
-# "lapses" is what AWS removes by itself, "kept" what was asked to be left.
+# "lapses" is what AWS removes by itself, "kept" what the user asked to keep.
 Outcome = Literal["removed", "already gone", "kept", "lapses", "stays"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The outcome of one thing; `why` is empty where the outcome says it all."""
+    """The outcome for one resource; `why` is empty where the outcome needs no reason."""
 
     kind: str
     name: str
@@ -37,16 +37,16 @@ class Receipt:
         return "stays" not in self._counts()
 
     def document(self) -> dict[str, Any]:
-        """Return all of it for JSON."""
+        """Return it as a JSON document."""
         return {**asdict(self), "complete": self.is_complete}
 
     def text(self) -> str:
-        """Return it for a person: a line for each thing, and the sum."""
+        """Return it for a person: a line for each resource, and a summary."""
         whose = f"{self.project}-{self.stage} in account {self.account}, region {self.region}"
         counts = self._counts()
         if set(counts) <= {"already gone"}:
-            return f"Nothing to remove: nothing of {whose}."
-        return "\n".join([*self._lines(), _sum(counts, whose)])
+            return f"Nothing to remove: nothing is left of {whose}."
+        return "\n".join([*self._lines(), _summary(counts, whose)])
 
     def _lines(self) -> Iterator[str]:
         for entry in self.entries:
@@ -58,10 +58,11 @@ class Receipt:
         return Counter(entry.outcome for entry in self.entries)
 
 
-def _sum(counts: Counter[Outcome], whose: str) -> str:
+def _summary(counts: Counter[Outcome], whose: str) -> str:
     removed = f"{counts['removed']} removed"
     if counts["stays"]:
-        stays = f"{counts['stays']} cannot be removed"
-        return f"{removed}, {stays} of {whose}. Fix the causes above and run again."
+        return (
+            f"{removed}, {counts['stays']} left of {whose}. Fix the causes above, then run again."
+        )
     kept = f"{counts['kept']} kept, nothing else" if counts["kept"] else "nothing"
     return f"{removed}, {kept} left of {whose}."

@@ -1,11 +1,11 @@
 """Output at the terminal: progress on stderr, results on stdout.
 
-In a terminal the step at work is shown with its seconds; elsewhere there is one plain line for
-each step that is done, and one now and then for a step that is not. NO_COLOR is respected. With
+A terminal shows the current step with its seconds; a file or a pipe gets one plain line for each
+finished step, and one every 15 seconds for an unfinished one. NO_COLOR is respected. With
 `json_only`, stdout gets one JSON document.
 
-All that is printed is text and nothing else: names from a database or from AWS can neither move
-the cursor nor add a line, and no `[markup]` is interpreted.
+Only text is printed: names from a database or from AWS can neither move the cursor nor add a line,
+and no `[markup]` is interpreted.
 """
 
 import json
@@ -30,12 +30,12 @@ from deployer.steps import Event, Started
 
 # A file or a pipe has no width.
 PLAIN_WIDTH = 80
-# Nobody should wonder for longer whether a step still goes on; CI systems neither.
+# CI systems take a job without output for dead, and so do people.
 PULSE_SECONDS = 15.0
 
 
 class Terminal:
-    """The terminal that a command reports to."""
+    """What a command prints to: progress, warnings, errors and its result."""
 
     def __init__(
         self,
@@ -48,46 +48,46 @@ class Terminal:
         self._results = _console(stderr=False)
         self._clock = clock
         self._pulse_seconds = pulse_seconds
-        self._at_work: dict[tuple[str, str], str] = {}
+        self._working_on: dict[tuple[str, str], str] = {}
         self._answered = False
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Show a step while it lasts, and then that it is done, with its seconds."""
+        """Show a step while it lasts, and its seconds when it is done."""
         began = self._clock()
-        self._at_work.clear()
+        self._working_on.clear()
         shown = self._live if self._progress.is_terminal else self._pulse
         with shown(lambda: self._state(what, self._clock() - began)):
             yield
         self.note(f"{what:<69}{self._clock() - began:>9.1f} s")
 
     def note(self, text: str) -> None:
-        """Print a line of progress, never broken: it may be copied from here."""
+        """Print a line of progress without breaking it: it may be copied."""
         self._progress.print(text, soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        """Report a failure after which the rest goes on."""
+        """Print a problem that does not end the command."""
         self._progress.print(Text(printable(text), "red"))
 
     def log(self, line: str) -> None:
-        """Show a line of a log, cut to the width of the terminal."""
+        """Print a line of a log, truncated to the width of the terminal."""
         if self._progress.is_terminal:
             self._progress.print(line, no_wrap=True, overflow="ellipsis")
         else:
             self.note(line)
 
     def working(self, event: Event) -> None:
-        """Record what a deployment is working on, for the step that is shown."""
+        """Record what a deployment is working on, to show it with the step."""
         match event:
             case Started("layer", name):
-                self._at_work["layer", name] = f"layer {name} (built once)"
+                self._working_on["layer", name] = f"layer {name} (built once)"
             case Started(kind, name):
-                self._at_work[kind, name] = f"{kind} {name}"
+                self._working_on[kind, name] = f"{kind} {name}"
             case Change():
-                self._at_work.pop((event.kind, event.name), None)
+                self._working_on.pop((event.kind, event.name), None)
 
     def event(self, event: Event) -> None:
-        """Report an event of a deployment: what it changed and what it had to wait for."""
+        """Print an event of a deployment: a change, or a wait."""
         self.working(event)
         match event:
             case Change(action="left") | Started():
@@ -98,7 +98,7 @@ class Terminal:
                 self.note(f"  waited {event.seconds:.0f} s for {event.waiting_for}")
 
     def result(self, document: dict[str, Any], *shown: RenderableType) -> None:
-        """Print the command's result: `document` as JSON, or what is `shown` to a person."""
+        """Print the command's result: `document` as JSON, or `shown` for a person."""
         if self.json_only:
             sys.stdout.write(json.dumps(document, default=str) + "\n")
             sys.stdout.flush()
@@ -109,20 +109,20 @@ class Terminal:
                     self._results.print(line)
 
     def error(self, message: str) -> None:
-        """Print what ended the command, one line for each problem."""
+        """Print why the command failed, one line for each problem."""
         if self.json_only and not self._answered:
             self.result({"error": message})
         for line in message.splitlines():
             self._progress.print(Text.assemble(("error: ", "bold red"), printable(line)))
 
     def _state(self, what: str, seconds: float) -> str:
-        """Return the state of a step; of several parts at work the longest-running is named."""
-        longest = next(iter(list(self._at_work.values())), None)
+        """Return the state of a step with what it has been working on for longest."""
+        longest = next(iter(list(self._working_on.values())), None)
         return f"{what}{f': {longest}' if longest else ''} … {seconds:.0f} s"
 
     @contextmanager
     def _live(self, state: Callable[[], str]) -> Iterator[None]:
-        """Show the state with a spinner, always on the last line."""
+        """Show the state with a spinner, on the last line."""
         spinner = Spinner("dots")
 
         def now() -> RenderableType:
@@ -134,7 +134,7 @@ class Terminal:
 
     @contextmanager
     def _pulse(self, state: Callable[[], str]) -> Iterator[None]:
-        """Print the state now and then."""
+        """Print the state every few seconds."""
         over = Flag()
 
         def report() -> None:
@@ -151,10 +151,10 @@ class Terminal:
 
 
 def printable(text: str) -> str:
-    """Return a text as one line in which control characters are shown and not interpreted.
+    """Return a text as one line in which control characters are escaped.
 
-    A function's message may quote a row or a name of the source: it must not make a terminal clear
-    the screen, nor mislead a reader by text that runs from right to left.
+    A function's message may quote a name of the source: it must neither clear the screen nor
+    mislead a reader by text that runs from right to left.
     """
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
@@ -162,7 +162,7 @@ def printable(text: str) -> str:
 
 
 def table(*columns: str, numbers: frozenset[str] = frozenset()) -> Table:
-    """Return an empty table, the columns in `numbers` to the right."""
+    """Return an empty table; the columns in `numbers` are right-aligned."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", no_wrap=True)
@@ -170,10 +170,10 @@ def table(*columns: str, numbers: frozenset[str] = frozenset()) -> Table:
 
 
 class _TextConsole(Console):
-    """A console that prints strings as they are, and nothing that a terminal would interpret."""
+    """A console that prints strings as they are, without anything that a terminal interprets."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return a string as one line of text; it holds no markup."""
+        """Return a string as one line of text; markup is not interpreted."""
         chosen = {
             name: options[name] for name in ("style", "justify", "overflow") if name in options
         }
@@ -182,7 +182,7 @@ class _TextConsole(Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Yield what is printed; whatever it comes from, only its style may be an escape."""
+        """Yield what is printed; only its style may be an escape sequence."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployer.configuration.databases import KINDS, AddressError, parse_database_url
+from deployer.configuration.databases import KINDS, parse_database_url
 from deployer.configuration.dotenv_file import warn_if_exposed
-from deployer.errors import SettingsError
+from deployer.errors import AddressError, SettingsError
 from deployer.terminal import Terminal
 
 FROM_ENVIRONMENT = "env"

@@ -12,11 +12,10 @@ from pathlib import Path
 import etl.testing
 from deployer.configuration.databases import (
     KINDS,
-    AddressError,
     DatabaseAddress,
     parse_database_url,
 )
-from deployer.errors import DeployError, SettingsError
+from deployer.errors import AddressError, DeployError, SettingsError
 from etl import DeclarationError, Pipeline, Postgres
 from etl.targets import Target
 from functions.sources.postgres.columns import read_columns

@@ -1,1 +1,1 @@
-"""AWS, a module for each service: read a resource, compare it, create, change or remove it."""
+"""AWS, a module for each service: read, compare, create, update and remove its resources."""

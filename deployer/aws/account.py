@@ -1,6 +1,6 @@
-"""The target AWS account: the caller's identity, the clients, and the gate of all writes.
+"""The AWS account: the caller's identity, the clients, and the gate that every write goes through.
 
-Reads use the clients directly. Every write goes through `Account.write`: a plan must make none.
+Reads use the clients directly, writes `Account.write`: a plan makes none.
 """
 
 import time
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-# An invocation is answered when the function ends, and must not be sent twice meanwhile.
+# An invocation is answered when the function ends, and must not be retried before.
 INVOKING = Config(read_timeout=920, retries={"total_max_attempts": 1})
 
 
 @dataclass(frozen=True)
 class Clients:
-    """One client for each service; clients may be shared by threads, sessions may not."""
+    """One client for each service; threads may share clients, but not sessions."""
 
     s3: "S3Client"
     iam: "IAMClient"
@@ -76,11 +76,11 @@ class Account:
 
     @property
     def speaks_tls(self) -> bool:
-        """Whether calls are encrypted; only an emulator on this machine may do without."""
+        """Whether calls are encrypted; only those to an emulator on this machine may not be."""
         return self.endpoint is None or urlsplit(self.endpoint).scheme == "https"
 
     def write(self, call: Callable[[], object]) -> None:
-        """Make a write, waiting for AWS where it is late; in a plan, do nothing."""
+        """Make a write, waiting until AWS is ready for it; in a plan, do nothing."""
         if not self.planning:
             self.patience.retry(call)
 
@@ -102,7 +102,7 @@ def connect(
     boto3 finds the rest by itself (profiles, single sign-on).
 
     Raises:
-        SettingsError: no region, or an endpoint elsewhere than on this machine without TLS.
+        SettingsError: no region, or an endpoint without TLS that is not on this machine.
         CredentialsError: AWS does not accept the credentials.
     """
     session = _session(environment)
@@ -155,14 +155,14 @@ def _config(endpoint: str | None) -> Config:
         )
     return Config(
         retries={"mode": "standard", "total_max_attempts": 5},
-        # A bucket's name in front of an emulator's host name is no name that resolves.
+        # A bucket's name in front of an emulator's host name does not resolve.
         s3={"addressing_style": "path"},
         proxies={} if local else None,
     )
 
 
 def _application_id(environment: Mapping[str, str]) -> Config:
-    """Return what every request says in its `User-Agent`; the local AWS knows its owner by it."""
+    """Return the configuration of our id in `User-Agent`; the local AWS knows its owner by it."""
     name = environment.get("AWS_SDK_UA_APP_ID") or None
     return Config(user_agent_appid=name)  # type: ignore[call-arg]  # not in the stubs
 

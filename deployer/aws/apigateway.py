@@ -1,7 +1,7 @@
 """HTTP APIs: one route for all requests, which one function answers.
 
-AWS chooses the id of an API, and lets two have one name: ours is the oldest of its
-name. An API that is gone has another URL when it is made again.
+AWS chooses the id of an API, and allows several of one name: ours is the oldest. An API that is
+created again has another URL.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from deployer.aws.changes import Change, Resource, Update, converge, found, one_
 
 ABSENT = "NotFoundException"
 ROUTE = STAGE = "$default"
-# Beyond these many requests a second, and these at once, API Gateway answers 429, and the provider
-# posts again. The account's own limit is 10,000 for all of its APIs.
+# Above this many requests a second, or at once, API Gateway answers 429, and the provider retries.
+# The limit of the account is 10,000 for all of its APIs.
 RATE, BURST = 2_000, 4_000
-# Nothing that the caller chooses, such as the path: it is not escaped between the quotes.
+# Nothing that the caller chooses, such as the path: API Gateway does not escape it.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
 ACCESS_LOG = (
     '{"time":"$context.requestTimeEpoch","id":"$context.requestId","method":"$context.httpMethod",'
@@ -29,7 +29,7 @@ ACCESS_LOG = (
 
 @dataclass(frozen=True)
 class Api:
-    """An HTTP API as it should be: whose function answers, and where its requests are logged."""
+    """An HTTP API as wanted: the function that answers, and where its requests are logged."""
 
     name: str
     description: str
@@ -42,7 +42,7 @@ class Api:
 
     @property
     def integration(self) -> dict[str, Any]:
-        """Return how the function is invoked, by AWS's names."""
+        """The parameters of its integration, which invokes the function."""
         return {
             "IntegrationType": "AWS_PROXY",
             "IntegrationUri": self.function_arn,
@@ -51,7 +51,7 @@ class Api:
 
     @property
     def stage(self) -> dict[str, Any]:
-        """Return how the only stage is, likewise."""
+        """The parameters of its only stage."""
         return {
             "AutoDeploy": True,
             "DefaultRouteSettings": {
@@ -63,7 +63,7 @@ class Api:
 
 
 def ensure_api(account: Account, api: Api) -> Change:
-    """Make an API with its integration, route and stage; tags of others stay."""
+    """Create or update an API with its integration, route and stage; tags of others are kept."""
     client = account.clients.apigateway
     there = _find(account, api.name)
     actual = _read(account, there, api) if there else None
@@ -128,13 +128,13 @@ def remove_api(account: Account, name: str) -> bool:
 
 
 def id_of(account: Account, name: str) -> str | None:
-    """Return the id of the API of a name, None if there is none."""
+    """Return the id of the API with a name, None if there is none."""
     there = _find(account, name)
     return there["ApiId"] if there else None
 
 
 def name_of(account: Account, api_id: str) -> str | None:
-    """Return the name of the API of an id, None if there is none."""
+    """Return the name of the API with an id, None if there is none."""
     answer = found(lambda: account.clients.apigateway.get_api(ApiId=api_id), ABSENT)
     return str(answer["Name"]) if answer else None
 
@@ -146,7 +146,7 @@ def url_of(account: Account, name: str) -> str | None:
         return None
     if account.endpoint is None:
         return str(there["ApiEndpoint"])
-    # An API's host name in front of an emulator's is no name that resolves.
+    # An API's id in front of an emulator's host name does not resolve.
     return f"{account.endpoint}/_aws/execute-api/{there['ApiId']}/{STAGE}"
 
 
@@ -176,7 +176,7 @@ def _read(account: Account, there: Mapping[str, Any], api: Api) -> dict[str, Any
 
 
 def _route(account: Account, api_id: str) -> tuple[dict[str, Any] | None, dict[str, str]]:
-    """Return the integration that our route leads to, and who may use each route."""
+    """Return the integration of our route, and the authorization of each route."""
     client = account.clients.apigateway
     routes = _all(account, "get_routes", api_id)
     ours = [route for route in routes if route["RouteKey"] == ROUTE]
@@ -192,7 +192,7 @@ def _route(account: Account, api_id: str) -> tuple[dict[str, Any] | None, dict[s
 
 
 def _put_route(account: Account, api_id: str, api: Api) -> None:
-    """Make our route the only one; may be repeated from its beginning."""
+    """Make our route the only one; idempotent."""
     client = account.clients.apigateway
     integrations = _all(account, "get_integrations", api_id)
     matching = [each for each in integrations if api.integration.items() <= each.items()]

@@ -9,7 +9,7 @@ from deployer.aws.changes import Change, Resource, Update, converge, found, remo
 from deployer.resources.alarms import Alarm
 
 ABSENT = "ResourceNotFound"
-# Parameters that somebody might add in the console; putting an alarm without them removes them.
+# Parameters that somebody may have set in the console; an update without them removes them.
 UNSET: dict[str, Any] = {
     "DatapointsToAlarm": None,
     "ExtendedStatistic": None,
@@ -22,7 +22,7 @@ UNSET: dict[str, Any] = {
 
 
 def ensure_alarm(account: Account, alarm: Alarm, topic_arn: str, tags: Mapping[str, str]) -> Change:
-    """Make an alarm that notifies the topic; tags of others stay."""
+    """Create or update an alarm that notifies the topic; tags of others are kept."""
     cloudwatch = account.clients.cloudwatch
     actual = _read_alarm(account, alarm)
     parameters = alarm.parameters(topic_arn)
@@ -58,7 +58,7 @@ def ensure_alarm(account: Account, alarm: Alarm, topic_arn: str, tags: Mapping[s
 
 
 def remove_alarm(account: Account, name: str) -> bool:
-    """Remove an alarm; return whether there was one."""
+    """Remove an alarm; return whether it existed."""
     cloudwatch = account.clients.cloudwatch
     return remove(
         account,
@@ -71,7 +71,7 @@ def remove_alarm(account: Account, name: str) -> bool:
 def ensure_dashboard(
     account: Account, name: str, body: Mapping[str, Any], tags: Mapping[str, str]
 ) -> Change:
-    """Make a dashboard; its tags are given to it at the start and not compared."""
+    """Create or update a dashboard; its tags are set when it is created, and not compared."""
     cloudwatch = account.clients.cloudwatch
     text = json.dumps(body)
     tag_list: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
@@ -97,7 +97,7 @@ def ensure_dashboard(
 
 
 def remove_dashboard(account: Account, name: str) -> bool:
-    """Remove a dashboard; return whether there was one."""
+    """Remove a dashboard; return whether it existed."""
     cloudwatch = account.clients.cloudwatch
     return remove(
         account,
@@ -114,7 +114,7 @@ def _read_alarm(account: Account, alarm: Alarm) -> dict[str, Any] | None:
         return None
     present = cloudwatch.list_tags_for_resource(ResourceARN=alarm.arn).get("Tags", [])
     found: dict[str, Any] = {**answer["MetricAlarms"][0]}
-    # The alarm of a plain metric may come back with an empty list of expressions.
+    # AWS may return an empty list of expressions for the alarm of one metric.
     metrics = {"Metrics": found.get("Metrics") or None}
     return {**found, **metrics, "tags": {tag["Key"]: tag["Value"] for tag in present}}
 

@@ -1,4 +1,4 @@
-"""Event sources: queues whose messages Lambda hands to a function, many at a time."""
+"""Event sources: queues whose messages Lambda passes to a function in batches."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ CHANGING = ("Creating", "Enabling", "Disabling", "Updating", "Deleting")
 
 @dataclass(frozen=True)
 class EventSource:
-    """A queue whose messages a function is given.
+    """A queue whose messages Lambda passes to a function.
 
     At most `batch` messages at once, for which Lambda waits up to `window` seconds, and at most
-    `concurrency` runs at a time. The function says which messages it failed at.
+    `concurrency` runs at a time. The function reports which messages it failed to process.
     """
 
     queue: str
@@ -31,12 +31,12 @@ class EventSource:
 
     @property
     def name(self) -> str:
-        """Return a name that identifies it."""
+        """What identifies it."""
         return f"{self.queue}/{self.function}"
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Return the parameters that create and update share, by AWS's names."""
+        """The parameters that create and update share."""
         return {
             "BatchSize": self.batch,
             "MaximumBatchingWindowInSeconds": self.window,
@@ -46,9 +46,9 @@ class EventSource:
 
 
 def ensure_event_source(account: Account, source: EventSource, tags: Mapping[str, str]) -> Change:
-    """Make a queue an event source of a function, and wait until it is; its tags are not compared.
+    """Make a queue an event source of a function, and wait until it is ready.
 
-    One that was disabled is enabled again.
+    One that was disabled is enabled again. Its tags are not compared.
     """
     client = account.clients.lambda_
     configuration = source.configuration
@@ -87,7 +87,7 @@ def ensure_event_source(account: Account, source: EventSource, tags: Mapping[str
 
 
 def remove_event_source(account: Account, name: str) -> bool:
-    """Remove an event source, named <queue>/<function>; return whether there was one."""
+    """Remove an event source, named <queue>/<function>; return whether it existed."""
     client = account.clients.lambda_
 
     def delete() -> None:

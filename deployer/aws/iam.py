@@ -1,6 +1,6 @@
-"""Roles: their trust policy, and the one policy with their rights.
+"""Roles: a trust policy, and one inline policy with the rights.
 
-A role has exactly that: managed policies and further inline policies are removed.
+A role has exactly these: managed policies and further inline policies are removed.
 """
 
 import json
@@ -18,7 +18,7 @@ ABSENT = "NoSuchEntity"
 def ensure_role(
     account: Account, name: str, trust: Policy, policy: Policy, tags: Mapping[str, str]
 ) -> Change:
-    """Make a role as wanted; tags of others stay."""
+    """Create or update a role; tags of others are kept."""
     iam = account.clients.iam
     actual = _read(account, name)
     wanted: dict[str, Any] = {
@@ -59,7 +59,7 @@ def ensure_role(
 
 
 def remove_role(account: Account, name: str) -> bool:
-    """Remove a role with its policies; return whether there was one."""
+    """Remove a role with its policies; return whether it existed."""
     iam = account.clients.iam
 
     def strip_and_delete() -> None:

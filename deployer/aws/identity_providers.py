@@ -12,14 +12,14 @@ def provider_arn(account: Account, host: str) -> str:
 
 
 def ensure_provider(account: Account, host: str, audience: str) -> Change:
-    """Make a provider, which an account has once for all; audiences of others stay.
+    """Create or update a provider, which an account has only once; audiences of others are kept.
 
     AWS checks the provider's certificate against its own list of authorities: no thumbprint.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html
     """
     iam, arn = account.clients.iam, provider_arn(account, host)
-    there = found(lambda: iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn), ABSENT)
-    audiences = there and there.get("ClientIDList", [])
+    provider = found(lambda: iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn), ABSENT)
+    audiences = provider and provider.get("ClientIDList", [])
     return converge(
         account,
         Resource(

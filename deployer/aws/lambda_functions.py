@@ -1,6 +1,6 @@
-"""Functions: their code, their configuration, and where events go that they fail at.
+"""Functions: their code, their configuration, and where events go that they fail to process.
 
-A change is begun only when the last one has ended, and counts as made when it has ended itself.
+An update starts only when the previous one has ended, and is done when Lambda says so.
 """
 
 import platform
@@ -26,10 +26,10 @@ KEPT_UNRESERVED = 100
 
 @dataclass(frozen=True)
 class Function:
-    """A function as it should be; memory in MB, timeout in seconds, layers by version ARN.
+    """A function as wanted; memory in MB, timeout and event age in seconds, layers by version ARN.
 
-    `concurrency` is how many runs at a time are reserved for it and the most that it may have; None
-    leaves that as it is. Events that fail for good go to `failed_events_arn`, None drops them.
+    `concurrency` is the reserved concurrency, which is also its limit; None leaves it unchanged.
+    Events that still fail after all retries go to `failed_events_arn`; None drops them.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Function:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Return the parameters that create and update share, by AWS's names."""
+        """The parameters that create and update share."""
         return {
             "Description": self.description,
             "Handler": self.handler,
@@ -65,20 +65,20 @@ class Function:
 
     @property
     def failures(self) -> dict[str, Any]:
-        """Return the configuration for events that the function fails at."""
-        keeper = self.failed_events_arn
+        """The parameters for events that the function fails to process."""
+        queue = self.failed_events_arn
         return {
             "MaximumRetryAttempts": self.retries,
             "MaximumEventAgeInSeconds": self.event_age,
-            "DestinationConfig": {"OnFailure": {"Destination": keeper}} if keeper else {},
+            "DestinationConfig": {"OnFailure": {"Destination": queue}} if queue else {},
         }
 
 
 def ensure_function(account: Account, arn: str, function: Function) -> Change:
-    """Make a function as wanted and wait until it is ready; tags of others stay.
+    """Create or update a function and wait until it is ready; tags of others are kept.
 
     Raises:
-        AwsError: it does not become ready, with the reason that AWS gives.
+        AwsError: it does not become ready; the message has AWS's reason.
     """
     actual = _read(account, function.name)
     configured = frozenset(function.configuration)
@@ -123,7 +123,7 @@ def ensure_function(account: Account, arn: str, function: Function) -> Change:
 
 
 def runtime_of(account: Account, runtime: str, architecture: str) -> tuple[str, str]:
-    """Return runtime and architecture; an emulator runs functions in this machine's Python."""
+    """Return runtime and architecture: those asked for, or this machine's for an emulator on it."""
     if not account.is_local:
         return runtime, architecture
     machine = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
@@ -131,13 +131,13 @@ def runtime_of(account: Account, runtime: str, architecture: str) -> tuple[str, 
 
 
 def can_reserve(account: Account, runs: int) -> bool:
-    """Return whether so many concurrent runs can be reserved for functions of this account.
+    """Return whether this many concurrent runs can be reserved in this account.
 
-    AWS keeps 100 for the functions that reserve none, and gives a new account as few as 10 in all.
+    AWS keeps 100 for functions that reserve none, and a new account may have as few as 10 in all.
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
     """
     if account.is_local:
-        return False  # it does not know the limits of an account
+        return False  # an emulator does not know the limits of an account
     try:
         limits = account.clients.lambda_.get_account_settings()["AccountLimit"]
     except ClientError as error:
@@ -148,7 +148,7 @@ def can_reserve(account: Account, runs: int) -> bool:
 
 
 def remove_function(account: Account, name: str) -> bool:
-    """Remove a function with its permissions; return whether there was one."""
+    """Remove a function with its permissions; return whether it existed."""
     client = account.clients.lambda_
     return remove(
         account,
@@ -229,7 +229,7 @@ def _read_configuration(configuration: "FunctionConfigurationTypeDef") -> dict[s
 
 
 def _read_failures(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Read what an event invoke configuration says, without the parts that are empty."""
+    """Return what an event invoke configuration sets, without the parts that are empty."""
     destinations = answer.get("DestinationConfig", {})
     return {
         "MaximumRetryAttempts": answer.get("MaximumRetryAttempts"),
@@ -246,7 +246,7 @@ def _settle(account: Account, name: str) -> None:
 
 
 def _is_settled(account: Account, name: str) -> bool:
-    """Say whether it has settled; an update status that is not there yet counts as going on."""
+    """Return whether it has settled; a missing update status counts as in progress."""
     now = account.clients.lambda_.get_function_configuration(FunctionName=name)
     if now.get("State") == "Failed":
         raise _failed(name, now.get("StateReasonCode"), now.get("StateReason"))
@@ -254,7 +254,7 @@ def _is_settled(account: Account, name: str) -> bool:
         raise _failed(
             name, now.get("LastUpdateStatusReasonCode"), now.get("LastUpdateStatusReason")
         )
-    # An unused function becomes Inactive; its next invocation wakes it.
+    # An unused function becomes Inactive until its next invocation.
     return (
         now.get("State") in ("Active", "Inactive") and now.get("LastUpdateStatus") == "Successful"
     )

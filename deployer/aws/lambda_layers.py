@@ -1,8 +1,8 @@
-"""Layers: published once for each content, found again by it, removed when no longer used.
+"""Layers: published once for each content, and removed when no longer used.
 
-AWS numbers the versions of a layer and lists no hash of what is in them, so the hash stands in
-the description. A description can say anything, and so can an object in the code bucket: a version
-is used only when AWS's own hash of its code is that of the zip that was built here.
+AWS numbers the versions of a layer and lists no hash of their content, so the description has the
+hash. Others may write descriptions, and objects of the code bucket: a version is used only if AWS's
+hash of its code is that of the zip that was built here.
 """
 
 import base64
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 def ensure_layer(
     account: Account, name: str, layer: Layer, platform: str, bucket: str
 ) -> tuple[Change, str]:
-    """Publish a layer through `bucket`, unless a version with this content is there.
+    """Publish a layer through `bucket`, unless a version with this content exists.
 
     `platform` is what it is built for, such as "python3.13 arm64".
 
-    Returns the change and the ARN of that version, which in a plan may be yet unknown.
+    Returns the change and the ARN of that version, a placeholder while it is only planned.
 
     Raises:
         ConflictError: AWS published other code than was uploaded.
@@ -51,7 +51,7 @@ def ensure_layer(
 
     latest = versions[0].get("Description", "") if versions else None
     if latest == content:
-        latest = f"{content}, but its code is another"
+        latest = f"{content}, but with other code"
     change = converge(
         account,
         Resource(
@@ -96,14 +96,14 @@ def _delete(account: Account, name: str, version: int) -> None:
 
 
 def _versions(account: Account, name: str) -> list["LayerVersionsListItemTypeDef"]:
-    """List the versions of a layer, the newest first; none when there is no such layer."""
+    """Return the versions of a layer, the newest first; none when there is no such layer."""
     pages = account.clients.lambda_.get_paginator("list_layer_versions").paginate(LayerName=name)
     versions = [version for page in pages for version in page["LayerVersions"]]
     return sorted(versions, key=lambda version: version["Version"], reverse=True)
 
 
 def _code_sha256(account: Account, name: str, version: int) -> str | None:
-    """Return AWS's own hash of the code of a layer version."""
+    """Return AWS's hash of the code of a layer version."""
     found = account.clients.lambda_.get_layer_version(LayerName=name, VersionNumber=version)
     return found["Content"].get("CodeSha256")
 
@@ -115,7 +115,7 @@ def _publish(
     stored: "LayerVersionContentInputTypeDef",
     sha256: str,
 ) -> str:
-    """Publish an object as a layer version, and return its ARN if its code is what was built."""
+    """Publish an object as a layer version, check its code, and return its ARN."""
     published = account.clients.lambda_.publish_layer_version(
         LayerName=name, Description=content, Content=stored
     )
@@ -124,8 +124,8 @@ def _publish(
             LayerName=name, VersionNumber=published["Version"]
         )
         raise ConflictError(
-            f"layer {name}: AWS published code with the hash {code}, and {sha256} was uploaded to "
+            f"layer {name}: AWS published code with the hash {code}, but {sha256} was uploaded to "
             f"{stored['S3Bucket']}/{stored['S3Key']}. The version was removed again. Find out who "
-            "writes to that bucket before you run this again."
+            "writes to that bucket, then run again."
         )
     return published["LayerVersionArn"]

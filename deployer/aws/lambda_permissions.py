@@ -1,7 +1,7 @@
-"""Permissions to invoke a function: one statement for each rule, bucket or API, by its own id.
+"""Permissions to invoke a function: a statement of its policy for each rule, bucket or API.
 
-AWS changes the policy of a function one statement at a time, and rewrites what it is given;
-so a statement is read back and compared by what it means.
+AWS changes the policy of a function one statement at a time, and rewrites the statement, so it is
+compared by its meaning.
 """
 
 import json
@@ -17,9 +17,9 @@ READ_BACK_SECONDS = 60
 
 @dataclass(frozen=True)
 class Permission:
-    """Lets `service` invoke `function` on behalf of the one thing with `source_arn`.
+    """Lets `service` invoke `function` on behalf of the resource with `source_arn`.
 
-    `names_account` also names the account, which the ARN of a bucket does not.
+    With `names_account` the statement also names the account, which the ARN of a bucket does not.
     """
 
     function: str
@@ -35,7 +35,7 @@ class Permission:
 
 
 def ensure_permission(account: Account, permission: Permission) -> Change:
-    """Make a statement as wanted and wait until it can be read back; others stay as they are."""
+    """Create or update a statement and wait until it can be read; other statements are kept."""
     wanted = {
         "action": "lambda:InvokeFunction",
         "principal": permission.service,
@@ -62,7 +62,7 @@ def ensure_permission(account: Account, permission: Permission) -> Change:
         )
 
     def replace() -> None:
-        # Repeated as a whole when the adding comes too early: then it is removed already.
+        # Repeated as a whole when the addition comes too early: it is already removed then.
         found(
             lambda: client.remove_permission(
                 FunctionName=permission.function, StatementId=permission.statement_id
@@ -97,7 +97,7 @@ def _read(account: Account, permission: Permission) -> dict[str, object] | None:
 
 
 def _meaning(statement: Mapping[str, Any]) -> dict[str, object]:
-    """Reduce a statement to what it means; condition keys know no upper and lower case."""
+    """Return the meaning of a statement; condition keys are not case-sensitive."""
     principal = statement["Principal"]
     conditions = {
         key.lower(): value

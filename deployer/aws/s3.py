@@ -1,6 +1,7 @@
-"""Buckets: private, encrypted, versioned, tagged, and reached by TLS alone.
+"""Buckets: private, encrypted, versioned, tagged, and reached through TLS only.
 
-Objects are written here only for layers; what is in the other buckets belongs to the functions.
+Objects are written here only for layers; those in the other buckets belong to the functions. A
+removal also removes every object, old version and delete marker: it cannot be undone.
 """
 
 import json
@@ -59,9 +60,9 @@ def ensure_bucket(
     *,
     keeps_versions: bool = False,
 ) -> Change:
-    """Make a bucket as wanted. Tags of others stay; lifecycle rules and policies of others do not.
+    """Create or update a bucket. Tags of others are kept, their policies and lifecycle rules not.
 
-    Versions that are not the newest expire, unless the bucket `keeps_versions`.
+    Old versions expire, unless the bucket `keeps_versions`.
 
     Raises:
         ConflictError: the name belongs to another account.
@@ -71,10 +72,10 @@ def ensure_bucket(
 
 
 def upload(account: Account, bucket: str, key: str, path: Path, sha256: str) -> str:
-    """Put a file into a versioned bucket, and return the id of the version that it became.
+    """Upload a file to a versioned bucket, and return the id of its version.
 
-    An object that is already under the key becomes an old version: it may be somebody else's. S3
-    compares what arrives with `sha256` (base64). To be called as part of a write.
+    An object with the same key becomes an old version: it may be somebody else's. S3 checks the
+    upload against `sha256` (base64). To be called as part of a write.
     """
     with path.open("rb") as body:
         stored = account.clients.s3.put_object(
@@ -88,30 +89,30 @@ def upload(account: Account, bucket: str, key: str, path: Path, sha256: str) -> 
 
 
 def remove_bucket(account: Account, name: str) -> bool:
-    """Empty and remove a bucket; return whether there was one.
+    """Empty and remove a bucket; return whether it existed.
 
-    Objects written meanwhile are removed too, for as long as S3 finds that it is not empty.
+    Objects that are written meanwhile are removed too.
 
     Raises:
-        AwsError: S3 refuses to delete an object, and says why.
+        AwsError: S3 refuses to delete an object; the message has its reason.
     """
     s3 = account.clients.s3
     ours: Any = {"Bucket": name, "ExpectedBucketOwner": account.id}
 
     def empty_and_delete() -> None:
-        # A page is 1,000 versions, as many as one call deletes.
+        # A page has 1,000 versions, as many as one call deletes.
         for page in s3.get_paginator("list_object_versions").paginate(**ours):
             if versions := _versions(page):
                 deleting: Any = {"Objects": versions, "Quiet": True}
                 _check(s3.delete_objects(**ours, Delete=deleting), name)
         s3.delete_bucket(**ours)
 
-    # A HEAD has no body to name the reason in.
+    # The answer to a HEAD has no body, and so no code.
     return remove(account, lambda: s3.head_bucket(**ours), empty_and_delete, "404", "NoSuchBucket")
 
 
 class _Bucket:
-    """The calls that read and write one bucket; each names its owner, so never another's."""
+    """The calls that read and write one bucket; each names our account as its owner."""
 
     def __init__(
         self,
@@ -201,7 +202,7 @@ class _Bucket:
         return answer and answer["Rules"]
 
     def _bucket_tags(self) -> dict[str, str]:
-        """Return the tags that may be written back: AWS keeps its own, which begin with aws:."""
+        """Return the tags that may be written: AWS keeps its own, which begin with aws:."""
         answer = found(lambda: self._s3.get_bucket_tagging(**self._ours), "NoSuchTagSet")
         tags = answer["TagSet"] if answer else []
         return {tag["Key"]: tag["Value"] for tag in tags if not tag["Key"].startswith("aws:")}
@@ -210,7 +211,7 @@ class _Bucket:
         region: Any = self._account.region
         location: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}}
         try:
-            # us-east-1 is the default and refuses to be named.
+            # us-east-1 is the default, and naming it is an error.
             self._s3.create_bucket(Bucket=self._name, **({} if region == "us-east-1" else location))
         except ClientError as error:
             if error_code(error) == "BucketAlreadyExists":
@@ -262,7 +263,7 @@ def _versions(page: "ListObjectVersionsOutputTypeDef") -> list[dict[str, str]]:
 
 
 def _check(answer: "DeleteObjectsOutputTypeDef", bucket: str) -> None:
-    """Raise what S3 says inside an answer that looks like a success."""
+    """Raise the errors inside an answer that has the status of a success."""
     errors = answer.get("Errors", [])
     if errors:
         key, code, message = (errors[0].get(part) for part in ("Key", "Code", "Message"))

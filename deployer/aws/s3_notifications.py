@@ -1,7 +1,7 @@
-"""The event by which a new object in a bucket invokes a function.
+"""Notifications by which a new object in a bucket invokes a function.
 
-A bucket has one notification configuration for everybody: it is read, changed and written back,
-and what is not ours stays in it.
+A bucket has one notification configuration for all: it is read, changed and written back, and what
+is not ours is kept.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ class Notification:
 
 
 def ensure_notification(account: Account, notification: Notification) -> Change:
-    """Make a notification as wanted. The function must let the bucket invoke it already.
+    """Create or update a notification; the bucket must have the permission to invoke the function.
 
     Raises:
         ConflictError: another notification of the bucket overlaps with it, which S3 refuses.
@@ -72,9 +72,9 @@ def ensure_notification(account: Account, notification: Notification) -> Change:
 
 
 def remove_notification(account: Account, name: str) -> bool:
-    """Remove a notification, named `<bucket>/<id>`; return whether there was one.
+    """Remove a notification, named `<bucket>/<id>`; return whether it existed.
 
-    Those of others stay.
+    Those of others are kept.
     """
     bucket, _, notification_id = name.partition("/")
 
@@ -95,7 +95,7 @@ def remove_notification(account: Account, name: str) -> bool:
 
 
 def _read(account: Account, bucket: str) -> dict[str, Any]:
-    """Return the configuration of a bucket, an empty one when there is no bucket yet."""
+    """Return the configuration of a bucket, an empty one when there is no bucket."""
     s3 = account.clients.s3
     answer = found(
         lambda: s3.get_bucket_notification_configuration(
@@ -107,7 +107,7 @@ def _read(account: Account, bucket: str) -> dict[str, Any]:
 
 
 def _merged(present: Mapping[str, Any], notification: Notification) -> dict[str, Any]:
-    """Return the configuration with ours in it, which replaces an older one of ours."""
+    """Return the configuration with ours, which replaces an older one of ours."""
     others = _without(present, notification.id)
     rules = [{"Name": "prefix", "Value": notification.prefix}]
     ours = {

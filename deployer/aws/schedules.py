@@ -1,4 +1,4 @@
-"""Rules that fire by schedule, and the function that each of them invokes."""
+"""Rules that fire on a schedule, and the function that each invokes."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     )
 
 TARGET_ID = "function"
-# The rule fires again soon: an event that is older than that has been overtaken.
+# The rule fires again soon: an older event is superseded.
 RETRY_POLICY = {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 300}
 ABSENT = "ResourceNotFoundException"
 
@@ -22,7 +22,10 @@ ABSENT = "ResourceNotFoundException"
 def ensure_rule(
     account: Account, name: str, arn: str, schedule: str, tags: Mapping[str, str]
 ) -> Change:
-    """Make a rule that fires by `schedule`, such as `rate(1 minute)`; tags of others stay."""
+    """Create or update a rule that fires on `schedule`, such as `rate(1 minute)`.
+
+    Tags of others are kept.
+    """
     events = account.clients.events
     actual = _read_rule(account, name, arn)
     tag_list: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
@@ -57,7 +60,7 @@ def ensure_rule(
 
 
 def ensure_target(account: Account, rule: str, function_arn: str) -> Change:
-    """Make a rule invoke a function; other targets of the rule stay."""
+    """Set a function as the target of a rule; other targets are kept."""
     target: Any = {"Id": TARGET_ID, "Arn": function_arn, "RetryPolicy": RETRY_POLICY}
 
     def put() -> None:
@@ -80,7 +83,7 @@ def ensure_target(account: Account, rule: str, function_arn: str) -> Change:
 
 
 def remove_rule(account: Account, name: str) -> bool:
-    """Remove a rule with all its targets; return whether there was one."""
+    """Remove a rule with all its targets; return whether it existed."""
     events = account.clients.events
 
     def clear_and_delete() -> None:
@@ -118,7 +121,7 @@ def _read_target(account: Account, rule: str) -> dict[str, object] | None:
 def _check(
     answer: "PutTargetsResponseTypeDef | RemoveTargetsResponseTypeDef", rule: str, what: str
 ) -> None:
-    """Raise what EventBridge says inside an answer that looks like a success."""
+    """Raise the error inside an answer that has the status of a success."""
     if answer["FailedEntryCount"]:
         failed = answer["FailedEntries"][0]
         code, message = failed.get("ErrorCode"), failed.get("ErrorMessage")

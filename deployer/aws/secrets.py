@@ -1,4 +1,4 @@
-"""Secrets: addresses of databases, and what events are signed with.
+"""Secrets: addresses of databases, keys of APIs, and signing secrets of events.
 
 Their values are compared, and never shown.
 """
@@ -20,9 +20,9 @@ def ensure_secret(
     value: Mapping[str, Any],
     tags: Mapping[str, str],
 ) -> Change:
-    """Make a secret that holds `value` as JSON; tags of others stay.
+    """Create or update a secret that holds `value` as JSON; tags of others are kept.
 
-    A secret that waits for its deletion is restored: its name is taken for up to 30 days.
+    A secret that is scheduled for deletion is restored: its name is taken for up to 30 days.
     """
     secrets = account.clients.secrets
     text = json.dumps(value)
@@ -56,7 +56,7 @@ def ensure_secret(
 def remove_other_secrets(
     account: Account, prefix: str, wanted: Collection[str], tags: Mapping[str, str]
 ) -> list[Change]:
-    """Remove the secrets under a prefix that carry these tags and are not wanted (any more)."""
+    """Remove the secrets under a prefix that have these tags and are not wanted."""
     pages = account.clients.secrets.get_paginator("list_secrets").paginate(
         Filters=[{"Key": "name", "Values": [prefix]}]
     )
@@ -71,7 +71,7 @@ def remove_other_secrets(
 
 
 def remove_secret(account: Account, name: str) -> bool:
-    """Remove a secret for good, also one that waits for that; return whether there was one."""
+    """Remove a secret without a recovery period; return whether it existed."""
     secrets = account.clients.secrets
     return remove(
         account,
@@ -89,7 +89,7 @@ def _read(account: Account, name: str) -> dict[str, Any] | None:
     deleted = described.get("DeletedDate") is not None
     return {
         "scheduled for deletion": deleted,
-        # While it waits for its deletion, AWS does not say what it holds.
+        # AWS does not return the value of a secret that is scheduled for deletion.
         "value": Hidden(None if deleted else _value(account, name)),
         "tags": _tags(described),
     }
@@ -100,7 +100,7 @@ def _tags(described: "DescribeSecretResponseTypeDef") -> dict[str, str]:
 
 
 def _value(account: Account, name: str) -> object:
-    """Return the value of a secret, None when it has none or it is no JSON."""
+    """Return the value of a secret, None when it has none or it is not JSON."""
     secrets = account.clients.secrets
     answer = found(lambda: secrets.get_secret_value(SecretId=name), "ResourceNotFoundException")
     try:

@@ -1,7 +1,7 @@
 """The topic of alarms and notices, and the e-mail address that is subscribed to it.
 
-The topic is not encrypted by a key: alarms cannot use the key that AWS manages for SNS, and
-our own key would cost money for messages that hold no data.
+The topic is not encrypted: alarms cannot use the key that AWS manages for SNS, and a key of our own
+would cost money for messages that contain no data.
 https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns
 """
 
@@ -16,17 +16,17 @@ from deployer.resources.resource_policies import Policy
 
 ABSENT = "NotFound"
 MAX_SENDER = 100
-# Stands in the listing for the ARN of a subscription whose owner has not answered our mail.
+# Listed instead of the ARN of a subscription whose owner has not confirmed it.
 UNCONFIRMED = "PendingConfirmation"
 DELETED = "Deleted"
-# The tag of the topic that says, by a hash, which address this deployment has subscribed.
+# The tag of the topic with a hash of the address that this deployment has subscribed.
 MARK = "alert-email"
 
 
 def ensure_topic(
     account: Account, name: str, arn: str, policy: Policy, tags: Mapping[str, str]
 ) -> Change:
-    """Make a topic with its policy; its name is the sender of its mails; tags of others stay."""
+    """Create or update a topic; its name is the sender of its e-mails, tags of others are kept."""
     sns = account.clients.sns
     actual = _read_topic(account, arn)
     sender = name[:MAX_SENDER]
@@ -65,8 +65,8 @@ def ensure_topic(
 def ensure_subscription(account: Account, topic: str, arn: str, email: str | None) -> Change:
     """Subscribe an e-mail address, which replaces the one that was subscribed here before.
 
-    None is nobody. Subscriptions of others stay. A former address that was never confirmed
-    cannot be removed: SNS lets it go after 48 hours.
+    None subscribes nobody. Subscriptions of others are kept. A former address that was never
+    confirmed cannot be removed: SNS removes it after 48 hours.
     """
     mark, wanted_mark = _read_mark(account, arn), mark_of(email) if email else None
     there = _read_emails(account, arn) if mark or email else {}
@@ -78,7 +78,7 @@ def ensure_subscription(account: Account, topic: str, arn: str, email: str | Non
         _subscribe(account, arn, email, there)
         if former and there[former] != UNCONFIRMED:
             account.clients.sns.unsubscribe(SubscriptionArn=there[former])
-        # Last: until then a deployment that continues from here knows the former address as ours.
+        # Last, so that a deployment that continues from here recognises the former address as ours.
         _set_mark(account, arn, email)
 
     return converge(
@@ -96,14 +96,14 @@ def ensure_subscription(account: Account, topic: str, arn: str, email: str | Non
 
 
 def unconfirmed(account: Account, arn: str) -> list[str]:
-    """Return the addresses that have not yet answered the mail by which SNS asks them."""
+    """Return the addresses that have not confirmed their subscription."""
     return [email for email, there in _read_emails(account, arn).items() if there == UNCONFIRMED]
 
 
 def remove_topic(account: Account, arn: str) -> bool:
-    """Remove a topic with its subscriptions; return whether there was one.
+    """Remove a topic with its subscriptions; return whether it existed.
 
-    Unconfirmed ones cannot be removed: SNS lets them go after 48 hours.
+    Unconfirmed ones cannot be removed: SNS removes them after 48 hours.
     """
     sns = account.clients.sns
 
@@ -112,7 +112,7 @@ def remove_topic(account: Account, arn: str) -> bool:
         subscriptions = [
             entry["SubscriptionArn"] for page in pages for entry in page["Subscriptions"]
         ]
-        # Otherwise SNS lists them, without their topic, until it comes to removing them.
+        # Otherwise SNS lists them, without their topic, until it removes them.
         for subscription in subscriptions:
             if subscription not in (UNCONFIRMED, DELETED):
                 sns.unsubscribe(SubscriptionArn=subscription)
@@ -147,7 +147,7 @@ def _read_mark(account: Account, arn: str) -> str | None:
 
 
 def _read_emails(account: Account, arn: str) -> dict[str, str]:
-    """Return the subscribed addresses, and the ARN of the subscription of each or UNCONFIRMED."""
+    """Return the ARN of each subscription, or UNCONFIRMED, by its address."""
     pages = account.clients.sns.get_paginator("list_subscriptions_by_topic")
     subscriptions = found(
         lambda: [
@@ -165,7 +165,7 @@ def _read_emails(account: Account, arn: str) -> dict[str, str]:
 
 
 def _subscribe(account: Account, arn: str, email: str | None, there: Mapping[str, str]) -> None:
-    """Subscribe an address unless it is there: SNS would send it a further mail."""
+    """Subscribe an address unless it is subscribed: SNS would send it another e-mail."""
     if email and mark_of(email) not in {mark_of(address) for address in there}:
         account.clients.sns.subscribe(TopicArn=arn, Protocol="email", Endpoint=email)
 
@@ -179,7 +179,7 @@ def _set_mark(account: Account, arn: str, email: str | None) -> None:
 
 
 def mark_of(email: str) -> str:
-    """Return a tag value that marks an address as ours; a tag cannot hold the address itself."""
+    """Return the tag value that marks an address as ours: a hash, as tags allow few characters."""
     return hashlib.sha256(email.lower().encode()).hexdigest()[:16]
 
 

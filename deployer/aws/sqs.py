@@ -1,4 +1,4 @@
-"""Queues: of events that functions failed at, of events to collect, and of those that cannot be."""
+"""Queues: of events that functions failed to process, of posted events, and of dead letters."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from deployer.aws.changes import Change, Resource, Update, converge, found, remo
 # The longest that SQS keeps a message, in seconds: 14 days.
 KEPT_SECONDS = 14 * 24 * 3600
 ABSENT = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
-# Of messages that wait, that somebody works on, and that are not due yet.
+# Of messages that wait, that are being processed, and that are delayed.
 COUNTS = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -23,10 +23,9 @@ Attributes = Mapping[str, Any]
 def ensure_queue(
     account: Account, name: str, tags: Mapping[str, str], more: Attributes | None = None
 ) -> Change:
-    """Make an encrypted queue that keeps messages for 14 days; tags of others stay.
+    """Create or update an encrypted queue that keeps messages for 14 days; tags of others are kept.
 
-    `more` are further attributes, by the names that SQS has for them: numbers, and policies as
-    documents.
+    `more` are further attributes by AWS's names: numbers, and policies as documents.
     """
     sqs = account.clients.sqs
     wanted: dict[str, Any] = {
@@ -59,7 +58,7 @@ def ensure_queue(
 
 
 def remove_queue(account: Account, name: str) -> bool:
-    """Remove a queue with what is in it; return whether there was one."""
+    """Remove a queue with its messages; return whether it existed."""
     sqs = account.clients.sqs
     return remove(
         account,
@@ -70,7 +69,7 @@ def remove_queue(account: Account, name: str) -> bool:
 
 
 def count_messages(account: Account, name: str) -> int | None:
-    """Return about how many messages are in a queue, None when there is no such queue."""
+    """Return the approximate number of messages in a queue, None when there is no such queue."""
     sqs = account.clients.sqs
     names: Any = list(COUNTS)
     answer = found(lambda: sqs.get_queue_url(QueueName=name), *ABSENT)

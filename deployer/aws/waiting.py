@@ -1,7 +1,7 @@
-"""Answers of AWS before it is ready, and the only two ways in which a deployment waits.
+"""Errors by which AWS answers while it is not ready yet, and the two ways to wait for it.
 
-botocore retries throttling and server errors by itself; these answers look final and are not.
-Every wait is on a condition, has an end, and is reported once with its seconds.
+AWS is eventually consistent: botocore retries throttling and server errors, but not these errors,
+which look final. Every wait has a condition and a limit, and is reported once with its seconds.
 """
 
 import itertools
@@ -21,9 +21,9 @@ LONGEST_PAUSE = 10.0
 
 @dataclass(frozen=True)
 class LateAnswer:
-    """An error that goes away by itself: its code, a part of its message, seconds to allow.
+    """An error that a retry resolves: its code, a part of its message, seconds to keep retrying.
 
-    `operation` is the only call that it is late in answer to, None for any.
+    With an `operation`, only as the answer to that call.
     """
 
     code: str
@@ -33,12 +33,12 @@ class LateAnswer:
     operation: str | None = None
 
 
-# botocore has tried five times by then; an account in use by others may need a minute.
+# After five attempts by botocore; in an account that others use too it may take a minute.
 BUSY = ("Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown")
-A_NEW_ROLE = "Lambda to know the new role"
-# A role spreads in seconds, at times minutes; the longest seen is under 15.
+A_NEW_ROLE = "Lambda to see the new role"
+# A new role is visible within seconds, sometimes minutes; the longest seen is under 15.
 LATE_ANSWERS = (
-    *(LateAnswer(code, "", 60, "AWS to take more calls") for code in BUSY),
+    *(LateAnswer(code, "", 60, "AWS to accept more calls") for code in BUSY),
     LateAnswer("InvalidParameterValueException", "cannot be assumed by Lambda", 900, A_NEW_ROLE),
     LateAnswer(
         "InvalidParameterValueException",
@@ -49,7 +49,7 @@ LATE_ANSWERS = (
     LateAnswer(
         "InvalidParameterValueException", "KMS key is invalid for CreateGrant", 900, A_NEW_ROLE
     ),
-    # The same code says that a function or a statement exists: that does not go away.
+    # The same code also means that a function or a statement exists, which no retry resolves.
     LateAnswer(
         "ResourceConflictException",
         "update is in progress",
@@ -68,42 +68,45 @@ LATE_ANSWERS = (
         "InvalidParameterValueException",
         "is less than Function timeout",
         120,
-        "Lambda to know the queue's new visibility timeout",
+        "Lambda to see the queue's new visibility timeout",
     ),
     LateAnswer("ConflictException", "", 60, "another change of the API"),
-    LateAnswer("MalformedPolicyDocument", "Invalid principal", 120, "IAM to know the principal"),
+    LateAnswer("MalformedPolicyDocument", "Invalid principal", 120, "IAM to see the principal"),
     LateAnswer("ConcurrentModification", "", 60, "another change in IAM"),
-    # Of a role that is being removed, the same answer says that it is gone.
-    LateAnswer("NoSuchEntity", "", 120, "IAM to know its new role", "PutRolePolicy"),
-    LateAnswer("DeleteConflict", "", 120, "IAM to know that the role's policies are gone"),
+    # Of a role that is being removed, the same error means that it is gone.
+    LateAnswer("NoSuchEntity", "", 120, "IAM to see its new role", "PutRolePolicy"),
+    LateAnswer("DeleteConflict", "", 120, "IAM to see that the role's policies are gone"),
     # S3 may hold the name of a deleted bucket for an hour.
     LateAnswer("OperationAborted", "", 3600, "S3 to finish an earlier change of the bucket"),
-    LateAnswer("NoSuchBucket", "", 60, "S3 to know the new bucket"),
-    # A function that still runs may write for as long as it may run: 15 minutes at most.
+    LateAnswer("NoSuchBucket", "", 60, "S3 to see the new bucket"),
+    # A running function may write until its timeout, 15 minutes at most.
     LateAnswer("BucketNotEmpty", "", 900, "the last objects to be written to the bucket"),
     LateAnswer(
         "InvalidArgument",
         "Unable to validate the following destination configurations",
         300,
-        "S3 to know the new permission",
+        "S3 to see the new permission",
     ),
     LateAnswer(
-        "InvalidRequestException", "scheduled for deletion", 120, "the deleted secret to go"
+        "InvalidRequestException", "scheduled for deletion", 120, "the deleted secret to disappear"
     ),
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html
     LateAnswer(
-        "AWS.SimpleQueueService.QueueDeletedRecently", "", 120, "the deleted queue to go (60 s)"
+        "AWS.SimpleQueueService.QueueDeletedRecently",
+        "",
+        120,
+        "the deleted queue to disappear (60 s)",
     ),
-    LateAnswer("QueueDeletedRecently", "", 120, "the deleted queue to go (60 s)"),
+    LateAnswer("QueueDeletedRecently", "", 120, "the deleted queue to disappear (60 s)"),
     LateAnswer("ConcurrentModificationException", "", 60, "another change of the rule"),
     LateAnswer(
         "ValidationException",
         "can't be deleted since it has targets",
         60,
-        "EventBridge to know that the rule's targets are gone",
+        "EventBridge to see that the rule's targets are gone",
     ),
     LateAnswer("OperationAbortedException", "", 60, "another change of the log group"),
-    LateAnswer("NotFound", "Topic does not exist", 60, "SNS to know the new topic"),
+    LateAnswer("NotFound", "Topic does not exist", 60, "SNS to see the new topic"),
 )
 
 
@@ -116,7 +119,7 @@ class Waited:
 
 
 def late_answer(error: ClientError) -> LateAnswer | None:
-    """Return the rule that an error falls under, None when it is final."""
+    """Return the late answer that an error is, None when it is final."""
     code = error.response["Error"].get("Code", "")
     message = error.response["Error"].get("Message", "")
     matching = (
@@ -131,17 +134,17 @@ def late_answer(error: ClientError) -> LateAnswer | None:
 
 @dataclass(frozen=True)
 class Patience:
-    """Waits, by a clock and a sleep in seconds that tests replace, and reports what for."""
+    """Waits by a clock and a sleep, both in seconds, and reports what it waited for."""
 
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     report: Callable[[Waited], None]
 
     def retry(self, call: Callable[[], T]) -> T:
-        """Make a call again for as long as AWS answers that it is not ready.
+        """Make a call, and retry it while AWS is not ready for it.
 
         Raises:
-            ClientError: the last one, when time is up or when it is none of the late answers.
+            ClientError: the last one, when the time is up or the error is final.
         """
         started = self.clock()
         late: LateAnswer | None = None
@@ -175,7 +178,7 @@ class Patience:
                 self.report(Waited(waiting_for, waited))
                 return
             if waited >= limit:
-                raise AwsError(f"Waited {waited:.0f} s for {waiting_for}. Run again to go on.")
+                raise AwsError(f"Waited {waited:.0f} s for {waiting_for}. Run again to continue.")
 
 
 def _pauses() -> Iterator[float]:

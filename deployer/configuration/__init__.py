@@ -1,1 +1,1 @@
-"""The settings of a deployment, read and checked before anything is touched."""
+"""The settings of a deployment, read and checked before anything is changed."""

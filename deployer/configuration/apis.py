@@ -12,10 +12,10 @@ from typing import Any
 
 from deployer.configuration.databases import (
     KINDS,
-    AddressError,
     DatabaseAddress,
     parse_database_url,
 )
+from deployer.errors import AddressError
 from etl import Events, Rest, StandardWebhooks
 from etl.events import Signature
 from etl.pipeline import Pipeline

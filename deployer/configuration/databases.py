@@ -1,7 +1,7 @@
-"""The address of a PostgreSQL database, as a URL says it and as a secret keeps it.
+"""The address of a database, as a URL and as a secret.
 
-The password stays out of every repr and every message: what is wrong with a URL is said in our own
-words, because the messages of `urllib.parse` quote parts of it.
+The password is in no repr and no message: problems of a URL are described in our words, because the
+messages of `urllib.parse` quote parts of it.
 """
 
 from dataclasses import dataclass, field
@@ -9,15 +9,17 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from deployer.errors import AddressError
+
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# A secret holds 65,536 bytes in all, and JSON escapes every line end of the PEM text.
+# A secret has at most 65,536 bytes, and JSON escapes every line end of the PEM text.
 # https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
 MAX_CA_BYTES = 50_000
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of database: what its makers call it, how its URLs begin, and its usual port."""
+    """A kind of database: the product, the schemes of its URLs, and its default port."""
 
     product: str
     schemes: tuple[str, ...]
@@ -25,7 +27,7 @@ class Kind:
 
     @property
     def example(self) -> str:
-        """Return what a URL of it looks like."""
+        """An example of its URLs."""
         return f"{self.schemes[0]}://user:password@host:{self.port}/database"
 
 
@@ -38,13 +40,9 @@ KINDS = {
 MALFORMED = "is malformed (percent-encode special characters in a password: @ is %40)"
 
 
-class AddressError(ValueError):
-    """A database URL is not what it should be; the message never quotes user or password."""
-
-
 @dataclass(frozen=True)
 class DatabaseAddress:
-    """Where a database is and how to log in; `ca` is PEM text, None means the public CAs."""
+    """Where a database is and how to log in; `ca` is PEM text, None for the public CAs."""
 
     host: str
     username: str
@@ -68,9 +66,9 @@ class DatabaseAddress:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether `host` is this machine: a loopback address, or `localhost` itself.
+    """Return whether `host` is this machine: a loopback address, or `localhost` itself.
 
-    A name under `localhost` is not: name servers may lead it anywhere.
+    A name under `localhost` is not: a name server may resolve it to any address.
     """
     if host == "localhost":
         return True
@@ -83,12 +81,12 @@ def is_loopback(host: str) -> bool:
 def parse_database_url(url: str, kind: str = "postgres") -> DatabaseAddress:
     """Parse `postgresql://user:password@host:port/database?sslmode=&sslrootcert=`.
 
-    Of the kind `mysql` it begins with `mysql://` or `mariadb://`, and the rest is the same. Without
-    a password it is empty, which is right where the server trusts its callers. The modes
-    of libpq that we do not have become the nearest that is no weaker.
+    For the kind `mysql` the scheme is `mysql` or `mariadb`. The password may be empty, for a server
+    that trusts its clients. Each mode of libpq that we do not have becomes the nearest one that is
+    no weaker.
 
     Raises:
-        AddressError: saying what is wrong, to be put behind the name of the setting.
+        AddressError: the problem; the message continues the name of the setting.
     """
     if not url:
         raise AddressError("is not set")
@@ -114,14 +112,14 @@ def parse_database_url(url: str, kind: str = "postgres") -> DatabaseAddress:
 def _split(url: str) -> tuple[SplitResult, int | None]:
     try:
         split = urlsplit(url)
-        url.encode()  # bytes of an environment that are no UTF-8 would not reach the functions
-        # urlsplit drops what is at the ends and these three, wherever they are: passwords too.
-        # NUL ends a text in the protocols, and another parameter could follow it.
+        url.encode()  # bytes of the environment that are not UTF-8 cannot be stored in a secret
+        # urlsplit strips the ends and removes these three everywhere, even from passwords. NUL
+        # ends a text in the protocols, so that another parameter could follow.
         unfit = "\0" in unquote(url) or any(char in url for char in "\t\r\n")
         if url == url.strip() and not unfit:
             return split, split.port
     except ValueError:
-        pass  # Raised below: an error that is raised here would keep this one, and its text.
+        pass  # Raised below: raised here, it would carry this error, and its text, as its context.
     raise AddressError(MALFORMED)
 
 
@@ -131,7 +129,7 @@ def _problem(split: SplitResult, wanted: Kind) -> str | None:
     if split.fragment:
         return "contains a # (percent-encode it: %23)"
     if not split.username:
-        # A / or ? of the password has ended the host.
+        # A / or ? in the password has ended the host.
         return MALFORMED if "@" in split.path + split.query else "has no user"
     if not split.hostname:
         return "has no host"
@@ -143,7 +141,7 @@ def _problem(split: SplitResult, wanted: Kind) -> str | None:
 def _wrong_scheme(scheme: str, wanted: Kind) -> str:
     for other in KINDS.values():
         if scheme in other.schemes:
-            return f"is of a {other.product} database, and {wanted.product} is declared"
+            return f"is the URL of a {other.product} database, but {wanted.product} is declared"
     return f"does not begin with {wanted.schemes[0]}://"
 
 
@@ -161,7 +159,7 @@ def _sslmode(asked: str | None, *, may_be_bare: bool) -> str:
         case None:
             return "disable" if may_be_bare else "verify-full"
         case "allow" | "prefer":
-            # They go on unencrypted where the server has no TLS.
+            # They fall back to no encryption where the server has no TLS.
             return "disable" if may_be_bare else "require"
         case "verify-ca":
             return "verify-full"
@@ -172,9 +170,9 @@ def _read_certificate(path: str) -> str:
     try:
         pem = Path(path).expanduser().read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
-        raise AddressError(f"names an unreadable sslrootcert, {path}") from error
+        raise AddressError(f"names an sslrootcert that cannot be read, {path}") from error
     if "-----BEGIN CERTIFICATE-----" not in pem:
-        raise AddressError(f"names an sslrootcert that holds no PEM certificate, {path}")
+        raise AddressError(f"names an sslrootcert without a PEM certificate, {path}")
     if len(pem) > MAX_CA_BYTES:
-        raise AddressError(f"names an sslrootcert of over {MAX_CA_BYTES // 1000} kB, {path}")
+        raise AddressError(f"names an sslrootcert larger than {MAX_CA_BYTES // 1000} kB, {path}")
     return pem

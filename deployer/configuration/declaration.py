@@ -1,6 +1,7 @@
 """The pipeline of a deployment, and what its declaration decides before anything is deployed.
 
-A mistake in it is a mistake in the settings: one line, and nothing is touched.
+A mistake in the declaration is reported like one in the settings: in one line, before anything is
+changed.
 """
 
 from collections.abc import Mapping
@@ -14,17 +15,17 @@ from etl.targets import Target
 
 DEFAULT_PIPELINE = "totesys"
 
-# E-mails beside the alarms, which report failures in any case: of any pipeline, and of one with
-# files.
+# What e-mails report besides the failures, which the alarms report: for any pipeline, and for one
+# with files.
 NOTICES = ("failures", "daily", "every-batch")
 NOTICES_OF_FILES = ("every-file", "steps")
 
 
 def read_pipeline(environment: Mapping[str, str]) -> tuple[str, Pipeline]:
-    """Read the pipeline of the settings: the name of its folder, and its declaration.
+    """Return the pipeline of the settings: the name of its folder, and its declaration.
 
     Raises:
-        SettingsError: there is none of that name, or its declaration has a mistake.
+        SettingsError: there is no such pipeline, or its declaration has a mistake.
     """
     name = pipeline_name(environment)
     try:
@@ -34,12 +35,12 @@ def read_pipeline(environment: Mapping[str, str]) -> tuple[str, Pipeline]:
 
 
 def pipeline_name(environment: Mapping[str, str]) -> str:
-    """Read the name of the pipeline, whether or not there is one."""
+    """Return the name of the pipeline, whether or not it exists."""
     return environment.get("PIPELINE") or DEFAULT_PIPELINE
 
 
 def default_project(pipeline: str) -> str:
-    """Return the PROJECT of a pipeline for which none is set."""
+    """Return the default PROJECT of a pipeline."""
     return f"{pipeline.lower().replace('_', '-')}-etl"
 
 
@@ -49,7 +50,7 @@ def notices_of(declared: Pipeline) -> tuple[str, ...]:
 
 
 def read_secrets(environment: Mapping[str, str]) -> list[str]:
-    """Return the parts of the pipeline that have secrets; none if there is no pipeline."""
+    """Return the parts of the pipeline that have secrets; none if there is no such pipeline."""
     try:
         _, declared = read_pipeline(environment)
     except SettingsError:
@@ -60,14 +61,14 @@ def read_secrets(environment: Mapping[str, str]) -> list[str]:
 
 
 def address_setting(source: Source) -> str | None:
-    """Return the setting with the address of a source; None for our own bucket."""
+    """Return the setting with the address of a source; None for the pipeline's own bucket."""
     if isinstance(source, Files):
         return source.bucket_setting if source.remote else None
     return source.setting
 
 
 def present_sources(declared: Pipeline, environment: Mapping[str, str]) -> list[Source]:
-    """Return the sources of a pipeline without those that are optional and have no address."""
+    """Return the sources of a pipeline without optional ones whose address is not set."""
     return [
         source
         for source in declared.sources
@@ -81,7 +82,7 @@ def create_statements(pipeline: str, schema: str) -> dict[str, dict[str, str]]:
     """Return the SQL that creates the schemas, tables and views of a pipeline, by target and name.
 
     Raises:
-        SettingsError: the declaration does not say what a table is like.
+        SettingsError: the declaration lacks the types of a table.
     """
     try:
         return {

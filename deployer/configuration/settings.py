@@ -1,6 +1,6 @@
-"""The settings of a deployment, read and checked once, before anything is touched.
+"""The settings of a deployment, read and checked once, before anything is changed.
 
-Nothing here talks to AWS or to a database, and no message or repr holds a password.
+Nothing here connects to AWS or to a database, and no message or repr holds a password.
 """
 
 import re
@@ -19,7 +19,6 @@ from deployer.configuration.apis import (
 )
 from deployer.configuration.databases import (
     KINDS,
-    AddressError,
     DatabaseAddress,
     parse_database_url,
 )
@@ -31,7 +30,7 @@ from deployer.configuration.declaration import (
     present_sources,
     read_pipeline,
 )
-from deployer.errors import SettingsError
+from deployer.errors import AddressError, SettingsError
 from etl import Events, Files, Setting
 from etl.loading import load
 from etl.pipeline import Pipeline
@@ -43,7 +42,7 @@ RUNTIMES = ("python3.11", "python3.12", "python3.13")
 ARCHITECTURES = ("arm64", "x86_64")
 SWITCH = ("false", "true")
 
-# Stands in for an address with a problem, so that the settings after it are checked too.
+# Replaces an address with a problem, so that the settings after it are checked too.
 UNREADABLE = DatabaseAddress("", "", "", "")
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -52,7 +51,7 @@ IDENTIFIER = {
     "postgres": re.compile(r"[^\x00]{1,63}"),
     "mysql": re.compile(r"[^\x00]{1,64}"),
 }
-# No address of a database, which would be sent to a stranger and shown by `status`.
+# Not a database URL, which would be sent to a stranger and shown by `status`.
 EMAIL = re.compile(r"[^@\s:/\x00-\x1f\x7f]+@[^@\s:/]+\.[^@\s:/]+")
 RATE = re.compile(r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)")
 CRON = re.compile(r"cron\(\S+( \S+){5}\)")
@@ -60,13 +59,13 @@ CRON = re.compile(r"cron\(\S+( \S+){5}\)")
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 PREFIX = re.compile(
     r"[^/*?$\x00-\x1f\x7f][^*?$\x00-\x1f\x7f]{0,500}"
-)  # none that a policy takes for a pattern
+)  # no characters that a policy takes for a pattern
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 
 
 @dataclass(frozen=True)
 class RemoteBucket:
-    """Somebody else's bucket: its name, and where given the prefix that counts, and its region."""
+    """Somebody else's bucket: its name, and optionally the prefix to read and its region."""
 
     name: str
     prefix: str = ""
@@ -77,11 +76,10 @@ class RemoteBucket:
 class Settings:
     """What the user decides about one deployment.
 
-    `pipeline` is the folder of its declaration, `databases` are the addresses of its sources and
-    targets by their names, `buckets` those of its sources that are somebody else's files,
-    `webhooks` the secrets of its sources that are events, `urls` where those are that are APIs,
-    `keys` those for APIs and for the lists of events of providers, `own` are the values of the
-    settings that it declares itself, and `reports` says how those are served.
+    `pipeline` is the folder of its declaration. By the name of a source or target: `databases` are
+    addresses, `buckets` those of files in somebody else's bucket, `webhooks` the signing secrets of
+    events, `urls` those of APIs, `keys` those of APIs and of providers' lists of events. `own` are
+    the values of the settings that the pipeline declares, `reports` how its reports are served.
     """
 
     pipeline: str
@@ -152,7 +150,7 @@ class Settings:
 
     @property
     def left_out(self) -> list[Source]:
-        """The optional sources that have no address."""
+        """The optional sources whose address is not set."""
         return [
             each
             for each in self.declared.sources
@@ -162,7 +160,7 @@ class Settings:
 
     @property
     def secrets(self) -> dict[str, dict[str, Any]]:
-        """What is kept as secrets, by source or target: addresses, and those of signatures."""
+        """The values of the secrets, by their part of the pipeline."""
         return {
             **{name: each.secret() for name, each in self.databases.items()},
             **{name: {"secrets": list(values)} for name, values in self.webhooks.items()},
@@ -180,27 +178,27 @@ class Settings:
 
     @property
     def takes_files(self) -> bool:
-        """Whether the pipeline has its own bucket, into which files are dropped."""
+        """Whether files are dropped into a bucket of the deployment."""
         return any(not each.remote for each in self.declared.files)
 
     @property
     def takes_events(self) -> bool:
-        """Whether the pipeline has an endpoint, which events are posted to."""
+        """Whether events are posted to an endpoint of the deployment."""
         return bool(self.declared.events)
 
     @property
     def posted(self) -> list[Events]:
-        """The sources that are events, without those that are left out."""
+        """The sources of events that are not left out."""
         return [source for source in self.declared.events if source.name in self.webhooks]
 
     @property
     def reads_files(self) -> bool:
-        """Whether a source is files, dropped or somebody else's, or the answers of an API."""
+        """Whether files are read: dropped ones, somebody else's, or the answers of an API."""
         return self.takes_files or bool(self.buckets or self.urls)
 
 
 def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
-    """Read project and stage alone: all that is needed to find what is deployed.
+    """Read only the project and the stage, which is all that is needed to find a deployment.
 
     Raises:
         SettingsError: one of them is malformed.
@@ -214,12 +212,12 @@ def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
 
 
 def read_schema(environment: Mapping[str, str], declared: Pipeline) -> str:
-    """Read the schema of the warehouse; raise SettingsError if it is malformed, or not set."""
+    """Read the schema of the warehouse; raise SettingsError if it is malformed or not set."""
     reader = _Reader(environment)
     schema = reader.schema(declared)
     if not schema:
         reader.problems.append(
-            "WAREHOUSE_SCHEMA is not set, and no URL of the warehouse names its database. Example: "
+            "WAREHOUSE_SCHEMA is not set, and the warehouse's URL names no database. Example: "
             "WAREHOUSE_SCHEMA=warehouse"
         )
     if reader.problems:
@@ -228,7 +226,7 @@ def read_schema(environment: Mapping[str, str], declared: Pipeline) -> str:
 
 
 class _Reader:
-    """Reads one setting after the other and collects what is wrong with them."""
+    """Reads the settings one by one and collects their problems."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -273,7 +271,7 @@ class _Reader:
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     def databases(self, declared: Pipeline) -> dict[str, DatabaseAddress]:
-        """Read where the sources and targets are; optional sources may be nowhere."""
+        """Read the addresses of databases; an optional source may have none."""
         present = [*present_sources(declared, self._environment), *declared.targets]
         return {
             part.name: self.database(part.setting, part.kind)
@@ -282,9 +280,9 @@ class _Reader:
         }
 
     def schema(self, declared: Pipeline) -> str:
-        """Read the schema of the warehouse: as declared, or the database of its URL, by default.
+        """Read the schema of the warehouse; the default is the declared one, or the URL's database.
 
-        Empty where the URL has none, which is a problem that is reported with the URL.
+        Empty where the URL has none, which is reported as a problem of the URL.
         """
         if not declared.targets:
             return Settings.warehouse_schema
@@ -296,7 +294,7 @@ class _Reader:
         return self.matching("WAREHOUSE_SCHEMA", IDENTIFIER[target.kind], default, "warehouse")
 
     def buckets(self, declared: Pipeline) -> dict[str, RemoteBucket]:
-        """Read where the files of others are; optional sources may be nowhere."""
+        """Read the buckets of others; an optional source may have none."""
         present = present_sources(declared, self._environment)
         return {
             source.name: self.bucket(source)
@@ -337,5 +335,5 @@ class _Reader:
 
 
 def _quoted(value: str) -> str:
-    """Return a value for a message, but not the address of a database in the wrong variable."""
+    """Return a value for a message, without any URL: it may be a misplaced database URL."""
     return "(a URL)" if "://" in value else repr(value)

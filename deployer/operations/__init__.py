@@ -1,1 +1,1 @@
-"""What is done with a pipeline that is deployed: run it, look at it, and send it an event."""
+"""The commands for a deployed pipeline: run it, show its state, send it an event."""

@@ -1,19 +1,19 @@
 """The batch logs, read from outside: numbered JSON documents under a prefix of a bucket.
 
-Nothing here writes, and nothing lists a whole log: that may be a hundred thousand batches long.
+Nothing here writes, and nothing lists a whole log, which may have a hundred thousand batches.
 """
 
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from deployer.errors import PipelineFailed
+from deployer.errors import OperationError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PAGE = 1000  # the most keys that S3 lists in one call
-MARKERS_BACK = 20  # how far a marker is looked for
+MARKERS_BACK = 20  # how many of the newest markers are searched
 
 
 class BatchLog:
@@ -28,8 +28,7 @@ class BatchLog:
     def newest(self) -> int:
         """Return the last number before the first gap, 0 when the log is empty.
 
-        Doubles its step until it is past the end and then halves its way back, in about
-        2 log2(n / 1,000) requests.
+        An exponential search, then a binary one: about 2 log2(n / 1,000) requests.
         """
         low, step = 0, PAGE
         while self._has(low + step):
@@ -45,17 +44,17 @@ class BatchLog:
         return low + sum(number == expected for expected, number in found)
 
     def _has(self, batch: int) -> bool:
-        """Return whether a number is in the log; a single object far ahead of it is not."""
+        """Return whether a number and the one before it exist: one object far ahead is no log."""
         return self._numbers_after(batch - 2, 2) == [batch - 1, batch]
 
     def read(self, batch: int) -> dict[str, Any]:
-        """Return the document of a batch; raise PipelineFailed if it is none."""
+        """Return the document of a batch; raise OperationError if it is malformed."""
         key = self._key(batch)
         answer = self._s3.get_object(Bucket=self._bucket, Key=key)
         try:
             document: dict[str, Any] = json.loads(answer["Body"].read())
         except (ValueError, RecursionError) as error:
-            raise PipelineFailed(
+            raise OperationError(
                 f"s3://{self._bucket}/{key} is not a manifest: restore its first version, which "
                 "S3 keeps."
             ) from error
@@ -70,7 +69,7 @@ class BatchLog:
         return f"{self._prefix}{batch:010d}.json"
 
     def _numbers_after(self, batch: int, limit: int) -> list[int]:
-        """Return the next numbers, up to `limit`; keys without one sort after them."""
+        """Return the next numbers, up to `limit`; keys without a number sort after them."""
         answer = self._s3.list_objects_v2(
             Bucket=self._bucket, Prefix=self._prefix, StartAfter=self._key(batch), MaxKeys=limit
         )
@@ -79,15 +78,15 @@ class BatchLog:
 
 
 def newest_marker(s3: "S3Client", bucket: str, source: str) -> dict[str, Any] | None:
-    """Return the marker of a source's batch that was loaded last, into whichever warehouse."""
+    """Return the marker of a source's batch that was loaded last, into any warehouse."""
     return BatchLog(s3, bucket, f"loaded/{source}/").newest_document()
 
 
 def marker_of(s3: "S3Client", bucket: str, source: str, batch: int) -> dict[str, Any] | None:
-    """Return the newest marker of a batch of a source that was loaded recently, None without any.
+    """Return the newest marker of a recently loaded batch of a source, None if there is none.
 
-    Markers are numbered in the order in which they were written: a batch that was loaded again has
-    more than one.
+    Markers are numbered in the order in which they were written; a batch that was loaded again has
+    several.
     """
     log = BatchLog(s3, bucket, f"loaded/{source}/")
     newest = log.newest()

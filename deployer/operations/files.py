@@ -1,4 +1,4 @@
-"""The files of a source, seen from outside: refused ones, and new ones in our bucket."""
+"""The files of a source: refused ones, new ones, and those that match no feed."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from typing import Any
 from deployer.aws.account import Account
 from etl import Files
 
-PAGES = 10  # of a listing, 1,000 keys each: enough to say that many are new
+PAGES = 10  # of a listing, 1,000 keys each: beyond that, only "many" matters
 
 
 @dataclass(frozen=True)
 class RefusedFile:
-    """A file of which `rows` of its `of` rows were refused, or, for a `reason`, all of it.
+    """A file with `rows` of its `of` rows refused, or refused as a whole for a `reason`.
 
-    `errors` is the URL of the object with the refused rows and why; None where there is none.
+    `errors` is the URL of the object with the refused rows and the reasons, None without one.
     """
 
     rows: int
@@ -32,7 +32,7 @@ class RefusedFile:
 
 
 def refused_files(accounts: Sequence[Mapping[str, Any]], bucket: str) -> dict[str, RefusedFile]:
-    """Return, by key, the files of a processed manifest that were refused, or rows of them."""
+    """Return, by key, the files of a processed manifest that were refused, wholly or in part."""
     return {
         each["file"]["key"]: RefusedFile(
             rows=each["refused"],
@@ -46,9 +46,9 @@ def refused_files(accounts: Sequence[Mapping[str, Any]], bucket: str) -> dict[st
 
 
 def strangers(account: Account, bucket: str, sources: Collection[Files]) -> list[str]:
-    """Return the keys of a bucket, of 10,000 at most, that are files of no feed: nobody reads them.
+    """Return the keys among the first 10,000 of a bucket that match no feed, so are never read.
 
-    A key that ends with a slash is a folder of the console.
+    A key that ends with a slash is a folder of the console, and not among them.
     """
     feeds = [feed for source in sources for feed in source.feeds]
     return [
@@ -67,9 +67,9 @@ def _keys(account: Account, bucket: str) -> Iterator[str]:
 def count_new(
     account: Account, bucket: str, source: Files, newest: Mapping[str, Any] | None
 ) -> int:
-    """Count the files of a source that have come since its newest batch was read; 10,000 at most.
+    """Count the files of a source that arrived after its newest batch was read; 10,000 at most.
 
-    S3 reports arrival to the second, so those that the batch has read are identified by ETag.
+    S3 reports arrival to the second, so files that the batch has read are identified by ETag.
     """
     read = {(each["file"]["key"], each["file"]["etag"]) for each in (newest or {}).get("files", [])}
     since = (

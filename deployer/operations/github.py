@@ -1,6 +1,7 @@
-"""The role that GitHub Actions deploys as: for one repository and one of its environments.
+"""The role by which GitHub Actions deploys: for one repository and one of its environments.
 
-GitHub signs who a job is, and AWS exchanges that for credentials of an hour: there are no keys.
+GitHub issues a signed token to a job, and AWS exchanges it for credentials that last an hour: there
+are no access keys.
 https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws
 """
 
@@ -18,26 +19,26 @@ from deployer.resources.resource_policies import Policy, policy_of
 
 HOST = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
-# As GitHub has them: no wildcard can come in.
+# As GitHub allows them, so without wildcards.
 OWNER, REPOSITORY = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})", r"[A-Za-z0-9._-]{1,100}"
 ENVIRONMENT = r"[A-Za-z0-9 ._-]{1,255}"
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """The jobs that may deploy: of a repository (`owner/name`), in one of its environments."""
+    """The jobs that may deploy: those of a repository (`owner/name`) in one of its environments."""
 
     repository: str
     environment: str
 
     def __post_init__(self) -> None:
         if not re.fullmatch(f"{OWNER}/{REPOSITORY}", self.repository):
-            raise SettingsError(["the repository must be OWNER/NAME, as it is on GitHub"])
+            raise SettingsError(["the repository must be OWNER/NAME, as on GitHub"])
         if not re.fullmatch(ENVIRONMENT, self.environment):
             raise SettingsError(["--environment must be the name of an environment on GitHub"])
 
     def trust_policy(self, account: Account) -> Policy:
-        """Return who may assume the role; the subject is compared whole, without a wildcard."""
+        """Return the trust policy of the role; it compares the subject without wildcards."""
         subject = f"repo:{self.repository}:environment:{self.environment}"
         return policy_of(
             {
@@ -51,16 +52,16 @@ class Jobs:
 
 @dataclass(frozen=True)
 class Access:
-    """The role that jobs of GitHub deploy as, and what had to be done for it."""
+    """The role of the jobs, and the changes that were made for it."""
 
     role_arn: str
     changes: list[Change]
 
 
-def let_deploy(account: Account, names: Names, jobs: Jobs) -> Access:
-    """Let jobs of GitHub deploy, with the rights of `deploy.py policy`; nobody else may.
+def grant_access(account: Account, names: Names, jobs: Jobs) -> Access:
+    """Create the role by which these jobs deploy; its rights are those of `deploy.py policy`.
 
-    The role has no tags of the deployment: a teardown that it runs would remove it.
+    It does not have the tags of the deployment: a teardown under it would remove it.
     """
     role = names.github_role
     return Access(
@@ -72,6 +73,6 @@ def let_deploy(account: Account, names: Names, jobs: Jobs) -> Access:
     )
 
 
-def let_deploy_no_longer(account: Account, names: Names) -> bool:
-    """Remove the role, and return whether there was one; the provider may serve others."""
+def revoke_access(account: Account, names: Names) -> bool:
+    """Remove the role; return whether it existed. The provider is kept: others may use it."""
     return remove_role(account, names.github_role)

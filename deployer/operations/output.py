@@ -1,4 +1,4 @@
-"""The output of the commands of `deploy.py`: for a person, and as JSON."""
+"""What the commands of `deploy.py` print, for people and as JSON."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from deployer.operations.pipeline import Run
 from deployer.terminal import printable, table
 from etl import Pipeline
 
-SAID: dict[Action, str] = {
+OUTCOMES: dict[Action, str] = {
     "created": "created",
     "updated": "updated",
     "removed": "removed",
@@ -24,7 +24,7 @@ PENDING: dict[Action, str] = {"created": "create", "updated": "update", "removed
 
 
 def changes_document(changes: Sequence[Change]) -> dict[str, Any]:
-    """Return what a deployment did, or would do, without what it left alone."""
+    """Return the changes of a deployment, or of a plan, as a JSON document."""
     return {
         "counts": dict(Counter(change.action for change in changes)),
         "changes": [asdict(change) for change in changes if change.action != "left"],
@@ -32,13 +32,13 @@ def changes_document(changes: Sequence[Change]) -> dict[str, Any]:
 
 
 def counts(changes: Sequence[Change]) -> str:
-    """Count the changes of a deployment, in words."""
+    """Return the numbers of changes of a deployment, in one line."""
     by_action = Counter(change.action for change in changes)
-    return ", ".join(f"{by_action[action]} {said}" for action, said in SAID.items())
+    return ", ".join(f"{by_action[action]} {outcome}" for action, outcome in OUTCOMES.items())
 
 
 def pending_lines(pending: Sequence[Change]) -> str:
-    """Say what a deployment would do, attribute by attribute."""
+    """Return what a deployment would change, attribute by attribute."""
     if not pending:
         return "in sync: deploy would change nothing"
     return "\n".join(line for change in pending for line in _pending(change))
@@ -56,7 +56,7 @@ def _value(value: object) -> str:
 
 
 def compared(tables: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Show how each target table agrees with the source, in 80 columns."""
+    """Return a comparison as a table of at most 80 columns, a line for each target table."""
     kinds = ("source", "warehouse", "missing", "different", "extra", "pending")
     shown = table("target table", *kinds, numbers=frozenset(kinds))
     for name, found in tables.items():
@@ -65,7 +65,7 @@ def compared(tables: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def remarks(found: Mapping[str, Any], declared: Pipeline) -> Iterator[Text]:
-    """Say, of a comparison, what its numbers do not: keys, errors, and what a repair loaded."""
+    """Yield what the numbers of a comparison do not show: keys, errors, and a repair's batches."""
     several = {
         each.name for target in declared.targets for each in target.tables if len(each.key) > 1
     }
@@ -73,7 +73,7 @@ def remarks(found: Mapping[str, Any], declared: Pipeline) -> Iterator[Text]:
         for kind, keys in compared["examples"].items():
             shown = (f"({key})" if name in several else str(key) for key in keys)
             yield Text(printable(f"{name}: {kind}, such as {', '.join(shown)}"))
-        for text in (_kept(compared["deleted"]), compared["error"], compared["note"]):
+        for text in (_deleted(compared["deleted"]), compared["error"], compared["note"]):
             if text is not None:
                 yield Text(printable(f"{name}: {text}"))
     if repaired := found.get("repaired"):
@@ -84,8 +84,8 @@ def remarks(found: Mapping[str, Any], declared: Pipeline) -> Iterator[Text]:
             yield Text(printable(f"left out: {text}"))
 
 
-def _kept(deleted: int) -> str | None:
-    """Say how many rows a table has only because the source deleted them."""
+def _deleted(deleted: int) -> str | None:
+    """Return a remark on rows that the source has deleted and the warehouse keeps."""
     if not deleted:
         return None
     return (
@@ -95,7 +95,7 @@ def _kept(deleted: int) -> str | None:
 
 
 def ran(run: Run) -> Iterator[Table | Text]:
-    """Say what a run loaded, what of it was refused, what it exported, and what waits."""
+    """Yield what a run loaded, refused and exported, and what is waiting."""
     yield _loaded(run)
     for source, why in run.waiting.items():
         yield Text(printable(f"{source} waits: {why}"))
@@ -106,7 +106,7 @@ def ran(run: Run) -> Iterator[Table | Text]:
 
 
 def objects(what: str, urls: Sequence[str | None]) -> Iterator[Text]:
-    """Name objects of a bucket by their URLs: the bucket, and then a line for each key."""
+    """Yield objects by their URLs: a line for the bucket, then one for each key."""
     bucket = ""
     for url in filter(None, urls):
         [_, _, name, key] = url.split("/", 3)

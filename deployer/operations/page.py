@@ -1,7 +1,4 @@
-"""The page of the pipeline, for a browser: a link for an hour, or a file of this machine.
-
-The function `page` makes it; nothing here does.
-"""
+"""The pipeline's page, which the function `page` writes: a link for a browser, or a local copy."""
 
 import os
 from dataclasses import dataclass
@@ -12,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from deployer.aws.account import Account
 from deployer.aws.changes import error_code
-from deployer.errors import PipelineFailed, explaining
+from deployer.errors import OperationError, explaining
 from deployer.resources.names import Names
 
 KEY = "page/index.html"
@@ -23,9 +20,9 @@ PRIVATE = 0o600
 
 @dataclass(frozen=True)
 class Page:
-    """Where the page is: the object, a `url` that a browser can open, and when it was made.
+    """Where the page is: the object, a `url` that a browser can open, and when it was written.
 
-    `seconds` is how long the URL can be used, None for a file of this machine.
+    `seconds` is how long the URL is valid, None for a file on this machine.
     """
 
     object: str
@@ -37,10 +34,10 @@ class Page:
 def find_page(account: Account, names: Names) -> Page:
     """Return where the page of a deployment is.
 
-    A browser cannot ask an emulator, so of its page a copy is written on this machine.
+    A browser cannot sign requests to an emulator, so its page is copied to a file.
 
     Raises:
-        PipelineFailed: there is none yet.
+        OperationError: there is no page yet.
     """
     bucket = names.bucket("processed")
     where = f"s3://{bucket}/{KEY}"
@@ -49,8 +46,8 @@ def find_page(account: Account, names: Names) -> Page:
             found = account.clients.s3.head_object(Bucket=bucket, Key=KEY)
         except ClientError as error:
             if error_code(error) in ("404", "NoSuchBucket"):
-                raise PipelineFailed(
-                    f"{where} is not there: the page is made when a batch has been loaded. "
+                raise OperationError(
+                    f"{where} does not exist: the page is written after a batch has been loaded. "
                     "`python deploy.py run` loads one."
                 ) from error
             raise
@@ -64,7 +61,7 @@ def find_page(account: Account, names: Names) -> Page:
 
 
 def save_page(account: Account, names: Names, path: Path) -> Path:
-    """Write the page into a file for this user alone; return its absolute path."""
+    """Write the page to a file that only this user can read; return its absolute path."""
     with explaining(f"s3://{names.bucket('processed')}/{KEY}"):
         found = account.clients.s3.get_object(Bucket=names.bucket("processed"), Key=KEY)
         body = found["Body"].read()

@@ -1,6 +1,6 @@
-"""Run the deployed pipeline: invoke its functions now, and follow a batch to the warehouse.
+"""Run the deployed pipeline: invoke its functions now, and follow batches to the warehouse.
 
-Reads the batch logs, which are plain JSON in S3; nothing here writes to them.
+The batch logs, plain JSON in S3, are only read.
 """
 
 import json
@@ -13,36 +13,35 @@ from typing import Any
 from deployer.aws import sqs
 from deployer.aws.account import Account
 from deployer.aws.waiting import Waited
-from deployer.errors import PipelineFailed, explaining
+from deployer.errors import OperationError, explaining
 from deployer.operations.batchlog import BatchLog, marker_of
 from deployer.operations.files import RefusedFile, refused_files
 from deployer.resources.names import BucketUse, FunctionUse, Names
 
-# A policy that was written seconds ago may not hold yet where the function runs.
+# A policy may take effect only some time after it was written.
 NEW_POLICY_SECONDS = 180.0
 NEW_POLICY_PAUSE = 10.0
-# Another run works until its timeout; the lock of a dead loader is released in a minute.
+# Another run may take until its timeout; the lock of a dead loader is released within a minute.
 BUSY_SECONDS = 960.0
-# Lambda waits for 5 seconds for more events, and collect works for a few.
+# Lambda waits 5 seconds for more events, and collect takes a few.
 COLLECT_SECONDS = 120.0
 BUSY_PAUSE = 1.0
-CHANGED = ("inserted", "updated", "deleted")  # what a load's marker says of each target table
+CHANGED = ("inserted", "updated", "deleted")  # the counts of a marker for each target table
 
 Answer = dict[str, Any]
 
 
 @dataclass
 class Run:
-    """The rows that one run loaded from the sources into the warehouse.
+    """What one run loaded from the sources into the warehouse.
 
-    `batches` are the newest batches by source, None where there was nothing new; `batch` is that of
-    the only source. `rows` are rows that changed, by source table; `loaded` rows inserted or
-    updated, by target table; `quarantined` rows that could not be remodelled, by source table, and
-    those that the warehouse refused, by target table; `stopped` says which source tables could not
-    be read, and why; `waiting` says by source what is there and is not to be read yet; `refused`
-    are the files of which something was refused, by key; `exports` the URLs of what was exported;
-    `seconds` are wall-clock seconds by stage. Where there are several sources, their tables are
-    named `<source>/<table>`.
+    `batches`: the newest batch by source, None without changes; `batch`: that of the only source.
+    `rows`: changed rows by source table. `loaded`: changed rows by target table. `quarantined`:
+    rows that could not be transformed, by source table, and those that the warehouse refused, by
+    target table. `stopped`: why source tables could not be read. `waiting`: by source, why
+    something is not read yet. `refused`: files that were refused, wholly or in part, by key.
+    `exports`: URLs of exported objects. `seconds`: wall-clock seconds by stage. With several
+    sources, source tables are named `<source>/<table>`.
     """
 
     batches: dict[str, int | None] = field(default_factory=dict)
@@ -58,7 +57,7 @@ class Run:
 
 
 class Pipeline:
-    """The functions in an account, invoked one after the other."""
+    """The deployed functions, invoked one after the other."""
 
     def __init__(
         self,
@@ -71,9 +70,10 @@ class Pipeline:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`step` is entered with the name of each stage for as long as it lasts.
+        """`step` is a context that is entered with the name of each stage.
 
-        `events` are those of the sources that are events: they come by themselves.
+        `events` are the names of the sources whose events are posted: nothing invokes extract for
+        them.
         """
         self.account = account
         self.names = names
@@ -86,29 +86,28 @@ class Pipeline:
     def run(self, *, now: bool = False) -> Run:
         """Load what has changed in the sources, and what an earlier run left unfinished.
 
-        `now` also reads sources that are not due yet by their declaration.
-        The schedules may be doing the same at this moment, so the outcome of a batch is read from
-        the batch logs, whichever run it was.
+        `now` also reads sources that are not due yet by their declaration. A scheduled run may do
+        the same at the same time, so the outcome of a batch is read from the batch logs.
 
         Raises:
-            PipelineFailed: a function is not deployed, or failed; the message is what it said.
+            OperationError: a function is not deployed, or failed; the message is the function's.
         """
         asks = set(self.sources) - set(self.events)
         return self._follow([{"now": True} if now else {}] if asks else [])
 
     def replay(self, source: str, batch: int) -> Run:
-        """Process the rows of a batch that are still current again.
+        """Process the rows of a batch again that are still current.
 
         Raises:
-            PipelineFailed: a function is not deployed, or failed; the message is what it said.
+            OperationError: a function is not deployed, or failed; the message is the function's.
         """
         return self._follow([{"replay": batch, "source": source}])
 
     def make_page(self) -> None:
-        """Make the page now, with what has just been loaded.
+        """Write the page now, with what has just been loaded.
 
         Raises:
-            PipelineFailed: the function is not deployed, or failed.
+            OperationError: the function is not deployed, or failed.
         """
         with self._step("page"):
             self._invoke("page", {"now": True})
@@ -116,11 +115,11 @@ class Pipeline:
     def reconcile(self, *, repair: bool = False) -> Answer:
         """Compare source and warehouse row by row; return the function's report.
 
-        With `repair`, the tables that disagree are read again from the source, and the report is
-        that of a second comparison; its `repaired` is the run between them.
+        With `repair`, the tables that differ are read again from the source, and the report is that
+        of a second comparison; its `repaired` is the run in between.
 
         Raises:
-            PipelineFailed: a function is not deployed, or failed; the message is what it said.
+            OperationError: a function is not deployed, or failed; the message is the function's.
         """
         found, events = self._compare()
         if not (repair and events):
@@ -130,14 +129,14 @@ class Pipeline:
         return {**found, "repaired": asdict(run)}
 
     def _compare(self) -> tuple[Answer, list[Answer]]:
-        """Return what reconcile found, and the events with which extract repairs it, if any."""
+        """Return reconcile's report, and the events by which extract repairs the differences."""
         with self._step("reconcile"):
             found = self._invoke("reconcile", {})
         found.pop("repair", None)
         return found, [event for part in _parts(found) if (event := part.pop("repair", None))]
 
     def _follow(self, events: Sequence[Answer]) -> Run:
-        """Invoke extract with each event, then the others until nothing is left to do."""
+        """Invoke extract with each event, then the other functions until nothing is left to do."""
         run = Run()
         collected = self._collect(run)
         extracted = [answer for event in events for answer in self._stage("extract", run, event)]
@@ -153,8 +152,8 @@ class Pipeline:
     def _collect(self, run: Run) -> dict[str, list[Answer]]:
         """Wait until the queue of events is empty; return the new batches of their sources.
 
-        They have the form of extract's answers, which is not involved. Goes on after a while: a
-        message that cannot be collected waits for its next turn.
+        They have the form of extract's answers. Returns after a while in any case: a message that
+        cannot be collected stays in the queue.
         """
         if not self.events:
             return {}
@@ -167,7 +166,7 @@ class Pipeline:
                 self._sleep(BUSY_PAUSE)
         run.seconds["collect"] = round(self._clock() - began, 3)
         if left:
-            run.waiting |= dict.fromkeys(self.events, f"{left:,} events are in the queue still")
+            run.waiting |= dict.fromkeys(self.events, f"{left:,} events are still in the queue")
         return {
             source: [
                 {"batch": batch, "stopped": {}}
@@ -226,41 +225,41 @@ class Pipeline:
         return answers
 
     def _wait_for_others(self, answer: Answer, waited: float) -> None:
-        """Wait a moment if a function did nothing because of others; raise if they never end."""
+        """Wait a moment if others kept a function from its work; raise if they never end."""
         busy = any(part.get("busy") for part in _parts(answer))
         postponed = next((why for part in _parts(answer) if (why := part.get("postponed"))), None)
         if not (busy or postponed):
             return
         if waited > BUSY_SECONDS:
-            raise PipelineFailed(
-                f"load: for {waited / 60:.0f} minutes another loader has been at work. "
+            raise OperationError(
+                f"load: another loader has been running for {waited / 60:.0f} minutes. "
                 "Look for the session that holds an advisory lock in the warehouse."
                 if busy
-                else f"extract: for {waited / 60:.0f} minutes nothing was read: "
+                else f"extract: nothing was read for {waited / 60:.0f} minutes: "
                 f"{postponed}. Look at its log, then run again."
             )
         self._sleep(BUSY_PAUSE)
 
     def _invoke(self, use: FunctionUse, event: Answer) -> Answer:
-        """Invoke a function and return its answer, allowing for a policy that is late."""
+        """Invoke a function and return its answer, retrying while a new policy takes effect."""
         began = self._clock()
         answer, failed = self._call(use, event)
         while failed:
             message = str(answer.get("errorMessage", answer))
             is_late = "AccessDenied" in message and not self.account.is_local
             if not is_late or self._clock() - began >= NEW_POLICY_SECONDS:
-                raise PipelineFailed(f"{use}: {message}")
+                raise OperationError(f"{use}: {message}")
             self._sleep(NEW_POLICY_PAUSE)
             answer, failed = self._call(use, event)
             if not failed:
                 waited = self._clock() - began
-                self.account.patience.report(Waited("the new policy to hold", waited))
+                self.account.patience.report(Waited("the new policy to take effect", waited))
         return answer
 
     def _call(self, use: FunctionUse, event: Answer) -> tuple[Answer, bool]:
-        """Invoke a function; return what it answered, and whether that is an error.
+        """Invoke a function; return its answer, and whether that is an error.
 
-        One run at a time is reserved for each function: waits while it runs for somebody else.
+        A function has one run at a time: waits while another invocation is running.
         """
         invoking, name = self.account.clients.invoking, self.names.function(use)
         began = self._clock()
@@ -269,8 +268,8 @@ class Pipeline:
                 try:
                     response = invoking.invoke(FunctionName=name, Payload=json.dumps(event))
                 except invoking.exceptions.ResourceNotFoundException as error:
-                    raise PipelineFailed(
-                        f"function {name} is not there: deploy it first, with `python deploy.py`."
+                    raise OperationError(
+                        f"function {name} does not exist: deploy it first, with `python deploy.py`."
                     ) from error
                 except invoking.exceptions.TooManyRequestsException:
                     if self._clock() - began > BUSY_SECONDS:
@@ -280,7 +279,7 @@ class Pipeline:
                     return json.loads(response["Payload"].read()), "FunctionError" in response
 
     def _manifest(self, use: BucketUse, key: str) -> Answer:
-        """Return a batch's manifest; an empty one where there is none."""
+        """Return a batch's manifest, an empty one if there is none."""
         s3, bucket = self.account.clients.s3, self.names.bucket(use)
         with explaining(f"bucket {bucket}"):
             try:
@@ -304,19 +303,18 @@ def _sums(tables: Mapping[str, Mapping[str, int]], counts: Sequence[str]) -> dic
 
 
 def _has_more(use: FunctionUse, answer: Answer) -> bool:
-    """Return whether a function is to be invoked again: extract where it says so, others until
-    they have found nothing to do."""
+    """Return whether to invoke a function again: extract if it says so, others until idle."""
     signs = ("postponed", "more") if use == "extract" else ("batches", "busy")
     return any(part.get(sign) for part in _parts(answer) for sign in signs)
 
 
 def _parts(answer: Answer) -> list[Answer]:
-    """Return an answer's parts about one source each."""
+    """Return the parts of an answer, one for each source."""
     return list(answer["sources"].values())
 
 
 def _parts_of(source: str, answers: Sequence[Answer]) -> list[Answer]:
-    """Return the parts of answers that are about a source."""
+    """Return the parts of answers for a source."""
     return [answer["sources"][source] for answer in answers if source in answer["sources"]]
 
 

@@ -1,7 +1,7 @@
-"""The state of a deployment, read from the account alone.
+"""The state of a deployment, read from the account only.
 
-Works wherever something is missing: in an empty account, and in the middle of a deployment or a
-teardown. Nothing here writes, and nothing asks a database.
+Anything may be missing: it works in an empty account, and during a deployment or a teardown.
+Nothing here writes, or connects to a database.
 """
 
 from collections import Counter
@@ -42,7 +42,7 @@ class FunctionStatus:
 
 @dataclass(frozen=True)
 class Batch:
-    """The newest batch of a stage; `snapshot_at` is when its rows were true. ISO 8601 in UTC."""
+    """The newest batch of a stage; `snapshot_at` is the time of its snapshot. ISO 8601 in UTC."""
 
     number: int
     written_at: str
@@ -51,9 +51,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """Open rows of a source table, or of a target table if the warehouse refuses them, by reason.
+    """Rows of a source table in quarantine, or of a target table that the warehouse refuses.
 
-    `reasons` has the most frequent ones.
+    `reasons` has the rows of the most frequent reasons.
     """
 
     rows: int
@@ -62,9 +62,9 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table of the source as the newest batch registers it, since a moment (ISO 8601 in UTC).
+    """A source table as the newest batch registers it, unchanged `since` (ISO 8601 in UTC).
 
-    Target tables are made from those that are carried; `error` says why no row of it is read.
+    `is_carried` is whether target tables are built from it; `error` is why it is not read.
     """
 
     fingerprint: str
@@ -76,14 +76,13 @@ class SourceTable:
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """The state of a source's data; anything missing is None or left out.
+    """The state of a source's data; what is missing is None or left out.
 
-    `batches` are the newest by function, `quarantine` is by source table or, for rows that the
-    warehouse refuses, target table, `stopped` (why a table is left out) and `schemas` (the
-    registry) by source table. `refusals` are the newest of each file of which something is refused,
-    `new_files` those that have been dropped since the newest batch was read.
-    `source_to_warehouse` are the seconds that the newest loaded batch took, `snapshot_age` those
-    since its snapshot.
+    `batches`: the newest by function. `quarantine`: by source table or, for rows that the warehouse
+    refuses, by target table. `stopped`: by source table, why it is not read. `schemas`: the
+    registry by source table. `refusals`: the newest by file. `new_files`: those dropped after the
+    newest batch was read. `source_to_warehouse`: the seconds that the newest loaded batch took.
+    `snapshot_age`: the seconds since its snapshot.
     """
 
     batches: Mapping[FunctionUse, Batch | None]
@@ -98,13 +97,13 @@ class SourceStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """A deployment; anything missing is None or left out.
+    """A deployment; what is missing is None or left out.
 
-    `functions` and `sources` are by name, `alarms` the state of those that are not OK,
-    `unconfirmed` the e-mail addresses that get nothing until they confirm, `drop_bucket` the name
-    of the bucket that files are dropped into, `strangers` the keys in it that are of no feed,
-    `endpoints` the URLs that events are posted to, by source, and those of reports, by path,
-    `waiting_events` those in the queue and `dead_events` those that could not be collected.
+    `functions` and `sources`: by name. `alarms`: the state of those that are not OK.
+    `unconfirmed`: e-mail addresses that have not confirmed their subscription. `drop_bucket`: the
+    bucket that files are dropped into; `strangers`: the keys in it that match no feed. `endpoints`:
+    URLs of events, by source, and of reports, by path. `waiting_events`: those in the queue;
+    `dead_events`: those that could not be collected.
     """
 
     is_deployed: bool
@@ -133,7 +132,7 @@ def read_status(
 ) -> Status:
     """Read the state of a deployment with these sources; `now` has a time zone.
 
-    `dropped` are those of them that are files in the pipeline's own bucket, `posted` those that are
+    Of the sources, `dropped` are those of files in the deployment's bucket and `posted` those of
     events. `reports` are the pipeline's.
 
     Raises:
@@ -245,7 +244,7 @@ def _batch(document: Document | None) -> Batch | None:
 
 
 def _schemas(ingested: Document | None) -> dict[str, SourceTable]:
-    # A batch that an earlier version of extract wrote has no registry.
+    # A batch written by an earlier version of extract has no registry.
     registry = ingested.get("schemas", {}) if ingested else {}
     return {
         name: SourceTable(
@@ -278,7 +277,7 @@ def _quarantine(
 
 
 def _refused(marker: Document | None) -> dict[str, Quarantined]:
-    """Return what the warehouse refuses, by target table."""
+    """Return the rows that the warehouse refuses, by target table."""
     tables = marker.get("refused", {}) if marker else {}
     held = {}
     for name, objects in tables.items():
@@ -290,7 +289,7 @@ def _refused(marker: Document | None) -> dict[str, Quarantined]:
 
 
 def _reasons(account: Account, bucket: str, key: str) -> dict[str, int]:
-    # Only a quarantine that is not empty is a reason to load it.
+    # Slow to import, and needed only for rows in quarantine.
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 

@@ -15,10 +15,7 @@ KEYS_SHOWN = 3
 
 
 def status_view(status: Status) -> tuple[Table, ...]:
-    """Return the functions with their newest batches, the remarks, and the sources' tables.
-
-    The last are left out where no batch has registered any.
-    """
+    """Return the functions with their newest batches, the remarks, and the registered tables."""
     registries = (
         _registry(_of(name, status), source.schemas)
         for name, source in status.sources.items()
@@ -28,7 +25,7 @@ def status_view(status: Status) -> tuple[Table, ...]:
 
 
 def _of(source: str, status: Status) -> str:
-    """Return how a source is called where there are several, and nothing for the only one."""
+    """Return the name of a source where there are several, and nothing for the only one."""
     return source if len(status.sources) > 1 else ""
 
 
@@ -68,7 +65,7 @@ def _findings(status: Status) -> Table:
 
 
 def _lines(status: Status) -> Iterator[tuple[str, Text]]:
-    """Yield the remarks with their labels; those that need action are red."""
+    """Yield the remarks with their labels; what needs action is red."""
     for name, source in status.sources.items():
         for label, text in _source_lines(source):
             prefix = f"{_of(name, status)}: ".removeprefix(": ")
@@ -84,16 +81,19 @@ def _lines(status: Status) -> Iterator[tuple[str, Text]]:
     if without := len(status.alarms) - len(ringing):
         yield "alarms", Text(f"{_counted(without, 'alarm')} without data yet")
     if status.failed_events:
-        yield "queue", _red(_counted(status.failed_events, "event") + " that failed for good")
+        yield "queue", _red(_counted(status.failed_events, "failed event"))
     for email in status.unconfirmed:
-        yield "e-mail", _red(f"{email} gets nothing until the mail from AWS is confirmed")
+        yield (
+            "e-mail",
+            _red(f"{email} has not confirmed the e-mail from AWS and receives no alarms"),
+        )
     if status.hours_left is not None:
         yield "sandbox", _expiry(status.hours_left)
 
 
 def _of_no_feed(keys: Sequence[str]) -> str:
     more = f" and {_counted(len(keys) - KEYS_SHOWN, 'other')}" if len(keys) > KEYS_SHOWN else ""
-    return f"{', '.join(keys[:KEYS_SHOWN])}{more}: no feed has such a pattern"
+    return f"{', '.join(keys[:KEYS_SHOWN])}{more}: no feed matches"
 
 
 def _endpoint_lines(status: Status) -> Iterator[tuple[str, Text]]:
@@ -102,7 +102,7 @@ def _endpoint_lines(status: Status) -> Iterator[tuple[str, Text]]:
     if status.waiting_events:
         yield "queue", Text(f"{_counted(status.waiting_events, 'event')} not collected yet")
     if status.dead_events:
-        yield "queue", _red(_counted(status.dead_events, "event") + " that cannot be collected")
+        yield "queue", _red(_counted(status.dead_events, "dead event"))
 
 
 def _source_lines(source: SourceStatus) -> Iterator[tuple[str, Text]]:
@@ -126,13 +126,11 @@ def _freshness(status: SourceStatus) -> Text:
     if loaded is None or status.snapshot_age is None or status.source_to_warehouse is None:
         return Text("no batch has been loaded")
     waiting = ingested.number - loaded.number if ingested else 0
-    text = Text(
-        f"batch {loaded.number:,} is the source as of {_duration(status.snapshot_age)} ago, loaded "
-        f"within {_duration(status.source_to_warehouse)}; "
-    )
+    age, took = _duration(status.snapshot_age), _duration(status.source_to_warehouse)
+    text = Text(f"batch {loaded.number:,}, the source as of {age} ago, loaded in {took}; ")
     if waiting > 0:
         return text + _red(f"{_counted(waiting, 'batch')} waiting")
-    return text + Text("none is waiting")
+    return text + Text("none waiting")
 
 
 def _expiry(hours: float) -> Text:
@@ -145,7 +143,7 @@ def _registry(source: str, schemas: Mapping[str, SourceTable]) -> Table:
         "columns",
         "fingerprint",
         "since (UTC)",
-        "",
+        "state",
         numbers=frozenset({"columns"}),
     )
     for name, each in schemas.items():
@@ -157,8 +155,8 @@ def _registry(source: str, schemas: Mapping[str, SourceTable]) -> Table:
 
 def _carried(each: SourceTable) -> Text:
     if each.is_carried:
-        return _red("left out") if each.error else Text("")
-    return Text("gone" if each.error else "not carried")
+        return _red("left out") if each.error else Text("read")
+    return Text("dropped" if each.error else "not used")
 
 
 def _minute(moment: str) -> str:

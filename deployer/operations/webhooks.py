@@ -20,7 +20,7 @@ from deployer.aws.account import Account
 from deployer.configuration.apis import signing_key
 from deployer.configuration.settings import Settings
 from deployer.endpoints import event_urls
-from deployer.errors import AwsError, PipelineFailed, SettingsError
+from deployer.errors import AwsError, OperationError, SettingsError
 from deployer.resources.names import Names
 from deployer.terminal import printable
 from etl import BodySignature, Events, StampedSignature, StandardWebhooks
@@ -73,7 +73,7 @@ def send(
 
     Raises:
         SettingsError: there is no such source, the file cannot be read, or a header is malformed.
-        PipelineFailed: there is no endpoint.
+        OperationError: there is no endpoint.
     """
     source = _source(settings, to)
     headers = _headers(more)
@@ -83,7 +83,7 @@ def send(
         raise SettingsError([f"{file} cannot be read: {error.strerror}"]) from error
     url = event_urls(account, names, [source]).get(source.name)
     if url is None:
-        raise PipelineFailed(
+        raise OperationError(
             f"API {names.api} does not exist: deploy it first, with `python deploy.py`."
         )
     secret = settings.webhooks[source.name][0]

@@ -1,1 +1,1 @@
-"""The zips and layers of the functions, reproducible to the byte."""
+"""The zips and layers of the functions, byte-for-byte reproducible."""

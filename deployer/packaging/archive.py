@@ -1,7 +1,6 @@
-"""Zip files that are the same to the byte wherever and whenever they are written.
+"""Reproducible zip files: the same bytes wherever and whenever they are written.
 
-Only the names and contents of the members count: order, dates and modes are fixed. It knows
-nothing of what is packed.
+They depend on the names and contents of the members only: order, dates and modes are fixed.
 """
 
 import base64
@@ -12,15 +11,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip can hold
-READABLE = (stat.S_IFREG | 0o644) << 16  # Lambda runs as a user that owns none of the files
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date in a zip
+READABLE = (stat.S_IFREG | 0o644) << 16  # Lambda runs as a user who does not own the files
 UNIX = 3
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder in a fixed order, leaving out hidden ones and bytecode.
+    """Yield the files below a folder in a fixed order, without hidden ones and bytecode.
 
-    Raises NotADirectoryError when there is no such folder.
+    Raises:
+        NotADirectoryError: there is no such folder.
     """
     if not folder.is_dir():
         raise NotADirectoryError(folder)
@@ -31,7 +31,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def write_zip(target: BinaryIO, members: Mapping[str, Path], compression: int) -> None:
-    """Write the members, names to files, as a zip with `zipfile.ZIP_STORED` or `ZIP_DEFLATED`."""
+    """Write the members, name to file, as a zip with `zipfile.ZIP_STORED` or `ZIP_DEFLATED`."""
     with zipfile.ZipFile(target, "w", compression) as archive:
         for name in sorted(members):
             member = zipfile.ZipInfo(name, EPOCH)
@@ -42,5 +42,5 @@ def write_zip(target: BinaryIO, members: Mapping[str, Path], compression: int) -
 
 
 def code_sha256(data: bytes) -> str:
-    """Return the digest of a zip as Lambda's `CodeSha256` gives it: SHA-256 in base64."""
+    """Return the digest of a zip in the form of Lambda's `CodeSha256`: SHA-256 in base64."""
     return base64.b64encode(hashlib.sha256(data).digest()).decode()

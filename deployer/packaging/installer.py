@@ -1,7 +1,7 @@
-"""Installing locked wheels with pip, and saying in one line why it did not work.
+"""Install locked wheels with pip, and explain a failure in one line.
 
-Nothing is ever built from source and no version is chosen here: every requirements file names
-exact versions and their hashes.
+Nothing is built from source and no version is chosen here: every requirements file locks versions
+and their hashes.
 """
 
 import re
@@ -10,25 +10,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deployer.errors import DeployError
+from deployer.errors import InstallError
 
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
 INSTALL = ("install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:")
-# Without a network pip ends with "no matching distribution", after having retried: look for
-# the retries first.
+# Without a network pip retries before it reports "no matching distribution": look for that first.
 NO_NETWORK = re.compile(r"Retrying \(|NewConnectionError|Max retries exceeded|ProxyError|timed out")
 NO_WHEEL = re.compile(r"No matching distribution found for (\S+)")
 WRONG_HASH = "DO NOT MATCH THE HASHES"
 
 
-class InstallError(DeployError):
-    """Packages could not be installed: follow the message, then run again."""
-
-
 def install(requirements: Path, *options: str, python: Path | str = sys.executable) -> None:
-    """Install the wheels that a locked requirements file names, for the interpreter `python`.
+    """Install the wheels of a locked requirements file for the interpreter `python`.
 
-    Raises InstallError, with the next step, when pip fails.
+    Raises:
+        InstallError: pip failed; the message has the next step.
     """
     command = [
         *PIP,
@@ -47,7 +43,9 @@ def install(requirements: Path, *options: str, python: Path | str = sys.executab
 def _explain(requirements: Path, said: str, options: Sequence[str]) -> str:
     where = f"Cannot install {requirements.parent.name}/{requirements.name}"
     if NO_NETWORK.search(said):
-        return f"{where}: PyPI is out of reach. Check the network (or pip's settings), run again."
+        return (
+            f"{where}: PyPI cannot be reached. Check the network or pip's settings, then run again."
+        )
     if missing := NO_WHEEL.search(said):
         first = options.index("--platform") if "--platform" in options else len(options)
         target = " ".join(options[first:]) or "this machine's Python"
@@ -56,6 +54,8 @@ def _explain(requirements: Path, said: str, options: Sequence[str]) -> str:
             "Choose a version or a platform that has one, then run `make lock`."
         )
     if WRONG_HASH in said:
-        return f"{where}: a download differs from its locked hash. Run `make lock` if you trust it."
+        return (
+            f"{where}: a download does not match its locked hash. If you trust it, run `make lock`."
+        )
     last = [line for line in said.splitlines() if line.strip()][-1:] or ["pip gave no reason."]
     return f"{where}: {last[0].removeprefix('ERROR: ')}"

@@ -1,7 +1,7 @@
-"""The packages that are deployed: a zip of our own code for each function, and dependency layers.
+"""The packages that are deployed: a zip of our code for each function, and dependency layers.
 
-Both are reproducible to the byte, so that comparing hashes shows whether anything has to be
-uploaded. No setting and no secret is ever packed.
+Both are reproducible, so that comparing hashes shows whether anything has to be uploaded. They
+contain no setting and no secret.
 """
 
 import ast
@@ -29,10 +29,10 @@ ROOT = Path(__file__).resolve().parents[2]
 # Increase it when this module or `slimming` changes what a layer contains.
 RECIPE_VERSION = 4
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
-# Lambda's Python 3.12 and later run on Amazon Linux 2023 (glibc 2.34), which runs both.
+# Lambda's Python 3.12 and later run on Amazon Linux 2023 (glibc 2.34), which supports both.
 PLATFORMS = ("manylinux_2_28", "manylinux2014")
 
-# Zips are packed side by side, and before Python 3.11.8 threads that parse at once fail at times.
+# Zips are built concurrently, and before Python 3.11.8 parsing in several threads fails at times.
 # https://github.com/python/cpython/issues/106905
 _PARSING = Lock()
 OURS = ("etl", "functions", "pipelines")
@@ -40,7 +40,7 @@ OURS = ("etl", "functions", "pipelines")
 
 @dataclass(frozen=True)
 class Package:
-    """A function's zip: its bytes, and their digest as Lambda's `CodeSha256` gives it."""
+    """A function's zip: its bytes, and their digest in the form of Lambda's `CodeSha256`."""
 
     data: bytes
     sha256: str
@@ -50,8 +50,8 @@ class Package:
 class Layer:
     """A layer's zip on disk.
 
-    `sha256` as Lambda's `CodeSha256` gives it; `size` and `unzipped` in bytes; `compiled` says
-    whether it holds bytecode, without which pandas takes 2.1 s to import instead of 0.7 s.
+    `sha256` in the form of Lambda's `CodeSha256`; `size` and `unzipped` in bytes; `compiled` is
+    whether it contains bytecode, without which importing pandas takes 2.1 s instead of 0.7 s.
     """
 
     name: str
@@ -63,34 +63,34 @@ class Layer:
 
 
 class Packages(Protocol):
-    """A builder of zips; this module is one."""
+    """Builds zips and layers; this module is one."""
 
     def build_function_zip(self, name: str, pipeline: str, parts: Sequence[str]) -> Package:
-        """Pack the code of a function, for a pipeline, with parts of `functions`."""
+        """Build the zip of a function, for a pipeline, with further parts of `functions`."""
 
     def build_layer(
         self, name: str, python: str, architecture: str, host: bool, *, requirements: Path | None
     ) -> Layer:
-        """Build a layer for a Python such as 3.13, or for the one that runs this.
+        """Build a layer for a Python such as 3.13, or, with `host`, for the one that runs this.
 
-        `requirements` are the pipeline's own, None for those of the engine's layer of that name.
+        `requirements` is the pipeline's file, None for that of the engine's layer of that name.
         """
 
 
 def build_function_zip(
     name: str, pipeline: str, parts: Sequence[str] = (), root: Path = ROOT
 ) -> Package:
-    """Pack the function `functions/<name>` with what it uses, in milliseconds.
+    """Build the zip of `functions/<name>` with the code that it uses, in milliseconds.
 
-    That is modules that it imports, those in `parts` of `functions`, such as `sources/postgres`,
-    and the pipeline `pipelines/<pipeline>`: its declaration, and the files beside it.
+    That is the modules that it imports, the `parts` of `functions`, such as `sources/postgres`, and
+    the pipeline `pipelines/<pipeline>`: its declaration, and the files beside it.
 
-    The members are stored, not deflated: they are small, and so the bytes depend on the sources
-    alone and not on this machine's zlib.
+    The members are stored, not deflated: they are small, and the bytes then depend on the sources
+    only and not on this machine's zlib.
     """
     functions = root / "functions"
     own = [path for part in ("common", name, *parts) for path in files_below(functions / part)]
-    declared = root / "pipelines" / pipeline  # imported by its name, which no import says
+    declared = root / "pipelines" / pipeline  # imported dynamically, by its name
     own += [path for path in files_below(declared) if path.parent == declared]
     packages = [functions / "__init__.py", declared.parent / "__init__.py"]
     files = [*packages, *own, *_borrowed(own, root)]
@@ -101,7 +101,7 @@ def build_function_zip(
 
 
 def _borrowed(files: Iterable[Path], root: Path) -> list[Path]:
-    """Return the other modules of ours that files import, and those that these import."""
+    """Return the other modules of ours that files import, directly or indirectly."""
     found, waiting = set(files), [path for path in files if path.suffix == ".py"]
     borrowed = []
     while waiting:
@@ -114,7 +114,7 @@ def _borrowed(files: Iterable[Path], root: Path) -> list[Path]:
 
 
 def _imported(path: Path, root: Path) -> Iterator[Path]:
-    """Yield the files of our modules that a module imports, each with its package's own."""
+    """Yield the files of our modules that a module imports, each with its package's `__init__`."""
     for name in _names_imported(path.read_text()):
         if name.partition(".")[0] in OURS:
             place = root.joinpath(*name.split("."))
@@ -147,11 +147,13 @@ def build_layer(
 ) -> Layer:
     """Build the layer of `requirements/layer-<name>.txt`, or reuse it when nothing has changed.
 
-    That of another file of `requirements`, where it is given.
-    `python` is the function's version, "3.13"; `architecture` "arm64" or "x86_64". With `host`
-    the layer is for the Python that runs this, whose version and machine they have to be.
-    Bytecode is compiled by an interpreter of that version, if this machine has one.
-    Raises InstallError when pip cannot install the wheels.
+    `requirements` is another file to build it from; `python` the function's version, "3.13";
+    `architecture` "arm64" or "x86_64". With `host` the layer is for the Python that runs this,
+    which must have that version and architecture. Bytecode is compiled by an interpreter of that
+    version, if this machine has one.
+
+    Raises:
+        InstallError: pip cannot install the wheels.
     """
     requirements = requirements or root / "requirements" / f"layer-{name}.txt"
     compiler = _interpreter(python)
@@ -181,7 +183,7 @@ def _build(path: Path, requirements: Path, options: tuple[str, ...], compiler: s
 
 
 def _recipe(requirements: Path, python: str, architecture: str, host: bool, compiled: bool) -> str:
-    """Return a short name for everything that decides what is in a layer."""
+    """Return a digest of everything that determines what a layer contains."""
     platform = f"{sys.version} {sysconfig.get_platform()}" if host else ",".join(PLATFORMS)
     facts = (RECIPE_VERSION, python, architecture, platform, compiled, requirements.read_text())
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
@@ -194,19 +196,19 @@ def _platform_options(python: str, architecture: str) -> tuple[str, ...]:
 
 
 def _interpreter(python: str) -> str | None:
-    """Find an interpreter of the version "3.13", whose bytecode is the function's own."""
+    """Return an interpreter of a version such as "3.13", whose bytecode the function can use."""
     if python == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
     found = shutil.which(f"python{python}")
     if found is None:
         return None
-    # A version manager's shim can be there without the version behind it.
+    # A version manager's shim may exist without that version.
     shown = subprocess.run([found, "-V"], capture_output=True, check=False)  # nosec B603
     return None if shown.returncode else found
 
 
 def _compile(packages: Path, interpreter: str) -> None:
-    """Write bytecode that is never checked against its source: /opt is read-only on Lambda.
+    """Compile to bytecode that is never checked against its source: on Lambda, /opt is read-only.
 
     The seed fixes the order in which sets of constants are written.
     """

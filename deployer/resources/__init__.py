@@ -1,4 +1,4 @@
-"""What a deployment has, decided once: names, functions, policies, alarms, the dashboard, the cost.
+"""The resources of a deployment: names, functions, policies, alarms, the dashboard, the cost.
 
-Everything here follows from the settings: nothing asks AWS.
+All of it follows from the settings; nothing here calls AWS.
 """

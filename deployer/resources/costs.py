@@ -1,7 +1,7 @@
-"""The monthly cost of a deployment, estimated from its settings by AWS's list prices.
+"""The monthly cost of a deployment, estimated from its settings and AWS's list prices.
 
-Prices are on-demand, in US dollars, about those of eu-west-2; the pages named below have today's.
-The free tier is not counted, and neither is data transfer out of AWS. Nothing here asks AWS.
+Prices are on-demand, in US dollars, and roughly those of eu-west-2; the pages named below have the
+current ones. Neither the free tier nor data transfer out of AWS is counted.
 """
 
 import re
@@ -14,7 +14,7 @@ from deployer.resources.alarm_specs import alarms, event_alarms, report_alarms
 from deployer.resources.names import FunctionUse, Names
 
 # https://aws.amazon.com/lambda/pricing/ (by architecture), /s3/, /secrets-manager/, /cloudwatch/,
-# /sns/. What EventBridge fires by schedule, and a queue that stays empty, cost nothing.
+# /sns/. Scheduled rules of EventBridge and an empty queue cost nothing.
 REQUEST = 0.20 / 1_000_000
 GB_SECOND = {"arm64": 0.0000133334, "x86_64": 0.0000166667}
 S3_WRITE = 0.0053 / 1_000  # a PUT or a LIST
@@ -31,13 +31,13 @@ WORKING_DAYS = 22
 BATCHES_A_DAY = 60  # on a working day
 COLD_STARTS_A_DAY = 24  # of each function
 COLD_START_SECONDS = 2.0
-BATCH_SECONDS = 1.0  # of each function on the way
-BATCH_WRITES, BATCH_READS = 9, 100  # of all functions, beside those of an idle run
+BATCH_SECONDS = 1.0  # of each function that processes it
+BATCH_WRITES, BATCH_READS = 9, 100  # of all functions, in addition to those of an idle run
 STORED_GB = 1.0  # a batch is 30 kB, the layers are 60 MB
 LOG_BYTES = 2_000  # of one run
-CUSTOM_METRICS = 11  # what the functions count, each under the name of its function,
-METRICS_OF_FILES = 1  # and what they count beside that where a source is files,
-METRICS_OF_EVENTS = 4  # or events
+CUSTOM_METRICS = 11  # of any pipeline,
+METRICS_OF_FILES = 1  # further ones with a source of files,
+METRICS_OF_EVENTS = 4  # or of events
 ALERTS = 10
 EVENTS_A_DAY = 1_000  # on a working day
 REPORTS_A_DAY, REPORT_SECONDS = 1_000, 0.05
@@ -54,7 +54,7 @@ CRON_PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?")
 class Idle:
     """The calls and seconds of a run that finds nothing new.
 
-    The calls are counted ones, but for reconcile's, which are assumed as all seconds are.
+    The calls were counted, except reconcile's, which are assumptions, as all seconds are.
     """
 
     seconds: float
@@ -74,7 +74,7 @@ IDLE: Mapping[FunctionUse, Idle] = {
 
 @dataclass(frozen=True)
 class Item:
-    """One line of the bill: US dollars a month, and what it is counted from."""
+    """One line of the bill: US dollars a month, and their basis."""
 
     what: str
     usd: float
@@ -83,9 +83,9 @@ class Item:
 
 @dataclass(frozen=True)
 class Costs:
-    """An estimate of a month.
+    """An estimate for a month.
 
-    `worst` is the sum if every run took until its function's timeout, as when a database hangs.
+    `worst` is the sum if every run took until its timeout, as it does when a database hangs.
     """
 
     items: tuple[Item, ...]
@@ -94,14 +94,14 @@ class Costs:
 
     @property
     def total(self) -> float:
-        """Return US dollars a month, to the cent."""
+        """The sum in US dollars a month, to the cent."""
         return round(sum(item.usd for item in self.items), 2)
 
     def text(self) -> str:
-        """Return it for a person: the sum, a line for each item, and what is assumed."""
+        """Return it for a person: the sum, a line for each item, and the assumptions."""
         working = f"with {BATCHES_A_DAY} batches a working day"
         lines = (f"{item.usd:>8.2f}  {item.what:<20}{item.basis}" for item in self.items)
-        overlap = "one at a time" if self.one_at_a_time else "side by side"
+        overlap = "one at a time" if self.one_at_a_time else "concurrently"
         return "\n".join(
             (
                 f"About {self.total:.2f} USD a month at list prices, {working}:",
@@ -118,7 +118,7 @@ class Costs:
 def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
     """Estimate what a deployment with these settings costs a month.
 
-    `one_at_a_time` says that no function runs twice at once.
+    With `one_at_a_time` no function has concurrent runs.
     """
     schedules: dict[FunctionUse, str] = {
         "extract": settings.extract_schedule,
@@ -129,7 +129,7 @@ def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
     }
     runs = {use: runs_a_month(schedule) for use, schedule in schedules.items()}
     batches = min(runs["extract"], BATCHES_A_DAY * WORKING_DAYS)
-    runs["transform"] += batches  # each wakes it
+    runs["transform"] += batches  # each invokes it
     runs["page"] += batches
     functions = [_function(spec, runs[spec.use], batches, settings) for spec in specs.FUNCTIONS]
     others = [
@@ -149,7 +149,7 @@ def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
 
 
 def runs_a_month(schedule: str) -> int:
-    """Count how often a schedule fires; that of a cron(...) as if it did so every day."""
+    """Return how often a schedule fires; a cron(...) counts as if it fired every day."""
     kind, _, fields = schedule.rstrip(")").partition("(")
     if kind == "rate":
         number, unit = fields.split()
@@ -159,7 +159,7 @@ def runs_a_month(schedule: str) -> int:
 
 
 def _values(field: str, most: int) -> int:
-    """Count the values of a field of a cron expression; one that is not understood has them all."""
+    """Return how many values a field of a cron expression has; all if it is not understood."""
     return sum(_values_of_part(part, most) for part in field.split(","))
 
 
@@ -187,7 +187,7 @@ def _function(spec: specs.FunctionSpec, runs: int, batches: int, settings: Setti
 
 
 def _hanging(spec: specs.FunctionSpec, runs: int, settings: Settings, one_at_a_time: bool) -> float:
-    """Return the US dollars of a month in which every run of a function takes all of its time."""
+    """Return the US dollars of a month in which every run of a function takes until its timeout."""
     seconds = runs * spec.timeout
     if one_at_a_time:
         seconds = min(seconds, DAYS * 86_400)
@@ -206,7 +206,7 @@ def _s3(runs: Mapping[FunctionUse, int], batches: int) -> Item:
 
 
 def _events(settings: Settings) -> Item:
-    """Return what an endpoint costs: the requests, the queue, which Lambda polls, two functions."""
+    """Return the cost of an endpoint: requests, the queue, which Lambda polls, two functions."""
     events = EVENTS_A_DAY * WORKING_DAYS
     receive, collect = (spec.memory / 1024 for spec in specs.OF_EVENTS)
     batches = BATCHES_A_DAY * WORKING_DAYS
@@ -214,14 +214,14 @@ def _events(settings: Settings) -> Item:
     calls = POLLS_A_MINUTE * DAYS * MINUTES["day"] + events + 2 * batches
     usd = events * (API_REQUEST + REQUEST) + batches * REQUEST + calls * QUEUE_CALL
     return Item(
-        "Endpoint of events",
+        "Event endpoint",
         usd + gb_seconds * GB_SECOND[settings.architecture],
-        f"{events:,} events, {calls:,} calls of SQS",
+        f"{events:,} events, {calls:,} SQS requests",
     )
 
 
 def _reports(settings: Settings) -> Item:
-    """Return what the API of reports costs: its requests, and the function that answers them."""
+    """Return the cost of the API of reports: its requests, and the function that answers them."""
     requests = REPORTS_A_DAY * WORKING_DAYS
     [serve] = specs.OF_REPORTS
     gb_seconds = requests * REPORT_SECONDS * serve.memory / 1024

@@ -1,4 +1,4 @@
-"""The dashboard: the alarms, and the figures behind them over time."""
+"""The dashboard: the alarms, and their metrics over time."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,20 +24,18 @@ Metric = list[object]
 def dashboard_body(
     names: Names, *, of_files: bool = False, api_id: str | None = None, serves: bool = False
 ) -> Body:
-    """Return what the dashboard shows, as CloudWatch has it; also of files, and of an API's events.
-
-    And of reports, where it `serves` them.
+    """Return the body of the dashboard; with files, with the events of an API, and with reports.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
     """
     freshness = _graph(
-        "Seconds from source to warehouse",
+        "Source to warehouse (s)",
         names,
         [_count("SourceToWarehouse", "load", names, "Maximum")],
         limit=FRESH_SECONDS,
     )
     rows = [_count("RowsExtracted", "extract", names), _count("RowsLoaded", "load", names)]
-    trouble = [
+    problems = [
         _count("RowsQuarantined", "transform", names),
         _count("RowsRefused", "load", names),
         *([_count("FilesRefused", "transform", names)] if of_files else []),
@@ -51,15 +49,13 @@ def dashboard_body(
     uses = [spec.use for spec in (*specs.FUNCTIONS, *events, *reports)]
     graphs = [
         freshness,
-        _graph("Rows that changed, and rows loaded", names, rows),
-        _graph(
-            "Rows quarantined or refused, and tables left out, changed or apart", names, trouble
-        ),
-        _graph("Failed events in the queue", names, [[*queue, {"stat": "Maximum"}]]),
+        _graph("Rows changed and loaded", names, rows),
+        _graph("Problems: rows, files, tables", names, problems),
+        _graph("Failed events", names, [[*queue, {"stat": "Maximum"}]]),
         _graph("Errors", names, _lambda("Errors", names, uses, "Sum")),
         _graph("Throttles", names, _lambda("Throttles", names, uses, "Sum")),
         _graph("Runs", names, _lambda("Invocations", names, uses, "Sum")),
-        _graph("Milliseconds of a run", names, _lambda("Duration", names, uses, "Maximum")),
+        _graph("Duration of a run (ms)", names, _lambda("Duration", names, uses, "Maximum")),
         *(_of_events(names, api_id) if api_id else []),
     ]
     ringing = (
@@ -73,7 +69,7 @@ def dashboard_body(
 
 
 def _count(metric: str, service: str, names: Names, statistic: str = "Sum") -> Metric:
-    """Return a metric that a function counts."""
+    """Return a metric that a function emits."""
     return [names.prefix, metric, "service", service, {"stat": statistic}]
 
 
@@ -91,15 +87,17 @@ def _of_events(names: Names, api_id: str) -> list[dict[str, Any]]:
     queues = [queue(waiting, name) for name in (names.events_queue, names.dead_queue)]
     counts = [api(metric, "Sum") for metric in ("Count", "4xx", "5xx")]
     return [
-        _graph("Events posted, refused and failed", names, counts),
-        _graph("Milliseconds of an answer", names, [api("Latency", "p50"), api("Latency", "p99")]),
-        _graph("Events in the queue, and dead ones", names, queues),
-        _graph("Seconds that the oldest event waits", names, [oldest], limit=WAITING_SECONDS),
+        _graph("Events posted, refused, failed", names, counts),
+        _graph(
+            "Latency of the endpoint (ms)", names, [api("Latency", "p50"), api("Latency", "p99")]
+        ),
+        _graph("Events waiting and dead", names, queues),
+        _graph("Age of the oldest event (s)", names, [oldest], limit=WAITING_SECONDS),
     ]
 
 
 def _lambda(metric: str, names: Names, uses: Sequence[FunctionUse], statistic: str) -> list[Metric]:
-    """Return a metric that Lambda counts, of each function."""
+    """Return one of Lambda's metrics for each function."""
     functions = [names.function(use) for use in uses]
     return [["AWS/Lambda", metric, "FunctionName", name, {"stat": statistic}] for name in functions]
 
@@ -124,7 +122,7 @@ def _arranged(graphs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _place(number: int, wide: bool = False) -> dict[str, int]:
-    """Return the place of a widget, counted in rows of two."""
+    """Return the position of a widget, numbered in rows of two."""
     return {
         "x": number % COLUMNS * WIDTH,
         "y": number // COLUMNS * HEIGHT,

@@ -1,7 +1,7 @@
-"""The IAM policy of whoever deploys: what deploying, operating and removing a pipeline needs.
+"""The IAM policy of whoever deploys: the rights to deploy, operate and remove a pipeline.
 
-Every statement is limited to the names of the deployment, where AWS knows them: ids of APIs and of
-event sources are made by AWS, and some lists are of a whole account.
+Every statement is limited to the names of the deployment where that is possible: AWS chooses the
+ids of APIs and event sources, and some lists are of a whole account.
 """
 
 from collections.abc import Iterable
@@ -76,12 +76,12 @@ _ALARMS = """
 """
 _DASHBOARD = "cloudwatch:GetDashboard cloudwatch:PutDashboard cloudwatch:DeleteDashboards"
 _APIS = "apigateway:GET apigateway:POST apigateway:PATCH apigateway:DELETE"
-# Actions that take no resource, or whose resources cannot be told by name.
+# Actions without a resource, or whose resources are not identified by name.
 _ACCOUNT = """
     tag:GetResources lambda:GetAccountSettings lambda:ListEventSourceMappings
     logs:DescribeLogGroups secretsmanager:ListSecrets cloudwatch:DescribeAlarms sns:Unsubscribe
 """
-# API Gateway sets up the delivery of an API's access log as whoever asks for it:
+# API Gateway sets up the delivery of access logs with the rights of its caller:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
 _ACCESS_LOGS = """
     logs:CreateLogDelivery logs:GetLogDelivery logs:UpdateLogDelivery logs:DeleteLogDelivery
@@ -92,7 +92,7 @@ _ACCESS_LOGS = """
 def deployer_policy(names: Names) -> Policy:
     """Return the least policy under which a pipeline is deployed, operated and removed.
 
-    It allows creating roles: without a permissions boundary its holder is as good as an
+    It allows creating roles: without a permissions boundary its holder can become an
     administrator of the account.
     """
     buckets = _all_of(names.bucket_arn(use) for use in get_args(BucketUse))
@@ -143,5 +143,5 @@ def _allow(sid: str, actions: str, *resources: str) -> dict[str, object]:
 
 
 def _all_of(arns: Iterable[str]) -> str:
-    """Return the shortest pattern of some ARNs that begin alike."""
+    """Return the longest common prefix of ARNs as a pattern."""
     return commonprefix(list(arns)) + "*"  # noqa: RUF071  they are no paths

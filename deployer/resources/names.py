@@ -1,6 +1,6 @@
 """Every name and ARN of a deployment, derived from project, stage, account and region.
 
-Nothing here asks AWS: what a name refers to may not exist yet.
+Nothing here calls AWS: a resource may not exist yet.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ def partition_of(region: str) -> str:
 
 
 def fit(stem: str, ending: str, limit: int) -> str:
-    """Join stem and ending, cutting the stem and marking it with its hash when it is too long."""
+    """Join stem and ending; a stem that is too long is truncated, with a hash to keep it unique."""
     if len(stem) + len(ending) <= limit:
         return stem + ending
     digest = hashlib.sha256(stem.encode()).hexdigest()[:8]
@@ -67,7 +67,7 @@ class Names:
         return partition_of(self.region)
 
     def bucket(self, use: BucketUse) -> str:
-        """Return the name of a bucket, which is unique in the world."""
+        """Return the name of a bucket, which is globally unique."""
         return fit(f"{self.prefix}-{self.account}-{self.region}", f"-{use}", MAX_BUCKET)
 
     def bucket_arn(self, use: BucketUse) -> str:
@@ -112,7 +112,7 @@ class Names:
         return fit(f"github-{self.prefix}-{self.region}", "-deploys", MAX_ROLE)
 
     def log_group(self, use: FunctionUse) -> str:
-        """Return the log group to which Lambda writes by itself."""
+        """Return the log group that Lambda writes to by default."""
         return f"/aws/lambda/{self.function(use)}"
 
     def log_group_arn(self, use: FunctionUse) -> str:
@@ -137,7 +137,7 @@ class Names:
 
     @property
     def queue(self) -> str:
-        """Return the name of the queue of events that failed for good."""
+        """Return the name of the queue of events that functions failed to process."""
         return fit(self.prefix, "-failed-events", MAX_QUEUE)
 
     @property
@@ -157,13 +157,13 @@ class Names:
 
     @property
     def events_queue_url(self) -> str:
-        """Return the URL of that queue, which SQS wants from those who send to it."""
+        """Return the URL of that queue, by which SQS is called."""
         domain = "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
         return f"https://sqs.{self.region}.{domain}/{self.account}/{self.events_queue}"
 
     @property
     def dead_queue(self) -> str:
-        """Return the name of the queue of events that could not be collected."""
+        """Return the name of the dead-letter queue of events that could not be collected."""
         return fit(self.prefix, "-dead-events", MAX_QUEUE)
 
     @property

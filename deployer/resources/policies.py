@@ -1,6 +1,6 @@
 """IAM policies of the functions.
 
-Pure functions of the names and of the pipeline's declaration. Every statement names its actions,
+Pure functions of the names and of the pipeline's declaration. Every statement lists its actions,
 and its resources down to the prefix; a call that a function does not make is not allowed.
 """
 
@@ -33,13 +33,13 @@ def function_policy(
     report_secrets: Collection[str] = (),
     writes_notices: bool = False,
 ) -> Policy:
-    """Return the least that a function needs; `buckets` are those of others, by source.
+    """Return the least rights that a function needs.
 
-    `apis` are the sources that are APIs and that are not left out, `report_secrets` the names of
-    the secrets by which reports are served.
+    `buckets` are those of others, by source; `apis` the names of the sources that are APIs and are
+    not left out; `report_secrets` the names of the secrets by which reports are served.
 
-    In the processed bucket that is a prefix for each target table. Where so many are more than a
-    role may have, it is all prefixes but those that are for something else.
+    In the processed bucket there is a prefix for each target table. If their list exceeds the limit
+    of a policy, all prefixes are allowed except the reserved ones.
     """
     own: Mapping[FunctionUse, Callable[[Names, Pipeline, list[str]], list[Policy]]] = {
         "extract": partial(_extract, buckets, apis),
@@ -79,7 +79,7 @@ def _extract(
         *_list("processed", ["batches"], names),
     ]
     return [
-        # The rows only for a replay of a part of them.
+        # Rows are read only by a replay of a part of them.
         *_objects("s3:GetObject", "ingestion", [each for each in lake if each not in whole], names),
         *_objects("s3:PutObject", "ingestion", [*lake, *copies], names),
         *_objects("s3:AbortMultipartUpload", "ingestion", copies, names),
@@ -93,7 +93,7 @@ def _transform(names: Names, declared: Pipeline, tables: list[str]) -> list[Poli
     quarantine = ["quarantine"] if _of_databases(declared) else []
     errors = ["errors"] if len(declared.sources) > len(_of_databases(declared)) else []
     rows = ["exports"] if any(target.row_exports for target in declared.targets) else []
-    # Objects that no manifest names are listed and removed; manifests and markers never are.
+    # Objects without a manifest are listed and removed; manifests and markers never are.
     lake = [*_lake(declared), *(["files"] if _copies_files(declared) else [])]
     stars = [*tables, *deleted, *quarantine]
     read = [*(source.name for source in declared.sources), *deleted, "batches"]
@@ -124,10 +124,10 @@ def _load(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
 def _reconcile(
     apis: Collection[str], names: Names, declared: Pipeline, tables: list[str]
 ) -> list[Policy]:
-    # The rows that a database has deleted, and those in quarantine, are not among its rows.
+    # Rows that are deleted from a database or in quarantine are not expected in the warehouse.
     kept = ["quarantine", "tombstones"] if _of_databases(declared) else []
     deleted = ["tombstones"] if _of_databases(declared) else []
-    # Nobody can be asked for events again: those of the lake are compared.
+    # Events cannot be read again from their source: those in the lake are compared.
     events = [source.name for source in declared.events]
     has_newest = events or _of_databases(declared)
     newest = _list("ingestion", ["batches"], names) if has_newest else []
@@ -173,7 +173,7 @@ def _collect(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy
 
 
 def _serve(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
-    # A prepared warehouse does not say which batches were loaded: the markers do.
+    # Only the markers record which batches a prepared warehouse has.
     return [
         *_objects("s3:GetObject", "processed", ["loaded"], names),
         *_list("processed", ["loaded"], names),
@@ -181,13 +181,13 @@ def _serve(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
 
 
 def _lake(declared: Pipeline) -> list[str]:
-    """Return the prefixes of the ingestion bucket that have data of batches."""
+    """Return the prefixes of the ingestion bucket with the data of batches."""
     deleted = ["tombstones"] if _of_databases(declared) else []
     return [*(source.name for source in declared.sources), *deleted, "keys"]
 
 
 def _of_databases(declared: Pipeline) -> list[Postgres]:
-    """Return the sources that are databases: their rows may be deleted, or wait in quarantine."""
+    """Return the sources that are databases: their rows may be deleted, or be in quarantine."""
     return [source for source in declared.sources if isinstance(source, Postgres)]
 
 
@@ -197,21 +197,21 @@ def _comes_whole(source: Files, declared: Pipeline) -> bool:
 
 
 def _copies_files(declared: Pipeline) -> bool:
-    """Return whether raw answers, or files of somebody else's bucket, are copied."""
+    """Return whether answers of APIs, or files of somebody else's bucket, are copied."""
     return bool(declared.apis) or any(source.remote for source in declared.files)
 
 
 def _files(names: Names, declared: Pipeline, buckets: Mapping[str, RemoteBucket]) -> list[Policy]:
-    """Let a function list and read files, each version of them, and change nothing."""
+    """Allow to list and read files, in every version, and to change nothing."""
     places = [(names.bucket("drop"), "")] if any(not each.remote for each in declared.files) else []
     places += [(bucket.name, bucket.prefix) for bucket in buckets.values()]
     return [statement for place in dict.fromkeys(places) for statement in _readable(names, *place)]
 
 
 def _readable(names: Names, bucket: str, prefix: str) -> Iterator[Policy]:
-    """Yield statements that let a function read the objects of a bucket under a prefix."""
+    """Yield statements that allow to read the objects of a bucket under a prefix."""
     arn = f"arn:{names.partition}:s3:::{bucket}"
-    # Without the right to list, S3 says of a file that is gone that access to it is denied.
+    # Without the right to list, S3 answers for a missing file that access is denied.
     listing = _allow(["s3:ListBucket", "s3:ListBucketVersions"], arn)
     below = {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}}
     yield {**listing, **(below if prefix else {})}
@@ -219,7 +219,7 @@ def _readable(names: Names, bucket: str, prefix: str) -> Iterator[Policy]:
 
 
 def _common(use: FunctionUse, names: Names) -> list[Policy]:
-    """Let a function write its log, and Lambda keep the events that failed for good."""
+    """Allow to write the log, and to store events that the function failed to process."""
     streams = f"{names.log_group_arn(use)}:*"
     keeper = [_allow("sqs:SendMessage", names.queue_arn)] if use in specs.KEEPS_FAILED else []
     return [_allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams), *keeper]
@@ -243,9 +243,9 @@ def _secrets(
 
 
 def _objects(action: str, bucket: BucketUse, prefixes: Sequence[str], names: Names) -> list[Policy]:
-    """Allow an action on the objects under prefixes, of which there may be none.
+    """Allow an action on the objects under prefixes, which may be empty.
 
-    ALL are all but the other reserved ones.
+    ALL means all prefixes except the other reserved ones.
     """
     arn = names.bucket_arn(bucket)
     if not prefixes:

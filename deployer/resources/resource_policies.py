@@ -1,6 +1,6 @@
-"""IAM policies of resources: who may assume a role, write to a bucket, a topic or a queue.
+"""Policies of resources: who may assume a role, or write to a bucket, a topic or a queue.
 
-Pure functions of the names and of the pipeline's declaration, as those of the functions are.
+Pure functions of the names and of the pipeline's declaration.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from etl.pipeline import Pipeline
 
 Policy = Mapping[str, Any]
 
-# Prefixes of the processed bucket that people read: newer objects replace older ones.
+# Prefixes of the processed bucket that people read: their objects may be overwritten.
 FOR_PEOPLE = ("errors", "exports", "page")
 WRITTEN_ONCE: Mapping[BucketUse, tuple[str, ...]] = {"ingestion": (), "processed": FOR_PEOPLE}
 
 
 def trust_policy(names: Names) -> Policy:
-    """Let Lambda act in a role, for this account alone.
+    """Let Lambda assume a role, for this account only.
 
-    Not aws:SourceArn: Lambda has to assume the role before the function is there.
+    Without aws:SourceArn: Lambda has to assume the role before the function exists.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
     """
     return policy_of(
@@ -33,7 +33,7 @@ def trust_policy(names: Names) -> Policy:
 
 
 def bucket_policy(use: BucketUse, names: Names) -> Policy:
-    """Refuse requests without TLS and, where functions read again, overwriting."""
+    """Deny requests without TLS and, for data that functions read, overwriting."""
     arn = names.bucket_arn(use)
     statements = [
         {
@@ -51,9 +51,9 @@ def bucket_policy(use: BucketUse, names: Names) -> Policy:
 
 
 def _written_once(bucket_arn: str, but: Sequence[str]) -> dict[str, Any]:
-    """Refuse uploads that do not ask S3 to fail if the key is taken, whoever sends them.
+    """Deny uploads, by anybody, without the condition that the key does not exist.
 
-    Parts of an upload carry no condition, the call that completes it does.
+    The parts of a multipart upload carry no condition, the call that completes it does.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
     """
     others = {"NotResource": [f"{bucket_arn}/{prefix}/*" for prefix in but]}
@@ -71,7 +71,7 @@ def _written_once(bucket_arn: str, but: Sequence[str]) -> dict[str, Any]:
 
 
 def alarms_only(names: Names) -> Policy:
-    """Let the alarms of this deployment publish to its topic, and no other service."""
+    """Let the alarms of this deployment, and no other service, publish to its topic."""
     return policy_of(
         {
             "Sid": "AlarmsOnly",
@@ -88,10 +88,10 @@ def alarms_only(names: Names) -> Policy:
 
 
 def senders_only(names: Names, declared: Pipeline) -> Policy:
-    """Refuse all senders to the queue of events but receive, and reconcile if it fetches some.
+    """Deny sending to the queue of events, except to receive, and to reconcile if it fetches some.
 
-    So its events were signed, or asked for. Messages that SQS itself moves back from the dead
-    letters, for somebody who may do that, are not refused.
+    So every event in it was signed, or fetched from the provider. A redrive from the dead-letter
+    queue is not denied.
     """
     uses: list[FunctionUse] = ["receive"]
     if any(source.missed for source in declared.events):
@@ -107,7 +107,7 @@ def senders_only(names: Names, declared: Pipeline) -> Policy:
             "Action": "sqs:SendMessage",
             "Resource": names.events_queue_arn,
             "Condition": {
-                # AWS has a session's role there, and an emulator the session.
+                # On AWS this is the session's role, on an emulator the session.
                 "ArnNotLike": {"aws:PrincipalArn": senders},
                 "BoolIfExists": {"aws:ViaAWSService": "false"},
             },
@@ -116,5 +116,5 @@ def senders_only(names: Names, declared: Pipeline) -> Policy:
 
 
 def policy_of(*statements: Policy) -> Policy:
-    """Return a policy with some statements."""
+    """Return a policy of these statements."""
     return {"Version": "2012-10-17", "Statement": list(statements)}

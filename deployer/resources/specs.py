@@ -1,6 +1,6 @@
-"""What is decided once about the functions: sizes, limits, layers, and their environment.
+"""The functions: sizes, limits, layers and environment.
 
-The layer names are those of `requirements/layer-<name>.txt`, but for the pipeline's own.
+A layer has the name of its `requirements/layer-<name>.txt`, except the pipeline's own.
 """
 
 from collections.abc import Mapping
@@ -18,21 +18,21 @@ from etl.targets import Target
 
 LAYERS = ("arrow", "pandas")  # of every pipeline
 DATABASE_LAYERS = ("postgres", "mysql")  # by the kinds of its databases
-LIGHT_LAYER = "powertools"  # of a function that answers at once, and reads no Parquet
+LIGHT_LAYER = "powertools"  # of functions that answer requests, and read no Parquet
 OWN_LAYER = "pipeline"
 LOG_RETENTION_DAYS = 14
 SWEEP_SCHEDULE = "rate(5 minutes)"
-RECONCILE_SCHEDULE = "cron(0 3 * * ? *)"  # when the shop is closed
+RECONCILE_SCHEDULE = "cron(0 3 * * ? *)"  # at night, when databases have time
 BATCH_LOG = "batches/"
 MARKERS = "loaded/"
 
 
 @dataclass(frozen=True)
 class Asynchronous:
-    """What becomes of an event for a function that cannot take it now, or fails at it.
+    """How Lambda treats an event that a function cannot process now, or fails to process.
 
-    `retries` of a failed event, `age` in seconds after which one is dropped, and whether one that
-    failed for good goes to the queue of failed events.
+    `retries` of a failed event, `age` in seconds after which an event is dropped, and whether one
+    that still fails goes to the queue of failed events.
     """
 
     retries: int
@@ -40,18 +40,17 @@ class Asynchronous:
     keeps_failed: bool
 
 
-# The next event of a schedule does as well: one that is retried, or waits, only piles up on a
-# database that is slow already. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
+# The next scheduled event does the same work: retries would only add load to a database that is
+# slow already. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
 BY_SCHEDULE = Asynchronous(retries=0, age=60, keeps_failed=False)
 BY_EVENT = Asynchronous(retries=2, age=3600, keeps_failed=True)
 
 
 @dataclass(frozen=True)
 class FunctionSpec:
-    """The size of a function: memory in MB (it buys CPU too), timeout in seconds.
+    """The size of a function: memory in MB, which also determines its CPU; timeout in seconds.
 
-    `runs` are reserved for it, where the account's limit allows that, and no more may run at once;
-    None are as many as come.
+    `runs` is its concurrency, reserved where the account's limit allows that; None is unlimited.
     """
 
     use: FunctionUse
@@ -63,33 +62,33 @@ class FunctionSpec:
 
     @property
     def handler(self) -> str:
-        """Return what Lambda is to call, as the zip has it."""
+        """The handler, as a path in the zip."""
         return f"functions.{self.use}.handler.handler"
 
 
-# 1,769 MB is one whole CPU: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+# 1,769 MB is one full CPU: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 FUNCTIONS = (
-    # Also woken by files that are dropped, many at once maybe: an event that cannot be taken within
-    # a minute is not needed, the schedule reads what it was about.
-    FunctionSpec("extract", "Copies what changed in the source", 1024, 900),
-    FunctionSpec("transform", "Makes target rows of batches", 1769, 600, BY_EVENT),
-    FunctionSpec("load", "Applies batches to the warehouse", 1024, 900),
-    FunctionSpec("reconcile", "Compares source and warehouse", 1769, 900),
-    # Also woken by each marker, many at once maybe: the sweep makes up for one that is not taken.
-    FunctionSpec("page", "Makes the page of the pipeline", 1024, 60),
+    # Dropped files invoke it too, possibly many at once: an event that waits for over a minute is
+    # not needed, because a scheduled run reads the file.
+    FunctionSpec("extract", "Copies changes of the sources", 1024, 900),
+    FunctionSpec("transform", "Transforms batches to target rows", 1769, 600, BY_EVENT),
+    FunctionSpec("load", "Loads batches into the warehouse", 1024, 900),
+    FunctionSpec("reconcile", "Compares sources and warehouse", 1769, 900),
+    # Each marker invokes it too, possibly many at once: a scheduled run replaces a dropped event.
+    FunctionSpec("page", "Writes the pipeline's page", 1024, 60),
 )
 
-# Also of pipelines with events. The API waits for receive, for 30 seconds at most; what may run at
-# once is limited by the API's throttling, and for collect by its event source.
+# Of pipelines with events. The API waits at most 30 seconds for receive; concurrency is limited by
+# the API's throttling, and for collect by its event source.
 OF_EVENTS = (
-    FunctionSpec("receive", "Stores events that are posted", 1024, 20, runs=None),
-    FunctionSpec("collect", "Makes batches of events", 1769, 120, runs=None),
+    FunctionSpec("receive", "Stores posted events", 1024, 20, runs=None),
+    FunctionSpec("collect", "Collects events into batches", 1769, 120, runs=None),
 )
 
-# Also of pipelines that serve reports. Each run has one connection to the warehouse at most.
-OF_REPORTS = (FunctionSpec("serve", "Answers requests for reports", 1024, 29, runs=20),)
+# Of pipelines that serve reports. Each run has at most one connection to the warehouse.
+OF_REPORTS = (FunctionSpec("serve", "Serves reports", 1024, 29, runs=20),)
 
-# Whose failed events are kept, in the name of its role.
+# The functions whose failed events are kept, which their roles must allow.
 KEEPS_FAILED = frozenset(spec.use for spec in FUNCTIONS if spec.events.keeps_failed)
 
 
@@ -108,9 +107,9 @@ ANSWERS_REQUESTS = frozenset[FunctionUse]({"receive", "serve"})
 RUNS_ROW_FUNCTIONS = frozenset[FunctionUse]({"transform", "reconcile"})
 RUNS_PIPELINE_CODE = RUNS_ROW_FUNCTIONS | {"load"}
 
-# Which functions write the notices that a user may choose by NOTIFY.
+# Which functions send the notices of each choice of NOTIFY.
 NOTICE_WRITERS: Mapping[str, frozenset[FunctionUse]] = {
-    "failures": frozenset(),  # the alarms tell of them
+    "failures": frozenset(),  # the alarms report them
     "daily": frozenset({"reconcile"}),
     "every-batch": frozenset({"load"}),
     "every-file": frozenset({"load"}),
@@ -119,7 +118,7 @@ NOTICE_WRITERS: Mapping[str, frozenset[FunctionUse]] = {
 
 
 def parts(use: FunctionUse, declared: Pipeline) -> list[str]:
-    """Return the kinds of sources and of targets that a function works with, as folders."""
+    """Return the kinds of sources and targets that a function uses, as folders of `functions`."""
     return sorted(
         {
             f"{'sources' if part in declared.sources else 'targets'}/{part.kind}"
@@ -152,7 +151,7 @@ def secrets_of(
 
 
 def layers_of(use: FunctionUse, pipeline: str, declared: Pipeline) -> tuple[str, ...]:
-    """Return the layers of a function: what its own code needs, and what the pipeline's does."""
+    """Return the layers of a function: those for its code, and for the pipeline's."""
     kinds = {each.kind for each in databases(use, declared)}
     needed = {
         LIGHT_LAYER: use in ANSWERS_REQUESTS,
@@ -165,12 +164,12 @@ def layers_of(use: FunctionUse, pipeline: str, declared: Pipeline) -> tuple[str,
 
 
 def requirements(pipeline: str) -> Path:
-    """Return the file that locks what a pipeline's own code imports; most have none."""
+    """Return the file that locks the packages of a pipeline's code; most pipelines have none."""
     return folder(pipeline) / "requirements.txt"
 
 
 def function_environment(use: FunctionUse, names: Names, settings: Settings) -> Mapping[str, str]:
-    """Return the environment variables of a function; secrets are named in it, never held."""
+    """Return the environment variables of a function; they name secrets, and never contain them."""
     common = {
         "PROJECT": settings.project,
         "STAGE": settings.stage,
@@ -230,7 +229,7 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
 
 
 def _files(names: Names, settings: Settings) -> dict[str, str]:
-    """Return where a function finds the files that it reads, and when it last did."""
+    """Return the variables of the files that a function reads."""
     found: dict[str, str] = {}
     if settings.takes_files:
         found["DROP_BUCKET"] = names.bucket("drop")
@@ -245,7 +244,7 @@ def _files(names: Names, settings: Settings) -> dict[str, str]:
 
 
 def _prefixes(settings: Settings) -> dict[str, str]:
-    """Return the prefixes of others' files, which the keys of refused rows leave out."""
+    """Return the variables of prefixes, which keys of refused rows omit."""
     return {
         source.prefix_setting: bucket.prefix
         for source in settings.declared.files
@@ -254,15 +253,15 @@ def _prefixes(settings: Settings) -> dict[str, str]:
 
 
 def _apis(names: Names, settings: Settings) -> dict[str, str]:
-    """Return where a function finds the APIs that it asks, and their keys."""
-    there = [source for source in settings.declared.apis if source.name in settings.urls]
-    urls = {source.setting: settings.urls[source.name] for source in there}
-    keyed = [source for source in there if source.key]
+    """Return the variables of the APIs that a function reads, and of their keys."""
+    apis = [source for source in settings.declared.apis if source.name in settings.urls]
+    urls = {source.setting: settings.urls[source.name] for source in apis}
+    keyed = [source for source in apis if source.key]
     return urls | {each.key_secret_setting: names.secret(each.key_secret) for each in keyed}
 
 
 def _missed(names: Names, settings: Settings) -> dict[str, str]:
-    """Return what reconcile needs to fetch events that never came."""
+    """Return the variables by which reconcile fetches events that were never received."""
     keys = {
         source.key_secret_setting: names.secret(source.key_secret)
         for source in settings.declared.events
@@ -272,7 +271,7 @@ def _missed(names: Names, settings: Settings) -> dict[str, str]:
 
 
 def _secrets(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:
-    """Return where a function finds what it needs to log in, or to check signatures."""
+    """Return the variables of a function's secrets: to log in, or to verify signatures."""
     return {
         part.secret_setting: names.secret(part.name)
         for part in secrets_of(use, settings.declared)
@@ -281,7 +280,7 @@ def _secrets(use: FunctionUse, names: Names, settings: Settings) -> dict[str, st
 
 
 def _of_reports(names: Names, settings: Settings) -> dict[str, str]:
-    """Return where serve finds the account by which it reads, and the tokens that let in."""
+    """Return the variables of serve's secrets: its account in the target, and callers' tokens."""
     [target] = settings.declared.targets
     reports = settings.reports
     tokens = {"REPORTS_SECRET_ID": names.secret(TOKENS_SECRET)} if reports.auth == TOKEN else {}
@@ -289,20 +288,20 @@ def _of_reports(names: Names, settings: Settings) -> dict[str, str]:
 
 
 def _notices(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:
-    """Return the variables of a function that writes the notices that are chosen."""
+    """Return the variables of a function that sends notices."""
     if use not in NOTICE_WRITERS[settings.notify]:
         return {}
     return {"NOTIFY": settings.notify, "NOTICE_TOPIC_ARN": names.topic_arn}
 
 
 def tags(settings: Settings) -> Mapping[str, str]:
-    """Return the tags that mark everything of this deployment."""
-    marks = own_tags(settings.project, settings.stage)
+    """Return the tags of every resource of a deployment."""
+    ours = own_tags(settings.project, settings.stage)
     if settings.expires_at is None:
-        return marks
-    return {**marks, "expires-at": settings.expires_at.isoformat()}
+        return ours
+    return {**ours, "expires-at": settings.expires_at.isoformat()}
 
 
 def own_tags(project: str, stage: str) -> Mapping[str, str]:
-    """Return the tags by which everything of a deployment is recognised."""
+    """Return the tags by which the resources of a deployment are recognised."""
     return {"project": project, "stage": stage, "managed-by": product.NAME}

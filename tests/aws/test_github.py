@@ -7,7 +7,7 @@ from botocore.awsrequest import AWSResponse
 
 from deployer.aws.account import Account
 from deployer.errors import SettingsError
-from deployer.operations.github import HOST, Jobs, let_deploy, let_deploy_no_longer
+from deployer.operations.github import HOST, Jobs, grant_access, revoke_access
 from deployer.resources.deployer_policy import deployer_policy
 from deployer.resources.names import Names
 from tests.aws.conftest import HTTP_OK
@@ -22,7 +22,7 @@ def role_of(account: Account) -> Any:
 
 def test_jobs_of_one_environment_may_deploy(account: Account) -> None:
     """The subject is compared whole, and the rights are those that deploying needs."""
-    access = let_deploy(account, NAMES, JOBS)
+    access = grant_access(account, NAMES, JOBS)
 
     [statement] = role_of(account)["AssumeRolePolicyDocument"]["Statement"]
     assert statement["Condition"] == {
@@ -52,8 +52,8 @@ def test_those_who_deploy_may_not_change_their_own_rights() -> None:
 
 def test_a_second_time_changes_nothing(account: Account) -> None:
     """Neither the provider nor the role."""
-    first = let_deploy(account, NAMES, JOBS)
-    again = let_deploy(account, NAMES, JOBS)
+    first = grant_access(account, NAMES, JOBS)
+    again = grant_access(account, NAMES, JOBS)
 
     assert [change.action for change in first.changes] == ["created", "created"]
     assert [change.action for change in again.changes] == ["left", "left"]
@@ -70,7 +70,7 @@ def test_a_provider_that_others_made_serves_us_too(account: Account) -> None:
         return HTTP_OK, {}
 
     iam.meta.events.register("before-call.iam.AddClientIDToOpenIDConnectProvider", add)
-    [provider, _] = let_deploy(account, NAMES, JOBS).changes
+    [provider, _] = grant_access(account, NAMES, JOBS).changes
 
     assert provider.differences == {"audiences": (["another"], ["another", "sts.amazonaws.com"])}
     assert added == ["sts.amazonaws.com"]
@@ -78,18 +78,18 @@ def test_a_provider_that_others_made_serves_us_too(account: Account) -> None:
 
 def test_another_repository_takes_the_place_of_the_first(account: Account) -> None:
     """There is one role for a deployment."""
-    let_deploy(account, NAMES, JOBS)
-    [_, changed] = let_deploy(account, NAMES, Jobs("team/other", "sandbox")).changes
+    grant_access(account, NAMES, JOBS)
+    [_, changed] = grant_access(account, NAMES, Jobs("team/other", "sandbox")).changes
 
     assert (changed.action, list(changed.differences)) == ("updated", ["trust policy"])
 
 
 def test_the_role_is_removed_alone(account: Account) -> None:
     """The provider may serve others."""
-    let_deploy(account, NAMES, JOBS)
+    grant_access(account, NAMES, JOBS)
 
-    assert let_deploy_no_longer(account, NAMES)
-    assert not let_deploy_no_longer(account, NAMES)
+    assert revoke_access(account, NAMES)
+    assert not revoke_access(account, NAMES)
     assert account.clients.iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
 
 

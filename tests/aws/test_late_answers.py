@@ -133,17 +133,17 @@ def test_every_write_may_come_too_early_once(sandbox: Sandbox, waits: list[Waite
     assert {change.action for change in changes} == {"created"}
     assert pending(sandbox.plan()) == []
     assert {wait.waiting_for for wait in waits} == {
-        "IAM to know its new role",
-        "IAM to know the principal",
-        "Lambda to know the new role",
+        "IAM to see its new role",
+        "IAM to see the principal",
+        "Lambda to see the new role",
         "S3 to finish an earlier change of the bucket",
-        "S3 to know the new bucket",
-        "S3 to know the new permission",
-        "SNS to know the new topic",
+        "S3 to see the new bucket",
+        "S3 to see the new permission",
+        "SNS to see the new topic",
         "another change of the log group",
         "another change of the rule",
-        "the deleted queue to go (60 s)",
-        "the deleted secret to go",
+        "the deleted queue to disappear (60 s)",
+        "the deleted secret to disappear",
         "the function's update in progress",
     }
 
@@ -186,7 +186,7 @@ def test_a_slow_role_is_waited_for_and_the_wait_is_reported(
     sandbox.deploy()
 
     assert pending(sandbox.plan()) == []
-    reported = [wait for wait in waits if wait.waiting_for == "Lambda to know the new role"]
+    reported = [wait for wait in waits if wait.waiting_for == "Lambda to see the new role"]
     assert max(wait.seconds for wait in reported) > 60
 
 
@@ -202,7 +202,7 @@ def test_a_role_that_never_arrives_ends_in_what_aws_said(
     assert str(caught.value) == (
         "function totesys-etl-dev-extract: CreateFunction answered "
         "InvalidParameterValueException: The role defined for the function cannot be assumed by "
-        "Lambda. Completed steps stay; running again continues from here."
+        "Lambda. Completed steps are kept; run again to continue."
     )
     assert sum(sleeps) >= 900
 
@@ -225,7 +225,7 @@ def test_a_failure_half_way_can_be_continued(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        ("ExpiredTokenException", "Fetch new ones and run again."),
+        ("ExpiredTokenException", "Fetch new credentials and run again."),
         ("AccessDeniedException", "Ask for this permission, then run again."),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 
 import deploy
 from deployer.aws.account import Account
-from deployer.errors import PipelineFailed
+from deployer.errors import OperationError
 from deployer.operations import page as deployer_page
 from deployer.operations.page import find_page
 from deployer.resources.names import Names
@@ -60,12 +60,12 @@ def test_a_page_of_this_machine_is_a_file_for_its_user_alone(
 
 def test_a_page_that_is_not_there_is_said_with_the_next_step(account: Account) -> None:
     """Before the first load, and in an empty account, one line says what to do."""
-    with pytest.raises(PipelineFailed, match=r"is not there: .* `python deploy.py run`"):
+    with pytest.raises(OperationError, match=r"does not exist: .* `python deploy.py run`"):
         find_page(account, NAMES)
     account.clients.s3.create_bucket(
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"}
     )
-    with pytest.raises(PipelineFailed, match="is not there"):
+    with pytest.raises(OperationError, match="does not exist"):
         find_page(account, NAMES)
 
 
@@ -86,4 +86,4 @@ def test_the_command_opens_the_page_and_json_says_where(
     shown = capsys.readouterr()
     assert url in shown.out.replace("\n", "")
     assert "(for 1 hour):" in shown.out
-    assert "There is no browser here" in shown.err
+    assert "There is no browser on this machine" in shown.err

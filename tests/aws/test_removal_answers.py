@@ -60,8 +60,8 @@ def test_every_removal_may_come_too_early_once(sandbox: Sandbox, waits: list[Wai
     assert faults.given == dict.fromkeys(LATE, 1)
     assert {entry.outcome for entry in receipt.entries} == {"removed"}
     assert {wait.waiting_for for wait in waits} >= {
-        "EventBridge to know that the rule's targets are gone",
-        "IAM to know that the role's policies are gone",
+        "EventBridge to see that the rule's targets are gone",
+        "IAM to see that the role's policies are gone",
         "S3 to finish an earlier change of the bucket",
         "another change of the log group",
         "the function's update in progress",
@@ -99,7 +99,7 @@ def test_gone_is_what_is_not_found_any_more(
         assert load.outcome == "removed"
         assert Waited(f"function {LOAD} to disappear", 3.5) in waits
     else:
-        assert load.why == f"Waited 186 s for function {LOAD} to disappear. Run again to go on."
+        assert load.why == f"Waited 186 s for function {LOAD} to disappear. Run again to continue."
 
 
 def test_a_target_can_stay_inside_a_success(account: Account) -> None:

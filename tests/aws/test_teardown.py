@@ -200,7 +200,9 @@ def test_credentials_that_expire_end_it_at_once(sandbox: Sandbox, call: str) -> 
     Faults({call: expired}, times=None).inject(sandbox, "before-call")
     ours = teardown(sandbox)
 
-    with pytest.raises(CredentialsError, match="They have expired, and the sandbox may have too"):
+    with pytest.raises(
+        CredentialsError, match="They have expired, and the sandbox may have expired too"
+    ):
         ours.look() and ours.remove()
 
 

@@ -56,13 +56,13 @@ def test_it_lists_asks_removes_and_gives_a_receipt(
     shown = capsys.readouterr()
     assert without_seconds(shown.err) == [
         ACCOUNT,
-        "account is searched",
-        "This will be removed, with all that is in it:",
+        "search the account",
+        "This will be removed, with everything in it:",
         "  queue         totesys-etl-dev-failed-events",
-        "There is no way back. Type the stage, dev, to remove all of it:",
+        "This cannot be undone. Type the stage, dev, to remove all of it:",
         "  removed  queue         totesys-etl-dev-failed-events",
         "  waited 0 s for late log lines and objects",
-        "removal, and a look at what is left",
+        "remove, and look again",
         "",
     ]
     lines = shown.out.splitlines()
@@ -97,7 +97,7 @@ def test_without_a_terminal_it_needs_the_option(
 
     assert teardown.main([]) == 2
     assert capsys.readouterr().err.endswith(
-        "error: nobody is at the terminal to agree: use --yes to remove unasked\n"
+        "error: there is no terminal to ask at: use --yes to remove without asking\n"
     )
     assert len(sandbox.account.clients.sqs.list_queues()["QueueUrls"]) == 1
 
@@ -109,7 +109,7 @@ def test_an_empty_account_is_not_asked_about(
     monkeypatch.setattr("sys.stdin", io.StringIO())
 
     assert teardown.main([]) == 0
-    assert capsys.readouterr().out == f"Nothing to remove: nothing of {WHOSE}.\n"
+    assert capsys.readouterr().out == f"Nothing to remove: nothing is left of {WHOSE}.\n"
 
 
 def test_json_is_one_document(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,7 +153,7 @@ def test_something_that_stays_is_status_1(
 
     assert teardown.main(["--yes"]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == (
-        f"0 removed, 1 cannot be removed of {WHOSE}. Fix the causes above and run again."
+        f"0 removed, 1 left of {WHOSE}. Fix the causes above, then run again."
     )
 
 

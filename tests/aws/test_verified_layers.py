@@ -58,9 +58,7 @@ def test_a_foreign_version_with_our_description_is_not_used(
     (change,) = [change for change in sandbox.plan() if change.name == LAYER]
     sandbox.deploy()
 
-    assert change.differences == {
-        "content": (f"{description}, but its code is another", description)
-    }
+    assert change.differences == {"content": (f"{description}, but with other code", description)}
     assert code_in_use(sandbox) == built(sandbox)
     assert len(client.list_layer_versions(LayerName=LAYER)["LayerVersions"]) == 1
     assert pending(sandbox.plan()) == []

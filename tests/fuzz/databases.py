@@ -17,10 +17,10 @@ from urllib.parse import quote
 import msgspec
 from hypothesis import strategies as st
 
-from deployer.configuration.databases import SSL_MODES, AddressError, parse_database_url
+from deployer.configuration.databases import SSL_MODES, parse_database_url
 from deployer.configuration.dotenv_file import load_dotenv
 from deployer.configuration.settings import Settings
-from deployer.errors import SettingsError
+from deployer.errors import AddressError, SettingsError
 from functions.common import errors
 from functions.common.database import Database, database_from_secret
 from functions.common.postgres import connection

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deployer.packaging.installer import InstallError
+from deployer.errors import InstallError
 from local import emulator as emulators
 from local import ministack
 from local.emulator import ACCOUNT, REGION, RUNS_AT_A_TIME, Emulator, EmulatorError

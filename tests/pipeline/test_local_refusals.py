@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.packaging.installer import InstallError
+from deployer.errors import InstallError
 from local import emulator
 from local.connection import connect
 from local.postgres import PostgresServer
@@ -54,7 +54,7 @@ def test_a_taken_port_is_named(refused: Callable[..., str], option: str) -> None
 def test_a_malformed_url_is_named(refused: Callable[..., str], option: str) -> None:
     """The option is named and a right one shown; nothing of the wrong one is."""
     assert refused(option, "mysql://u:s3cret@host/db", status=2) == (
-        f"{option} is of a MySQL database, and PostgreSQL is declared. "
+        f"{option} is the URL of a MySQL database, but PostgreSQL is declared. "
         "Example: postgresql://user:password@host:5432/database"
     )
 

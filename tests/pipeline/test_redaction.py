@@ -27,7 +27,7 @@ from deployer.aws.account import Account, connect
 from deployer.configuration.databases import parse_database_url
 from deployer.configuration.settings import Settings
 from deployer.deployer import Deployer
-from deployer.errors import PipelineFailed
+from deployer.errors import OperationError
 from deployer.operations import output
 from deployer.operations.pipeline import Pipeline
 from deployer.operations.status import read_status
@@ -277,7 +277,7 @@ def test_a_deployment_keeps_passwords_in_its_secrets_alone(
         superuser.run(f"ALTER ROLE {identifier(ROLE)} PASSWORD 'another'")
     failures = []
     for command in (pipeline.run, pipeline.reconcile):
-        with pytest.raises(PipelineFailed) as failure:
+        with pytest.raises(OperationError) as failure:
             command()
         assert "password authentication failed" in str(failure.value)
         failures.append(shown(failure.value))

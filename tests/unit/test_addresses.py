@@ -41,7 +41,7 @@ def test_an_address_comes_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixt
     assert read(f"@{path}") == URL
     assert (
         capsys.readouterr().err.split()
-        == (f"other users of this machine may read {path}: run `chmod 600 '{path}'`").split()
+        == (f"other users of this machine can read {path}: run `chmod 600 '{path}'`").split()
     )
 
 

@@ -208,7 +208,7 @@ def test_ctrl_c_is_no_traceback(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(deploy, "Pipeline", interrupted)
-    said = "interrupted: completed steps stay, running again continues from there"
+    said = "interrupted: completed steps are kept; run again to continue"
 
     assert command("run", *(["--json"] if json_only else [])) == (
         130,
@@ -235,5 +235,5 @@ def test_an_unconfirmed_address_is_pointed_out(
     monkeypatch.setattr("deploy.sns.unconfirmed", lambda *_: ["team@example.com"])
 
     assert command()[2].splitlines()[-1] == (
-        "no alarm reaches team@example.com before the link in the e-mail from AWS is opened"
+        "team@example.com receives no alarms until the link in the e-mail from AWS is opened"
     )

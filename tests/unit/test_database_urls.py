@@ -25,7 +25,7 @@ def test_a_user_that_postgresql_cannot_have_is_refused(user: str) -> None:
     ("url", "problem"),
     [
         ("https://u:s3cret@host/db", "does not begin with postgresql://"),
-        ("mysql://u:s3cret@host/db", "is of a MySQL database, and PostgreSQL is declared"),
+        ("mysql://u:s3cret@host/db", "is the URL of a MySQL database, but PostgreSQL is declared"),
         ("postgresql://host/db", "has no user"),
         ("postgresql://u:s3cret@/db", "has no host"),
         ("postgresql://u:s3cret@host", "must end in the name of one database"),
@@ -53,7 +53,7 @@ def test_a_user_that_postgresql_cannot_have_is_refused(user: str) -> None:
         ),
         (
             "postgresql://u:s3cret@host/db?sslrootcert=/nowhere/ca.pem",
-            "names an unreadable sslrootcert, /nowhere/ca.pem",
+            "names an sslrootcert that cannot be read, /nowhere/ca.pem",
         ),
     ],
 )
@@ -188,8 +188,8 @@ def test_a_certificate_goes_along(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("-----BEGIN CERTIFICATE-----\n" + "M" * 50_000, "of over 50 kB"),
-        ("MIIB", "that holds no PEM certificate"),
+        ("-----BEGIN CERTIFICATE-----\n" + "M" * 50_000, "larger than 50 kB"),
+        ("MIIB", "without a PEM certificate"),
     ],
 )
 def test_a_certificate_that_will_not_do_is_refused(tmp_path: Path, text: str, problem: str) -> None:

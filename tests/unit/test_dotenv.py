@@ -46,7 +46,7 @@ def test_a_file_that_others_may_read_is_named(tmp_path: Path, mode: int, warned:
 
     load_dotenv(path, environment, warnings.append)
 
-    expected = f"other users of this machine may read {path}: run `chmod 600 {path}`"
+    expected = f"other users of this machine can read {path}: run `chmod 600 {path}`"
     assert warnings == ([expected] if warned else [])
     assert environment == {"STAGE": "file"}
 
@@ -64,5 +64,5 @@ def test_a_file_that_is_not_text_is_one_clear_line(tmp_path: Path, body: bytes) 
     shown = "".join(traceback.format_exception(caught.value))
     assert "s3cret" not in shown
     assert str(caught.value) == (
-        f"{tmp_path / '.env'} cannot be read: make it a text file in UTF-8 that is yours"
+        f"{tmp_path / '.env'} cannot be read: make it a UTF-8 text file that you own"
     )

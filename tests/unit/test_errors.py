@@ -23,7 +23,7 @@ def answered(code: str, message: str) -> ClientError:
             CredentialsError,
             (
                 "bucket b: AWS does not accept the credentials (ExpiredToken). They have expired, "
-                "and the sandbox may have too. Fetch new ones and run again."
+                "and the sandbox may have expired too. Fetch new credentials and run again."
             ),
         ),
         (
@@ -40,7 +40,7 @@ def answered(code: str, message: str) -> ClientError:
             AwsError,
             (
                 "bucket b: CreateBucket answered TooManyBuckets: You have attempted to create more "
-                "buckets than allowed. Completed steps stay; running again continues from here."
+                "buckets than allowed. Completed steps are kept; run again to continue."
             ),
         ),
         (

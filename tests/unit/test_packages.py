@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from deployer.errors import InstallError
 from deployer.packaging import installer, packages
-from deployer.packaging.installer import InstallError
 from deployer.packaging.slimming import slim
 
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -238,8 +238,8 @@ def test_a_failed_build_leaves_nothing_behind(
         (
             NETWORK_DOWN,
             (
-                "Cannot install requirements/layer-arrow.txt: PyPI is out of reach. "
-                "Check the network (or pip's settings), run again."
+                "Cannot install requirements/layer-arrow.txt: PyPI cannot be reached. "
+                "Check the network or pip's settings, then run again."
             ),
         ),
         (
@@ -253,8 +253,8 @@ def test_a_failed_build_leaves_nothing_behind(
         (
             CHANGED,
             (
-                "Cannot install requirements/layer-arrow.txt: a download differs from its locked "
-                "hash. Run `make lock` if you trust it."
+                "Cannot install requirements/layer-arrow.txt: a download does not match its "
+                "locked hash. If you trust it, run `make lock`."
             ),
         ),
         (

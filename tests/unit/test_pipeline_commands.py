@@ -107,7 +107,7 @@ def test_replay_asks_whose_batch_is_meant(
         status, _, err = command(*arguments)
         assert (status, err.splitlines()[1:]) == (
             2,
-            ["error: --source must name one of shop, books"],
+            ["error: --source must be one of shop, books"],
         )
     status, out, _ = command("replay", "6", "--source", "books")
 

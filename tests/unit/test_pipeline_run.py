@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from deployer.aws.waiting import Waited
-from deployer.errors import PipelineFailed
+from deployer.errors import OperationError
 from deployer.operations.pipeline import Run
 from tests.unit.scripted_functions import (
     DENIED,
@@ -110,11 +110,11 @@ def test_a_loader_that_never_ends_is_named() -> None:
     busy = NOTHING | {"busy": True}
     sandbox = Sandbox(Lambda(extract=[extracted(None)], transform=[REMODELLED], load=[busy] * 1000))
 
-    with pytest.raises(PipelineFailed) as failed:
+    with pytest.raises(OperationError) as failed:
         sandbox.pipeline.run()
 
     assert str(failed.value) == (
-        "load: for 16 minutes another loader has been at work. "
+        "load: another loader has been running for 16 minutes. "
         "Look for the session that holds an advisory lock in the warehouse."
     )
 
@@ -156,7 +156,7 @@ def test_a_function_that_fails_ends_the_run() -> None:
     """The function's own message is passed on, with its name, and nothing is invoked after it."""
     sandbox = Sandbox(Lambda(extract=["database totesys: password authentication failed"]))
 
-    with pytest.raises(PipelineFailed) as failed:
+    with pytest.raises(OperationError) as failed:
         sandbox.pipeline.run()
 
     assert str(failed.value) == "extract: database totesys: password authentication failed"
@@ -170,14 +170,14 @@ def test_a_new_policy_is_waited_for() -> None:
     )
 
     assert sandbox.pipeline.run().batch is None
-    assert sandbox.reported == [Waited("the new policy to hold", 20.0)]
+    assert sandbox.reported == [Waited("the new policy to take effect", 20.0)]
 
 
 def test_a_policy_that_refuses_for_good_ends_the_run() -> None:
     """After three minutes a refusal is believed, and passed on."""
     sandbox = Sandbox(Lambda(extract=[DENIED] * 100))
 
-    with pytest.raises(PipelineFailed) as failed:
+    with pytest.raises(OperationError) as failed:
         sandbox.pipeline.run()
 
     assert (str(failed.value), sum(sandbox.sleeps)) == (f"extract: {DENIED}", 180.0)
@@ -188,7 +188,7 @@ def test_the_local_aws_is_believed_at_once() -> None:
     """On this machine a policy holds at once, so a refusal is a defect that nobody waits for."""
     sandbox = Sandbox(Lambda(extract=[DENIED]), endpoint="http://127.0.0.1:4566")
 
-    with pytest.raises(PipelineFailed, match="AccessDeniedException"):
+    with pytest.raises(OperationError, match="AccessDeniedException"):
         sandbox.pipeline.run()
 
     assert sandbox.sleeps == []
@@ -196,11 +196,11 @@ def test_the_local_aws_is_believed_at_once() -> None:
 
 def test_a_pipeline_that_is_not_deployed_is_named() -> None:
     """Running before the first deployment fails with the command that deploys."""
-    with pytest.raises(PipelineFailed) as failed:
+    with pytest.raises(OperationError) as failed:
         Sandbox(Lambda()).pipeline.run()
 
     assert str(failed.value) == (
-        "function totesys-etl-dev-extract is not there: deploy it first, with `python deploy.py`."
+        "function totesys-etl-dev-extract does not exist: deploy it first, with `python deploy.py`."
     )
 
 
@@ -262,5 +262,7 @@ def test_an_extract_that_is_postponed_for_ever_is_a_failure() -> None:
     postponed = extracted(None) | {"postponed": "the replica has not caught up"}
     sandbox = Sandbox(Lambda(extract=[postponed] * 1000))
 
-    with pytest.raises(PipelineFailed, match="16 minutes nothing was read: the replica has not"):
+    with pytest.raises(
+        OperationError, match="nothing was read for 16 minutes: the replica has not"
+    ):
         sandbox.pipeline.run()

@@ -38,15 +38,16 @@ def test_a_receipt_says_what_stays_and_why() -> None:
         "removed      function      totesys-etl-dev-load\n"
         "stays        role          totesys-etl-dev-eu-west-2-load\n"
         "             DeleteRole was refused\n"
-        "1 removed, 1 cannot be removed of totesys-etl-dev in account 123456789012, region "
-        "eu-west-2. Fix the causes above and run again."
+        "1 removed, 1 left of totesys-etl-dev in account 123456789012, region "
+        "eu-west-2. Fix the causes above, then run again."
     )
 
 
 def test_an_empty_account_needs_one_line() -> None:
     """Where there was nothing, the receipt lists nothing."""
     assert receipt(GONE).text() == (
-        "Nothing to remove: nothing of totesys-etl-dev in account 123456789012, region eu-west-2."
+        "Nothing to remove: nothing is left of totesys-etl-dev in account 123456789012, region "
+        "eu-west-2."
     )
 
 

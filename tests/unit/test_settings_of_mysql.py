@@ -65,7 +65,7 @@ def test_the_ddl_is_for_a_database_that_is_named() -> None:
 
     assert read_schema({"WAREHOUSE_DATABASE_URL": URL}, declared) == "harbour"
     assert read_schema({"WAREHOUSE_SCHEMA": "Team 7"}, declared) == "Team 7"
-    with pytest.raises(SettingsError, match="WAREHOUSE_SCHEMA is not set, and no URL"):
+    with pytest.raises(SettingsError, match="WAREHOUSE_SCHEMA is not set, and the warehouse's URL"):
         read_schema({}, declared)
 
 
@@ -73,7 +73,7 @@ def test_the_url_of_another_kind_of_database_is_one_line() -> None:
     """It says what is declared and shows a URL of that kind, and never the password."""
     assert problems(WAREHOUSE_DATABASE_URL="postgresql://loader:s3cret@host/db") == [
         (
-            "WAREHOUSE_DATABASE_URL is of a PostgreSQL database, and MySQL is declared. "
+            "WAREHOUSE_DATABASE_URL is the URL of a PostgreSQL database, but MySQL is declared. "
             f"Example: WAREHOUSE_DATABASE_URL={EXAMPLE}"
         )
     ]

@@ -111,8 +111,8 @@ def test_a_busy_deployment_fits_the_terminal() -> None:
         "extract    Active        2025-01-30 09:00  1,204  2025-01-30 10:15\n"
         "transform  Active        2025-01-30 09:00  1,204  2025-01-30 10:15\n"
         "load       not deployed                    1,202  2025-01-30 10:12\n"
-        "freshness   batch 1,202 is the source as of 21 min ago, loaded within 61 s; 2\n"
-        "            batches waiting\n"
+        "freshness   batch 1,202, the source as of 21 min ago, loaded in 61 s; 2 batches\n"
+        "            waiting\n"
         "left out    design: column file_location is gone: put it back or adapt the\n"
         "            pipeline\n"
         "quarantine  payment: 1 row\n"
@@ -123,14 +123,15 @@ def test_a_busy_deployment_fits_the_terminal() -> None:
         "              2 x waits for staff 5\n"
         "alarms      totesys-etl-dev-schema-drift\n"
         "            2 alarms without data yet\n"
-        "queue       1 event that failed for good\n"
-        "e-mail      team@example.com gets nothing until the mail from AWS is confirmed\n"
+        "queue       1 failed event\n"
+        "e-mail      team@example.com has not confirmed the e-mail from AWS and receives\n"
+        "            no alarms\n"
         "sandbox     expires in 31.2 hours\n"
-        "source table            columns  fingerprint   since (UTC)\n"
-        "address                      10  0123456789ab  2025-01-29 09:15\n"
+        "source table            columns  fingerprint   since (UTC)       state\n"
+        "address                      10  0123456789ab  2025-01-29 09:15  read\n"
         "design                        6  ba9876543210  2025-01-29 09:15  left out\n"
-        "xxxxxxxxxxxxxxxxxxxxx…     1600  ba9876543210  2025-01-29 09:15  not carried\n"
-        "former                        2  ba9876543210  2025-01-29 09:15  gone"
+        "xxxxxxxxxxxxxxxxxxxxx…     1600  ba9876543210  2025-01-29 09:15  not used\n"
+        "former                        2  ba9876543210  2025-01-29 09:15  dropped"
     )
     assert max(len(line) for line in shown.splitlines()) <= 80
 
@@ -172,8 +173,8 @@ def test_each_source_has_batches_and_findings_of_its_own() -> None:
         "function  state   deployed          source  batch  written (UTC)\n"
         "load      Active  2025-01-30 09:00  shop        3  2025-01-30 10:15\n"
         "                                    books\n"
-        "freshness  shop: batch 3 is the source as of 60 s ago, loaded within 20 s; none\n"
-        "           is waiting\n"
+        "freshness  shop: batch 3, the source as of 60 s ago, loaded in 20 s; none\n"
+        "           waiting\n"
         "left out   shop: staff: it is gone\n"
         "freshness  books: no batch has been loaded"
     )
@@ -200,5 +201,5 @@ def test_files_are_said_with_what_was_refused_of_them() -> None:
         "           price.csv: refused as a whole: column price is missing",
         "           rows in s3://shop-processed/errors/",
         "drop into  s3://shop-drop/",
-        "not read   a.txt, b.txt, c.txt and 1 other: no feed has such a pattern",
+        "not read   a.txt, b.txt, c.txt and 1 other: no feed matches",
     ]

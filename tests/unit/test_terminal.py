@@ -114,13 +114,13 @@ def test_what_a_deployment_does_is_reported(capsys: pytest.CaptureFixture[str]) 
     terminal.event(Started("bucket", "totesys-etl-dev-code"))
     terminal.event(Change("bucket", "totesys-etl-dev-code", "created"))
     terminal.event(Change("queue", "totesys-etl-dev-failed-events", "left"))
-    terminal.event(Waited("Lambda to know the new role", 12.4))
+    terminal.event(Waited("Lambda to see the new role", 12.4))
 
     assert capsys.readouterr() == (
         "",
         (
             "  created  bucket        totesys-etl-dev-code\n"
-            "  waited 12 s for Lambda to know the new role\n"
+            "  waited 12 s for Lambda to see the new role\n"
         ),
     )
 

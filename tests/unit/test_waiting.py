@@ -58,7 +58,7 @@ def test_a_late_answer_is_waited_out_and_reported_once() -> None:
 
     assert time.patience.retry(Late(7)) == "done"
     assert time.sleeps == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
-    assert time.reported == [Waited("Lambda to know the new role", 35.5)]
+    assert time.reported == [Waited("Lambda to see the new role", 35.5)]
 
 
 @pytest.mark.parametrize("late", LATE_ANSWERS, ids=lambda late: f"{late.code} {late.message}")
@@ -130,4 +130,4 @@ def test_a_condition_that_never_holds_is_an_error() -> None:
     with pytest.raises(AwsError) as caught:
         time.patience.until(lambda: False, "the thing", 60)
 
-    assert str(caught.value) == "Waited 66 s for the thing. Run again to go on."
+    assert str(caught.value) == "Waited 66 s for the thing. Run again to continue."
