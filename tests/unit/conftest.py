@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import deploy
 from deployer.configuration.settings import Settings
 from deployer.operations.pipeline import Run
 from deployer.resources.costs import monthly_cost
+from deployer.terminal import Terminal
 
 SETTINGS = {
     "SOURCE_DATABASE_URL": "postgresql://reader:s3cret@db.example.com/totesys",
@@ -33,6 +35,7 @@ def command(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", {})
     monkeypatch.setattr("deploy.account.connect", lambda *_, **__: ACCOUNT)
+    monkeypatch.setattr("deploy.Terminal", partial(Terminal, clock=lambda: 0.0))
     monkeypatch.delenv("FORCE_COLOR", raising=False)
 
     def run(*arguments: str) -> tuple[int, str, str]:
