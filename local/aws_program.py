@@ -24,6 +24,7 @@ import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from threading import Lock
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -42,7 +43,6 @@ REFUSAL = (
     b"</ErrorResponse>"
 )
 SPARINGLY = "sparingly"
-WAIT_SECONDS = 0.01
 MOST_BYTES = (
     4 << 20
 )  # of the messages of a batch; Lambda's limit is 6 MB with all that is said of them
@@ -105,17 +105,17 @@ async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def one_process(lease: Callable[..., tuple[Any, str]]) -> Callable[..., tuple[Any, str]]:
-    """Return `lease`, by which an invocation gets a process of its function, with one for each.
+def one_run_at_a_time(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `execute`, which runs a function for an event, with a run at a time of each function.
 
-    Who comes meanwhile waits. Ministack starts another process, at two seconds of a core and 250 MB
-    each; on AWS most functions have one run at a time reserved, and Lambda holds the events back.
+    Others wait. Ministack would start a process for each, at two seconds of a core and 250 MB; on
+    AWS most functions have one run at a time reserved, and Lambda holds the events back.
     """
+    locks: dict[str, Lock] = {}
 
-    def wait(*arguments: Any, **options: Any) -> tuple[Any, str]:
-        while (leased := lease(*arguments, **options | {"max_concurrency": 1}))[0] is None:
-            time.sleep(WAIT_SECONDS)
-        return leased
+    def wait(function: Mapping[str, Any], *invocation: Any) -> Any:
+        with locks.setdefault(function["config"]["FunctionName"], Lock()):
+            return execute(function, *invocation)
 
     return wait
 
@@ -154,10 +154,10 @@ def whole_batches(
 
 
 def run_sparingly() -> None:
-    """Have ministack run functions in one process each, and hand them whole batches."""
+    """Have ministack run functions one at a time each, and hand them whole batches."""
     from ministack.services import lambda_svc, sqs  # noqa: PLC0415
 
-    lambda_svc.acquire_worker = one_process(lambda_svc.acquire_worker)
+    lambda_svc._execute_function_warm = one_run_at_a_time(lambda_svc._execute_function_warm)
     sqs._receive_messages_for_esm = whole_batches(
         sqs._receive_messages_for_esm,
         sqs._get_q,

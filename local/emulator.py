@@ -49,7 +49,7 @@ class Emulator:
     ) -> None:
         """Take the directory for state, logs and temporary files, and a port (None: a free one).
 
-        Functions that run `sparingly` have one process each, and get whole batches of messages.
+        Functions that run `sparingly` run one at a time each, and get whole batches of messages.
         As root, state and temporary files are in `home`, which is another folder where the
         account that runs functions cannot reach `directory`.
         """

@@ -2,38 +2,42 @@
 
 import time
 from collections.abc import Callable
-from threading import Thread
+from queue import Queue
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
-from local.aws_program import MOST_BYTES, one_process, whole_batches
+from local.aws_program import MOST_BYTES, one_run_at_a_time, whole_batches
 
 ARN, WINDOW = "arn:aws:sqs:eu-west-2:123456789012:events", 5
 
 
-def test_an_invocation_waits_for_the_process_of_its_function() -> None:
-    """While a function's process is in use nobody gets another one, however many ask."""
-    free, asked = ["process"], []
+def test_a_function_runs_once_at_a_time() -> None:
+    """Whoever comes meanwhile waits for the run to end; other functions do not."""
+    began: Queue[str] = Queue()
+    may_end = Event()
 
-    def lease(name: str, *, max_concurrency: int) -> tuple[str | None, str]:
-        asked.append(max_concurrency)
-        return (free.pop(), "reused") if free else (None, "func_cap")
+    def execute(function: Any, event: str) -> str:
+        began.put(event)
+        if event == "first":
+            may_end.wait()
+        return event
 
-    wait = one_process(lease)
-    process, _ = wait("a-function")
-    leased: list[Any] = []
-    second = Thread(target=lambda: leased.append(wait("a-function")))
+    run = one_run_at_a_time(execute)
+    one, other = ({"config": {"FunctionName": name}} for name in ("one", "other"))
+    first, second = (Thread(target=run, args=(one, each)) for each in ("first", "second"))
+    first.start()
+    assert began.get() == "first"
     second.start()
-    while len(asked) < 3:
-        time.sleep(0.001)
-    assert leased == []
+    assert run(other, "meanwhile") == began.get() == "meanwhile"
+    assert began.empty()
 
-    free.append(process)
+    may_end.set()
+
+    assert began.get() == "second"
+    first.join()
     second.join()
-
-    assert leased == [("process", "reused")]
-    assert {*asked} == {1}
 
 
 def received(
