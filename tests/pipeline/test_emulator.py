@@ -13,30 +13,48 @@ import pytest
 
 from deployer.errors import InstallError
 from local import emulator as emulators
-from local import ministack
+from local import ministack, processes
 from local.emulator import ACCOUNT, REGION, RUNS_AT_A_TIME, Emulator, EmulatorError
 from local.ministack import install_ministack
 from local.processes import HOST, PortError
 from tests.pipeline.local_function import BUCKET, client, function, invoke, packed
 from tests.pipeline.local_process import somebodys_folder
 
+REAL = {
+    "AWS_PROFILE": "real-account",
+    "AWS_SESSION_TOKEN": "real-token",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+}
+
 
 @pytest.fixture(scope="module")
-def directory() -> Iterator[Path]:
-    with somebodys_folder() as folder:
-        yield folder / "aws"
+def running() -> Iterator[Emulator]:
+    """A local AWS, started from a shell that is set up for a real account."""
+    with somebodys_folder() as folder, pytest.MonkeyPatch.context() as shell:
+        for name, value in REAL.items():
+            shell.setenv(name, value)
+        with Emulator(folder / "aws") as emulator:
+            yield emulator
 
 
 @pytest.fixture
-def aws(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """A local AWS, started from a shell that is set up for a real account."""
-    monkeypatch.setenv("AWS_PROFILE", "real-account")
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "real-token")
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    with Emulator(directory) as emulator:
-        for name, value in emulator.environment.items():
-            monkeypatch.setenv(name, value)
+def aws(running: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """The local AWS, and a process that has its settings over those of a real account."""
+    enter(running, monkeypatch)
+    return running
+
+
+@pytest.fixture(scope="module")
+def sparing() -> Iterator[Emulator]:
+    """A local AWS that runs functions sparingly."""
+    with somebodys_folder() as folder, Emulator(folder / "aws", sparingly=True) as emulator:
         yield emulator
+
+
+def enter(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give this process the settings of a local AWS."""
+    for name, value in {**REAL, **emulator.environment}.items():
+        monkeypatch.setenv(name, value)
 
 
 def wait_for(what: Callable[[], Any]) -> Any:
@@ -65,11 +83,11 @@ def test_a_function_has_the_rights_of_its_role_and_no_more(aws: Emulator) -> Non
     assert invoke(bucket=BUCKET, key="other/1") == "AccessDenied"
 
 
-def test_a_function_sees_nothing_of_the_users_environment(aws: Emulator, directory: Path) -> None:
+def test_a_function_sees_nothing_of_the_users_environment(aws: Emulator) -> None:
     """No profile or token of the user's reaches a function, and it writes in our directory."""
     seen = invoke(bucket=BUCKET, key="own/2")
     assert [name for name, value in seen.items() if "real" in value] == []
-    assert (seen["HOME"], seen["TMPDIR"]) == (str(directory), str(directory / "tmp"))
+    assert (seen["HOME"], seen["TMPDIR"]) == (str(aws.directory), str(aws.directory / "tmp"))
     assert seen["AWS_ENDPOINT_URL"] == aws.endpoint
 
 
@@ -81,67 +99,61 @@ def test_many_events_at_once_do_not_fill_the_machine(aws: Emulator) -> None:
 
 
 def test_functions_that_run_sparingly_share_a_process(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    sparing: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Events that come at once are handled one after the other, in the same process."""
-    with Emulator(folder / "aws", sparingly=True) as emulator:
-        for name, value in emulator.environment.items():
-            monkeypatch.setenv(name, value)
-        keys = ["own/1", "own/2", "own/3"]
-        for key in keys:
-            event = {"bucket": BUCKET, "key": key, "seconds": 0.3}
-            client("lambda").invoke(
-                FunctionName=function(), InvocationType="Event", Payload=json.dumps(event)
-            )
-        s3 = client("s3")
-        wait_for(lambda: s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == len(keys))
-        processes = {s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+    enter(sparing, monkeypatch)
+    keys = ["own/1", "own/2", "own/3"]
+    for key in keys:
+        event = {"bucket": BUCKET, "key": key, "seconds": 0.3}
+        client("lambda").invoke(
+            FunctionName=function(), InvocationType="Event", Payload=json.dumps(event)
+        )
+    s3 = client("s3")
+    wait_for(lambda: s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == len(keys))
+    processes = {s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
 
     assert len(processes) == 1
 
 
-def test_messages_come_in_whole_batches(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_come_in_whole_batches(sparing: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages of a queue that were sent within its window are one run, as on AWS."""
-    with Emulator(folder / "aws", sparingly=True) as emulator:
-        for name, value in emulator.environment.items():
-            monkeypatch.setenv(name, value)
-        nothing = packed("def handler(event, context): pass")
-        client("lambda").update_function_code(FunctionName=function(), ZipFile=nothing)
-        sqs = client("sqs")
-        url = sqs.create_queue(QueueName="events")["QueueUrl"]
-        entries = [{"Id": str(number), "MessageBody": "event"} for number in range(10)]
-        for _ in range(3):
-            sqs.send_message_batch(QueueUrl=url, Entries=entries)
-        client("lambda").create_event_source_mapping(
-            EventSourceArn=f"arn:aws:sqs:{REGION}:{ACCOUNT}:events",
-            FunctionName="a-function",
-            BatchSize=100,
-            MaximumBatchingWindowInSeconds=1,
-        )
-        wait_for(lambda: "SQS messages" in emulator.log.read_text())
-        runs = re.findall(r"processed (\d+) SQS messages", emulator.log.read_text())
+    enter(sparing, monkeypatch)
+    nothing = packed("def handler(event, context): pass")
+    client("lambda").update_function_code(FunctionName=function(), ZipFile=nothing)
+    sqs = client("sqs")
+    url = sqs.create_queue(QueueName="events")["QueueUrl"]
+    entries = [{"Id": str(number), "MessageBody": "event"} for number in range(10)]
+    for _ in range(3):
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+    client("lambda").create_event_source_mapping(
+        EventSourceArn=f"arn:aws:sqs:{REGION}:{ACCOUNT}:events",
+        FunctionName="a-function",
+        BatchSize=100,
+        MaximumBatchingWindowInSeconds=1,
+    )
+    wait_for(lambda: "SQS messages" in sparing.log.read_text())
+    runs = re.findall(r"processed (\d+) SQS messages", sparing.log.read_text())
 
     assert runs == ["30"]
 
 
-def test_state_outlasts_a_stop(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_outlasts_a_stop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second start finds buckets, objects, roles and functions as they were."""
     for key in ("own/before", "own/after"):
-        with Emulator(directory) as emulator:
-            for name, value in emulator.environment.items():
-                monkeypatch.setenv(name, value)
+        with Emulator(folder / "aws") as emulator:
+            enter(emulator, monkeypatch)
             invoke(bucket=BUCKET, key=key)
             listed = client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
     assert {"own/before", "own/after"} <= {entry["Key"] for entry in listed}
 
 
 def test_a_stop_ends_functions_that_are_still_running(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing goes on in the background after Ctrl-C, and nothing is left unpacked."""
-    with Emulator(directory) as emulator:
-        for name, value in emulator.environment.items():
-            monkeypatch.setenv(name, value)
+    with Emulator(folder / "aws") as emulator:
+        enter(emulator, monkeypatch)
         event = {"bucket": BUCKET, "key": f"own/{time.time()}", "seconds": 50}
         client("lambda").invoke(
             FunctionName=function(), InvocationType="Event", Payload=json.dumps(event)
@@ -151,7 +163,7 @@ def test_a_stop_ends_functions_that_are_still_running(
         worker = s3.get_object(Bucket=BUCKET, Key=event["key"])["Body"].read().decode()
         assert state_of(worker) in ("S", "R")
     assert wait_for(lambda: state_of(worker) in ("", "Z"))
-    assert not (directory / "tmp").exists()
+    assert not (folder / "aws" / "tmp").exists()
 
 
 def state_of(pid: str) -> str:
@@ -173,8 +185,10 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_one_directory_serves_one_emulator(aws: Emulator, directory: Path) -> None:
+def test_one_directory_serves_one_emulator(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second start in the same directory is refused before it can damage the state."""
+    monkeypatch.setattr(processes, "FREE_SECONDS", 0.1)
+    directory = aws.directory
     with pytest.raises(EmulatorError) as error:
         Emulator(directory).start()
     assert str(error.value) == (

@@ -1,4 +1,4 @@
-"""`deploy.py local` as a person uses it: it comes up, goes on, ends whole, and explains itself."""
+"""`deploy.py local` as a person uses it: it comes up, goes on, and ends whole."""
 
 import json
 import os
@@ -6,92 +6,27 @@ import re
 import shlex
 import signal
 import stat
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import deploy
-from local import command
-from local.connection import connect
-from tests.pipeline.local_process import local, running, somebodys_folder
-from tests.postgres_fixtures import Source, Warehouse
+from tests.pipeline.ground import wait_until
+from tests.pipeline.local_process import somebodys_folder
+from tests.pipeline.started import Started, started
 
-PROGRAM = Path(deploy.__file__)
-UP = "Ctrl-C stops everything."
-PATIENCE = 180.0
+SCALE = "--scale=0.02"
 STAR = ["dim_location", "dim_counterparty", "dim_currency", "dim_design", "dim_payment_type",
         "dim_staff", "dim_transaction", "fact_sales_order", "fact_purchase_order", "fact_payment",
         "dim_sales_target", "fx_reference_rate", "dim_date"]  # fmt: skip
 
 
-class Started:
-    """A sandbox in its own process."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.document: dict[str, Any] = {}
-        self.out, self.err = directory.with_suffix(".out"), directory.with_suffix(".err")
-        with self.out.open("w") as out, self.err.open("w") as err:
-            self.process = subprocess.Popen(
-                [sys.executable, PROGRAM, "local", "--json", "--scale=0.02", "--dir", directory],
-                stdout=out,
-                stderr=err,
-                cwd=directory.parent,
-                start_new_session=True,
-            )
-
-    def wait_until_up(self) -> None:
-        """Wait for the document that it prints, and for what it says after that."""
-        deadline = time.monotonic() + PATIENCE
-        while UP not in self.err.read_text() and self.process.poll() is None:
-            assert time.monotonic() < deadline, self.err.read_text()
-            time.sleep(0.1)
-        self.document = json.loads(self.out.read_text())
-
-    def rows(self) -> dict[str, int]:
-        """Return how many rows each star table had when it was up."""
-        return {table["table"]: table["rows"] for table in self.document["tables"]}
-
-    def end(self, number: signal.Signals) -> int:
-        """Send a signal to the whole foreground group, as a terminal does; return the status."""
-        os.killpg(self.process.pid, number)
-        return self.process.wait(PATIENCE)
-
-    def processes(self) -> list[str]:
-        """Return the command lines of what still runs: in its folder, or as its local AWS."""
-        return running(str(self.directory), (self.directory / "aws" / "lock").read_text())
-
-    def shell(self, line: str) -> subprocess.CompletedProcess[str]:
-        """Run a line in another terminal, in the folder above, with the settings it offers."""
-        env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        program = f"{shlex.quote(sys.executable)} {shlex.quote(str(PROGRAM))}"
-        settings = shlex.quote(str(self.directory / "env"))
-        return subprocess.run(
-            ["/bin/sh", "-ec", f'. {settings}; deploy() {{ {program} "$@"; }}; {line}'],
-            env={**env, "DIRECTORY": str(self.directory)},
-            cwd=self.directory.parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-
 @pytest.fixture(scope="module")
 def up() -> Iterator[Started]:
     """A sandbox that is up, the first time; each test leaves it up but the last one."""
-    with somebodys_folder() as folder:
-        sandbox = Started(folder / "sandbox")
-        try:
-            sandbox.wait_until_up()
-            yield sandbox
-        finally:
-            if sandbox.process.poll() is None:
-                sandbox.end(signal.SIGINT)
+    with somebodys_folder() as folder, started(folder / "sandbox", SCALE) as sandbox:
+        yield sandbox
 
 
 def test_a_first_start_fills_the_warehouse(up: Started) -> None:
@@ -152,6 +87,8 @@ def test_what_other_terminals_need_is_private(up: Started) -> None:
     }
 
     assert modes == {"env": 0o600, "pgpass": 0o600, "psql": 0o700}
+    psql = shlex.quote(str(up.directory / "psql"))
+    assert f"\nsource     {psql} totesys\nwarehouse  {psql} warehouse\n" in up.err.read_text()
 
 
 def test_a_run_from_another_terminal_brings_a_silent_change(up: Started) -> None:
@@ -260,7 +197,7 @@ def test_ctrl_c_leaves_nothing_and_a_second_start_goes_on(up: Started) -> None:
     left = sorted(path.name for path in up.directory.iterdir())
     assert left == ["aws", "lock", "page.html", "pipeline", "postgres"]
 
-    again = Started(up.directory)
+    again = Started(up.directory, SCALE)
     try:
         again.wait_until_up()
     finally:
@@ -270,84 +207,4 @@ def test_ctrl_c_leaves_nothing_and_a_second_start_goes_on(up: Started) -> None:
     before, after = up.rows(), again.rows()
     assert before["dim_staff"] == after["dim_staff"] == 20
     assert before["fact_payment"] < after["fact_payment"] < before["fact_payment"] + 60
-    deadline = time.monotonic() + 30
-    while again.processes() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert again.processes() == []
-
-
-def test_databases_of_the_users_own(
-    folder: Path,
-    new_source: Callable[[], Source],
-    new_warehouse: Callable[[str], Warehouse],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Two databases of the user's are kept equal, with nothing of ours in them."""
-    source, warehouse = new_source(), new_warehouse("stars")
-    monkeypatch.setenv("WAREHOUSE_SCHEMA", "stars")
-    monkeypatch.setenv("SOURCE_DATABASE_URL", source.reader_url)
-    private = folder / "warehouse-url"
-    private.touch(mode=0o600)
-    private.write_text(warehouse.loader_url)
-
-    status = local("--once", "--json", "--dir", folder / "sandbox", "--source-url", "env",
-                   "--warehouse-url", f"@{private}")  # fmt: skip
-
-    out, err = capsys.readouterr()
-    document = json.loads(out)
-    assert (status, [run["batch"] for run in document["runs"]]) == (0, [1])
-    with connect(source.superuser_url) as connection:
-        [[orders]] = connection.run("SELECT count(*) FROM sales_order")
-    [shown] = [t["rows"] for t in document["tables"] if t["table"] == "fact_sales_order"]
-    assert shown == orders
-    # A step that takes long on a slow machine has further lines: "extract … 15 s".
-    steps = [line for line in err.splitlines()[:-2] if " … " not in line]
-    assert [line[:69].rstrip() for line in steps] == [
-        "check the source",
-        "check the warehouse",
-        "start AWS (ministack, IAM enforced)",
-        "deploy the pipeline",
-        "extract",
-        "transform",
-        "load",
-        "page",
-        "stop everything",
-    ]
-
-
-def test_it_stays_until_it_is_interrupted(
-    folder: Path,
-    new_warehouse: Callable[[], Warehouse],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """The shop goes on trading, how to look inside is said, and the table is 80 columns wide."""
-    seconds = iter(range(0, 1000, 15))
-    slept: list[float] = []
-
-    def sleep(pause: float) -> None:
-        slept.append(pause)
-        if len(slept) == 4:
-            signal.raise_signal(signal.SIGTERM)
-
-    monkeypatch.setattr(command, "time", _Time(sleep, lambda: float(next(seconds))))
-
-    status = local("--scale=0.02", "--dir", folder, "--warehouse-url", new_warehouse().loader_url)
-
-    out, err = capsys.readouterr()
-    psql = shlex.quote(str(folder / "psql"))
-    assert (status, len(slept)) == (0, 4)
-    assert f"\nsource     {psql} totesys\nAWS        http://127.0.0.1:" in err
-    assert err.endswith(f"The data is kept in {folder}. The next start continues from there.\n")
-    assert max(len(line) for line in out.splitlines()) <= 80
-    words = [line.split()[0] for line in out.splitlines() if line]
-    assert words[: words.index("seconds:")] == ["table", *STAR]
-
-
-class _Time:
-    """The module `time` for one that stays up."""
-
-    def __init__(self, sleep: Callable[[float], None], monotonic: Callable[[], float]) -> None:
-        self.sleep = sleep
-        self.monotonic = monotonic
+    wait_until(lambda: not again.processes(), "all processes have ended")

@@ -82,7 +82,7 @@ def test_what_is_replaced_may_be_deleted(server: MysqlServer) -> None:
 
 
 def test_a_managed_warehouse_is_empty_and_its_loader_may_shape_it(server: MysqlServer) -> None:
-    """In the databases of the pipeline alone."""
+    """In the databases of the pipeline alone; a later start keeps what is there."""
     [target] = load("harbour").targets
     url = create_managed_mysql_warehouse(server, target, "shaped")
 
@@ -95,6 +95,8 @@ def test_a_managed_warehouse_is_empty_and_its_loader_may_shape_it(server: MysqlS
         "CREATE OR REPLACE VIEW shaped.v AS SELECT c FROM shaped.a",
         "DROP VIEW shaped.v",
     )
+    assert create_managed_mysql_warehouse(server, target, "shaped") == url
+    assert run_sql(url, "SHOW TABLES FROM shaped") == [("a",)]
     assert refusal(url, "CREATE DATABASE another") == ACCESS_DENIED
     assert refusal(url, "CREATE TABLE mysql.mine (a INT)") in {COMMAND_DENIED, ACCESS_DENIED}
 
