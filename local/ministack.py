@@ -4,13 +4,12 @@ import hashlib
 import shutil
 import sys
 import sysconfig
-import tempfile
 import venv
 from pathlib import Path
 
 from deployer.packaging.installer import install
 from deployer.packaging.packages import ROOT
-from local.system_account import SystemAccount, copy_readable
+from local.system_account import SystemAccount, copy_readable, make_once
 
 # Packages that are not ministack's, and what nothing needs at run time.
 _UNUSED = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip", "*.a")
@@ -26,15 +25,12 @@ def install_ministack(root: Path = ROOT) -> Path:
     facts = f"{sys.version} {sys.base_prefix} {requirements.read_text()}"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     name = f"local-aws-py{version}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
-    home = root / ".build" / name
-    if not home.exists():
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
-            draft = Path(scratch) / name
-            venv.create(draft, symlinks=True)
-            install(requirements, python=draft / "bin" / "python")
-            _take_name(draft, home)
-    return home / "bin" / "python"
+
+    def make(draft: Path) -> None:
+        venv.create(draft, symlinks=True)
+        install(requirements, python=draft / "bin" / "python")
+
+    return make_once(root / ".build" / name, make) / "bin" / "python"
 
 
 def reachable_python(python: Path, home: Path, account: SystemAccount) -> Path:
@@ -47,13 +43,8 @@ def reachable_python(python: Path, home: Path, account: SystemAccount) -> Path:
         return python
     environment = python.parent.parent
     place = environment.parent if account.can_reach(environment.parent) else home
-    copy = place / f"{environment.name}-copy"
-    if not copy.exists():
-        with tempfile.TemporaryDirectory(dir=place) as scratch:
-            draft = Path(scratch) / copy.name
-            _copy_python(python, draft)
-            _take_name(draft, copy)
-    return copy / "bin" / "python"
+    name = f"{environment.name}-copy"
+    return make_once(place / name, lambda draft: _copy_python(python, draft)) / "bin" / "python"
 
 
 def _copy_python(python: Path, copy: Path) -> None:
@@ -71,11 +62,3 @@ def _copy_python(python: Path, copy: Path) -> None:
         shutil.copy2(shared, copy / "lib" / shared.name, follow_symlinks=False)
     for folder in (copy, copy / "bin"):
         folder.chmod(0o755)
-
-
-def _take_name(draft: Path, home: Path) -> None:
-    try:
-        draft.rename(home)
-    except OSError:
-        if not home.exists():  # else another process has finished first
-            raise

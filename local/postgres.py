@@ -12,7 +12,7 @@ from deployer.errors import DeployError
 from local.connection import connect
 from local.private_files import write_private
 from local.server import LocalServer
-from local.system_account import SystemAccount, copy_readable
+from local.system_account import SystemAccount, copy_readable, make_once
 
 SUPERUSER = "postgres"
 
@@ -46,17 +46,15 @@ def reachable_binaries(installation: Path, home: Path, account: SystemAccount) -
     """
     if account.can_reach(installation / "bin" / "postgres"):
         return installation
-    copy = home / "programs"
-    if not copy.exists():
-        unfinished = home / "programs.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        package = installation.parent
-        # Shared libraries are in a folder of their own beside the package.
+    package = installation.parent
+
+    def copy(draft: Path) -> None:
+        # Shared libraries are in their own folder beside the package.
         for folder in (package, package.with_name(f"{package.name}.libs")):
             if folder.exists():
-                copy_readable(folder, unfinished / folder.name, _UNUSED)
-        unfinished.rename(copy)
-    return copy / installation.parent.name / installation.name
+                copy_readable(folder, draft / folder.name, _UNUSED)
+
+    return make_once(home / "programs", copy) / package.name / installation.name
 
 
 _SERVER_SETTINGS = {

@@ -7,7 +7,6 @@ can be opened by others in between.
 import json
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -34,18 +33,12 @@ def make_private_folder(path: Path, mode: int = 0o700) -> None:
     path.chmod(mode)
 
 
-@dataclass(frozen=True)
-class PasswordFile:
-    """A JSON object of role and password at `path`, with mode 0600."""
-
-    path: Path
-
-    def get(self, role: str) -> str:
-        """Return the password of `role`, a random one that is kept."""
-        passwords: dict[str, str] = json.loads(self.path.read_text()) if self.path.exists() else {}
-        if role not in passwords:
-            passwords[role] = secrets.token_urlsafe(24)
-            renewed = self.path.with_suffix(".new")
-            write_private(renewed, json.dumps(passwords, indent=2))
-            renewed.replace(self.path)
-        return passwords[role]
+def password_of(role: str, path: Path) -> str:
+    """Return the password of `role` in the JSON file at `path`, a random one that is kept there."""
+    passwords: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    if role not in passwords:
+        passwords[role] = secrets.token_urlsafe(24)
+        renewed = path.with_suffix(".new")
+        write_private(renewed, json.dumps(passwords, indent=2))
+        renewed.replace(path)
+    return passwords[role]

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from deployer.errors import DeployError
 from local import processes
-from local.private_files import PasswordFile, make_private_folder
+from local.private_files import make_private_folder, password_of
 from local.system_account import SystemAccount, reachable_home, server_account
 
 READY_SECONDS = 60.0
@@ -112,7 +112,7 @@ class LocalServer(ABC):
 
     def password(self, role: str) -> str:
         """Return the password of `role`, a random one that is kept."""
-        return PasswordFile(self.directory / "passwords.json").get(role)
+        return password_of(role, self.directory / "passwords.json")
 
     @abstractmethod
     def _prepare(self, account: SystemAccount) -> Sequence[str]:

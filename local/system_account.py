@@ -10,6 +10,7 @@ import pwd
 import shutil
 import subprocess  # nosec B404
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -110,10 +111,29 @@ def reachable_home(directory: Path, account: SystemAccount) -> Path:
     return home
 
 
+def make_once(place: Path, make: Callable[[Path], None]) -> Path:
+    """Return the folder `place`, which `make` creates under another name unless it exists.
+
+    It gets its name when it is complete: an interrupted one is never used, and of two that are
+    created at once the first counts.
+    """
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
+            draft = Path(scratch) / place.name
+            make(draft)
+            try:
+                draft.rename(place)
+            except OSError:
+                if not place.exists():
+                    raise
+    return place
+
+
 def copy_readable(source: Path, copy: Path, without: tuple[str, ...]) -> None:
     """Copy the folder `source`, readable by all users, but for names that match `without`.
 
-    For programs, which hold no secret. Missing folders above `copy` are created likewise.
+    For programs, which hold no secret. The folder above `copy` becomes readable likewise.
     """
     shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns(*without))
     for path in (copy.parent, copy, *copy.rglob("*")):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deployer.errors import DeployError
 from local.mysql.packages import fetch_mariadb
-from local.system_account import SystemAccount, copy_readable
+from local.system_account import SystemAccount, copy_readable, make_once
 
 PROGRAMS = ("mariadbd", "mysqld")
 # Where systems install servers outside of the users' PATH.
@@ -132,12 +132,20 @@ def reachable_installation(found: Installation, home: Path, account: SystemAccou
     Idempotent: a copy is made once, and a half-made one is never used.
     """
     if not account.can_reach(found.program):
-        base = _copied(found.base, home / "programs" / found.base.name)
+        base = home / f"programs-{found.base.name}"
+        make_once(base, lambda draft: copy_readable(found.base, draft, _UNUSED))
         return replace(found, base=base, program=base / found.program.relative_to(found.base))
     if _is_confined(found.program):
-        folder = _copied(found.program.parent, home / "programs" / "sbin", found.program.name)
+        folder = home / "programs-sbin"
+        make_once(folder, lambda draft: _copy_program(found.program, draft))
         return replace(found, program=folder / found.program.name)
     return found
+
+
+def _copy_program(program: Path, folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o755)
+    shutil.copy(program, folder)
 
 
 def _is_confined(program: Path) -> bool:
@@ -148,19 +156,6 @@ def _is_confined(program: Path) -> bool:
     """
     profile = str(program).strip("/").replace("/", ".")
     return any((APPARMOR / name).exists() for name in (profile, program.name))
-
-
-def _copied(source: Path, copy: Path, only: str | None = None) -> Path:
-    if not copy.exists():
-        unfinished = copy.with_name(f"{copy.name}.unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        if only is None:
-            copy_readable(source, unfinished, _UNUSED)
-        else:
-            unfinished.mkdir(parents=True, mode=0o755)
-            shutil.copy(source / only, unfinished / only)
-        unfinished.rename(copy)
-    return copy
 
 
 def _candidates() -> Iterable[Path]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deployer.errors import DeployError
 from deployer.packaging.packages import ROOT
+from local.system_account import make_once
 
 # Newer releases call them without a version.
 PACKAGES = (
@@ -34,18 +35,13 @@ def fetch_mariadb(root: Path = ROOT) -> Path | None:
     if not all(shutil.which(tool) for tool in TOOLS):
         return None
     facts = f"{RELEASE.read_text() if RELEASE.exists() else ''} {platform.machine()}"
-    home = root / ".build" / f"mariadb-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
-    if not home.exists():
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
-            draft = Path(scratch) / "mariadb"
-            _unpack(_download(Path(scratch)), draft)
-            try:
-                draft.rename(home)
-            except OSError:
-                if not home.exists():  # else another process has finished first
-                    raise
-    return home
+    name = f"mariadb-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+    return make_once(root / ".build" / name, _fetch)
+
+
+def _fetch(folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        _unpack(_download(Path(scratch)), folder)
 
 
 def _download(scratch: Path) -> list[Path]:

@@ -100,7 +100,7 @@ def test_a_confined_server_is_run_from_a_copy(
     copy = reachable_installation(describe(original), tmp_path / "home", OURSELVES)
 
     assert free.program == original
-    assert copy.program == tmp_path / "home" / "programs" / "sbin" / "mysqld"
+    assert copy.program == tmp_path / "home" / "programs-sbin" / "mysqld"
     assert (copy.program.read_text(), copy.base) == (original.read_text(), tmp_path)
 
 
@@ -116,7 +116,7 @@ def test_a_server_that_its_account_cannot_reach_is_copied(tmp_path: Path) -> Non
 
     copy = reachable_installation(describe(original), tmp_path / "home", Stranger(None, None))
 
-    assert copy.base == tmp_path / "home" / "programs" / "usr"
+    assert copy.base == tmp_path / "home" / "programs-usr"
     assert (copy.program, copy.client) == (
         copy.base / "sbin" / "mysqld",
         copy.base / "bin" / "mysql",
