@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.common.keys import columns_of, keys_of, none_of, spoken
+from functions.common.keys import as_type, columns_of, is_among, keys_of, none_of, spoken
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.text("\\,a")
 STAMP = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31))
@@ -90,3 +90,24 @@ def test_no_keys_have_the_type_that_some_would_have() -> None:
 
     assert keys_of(integers, ["a"]) == none_of(integer=True)
     assert keys_of(texts, ["a"]).cast(pa.string()) == none_of(integer=False)
+
+
+def test_keys_become_numbers_or_texts_as_a_table_has_them() -> None:
+    """A text that is no number, or one beyond what is looked up as a number, is no key."""
+    texts = pa.array(["7", "-12", "007", "1.5", "", None, "9" * 18, "9" * 19, "x1"])
+    numbers = [7, -12, 7, None, None, None, 10**18 - 1, None, None]
+
+    assert as_type(texts, pa.int64()).to_pylist() == numbers
+    assert as_type(texts, pa.string()) == texts
+    assert as_type(pa.array([1, None, -2]), pa.string()).to_pylist() == ["1", None, "-2"]
+    assert as_type(pa.array([1, None, -2]), pa.int64()).to_pylist() == [1, None, -2]
+
+
+def test_a_number_is_never_among_texts() -> None:
+    """NULL is among nothing, and a key of another type is another key."""
+    keys, texts = pa.array([1, 2, None]), pa.array(["1", None])
+
+    assert is_among(keys, [1, "2"]).to_pylist() == [True, False, False]
+    assert is_among(keys, pa.array([2, None])).to_pylist() == [False, True, False]
+    assert is_among(keys, texts).to_pylist() == [False, False, False]
+    assert is_among(texts, {"1", 1}).to_pylist() == [True, False]

@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from functions.common.accounts import FileRead, FileVersion, KnownFiles
 from functions.common.loaded import (
     Evidence,
     Loaded,
@@ -184,3 +186,89 @@ def test_a_manifest_is_json_that_a_person_can_read() -> None:
         "definitions": "digest",
         "settled": 0,
     }
+
+
+def test_a_batch_knows_all_of_its_objects() -> None:
+    """What a manifest names is kept; anything else of its batch may be removed."""
+    [removed] = INGESTION.tables["payment"].tombstones
+    partner = DataFile(FILE.key.replace("0001.", "0002."), 1, DIGEST)
+    tables = {"payment": replace(INGESTION.tables["payment"], partners=[partner])}
+    manifest = replace(INGESTION, tables=tables)
+
+    assert manifest.objects == {FILE.key, removed.key, partner.key}
+    assert manifest.key_objects == {f"{KEYS}{number}.parquet" for number in (1, 2, 3)}
+    assert PROCESSED.objects == {
+        f"{prefix}fact_payment/2024-11-16/0000000007-0000000000001.parquet"
+        for prefix in ("", "tombstones/")
+    }
+
+
+def test_a_batch_of_files_knows_its_copies_and_the_files_that_were_read() -> None:
+    """Files have no keys; what is known of them is an object like the keys of a table."""
+    copy = "files/source/2024-11-16/0000000007-0000000000001"
+    file = FileVersion("drop", "a.csv", None, "e", 1, NOW)
+    reads = [
+        FileRead("payment", file, [], 3, [FILE.key], copy=copy),
+        FileRead("staff", file, [], 0, []),
+    ]
+    known = KnownFiles(1, KeyFile(f"{KEYS}9.parquet", 1, DIGEST))
+    tables = {name: TableCapture([], [], "", None, []) for name in ("payment", "staff")}
+    tables["payment"] = replace(tables["payment"], files=[FILE])
+    manifest = replace(
+        INGESTION,
+        tables=tables,
+        keys=None,
+        keys_sha256=None,
+        key_parts={},
+        files=reads,
+        known=known,
+    )
+
+    assert manifest.objects == {FILE.key, copy}
+    assert manifest.key_objects == {f"{KEYS}9.parquet"}
+    assert replace(manifest, known=KnownFiles(1)).key_objects == set()
+    with pytest.raises(ValueError, match="the objects of payment are not those of its files"):
+        replace(manifest, files=reads[1:])
+    with pytest.raises(ValueError, match="it lacks one of `keys` and `keys_sha256`"):
+        replace(manifest, known=None)
+
+
+def test_a_batch_brings_what_changes_a_table() -> None:
+    """Rows, deletions, or a snapshot without rows; not a table that is only named."""
+    [file], [removed] = (
+        getattr(PROCESSED.tables["fact_payment"], name) for name in ("files", "tombstones")
+    )
+    entries = {
+        "rows": StarTable(1, [file]),
+        "deleted": StarTable(0, [], 1, [removed]),
+        "empty": StarTable(0, [], snapshot=True),
+        "named": StarTable(0, []),
+    }
+    brought = {
+        name
+        for name, entry in entries.items()
+        if replace(PROCESSED, tables={"fact_payment": entry}).brings("fact_payment")
+    }
+
+    assert brought == {"rows", "deleted", "empty"}
+    assert not PROCESSED.brings("another")
+
+
+def test_accounts_of_rows_add_up() -> None:
+    """Each number is the sum of the same numbers."""
+    assert Balance(1, 2, 3, 4) + Balance(10, 20, 30, 40) == Balance(11, 22, 33, 44)
+
+
+@pytest.mark.parametrize("key", ["other/2024-11-16/0000000007-1.parquet", None])
+def test_a_table_names_its_own_objects_once(key: str | None) -> None:
+    """Objects of another table, or one that counts twice, would be rows that never were."""
+    entry = PROCESSED.tables["fact_payment"]
+    files = [*entry.files, replace(entry.files[0], key=key or entry.files[0].key)]
+    said = "is not under fact_payment/" if key else "is named twice"
+
+    with pytest.raises(ValueError, match=said):
+        replace(PROCESSED, tables={"fact_payment": replace(entry, files=files)})
+    with pytest.raises(ValueError, match="is not under tombstones/fact_payment/"):
+        replace(PROCESSED, tables={"fact_payment": replace(entry, tombstones=entry.files)})
+    with pytest.raises(ValueError, match="is not under quarantine/source/other/"):
+        replace(PROCESSED, quarantine={"other": PROCESSED.quarantine["payment"]})

@@ -1,5 +1,6 @@
 """The result of a pipeline's function becomes the target's rows, or a clear error."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -201,3 +202,22 @@ def test_a_column_of_another_type_than_declared_is_refused(
         assert make(mapping_of(function, columns=columns), ROWS, {}).num_rows == len(values)
     else:
         assert f"and {type(declared).__name__} is declared" in error_of(function, columns=columns)
+
+
+def test_a_column_that_comes_twice_is_the_one_that_is_named() -> None:
+    """Not the first of all columns."""
+    said = error_of(lambda item: item[["id", "name", "name"]])
+
+    assert said == f"target table things: its function returned column name twice: {TRY}"
+
+
+@pytest.mark.parametrize("columns", [None, {"id": Integer()}])
+def test_a_copy_has_the_columns_that_are_declared(columns: dict[str, Column] | None) -> None:
+    """Those of the target table, or all of the source's where it has none."""
+    target = latest(ITEM, columns=columns) if columns else replace(latest(ITEM), columns=None)
+    warehouse = PostgresWarehouse("warehouse", (target,))
+    pipeline = Pipeline(sources=[Postgres("source", (ITEM,))], targets=[warehouse])
+
+    made = make(pipeline.mappings("source")[0], ROWS, {})
+
+    assert made.column_names == list(columns or ITEM.columns)
