@@ -47,3 +47,14 @@ def test_a_pull_request_runs_without_rights(name: str) -> None:
     assert "\npermissions: {}\n" in WORKFLOWS[name]
     used = re.findall(r"uses: (\S+)", WORKFLOWS[name])
     assert all(re.search(r"@[0-9a-f]{40}$", use) or use.startswith("$/") for use in used)
+
+
+def test_a_deployment_from_github_gets_every_setting() -> None:
+    """What `.env` sets on a laptop, a secret or a variable of the environment sets on GitHub."""
+    settings = re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    passed = re.findall(
+        r"^ +([A-Z_]+): \$\{\{ (?:vars|secrets)", WORKFLOWS["deploy.yml"], re.MULTILINE
+    )
+
+    assert settings
+    assert set(settings) <= set(passed)
