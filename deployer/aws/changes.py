@@ -1,4 +1,4 @@
-"""How every resource is read, brought to its wanted state, and removed.
+"""How every resource is read, compared, changed and removed.
 
 A service module reads the resource and says which call sets which attributes; which calls are
 made, what is reported, and whether anything is written at all is decided here.

@@ -45,7 +45,7 @@ def refused_files(accounts: Sequence[Mapping[str, Any]], bucket: str) -> dict[st
     }
 
 
-def strangers(account: Account, bucket: str, sources: Collection[Files]) -> list[str]:
+def unmatched(account: Account, bucket: str, sources: Collection[Files]) -> list[str]:
     """Return the keys among the first 10,000 of a bucket that match no feed, so are never read.
 
     A key that ends with a slash is a folder of the console, and not among them.

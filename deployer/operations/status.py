@@ -17,7 +17,7 @@ from deployer.aws.changes import found
 from deployer.endpoints import event_urls, report_urls
 from deployer.errors import explaining
 from deployer.operations.batchlog import BatchLog, newest_marker
-from deployer.operations.files import RefusedFile, count_new, refused_files, strangers
+from deployer.operations.files import RefusedFile, count_new, refused_files, unmatched
 from deployer.resources import specs
 from deployer.resources.alarm_specs import possible_alarms
 from deployer.resources.names import FunctionUse, Names
@@ -154,7 +154,7 @@ def read_status(
         }
         reading_alarms = threads.submit(_not_ok, account, names)
         reading_queue = threads.submit(sqs.count_messages, account, names.queue)
-        reading_strangers = threads.submit(_strangers, account, names, own_files.values())
+        reading_unmatched = threads.submit(_unmatched, account, names, own_files.values())
         reading_emails = threads.submit(sns.unconfirmed, account, names.topic_arn)
         functions = reading_functions.result()
         return Status(
@@ -166,7 +166,7 @@ def read_status(
             unconfirmed=reading_emails.result(),
             hours_left=_hours_left(functions, now),
             drop_bucket=names.bucket("drop") if own_files else None,
-            strangers=reading_strangers.result(),
+            strangers=reading_unmatched.result(),
             endpoints={**reading_endpoints.result(), **served},
             waiting_events=counting[0].result() if counting else None,
             dead_events=counting[1].result() if counting else None,
@@ -199,10 +199,10 @@ def _source(
     )
 
 
-def _strangers(account: Account, names: Names, dropped: Collection[Files]) -> list[str]:
+def _unmatched(account: Account, names: Names, dropped: Collection[Files]) -> list[str]:
     if not dropped:
         return []
-    return found(lambda: strangers(account, names.bucket("drop"), dropped), NO_BUCKET) or []
+    return found(lambda: unmatched(account, names.bucket("drop"), dropped), NO_BUCKET) or []
 
 
 def _new_files(

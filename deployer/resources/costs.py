@@ -256,7 +256,7 @@ def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[It
         Item(
             "CloudWatch metrics",
             metrics * METRIC + DASHBOARD,
-            f"{metrics} of our own, 1 dashboard",
+            f"{metrics} custom, 1 dashboard",
         ),
         Item("CloudWatch logs", gigabytes * LOG_GB, f"{gigabytes:.2f} GB"),
     )

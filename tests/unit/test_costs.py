@@ -35,7 +35,7 @@ def test_the_usual_schedules() -> None:
         "    1.03  S3                  169,980 writes and listings, 259,920 reads, 1 GB\n"
         "    1.12  Secrets Manager     2 secrets, 64,860 reads\n"
         "    1.50  CloudWatch alarms   15 alarms\n"
-        "    6.30  CloudWatch metrics  11 of our own, 1 dashboard\n"
+        "    6.30  CloudWatch metrics  11 custom, 1 dashboard\n"
         "    0.10  CloudWatch logs     0.17 GB\n"
         "    0.00  SNS and SQS         10 e-mails\n"
         "The free tier is not counted, and neither is data transfer out of AWS.\n"

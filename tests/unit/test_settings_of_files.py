@@ -154,7 +154,7 @@ def test_without_databases_as_sources_extract_costs_no_secret() -> None:
 
     assert "    0.51  Secrets Manager     1 secret, 21,660 reads" in lines
     assert "    1.60  CloudWatch alarms   16 alarms" in lines
-    assert "    6.60  CloudWatch metrics  12 of our own, 1 dashboard" in lines
+    assert "    6.60  CloudWatch metrics  12 custom, 1 dashboard" in lines
 
 
 @pytest.mark.parametrize(
