@@ -1,6 +1,6 @@
-"""Parents that the target cannot have yet, so that rows which refer to them have to wait.
+"""Absent parents: the target cannot have them yet, so that rows that refer to them have to wait.
 
-They are not in the source at all, or are unfit and have never been fit.
+They are missing in the source, or have never been fit.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -16,7 +16,7 @@ from functions.common.keys import Key, is_among, keys_of
 class Absent:
     """The keys, by the id of a table, of the parents that are absent: before a batch and `now`.
 
-    A row of every batch that shows a parent fit for all of its target tables ends that it is.
+    A parent is absent until a batch has it fit for all of its target tables.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class Absent:
         self._unfit: dict[str, set[Key]] = {name: set() for name in self.now}
 
     def note(self, table: Table, rows: pa.Table, unfit: Collection[int], *, is_new: bool) -> None:
-        """Record rows of a table, and at which positions they are unfit.
+        """Record rows of a table, and the positions of the unfit ones.
 
-        A row that the batch before had has been fit once, or is among the absent ones already. So
-        has every row of a batch in which none `is_new`.
+        A row that the last batch had has been fit once, or is absent already. So is every row of a
+        batch in which none `is_new`.
         """
         if table.id not in self.now:
             return
@@ -55,7 +55,7 @@ class Absent:
             self._unfit[table.id].update(keys_of(rows, table.keys).to_pylist())
 
     def settle(self, table: Table, open_rows: pa.Table) -> None:
-        """Decide which rows of a table are absent, given those that are in quarantine now."""
+        """Determine which rows of a table are absent, given those in quarantine now."""
         if table.id not in self.now:
             return
         held = keys_of(open_rows, table.keys).to_pylist() if open_rows.num_rows else []
@@ -72,6 +72,6 @@ class Absent:
 
 
 def _is_known(rows: pa.Table) -> pa.Array:
-    if KNOWN not in rows.column_names:  # nobody waited for the table when they were written
+    if KNOWN not in rows.column_names:  # no table waited for this one when they were written
         return pa.repeat(pa.scalar(False), rows.num_rows)
     return pc.fill_null(rows[KNOWN].combine_chunks(), False)

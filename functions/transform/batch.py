@@ -1,7 +1,7 @@
 """Remodel one batch: from the rows of the source tables to the rows of the target tables.
 
-The result depends on the batch and on the rows that the batch before left open, and on nothing
-else; for a target table that the batch before did not have, on all batches of the log so far.
+The result depends only on the batch and on the open rows of the batch before; for a target table
+that the batch before did not have, on all batches of the log so far.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -34,8 +34,8 @@ def remodel_batch(
     """Write the target rows of a source's batch, and return the manifest that names them.
 
     `before` is the manifest of the batch before, None for the first. `environment` has the
-    settings. Until the manifest is in the log nothing of it counts, so any number of runs may do
-    the same batch. Raises PipelineCodeError, RowBalanceError, and SettingsError.
+    settings. Nothing counts until the manifest is in the log, so several runs may process the same
+    batch. Raises PipelineCodeError, RowBalanceError, and SettingsError.
     """
     source = logs.ingested.source
     if isinstance(files := pipeline.source(source), Delivered):
@@ -72,7 +72,7 @@ def remodel_batch(
 def _remodel_table(
     batch: Batch, table: Table, mappings: list[TargetMapping], before: ProcessedManifest | None
 ) -> tuple[dict[TargetMapping, Remodelled], Quarantine | None]:
-    """Remodel the rows of a source table for each of its target tables; keep the open ones."""
+    """Remodel the rows of a source table for each of its target tables; store the open ones."""
     entry = before.quarantine.get(table.id) if before else None
     was_open = quarantine.read(batch.processed, entry)
     done: dict[TargetMapping, Remodelled] = {}
@@ -96,7 +96,7 @@ def _by_main_table(mappings: Iterable[TargetMapping]) -> dict[Table, list[Target
 def _kept(
     batch: Batch, name: str, before: Quarantine | None, was_open: pa.Table, is_open: pa.Table
 ) -> Quarantine | None:
-    """Write the rows that are open now, unless they are those that were open before."""
+    """Write the rows that are open now, unless the same were open before."""
     if not is_open.num_rows:
         return None
     if before is not None and is_open.equals(was_open):

@@ -1,4 +1,4 @@
-"""Rows of files as they are in the lake: cells of text, and whether they make a row of a table."""
+"""Convert and check rows of files, whose cells are text in the lake."""
 
 from collections.abc import Mapping
 
@@ -35,7 +35,7 @@ def checked(
 
 
 def _wrong(table: Table, rows: pa.Table, converted: pa.Table) -> dict[int, str]:
-    """Return by position why rows are wrong, and what else is, of the cells that they have."""
+    """Return by position why rows are wrong, including the faults of the cells that they have."""
     positions = pc.indices_nonzero(rows[WRONG].is_valid())
     found = (some.take(positions).to_pylist() for some in (rows, converted))
     return {

@@ -1,7 +1,7 @@
-"""Say in words why a row of the source cannot be a row of a target table.
+"""Check rows of the source, and give the reasons why some cannot be in a target table.
 
-It changes nothing: the caller decides what happens to a row. Work is done by column; only
-rows that are wrong cost a line of Python each.
+No row is changed here: the caller decides what happens to it. Checks work by column; only wrong
+rows are handled one by one.
 """
 
 from collections import defaultdict
@@ -52,10 +52,10 @@ Words = Callable[[str, Column, Any], str]
 
 @dataclass(frozen=True)
 class Partners:
-    """The rows that join in under a parameter: those that are fit, converted.
+    """The rows joined under a parameter: those that are fit, converted.
 
-    `keys` are those that all of them have in the source, and `wrong` says by key what is wrong with
-    some of them. `joined` are those that join in with them.
+    `keys` are the keys of all of them in the source, `wrong` the reasons of unfit ones by key, and
+    `joined` the rows that they join with in turn.
     """
 
     join: Join
@@ -65,7 +65,7 @@ class Partners:
     joined: "Sequence[Partners]"
 
     def by_parameter(self) -> Iterator[tuple[str, pa.Table]]:
-        """Yield the fit rows under this parameter, and under those of all that join in."""
+        """Yield the fit rows under this parameter, and under those of the joins below it."""
         yield self.join.parameter, self.rows
         for each in self.joined:
             yield from each.by_parameter()
@@ -75,8 +75,8 @@ class Partners:
 class Surroundings:
     """The context that a row's fitness depends on beside its own values.
 
-    `joined` are the rows that join in; `absent` are the keys, by the id of a table, that the target
-    cannot have yet.
+    `joined` are the joined rows; `absent` are the keys, by table id, that the target cannot have
+    yet.
     """
 
     calendar: Calendar | None = None
@@ -89,7 +89,7 @@ NOTHING_ELSE = Surroundings()
 
 
 class _Findings:
-    """Faults of rows, by position, in the order in which they were found."""
+    """The faults of rows, by position, in the order in which they are found."""
 
     def __init__(self) -> None:
         self._found: defaultdict[int, list[str]] = defaultdict(list)
@@ -106,7 +106,7 @@ class _Findings:
 
 
 def partners(join: Join, rows: pa.Table, around: Surroundings = NOTHING_ELSE) -> Partners:
-    """Return the rows of a table that join in under a parameter, converted and checked."""
+    """Return the rows of a table joined under a parameter, converted and checked."""
     converted = convert(join.table, rows)
     keys = keys_of(rows, join.table.keys)
     wrong = reasons(join.table, rows, converted, around)
@@ -117,7 +117,7 @@ def partners(join: Join, rows: pa.Table, around: Surroundings = NOTHING_ELSE) ->
 def joined_in(
     mapping: declared.Mapping, calendar: Calendar | None, rows_of: Callable[[Table], pa.Table]
 ) -> list[Partners]:
-    """Return the rows that join in with those of a mapping's main table, and with these in turn."""
+    """Return the rows that those of a mapping's main table join with, at any depth."""
     rows = cache(rows_of)
 
     def with_rows_under(parameter: str) -> list[Partners]:
@@ -153,7 +153,7 @@ def reasons(
 
     `rows` have the declared columns and, if they are those of a database, `_unfit`, the values that
     Arrow cannot hold; `converted` are the same rows with the values that the target can have.
-    `words` say what is wrong with a value, as a database has it unless they are given.
+    `words` returns the fault of a value; the default is for values of a database.
     """
     findings = _Findings()
     unfit = _unfit_values(rows[UNFIT]) if UNFIT in rows.column_names else {}
@@ -194,9 +194,9 @@ def _unfit_values(texts: pa.ChunkedArray) -> dict[int, dict[str, str | int]]:
 def _without_value(
     values: pa.ChunkedArray, converted: pa.ChunkedArray, noted: list[int], *, nullable: bool
 ) -> pa.ChunkedArray:
-    """Return where the target has no value; if `nullable`, only where the source has one.
+    """Return where the target lacks a value; if `nullable`, only where the source has one.
 
-    `noted` are the positions of values that the source has and that could not be carried.
+    `noted` are the positions of values of the source that could not be carried.
     """
     missing = converted.is_null()
     if not nullable:
@@ -240,7 +240,7 @@ def _inexact(name: str, column: Column, value: Any) -> str:
 def _uncarried(column: Column) -> str:
     """Return the fault of a value that its type in Parquet cannot hold.
 
-    It may be one of another type, which the column had when the batch was written.
+    The column may have had another type when the batch was written.
     """
     match column:
         case SmallInteger() | Integer() | BigInteger() | UnixTime():
@@ -259,7 +259,7 @@ def _uncarried(column: Column) -> str:
 def _check_calendar(
     findings: _Findings, table: Table, converted: pa.Table, calendar: Calendar
 ) -> None:
-    """Find dates and stamps of a day that the calendar cannot have."""
+    """Find dates and timestamps outside the calendar."""
     for name, column in table.columns.items():
         if isinstance(column, Date | IsoDate | Timestamp | UnixTime):
             days = converted[name].cast(pa.date32())

@@ -1,4 +1,4 @@
-"""The rows of one file: those that are fit go into target tables, the others are refused."""
+"""Remodel the rows of one file: fit ones go into target tables, the others are refused."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ Refuse = Callable[[pa.Table, pa.Table, Mapping[int, str]], None]
 
 @dataclass(frozen=True)
 class FileBatch:
-    """A batch of files at work, or of events or answers; `environment` has the settings.
+    """A batch of files, events or answers; `environment` has the settings.
 
-    The events of a table are to it a file of JSON documents.
+    The events of a table count as one file of JSON documents.
     """
 
     pipeline: Pipeline
@@ -42,7 +42,7 @@ class FileBatch:
         return self.pipeline.mappings(self.source.name)
 
     def table(self, read: FileRead) -> Table | None:
-        """Return the table of a file, None for one that is not declared any more."""
+        """Return the table of a file, None if it is no longer declared."""
         return next((table for table in self.source.tables if table.id == read.table), None)
 
     def mappings_of(self, table: Table) -> tuple[TargetMapping, ...]:
@@ -101,7 +101,7 @@ def _checked(
 ) -> Iterator[tuple[pa.Table, pa.Table, Mapping[int, str]]]:
     """Yield the rows of a file as they came and converted, and why some are refused.
 
-    A row has to be fit for all target tables of its table; one that is not is in none of them.
+    A row has to be fit for all target tables of its table; else it is in none of them.
     """
     calendars = (batch.pipeline.calendar_of(mapping) for mapping in batch.mappings_of(table))
     calendar = next(filter(None, calendars), None)

@@ -1,7 +1,7 @@
-"""Remodel a batch of files: what can be used of each into target rows, the rest into `errors/`.
+"""Remodel a batch of files: fit rows into target tables, refused ones into `errors/`.
 
-Rows of files join no others and wait for none, so nothing of them is in quarantine: a row that is
-refused is corrected in its file, which then comes again.
+Rows of files join with no others and wait for none, so none is in quarantine: a refused row is
+corrected in its file, which is then dropped again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,9 +26,9 @@ from functions.transform.reports import form_of
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a file: the objects with its rows by target table, and what was refused.
+    """The outcome of a file: the objects with its rows by target table, and what was refused.
 
-    `reason` says why it is refused whole.
+    `reason` says why the whole file is refused, if it is.
     """
 
     read: FileRead
@@ -39,7 +39,7 @@ class Outcome:
 
     @property
     def account(self) -> FileAccount:
-        """The account of its rows, all of which are refused where it is refused whole."""
+        """The account of its rows, all of which are refused if the whole file is."""
         rows = self.read.rows
         refused = rows if self.reason else self.refused
         table, file = self.read.table, self.read.file
@@ -87,10 +87,10 @@ def remodel_files(
 
 
 def _came_before(batch: FileBatch, table: Table) -> bool:
-    """Return whether all rows that a batch has of a table may be in the target already.
+    """Return whether all rows of a table in a batch may be in the target already.
 
-    So are those of files that an earlier batch has read, and of a replay, unless nothing of that
-    table was accepted then.
+    They may, if earlier batches read the same files, or in a replay of a batch from which rows of
+    the table were accepted.
     """
     reads = [read for read in batch.manifest.files if read.table == table.id]
     if (replayed := batch.manifest.replay_of) is None:
@@ -100,9 +100,9 @@ def _came_before(batch: FileBatch, table: Table) -> bool:
 
 
 def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
-    """Write the rows of a file into its target tables and into `errors/`, and decide about it.
+    """Write the rows of a file into its target tables and `errors/`; decide whether to refuse it.
 
-    One of a table that is not declared any more makes nothing, and nothing of it is refused.
+    A file of a table that is no longer declared has no target rows and no refused ones.
     """
     if (table := batch.table(read)) is None:
         return Outcome(read, {}, 0)
@@ -124,7 +124,7 @@ def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
 
 
 def _prefix(batch: FileBatch, table: Table) -> str:
-    """Return what the keys of all files of a table begin with."""
+    """Return the common prefix of the keys of a table's files."""
     source = batch.source
     if not isinstance(source, Files):
         return f"{table.id}/"
@@ -132,7 +132,7 @@ def _prefix(batch: FileBatch, table: Table) -> str:
 
 
 def _together(batch: FileBatch, outcomes: list[Outcome]) -> list[Outcome]:
-    """Refuse all files of a batch where one is refused whole that they belong together with."""
+    """Refuse all files of a batch that belong together if one of them is refused."""
     refused = next((each for each in outcomes if each.reason), None)
     if refused is None or not batch.source.together:
         return outcomes
@@ -143,7 +143,7 @@ def _together(batch: FileBatch, outcomes: list[Outcome]) -> list[Outcome]:
 def _star_table(
     mapping: TargetMapping, accepted: Sequence[Outcome], *, is_filled: bool
 ) -> StarTable:
-    """Return what a batch has of a target table, given the files that it is made of, in order."""
+    """Return the manifest's entry of a target table, given the files it is made of, in order."""
     if is_snapshot := mapping.target.way == "replace":
         accepted = accepted[-1:]
     files = [file for each in accepted for file in each.made[mapping.target.id]]
@@ -157,10 +157,10 @@ def _star_table(
 
 
 def _earlier(batch: FileBatch, mapping: TargetMapping, *, has_any: bool) -> list[Outcome]:
-    """Remodel what a target table that is new would have had of the batches so far.
+    """Remodel the files of earlier batches for a target table that is new.
 
-    Of one that is replaced that is the newest file, unless the batch `has_any`. Rows are held
-    against today's declaration; what was refused whole stays so.
+    For a table that is replaced, only the newest file, unless the batch `has_any`. Rows are checked
+    by today's declaration; files that were refused stay refused.
     """
     if mapping.target.way != "replace":
         return [_again(batch, mapping, *each) for each in _accepted(batch, mapping.main)]
@@ -185,7 +185,7 @@ def _accepted(
 def _again(
     batch: FileBatch, mapping: TargetMapping, came_with: IngestionManifest, read: FileRead
 ) -> Outcome:
-    """Remodel a file of an earlier batch for a target table; count what is refused today."""
+    """Remodel a file of an earlier batch for a target table; count the rows refused today."""
     refused: list[int] = []
     made = write_rows(
         batch,

@@ -1,8 +1,7 @@
 """The Lambda function `transform`: invoked by new batches, remodels each into target tables.
 
-An event is only a hint: whatever it says, every batch that is in the ingestion log and not yet in
-the processed log is processed, in order. So a lost event costs nothing but time, and one that comes
-twice nothing at all.
+An event is only a trigger: every batch of the ingestion log that is not yet in the processed log is
+processed, in order. So a lost event only costs time, and a repeated one does no harm.
 """
 
 import os
@@ -32,7 +31,7 @@ from functions.transform.batch import remodel_batch
 from functions.transform.notices import step_notices
 from functions.transform.sweep import sweep_all
 
-SPARE_MILLISECONDS = 60_000  # no batch is begun with less of the function's time left
+SPARE_MILLISECONDS = 60_000  # no batch is begun with less time left
 
 _swept: set[tuple[str, date]] = set()
 
@@ -53,12 +52,11 @@ def _logs() -> list[Logs]:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Remodel every batch that waits; with little time left, leave the rest to the next event.
+    """Remodel all pending batches; with little time left, leave the rest to the next event.
 
-    Returns by source, under `sources`, the numbers of the `batches` that this run remodelled and
-    how many of their rows are in quarantine or refused by source table (`quarantined`), and
-    `seconds`. Where there is one source, its fields are beside `sources` as well. A source that
-    fails does not stop the others; then the first error is raised.
+    Returns `sources`: for each the numbers of the `batches` that this run remodelled, and by source
+    table how many of their rows are in quarantine or refused (`quarantined`). The same for the only
+    source, if there is one, and `seconds`. Raises the first source's error, after all were tried.
     """
     started = time.monotonic()
     sources: dict[str, dict[str, Any]] = {}
@@ -67,7 +65,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         try:
             if is_in_use(source, logs.ingested):
                 sources[source.name] = _work_off(source, logs, context)
-        except Exception as error:  # it must not keep the other sources from being remodelled
+        except Exception as error:  # the other sources are still remodelled
             logger.error(f"{logs.ingested.source}: {error}")
             errors.append(error)
     if errors:
@@ -77,7 +75,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _work_off(source: Source, logs: Logs, context: LambdaContext) -> dict[str, Any]:
-    """Remodel the batches of one source that wait."""
+    """Remodel the pending batches of one source."""
     batches: list[int] = []
     quarantined: Counter[str] = Counter()
     for done in work_off(_pipeline(), logs, str(uuid4()), _utc_now, lambda: _has_time(context)):
@@ -108,11 +106,11 @@ def work_off(
     *,
     environment: Mapping[str, str] = os.environ,
 ) -> Iterator[ProcessedManifest]:
-    """Remodel the batches that wait, in order; yield the manifest of each that this run claimed.
+    """Remodel the pending batches in order; yield the manifest of each that this run claimed.
 
-    A batch that another run claims first is that run's, and the next one builds on its manifest.
-    Stops after a batch when there is no time for another. Raises CorruptLogError when the processed
-    log is ahead of the ingestion log.
+    If another run claims a batch first, the next batch builds on that run's manifest. Stops after a
+    batch when there is no time for another. Raises CorruptLogError when the processed log is ahead
+    of the ingestion log.
     """
     done, newest = logs.processed.newest(), logs.ingested.newest()
     if done > newest:
@@ -137,7 +135,7 @@ def work_off(
 
 
 def _require_same_log(logs: Logs, before: ProcessedManifest) -> None:
-    """Raise CorruptLogError if the ingestion log was begun again since the newest batch."""
+    """Raise CorruptLogError if the ingestion log was restarted since the newest batch."""
     if logs.ingested.read(before.batch).source != before.source:
         raise CorruptLogError(
             f"batch {before.batch} of s3://{logs.processed.bucket.name} was not made from the one "
@@ -146,7 +144,7 @@ def _require_same_log(logs: Logs, before: ProcessedManifest) -> None:
 
 
 def _account_for(source: Source, done: ProcessedManifest) -> dict[str, int]:
-    """Log and count a batch; return how many rows it put aside or refused, by source table."""
+    """Log and count a batch; return how many of its rows are quarantined, by source table."""
     rows = {name: table.rows for name, table in done.tables.items() if table.rows}
     held = {table: kept.quarantined for table, kept in done.balance.items() if kept.quarantined}
     logger.info("batch transformed", extra={"batch": done.batch, "rows": rows, "quarantined": held})

@@ -1,7 +1,7 @@
 """Make the rows of a target table: by the pipeline's function, or as a copy.
 
-A function's result is checked and converted to the form that load expects, so that a mistake in
-it is an error with the name of the table and of the column, and never a row that is lost.
+A function's result is checked and converted to the types that load expects, so that a mistake in it
+is an error that names table and column, and no row is lost.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,9 +39,9 @@ _TRY = "correct it, and try it with etl.testing"
 
 
 def make(mapping: declared.Mapping, rows: pa.Table, joined: Mapping[str, pa.Table]) -> pa.Table:
-    """Return the rows of a target table that fit rows of its main table make.
+    """Return the rows of a target table made from fit rows of its main table.
 
-    `rows` are converted, and so are those that join in, by parameter. Raises PipelineCodeError.
+    `rows` are converted, and so are the joined ones, by parameter. Raises PipelineCodeError.
     """
     target = mapping.target
     if target.make is None:
@@ -60,7 +60,7 @@ def make(mapping: declared.Mapping, rows: pa.Table, joined: Mapping[str, pa.Tabl
 
 
 def made_columns(target: TargetTable, given: Iterable[tuple[Table, pa.Table]]) -> pa.Schema:
-    """Return the columns that a target's function makes of rows of its tables, in their order.
+    """Return the columns that a target's function makes from rows of its tables, in order.
 
     The keys of its rows are not checked. Raises PipelineCodeError.
     """
@@ -68,7 +68,7 @@ def made_columns(target: TargetTable, given: Iterable[tuple[Table, pa.Table]]) -
 
 
 def _called(target: TargetTable, given: Iterable[tuple[Table, pa.Table]]) -> "DataFrame":
-    """Return what the function makes of rows; pandas is imported for functions only."""
+    """Return the function's result; pandas is imported for functions only."""
     from pandas import DataFrame  # noqa: PLC0415  a pipeline of copies has none
 
     frames = [_frame(table, rows) for table, rows in given]
@@ -89,7 +89,7 @@ def _frame(table: Table, rows: pa.Table) -> "DataFrame":
     """Return rows of a source table as a function takes them.
 
     No Arrow type holds every numeric, so one without a scale is carried as text. A function gets
-    decimals: what looks like arithmetic on a text would repeat it.
+    decimals: on text, `*` would repeat it.
     """
     from pandas import ArrowDtype, Series  # noqa: PLC0415
 
@@ -103,7 +103,7 @@ def _frame(table: Table, rows: pa.Table) -> "DataFrame":
 
 
 def _line_of(error: Exception, target: TargetTable) -> str:
-    """Return where in the file of the function an exception came from, as ` in line 7`."""
+    """Return the line of the function's file that raised an exception, as ` in line 7`."""
     file = getattr(getattr(target.make, "__code__", None), "co_filename", None)
     lines, frame = [], error.__traceback__
     while frame is not None:
@@ -114,7 +114,7 @@ def _line_of(error: Exception, target: TargetTable) -> str:
 
 
 def _in_target_form(target: TargetTable, made: "DataFrame") -> pa.Table:
-    """Return rows as load expects them, their columns in the order of the declaration if any."""
+    """Return rows in the types that load expects, columns in declared order if declared."""
     names = [str(name) for name in made.columns]
     _require_columns(target, names)
     order = names if target.columns is None else list(target.columns)
@@ -154,7 +154,7 @@ def _column(target: TargetTable, name: str, values: Any) -> pa.ChunkedArray:
 
 
 def _are_decimals(values: Any) -> bool:
-    """Return whether Python's decimals are in a column: Arrow would give all of them one scale."""
+    """Return whether a column has Python decimals, for which Arrow would use one scale."""
     return values.dtype == object and any(isinstance(value, Decimal) for value in values)
 
 
@@ -197,7 +197,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _form(kind: pa.DataType) -> pa.DataType:
-    """Return the type in which load expects values of another; raise TypeError if there is none."""
+    """Return the type that load expects for values of a type; raise TypeError if there is none."""
     if kind in _FORMS:
         return _FORMS[kind]
     match kind:
@@ -241,9 +241,9 @@ _FORMS = {
 
 
 def _require_same_keys(target: TargetTable, made: pa.Table, given: pa.Array) -> None:
-    """Raise PipelineCodeError unless each row that was given has made one row, with its key.
+    """Raise PipelineCodeError unless each given row has made one row, with its key.
 
-    Rows of one key are in the order in which they were true, and stay in it.
+    Rows with the same key are in chronological order, and must stay in it.
     """
     keys = keys_of(made, target.key)
     if keys.equals(given):

@@ -1,4 +1,4 @@
-"""The second and the third step of a file: it is checked, and its refused rows are written."""
+"""The notices of a file's second and third step: it is checked, its refused rows are written."""
 
 from collections.abc import Iterator
 

@@ -2,8 +2,8 @@
 
 One Parquet object holds all open rows of a source table after a batch: the columns as they were
 ingested, `_batch` (the batch in which the row came), `_reason`, and `_target`, the target table
-that it is not fit for: a row may be fit for another one. A batch that does not change them writes
-none, and names the one before.
+that it is not fit for: it may be fit for another. A batch that does not change them writes no
+object, and names that of the batch before.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ EXPANDED_AT_MOST = 768 << 20  # transform holds all open rows of a table at once
 
 
 def read(bucket: Bucket, entry: Quarantine | None) -> pa.Table:
-    """Return the open rows that an entry of a manifest names, none at all for None."""
+    """Return the open rows that a manifest's entry names, none for None."""
     if entry is None:
         return pa.table({})
     with opened(bucket, entry.file, entry.sha256, entry.rows, EXPANDED_AT_MOST) as source:
@@ -34,14 +34,14 @@ def read(bucket: Bucket, entry: Quarantine | None) -> pa.Table:
 
 
 def store(bucket: Bucket, table: str, batch: int, day: date, rows: pa.Table) -> Quarantine:
-    """Write the rows of a `<source>/<table>` that are open after a batch of a day."""
+    """Write the open rows of `<source>/<table>` after a batch, under its day."""
     body = packed(rows)
     key = put(bucket, ObjectNames(f"quarantine/{table}", batch, day), body)
     return Quarantine(key, rows.num_rows, digest(body))
 
 
 def arrived(rows: pa.Table, batch: int, target: str, reasons: Mapping[int, str]) -> pa.Table:
-    """Return the rows of a batch that are not fit for a target, in the form of the quarantine."""
+    """Return the rows of a batch that are not fit for a target, with the quarantine's columns."""
     wrong = rows.take(_positions(reasons))
     numbers = pa.array([batch] * wrong.num_rows, pa.int64())
     marked = wrong.append_column(BATCH, numbers).append_column(REASON, _text(reasons))
@@ -54,16 +54,15 @@ def of(target: str, rows: pa.Table) -> pa.Table:
 
 
 def still_open(rows: pa.Table, reasons: Mapping[int, str]) -> pa.Table:
-    """Return the open rows that have reasons, with today's reasons."""
+    """Return the open rows that still have reasons, with these."""
     place = rows.schema.get_field_index(REASON)
     return rows.take(_positions(reasons)).set_column(place, REASON, _text(reasons))
 
 
 def together(tables: list[pa.Table]) -> pa.Table:
-    """Return the rows of all tables, also when the source's columns changed between them.
+    """Return the rows of all tables, even if the source's columns changed between them.
 
-    A column that a table lacks is NULL there; types widen where they can and become text where
-    they cannot.
+    A column that a table lacks is NULL there; types are widened if possible, or else become text.
     """
     types: dict[str, list[pa.DataType]] = {}
     for field in chain.from_iterable(table.schema for table in tables):

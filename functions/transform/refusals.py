@@ -1,8 +1,7 @@
-"""What is refused of files, for the people who drop them: the objects under `errors/`.
+"""The objects under `errors/`: refused rows of files, for the people who drop them.
 
 Each has the refused rows of one file, as CSV or in the form of its feed's report. A newer version
-of the file overwrites it. The pipeline itself never reads it: what it knows of refusals is in the
-manifests.
+of the file overwrites it. The pipeline itself never reads it: it has the counts in the manifests.
 """
 
 import hashlib
@@ -30,14 +29,14 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]|(?<![^/])\.{1,2}(?![^/])")
 
 
 class RefusedRows:
-    """The refused rows of a file, written as they are found; without any there is no object."""
+    """Writes the refused rows of a file as they are found; without any there is no object."""
 
     def __init__(self, bucket: Bucket, key: str, form: Form):
         self.rows = 0
         self._bucket = bucket
         self._key = key
         self._form = form
-        self._before = 0  # rows of the file, before those that come next
+        self._before = 0  # rows of the file that were added so far
         self._stack = ExitStack()
         self._upload: Upload | None = None
 
@@ -53,7 +52,7 @@ class RefusedRows:
         return self._key if self._upload else None
 
     def add(self, rows: pa.Table, converted: pa.Table, reasons: Mapping[int, str]) -> None:
-        """Append those of the next rows of the lake that have reasons, by position."""
+        """Append those of the file's next rows that have reasons, by position."""
         if reasons:
             positions = pa.array(list(reasons), pa.int64())
             cells, values = (each.take(positions).to_pylist() for each in (rows, converted))
@@ -64,7 +63,7 @@ class RefusedRows:
         self._before += rows.num_rows
 
     def add_file(self, reason: str) -> None:
-        """Note why the file cannot be used at all."""
+        """Write why the file cannot be used at all."""
         self._write(self._form.file(reason))
 
     def _write(self, text: str) -> None:
@@ -77,7 +76,7 @@ class RefusedRows:
 
 
 def errors_key(table: str, key: str, prefix: str, ending: str = _CSV) -> str:
-    """Return the key of the object with the refused rows of a file, whose own is below a prefix.
+    """Return the key of the object with the refused rows of a file; a prefix of its key is cut.
 
     orders.csv -> errors/orders/orders.csv      day/1.json -> errors/orders/day/1.json.csv
     """
@@ -94,9 +93,9 @@ def errors_key(table: str, key: str, prefix: str, ending: str = _CSV) -> str:
 
 
 def most_refused(feed: Feed | EventFeed | Resource, environment: Mapping[str, str]) -> float:
-    """Return the share of a file's rows that may be refused without it being refused whole.
+    """Return the share of a file's rows that may be refused before the whole file is.
 
-    Raises SettingsError for a MAX_REJECTS that is no share.
+    Raises SettingsError for an invalid MAX_REJECTS.
     """
     if feed.max_rejects is not None:
         return feed.max_rejects
@@ -110,7 +109,7 @@ def most_refused(feed: Feed | EventFeed | Resource, environment: Mapping[str, st
 
 
 def too_many(rows: int, refused: int, limit: float) -> str | None:
-    """Say that too many rows of a file are refused, if they are."""
+    """Return an error if too many rows of a file are refused, None otherwise."""
     if not rows or refused / rows <= limit:
         return None
     return (

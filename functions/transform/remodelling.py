@@ -1,4 +1,4 @@
-"""Remodel a batch for one target table, or all batches so far for one that is new."""
+"""Remodel a batch for one target table, or all batches so far for a new one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from functions.transform.table import Batch, TableOfBatch
 
 @dataclass(frozen=True)
 class Remodelled:
-    """The outcome for a target table: its rows, the account, and what is still open."""
+    """The outcome for a target table: its rows, their balance, and the open rows."""
 
     table: StarTable
     balance: Balance

@@ -1,6 +1,6 @@
-"""The forms in which refused rows are written: as CSV, or as the report of a feed has them.
+"""The formats of refused rows: CSV, or the report of a feed.
 
-CSV has the line of the file on which a row begins, all reasons, and the row as it came.
+The CSV has the line of the file on which a row begins, all reasons, and the row as it came.
 """
 
 import csv
@@ -32,7 +32,7 @@ class Refused:
 
 
 class Form(Protocol):
-    """What an object with refused rows looks like."""
+    """The format of an object with refused rows."""
 
     ending: str
     head: str
@@ -47,14 +47,14 @@ class Form(Protocol):
 
 
 def form_of(feed: Feed | EventFeed | Resource, header: Sequence[str]) -> Form:
-    """Return the form in which the refused rows of a file with a header are written."""
+    """Return the format for the refused rows of a file, given its header."""
     if feed.report is not None and isinstance(feed.format, Csv):
         return _AsReport(feed.report, feed.format, feed.table, header)
     return _AsCsv(feed.format if isinstance(feed.format, Csv) else None, header)
 
 
 class _AsCsv:
-    """CSV: of rows that were `separated` into cells by its rules, others as they came."""
+    """CSV; rows that were `separated` into cells are joined again, others are as they came."""
 
     ending = ".csv"
     head = ",".join(_COLUMNS) + "\r\n"
@@ -70,7 +70,7 @@ class _AsCsv:
         return _written([(1, reason, "")])
 
     def _row(self, cells: Mapping[str, Any]) -> str:
-        """Return a record as it came, put together again from its cells unless it was kept."""
+        """Return a record as it came: joined again from its cells, unless it was kept whole."""
         if cells[ROW] is not None or self._separated is None:
             return cells[ROW] or ""
         null = _null(self._separated)
@@ -84,7 +84,7 @@ class _AsCsv:
 
 
 class _AsReport:
-    """The lines that a report returns of each row, and the reason of a file that has none."""
+    """The lines that a report returns for each row, or the reason why a file has no rows."""
 
     head = ""
 
@@ -125,7 +125,7 @@ class _AsReport:
         return RefusedRow(number, shown, wrong, refused.reason)
 
     def _as_they_came(self, cells: Mapping[str, Any]) -> list[str]:
-        """Return the values of a row; those of one that was kept are separated again."""
+        """Return the values of a row, separated again if it was kept whole."""
         if cells[ROW] is None:
             null = _null(self._format)
             found = (cells.get(name) for name in self._header)

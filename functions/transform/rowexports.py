@@ -1,4 +1,4 @@
-"""Write rows of target tables as CSV files of one row each, for people: `exports/<name>.csv`.
+"""Write rows of target tables as CSV files of one row each for people, `exports/<name>.csv`.
 
 The pipeline never reads them. They are written before the batch's manifest, and a batch that is
 remodelled again writes the same files again.
@@ -21,7 +21,7 @@ from functions.common.storage import Bucket
 
 UPLOADS = 8  # at a time; a client of boto3 has ten connections
 
-_ROWS = 200  # held as Python's values at a time
+_ROWS = 200  # held as Python values at a time
 _PART_CHARACTERS = 200  # of a part of a key, of which S3 takes 1,024 in all
 _NUMBER = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
 
@@ -34,7 +34,7 @@ class RowExports:
         self._declared = [each for target in pipeline.targets for each in target.row_exports]
 
     def write(self, target: TargetTable, rows: pa.Table) -> None:
-        """Write the files of rows of a target table, if they have any; raise PipelineCodeError."""
+        """Write the files of a target table's rows, if it has exports; raise PipelineCodeError."""
         for export in self._declared:
             if export.table is target:
                 for part in rows.to_batches(_ROWS):
@@ -66,7 +66,7 @@ def _part(text: str) -> str:
 
 
 def _body(export: RowExport, row: Mapping[str, Any]) -> bytes | None:
-    """Return a row's file; None for one that has none."""
+    """Return the content of a row's file; None if it has no file."""
     try:
         cells = export.cells(row)
     except Exception as error:  # a function of the pipeline may raise anything

@@ -1,4 +1,4 @@
-"""The rows of a source table as they are in the lake: written under today's declaration or not."""
+"""The rows of a source table in the lake, which may be older than today's declaration."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def require_columns(table: Table, rows: pa.Table) -> None:
 def as_declared(table: Table, rows: pa.Table) -> pa.Table:
     """Return rows of a batch that may be older than the declaration, with all of its columns.
 
-    Columns that such a row lacks are NULL. A value that is none of today's type goes to `_unfit`,
+    Columns that such a row lacks are NULL. A value that does not fit today's type goes to `_unfit`,
     as text.
     """
     if UNFIT not in rows.column_names:
@@ -45,7 +45,7 @@ def as_declared(table: Table, rows: pa.Table) -> pa.Table:
 
 
 def _recast(values: pa.ChunkedArray, column: Column) -> pa.Array | pa.ChunkedArray:
-    """Return values of a column that has another type now, NULL where they are none of it."""
+    """Return values of a column in its type of today, NULL where they do not fit."""
     if pa.types.is_string(values.type):
         return texts.reading(column)(values)
     try:
@@ -64,7 +64,7 @@ def _as(value: Any, kind: pa.DataType, column: Column) -> Any:
 
 
 def _with_unfit(rows: pa.Table, name: str, older: pa.ChunkedArray) -> pa.Table:
-    """Return rows with the older values of a column that were lost noted in `_unfit`."""
+    """Return rows with the `older` values of a column that do not fit noted in `_unfit`."""
     positions = pc.indices_nonzero(pc.and_(rows[name].is_null(), older.is_valid())).to_pylist()
     if not positions:
         return rows

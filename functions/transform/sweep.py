@@ -1,11 +1,11 @@
 """Remove the objects that no manifest names: those of a run that died, or lost its batch.
 
-An object is named first by the manifest of the batch in its key, which never changes. So an object
-of a batch that is in the log, and does not name it, is never needed. One of a batch that is not in
-the log may still be claimed, however late, and stays.
+An object is first named by the manifest of the batch in its key, which never changes. So if that
+batch is in the log and does not name the object, it is never needed. If the batch is not in the
+log, it may still be claimed, however late, and the object stays.
 
-Days are swept once each, in order, when all of their batches are in the log. A note under `swept/`
-says that a day is done; a sweep that was killed does its day again.
+Each day is swept once, in order, when all of its batches are in the log. A marker under `swept/`
+says that a day is done; a sweep that was interrupted repeats its day.
 """
 
 import re
@@ -24,7 +24,7 @@ from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.storage import LISTED_AT_MOST, Bucket
 from functions.common.telemetry import logger
 
-DAYS_KEPT = 3  # so that a person can still look at what a failed run has written
+DAYS_KEPT = 3  # so that the objects of a failed run can still be inspected
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _OBJECT = re.compile(r"(\d{10})-\d+(\.parquet)?")
@@ -37,7 +37,8 @@ class Sweep(Generic[Manifest]):
     """A sweep of the prefixes of a log's bucket.
 
     Objects under `data` are named by the manifest of their own batch. Under `latest` only those
-    that the newest one names are read: `named_latest` returns them. Notes go to `notes` as `name`.
+    that the newest one names are read: `named_latest` returns them. Markers go to bucket `notes`,
+    under `name`.
     """
 
     log: BatchLog[Manifest]
@@ -53,7 +54,7 @@ class Sweep(Generic[Manifest]):
         if not newest:
             return removed
         manifest = self.log.read(newest)
-        # A batch of an earlier day than the newest one's cannot be claimed any more.
+        # A batch of an earlier day than the newest one's can no longer be claimed.
         end = min(today - timedelta(days=DAYS_KEPT), manifest.source.snapshot_at.date())
         for day in self._days_before(end.isoformat()):
             if not has_time():
@@ -95,7 +96,7 @@ class Sweep(Generic[Manifest]):
         except CorruptLogError as error:
             logger.warning(f"nothing of batch {batch} is removed: {error}")
             return None
-        # Never empty: a batch that names nothing has no objects that are kept either.
+        # Never empty: of a batch that names nothing, all objects are orphans.
         return {"", *named}
 
     def _superseded(self, day: str, newest: Manifest) -> Iterator[str]:
@@ -113,8 +114,8 @@ class Sweep(Generic[Manifest]):
     def _outlived(self, prefix: str, day: str, named: set[str], batch: int) -> Iterator[str]:
         """Yield objects that were still read when their own day was swept.
 
-        Nobody reads one that neither the newest manifest names nor that of the last `batch` of a
-        day that is due: not even a reader of the last days' batches.
+        They are needed if the newest manifest names them, or that of the last `batch` of the swept
+        day, for readers of the batches since.
         """
         before = takewhile(f"{prefix}/{day}".__gt__, _keys(self.log.bucket, f"{prefix}/"))
         if not (left := {key for key in before if _batch(key)} - named):
@@ -126,7 +127,7 @@ class Sweep(Generic[Manifest]):
 
 
 def _batch(key: str) -> int | None:
-    """Return the batch in a key, None for a key that is not ours."""
+    """Return the batch in a key, None for a key of another form."""
     match = _OBJECT.fullmatch(key.rpartition("/")[2])
     return int(match[1]) if match else None
 
@@ -141,13 +142,13 @@ def _keys(bucket: Bucket, prefix: str) -> Iterator[str]:
 def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[], bool]) -> int:
     """Sweep a source's objects in both buckets; return how many were removed.
 
-    Those that people read, under `errors/` and `exports/`, are never among them.
+    Objects for people, under `errors/` and `exports/`, are never removed.
     """
     source, notes = pipeline.source(logs.ingested.source), logs.processed.bucket
     name = source.name
     tables = [table.id for table in source.tables]
     targets = [mapping.target.id for mapping in pipeline.mappings(name)]
-    # The role lists nothing of a kind that its sources do not have.
+    # The function's role may list only the prefixes that its kinds of sources have.
     data, aside = ["", "tombstones/"], [f"quarantine/{name}/{id_}" for id_ in tables]
     if isinstance(source, Delivered):
         data, aside = [""], []

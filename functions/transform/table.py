@@ -1,6 +1,6 @@
 """The rows of a batch for one target table: each goes into that table or into quarantine.
 
-Rows pass in slices; only those that join in and those in quarantine are held.
+Rows are processed in slices; only joined rows and those in quarantine are held.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,10 +31,10 @@ from functions.transform.values import convert, form
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of a source at work: its rows, what rows wait for, and where they come from and go.
+    """A batch of a source, the absent parents, and where its rows come from and go.
 
-    `number` and `day` are those of the objects that are written, and `manifest` names the rows:
-    those of the batch, or of an earlier one with which a new target table is filled.
+    `number` and `day` are for the keys of written objects. `manifest` names the rows: those of the
+    batch, or of an earlier one with which a new target table is filled.
     """
 
     number: int
@@ -74,7 +74,7 @@ class TableOfBatch:
         return sum(file.rows for file in self._capture.files)
 
     def not_superseded(self, open_rows: pa.Table) -> pa.Table:
-        """Return the open rows that are not again in the batch and that are not deleted."""
+        """Return the open rows that the batch neither has again nor deletes."""
         if not open_rows.num_rows:
             return open_rows
         mine = keys_of(open_rows, self._table.keys)
@@ -85,7 +85,7 @@ class TableOfBatch:
         return open_rows.filter(stays)
 
     def release(self, open_rows: pa.Table) -> tuple[list[DataFile], pa.Table]:
-        """Write the open rows that wait for nothing any more; return their files, and the rest."""
+        """Write the open rows that no longer wait; return their files, and the rest."""
         if not (open_rows.num_rows and self._waits and self._batch.is_own):
             return [], open_rows
         writer = self._batch.writer(self._mapping.target.id)
@@ -100,10 +100,10 @@ class TableOfBatch:
         return writer.close(), quarantine.still_open(open_rows, left)
 
     def _ready(self, rows: pa.Table) -> Iterator[tuple[pa.Array, Sequence[checks.Partners]]]:
-        """Yield the positions of open rows that are to be looked at again, with what joins in.
+        """Yield the positions of open rows to check again, with their joined rows.
 
-        Rows that join in with a row are as they were in its batch: had one changed, the row would
-        be in a later batch too. So they are read there, for rows that have stopped waiting.
+        The rows that a row joins with are as in its batch: had one changed, the row would be in a
+        later batch too. So they are read from there, for rows that have stopped waiting.
         """
         if not self._mapping.joins:
             yield pa.array(range(rows.num_rows), pa.int64()), ()
@@ -151,7 +151,7 @@ class TableOfBatch:
         return self._joined_in(self._batch.manifest)
 
     def _joined_in(self, manifest: IngestionManifest) -> Sequence[checks.Partners]:
-        """Return the rows of a batch that join in: it has all that its rows need."""
+        """Return the joined rows of a batch, which has all that its rows need."""
         return checks.joined_in(
             self._mapping, self._calendar, lambda table: self._all_rows(manifest, table)
         )
