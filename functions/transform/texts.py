@@ -1,8 +1,8 @@
 """Convert cells of files, which are text, to values of the target, exactly or not at all.
 
-Most cells are written in the plain form of their type: Arrow reads those, a column at a time. Each
-other distinct text costs a call of Python: it is in another form of the same type, such as one with
-blanks around it, or it is wrong and becomes NULL. The reasons are worded by `wording`.
+Most cells have the plain format of their type: Arrow converts those, a column at a time. Every
+other distinct text takes a Python call: it has another format of the type, such as blanks around
+it, or it is wrong and becomes NULL. `wording` has the reasons.
 """
 
 import json
@@ -60,7 +60,7 @@ DIGITS_BEFORE, DIGITS_AFTER = 131_072, 16_383
 NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,9})?"
 _NO_NUMBER = r"[+-]?(?i:nan|inf|infinity)"
 _YEAR = r"([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
-_DAY = (  # that there is in every year
+_DAY = (  # days of every year
     r"((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
 )
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
@@ -70,9 +70,7 @@ _UNIT = "(microsecond|millisecond|second|sec|minute|min|hour|day|week|month|mon|
 _AMOUNT = r"[+-]?[0-9]{1,8}(\.[0-9]{1,6})?"
 _PARTS = f"{_AMOUNT} {_UNIT}( {_AMOUNT} {_UNIT})*"
 _HOURS = r"[+-]?[0-9]{1,8}:[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
-_DURATION = (
-    rf"P({_AMOUNT}[YMWD])*({_AMOUNT}[YMWD]|T({_AMOUNT}[HMS])*{_AMOUNT}[HMS])"  # something of it
-)
+_DURATION = rf"P({_AMOUNT}[YMWD])*({_AMOUNT}[YMWD]|T({_AMOUNT}[HMS])*{_AMOUNT}[HMS])"
 _JSON_NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 
 _BOOLEANS = {
@@ -83,10 +81,10 @@ _BOOLEANS = {
 
 @dataclass(frozen=True)
 class _Reading:
-    """How texts are read: those of the `plain` form by Arrow, others, one by one, by `other`.
+    """How texts are converted: those that match `plain` by Arrow, others one by one by `other`.
 
-    Whatever is plain can be read by a cast to `kind`. Without a plain form all are read by `other`,
-    which returns None for a text that is none of the type.
+    All that match can be cast to `kind`. If `plain` is None, all are converted by `other`, which
+    returns None for a text that is not a value of the type.
     """
 
     kind: pa.DataType
@@ -110,8 +108,8 @@ class _Reading:
 def convert(table: Table, rows: pa.Table) -> pa.Table:
     """Return the declared columns of rows whose cells are text, as the target has them.
 
-    The rows are as many and in the same order; a cell that cannot be a value is NULL. Raises
-    PipelineCodeError when a column's `check` does.
+    Rows keep their number and order; a cell that is not a value is NULL. Raises PipelineCodeError
+    if a column's `check` raises an error.
     """
     return pa.table(
         {
@@ -136,13 +134,13 @@ def reading(column: Column) -> Callable[[Values], Values]:
 
 
 def _texts(texts: Values) -> Values:
-    """Return texts as they are; NULL for those with a NUL, which PostgreSQL does not have."""
+    """Return texts as they are; NULL for those with a NUL, which PostgreSQL cannot store."""
     has_nul = pc.match_substring(texts, "\0")
     return pc.if_else(has_nul, None, texts) if pc.any(has_nul).as_py() else texts
 
 
 def _of_form(pattern: str, ignore_case: bool = False) -> _Reading:
-    """Return the reading of texts that stay text and have a form."""
+    """Return the conversion for texts that stay text and must match a pattern."""
     flags = "(?i)" if ignore_case else ""
     compiled = re.compile(flags + pattern)
     return _Reading(
@@ -151,11 +149,11 @@ def _of_form(pattern: str, ignore_case: bool = False) -> _Reading:
 
 
 def _integer(text: str) -> int | None:
-    """Return a number of 64 bits."""
+    """Return a 64-bit integer, or None."""
     if not re.fullmatch(r"[+-]?[0-9]+", text):
         return None
     digits = text.lstrip("+-0") or "0"
-    if len(digits) > len(str(_INT64.stop)):  # Python reads no more than some thousands
+    if len(digits) > len(str(_INT64.stop)):  # Python converts some thousands at most
         return None
     value = -int(digits) if text.startswith("-") else int(digits)
     return value if value in _INT64 else None
@@ -179,7 +177,7 @@ def _decimals(precision: int, scale: int, kind: pa.DataType) -> _Reading:
 
 
 def _amount(text: str) -> str | None:
-    """Return a number as text without an exponent, if PostgreSQL has it."""
+    """Return a number as text without an exponent, or None outside PostgreSQL's limits."""
     if not re.fullmatch(NUMBER, text):
         return None
     value = Decimal(text)
@@ -189,7 +187,7 @@ def _amount(text: str) -> str | None:
 
 
 def _double(text: str) -> float | None:
-    """Return a number of 64 bits; one that is too large for them is none, and not infinite."""
+    """Return a 64-bit float, or None, also for a number that would become infinite."""
     if re.fullmatch(_NO_NUMBER, text):
         return float(text)
     value = float(text) if re.fullmatch(NUMBER, text) else None
@@ -212,7 +210,7 @@ def _stamps(kind: pa.DataType, *, timezone: bool) -> _Reading:
         except (ValueError, OverflowError):
             return None
 
-    # An offset may lead out of the years that there are: not from one of these.
+    # With an offset a timestamp may leave the supported years, but not from these.
     year = r"(1[0-9]|2[0-9])[0-9]{2}" if timezone else _YEAR
     return _Reading(kind, other, rf"{year}-{_DAY}[T ]{clock}")
 
@@ -223,7 +221,7 @@ def _uuid(text: str) -> str | None:
 
 
 def _json(text: str, *, binary: bool) -> str | None:
-    """Return a text that is JSON; None for one that has a key twice, or no form in PostgreSQL.
+    """Return a text that is JSON; None for one with a duplicate key or unsupported by PostgreSQL.
 
     https://www.postgresql.org/docs/current/datatype-json.html
     """
@@ -239,7 +237,7 @@ def _json(text: str, *, binary: bool) -> str | None:
     try:
         value = json.loads(text, object_pairs_hook=distinct, parse_constant=never)
         written = json.dumps(value, ensure_ascii=False) if binary else ""
-        written.encode()  # no half of a surrogate pair
+        written.encode()  # raises for an unpaired surrogate
     except (ValueError, RecursionError):
         return None
     return None if _JSON_NUL.search(written) else text
@@ -260,4 +258,4 @@ _READINGS: dict[type[Column], Callable[[Values], Values]] = {
     Uuid: _Reading(pa.string(), _uuid, "-".join(_HEX_PARTS)),
     Bytes: _of_form(r"\\x([0-9a-fA-F]{2})*"),
 }
-"""Other types stay text as it is, which load has PostgreSQL read."""
+"""Values of other types stay text, which PostgreSQL parses when they are loaded."""

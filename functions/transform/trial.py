@@ -1,4 +1,4 @@
-"""Make target rows of a few rows that a person wrote, for `etl.testing`."""
+"""Make target rows from a few handwritten rows, for `etl.testing`."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -36,10 +36,10 @@ Rows = Sequence[Mapping[str, Any]]
 def made_of_texts(
     mapping: declared.Mapping, calendar: Calendar | None, rows: Rows, nulls: Collection[str] = ()
 ) -> tuple[list[dict[str, Any]], dict[Key, str]]:
-    """Return the target rows that rows of a file or of events make, and why the others do not.
+    """Return the target rows made from rows of a file or of events, and why others are refused.
 
-    `nulls` are texts that stand for NULL. The others go by their key; a row without one that it
-    could be known by is known by its position among the rows.
+    `nulls` are texts that stand for NULL. Refused rows are identified by their key, or without one
+    by their position among the rows.
     """
     table = mapping.main
     cells = as_cells(table, rows, nulls)
@@ -58,7 +58,7 @@ def made_of_texts(
 def made(
     mapping: declared.Mapping, calendar: Calendar | None, rows: Mapping[Table, Rows]
 ) -> tuple[list[dict[str, Any]], dict[Key, str]]:
-    """Return the target rows that rows of tables make, and why the others do not, by key."""
+    """Return the target rows made from rows of tables, and why others are refused, by key."""
     tables = {table: carried(table, some) for table, some in rows.items()}
     main = tables[mapping.main]
     joined = checks.joined_in(mapping, calendar, tables.__getitem__)
@@ -83,7 +83,7 @@ def _as_python(mapping: declared.Mapping, row: dict[str, Any]) -> dict[str, Any]
 
 
 def mistake_in(mapping: declared.Mapping) -> str | None:
-    """Return what a target table's function makes other than declared, of no rows at all."""
+    """Return how a function's result for no rows differs from the declaration, None if not."""
     target = mapping.target
     if target.make is None:
         unknown = [name for name in target.columns or () if name not in mapping.main.columns]
@@ -101,7 +101,7 @@ def _join(mapping: declared.Mapping, parameter: str) -> declared.Join:
 
 
 def carried(table: Table, rows: Rows) -> pa.Table:
-    """Return rows in the form in which extract writes them; a column that is not named is NULL."""
+    """Return rows as extract writes them; a column that is not given is NULL."""
     _require_known(table, rows)
     columns = {
         name: _column(table, name, column, [row.get(name) for row in rows])
@@ -111,7 +111,7 @@ def carried(table: Table, rows: Rows) -> pa.Table:
 
 
 def as_cells(table: Table, rows: Rows, nulls: Collection[str]) -> pa.Table:
-    """Return rows in the form in which those of files and events are in the lake: as text."""
+    """Return rows as those of files and events are in the lake: as text."""
     _require_known(table, rows)
     columns = {name: [_cell(row.get(name)) for row in rows] for name in table.columns}
     return pa.table(
@@ -131,7 +131,7 @@ def _require_known(table: Table, rows: Rows) -> None:
 
 
 def _cell(value: Any) -> str | None:
-    """Return a value as a file has it."""
+    """Return a value as in a file."""
     match value:
         case None | str():
             return value
@@ -167,7 +167,7 @@ def _kind(column: Column) -> pa.DataType:
 
 
 def _written(column: Column, value: Any) -> Any:
-    """Return a value as text where extract writes text, and as a stamp where it writes stamps."""
+    """Return a value in the type in which extract writes it: text or a timestamp."""
     if isinstance(column, Timestamp) and isinstance(value, str):
         return datetime.fromisoformat(value)
     if value is None or _kind(column) != pa.string():

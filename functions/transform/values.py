@@ -1,6 +1,7 @@
-"""Convert columns of the source to values of the target, exactly or not at all. A value without an
-exact equal becomes NULL here; `checks` reports it. Dates are Arrow's, not pandas' timestamps, which
-end in 2262.
+"""Convert columns of the source to values of the target, exactly or not at all.
+
+A value without an exact equivalent becomes NULL here, and `checks` reports it. Dates are Arrow's,
+not pandas' timestamps, which end in 2262.
 """
 
 import re
@@ -36,7 +37,7 @@ Convert = Callable[[pa.ChunkedArray], pa.Array | pa.ChunkedArray]
 DECIMAL_DIGITS = 38  # of Arrow's decimal128; a longer number is carried as its text
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-# Python's years, 1 to 9999: PostgreSQL's go further.
+# The years of Python, 1 to 9999; PostgreSQL has more.
 _UNIX_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)  # the default one has 28 digits
 
@@ -44,8 +45,8 @@ _EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)  # the default one
 def convert(table: Table, rows: pa.Table, columns: Iterable[str] | None = None) -> pa.Table:
     """Return the declared columns of rows, or some of them, as the target has them.
 
-    The rows are as many and in the same order; a value that cannot be exact is NULL. Raises
-    PipelineCodeError when the `check` of a column does.
+    Rows keep their number and order; a value that cannot be exact is NULL. Raises PipelineCodeError
+    if a column's `check` raises an error.
     """
     names = table.columns if columns is None else columns
     return pa.table(
@@ -106,12 +107,12 @@ def form(column: Column) -> pa.DataType:
 
 
 def as_they_are(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return values that are carried in the form that load expects."""
+    """Return the values unchanged, as they have the type that load expects."""
     return values
 
 
 def integers(numbers: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
-    """Return whole numbers as those of a size, NULL where they overflow it."""
+    """Return integers in a smaller type, NULL where they overflow it."""
     if numbers.type.bit_width <= to.bit_width:
         return numbers.cast(to)
     limit = 1 << (to.bit_width - 1)
@@ -167,9 +168,9 @@ def amounts(numbers: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
 
 def reals(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return numbers of 64 bits as those of 32 that have the same text, else NULL.
+    """Return 64-bit floats as the 32-bit ones with the same text, else NULL.
 
-    0.1 is 0.1 in either, although the one of 32 bits is 0.100000001490… to 64.
+    0.1 is "0.1" in either, although the 32-bit one is 0.100000001490… in 64 bits.
     """
     short = numbers.cast(pa.float32(), safe=False)
     again = short.cast(pa.string()).cast(pa.float64())
@@ -178,7 +179,7 @@ def reals(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def dates(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return the dates that texts of the form yyyy-mm-dd or stamps at midnight are, else NULL."""
+    """Return the dates of texts yyyy-mm-dd or of timestamps at midnight, else NULL."""
     if values.type == pa.date32():
         return values
     if pa.types.is_timestamp(values.type):
@@ -188,14 +189,14 @@ def dates(values: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
 
 def stamps(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return time stamps in microseconds, which PostgreSQL's have."""
+    """Return timestamps in microseconds, the resolution of PostgreSQL."""
     return values.cast(pa.timestamp("us", values.type.tz))
 
 
 def moments(seconds: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the moments that are so many seconds after 1970, NULL before year 1 and after 9999.
+    """Return the timestamps of Unix times in seconds, NULL before year 1 and after 9999.
 
-    Those that are moments already stay as they are.
+    Timestamps stay as they are.
     """
     if pa.types.is_timestamp(seconds.type):
         return seconds
@@ -217,7 +218,7 @@ _CONVERSIONS: dict[type[Column], Convert] = {
     Timestamp: stamps,
     UnixTime: moments,
 }
-"""Values of other types are carried as they are, in the form that load expects."""
+"""Values of other types stay as they are, in the type that load expects."""
 
 _FORMS: dict[type[Column], pa.DataType] = {
     SmallInteger: pa.int16(),
@@ -244,7 +245,7 @@ def by_distinct_value(
 
 
 def iso_date(text: str) -> date | None:
-    """Return the day of a text of the form yyyy-mm-dd, if there is such a day."""
+    """Return the date of a text yyyy-mm-dd; None if there is no such date."""
     if not _ISO_DATE.fullmatch(text):
         return None  # fromisoformat also takes 20230430 and 2023-W17-7
     try:

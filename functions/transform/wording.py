@@ -25,11 +25,11 @@ from etl import (
 )
 from functions.transform.texts import BLANKS, DIGITS_AFTER, DIGITS_BEFORE, NUMBER
 
-_SHOWN = 100  # characters of a cell in a reason: the whole row stands beside it
+_SHOWN = 100  # characters of a cell in a reason, next to which is the whole row
 
 
 def words_for(name: str, column: Column, text: str) -> str:
-    """Return the fault of a cell that is no value of its column, in words."""
+    """Return why a cell is not a value of its column, in words."""
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
     return f"{name} {_words(column, text.strip(BLANKS))}: '{shown}'"
 

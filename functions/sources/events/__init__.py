@@ -1,1 +1,1 @@
-"""Events as a kind of source: a provider posts them, and a queue holds them."""
+"""Events as a kind of source: a provider posts them into a queue."""

@@ -1,7 +1,7 @@
-"""How a batch of events is made: from the messages of a queue to the next manifest.
+"""Capture a batch of events: from the messages of a queue to the next manifest.
 
-Data first, manifest last: until the manifest is claimed, nothing that was written exists, and the
-messages stay in the queue.
+Data first, manifest last: nothing that was written counts until the manifest is claimed, and the
+messages stay in the queue until then.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,11 +19,11 @@ from functions.sources.events.messages import Message
 from functions.sources.events.rows import EventRow, row_of
 from functions.sources.formats.rows import RowsBuilder
 
-ROWS_BYTES = 4 << 20  # of text, handed on at a time
+ROWS_BYTES = 4 << 20  # of text, written at a time
 
 
 class TableRows:
-    """The rows of one table of a batch, on their way into the lake."""
+    """Writes the rows of one table of a batch into the lake."""
 
     def __init__(self, writer: PartWriter, table: Table) -> None:
         self.bytes = 0
@@ -54,9 +54,9 @@ class Capture:
     now: Callable[[], datetime]
 
     def run(self, run: str, messages: Iterable[Message]) -> IngestionManifest:
-        """Write events as the next batch, in the order in which they came, under the id of a run.
+        """Write events as the next batch, in order of arrival, under the id of a run.
 
-        Of those with one id the first counts. Raises BatchConflictError when another run has
+        Of events with the same id, the first counts. Raises BatchConflictError when another run has
         claimed the batch's number in the meantime; what this one wrote then counts for nothing.
         """
         newest, at = self.log.newest(), self.now()
@@ -93,7 +93,7 @@ class Capture:
         for message in messages:
             received = message.received()
             row = row_of(self.source, received)
-            # A wrong event must not keep out a good one of the same id.
+            # A wrong event must not exclude a good one with the same id.
             if row.id is not None:
                 if (identity := (row.id, row.wrong is None)) in seen:
                     continue

@@ -1,4 +1,4 @@
-"""This kind of source for reconcile: nobody can be asked again, so the lake is authoritative."""
+"""Events as a kind of source, for reconcile: no provider can be read, so the lake counts."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,13 +17,13 @@ def current(
     log: BatchLog[IngestionManifest],
     since: IngestionManifest | None,
 ) -> "CollectedEvents":
-    """Look through the log of a source for the events that came after the batch `since`."""
+    """Read from the log of a source the events that came after the batch `since`."""
     later = range(since.batch + 1 if since else 1, log.newest() + 1)
     return CollectedEvents(log, list(log.read_each(later)))
 
 
 class CollectedEvents:
-    """The events of all batches, those of a table in one batch as a file; none is ever gone."""
+    """The events of all batches, those of a table in a batch as a file; none is ever gone."""
 
     def __init__(
         self, log: BatchLog[IngestionManifest], later: Sequence[IngestionManifest]

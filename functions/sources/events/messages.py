@@ -1,7 +1,7 @@
 """The messages with which the queue invokes `collect`.
 
-Small messages can expand to more than a function holds together, so each is expanded when it is
-needed, and once before, to see that it can be.
+Together the expanded messages may not fit into memory, so each is expanded when it is needed, and
+once before as a check.
 """
 
 from collections.abc import Mapping

@@ -15,9 +15,9 @@ from functions.sources.formats.rows import fault_of, shown
 
 @dataclass(frozen=True)
 class EventRow:
-    """The row of an event, and the event as it came; `wrong` is why it is not to be a row.
+    """The row of an event, and the event as it came; `wrong` says why it is refused, if it is.
 
-    `id` is None where the event has none.
+    `id` is None if the event has none.
     """
 
     feed: EventFeed
@@ -30,7 +30,7 @@ class EventRow:
 def row_of(source: Events, received: Received) -> EventRow:
     """Return the row of an event, in the table of its type.
 
-    One that has no type, or one of no feed, is a wrong one of the last feed's table.
+    An event without a type, or with one that no feed has, is a wrong one of the last feed's table.
     """
     event: dict[str, Any] | None
     try:

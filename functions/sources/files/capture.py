@@ -1,6 +1,6 @@
-"""How a batch is made: from the known files and those in the bucket to the next manifest.
+"""Capture a batch of files: from the known ones and those in the bucket to the next manifest.
 
-Data first, manifest last: until the manifest is claimed, nothing that was written exists.
+Data first, manifest last: nothing that was written counts until the manifest is claimed.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,16 +26,15 @@ from functions.sources.files.listing import Place
 from functions.sources.files.manifest import Batch, Registry, claim
 from functions.sources.files.reading import Lake
 
-ATTEMPTS = 3  # at files that belong together and change while they are read
+ATTEMPTS = 3  # to read files that belong together, if they change meanwhile
 
 
 @dataclass(frozen=True)
 class Capture:
-    """A source of a pipeline, where it is, and the logs of its batches.
+    """A source of a pipeline, its place, and the logs of its batches.
 
-    `processed` is None where their outcome does not matter. No file is begun where
-    `has_time` says that there is none left. It is `lifted` where files need not settle, and where
-    it does not matter when the last batch was.
+    `processed` is None if the batches' outcome does not matter. No file is begun once `has_time` is
+    false. If `lifted`, files need not settle, and the time of the last batch does not matter.
     """
 
     source: Files
@@ -101,14 +100,14 @@ class Capture:
         return manifest.written_at
 
     def _was_refused(self, batch: int) -> bool:
-        """Return whether every file of a batch was refused whole; False until transform says so."""
+        """Return whether every file of a batch was refused; False until it is transformed."""
         if self.processed is None or self.processed.newest() < batch:
             return False
         files = self.processed.read(batch).files
         return bool(files) and all(file.reason is not None for file in files)
 
     def _read(self, choice: Choice, batch: Batch, known: Mapping[str, FileVersion]) -> bool:
-        """Read files into a batch; False if there is nothing to write, and the listing is old.
+        """Read files into a batch; False if there is nothing to write, as the listing is outdated.
 
         `known` are the versions that were read last, by key.
         """

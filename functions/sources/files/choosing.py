@@ -1,4 +1,4 @@
-"""Choice of the files to read now: all that are new, unless they wait for others, or for a day."""
+"""Choose the files to read now: all new ones, unless they wait for others, or for a day."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -14,9 +14,9 @@ from functions.sources.files.finding import Found
 
 @dataclass(frozen=True)
 class Choice:
-    """The files of a batch, each with its feed, in the order in which they came, or why none.
+    """The files of a batch, each with its feed, in order of arrival, or why there are none.
 
-    `skipped` are known from this batch on, without being read.
+    `skipped` files count as read from this batch on.
     """
 
     files: list[tuple[Feed, FileVersion]] = field(default_factory=list)
@@ -31,8 +31,8 @@ def choose(
 ) -> Choice:
     """Choose the files of a batch.
 
-    `not_before` says until when no batch is due, None if one is. It is `lifted` with the time that
-    files which belong together may take to come.
+    `not_before` says until when no batch is due, None if one is. If `lifted`, neither this nor the
+    time that files which belong together may take to arrive applies.
     """
     if not found.new and not (lifted and source.at_most):
         return Choice()
@@ -81,7 +81,7 @@ def _settling(source: Files, found: Found, now: datetime) -> str | None:
 def not_before(source: Files, last: datetime | None, now: datetime) -> str | None:
     """Return when the next batch is due, if not now; `last` is when the newest was written.
 
-    A period of days ends with a day (UTC). Raises SettingsError for a setting that is no period.
+    A period of days ends at midnight (UTC). Raises SettingsError for an invalid setting.
     """
     if source.at_most is None:
         return None

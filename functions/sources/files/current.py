@@ -1,4 +1,4 @@
-"""This kind of source for reconcile: the files that are in the bucket now."""
+"""Files as a kind of source, for reconcile: those that are in the bucket now."""
 
 from collections.abc import Iterator, Sequence
 
@@ -43,7 +43,7 @@ class CurrentFiles:
         self._there = {file.identity for versions in place.versions() for file in versions}
 
     def newer(self, table: Table) -> Sequence[FileVersion]:
-        """Return the files of a table that are to be read after the batch, in that order."""
+        """Return the files of a table to read after the batch, in order."""
         return self._newer.get(table.id, [])
 
     def has(self, file: FileVersion) -> bool:
@@ -53,7 +53,7 @@ class CurrentFiles:
     def rows(self, table: Table, file: FileVersion, *, was_accepted: bool) -> Iterator[pa.Table]:
         """Yield the rows of a file as extract writes them, those that can be read.
 
-        One that `was_accepted` may lack columns that were declared since.
+        A file that `was_accepted` may lack columns that were declared since.
         """
         feed = self._source.feed(table)
         reader, encoding = format_reader(feed, was_accepted=was_accepted)

@@ -1,4 +1,4 @@
-"""The new files of a bucket: compared with the known ones, key by key, while it is listed."""
+"""Find the new files of a bucket: it is compared with the known ones while it is listed."""
 
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,10 +18,10 @@ BYTES_AT_MOST = 512 << 20  # of a batch, as they are listed; one larger file is 
 class Found:
     """The files of each feed, by the id of its table.
 
-    `new` are those to read, in the order in which they came, `skipped` new ones that a newer one
-    replaces. `newest` is the newest there is, known or not. There may be `more` that is new than
-    fits into a batch. `known` are the keys of known files that are still there, `last_at` is when
-    the last of the new ones came.
+    `new` are those to read, in order of arrival, `skipped` new ones that a newer one replaces.
+    `newest` is the newest file, known or not. There are `more` if not all new ones fit into a
+    batch. `known` are the keys of known files that are still there, `last_at` is when the last new
+    file arrived.
     """
 
     new: dict[str, list[FileVersion]] = field(default_factory=dict)
@@ -42,8 +42,8 @@ def find(
 ) -> Found:
     """Compare a bucket with what is `known`.
 
-    Of a table that is `replaced`, by its id, only the newest file counts. Of one to read `again`
-    the newest version of each file is new, however many they are. Raises SettingsError.
+    For a table whose id is in `replaced`, only the newest file counts. For one to read `again`, the
+    newest version of each file is new, however many there are. Raises SettingsError.
     """
     found = Found()
     in_order = nsmallest(
@@ -71,9 +71,9 @@ def _one_after_another(
     replaced: Collection[str],
     again: Collection[str],
 ) -> Iterator[tuple[str, FileVersion, int]]:
-    """Note what a bucket has; yield new files of tables that get all of them, with their place.
+    """Record the files of a bucket; yield new ones of tables that are not replaced, with places.
 
-    That is their place among the versions of one key, which may have come in the same second.
+    A place is that among the versions of a key, which may have arrived in the same second.
     """
     for versions in place.versions():
         newest = versions[0]
@@ -94,7 +94,7 @@ def _one_after_another(
 
 
 def _replace(found: Found, table: str, file: FileVersion) -> None:
-    """Note a new file of a table that equals the newest one."""
+    """Record a new file of a table that is replaced by its newest file."""
     older, newest = sorted([*found.new.get(table, [file]), file], key=_order)
     found.new[table] = [newest]
     if older is not newest:
@@ -104,14 +104,14 @@ def _replace(found: Found, table: str, file: FileVersion) -> None:
 def _unread(versions: Sequence[FileVersion], last: FileVersion | None) -> list[FileVersion]:
     """Return the versions of a key after the `last` known one, oldest first, without repetitions.
 
-    A version with the content of the one before it is known as that one is.
+    A version with the same content as the one before it counts as read with it.
     """
     since = []
     for version in versions:
         if last is not None and _is(version, last):
             break
         since.append(version)
-    else:  # the bucket keeps that version no longer, nor any before it
+    else:  # the bucket no longer has that version, nor any before it
         since = [each for each in since if last is None or each.modified >= last.modified]
     unread, before = [], last
     for version in reversed(since):
@@ -140,7 +140,7 @@ def _feed_of(source: Files, key: str) -> Feed | None:
 
 
 def _limit(files: Sequence[FileVersion], *, bounded: bool) -> int:
-    """Return how many files are a batch, at least one; those together only count, in one batch."""
+    """Return how many files are a batch, at least one; only if `bounded`, by bytes as well."""
     size = 0
     for number, file in enumerate(files[:FILES_AT_MOST]):
         size += file.size

@@ -1,4 +1,4 @@
-"""The columns that files have had, by the registry of a batch, and how they changed."""
+"""The registry of the columns of files, and how they have changed."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ def registered(
     files: Iterable[FileRead],
     at: datetime,
 ) -> tuple[dict[str, TableSchema], list[str]]:
-    """Return the registry with the newest header of each table, and in words how it has changed.
+    """Return the registry with the newest header of each table, and messages about its changes.
 
     The first header of a table is no change, nor is another order of the columns.
     """
@@ -37,7 +37,7 @@ def registered(
 
 
 def _digest(header: Sequence[str]) -> str:
-    """Return what changes with the columns of a header, and not with their order."""
+    """Return a digest of a header that does not depend on the order of its columns."""
     return hashlib.sha256("\0".join(sorted(header)).encode()).hexdigest()[:16]
 
 

@@ -1,7 +1,7 @@
 """The files that were read: of each key the version that was read last.
 
-They are in an object that is written now and then, and in the manifests since. A key that the
-bucket does not have any more is forgotten with the next object.
+They are in an object that is written from time to time, and in the manifests after it. A key that
+the bucket no longer has is dropped with the next object.
 """
 
 from collections.abc import Collection, Iterable
@@ -19,7 +19,7 @@ from functions.common.parquet import digest, opened, packed, put
 from functions.common.storage import Bucket
 
 BATCHES = 20  # manifests that a run reads at most, beside the object
-FILES = 5_000  # in these manifests, after which they are worth an object
+FILES = 5_000  # in these manifests, after which an object is written
 
 _FORM = pa.schema(
     [

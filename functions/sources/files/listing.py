@@ -1,6 +1,6 @@
-"""The content of a bucket: each file, and where the bucket keeps versions, all of them.
+"""List a bucket: its files, with all of their versions if the bucket has versions.
 
-Files are known by key and version, never by their time: it has whole seconds, and copies come late.
+Files are identified by key and version, never by their time, which has whole seconds.
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,7 +42,7 @@ class Place:
                 raise self.refused(error) from error
         else:
             return
-        try:  # of somebody else's bucket we may be allowed less
+        try:  # another account may not allow listing versions
             yield from _by_key(self.bucket, self._pages("list_objects_v2"))
         except ClientError as error:
             raise self.refused(error) from error
@@ -52,7 +52,7 @@ class Place:
         yield from pages.paginate(Bucket=self.bucket, Prefix=self.prefix)
 
     def refused(self, error: ClientError) -> Exception:
-        """Return our error where S3 does not let us list or read; any other error unchanged."""
+        """Return a SettingsError if S3 denies listing or reading; any other error unchanged."""
         code = error_code(error)
         if code == "NoSuchBucket":
             return SettingsError(

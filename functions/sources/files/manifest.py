@@ -1,4 +1,4 @@
-"""The manifest of a batch of files: written last, when all that it names is there."""
+"""The manifest of a batch of files, written after all objects that it names."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Batch:
     before: IngestionManifest | None
     reads: list[FileRead] = field(default_factory=list)
     objects: dict[str, list[DataFile]] = field(default_factory=dict)
-    is_cut: bool = False  # there was no time for all of the files, or not all are there any more
+    is_cut: bool = False  # not all files were read: no time, or some are gone
 
     def add(self, read: FileRead, objects: Sequence[DataFile]) -> None:
         """Append a file, and the objects with its rows."""
@@ -31,7 +31,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Registry:
-    """The columns of the tables after a batch, and in words how they have changed."""
+    """The columns of the tables after a batch, and messages about how they have changed."""
 
     schemas: Mapping[str, TableSchema]
     drift: list[str]

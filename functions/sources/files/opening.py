@@ -1,4 +1,4 @@
-"""The bytes of one version of a file, whatever happens to the connection meanwhile."""
+"""Read the bytes of one version of a file, over several connections if they break."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,7 +20,7 @@ from functions.sources.files.listing import Place
 from functions.sources.formats.decoding import EXPANDED_AT_MOST, TOO_LARGE
 
 READ_BYTES = 4 << 20  # a block of CSV: fewer and larger ones are read faster
-ATTEMPTS = 5  # in a row that get nothing
+ATTEMPTS = 5  # in a row without any bytes
 
 _BROKEN = (
     ConnectionClosedError,

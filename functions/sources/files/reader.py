@@ -1,4 +1,4 @@
-"""This kind of source for extract."""
+"""Files as a kind of source, for extract."""
 
 import os
 import time
@@ -29,7 +29,7 @@ def _client(region: str | None) -> "S3Client":
 
 
 def is_configured(source: Files) -> bool:
-    """Return whether this function was given the bucket of a source."""
+    """Return whether the environment names the bucket of a source."""
     return bool(os.environ.get(source.bucket_setting))
 
 
@@ -55,7 +55,7 @@ def opened(
     *,
     now: bool = False,
 ) -> Iterator[Read]:
-    """Yield the capture of a batch; no file is begun when half of the time is over."""
+    """Yield the function that captures a batch; no file is begun after half of the time."""
     end = time.monotonic() + seconds / 2
     capture = Capture(
         source,

@@ -1,4 +1,4 @@
-"""Copy the rows of one file into the lake, and the file itself where it is somebody else's."""
+"""Copy the rows of one file into the lake, and the file itself if its bucket is not ours."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from functions.sources.formats.json_files import JsonReader
 
 @dataclass(frozen=True)
 class Rows:
-    """The result of reading a file: the objects with its rows, or why there are none."""
+    """The result of reading a file: the objects with its rows, or the error."""
 
     header: list[str]
     objects: list[DataFile]
@@ -80,16 +80,16 @@ class Lake:
                     writer.write(rows)
         except UnusableFileError as unusable:
             error = str(unusable)
-        objects = writer.close()  # of an unusable file they are named nowhere, and swept
+        objects = writer.close()  # no manifest names those of an unusable file: they are swept
         return Rows(reader.header, [] if error else objects, error)
 
 
 def format_reader(
     feed: Feed | Resource, *, was_accepted: bool = False
 ) -> tuple[CsvReader | JsonReader, str]:
-    """Return what reads one file of a feed, and the encoding of its text.
+    """Return a reader for one file of a feed, and the encoding of its text.
 
-    One that `was_accepted` may lack nullable columns, which were declared since.
+    A file that `was_accepted` may lack nullable columns, which were declared since.
     """
     if isinstance(feed.format, Csv):
         columns = feed.table.columns.items()

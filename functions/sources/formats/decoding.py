@@ -1,6 +1,6 @@
-"""The bytes of a file as text in UTF-8: expanded if it is compressed, decoded if it is not UTF-8.
+"""Decode the bytes of a file to UTF-8, expanding gzip.
 
-A piece is never more than a few megabytes, whatever the file expands to.
+A piece has a few megabytes at most, whatever the file expands to.
 """
 
 import codecs
@@ -23,9 +23,9 @@ _BYTE_ORDER_MARKS = (
 def utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """Yield the text of a file in UTF-8, without a byte order mark, in pieces.
 
-    A byte order mark says the encoding; `encoding` is that of a file without one. Bytes that are no
-    character stay as they are, and are found in their cell. Raises UnusableFileError for a file
-    that cannot be expanded or decoded.
+    A byte order mark gives the encoding; `encoding` is for files without one. Invalid bytes stay as
+    they are, and are reported for their cell. Raises UnusableFileError for a file that cannot be
+    expanded or decoded.
     """
     start, rest = peeked(_limited(expanded(pieces)), 3)
     for mark, marked in _BYTE_ORDER_MARKS:
@@ -47,7 +47,7 @@ def _limited(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _transcoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Yield text in UTF-8; what is no character becomes bytes that are not UTF-8 either."""
+    """Yield text in UTF-8; invalid bytes become bytes that are not UTF-8 either."""
     errors = "surrogatepass" if encoding.startswith("utf") else "surrogateescape"
     decoder = codecs.getincrementaldecoder(encoding)(errors)
     try:

@@ -1,11 +1,11 @@
-"""CSV, separated into cells of text.
+"""Read CSV into cells of text.
 
-Arrow does it, a block of whole lines at a time. It fails on a block for one bad record, and does
-not say where that stands in the file: such a block goes through Python's csv module, which
-separates values by the same rules, record by record.
+Arrow reads a block of whole lines at a time. It fails on the whole block if one record is bad, and
+does not say which: such a block is read again by Python's csv module, record by record and by the
+same rules.
 
-A block may end within quotes. A last line is added to it that has too many values whether it does
-or not: Arrow hands that over with the open record before it, if there is one.
+A block may end within quotes. So a last line is added to it that has too many values in either
+case: Arrow passes it to a handler, together with the open record before it, if there is one.
 """
 
 import codecs
@@ -37,11 +37,11 @@ NEVER_CLOSED = "a quote that is opened in it is never closed"
 
 _BLANK_LINE = re.compile(rb"\A[\r\n]|\n[\r\n]|\r\r")
 
-STEP_BYTES = 256 << 10  # of a block with a bad record, that are looked at by themselves
+STEP_BYTES = 256 << 10  # of a block with a bad record, read at a time
 
 
 class CsvReader:
-    """The rows of one file; `header` is known when the first of them are.
+    """Reads the rows of one file; `header` is set once the first ones are read.
 
     A file has to have the `required` columns, by default all that are declared.
     """
@@ -63,7 +63,7 @@ class CsvReader:
         """Yield the rows of a text in UTF-8.
 
         Raises UnusableFileError for a file that is empty, lacks declared columns, or has a record
-        that is too large to be one.
+        that is too large.
         """
         for piece in pieces:
             self._pending += piece
@@ -80,7 +80,7 @@ class CsvReader:
         yield from self._whole_lines(is_last=True)
 
     def _whole_lines(self, *, is_last: bool = False) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of what is pending, but for a last record that may go on."""
+        """Yield the pending rows, except for a last record that may continue."""
         if not self.header:
             self._read_header(self._pending[: self._end(is_last=is_last)], is_last=is_last)
         end = self._end(is_last=is_last)
@@ -111,7 +111,7 @@ class CsvReader:
             yield read.rows
 
     def _end(self, *, is_last: bool) -> int:
-        """Return where the last line that is whole ends: a line feed may follow `\\r`."""
+        """Return the end of the last complete line: a line feed may follow `\\r`."""
         size = len(self._pending)
         if not is_last and self._pending.endswith(b"\r"):
             size -= 1
@@ -122,7 +122,7 @@ class CsvReader:
         self._pending = self._pending[read.size :]
 
     def _read_header(self, block: bytes, *, is_last: bool) -> None:
-        """Set the header and skip it, unless its last name may go on in the next block."""
+        """Set the header and skip it, unless it may continue in the next block."""
         if not block:
             return
         text = block.decode("utf-8", "surrogateescape")
@@ -137,13 +137,13 @@ class CsvReader:
 
     @cached_property
     def _last_line(self) -> str:
-        """The line after a block: within quotes or not, it has more values than the header."""
+        """The line added to a block: within quotes or not, it has more values than the header."""
         delimiters = self._format.delimiter * len(self.header)
         return f"{self._format.quote}{delimiters}{self._format.quote}{delimiters}{self._token}"
 
     def _fast(self, block: bytes) -> "_Read | None":
         """Return the rows of a block, None unless all are good."""
-        # Arrow drops a byte order mark where a block begins, and it may be part of a value there.
+        # Arrow drops a byte order mark at the start of a block, where it may be part of a value.
         if b"\0" in block or block.startswith(codecs.BOM_UTF8) or not is_utf8(block):
             return None
         last: list[str] = []
@@ -157,7 +157,7 @@ class CsvReader:
         except pa.ArrowInvalid:
             return None
         if _has_empty(table[self.header[0]]) and _BLANK_LINE.search(block):
-            return None  # Arrow has made a row without values of a line without a record
+            return None  # Arrow has made a row from a blank line
         size = len(block) - (_size(last[0]) - len(self._last_line))
         lines = line_breaks(block[:size])
         extra = _extra_lines(table, lines - table.num_rows)
@@ -212,7 +212,7 @@ class CsvReader:
         rows.add(line, fit, raw, "; ".join(filter(None, faults)))
 
     def _not_separated(self, record: Record) -> str | None:
-        """Say why a record cannot be separated into values; None for one that can."""
+        """Return why a record cannot be separated into values, None if it can."""
         values, expected = len(record.values), len(self.header)
         if not values:
             return "it is a blank line"
@@ -222,10 +222,10 @@ class CsvReader:
         return f"it has {values} value{'s' * (values != 1)}, and {wanted}"
 
     def _add_unclosed(self, rows: RowsBuilder, text: str, line: int) -> None:
-        """Add the lines from one on in which a quote is opened that the file never closes.
+        """Add the lines from the one that opens a quote that the file never closes.
 
-        That line is bad, and so is every one after it that has a quote. Of a single column all of
-        them are one bad record, because any line at all would be a value.
+        That line is bad, and so is every later one with a quote. With a single column all of them
+        are one bad record, because any line could be a value.
         """
         if len(self.header) == 1:
             rows.add(line, (), shown(text.rstrip("\r\n")), NEVER_CLOSED)
@@ -239,7 +239,7 @@ class CsvReader:
 
 
 class _Read(NamedTuple):
-    """Rows, and how many bytes and lines of what is pending they were made of."""
+    """Rows, and the number of pending bytes and lines that they were read from."""
 
     rows: pa.RecordBatch
     size: int
@@ -261,7 +261,7 @@ def _has_empty(values: pa.ChunkedArray) -> bool:
 
 
 def _extra_lines(table: pa.Table, total: int) -> pa.Array | None:
-    """Return how many lines each row has beside its first, None if no row has any."""
+    """Return how many lines each row has after its first, None if no row has any."""
     extra = None
     for column in reversed(table.columns):  # long texts are often last
         if total <= 0:

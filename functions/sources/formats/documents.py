@@ -12,7 +12,7 @@ TOO_DEEP = "its values are nested too deeply"
 
 
 class Documents:
-    """The rows that are made of documents, one by one."""
+    """Makes rows from documents, one by one."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -22,8 +22,8 @@ class Documents:
     def decoded(self, text: str, start: int) -> tuple[Any, int]:
         """Return the value that begins at a place in a text, and where it ends.
 
-        Raises json.JSONDecodeError for a syntax error, RecursionError for values in values without
-        end.
+        Raises json.JSONDecodeError for a syntax error, RecursionError for values that are nested
+        too deeply.
         """
         return self._decoder.decoded(text, start)
 

@@ -1,7 +1,7 @@
-"""JSON, one document a line or all of them in one array, in a window that slides over the file.
+"""Read JSON, one document a line or all in one array, through a window that slides over the file.
 
-A line that is no document costs one record. A syntax error in an array costs the file: nobody can
-say where the next document begins.
+Of lines, a bad one is one bad record. In an array, a syntax error makes the whole file unusable, as
+it is not known where the next document begins.
 """
 
 import codecs
@@ -17,12 +17,12 @@ from functions.common.carried import RECORD_BYTES
 from functions.common.errors import UnusableFileError
 from functions.sources.formats.documents import TOO_DEEP, Documents
 
-ROWS_BYTES = 4 << 20  # of text, handed on at a time
+ROWS_BYTES = 4 << 20  # of text, yielded at a time
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _BREAK = re.compile(r"\r\n?|\n")
 _LINE = re.compile(r"([^\r\n]*)(\r\n?|\n)")
-_CUT_OFF = 16  # characters before the end in which what was cut off may look like a syntax error
+_CUT_OFF = 16  # characters before the end, in which text that is cut off may be a syntax error
 
 
 class JsonReader:
@@ -36,7 +36,7 @@ class JsonReader:
         """Yield the rows of a text in UTF-8.
 
         Raises UnusableFileError for a file that is empty, for an array with a syntax error, and for
-        a document that is too large to be one.
+        a document that is too large.
         """
         window = _Window(_decoded(pieces))
         first = window.peek()
@@ -114,7 +114,7 @@ class JsonReader:
 
 
 def _may_go_on(error: json.JSONDecodeError) -> bool:
-    """Return whether more text could make a value of what is none."""
+    """Return whether the value may be cut off, so that more text could complete it."""
     return error.msg.startswith("Unterminated") or error.pos > len(error.doc) - _CUT_OFF
 
 
@@ -124,7 +124,7 @@ def _syntax_error(window: "_Window", why: str = "") -> UnusableFileError:
 
 
 class _Window:
-    """A part of a text: what follows the place `at`, and the line of the file that that is."""
+    """A part of a text, with the current place `at` and its line in the file."""
 
     def __init__(self, texts: Iterator[str]) -> None:
         self.text = ""
@@ -133,7 +133,7 @@ class _Window:
         self._texts = texts
 
     def more(self) -> bool:
-        """Let more of the text in, and what was before the place out; False at the end."""
+        """Read more of the text, and drop what is before the place; False at the end."""
         rest = self.text[self.at :]
         if len(rest) > RECORD_BYTES:
             raise UnusableFileError(
@@ -144,12 +144,12 @@ class _Window:
         return text is not None
 
     def move(self, end: int) -> None:
-        """Go on to a place."""
+        """Move to a place."""
         self.line += len(_BREAK.findall(self.text, self.at, end))
         self.at = end
 
     def peek(self) -> str:
-        """Go on to the next character that is not blank, and return it; "" at the end."""
+        """Move to the next character that is not blank, and return it; "" at the end."""
         self.move(_after_blanks(self.text, self.at))
         while self.at == len(self.text):
             if not self.more():
@@ -164,7 +164,7 @@ def _after_blanks(text: str, start: int) -> int:
 
 
 def _decoded(pieces: Iterator[bytes]) -> Iterator[str]:
-    r"""Yield text in which other bytes than UTF-8 are surrogates; no \r\n is divided."""
+    r"""Yield text in which invalid bytes are surrogates; no \r\n is split."""
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     held = ""
     for piece in pieces:

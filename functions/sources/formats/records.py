@@ -1,4 +1,4 @@
-"""Records of CSV as Python's csv module separates them: slowly, one by one, each with its place."""
+"""Read CSV by Python's csv module: slowly, record by record, each with its place."""
 
 import csv
 import re
@@ -50,8 +50,8 @@ def records(text: str, format: Csv, *, quoted: bool = True) -> Iterator[Record]:
 def header_of(first: Record, required: Iterable[str]) -> list[str]:
     """Return the names of the columns, without the blanks around them.
 
-    A column without a name is called after its place, as in `column 3`. Raises UnusableFileError
-    for a header that lacks required columns, or has one twice.
+    A column without a name is named by its place, such as `column 3`. Raises UnusableFileError for
+    a header that lacks required columns, or has one twice.
     """
     if not first.values:
         raise UnusableFileError("its first line is blank, and should be the header")

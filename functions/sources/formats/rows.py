@@ -1,4 +1,4 @@
-"""The rows of a file as they are carried: cells of text, their place in the file, their faults."""
+"""The rows of a file as they are in the lake: cells of text, their lines, their faults."""
 
 import re
 from array import array
@@ -11,17 +11,17 @@ from etl.tables import OWN_COLUMNS
 from functions.common.carried import LINE, ROW, WRONG
 
 SPOILED = re.compile("[\0\ud800-\udfff]")
-"""Characters that no text may have: NUL, and those that stand for bytes that are not UTF-8."""
+"""Characters that no text may have: NUL, and surrogates, which stand for invalid bytes."""
 
 _OWN = pa.schema([(LINE, pa.int64()), (WRONG, pa.string()), (ROW, pa.string())])
 
 
 class RowsBuilder:
-    """Rows that are made one by one, for where no library makes many at a time.
+    """Builds rows one by one, where no library builds many at a time.
 
     `_line` is the line on which a record begins. `_wrong` is why it cannot be separated into
     values, or which of them are no text, NULL for a good one; `_row` is the record as it came.
-    Columns that are called as one of the engine's own are left out.
+    Columns with the name of one of the engine's own are left out.
     """
 
     def __init__(self, columns: Sequence[str]) -> None:
@@ -42,7 +42,7 @@ class RowsBuilder:
         self.bytes += sum(map(len, filter(None, (*cells, row))))
 
     def finish(self) -> pa.RecordBatch:
-        """Return the rows there are; what is added after belongs to the next ones."""
+        """Return the rows added so far, and begin again."""
         columns = list(zip(*self._rows, strict=True)) or [()] * (len(self._columns) + len(_OWN))
         kinds = [pa.string()] * len(self._columns) + _OWN.types
         arrays = [pa.array(cells, kind) for cells, kind in zip(columns, kinds, strict=True)]
@@ -51,9 +51,9 @@ class RowsBuilder:
 
 
 def as_read(table: pa.Table, first_line: int, extra: pa.Array | None) -> pa.RecordBatch:
-    """Return good rows, the first of which begins on a line, as they are carried.
+    """Return good rows as they are in the lake, given the line of the first.
 
-    Each has a line, and as many `extra` ones as it says, or none.
+    `extra` are the numbers of lines that each row has after its first, None if no row has any.
     """
     size = table.num_rows
     ends = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), size))
@@ -66,7 +66,7 @@ def as_read(table: pa.Table, first_line: int, extra: pa.Array | None) -> pa.Reco
 
 
 def _carried(names: Sequence[str], arrays: Sequence[pa.Array]) -> pa.RecordBatch:
-    """Return columns as rows, without those of a file that are called as one of the engine's."""
+    """Return columns as rows, without those of a file with the name of one of the engine's."""
     last = len(names) - len(_OWN)
     kept = [place for place, name in enumerate(names) if place >= last or name not in OWN_COLUMNS]
     return pa.record_batch(
@@ -75,7 +75,7 @@ def _carried(names: Sequence[str], arrays: Sequence[pa.Array]) -> pa.RecordBatch
 
 
 def fault_of(name: str, value: str) -> str | None:
-    """Return why a value is no text; None for one that is."""
+    """Return why a value is not valid text, None if it is."""
     if "\0" in value:
         return f"{name} has a NUL character"
     return f"{name} is not UTF-8" if SPOILED.search(value) else None
@@ -99,5 +99,5 @@ def line_breaks(text: bytes) -> int:
 
 
 def shown(text: str) -> str:
-    r"""Return a text of which some bytes were not UTF-8 with these as \xNN."""
+    r"""Return a text with its invalid bytes written as \xNN."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

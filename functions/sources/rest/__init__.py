@@ -1,1 +1,1 @@
-"""A REST API: asked at intervals, and each of its answers is kept as it came."""
+"""A REST API as a kind of source: it is polled, and its answers are stored as they came."""

@@ -1,7 +1,7 @@
 """Capture a batch of answers: from the known pages and the API's new ones to the next manifest.
 
-Data first, manifest last: until the manifest is claimed, nothing that was written exists. Nothing
-is written of an answer unless all of its pages can be used.
+Data first, manifest last: nothing that was written counts until the manifest is claimed. An answer
+is used only if all of its pages are usable.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,8 +33,8 @@ from functions.sources.rest.polling import Polled, poll, version_of
 class Capture:
     """A source of a pipeline, its API, and the log of its batches.
 
-    `at_most` is the text of the setting that says how often it is asked, "" if none does. It is
-    asked whatever the `pace` says where that is `lifted`.
+    `at_most` is the text of the setting that limits how often it is polled, "" if none does. If
+    `lifted`, it is polled whatever the `pace`.
     """
 
     source: Rest
@@ -85,9 +85,9 @@ class Capture:
             self.pace.wait(self.now() + time, why, stopped)
 
     def _read(self, polled: Polled, batch: Batch) -> str | None:
-        """Read the pages of an answer into a batch; return why, if one cannot be used.
+        """Read the pages of an answer into a batch; return the error if one is unusable.
 
-        Then only that one is kept, unless the last answer was unusable for the same reason.
+        Then only that page is stored, unless the last answer had the same error.
         """
         table, pages = polled.resource.table, polled.pages.found
         lake = Lake(self.log.bucket, self.source.name, batch.number, batch.at.date(), None)

@@ -1,6 +1,6 @@
-"""Answers for reconcile: those of the lake, and those that the API gives now.
+"""A REST API as a kind of source, for reconcile: the answers in the lake and those of now.
 
-An answer that is what was read last counts as read; any other came after the batch.
+An answer that equals the one read last counts as read; any other came after the batch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ def current(
     log: BatchLog[IngestionManifest],
     since: IngestionManifest | None,
 ) -> "CurrentAnswers":
-    """Ask the API, and compare its answers with what was read up to the batch `since`.
+    """Poll the API, and compare its answers with those read up to the batch `since`.
 
     Raises as `Api.ask` does.
     """
@@ -52,7 +52,7 @@ class CurrentAnswers:
         self._pages = pages
 
     def newer(self, table: Table) -> Sequence[FileVersion]:
-        """Return the pages of an answer that are to be read after the batch, in their order."""
+        """Return the pages of an answer to read after the batch, in order."""
         return [file for file, page in self._pages.items() if page.resource.table is table]
 
     def has(self, file: FileVersion) -> bool:  # noqa: ARG002  the lake keeps them all
@@ -62,7 +62,7 @@ class CurrentAnswers:
     def rows(self, table: Table, file: FileVersion, *, was_accepted: bool) -> Iterator[pa.Table]:
         """Yield the rows of a page as extract writes them.
 
-        One that `was_accepted` may lack columns that were declared since.
+        A page that `was_accepted` may lack columns that were declared since.
         """
         if file not in self._pages:
             yield from self._kept(table, file)
@@ -76,7 +76,7 @@ class CurrentAnswers:
             self.unusable[file] = str(error)
 
     def _kept(self, table: Table, file: FileVersion) -> Iterator[pa.Table]:
-        """Yield the rows that a batch has of a page: its version says which batch."""
+        """Yield the rows of a page from the batch that its version names."""
         manifest = self._log.read(int(file.version or 0))
         [read] = [each for each in manifest.files if _is(each, table, file)]
         objects = [each for each in manifest.capture(table.id).files if each.key in read.objects]

@@ -1,7 +1,7 @@
-"""The pages of an answer, one after the other, until there are no more.
+"""Read the pages of an answer, one after the other, until there are no more.
 
-A page is looked at before its rows are read: what cannot be one of the declared form is not used,
-and nothing of the other pages is either.
+A page is checked before its rows are read: if it is not of the declared format, neither it nor the
+other pages are used.
 """
 
 import hashlib
@@ -41,19 +41,19 @@ class Page:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing at all in it: an API's way to say that it has nothing."""
+        """Whether it has no content, by which an API may say that it has no rows."""
         return not self.answer.content.strip()
 
     @property
     def has_rows(self) -> bool:
-        """Whether it has any rows; a header is none."""
+        """Whether it has any rows beside a header."""
         if isinstance(self.resource.format, Csv):
             lines = self.answer.content.split(b"\n")
             return sum(bool(line.strip()) for line in lines) > self.resource.format.header
         return bool(self._documents) if self.resource.rows else not self._is_empty_array
 
     def content(self) -> Iterator[bytes]:
-        """Yield the text with the rows, as a file of the resource's format has them."""
+        """Yield the text with the rows, in the resource's format."""
         if not self.resource.rows:
             yield self.answer.content
         else:
@@ -61,10 +61,10 @@ class Page:
                 yield f"{encoded(document)}\n".encode()
 
     def check(self) -> None:
-        """Raise UnusableFileError for a page of another format than the declared one."""
+        """Raise UnusableFileError for a page that is not of the declared format."""
         wanted = "csv" if isinstance(self.resource.format, Csv) else "json"
         kind = self.answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        # Names of the form are as many as APIs: "application/vnd.sdmx.data+csv" is one.
+        # APIs have their own content types, such as "application/vnd.sdmx.data+csv".
         if _MARKUP.match(self.answer.content) or not (wanted in kind or kind in _PLAIN):
             is_markup = "html" in kind or _MARKUP.match(self.answer.content)
             shown = "is HTML or XML" if is_markup else f"has the content type {kind:.100}"
@@ -105,17 +105,17 @@ class Page:
 
 @dataclass
 class Pages:
-    """The answer about a resource: all pages, or why the last of them is unusable."""
+    """The answer for a resource: all pages, or why the last of them is unusable."""
 
     found: list[Page] = field(default_factory=list)
     error: str | None = None
 
 
 def read_pages(api: Api, resource: Resource, start: str | None, at_most: int) -> Pages:
-    """Ask for a resource, from a day on, page after page; they have so many bytes at most.
+    """Ask for a resource from a day on, page by page, up to a number of bytes.
 
-    None are found where the API has nothing. Raises as `Api.ask` does, and ProviderUnavailableError
-    for pages without end.
+    There are no pages if the API has no rows. Raises as `Api.ask` does, and
+    ProviderUnavailableError for pages without end.
     """
     pages = Pages()
     accept = f"{'text/csv' if isinstance(resource.format, Csv) else 'application/json'}, */*;q=0.5"
@@ -140,7 +140,7 @@ def read_pages(api: Api, resource: Resource, start: str | None, at_most: int) ->
 
 
 def first_url(url: str, resource: Resource, start: str | None) -> str:
-    """Return the URL of the first page; parameters that the URL has already stay as they are."""
+    """Return the URL of the first page; parameters that the URL already has are kept."""
     parts = urlsplit(url)
     whole = parts._replace(path=parts.path.rstrip("/") + resource.path) if resource.path else parts
     query = dict(resource.query)
@@ -152,7 +152,7 @@ def first_url(url: str, resource: Resource, start: str | None) -> str:
 
 
 def _with(url: str, query: Mapping[str, str], *, is_default: bool = False) -> str:
-    """Return a URL with parameters, in the place of those it has or, as a default, beside them."""
+    """Return a URL with parameters, which replace those it has, unless they are defaults."""
     parts = urlsplit(url)
     given = parse_qsl(parts.query, keep_blank_values=True)
     names = {name for name, _ in given}
@@ -165,7 +165,7 @@ def _with(url: str, query: Mapping[str, str], *, is_default: bool = False) -> st
 
 
 def _is_end(page: Page) -> bool:
-    """Return whether a page is the one after the last: only pages that are counted have it."""
+    """Return whether a page comes after the last one, as with numbered pages only."""
     if not isinstance(page.resource.paging, PageNumber):
         return False
     page.check()
@@ -191,7 +191,7 @@ def _after(page: Page, url: str, number: int) -> str | None:
 
 
 def _linked(page: Page) -> str | None:
-    """Return the next page that a header says, as RFC 8288 has it."""
+    """Return the URL of the next page by the Link header (RFC 8288)."""
     for link, parameters in _LINK.findall(page.answer.headers.get("link", "")):
         if _NEXT.search(parameters):
             return str(link)

@@ -1,4 +1,4 @@
-"""Ask an API about each resource, and compare its answer with the one that was read last."""
+"""Poll an API for each resource, and compare its answers with those read last."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from functions.sources.rest.pages import Page, Pages, read_pages
 
 @dataclass(frozen=True)
 class Polled:
-    """An answer about a resource; it `is_new` if it differs from the one that was read last."""
+    """An answer for a resource; it `is_new` if it differs from the one read last."""
 
     resource: Resource
     pages: Pages
@@ -36,7 +36,7 @@ def poll(api: Api, source: Rest, known: Known, now: datetime) -> Iterator[Polled
 
 
 def version_of(page: Page, number: int, api: Api, batch: int, at: datetime) -> FileVersion:
-    """Return how a page is known in a batch: by its place in the answer, and its content."""
+    """Return the version of a page in a batch, by its place in the answer and its content."""
     return FileVersion(
         bucket=api.host,
         key=key_of(page.resource, number),
@@ -48,7 +48,7 @@ def version_of(page: Page, number: int, api: Api, batch: int, at: datetime) -> F
 
 
 def key_of(resource: Resource, number: int) -> str:
-    """Return the key of a page, the first of which has the number 1."""
+    """Return the key of a page; the first has number 1."""
     return f"{resource.table.id}/{number}"
 
 
