@@ -32,6 +32,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+Function = Mapping[str, Any]
 
 TOKEN = "AWS_SDK_UA_APP_ID"  # noqa: S105  # nosec B105  the name of the variable
 READY_PATH = "/_guard/ready/"
@@ -105,17 +106,21 @@ async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def one_run_at_a_time(execute: Callable[..., Any]) -> Callable[..., Any]:
+def one_run_at_a_time(
+    execute: Callable[..., Any], current: Callable[[str], Function | None]
+) -> Callable[..., Any]:
     """Return `execute`, which runs a function for an event, with a run at a time of each function.
 
     Others wait. Ministack would start a process for each, at two seconds of a core and 250 MB; on
-    AWS most functions have one run at a time reserved, and Lambda holds the events back.
+    AWS most functions have one run at a time reserved, and Lambda holds the events back. One that
+    waited runs the `current` code of the function by that name, not that of when its event came.
     """
     locks: dict[str, Lock] = {}
 
-    def wait(function: Mapping[str, Any], *invocation: Any) -> Any:
-        with locks.setdefault(function["config"]["FunctionName"], Lock()):
-            return execute(function, *invocation)
+    def wait(function: Function, *invocation: Any) -> Any:
+        name = function["config"]["FunctionName"]
+        with locks.setdefault(name, Lock()):
+            return execute(current(name) or function, *invocation)
 
     return wait
 
@@ -157,7 +162,9 @@ def run_sparingly() -> None:
     """Have ministack run functions one at a time each, and hand them whole batches."""
     from ministack.services import lambda_svc, sqs  # noqa: PLC0415
 
-    lambda_svc._execute_function_warm = one_run_at_a_time(lambda_svc._execute_function_warm)
+    lambda_svc._execute_function_warm = one_run_at_a_time(
+        lambda_svc._execute_function_warm, lambda_svc._functions.get
+    )
     sqs._receive_messages_for_esm = whole_batches(
         sqs._receive_messages_for_esm,
         sqs._get_q,

@@ -7,7 +7,6 @@ and its address stays the same when it is stopped and started again.
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pg8000.native
 
+from local import processes
 from local.connection import connect
 from local.databases import create_source, source_writer_url
 from local.postgres import SUPERUSER, PostgresServer, installed_postgres, reachable_binaries
@@ -49,10 +49,8 @@ def shop_on(
 
 def free_port() -> int:
     """Return a port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    with processes.bind(0) as bound:
+        return processes.port_of(bound)
 
 
 def run_sql(url: str, *statements: str) -> list[list[object]]:

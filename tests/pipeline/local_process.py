@@ -11,8 +11,8 @@ import pytest
 import deploy
 
 
-def running(text: str, pid: str = "") -> list[str]:
-    """Return the processes whose command line holds a text, or that have an id."""
+def running(text: str = "\n", pid: str = "") -> list[str]:
+    """Return the processes whose command line holds a text (of one line), or that have an id."""
     ps = ["ps", "-A", "-o", "pid=", "-o", "stat=", "-o", "args="]
     shown = subprocess.run(ps, capture_output=True, text=True, check=True).stdout
     processes = [line.split(None, 2) for line in shown.splitlines()]

@@ -3,11 +3,9 @@
 import json
 import re
 import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,8 +15,9 @@ from local import ministack, processes
 from local.emulator import ACCOUNT, REGION, RUNS_AT_A_TIME, Emulator, EmulatorError
 from local.ministack import install_ministack
 from local.processes import HOST, PortError
+from tests.pipeline.ground import wait_until
 from tests.pipeline.local_function import BUCKET, client, function, invoke, packed
-from tests.pipeline.local_process import somebodys_folder
+from tests.pipeline.local_process import running, somebodys_folder
 
 REAL = {
     "AWS_PROFILE": "real-account",
@@ -28,7 +27,7 @@ REAL = {
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
+def shared() -> Iterator[Emulator]:
     """A local AWS, started from a shell that is set up for a real account."""
     with somebodys_folder() as folder, pytest.MonkeyPatch.context() as shell:
         for name, value in REAL.items():
@@ -38,10 +37,10 @@ def running() -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def aws(running: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+def aws(shared: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     """The local AWS, and a process that has its settings over those of a real account."""
-    enter(running, monkeypatch)
-    return running
+    enter(shared, monkeypatch)
+    return shared
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +54,6 @@ def enter(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give this process the settings of a local AWS."""
     for name, value in {**REAL, **emulator.environment}.items():
         monkeypatch.setenv(name, value)
-
-
-def wait_for(what: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 60
-    while not (value := what()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return value
 
 
 def test_boto3_acts_in_the_local_account_only(aws: Emulator) -> None:
@@ -110,7 +102,7 @@ def test_functions_that_run_sparingly_share_a_process(
             FunctionName=function(), InvocationType="Event", Payload=json.dumps(event)
         )
     s3 = client("s3")
-    wait_for(lambda: s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == len(keys))
+    wait_until(lambda: s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == len(keys), "all have run")
     processes = {s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
 
     assert len(processes) == 1
@@ -132,7 +124,7 @@ def test_messages_come_in_whole_batches(sparing: Emulator, monkeypatch: pytest.M
         BatchSize=100,
         MaximumBatchingWindowInSeconds=1,
     )
-    wait_for(lambda: "SQS messages" in sparing.log.read_text())
+    wait_until(lambda: "SQS messages" in sparing.log.read_text(), "the function has run")
     runs = re.findall(r"processed (\d+) SQS messages", sparing.log.read_text())
 
     assert runs == ["30"]
@@ -159,19 +151,12 @@ def test_a_stop_ends_functions_that_are_still_running(
             FunctionName=function(), InvocationType="Event", Payload=json.dumps(event)
         )
         s3 = client("s3")
-        wait_for(lambda: s3.list_objects_v2(Bucket=BUCKET, Prefix=event["key"])["KeyCount"])
+        mark = {"Bucket": BUCKET, "Prefix": event["key"]}
+        wait_until(lambda: s3.list_objects_v2(**mark)["KeyCount"], "the function is running")
         worker = s3.get_object(Bucket=BUCKET, Key=event["key"])["Body"].read().decode()
-        assert state_of(worker) in ("S", "R")
-    assert wait_for(lambda: state_of(worker) in ("", "Z"))
+        assert running(pid=worker) != []
+    wait_until(lambda: not running(pid=worker), "the function has ended")
     assert not (folder / "aws" / "tmp").exists()
-
-
-def state_of(pid: str) -> str:
-    """Return the first letter of a process's state: Z once it has ended, nothing when gone."""
-    shown = subprocess.run(
-        ["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True, check=False
-    )
-    return shown.stdout.strip()[:1]
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

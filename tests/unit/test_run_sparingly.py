@@ -24,7 +24,7 @@ def test_a_function_runs_once_at_a_time() -> None:
             may_end.wait()
         return event
 
-    run = one_run_at_a_time(execute)
+    run = one_run_at_a_time(execute, lambda name: None)
     one, other = ({"config": {"FunctionName": name}} for name in ("one", "other"))
     first, second = (Thread(target=run, args=(one, each)) for each in ("first", "second"))
     first.start()
@@ -38,6 +38,14 @@ def test_a_function_runs_once_at_a_time() -> None:
     assert began.get() == "second"
     first.join()
     second.join()
+
+
+def test_an_event_that_waited_runs_the_code_of_today() -> None:
+    """An event may wait while its function is deployed: the old code runs no more."""
+    old, new = ({"config": {"FunctionName": "one"}, "code_zip": code} for code in (b"old", b"new"))
+    run = one_run_at_a_time(lambda function, event: function["code_zip"], {"one": new}.get)
+
+    assert run(old, "an event") == b"new"
 
 
 def received(
