@@ -255,3 +255,12 @@ def test_a_text_that_will_do_is_normalized() -> None:
     table = Table("t", (), {"code": Text(check=str.isdecimal, normalize=lambda text: text[::-1])})
     made = convert(table, pa.table({"code": pa.array(["12", "b", None, "12"])}))
     assert made["code"].to_pylist() == ["21", None, None, "21"]
+
+
+def test_numbers_at_the_ends_of_their_type_are_exact() -> None:
+    """With a sign or with space around them too; what is beyond is no other number."""
+    lowest, highest = -(2**63), 2**63 - 1
+
+    assert read(BigInteger(), " -7", "+5", f"{lowest} ", f" {highest}") == [-7, 5, lowest, highest]
+    assert read(BigInteger(), f"{lowest - 1}", f"{highest + 1}", "9" * 5000) == [None] * 3
+    assert read(Double(), "1e308", "1e309", "-1e309") == [1e308, None, None]

@@ -252,3 +252,21 @@ def test_an_unknown_currency_has_no_name() -> None:
     expected = ["GBP", None, None, None, None, "GBP"]
     assert converted(currency.columns["currency_code"], column(codes, TEXT)) == expected
     assert [currency_name(code) for code in ("GBP", "gbp")] == ["Pound Sterling", None]
+
+
+@pytest.mark.parametrize(("kind", "bits"), [(SmallInteger(), 16), (Integer(), 32)])
+def test_the_ends_of_a_type_are_in_it(kind: Column, bits: int) -> None:
+    """The lowest and the highest number fit, and their neighbours outside do not."""
+    lowest, highest = -(1 << bits - 1), (1 << bits - 1) - 1
+    numbers = pa.array([lowest, highest, lowest - 1, highest + 1], pa.int64())
+
+    assert converted(kind, pa.chunked_array([numbers])) == [lowest, highest, None, None]
+
+
+def test_numbers_that_arrow_cannot_hold_are_exact_texts_or_null() -> None:
+    """One that its column would round, or has no room for, is none."""
+    texts = ["1.50", "1.505", "9" * 38, "9" * 39, "-0.01", None]
+
+    assert converted(Numeric(40, 2), column(texts, TEXT)) == [
+        "1.50", None, "9" * 38, None, "-0.01", None
+    ]  # fmt: skip
