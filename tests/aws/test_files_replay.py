@@ -81,3 +81,13 @@ def test_a_replay_does_not_change_what_is_known(drop: Drop) -> None:
     assert drop.run().manifest is None
     drop.put("orders.csv", "id,note\n1,a\n")
     assert drop.rows(drop.batch()) == [("1", "a")]
+
+
+def test_a_file_whose_rows_are_all_current_comes_again_as_it_is(drop: Drop) -> None:
+    """Its objects are named again, and none is written."""
+    drop.put("orders-1.csv", "id,note\n1,a\n")
+    first = drop.batch()
+    drop.put("orders-2.csv", "id,note\n2,b\n")
+    drop.batch()
+
+    assert again(drop, 1).files == first.files

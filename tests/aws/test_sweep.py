@@ -189,3 +189,25 @@ def test_keys_expire_that_outlived_their_day(pipeline: Pipeline) -> None:
             gone_on.append(at.date())
 
     assert gone_on[0] == replaced_on + timedelta(days=DAYS_KEPT + 1)
+
+
+def test_nothing_expires_before_there_is_a_batch(pipeline: Pipeline) -> None:
+    """What the first run has written is named by no manifest yet."""
+    lake = pipeline.logs.ingested.bucket
+    for key in ORPHANS:
+        lake.put_new(key, b"of a run at work")
+
+    assert sweep(pipeline, DUE + timedelta(days=99)) == 0
+    assert keys(lake) == set(ORPHANS)
+
+
+def test_keys_of_a_batch_that_is_not_in_the_log_stay(swept: Pipeline) -> None:
+    """It may still be claimed; and so does what is not of ours."""
+    lake = swept.logs.ingested.bucket
+    others = {f"keys/source/{DAY}/0000000003-{DEAD}", f"keys/source/{DAY}/notes.txt"}
+    for key in others:
+        lake.put_new(key, b"")
+
+    sweep(swept)
+
+    assert others <= keys(lake)

@@ -270,3 +270,10 @@ def test_numbers_that_arrow_cannot_hold_are_exact_texts_or_null() -> None:
     assert converted(Numeric(40, 2), column(texts, TEXT)) == [
         "1.50", None, "9" * 38, None, "-0.01", None
     ]  # fmt: skip
+
+
+def test_a_date_is_a_date() -> None:
+    """What is one already stays as it is."""
+    days = pa.chunked_array([pa.array([date(2024, 3, 1), None], pa.date32())])
+
+    assert dates(days) == days
