@@ -65,6 +65,7 @@ def test_stars_in_mysql_are_equal_to_the_shop(
     )
     assert total.wrong == []
     assert total.disruptions == Counter(disruptions)
+    assert total.kills > 0
     assert total.compared > 0
 
 

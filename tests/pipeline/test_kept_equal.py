@@ -25,7 +25,7 @@ from tests.pipeline.storm import Storm
 from tests.pipeline.strangers import FOLDER, changes, differences, differences_from_oracle
 from tests.postgres_fixtures import Source, Warehouse
 
-ROUNDS = 6
+AT_ONCE = 4  # changes between two runs
 KILLS = 10
 SHAPED = FOLDER / "pipelines"
 
@@ -95,6 +95,12 @@ def shaped(
     return functions_on(*databases), load("workshop")
 
 
+def pieces(random: Random, statements: list[str]) -> list[list[str]]:
+    """Return all statements in random order, some between two runs."""
+    mixed = random.sample(statements, len(statements))
+    return [mixed[at : at + AT_ONCE] for at in range(0, len(mixed), AT_ONCE)]
+
+
 @pytest.mark.parametrize("databases", ["music", "rental", "everything"], indirect=True)
 def test_a_strangers_database_is_kept_equal(
     stranger: tuple[Functions, Pipeline], request: pytest.FixtureRequest
@@ -103,7 +109,7 @@ def test_a_strangers_database_is_kept_equal(
     functions, pipeline = stranger
     source, warehouse = functions.source.superuser_url, functions.warehouse.superuser_url
     random, name = Random(7), request.node.callspec.params["databases"]
-    for _ in range(ROUNDS):
+    for statements in pieces(random, changes(name)):
         functions.run()
         assert differences(pipeline, source, warehouse, functions.warehouse.schema) == []
         report = reconcile()
@@ -111,7 +117,7 @@ def test_a_strangers_database_is_kept_equal(
         assert (report["agrees"], apart) == (True, {})
         with connect(source) as connection:
             connection.run(f"SELECT setseed({random.random()})")
-            for statement in random.sample(changes(name), 4):
+            for statement in statements:
                 connection.run(statement)
     functions.run()
     assert functions.extract()["batch"] is None
@@ -123,14 +129,15 @@ def test_joins_of_every_kind_are_kept_equal(shaped: tuple[Functions, Pipeline]) 
     functions, pipeline = shaped
     source, warehouse = functions.source.superuser_url, functions.warehouse.superuser_url
     oracle, random = (SHAPED / "workshop" / "oracle.sql").read_text(), Random(8)
-    for _ in range(2 * ROUNDS):
+    twice = [*pieces(random, changes("workshop")), *pieces(random, changes("workshop"))]
+    for statements in twice:
         functions.run()
         schema = functions.warehouse.schema
         assert differences_from_oracle(pipeline, oracle, source, warehouse, schema) == []
         assert reconcile()["agrees"]
         with connect(source) as connection:
             connection.run(f"SELECT setseed({random.random()})")
-            for statement in random.sample(changes("workshop"), 4):
+            for statement in statements:
                 connection.run(statement)
 
 

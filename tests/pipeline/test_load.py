@@ -18,7 +18,7 @@ from tests.pipeline.pooler import pooler_before
 from tests.postgres_fixtures import Warehouse
 
 DIMENSIONS = [table for table in EXPECTED if table.startswith("dim_")]
-HISTORY = 200_000
+HISTORY = 50_000
 TABLES = ["dim_date", *EXPECTED]
 
 OTHER_VALUE = {
@@ -195,7 +195,7 @@ def test_a_marker_that_somebody_else_writes_is_reported(
 def test_a_long_history_is_never_searched_record_by_record(
     functions: Functions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A few orders against 200,000 records are compared in one pass, whatever statistics say."""
+    """A few orders against 50,000 records are compared in one pass, whatever statistics say."""
     functions.run()
     lengthen_history(functions.warehouse)
     with connect(functions.source.superuser_url) as source:
