@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 IN_VENV := .venv/bin/python
 SOURCES := deploy.py teardown.py deployer etl functions pipelines local benchmarks
 
-.PHONY: help demo test coverage quick soak bench check setup setup-deploy lock clean
+.PHONY: help demo test coverage quick mutants soak bench check setup setup-deploy lock clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F ': ' '{printf "%-14s%s\n", $$1, $$2}'
@@ -27,6 +27,10 @@ coverage: setup  ## the same in a third more time, with coverage, which is 90 % 
 
 quick: setup  ## the tests that need no database, in about half a minute
 	@$(IN_VENV) -m pytest $(SIDE_BY_SIDE) -q tests/unit
+
+MUTANTS ?= 300
+mutants: setup  ## whether tests notice defects in what decides about rows; MUTANTS=all MODULES=functions/load
+	@$(IN_VENV) -m tests.mutants --sample $(MUTANTS) $(MODULES)
 
 MINUTES ?= 30
 soak: setup  ## a random shop, functions killed and hindered, the comparison, and fuzzing; MINUTES=30

@@ -1,5 +1,7 @@
 """What reconcile returns: which tables disagree, and the event that repairs them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +22,7 @@ from etl import (
 from functions.reconcile import handler as reconcile
 from functions.reconcile.comparison import Comparison
 from functions.reconcile.handler import Found, Sides
+from tests.unit.fake_bucket import FakeBucket
 
 GOOD, BAD, ERROR = Comparison(source=1), Comparison(extra=1), Comparison(error="unreadable")
 ONE, TWO = (Table(name, key="id", columns={"id": Integer()}) for name in ("one", "two"))
@@ -162,3 +165,55 @@ def test_without_a_list_or_its_key_nobody_is_asked(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(events.key_secret_setting, "secret")
 
     assert reconcile._fetch(nothing, events) == {}
+
+
+class There:
+    """The target while it is compared; it has all tables but `lacking`."""
+
+    batch, latest = 4, 5
+    lacking = "two"
+
+    def has(self, mapping: Any) -> bool:
+        return bool(mapping.target.name != self.lacking)
+
+
+@pytest.fixture
+def sides(monkeypatch: pytest.MonkeyPatch) -> Sides:
+    """A pipeline whose target is held at batch 4, and whose tables all agree."""
+
+    @contextmanager
+    def held(*_: Any) -> Iterator[Any]:
+        yield There()
+
+    kind = SimpleNamespace(comparer=held, current=held)
+    monkeypatch.setattr(reconcile, "comparing", lambda _: kind)
+    monkeypatch.setattr(reconcile, "comparable", lambda _: kind)
+    monkeypatch.setattr(reconcile, "compare_files", lambda *_: {"events": BAD})
+    as_of = SimpleNamespace(manifest=None)
+    monkeypatch.setattr(reconcile, "AsOf", lambda _, *moments: as_of if moments else None)
+
+    def compare(run: Any, mapping: Any) -> Comparison:
+        run.extra[mapping.main.id] = [7]
+        return BAD
+
+    monkeypatch.setattr(reconcile, "compare_table", compare)
+    nothing: Any = None
+    return Sides(PIPELINE, nothing, nothing, FakeBucket(), FakeBucket())
+
+
+def test_tables_of_a_database_can_be_read_again(sides: Sides) -> None:
+    """With the keys that nothing explains; a table that the target lacks is not compared."""
+    target = PIPELINE.targets[0]
+
+    found = reconcile._compare_all(sides, SOURCES[0], target, 60)
+    assert found == Found(4, {"one": BAD}, {"one": "one"}, {"one": [7]})
+    assert reconcile._compare_all(sides, SOURCES[1], target, 60).tables == {}
+
+
+def test_events_cannot_be_read_again(sides: Sides) -> None:
+    """Nobody could be asked for them; files could."""
+    target = PIPELINE.targets[0]
+
+    found = reconcile._compare_all(sides, SOURCES[2], target, 60)
+
+    assert (found, found.repair) == (Found(4, {"events": BAD}, {}, {}), {})

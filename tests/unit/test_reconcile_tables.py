@@ -276,21 +276,23 @@ def test_a_row_that_no_target_row_can_be_made_of_is_quarantined(scene: Scene) ->
     assert (found.source, found.warehouse) == (4, 3)
 
 
-def test_deletions_are_read_page_by_page(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deletions_are_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many batches have deletions, none is left out; other names say nothing."""
     monkeypatch.setattr(tombstones, "PAGE", 2)
-    for number in range(2, 8):
+    scene = Scene(declared(everyone))
+    for number in range(1, 8):
         scene.lake.ingest(deleted={staff: [{"id": number}]})
         scene.lake.transform()
     bucket = scene.logs.processed.bucket
     bucket.put_new("tombstones/everyone/2024-03-01/other.parquet", b"")
-    stray = PartWriter(bucket, "tombstones/everyone", 5, AT.date())
-    stray.write(pa.table({"id": [99]}))
-    stray.close()
+    for batch in (0, 5):
+        stray = PartWriter(bucket, "tombstones/everyone", batch, AT.date())
+        stray.write(pa.table({"id": [99]}))
+        stray.close()
 
     found = tombstones.deleted_keys(scene.logs.processed, "everyone", 6)
 
-    assert [key for rows in found for key in rows["id"].to_pylist()] == [2, 3, 4, 5, 6]
+    assert [key for rows in found for key in rows["id"].to_pylist()] == [1, 2, 3, 4, 5, 6]
 
 
 def test_the_notice_has_a_line_for_each_table() -> None:

@@ -1,0 +1,138 @@
+"""The modules that decide about rows, rights and removal, and the test files that are run for them.
+
+The cheapest files are first; of a file, only the tests run that execute the changed line. Tests
+with a database cost seconds each: they are named where nothing cheaper shows the difference.
+"""
+
+_TRANSFORM = (
+    "unit/test_transform_values.py",
+    "unit/test_transform_checks.py",
+    "unit/test_transform_making.py",
+    "unit/test_transform_rows.py",
+    "unit/test_transform_absent.py",
+    "unit/test_transform_tables.py",
+    "unit/test_carried.py",
+    "unit/test_transform_texts.py",
+    "unit/test_star.py",
+    "unit/test_etl_testing.py",
+    "unit/test_etl_testing_files.py",
+    "aws/test_transform_declared.py",
+    "aws/test_transform.py",
+    "aws/test_quarantine.py",
+)
+_FILES = (
+    "unit/test_transform_refusals.py",
+    "aws/test_transform_files.py",
+    "aws/test_files_refused.py",
+    "aws/test_files_over_time.py",
+)
+_LOGS = (
+    "unit/test_batchlog.py",
+    "unit/test_logs.py",
+    "unit/test_function_settings.py",
+    "unit/test_manifests.py",
+    "unit/test_malformed_manifests.py",
+    "unit/test_malformed_parquet.py",
+    "unit/test_parquet.py",
+    "aws/test_storage.py",
+    "aws/test_uploads.py",
+    "aws/test_malformed_batches.py",
+)
+_EXTRACT = (
+    "unit/test_keysets.py",
+    "unit/test_hashedkeys.py",
+    "unit/test_table_keys.py",
+    "unit/test_extract_changes.py",
+    "unit/test_history.py",
+)
+_TARGETS = (
+    "unit/test_target_standing.py",
+    "unit/test_target_batches.py",
+    "unit/test_target_states.py",
+    "unit/test_comparing.py",
+    "unit/test_load_marking.py",
+    "unit/test_load_sources.py",
+)
+_RECONCILE = (
+    "unit/test_reconcile_tables.py",
+    "unit/test_reconcile_files.py",
+    "unit/test_reconcile_missed.py",
+    "unit/test_reconcile_report.py",
+    "unit/test_text.py",
+)
+_RIGHTS = (
+    "unit/test_policies.py",
+    "unit/test_policies_of_files.py",
+    "unit/test_settings_of_apis.py",
+    "unit/test_missed_settings.py",
+    "unit/test_stripe_declaration.py",
+    "unit/test_alert_specs.py",
+    "aws/test_deploy.py",
+)
+_REMOVAL = (
+    "unit/test_inventory.py",
+    "unit/test_receipt.py",
+    "unit/test_changes.py",
+    "unit/test_waiting.py",
+    "aws/test_removal_answers.py",
+    "aws/test_teardown_command.py",
+    "aws/test_teardown_meanwhile.py",
+    "aws/test_teardown.py",
+    "aws/test_odd_answers.py",
+    "aws/test_files_deployed.py",
+)
+
+_GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("functions/common", "batchlog loaded manifests settings storage", _LOGS),
+    (
+        "functions/common",
+        "accounts carried keys",
+        ("unit/test_keys.py", "unit/test_replay.py", *_TRANSFORM, *_FILES),
+    ),
+    ("functions/common", "copy", ("unit/test_copy_rows.py", "pipeline/test_copy.py")),
+    (
+        "functions/transform",
+        "absent cells checks making quarantine refusals table texts values",
+        (*_TRANSFORM, *_FILES),
+    ),
+    ("functions/transform", "sweep", ("unit/test_sweep_prefixes.py", "aws/test_sweep.py", *_FILES)),
+    (
+        "functions/extract",
+        "replay replay_files",
+        ("unit/test_replay.py", "aws/test_files_replay.py"),
+    ),
+    (
+        "functions/receive",
+        "requests signatures",
+        ("unit/test_receive_signatures.py", "aws/test_receive.py"),
+    ),
+    (
+        "functions/reconcile",
+        "as_of comparison expect files handler missed notices table tombstones",
+        _RECONCILE,
+    ),
+    ("functions/sources/postgres", "hashedkeys history keysets tablekeys", _EXTRACT),
+    ("functions/sources/postgres", "changes", (*_EXTRACT, "pipeline/test_changes.py")),
+    ("functions/sources/postgres", "keysql", (*_EXTRACT, "pipeline/test_keysql.py")),
+    (
+        "functions/sources/postgres",
+        "plan",
+        (*_EXTRACT, "unit/test_missing_parents.py", "pipeline/test_extract_keys.py"),
+    ),
+    ("functions/targets", "batch comparing deletions numbered refused standing states", _TARGETS),
+    ("functions/load", "loading", _TARGETS),
+    ("deployer/resources", "alarm_specs policies resource_policies", _RIGHTS),
+    ("deployer", "inventory receipt teardown", _REMOVAL),
+    (
+        "deployer/aws",
+        "changes lambda_permissions s3 s3_notifications",
+        (*_REMOVAL, "aws/test_deploy.py"),
+    ),
+)
+
+TESTS = {
+    f"{folder}/{module}.py": tuple(f"tests/{name}" for name in tests)
+    for folder, modules, tests in _GROUPS
+    for module in modules.split()
+}
+MODULES = tuple(TESTS)
