@@ -105,7 +105,8 @@ def test_totesys_goes_to_mysql_when_its_target_says_so(checkout: Checkout) -> No
     first, business = shown["runs"]
     assert rows["fact_sales_order"] >= first["loaded"]["fact_sales_order"] > 0
     assert rows["dim_date"] > 300
-    assert business["loaded"]["fact_sales_order"] > 0
+    # Each order has a payment; in one minute of seven nothing is sold.
+    assert business["loaded"]["fact_payment"] > 0
     [sales] = [view for view in shown["views"] if view["view"] == "current_sales_order"]
     assert 0 < sales["rows"] < rows["fact_sales_order"]
     assert sales["deleted"] == 1
