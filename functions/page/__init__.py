@@ -1,1 +1,1 @@
-"""Page: one self-contained HTML file on how the pipeline is doing, and what its figures show."""
+"""Page: one self-contained HTML file with the pipeline's state and its figures."""

@@ -1,4 +1,4 @@
-"""Ask a target for what the page shows of it, in a time that is bounded."""
+"""Query a target for the page, in bounded time."""
 
 import time
 from collections import deque
@@ -22,9 +22,9 @@ BEGIN_SECONDS = 5.0
 
 @dataclass
 class Answers:
-    """What a target said: the rows of its tables by name, and its figures.
+    """The answers of a target: the numbers of rows of its tables by name, and its figures.
 
-    `error` says why it could not be asked; the page shows the rest all the same.
+    `error` says why it could not be queried; the page shows the rest nevertheless.
     """
 
     counts: Mapping[str, Count] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Answers:
 def asked(
     place: Place, figures: tuple[Figure, ...], clock: Callable[[], float] = time.monotonic
 ) -> Answers:
-    """Ask a target, in one snapshot of it, for its tables and for each figure."""
+    """Query a target, in one snapshot, for its tables and for each figure."""
     if not can_be_read(place.target):
         why = f"targets of the kind {place.target.kind} cannot be read yet"
         return Answers(figures=[failed(figure, why) for figure in figures])
@@ -64,7 +64,7 @@ def _late(figure: Figure, *_: object) -> Iterator[Element]:
 
 
 def _shown(figure: Figure, folder: Path, snapshot: Snapshot) -> Iterator[Element]:
-    """Yield a figure, or why it cannot be shown; nothing of an optional one that has no rows."""
+    """Yield a figure, or why it cannot be shown; nothing for an optional one without rows."""
     try:
         statement = figure.statement(folder)
         found = snapshot.rows(Query(statement, at_most=ROWS_AT_MOST[figure.kind]))

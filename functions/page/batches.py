@@ -1,4 +1,4 @@
-"""What the batch logs of a source say: its newest batches, what changed, and what is put aside."""
+"""Read the batch logs of a source: its newest batches, changes, and rows that are put aside."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -59,7 +59,7 @@ class Aside:
 
 @dataclass(frozen=True)
 class SourceState:
-    """How a source is doing.
+    """The state of a source.
 
     `batches` are the newest, in their order; `loaded` is the newest marker, `waiting` how many
     batches are not in the target. `stopped` says which source tables are not read, and why.
@@ -127,7 +127,7 @@ def _batch(
 
 
 def _seconds(start: datetime, end: datetime) -> float:
-    """Return what lies between two moments, of clocks that may differ a little."""
+    """Return the seconds between two times, not negative, as clocks may differ a little."""
     return max((end - start).total_seconds(), 0.0)
 
 
@@ -150,7 +150,7 @@ def _changes(markers: Iterable[LoadedMarker]) -> dict[str, Change]:
 def _quarantined(
     declared: Pipeline, source: Source, bucket: Bucket, last: ProcessedManifest | None
 ) -> Iterator[Aside]:
-    """Yield what is in quarantine, counted by reason."""
+    """Yield the rows in quarantine, counted by reason."""
     tables = {table.id: table for table in source.tables}
     mappings = declared.mappings(source.name)
     for name, entry in (last.quarantine if last else {}).items():
@@ -174,7 +174,7 @@ def _counted(table: str, reasons: Reasons, counts: Mapping[str, int]) -> Iterato
 
 
 def _refused_files(source: Source, last: ProcessedManifest | None) -> Iterator[Aside]:
-    """Yield what is refused of files; the reasons of single rows are in objects under errors/."""
+    """Yield the refused rows of files; the reasons of single rows are in objects under errors/."""
     what = "file" if isinstance(source, Files) else "events"
     for each in last.refusals if last else ():
         where = f"{each.table}, {what} {each.file.key}"
@@ -183,7 +183,7 @@ def _refused_files(source: Source, last: ProcessedManifest | None) -> Iterator[A
 
 
 def _refused(loaded: LoadedMarker | None) -> Iterator[Aside]:
-    """Yield what the target does not accept, in words that quote no value."""
+    """Yield the rows that the target does not accept, with reasons that quote no value."""
     for name, objects in (loaded.refused if loaded else {}).items():
         rows: Counter[str] = Counter()
         for each in objects:

@@ -1,4 +1,4 @@
-"""The page as one HTML file: nothing in it is fetched from elsewhere, and nothing in it runs."""
+"""The page as one HTML file, which loads nothing from elsewhere and runs no script."""
 
 import base64
 import hashlib
@@ -18,9 +18,9 @@ BYTES_AT_MOST = 900_000  # of the page, to weigh less than 1 MB
 def document(
     pipeline: str, stage: str, now: datetime, parts: Sequence[tuple[str, Iterable[Element]]]
 ) -> bytes:
-    """Return the page: `parts` are its headings, each with what stands under it.
+    """Return the page: `parts` are its headings, each with the cards below it.
 
-    What would make the page too heavy is left out, with a note in its place.
+    Cards that would make the page too large are replaced by a note.
     """
     title = f"{pipeline} ({stage})"
     main, weight = element("main"), 0

@@ -18,7 +18,7 @@ IDS = ("id", "code", "number")  # ends of names of columns whose numbers have no
 
 
 def card(title: str, *contents: Content, note: str = "", unit: str = "") -> Element:
-    """Return a part of the page with its title."""
+    """Return a card of the page with its title."""
     head = element("h3", outside(title))
     if unit:
         head.append(element("span", " in ", outside(unit), class_="unit"))
@@ -27,7 +27,7 @@ def card(title: str, *contents: Content, note: str = "", unit: str = "") -> Elem
 
 
 def drawn(figure: Figure, found: Rows) -> Element:
-    """Return a figure as its rows show it; raise PipelineCodeError for rows that it cannot show."""
+    """Return a figure for its rows; raise PipelineCodeError for rows that it cannot show."""
     shapes = {"lines": _lines, "bars": _bars, "number": _numbers, "table": _table}
     if not found.rows:
         return card(figure.title, element("p", "No rows.", class_="empty"), note=figure.note)
@@ -40,7 +40,7 @@ def drawn(figure: Figure, found: Rows) -> Element:
 
 
 def failed(figure: Figure, why: str) -> Element:
-    """Return what stands where a figure cannot be shown."""
+    """Return the card for a figure that cannot be shown."""
     said = element("p", element("strong", "Not shown: "), outside(why, 500), class_="failed")
     return card(figure.title, said, note=figure.note)
 
@@ -142,7 +142,7 @@ def _require_columns(found: Rows, least: int) -> None:
 
 
 def _value(name: str, cell: Cell) -> Decimal | None:
-    """Return the number of a cell; raise PipelineCodeError for what is none."""
+    """Return the number of a cell; raise PipelineCodeError if it is none."""
     if cell is not None and (value := number(cell)) is None:
         raise PipelineCodeError(f"its column {name} has values that cannot be drawn as numbers")
     return value if cell is not None else None

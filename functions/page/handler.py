@@ -1,7 +1,7 @@
-"""The Lambda function `page`: makes the page of the pipeline again when there is news to show.
+"""The Lambda function `page`: renders the page of the pipeline when there is something new to show.
 
-It is woken by the marker of a batch that was loaded, and by a sweep. An event is a hint: whether
-there is news is asked of the logs. No other function depends on it.
+It is invoked by the marker of a loaded batch, and by a sweep. An event is only a trigger: the logs
+say whether there is something new. No other function depends on it.
 """
 
 import hashlib
@@ -73,10 +73,10 @@ def _lake() -> Lake:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Make the page if there is news, and the last one is a minute old; with `now` in any case.
+    """Render the page if there is something new and the last one is a minute old, or with `now`.
 
     Returns whether it was `made`, and then its `key`, its `bytes` and the `seconds` that it took.
-    What cannot be read or asked is on the page, with the reason.
+    The page says what could not be read, and why.
     """
     began, now, lake = time.monotonic(), datetime.now(UTC), _lake()
     news, before = _news(lake, now), stored_page(lake.processed)
@@ -105,7 +105,7 @@ def _news(lake: Lake, now: datetime) -> str:
 
 
 def _newest(log: BatchLog[Any]) -> int | str:
-    """Return the last number of a log, or what is wrong with it, which is news as well."""
+    """Return the last number of a log, or its error, which is something new as well."""
     try:
         return log.newest()
     except PipelineError as error:
@@ -137,7 +137,7 @@ def _page(lake: Lake, now: datetime) -> bytes:
 
 
 def _states(lake: Lake) -> tuple[list[SourceState], dict[str, str]]:
-    """Return how the sources are doing, and why that of others cannot be read."""
+    """Return the states of the sources, and why those of others cannot be read."""
     states: list[SourceState] = []
     broken: dict[str, str] = {}
     for source in lake.pipeline.sources:

@@ -1,8 +1,8 @@
 """HTML and SVG as a tree of elements, so that no text ever becomes markup.
 
-Names and values come from sources that anybody may write to. What is put into the tree is text;
-the standard library's serializer escapes it, for elements and for attributes. `shown` makes it
-one line that can neither reverse what stands beside it nor grow the page.
+Names and values come from sources to which anybody may write. They are put into the tree as text;
+the standard library's serializer escapes it, for elements and for attributes. `shown` makes it one
+line that can neither reverse what stands beside it nor grow the page.
 """
 
 from xml.etree.ElementTree import (  # nosec B405  nothing is parsed
@@ -44,7 +44,7 @@ def extend(parent: Element, *contents: Content) -> Element:
 
 
 def outside(text: object, limit: int = LONGEST) -> Element:
-    """Return a text from outside, whose direction of writing ends with it."""
+    """Return a text from outside, isolated so that its writing direction ends with it."""
     return element("bdi", shown(text, limit))
 
 

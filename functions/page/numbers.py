@@ -1,4 +1,4 @@
-"""Numbers, days and moments as people read them."""
+"""Format numbers, days and times for people."""
 
 import re
 from datetime import UTC, date, datetime
@@ -9,11 +9,11 @@ from functions.targets.reading import Cell
 
 UNITS = ((Decimal(10) ** 12, "T"), (Decimal(10) ** 9, "bn"), (Decimal(10) ** 6, "M"))
 _AMOUNT = re.compile(r"-?(0|[1-9]\d*)\.\d+", re.ASCII)
-LARGEST = Decimal(10) ** 30  # beyond it a plot has no use for a number
+LARGEST = Decimal(10) ** 30  # larger numbers are not plotted
 
 
 def number(cell: Cell) -> Decimal | None:
-    """Return the number that a cell is, None for anything else."""
+    """Return the number in a cell, None for anything else."""
     if cell is None or isinstance(cell, bool):
         return None
     try:
@@ -62,7 +62,7 @@ def _trimmed(value: Decimal) -> str:
 
 
 def scale(low: Decimal, high: Decimal) -> list[Decimal]:
-    """Return some four round numbers, evenly spaced, between which all values lie."""
+    """Return about four round numbers, evenly spaced, that enclose all values."""
     low, high = min(low, Decimal(0)), max(high, Decimal(0))
     if low == high:
         high = Decimal(1)
@@ -74,7 +74,7 @@ def scale(low: Decimal, high: Decimal) -> list[Decimal]:
 
 
 def day(cell: Cell) -> date | None:
-    """Return the day that a text is, None for anything else."""
+    """Return the date in a text, None for anything else."""
     if not isinstance(cell, str) or len(cell) < 10:
         return None
     try:
@@ -89,7 +89,7 @@ def moment(at: datetime) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return some seconds in the unit that suits them."""
+    """Return a number of seconds in a suitable unit."""
     for unit, length in (("days", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:,.0f} {unit}"

@@ -1,7 +1,7 @@
 """Plots as SVG: lines over days, numbers or names, and bars.
 
-They are drawn without a library: those that are light (pygal) bring scripts and styles of their
-own, which a strict content policy refuses. Colours and sizes of text are the style sheet's.
+They are drawn without a library: light ones (pygal) embed scripts and styles, which a strict
+content security policy blocks. Colours and sizes of text are the style sheet's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ class Line:
 
 
 def lines(places: Sequence[Cell], drawn: Sequence[Line], unit: str, title: str) -> Element:
-    """Return lines over places: days by their distance, numbers by theirs, or names in a row."""
+    """Return lines over places: days and numbers to scale, names evenly spaced."""
     values = [value for line in drawn for value in line.values if value is not None]
     ticks = scale(min(values, default=Decimal(0)), max(values, default=Decimal(0)))
     across = _across(places)
@@ -79,7 +79,7 @@ def bars(labels: Sequence[Cell], lengths: Sequence[Decimal], unit: str, title: s
 
 
 def legend(names: Sequence[str]) -> Element:
-    """Return which line is whose."""
+    """Return the legend of the lines."""
     keys = (
         element(
             "li",
@@ -108,7 +108,7 @@ def fitted(text: str, columns: int) -> str:
 
 
 def _picture(height: int, title: str, description: str, *parts: Element) -> Element:
-    """Return a picture with a name and a description for those who do not see it."""
+    """Return a picture with a name and a description for screen readers."""
     return element(
         "svg",
         element("desc", shown(description, 500)),
@@ -160,7 +160,7 @@ def _ticks(places: Sequence[Cell], across: Sequence[float]) -> Iterator[Element]
 
 
 def _line(colour: int, across: Sequence[float], down: Sequence[float | None]) -> Iterator[Element]:
-    """Yield a line, which breaks where there is no value, and its points where they are few."""
+    """Yield a line, interrupted where there is no value, and its points if they are few."""
     style = f"line c{colour % COLOURS}"
     points: list[str] = []
     for x, y in [*zip(across, down, strict=True), (0.0, None)]:

@@ -1,7 +1,7 @@
-"""Why rows are put aside, without their values, which the reasons in the quarantine quote.
+"""Why rows are put aside, without the values that the reasons in the quarantine quote.
 
-A reason is put together again from what is declared (columns, tables, what a check says) and from
-the words that transform has for the rest. Nothing else of it is shown.
+A reason is rebuilt from the declaration (columns, tables, the reason of a check) and from the
+phrases of transform. Nothing else of it is shown.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,13 +28,13 @@ class Reasons:
     """The reasons that rows of a source table may have to be put aside."""
 
     def __init__(self, table: Table, tables: Iterable[Table], mappings: Iterable[Mapping]) -> None:
-        """`tables` are all of the source, any of which rows may wait for, or join in with."""
+        """`tables` are all of the source: rows may wait for any, or join with it."""
         joined = {join.parameter for each in mappings for join in each.joins}
         self._columns = dict(table.columns)
         self._others = {each.parameter for each in tables} | joined
 
     def without_values(self, reason: str) -> str:
-        """Return the first thing that a reason says, in declared words alone."""
+        """Return the first part of a reason, in known phrases only."""
         return next(self._said(reason), OTHER)
 
     def _said(self, reason: str) -> Iterator[str]:
@@ -52,7 +52,7 @@ class Reasons:
 
 
 def _what_is_wrong(column: Column, reason: str) -> str:
-    """Return which of the known words a reason has after a value, or that it is not valid."""
+    """Return the known phrase that a reason has after a value, or that it is not valid."""
     own = {column.reason: column.reason} if isinstance(column, Text) else {}
     found = (said for words, said in {**own, **_WORDS}.items() if f" {words}" in reason)
     return next(found, "is not valid")

@@ -1,4 +1,4 @@
-"""The parts of the page that every pipeline has: freshness, batches, what is put aside, tables."""
+"""The parts of the page that every pipeline has: freshness, batches, rows put aside, tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ LINES_AT_MOST = 100  # of the tables here; a pipeline may have hundreds of table
 
 @dataclass(frozen=True)
 class TableState:
-    """A table of a target: its rows, None where they are not known, and its newest change."""
+    """A table of a target: its number of rows, None if not known, and its newest change."""
 
     name: str
     rows: Count | None
@@ -90,7 +90,7 @@ def _length(batch: Batch, stage: str) -> Decimal | None:
 
 
 def put_aside(states: Iterable[SourceState]) -> Element:
-    """Return which rows are not in the target, and why; none of their values."""
+    """Return which rows are not in the target, and why, without their values."""
     found = list(states)
     rows: list[Sequence[Cell]] = [
         (state.name, name, f"not read: {why}", None)

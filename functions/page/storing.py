@@ -1,4 +1,4 @@
-"""Where the page is, and what the last one was made of."""
+"""Store the page, and look up when and from what the last one was made."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from functions.common.storage import Bucket, error_code
 
 KEY = "page/index.html"
-_NEWS = "news"  # of the object's own metadata
+_NEWS = "news"  # in the object's metadata
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class StoredPage:
 
 
 def stored_page(bucket: Bucket) -> StoredPage | None:
-    """Return the page that is there, None without one.
+    """Return the stored page, None if there is none.
 
-    Whoever may not list the bucket is refused a look at an object that is not there.
+    Without the right to list the bucket, S3 answers 403 for an object that is not there.
     """
     try:
         found = bucket.client.head_object(Bucket=bucket.name, Key=KEY)
@@ -34,7 +34,7 @@ def stored_page(bucket: Bucket) -> StoredPage | None:
 
 
 def put_page(bucket: Bucket, body: bytes, news: str) -> None:
-    """Write the page, over the last one; a browser asks for it again each time."""
+    """Write the page, over the last one; browsers revalidate it each time."""
     bucket.client.put_object(
         Bucket=bucket.name,
         Key=KEY,

@@ -1,4 +1,4 @@
-"""Tables, which scroll on their own where a screen is narrow, and can be reached by keyboard."""
+"""Tables, which scroll separately on a narrow screen, and can be reached by keyboard."""
 
 from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element  # nosec B405  nothing is parsed
@@ -30,7 +30,7 @@ def table(
 
 
 def folded(summary: str, inner: Element) -> Element:
-    """Return something that is shown when its summary is clicked, or Enter is pressed on it."""
+    """Return an element that is shown when its summary is clicked, or Enter is pressed on it."""
     return element("details", element("summary", summary), inner)
 
 

@@ -1,1 +1,1 @@
-"""The Lambda function `receive`: verify an event that a provider posts, store it, answer."""
+"""The function `receive`: verifies an event that a provider posts, stores it, and answers."""

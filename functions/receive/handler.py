@@ -1,7 +1,7 @@
 """The Lambda function `receive`: verifies an event that a provider posts, stores it, and answers.
 
-It knows no database, and imports nothing heavy: a provider waits for it while it starts. Its
-logs and answers have nothing of the request but its size and the id that API Gateway gave it.
+It uses no database, and imports nothing heavy: a provider waits while it starts. Its logs and
+answers have nothing of the request but its size and the id from API Gateway.
 """
 
 import os
@@ -44,7 +44,7 @@ logger = Logger(utc=True)
 
 @cache
 def _sources() -> dict[str, Events]:
-    """Return the sources by path; an optional one that has no secret is not there."""
+    """Return the sources by path, without optional ones that have no secret."""
     events = load(required(os.environ, "PIPELINE")).events
     return {
         source.url_path: source
@@ -69,7 +69,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a request of an HTTP API, payload format 2.0.
 
     200 only after the queue has the event; 400 for a bad signature or a body that is no JSON
-    object, 404, 405, 413; 500 if it may not be stored, so that the provider sends it again.
+    object, 404, 405, 413; 500 if it is perhaps not stored, so that the provider sends it again.
     """
     try:
         request = Request.of(event)
@@ -78,7 +78,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except RequestError as refused:
         logger.warning("refused", reason=refused.reason)
         return answer(refused.reply)
-    except Exception as error:  # its text may have pieces of the request: never let it be logged
+    except Exception as error:  # its text may quote the request: never log it
         logger.error("not stored", reason=_reason(error))
         return answer(NOT_STORED)
 
@@ -114,7 +114,7 @@ def _require_event(body: bytes) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Return the part of an error that may be logged: our own words, or a code."""
+    """Return the part of an error that may be logged: our own message, or a code."""
     if isinstance(error, PipelineError):
         return str(error)
     if isinstance(error, ClientError):

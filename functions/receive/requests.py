@@ -1,4 +1,4 @@
-"""A request as API Gateway passes it on, and the answers to it.
+"""Requests and replies in the format of API Gateway.
 
 Payload format 2.0 of HTTP APIs:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
@@ -14,7 +14,7 @@ from functions.common.errors import Refusal
 
 
 class Reply(NamedTuple):
-    """A status of HTTP, and the word or two of the answer's body."""
+    """An HTTP status, and the text of the body."""
 
     status: int
     said: str
@@ -32,7 +32,7 @@ NOT_STORED = Reply(500, "not stored")
 class RequestError(Refusal):
     """A request is not accepted: the reply, and the `reason` that is logged.
 
-    Neither has anything of the request in it.
+    Neither quotes the request.
     """
 
     def __init__(self, reply: Reply, reason: str) -> None:
@@ -68,7 +68,7 @@ class Request:
     def body(self, max_bytes: int) -> bytes:
         """Return the bytes that were posted; raise RequestError for more than `max_bytes` of them.
 
-        The length is looked at before anything is decoded.
+        The length is checked before decoding.
         """
         least = len(self.text) // 4 * 3 - 2 if self.is_base64 else len(self.text)
         if least > max_bytes:
@@ -88,7 +88,7 @@ class Request:
 
 
 def answer(reply: Reply) -> dict[str, Any]:
-    """Return a reply in the form of API Gateway."""
+    """Return a reply in the format of API Gateway."""
     name = "status" if reply.status == STORED.status else "error"
     headers = {"content-type": "application/json", "cache-control": "no-store"}
     if reply is NOT_ALLOWED:

@@ -1,7 +1,7 @@
 """Verify that a body was signed with a provider's secret, by the schemes of `etl.events`.
 
-Over the raw bytes, in constant time, with any of several secrets while one is rolled over. The
-schemes are those of
+Over the raw bytes, in constant time, with any of several secrets while one is rotated. The schemes
+are those of
 
 * https://docs.stripe.com/webhooks#verify-manually
 * https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
@@ -22,15 +22,16 @@ from functions.receive.requests import BAD_SIGNATURE, RequestError
 
 Headers = Mapping[str, str]
 
-_STAMP = re.compile("[0-9]{1,12}")  # in digits of ASCII alone
+_STAMP = re.compile("[0-9]{1,12}")  # ASCII digits only
 _PREFIX = "whsec_"
 
 
 @dataclass(frozen=True)
 class _Claim:
-    """The claim of a request: the text signed before the body, and signatures, one of them right.
+    """The claim of a request: the text that is signed before the body, and the signatures.
 
-    `key` makes the key of HMAC of a secret, and `written` the text of a digest.
+    One of these has to match. `key` returns the HMAC key of a secret, `written` the text of a
+    digest.
     """
 
     before: str
@@ -44,8 +45,8 @@ def verify(
 ) -> None:
     """Raise RequestError unless a body was signed with one of the secrets, at about this time.
 
-    Headers go by their names in lower case; `now` is in unix seconds. Raises SettingsError for a
-    secret that the scheme cannot use.
+    `headers` have names in lower case; `now` is in Unix seconds. Raises SettingsError for a secret
+    that the scheme cannot use.
     """
     match scheme:
         case StampedSignature():

@@ -19,9 +19,9 @@ CLIENT_CONFIG = Config(
 
 
 def store(client: "SQSClient", queue: str, received: Received) -> str:
-    """Store an event and return the queue's id of it, once the queue has confirmed it.
+    """Store an event, and return the message id once the queue has confirmed it.
 
-    Raises what botocore raises. The queue may have the event then all the same: the provider sends
-    it again, and the target takes an id once.
+    Raises botocore's errors. The queue may have the event nevertheless: the provider sends it
+    again, and load drops the duplicate by its id.
     """
     return client.send_message(QueueUrl=queue, MessageBody=received.message())["MessageId"]

@@ -1,1 +1,1 @@
-"""Reconcile: compare sources with targets row by row, and say where they disagree."""
+"""Reconcile: compare sources with targets row by row, and report where they disagree."""

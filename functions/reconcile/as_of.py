@@ -1,7 +1,7 @@
 """The state of the batch logs at the newest batch in the target: the moment that is compared.
 
-Rows that the source changed after that batch are on their way, and no difference. The logs say
-where change capture stood, which keys each table had, and which rows were put aside.
+Rows that the source changed after that batch are pending, not different. The logs have the position
+of change capture, the keys of each table, and the rows in quarantine.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from functions.transform.quarantine import TARGET
 
 
 class AsOf:
-    """The newest batch that the target has; `manifest` is None when it has none.
+    """The newest batch in the target; `manifest` is None if there is none.
 
-    `batch` was loaded before the snapshot of the target, and the snapshot holds nothing later than
-    the batch after `latest`: the newest one that was marked as loaded after the snapshot.
+    `batch` was loaded before the snapshot of the target, and the snapshot has nothing later than
+    the batch after `latest`, the newest one that was marked as loaded after the snapshot.
     """
 
     def __init__(self, logs: Logs, batch: int, latest: int, kind: Comparable) -> None:
@@ -31,7 +31,7 @@ class AsOf:
         self.latest = latest
         self.manifest = ingested.read(batch) if batch else None
         self._put_aside = logs.processed.read(batch).quarantine if batch else {}
-        # After each batch that the target may hold.
+        # After each batch that the target may have.
         held = range(batch, min(latest + 1, ingested.newest()) + 1) if batch else ()
         self._keys = [kind.keys_after(ingested.bucket, ingested.read(number)) for number in held]
 

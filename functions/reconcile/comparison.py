@@ -7,9 +7,9 @@ from functions.targets import Counted
 
 @dataclass(frozen=True)
 class Comparison(Counted):
-    """How a target table agrees with its source.
+    """The comparison of a target table with its source.
 
-    `error` says why nothing was compared, `note` what to know about the numbers.
+    `error` says why nothing was compared, `note` explains the numbers.
     """
 
     error: str | None = None

@@ -1,6 +1,6 @@
-"""The expected rows of a target table, made of the rows of one snapshot of its source.
+"""The expected rows of a target table, made from the rows of one snapshot of its source.
 
-They are remodelled by the very functions that transform uses.
+They are remodelled by the same functions as in transform.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,11 +25,10 @@ Whole = Callable[[Table], tuple[pa.Table, pa.Array]]
 
 
 class Expected:
-    """The rows of one target table that the source's snapshot makes.
+    """The rows of one target table, made from the source's snapshot.
 
-    `unfit` are the keys of rows that no row of the target can be made of; `changed` those of the
-    rows that changed since the batch, or with which a row joins in that did. Whether they are all
-    is another matter: see `is_known`.
+    `unfit` are the keys of rows that cannot be in the target; `changed` those of the rows that have
+    changed since the batch, or join with one that has. They may be incomplete: see `is_known`.
     """
 
     def __init__(self, current: Current, pipeline: Pipeline, mapping: Mapping, as_of: AsOf) -> None:
@@ -52,9 +51,9 @@ class Expected:
         return all(self._current.is_known(table) for table in self._mapping.tables)
 
     def slices(self) -> Iterator[pa.Table]:
-        """Yield the rows of the target table, recording which cannot be one, and which changed.
+        """Yield the rows of the target table, and record the keys of unfit and changed ones.
 
-        The first slice has no rows, so that there is always one that shows the columns.
+        The first slice has no rows, so that there is always one with the columns.
         """
         main, whole = self._mapping.main, cache(self._whole)
         joined = checks.joined_in(self._mapping, self._calendar, lambda table: whole(table)[0])
@@ -75,7 +74,7 @@ class Expected:
         joined: Sequence[checks.Partners],
         whole: Whole,
     ) -> pa.Array:
-        """Return which rows changed since the batch, or have one joining in that did."""
+        """Return which rows have changed since the batch, or join with one that has."""
         for each in joined:
             theirs = self._has_changed(*whole(each.join.table), each.joined, whole)
             linked = keys_of(rows, each.join.columns)

@@ -1,11 +1,11 @@
 """Compare the target tables of a source of files with the files in its bucket.
 
-Events are compared as files are, with the batches of the lake that have them; so are the answers of
-an API, with the one that it gives now.
+Events are compared like files, with their batches in the lake; so are the answers of an API, with
+its answer of now.
 
-A table that is replaced should have the rows of the newest file, any other those of all files, the
-later ones winning. Refused rows are not expected. A difference due to a file that came after the
-batch is pending; one due to a file that is gone from the bucket is deleted.
+A table that is replaced should have the rows of the newest file, any other those of all files, of
+which later ones overwrite earlier ones. Refused rows are not expected. A difference due to a file
+that came after the batch is pending; one due to a file that is gone from the bucket is deleted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ class Run:
 def compare_files(
     pipeline: Pipeline, source: Delivered, logs: Logs, target: Comparer
 ) -> dict[str, Comparison]:
-    """Compare each target table that there is with the files of a source."""
+    """Compare each existing target table with the files of a source."""
     since = logs.ingested.read(target.batch) if target.batch else None
     now = listable(source).current(source, pipeline, logs.ingested, since)
     run = Run(pipeline, source, now, target, _accepted(logs, target.batch))
@@ -57,8 +57,8 @@ def compare_files(
 def _accepted(logs: Logs, batch: int) -> Known:
     """Return the files that were not refused whole, in the order in which their rows count.
 
-    A file that is read again counts at its last place, except in a replay, whose rows change
-    nothing that came in between.
+    A file that is read again counts at its last place, except in a replay, whose rows do not
+    overwrite those that came in between.
     """
     found: dict[str, dict[tuple[str, str, str], FileVersion | None]] = {}
     for manifest in logs.processed.read_each(range(1, batch + 1)):
@@ -75,10 +75,10 @@ def _accepted(logs: Logs, batch: int) -> Known:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The files that make a target table: those that batches have read, and those that came since.
+    """The files from which a target table is made: those that batches have read, and newer ones.
 
-    `gone` are files that it was made of and that are not in the bucket any more, the last of which
-    came after so many, `before_gone`, of those that have been read.
+    `gone` are files that were read and are no longer in the bucket; `before_gone` is how many of
+    those that were read came before the last of them.
     """
 
     read: Sequence[FileVersion]
@@ -100,10 +100,10 @@ def _choose(run: Run, mapping: declared.Mapping) -> Chosen:
 
 
 class ExpectedRows:
-    """The rows of one target table that files make.
+    """The rows of one target table, made from files.
 
-    `refused` counts those of files that were read that are refused. `changed` are the keys of those
-    of newer ones, `doubtful` those of files before one that is gone, which may have had them too.
+    `refused` counts the refused rows of files that were read. `changed` are the keys in newer
+    files, `doubtful` those in files before one that is gone, which may have had them as well.
     """
 
     def __init__(self, run: Run, mapping: declared.Mapping, chosen: Chosen) -> None:
@@ -125,9 +125,9 @@ class ExpectedRows:
         return [keys.filter(pc.invert(is_among(keys, certain))) for keys in self._before_gone]
 
     def slices(self) -> Iterator[pa.Table]:
-        """Yield the rows of the target table in the order in which they were true.
+        """Yield the rows of the target table in chronological order.
 
-        The first slice has no rows, so that there is always one that shows the columns.
+        The first slice has no rows, so that there is always one with the columns.
         """
         yield self._fit(pa.table({}))[0]
         for number, file in enumerate(self._chosen.read):
@@ -194,7 +194,7 @@ def _compare_lines(
 
 
 def _note(run: Run, way: Way, counted: Counted, chosen: Chosen) -> str | None:
-    """Say what the numbers do not show."""
+    """Return what the numbers do not show, None if nothing."""
     notes, batch = [], run.target.batch
     of_files = not isinstance(run.source, Events)
     if not batch and counted.pending:

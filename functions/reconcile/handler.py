@@ -1,7 +1,7 @@
 """The Lambda function `reconcile`: invoked once a day, and by hand, compares sources and targets.
 
-It compares as of the newest batch that a target has: what the source changed after it is pending,
-and no disagreement.
+It compares as of the newest batch in a target: what the source changed after it is pending, and is
+no disagreement.
 """
 
 import os
@@ -51,7 +51,7 @@ class Sides:
     processed: Bucket
 
     def fed(self) -> list[tuple[Source, Target]]:
-        """Return each source that is set up, with the target that it feeds."""
+        """Return each source that is configured, with the target that it feeds."""
         return [
             (source, target)
             for source in self.pipeline.sources
@@ -64,10 +64,10 @@ class Sides:
 
 @dataclass(frozen=True)
 class Found:
-    """The result of a comparison: the batch that the target was at, and how each table agrees.
+    """The result of a comparison: the target's newest batch, and the comparison of each table.
 
-    `made_of` is the main source table of each that can be read again. `extra` are keys, by source
-    table, that are in the target only and that nothing explains.
+    `made_of` is the main source table of each that can be read again. `extra` are the unexplained
+    keys, by source table, that are only in the target.
     """
 
     batch: int
@@ -82,7 +82,7 @@ class Found:
 
     @property
     def repair(self) -> dict[str, Any]:
-        """The event that has extract read again what disagrees; empty if nothing can be."""
+        """The event by which extract reads again what disagrees; empty if it cannot."""
         apart = {name for name, table in self.apart.items() if table.error is None}
         read = [self.made_of[name] for name in self.tables if name in apart & self.made_of.keys()]
         return {"read": list(dict.fromkeys(read)), "absent": self.extra} if read else {}
@@ -107,11 +107,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Compare every target table with its source; `agrees` says whether all do.
 
     Returns `tables`: for each its counts of source, warehouse, missing, different, extra, pending,
-    deleted and quarantined rows, and keys as examples; by source, under `sources`, `batch`, the
-    newest one in the target (None when there is none), and `repair`, the event with which extract
-    reads again what disagrees. `batch` is that of the only source, and `repair` the first that
-    there is. `fetched` is how many events of a provider's list had never come, by source: they are
-    in the queue now. A source that fails does not stop the others; then the first error is raised.
+    deleted and quarantined rows, and keys as examples; `sources`: for each `batch`, the newest one
+    in the target (None if there is none), and `repair`, the event by which extract reads again what
+    disagrees. `batch` is that of the only source, and `repair` the first one. `fetched` is the
+    number of missed events by source, which are in the queue now. Raises the first error, after all
+    sources were tried.
     """
     started = time.monotonic()
     found: dict[str, Found] = {}
@@ -120,14 +120,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         seconds = context.get_remaining_time_in_millis() / 1000
         try:
             found[source.name] = _compare_all(_sides(), source, target, seconds)
-        except Exception as error:  # it must not keep the other sources from being compared
+        except Exception as error:  # the other sources are still compared
             logger.error(f"{source.name}: {error}")
             failures.append(error)
     fetched: dict[str, int] = {}
     for events in _sides().pipeline.events:
         try:
             fetched |= _fetch(_sides(), events)
-        except Exception as error:  # nor from being asked
+        except Exception as error:  # the other providers are still asked
             logger.error(f"{events.name}: {error}")
             failures.append(error)
     raise_first(failures)
@@ -135,7 +135,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _fetch(sides: Sides, source: Events) -> dict[str, int]:
-    """Queue the events that never came; return how many, if the source has a list of them."""
+    """Queue the events that never arrived; return how many, if the source has a list of them."""
     secret = os.environ.get(source.key_secret_setting)
     if source.missed is None or not secret:
         return {}
@@ -182,7 +182,7 @@ def _event(source: str, found: Found, sources: int) -> dict[str, Any]:
 
 
 def _compare_all(sides: Sides, source: Source, target: Target, seconds: float) -> Found:
-    """Hold a snapshot of both, the target's first: what it has, the source has or had."""
+    """Compare snapshots of both, the target's taken first: what it has, the source has or had."""
     logs = Logs.of(sides.ingestion, sides.processed, source.name)
     mappings = sides.pipeline.mappings(source.name)
     place = Place(target, sides.folder, os.environ, sides.secrets)
@@ -191,7 +191,7 @@ def _compare_all(sides: Sides, source: Source, target: Target, seconds: float) -
     with comparing(target).comparer(place, feed, seconds) as there:
         if isinstance(source, Delivered):
             tables = compare_files(sides.pipeline, source, logs, there)
-            made_of = {} if isinstance(source, Events) else made_of  # nobody could read it again
+            made_of = {} if isinstance(source, Events) else made_of  # they cannot be read again
             return Found(there.batch, tables, made_of, {})
         kind = comparable(source)
         as_of = AsOf(logs, there.batch, there.latest, kind)

@@ -1,4 +1,4 @@
-"""Find the events that a provider lists and that never arrived: it has given up sending them."""
+"""Find the events that a provider lists but that never arrived, as it has given up sending them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -23,9 +23,9 @@ def missed_events(
 ) -> Iterator[Received]:
     """Yield the events of a provider's list that no batch has, as if they came now.
 
-    Those of no feed's type are left out, and so are those that are too large.
+    Events of no feed's type are omitted, and so are those that are too large.
     """
-    # An event comes after it happened; a day more for clocks that differ.
+    # An event arrives after it happened; a day more, as clocks may differ.
     known = _known(source, log, now - timedelta(days=listed.days + 1))
     for event in listed:
         identity, kind = (_text_at(event, path) for path in (source.id, source.type))
@@ -60,7 +60,7 @@ def _known(source: Events, log: BatchLog[IngestionManifest], since: datetime) ->
 
 
 class ListedEvents:
-    """The events of a provider's list, the newest first, read page after page."""
+    """The events of a provider's list, the newest first, read page by page."""
 
     def __init__(
         self,

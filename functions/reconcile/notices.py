@@ -1,4 +1,4 @@
-"""The daily notice of how source and warehouse agree."""
+"""The daily notice of whether source and warehouse agree."""
 
 from collections.abc import Mapping
 

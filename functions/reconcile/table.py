@@ -23,11 +23,11 @@ REPAIRED_AT_ONCE = 10_000  # keys of a table, about 100 kB of an event
 
 @dataclass
 class Run:
-    """One comparison of all tables of a source: both moments, and what is known of the batches.
+    """One comparison of all tables of a source: both snapshots, and the state of the logs.
 
-    `changed` are the keys, by source table, that changed since the batch; those of a parent are
-    there before the rows that refer to it are compared. `extra` are the keys, by source table, that
-    nothing explains, up to as many as one repair takes.
+    `changed` are the keys, by source table, that have changed since the batch; a parent's are known
+    before the rows that refer to it are compared. `extra` are unexplained keys, by source table, up
+    to as many as one repair takes.
     """
 
     pipeline: Pipeline
@@ -40,7 +40,7 @@ class Run:
 
 
 def compare_table(run: Run, mapping: Mapping) -> Comparison:
-    """Compare a target table with the rows that the source makes of it."""
+    """Compare a target table with the rows expected from the source."""
     expected = Expected(run.current, run.pipeline, mapping, run.as_of)
     if expected.error is not None:
         return Comparison(error=expected.error)
@@ -67,7 +67,7 @@ def compare_table(run: Run, mapping: Mapping) -> Comparison:
 
 
 def _put_aside(run: Run, mapping: Mapping, kind: pa.DataType) -> tuple[pa.Array, pa.Array]:
-    """Return the keys of rows in quarantine, and those of rows that wait for what changed since."""
+    """Return the keys of rows in quarantine, and of those that wait for a row that has changed."""
     waits = run.pipeline.waits(mapping)
     linked = [name for wait in waits for name in wait.columns]
     rows = run.as_of.put_aside(mapping, [*mapping.main.keys, *linked])
@@ -87,7 +87,7 @@ def _deleted(run: Run, mapping: Mapping) -> Iterator[pa.Array]:
 
 
 def _note(batch: int, counted: Counted, *, is_known: bool) -> str | None:
-    """Say what the numbers of a table that disagrees do not show."""
+    """Return what the numbers of a table do not show, None if nothing."""
     notes = []
     agrees = not (counted.missing or counted.different or counted.extra)
     if not agrees and not batch:

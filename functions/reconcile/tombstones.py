@@ -1,7 +1,7 @@
-"""The keys that the source was seen to have deleted, as far as manifests name them.
+"""The keys that were deleted in the source, by the manifests.
 
-An object under `tombstones/` proves nothing by itself: its name only says whose manifest to ask.
-So a log of 100,000 batches costs a listing and the manifests of the batches with deletions.
+An object under `tombstones/` proves nothing by itself: its key only says which manifest to read. So
+a log of 100,000 batches costs a listing and the manifests of the batches with deletions.
 """
 
 import re

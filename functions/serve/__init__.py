@@ -1,1 +1,1 @@
-"""The Lambda function `serve`: answer requests for a pipeline's reports, read only."""
+"""The function `serve`: answers requests for a pipeline's reports, read only."""

@@ -1,6 +1,6 @@
-"""Who may ask: whoever sends a token that is in Secrets Manager, or whom AWS has authorized.
+"""Authenticate callers: by a token that is in Secrets Manager, or by IAM.
 
-One of the two always holds: a function whose settings say neither refuses everybody.
+A function whose settings name neither refuses every request.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ CHALLENGE = 'Bearer realm="reports"'
 
 
 def require_known(request: Request, settings: Mapping[str, str], secrets: Secrets) -> None:
-    """Raise Problem unless whoever sent a request may; SettingsError where nobody is known."""
+    """Raise Problem unless the caller is authorized; SettingsError if no method is configured."""
     if settings.get("REPORTS_AUTH") == "iam":
         # Set by API Gateway alone, once it has checked the signature and the caller's rights.
         if not request.caller:
@@ -28,7 +28,7 @@ def require_known(request: Request, settings: Mapping[str, str], secrets: Secret
     if scheme.lower() != "bearer" or not token.strip():
         raise unauthorized("no_token", CHALLENGE)
     given = _digest(token.strip())
-    # All of them, and digests of one length: the time says nothing of any.
+    # All tokens, by digests of equal length: the time taken reveals nothing about them.
     right = [hmac.compare_digest(given, _digest(each)) for each in secrets.of(secret_id)]
     if not any(right):
         raise unauthorized("wrong_token", f'{CHALLENGE}, error="invalid_token"')

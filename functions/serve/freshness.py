@@ -1,8 +1,8 @@
-"""Say as of which batch of its sources the warehouse is.
+"""Determine as of which batches of its sources the warehouse is.
 
-Where the warehouse has a table of loaded batches, that is read in the snapshot of the rows, and is
-exact. A prepared one has none: then the newest marker in S3 says it, which is read before the rows
-are and was written after its batch, so that they are of that batch or of a later one.
+If the warehouse has a table of loaded batches, it is read in the snapshot of the rows, and is
+exact. A prepared warehouse has none: then the newest marker in S3 is read before the rows, which
+are of that batch or of a later one, as a marker is written after its batch.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from functions.targets.reading import LoadedBatch
 
 
 def sources_of(pipeline: Pipeline, statement: Statement) -> list[str]:
-    """Return the sources that feed what a statement names; all, if it names no table of theirs."""
+    """Return the sources that feed the tables that a statement names; all if it names none."""
     [target] = pipeline.targets
     feeding = {
         source.name: [mapping.target for mapping in pipeline.mappings(source.name, target.name)]
@@ -33,7 +33,7 @@ def sources_of(pipeline: Pipeline, statement: Statement) -> list[str]:
 
 
 def _is_named(table: str, sql: str) -> bool:
-    """Return whether SQL may name a table, or the current state of one: too many do no harm."""
+    """Return whether SQL may name a table, or its current state; false positives do no harm."""
     return table in sql or f"current_{table.removeprefix('fact_')}" in sql
 
 
@@ -49,7 +49,7 @@ def marked(bucket: Bucket, sources: Iterable[str]) -> Mapping[str, LoadedBatch]:
 
 
 def as_of(loaded: Mapping[str, LoadedBatch]) -> dict[str, Any]:
-    """Return it as a report has it: `batch` is the only source's, if there is one."""
+    """Return the entry `as_of` of a report; its `batch` is the only source's, if there is one."""
     newest = max((each.loaded_at for each in loaded.values()), default=None)
     batches = {source: each.batch for source, each in sorted(loaded.items())}
     [only] = batches.values() if len(batches) == 1 else [None]

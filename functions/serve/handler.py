@@ -1,7 +1,7 @@
 """The Lambda function `serve`: answers requests for a pipeline's reports from its warehouse.
 
-It reads, and nothing else. Somebody waits while it starts, so it imports neither pyarrow nor
-pandas. What it logs has nothing of a request's headers and parameters.
+It only reads. Clients wait while it starts, so it imports neither pyarrow nor pandas. Its logs have
+nothing of a request's headers and parameters.
 """
 
 import os
@@ -59,7 +59,7 @@ logger = Logger(utc=True)
 
 @dataclass(frozen=True)
 class Service:
-    """What a warm function keeps between requests."""
+    """The state that a warm function keeps between requests."""
 
     pipeline: Pipeline
     name: str
@@ -90,11 +90,11 @@ def _service() -> Service:
 
 
 def now() -> datetime:
-    """Return the moment by which a report knows what day it is."""
+    """Return the time by which a report determines the day."""
     return datetime.now(UTC)
 
 
-# Explicitly, since a variable of the environment could have whole events logged.
+# Explicitly, because an environment variable could have whole events logged.
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a request of an HTTP API, payload format 2.0; see docs/reports.md."""
@@ -103,7 +103,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         request = Request.of(event)
         logger.append_keys(request=request.id)
         response = _answer(_service(), request).response(request)
-    except Exception as error:  # its text may have pieces of the request: never let it be logged
+    except Exception as error:  # its text may quote the request: never log it
         problem = _problem(error)
         response = response_of(problem)
         logger.warning("no report", reason=problem.reason, status=problem.status.value)
@@ -114,7 +114,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _answer(service: Service, request: Request) -> Answer:
-    """Return the answer to a request of somebody who is known; raise Problem if there is none."""
+    """Return the answer to a request of an authorized caller; raise Problem if there is none."""
     if not service.throttle.allows():
         raise too_many()
     require_known(request, os.environ, service.secrets)
@@ -134,7 +134,7 @@ def _answer(service: Service, request: Request) -> Answer:
 
 
 def _problem(error: Exception) -> Problem:
-    """Return what is answered for an error, and log what may be logged of it."""
+    """Return the problem for an error, and log the part of it that may be logged."""
     if isinstance(error, Problem):
         return error
     logger.error("failed", error=_said(error))
@@ -148,7 +148,7 @@ def _problem(error: Exception) -> Problem:
 
 
 def _said(error: Exception) -> str:
-    """Return what may be logged of an error: our own words, or a code."""
+    """Return the part of an error that may be logged: our own message, or a code."""
     if isinstance(error, PipelineError):
         return str(error)
     if isinstance(error, ClientError):

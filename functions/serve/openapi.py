@@ -1,4 +1,4 @@
-"""Describe the reports of a pipeline as OpenAPI does: https://spec.openapis.org/oas/v3.1.1.html."""
+"""Describe the reports of a pipeline in OpenAPI: https://spec.openapis.org/oas/v3.1.1.html."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -73,7 +73,7 @@ _PROBLEM: Document = {
 
 
 def description(pipeline: Pipeline, title: str, *, by_iam: bool) -> Document:
-    """Return the document of a pipeline's API; callers send a token, or sign as AWS wants it."""
+    """Return the document of a pipeline's API; callers send a token, or sign their requests."""
     health = {"status": {"type": "string", "const": "ok"}, "as_of": _ref("as_of")}
     scheme: Document = {"type": "http", "scheme": "bearer"}
     if by_iam:

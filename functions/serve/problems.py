@@ -1,6 +1,6 @@
-"""What is answered where there is no report: problem documents, as RFC 9457 has them.
+"""Problem documents (RFC 9457), which are answered if there is no report.
 
-None of them has anything of the request in it but the name of a parameter.
+They have nothing of the request in them but the name of a parameter.
 https://www.rfc-editor.org/rfc/rfc9457
 """
 
@@ -12,13 +12,13 @@ from typing import Any
 from functions.common.errors import Refusal
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-AGAIN_SOON, AGAIN_LATER = "5", "60"  # seconds after which asking again may help
+AGAIN_SOON, AGAIN_LATER = "5", "60"  # seconds after which a retry may succeed
 
 
 class Problem(Refusal):
-    """Say that there is no report to answer with, and why: `reason` is a word for the log.
+    """A request has no report as its answer: `reason` is a word for the log.
 
-    `errors` are what is wrong with parameters.
+    `errors` are the faults of parameters.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Problem(Refusal):
 
 
 def bad_parameters(errors: Sequence[Mapping[str, str]]) -> Problem:
-    """Return the problem of parameters that are unknown, missing or no values."""
+    """Return the problem of parameters that are unknown, missing or invalid."""
     return Problem(
         HTTPStatus.BAD_REQUEST,
         "bad_parameters",
@@ -68,7 +68,7 @@ def malformed_query() -> Problem:
 
 
 def unauthorized(reason: str, challenge: str) -> Problem:
-    """Return the problem of a caller who is not known."""
+    """Return the problem of a caller who is not authorized."""
     return Problem(
         HTTPStatus.UNAUTHORIZED,
         reason,
@@ -117,5 +117,5 @@ def unavailable(reason: str, after: str = AGAIN_SOON) -> Problem:
 
 
 def failed(reason: str) -> Problem:
-    """Return the problem of a failure that asking again does not help against."""
+    """Return the problem of a failure for which a retry is no use."""
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, reason, "The report failed; the log says why.")

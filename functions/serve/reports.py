@@ -1,7 +1,7 @@
-"""Answer for a report: check the parameters, run its SELECT, and keep the answer while it is right.
+"""Answer for a report: check the parameters, run its SELECT, and cache the answer.
 
-An answer is right for as long as nothing was committed in the warehouse, which one short question
-finds out. So a report costs its SELECT once a change, however often it is asked for.
+A cached answer is valid until something is committed in the warehouse, which one short query finds
+out. So a report runs its SELECT once per change, however often it is requested.
 """
 
 import time
@@ -22,7 +22,7 @@ from functions.serve.requests import Answer, Request
 from functions.targets.reading import LoadedBatch, Query, Reader, Snapshot
 
 MOST_CHARACTERS = 4_000_000  # Lambda's answers have 6 MB at most
-# Also where nothing changes, in case its SELECT reads the clock, and for what markers in S3 say.
+# A limit, as a SELECT may read the clock, and markers in S3 may be newer.
 KEPT_SECONDS = 5.0
 KEPT_ANSWERS = 32
 KEPT_CHARACTERS = 100_000  # of one answer
@@ -33,7 +33,7 @@ _ECHOED = 64
 def values_of(
     parameters: Mapping[str, Parameter], request: Request, now: datetime
 ) -> dict[str, str]:
-    """Return the values that parameters have at a moment; raise Problem for what is wrong."""
+    """Return the values of the parameters; raise Problem for invalid ones."""
     given: dict[str, list[str]] = {}
     for name, text in request.parameters():
         given.setdefault(name, []).append(text)
@@ -56,7 +56,7 @@ def values_of(
 
 
 def _error(name: str, reason: str) -> dict[str, str]:
-    """Return what is wrong with a parameter, whose name may be anything that was sent."""
+    """Return the entry for an invalid parameter, whose name is echoed only if it is harmless."""
     is_harmless = len(name) <= _ECHOED and name.isascii() and name.replace("_", "a").isalnum()
     return {"parameter": name if is_harmless else "(one that is unknown)", "reason": reason}
 
@@ -69,7 +69,7 @@ class _Kept:
 
 
 class Reports:
-    """The reports of a pipeline, and the answers that are right still."""
+    """The reports of a pipeline, and a cache of answers."""
 
     def __init__(
         self,
@@ -95,9 +95,9 @@ class Reports:
         return self._reports.get(path)
 
     def answer(self, report: Report, values: Mapping[str, str], reader: Reader) -> Answer:
-        """Return the rows of a report, and as of when they are.
+        """Return the rows of a report, and as of which batches they are.
 
-        Raises Problem for an answer that is too large, and what a reader raises.
+        Raises Problem for an answer that is too large, and the reader's errors.
         """
         asked = (report.path, *values.values())
         kept = self._kept.get(asked)
@@ -127,7 +127,7 @@ class Reports:
     def _asked(
         self, report: Report, values: Mapping[str, str], reader: Reader
     ) -> tuple[str, Answer]:
-        """Return the answer, and the state of the warehouse that it is right for."""
+        """Return the answer, and the state of the warehouse for which it is valid."""
         statement = self._statements[report.path]
         types = {name: parameter.type for name, parameter in report.parameters.items()}
         query = Query(
@@ -152,7 +152,7 @@ class Reports:
     def _moment(
         self, reader: Reader, sources: Sequence[str]
     ) -> Iterator[tuple[Snapshot, Mapping[str, LoadedBatch]]]:
-        """Hold a snapshot, of which it is known as of which batches it is."""
+        """Hold a snapshot; yield it with the batches that it has."""
         # Before the snapshot: see `functions.serve.freshness`.
         before = {} if reader.records_batches else marked(self._bucket, sources)
         with reader.snapshot() as snapshot:

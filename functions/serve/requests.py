@@ -1,4 +1,4 @@
-"""A request as API Gateway hands it over, and answers as it wants them.
+"""Requests and answers in the format of API Gateway.
 
 Payload format 2.0 of HTTP APIs:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
@@ -18,8 +18,8 @@ from functions.serve.problems import Problem, malformed_query
 MOST_PARAMETERS = 50
 QUERY_CHARACTERS = 8_192
 
-# Nobody between keeps an answer, and whoever asked compares it with a newer one: a report about
-# days is another one after midnight.
+# No cache in between stores an answer, and clients revalidate theirs: a report about days changes
+# at midnight.
 HEADERS = {
     "cache-control": "private, no-cache",
     "x-content-type-options": "nosniff",
@@ -28,7 +28,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Request:
-    """A request; header names are in lower case. `caller` is whom AWS has authorized, if it has."""
+    """A request; header names are in lower case. `caller` is the ARN authorized by IAM, if any."""
 
     id: str
     method: str
@@ -52,7 +52,7 @@ class Request:
         )
 
     def parameters(self) -> list[tuple[str, str]]:
-        """Return the parameters in their order; raise Problem for what cannot be read."""
+        """Return the parameters in their order; raise Problem for a malformed query."""
         if len(self.query) > QUERY_CHARACTERS:
             raise malformed_query()
         try:
@@ -63,13 +63,13 @@ class Request:
                 errors="strict",
                 max_num_fields=MOST_PARAMETERS,
             )
-        except ValueError:  # also UnicodeDecodeError, which quotes what it cannot read
+        except ValueError:  # also UnicodeDecodeError, which quotes the text
             raise malformed_query() from None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is answered with status 200: a document of JSON, and its digest."""
+    """An answer with status 200: a JSON document and its digest."""
 
     body: str
 
@@ -80,11 +80,11 @@ class Answer:
 
     @cached_property
     def etag(self) -> str:
-        """The digest of the body, as ETag has it."""
+        """The digest of the body, in the format of ETag."""
         return f'"{hashlib.sha256(self.body.encode()).hexdigest()[:32]}"'
 
     def response(self, request: Request) -> dict[str, Any]:
-        """Return it as API Gateway wants it; 304 without a body for who has it already."""
+        """Return the answer for API Gateway; 304 without a body for a client that has it."""
         headers = {**HEADERS, "etag": self.etag}
         if _matches(request.headers.get("if-none-match", ""), self.etag):
             return _response(HTTPStatus.NOT_MODIFIED, headers, "")
@@ -92,7 +92,7 @@ class Answer:
 
 
 def response_of(problem: Problem) -> dict[str, Any]:
-    """Return a problem as API Gateway wants it."""
+    """Return a problem as an answer for API Gateway."""
     headers = {
         **HEADERS,
         "cache-control": "no-store",

@@ -1,7 +1,7 @@
-"""A bucket of tokens: requests a second, and twice as many at once.
+"""A token bucket: a number of requests a second, and twice as many at once.
 
-API Gateway has one for all, where there is one in front; this is what a single run of the function
-takes on, so that a flood does not reach the warehouse either way.
+API Gateway has one for all requests, if it is in front; this one is for a single instance of the
+function, so that a flood does not reach the warehouse in any case.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
-"""The one connection to the warehouse that a run of the function keeps between requests.
+"""The one connection to the warehouse that an instance of the function keeps between requests.
 
-So there are never more connections than runs, whose number is reserved, or limited by the account.
+So there are never more connections than instances, whose number is reserved, or limited by the
+account.
 """
 
 import time
@@ -12,20 +13,20 @@ from functions.common.errors import DatabaseUnavailableError
 from functions.targets import Place
 from functions.targets.reading import Reader, reading
 
-# The server ends a statement after half of it, and a connection that is idle for so long: also
-# where the run was frozen, and forgotten.
+# The server ends a statement after half of it, and a connection that is idle for all of it, even if
+# the instance was frozen and never resumed.
 SECONDS = 16.0
-IDLE_SECONDS = 12.0  # after which it is not relied upon
-# What tables there are, and the password, are looked up again with each connection.
+IDLE_SECONDS = 12.0  # after which it is not used again
+# With each connection, the tables and the password are looked up again.
 LIFE_SECONDS = 60.0
-# A connection that broke while nobody asked fails at once. What takes longer is the statement.
+# A connection that broke while idle fails at once. An error that takes longer is the statement's.
 AT_ONCE_SECONDS = 1.0
 
 T = TypeVar("T")
 
 
 class Warehouse:
-    """Opens the connection when it is needed, and another one when it broke."""
+    """Opens the connection when it is needed, and a new one if it broke."""
 
     def __init__(self, place: Place, clock: Callable[[], float] = time.monotonic) -> None:
         self._place = place
@@ -35,7 +36,7 @@ class Warehouse:
         self._opened_at = self._used_at = 0.0
 
     def ask(self, question: Callable[[Reader], T]) -> T:
-        """Return what a question finds out; on a connection that turns out broken, ask again.
+        """Return the result of a question; on a connection that turns out broken, ask again.
 
         After any error the next question has a new connection.
         """
