@@ -1,6 +1,6 @@
 """The language in which a pipeline is declared.
 
-Standard library only: functions, the deployer and a person who tries a declaration import it alike.
+It imports the standard library only: all functions and the deployer import it.
 """
 
 from etl.columns import (

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def require_columns(of: object, columns: object) -> None:
-    """Raise DeclarationError unless columns are what they should be: {name: type}."""
+    """Raise DeclarationError unless columns are {name: type}."""
     if not isinstance(columns, Mapping):
         raise DeclarationError(f'{of}: write its columns as {{"name": Text(), …}}')
     for name, column in columns.items():
@@ -43,24 +43,24 @@ class Column:
 
 @dataclass(frozen=True)
 class SmallInteger(Column):
-    """A whole number of 16 bits."""
+    """A 16-bit integer."""
 
 
 @dataclass(frozen=True)
 class Integer(Column):
-    """A whole number of 32 bits."""
+    """A 32-bit integer."""
 
 
 @dataclass(frozen=True)
 class BigInteger(Column):
-    """A whole number of 64 bits."""
+    """A 64-bit integer."""
 
 
 @dataclass(frozen=True)
 class Numeric(Column):
     """An exact decimal number, such as an amount of money; never a float.
 
-    Without precision and scale, any finite one, with the digits that the source shows.
+    Without precision and scale, any finite number, with the digits of the source.
     """
 
     precision: int | None = None
@@ -69,21 +69,21 @@ class Numeric(Column):
 
 @dataclass(frozen=True)
 class Real(Column):
-    """A floating-point number of 32 bits, also NaN and the infinities."""
+    """A 32-bit floating-point number, also NaN and infinity."""
 
 
 @dataclass(frozen=True)
 class Double(Column):
-    """A floating-point number of 64 bits, also NaN and the infinities."""
+    """A 64-bit floating-point number, also NaN and infinity."""
 
 
 @dataclass(frozen=True)
 class Text(Column):
     """Text, also from columns of a limited length, and the labels of an enumeration.
 
-    `check` returns whether a text is accepted; `reason` follows the column and the text of one that
-    is not, as in "is not in ISO 4217". `normalize` returns an accepted one as the target has it,
-    as in "00601" of "601"; a column of a key may have it where the rows are those of files.
+    `check` returns whether a text is accepted; `reason` says why one is not, after column and text,
+    such as "is not in ISO 4217". `normalize` returns an accepted text in the target's form, such as
+    "00601" for "601"; a column of a key may have it only for rows of files.
     """
 
     check: Callable[[str], object] | None = field(default=None, kw_only=True)
@@ -103,12 +103,12 @@ class Date(Column):
 
 @dataclass(frozen=True)
 class IsoDate(Column):
-    """A day that the source keeps as text, yyyy-mm-dd, or as a time stamp at midnight."""
+    """A date that the source has as text, yyyy-mm-dd, or as a timestamp at midnight."""
 
 
 @dataclass(frozen=True)
 class Time(Column):
-    """A time of day; with a `timezone`, one that has its offset."""
+    """A time of day; with a `timezone`, with its offset."""
 
     timezone: bool = field(default=False, kw_only=True)
 
@@ -122,7 +122,7 @@ class Timestamp(Column):
 
 @dataclass(frozen=True)
 class UnixTime(Column):
-    """A moment that the source keeps as whole seconds since 1970, in UTC."""
+    """A time that the source has as whole seconds since 1970, in UTC."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,6 @@ class Array(Column):
 
 @dataclass(frozen=True)
 class Other(Column):
-    """Any other type, by the name that it has in the source; its text in the target."""
+    """Any other type, by its name in the source; text in the target."""
 
     sql: str

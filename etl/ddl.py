@@ -1,7 +1,7 @@
 """The SQL that creates the tables of a warehouse: from the declaration, or from a file of DDL.
 
-Tables that are made from a declaration have no foreign keys: rows of tables that refer to each
-other in a circle could not be inserted one table after the other.
+Tables that are made from a declaration have no foreign keys: rows of tables with circular
+references could not be inserted table by table.
 """
 
 from collections.abc import Iterable, Mapping
@@ -41,17 +41,17 @@ _PLAIN: dict[type[Column], str] = {
     types.Uuid: "uuid",
     types.Point: "point",
     types.Bytes: "bytea",
-    # A type of the source that the warehouse need not have.
+    # A type of the source that the warehouse may lack.
     types.Other: "text",
 }
 
 
 def postgres(target: Target, schema: str, folder: Path | None = None) -> dict[str, str]:
-    """Return the SQL that creates each table of a warehouse, in an order that works.
+    """Return the SQL that creates each table of a warehouse, in a valid order.
 
-    A table that names no schema is created in `schema`. The SQL is taken from the file that the
-    target names as `ddl`, in the pipeline's `folder`, or made from the columns. Raises
-    DeclarationError where neither says what a table is like.
+    A table without a schema is created in `schema`. The SQL is taken from the file that the target
+    names as `ddl`, in the pipeline's `folder`, or made from the columns. Raises DeclarationError if
+    neither defines a table.
     """
     if target.ddl is not None and folder is not None:
         return DdlFile(folder / target.ddl, '"').statements(target, schema)
@@ -62,7 +62,7 @@ def postgres(target: Target, schema: str, folder: Path | None = None) -> dict[st
 def create_views(target: Target, schema: str, folder: Path) -> dict[str, str]:
     """Return the SQL that creates each view of a warehouse, or replaces it, in their order.
 
-    Raises DeclarationError for one whose SELECT cannot be used.
+    Raises DeclarationError for an invalid SELECT.
     """
     path = search_path(target.schemas(schema))
     return {
@@ -109,7 +109,7 @@ def columns_of(table: TargetTable) -> Mapping[str, Column]:
 
 
 def quoted(name: str) -> str:
-    """Return a name as SQL has to have it, whatever is in it."""
+    """Return a name as a quoted SQL identifier."""
     return ddlfile.quoted(name, '"')
 
 
@@ -118,7 +118,7 @@ def _zone(timezone: bool) -> str:
 
 
 def _table(table: TargetTable, schema: str) -> str:
-    """Return the statements for a table; the history has a number for each record, and an index."""
+    """Return the statements for a table; a history has a record number and an index."""
     home = f"{quoted(schema)}.{quoted(table.name)}"
     key = ", ".join(map(quoted, table.key))
     lines = [

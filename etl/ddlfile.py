@@ -10,7 +10,7 @@ from etl.targets import Target
 class DdlFile:
     """A file whose statements begin with CREATE TABLE and end on a line that begins with `)`.
 
-    `quote` is what its SQL puts around names. Names follow CREATE TABLE and REFERENCES without a
+    `quote` is the quote of its SQL identifiers. Names after CREATE TABLE and REFERENCES have no
     schema.
     """
 
@@ -20,10 +20,10 @@ class DdlFile:
         self._name = rf"(\w+|{quote}(?:[^{quote}]|{quote}{quote})+{quote})"
 
     def statements(self, target: Target, schema: str) -> dict[str, str]:
-        """Return its statements, with the schemas of a target's tables before their names.
+        """Return its statements, with the schemas of a target's tables added to their names.
 
-        A table that names no schema is in `schema`. Raises DeclarationError for a table that the
-        file does not have.
+        A table without a schema is in `schema`. Raises DeclarationError for a table that the file
+        lacks.
         """
         if not self._file.is_file():
             raise DeclarationError(
@@ -56,11 +56,11 @@ class DdlFile:
         }
 
     def _plain(self, name: str) -> str:
-        """Return what a name of SQL stands for."""
+        """Return the name of a SQL identifier, without quotes."""
         quote = self._quote
         return name.removeprefix(quote).removesuffix(quote).replace(2 * quote, quote)
 
 
 def quoted(name: str, quote: str) -> str:
-    """Return a name as SQL has to have it, whatever is in it."""
+    """Return a name as a quoted SQL identifier."""
     return quote + name.replace(quote, 2 * quote) + quote

@@ -1,4 +1,4 @@
-"""Errors of a declaration, raised while it is read and never at night."""
+"""The error of a declaration, which is raised when the declaration is read."""
 
 
 class DeclarationError(Exception):

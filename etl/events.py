@@ -22,7 +22,7 @@ WHOLE = "$"
 class StampedSignature:
     """`t=<unix seconds>,v1=<hex>[,v1=<hex>…]` in a header, as Stripe signs.
 
-    The hex is HMAC-SHA256 of `<t>.<body>`. The stamp may be `tolerance` away either way.
+    The hex is HMAC-SHA256 of `<t>.<body>`. The timestamp may differ by `tolerance` either way.
     """
 
     header: str = "Stripe-Signature"
@@ -39,7 +39,7 @@ class BodySignature:
 
 @dataclass(frozen=True)
 class StandardWebhooks:
-    """`webhook-id`, `webhook-timestamp` and `webhook-signature`, as standardwebhooks.com has them.
+    """`webhook-id`, `webhook-timestamp` and `webhook-signature`, by standardwebhooks.com.
 
     The signature is `v1,<base64>`, several with blanks between them, of `<id>.<stamp>.<body>`; the
     secret is base64, after `whsec_`.
@@ -53,15 +53,15 @@ Signature = StampedSignature | BodySignature | StandardWebhooks
 
 @dataclass(frozen=True)
 class EventFeed:
-    """The events of one table: those whose type fits one of some patterns, as in `charge.*`.
+    """The events of one table: those whose type matches one of some patterns, such as `charge.*`.
 
-    An event goes to the first feed of its source that it fits. `fields` says where the columns are
-    in the event: `data.object.id`, `header:X-GitHub-Delivery`, or `WHOLE`. A field that is not
-    there is NULL.
+    An event goes to the first feed of its source that matches. `fields` are the paths of the
+    columns in the event: `data.object.id`, `header:X-GitHub-Delivery`, or `WHOLE`. A missing field
+    is NULL.
     """
 
     format: ClassVar[JsonDocuments] = JsonDocuments()
-    max_rejects: ClassVar[float] = 1.0  # an event is never refused for the sake of others
+    max_rejects: ClassVar[float] = 1.0  # an event is never refused because of others
     report: ClassVar[None] = None
 
     table: Table
@@ -90,9 +90,9 @@ class EventFeed:
 
 @dataclass(frozen=True)
 class EventList:
-    """The list that a provider keeps of its events, the newest first, as Stripe's `/v1/events`.
+    """A provider's list of its events, the newest first, such as Stripe's `/v1/events`.
 
-    A page is `{"data": [event, …], "has_more": true}`. It is asked for with `limit`, with
+    A page is `{"data": [event, …], "has_more": true}`. It is requested with `limit`, with
     `starting_after`, the id of the last event of the page before, and with the setting
     `<NAME>_API_KEY` as a bearer token. The list goes back for `days`.
     """
@@ -102,7 +102,7 @@ class EventList:
     limit: int = 100
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for a URL that would show the key to others."""
+        """Raise DeclarationError for a URL that would expose the key."""
         if fault := fault_of_url(self.url):
             raise DeclarationError(f"the list of events at {self.url}: its URL {fault}")
 
@@ -111,11 +111,11 @@ class EventList:
 class Events(Keyed):
     """Events that a provider posts to `path` of the pipeline's endpoint, signed with a secret.
 
-    The secret is the setting `<NAME>_WEBHOOK_SECRET`; two, with a blank between them, while one is
-    rolled over. `id` and `type` are paths as in `EventFeed.fields`; `required` are paths that every
+    The secret is the setting `<NAME>_WEBHOOK_SECRET`; two, separated by a blank, while one is
+    rotated. `id` and `type` are paths as in `EventFeed.fields`; `required` are paths that every
     event has to have: one without goes to errors/. An event of more than `max_bytes` is refused.
-    Events of `missed` that never came are fetched by reconcile, while the setting `<NAME>_API_KEY`
-    has a key.
+    Events of `missed` that never arrived are fetched by reconcile, while the setting
+    `<NAME>_API_KEY` has a key.
     """
 
     kind: ClassVar[str] = "events"
@@ -133,7 +133,7 @@ class Events(Keyed):
     missed: EventList | None = None
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for a path that cannot be one, and for a source without feeds."""
+        """Raise DeclarationError for an invalid path, and for a source without feeds."""
         if not self.feeds:
             raise DeclarationError(f"source {self.name}: declare at least one EventFeed(…)")
         _require_several(self.required, f"source {self.name}: required", "data.object")
@@ -142,7 +142,7 @@ class Events(Keyed):
         if not _WAY.fullmatch(self.url_path):
             raise DeclarationError(f"source {self.name}: its path is like /webhooks/{self.name}")
         if not 0 < self.max_bytes <= 750_000:
-            # In base64 that is the million that a message of the queue may have.
+            # In base64 that is 1,000,000 bytes, which a message of the queue may have.
             raise DeclarationError(f"source {self.name}: max_bytes is 750,000 at most")
         for feed in self.feeds if self.missed else ():
             if self.id.startswith("header:") or self.id not in feed.fields.values():
@@ -176,11 +176,11 @@ class Events(Keyed):
         return next(feed for feed in self.feeds if feed.table is table)
 
     def feed_of(self, type_of_event: str) -> EventFeed | None:
-        """Return the feed of an event; None if it fits none."""
+        """Return the feed of an event's type; None if none matches."""
         return next((feed for feed in self.feeds if feed.fits(type_of_event)), None)
 
 
 def _require_several(given: Sequence[str], what: str, example: str) -> None:
-    """Raise DeclarationError for one text where several go: its letters would be taken for them."""
+    """Raise DeclarationError for a text instead of a tuple, of which each letter would be one."""
     if isinstance(given, str):
         raise DeclarationError(f'{what} are several: write ("{example}",)')

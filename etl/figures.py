@@ -1,4 +1,4 @@
-"""Figures: what a page shows of its pipeline's warehouse, each of them the rows of a SELECT."""
+"""Figures of the page, each of which shows the rows of a SELECT in the warehouse."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,7 @@ class Figure:
     def statement(self, folder: Path) -> Statement:
         """Return the SELECT of a pipeline in a folder.
 
-        Raises DeclarationError if its file is not there, or it is not one statement without values.
+        Raises DeclarationError if its file is missing, or it is not one statement without
+        parameters.
         """
         return without_values(self, self.sql, folder)

@@ -16,10 +16,10 @@ _ENDING = re.compile(r"\.[A-Za-z0-9]{1,16}")
 
 @dataclass(frozen=True)
 class Csv:
-    """Lines of values, with a `header` or in the order of the columns, as RFC 4180 has them.
+    """CSV (RFC 4180), with a `header` or in the order of the columns.
 
-    A value that is one of `nulls` is NULL. A byte order mark is skipped, and says which `encoding`
-    it is in UTF-8 and UTF-16.
+    A value that is one of `nulls` is NULL. A byte order mark is skipped; that of UTF-8 or UTF-16
+    overrides `encoding`.
     """
 
     delimiter: str = ","
@@ -29,7 +29,7 @@ class Csv:
     nulls: tuple[str, ...] = ("",)
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for options that no file can be written with."""
+        """Raise DeclarationError for invalid options."""
         for what, character in (("delimiter", self.delimiter), ("quote", self.quote)):
             if not (_ONE_CHARACTER.fullmatch(character) and character.isascii()):
                 raise DeclarationError(f"Csv: its {what} is one character of ASCII")
@@ -53,7 +53,7 @@ Format = Csv | JsonDocuments
 
 @dataclass(frozen=True)
 class RefusedRow:
-    """A row of a file of CSV that is refused, as a `ErrorReport` gets it.
+    """A refused row of a CSV file, as an `ErrorReport` gets it.
 
     `number` counts rows from 1, the header included: one with line breaks in quotes is one row, and
     so is a blank line. `values` are in the order of the file, the valid ones normalized, the others
@@ -70,7 +70,7 @@ class RefusedRow:
 
 @dataclass(frozen=True)
 class ErrorReport:
-    """A separate form for the refused rows of a file, in `errors/<table>/<file><ending>`.
+    """Another format for the refused rows of a file, in `errors/<table>/<file><ending>`.
 
     `lines` returns the lines of one row; the name of the file is without its `.csv`.
     """
@@ -81,13 +81,12 @@ class ErrorReport:
 
 @dataclass(frozen=True)
 class Feed:
-    """The files of one table: those whose keys fit a `pattern`, compressed by gzip or not.
+    """The files of one table: those whose keys match a `pattern`, compressed by gzip or not.
 
     In a pattern `*` stands for any characters but a slash, `**` for any at all, `?` for one. A key
-    also fits with `.gz` after it. A feed that is `optional` is not waited for where files belong
-    together. A file of which more than the share `max_rejects` of the rows cannot be used is
-    refused whole; None is the setting MAX_REJECTS. Refused rows are written as CSV unless there
-    is a `report`.
+    also matches with `.gz` after it. A feed that is `optional` is not waited for where files belong
+    together. A file is refused whole if more than the share `max_rejects` of its rows is refused;
+    None is the setting MAX_REJECTS. Refused rows are written as CSV unless there is a `report`.
 
     A table whose target tables are all `replace` equals the newest file; of any other the files
     are read one after the other, in the order in which they came into the bucket.
@@ -101,7 +100,7 @@ class Feed:
     report: ErrorReport | None = None
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for a feed that no file can be of."""
+        """Raise DeclarationError for an invalid pattern or share."""
         if not self.pattern or self.pattern.startswith("/"):
             raise DeclarationError(
                 f"{self.table}: give the keys of its files as a pattern, as in Feed(orders, "
@@ -121,7 +120,7 @@ class Feed:
             )
 
     def fits(self, key: str) -> bool:
-        """Return whether a key, without the prefix of the source, is that of one of its files."""
+        """Return whether a key, without the source's prefix, matches the pattern."""
         return bool(_expression(self.pattern).fullmatch(key.removesuffix(".gz"))) or bool(
             _expression(self.pattern).fullmatch(key)
         )
@@ -140,9 +139,9 @@ def is_period(setting: object) -> bool:
 
 @dataclass(frozen=True)
 class Files:
-    """Files in the pipeline's own drop bucket, or, where it is `remote`, in somebody else's.
+    """Files in the pipeline's own drop bucket, or if `remote`, in a bucket that others own.
 
-    Those of a remote one are only read. It is named by the setting `<NAME>_BUCKET`, which may be
+    A remote bucket is only read. It is named by the setting `<NAME>_BUCKET`, which may be
     accompanied by `<NAME>_PREFIX` (the keys below it count) and `<NAME>_REGION`.
 
     The feeds may belong `together`: then a batch has all of them or none. It is made when there is
@@ -162,7 +161,7 @@ class Files:
     optional: bool = False
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for times of another type, and for a pattern of two feeds."""
+        """Raise DeclarationError for times of another type, and for two feeds with a pattern."""
         if not isinstance(self.settle, timedelta):
             raise DeclarationError(f"source {self.name}: write its settle as timedelta(seconds=30)")
         if self.at_most is not None and not is_period(self.at_most):

@@ -16,7 +16,7 @@ from etl.reports import Report
 def load(name: str) -> Pipeline:
     """Return the pipeline that `pipelines/<name>/pipeline.py` declares as PIPELINE.
 
-    Raises DeclarationError if there is none, or a mistake in it.
+    Raises DeclarationError if there is none, or it has a mistake.
     """
     if name not in (there := known()):
         raise DeclarationError(
@@ -24,7 +24,7 @@ def load(name: str) -> Pipeline:
         )
     try:
         module = import_module(f"pipelines.{name}.pipeline")
-    except Exception as error:  # a user's own code may raise anything
+    except Exception as error:  # a pipeline's own code may raise anything
         said = str(error) if isinstance(error, DeclarationError) else _exception(error)
         raise DeclarationError(f"{_place(error, there[name])}: {said}") from error
     declared = getattr(module, "PIPELINE", None)
@@ -76,7 +76,7 @@ def folder(name: str) -> Path:
 
 
 def known() -> dict[str, Path]:
-    """Return the folders of the pipelines that there are, by name."""
+    """Return the folders of all pipelines, by name."""
     return {
         page.parent.name: page.parent
         for place in import_module("pipelines").__path__

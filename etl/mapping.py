@@ -1,4 +1,4 @@
-"""How a target table is made of tables of one source, and the rows that it needs beside its own."""
+"""How a target table is made from tables of one source, and which rows have to join."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from etl.targets import TargetTable
 
 @dataclass(frozen=True)
 class Join:
-    """Rows of `table` that join in under a parameter.
+    """Rows of `table` that are joined under a parameter.
 
-    They are those that `columns` of the rows under the parameter `child` refer to. A row of the
-    child may have none where the join is `optional`.
+    They are those to which `columns` of the rows under the parameter `child` refer. A row of the
+    child may have none if the join is `optional`.
     """
 
     parameter: str
@@ -26,7 +26,7 @@ class Join:
 
 @dataclass(frozen=True, eq=False)
 class Mapping:
-    """A target table, the source table whose rows make its rows, and the tables that join in.
+    """A target table, the source table from whose rows it is made, and the tables that are joined.
 
     Each join comes after the one that its `child` names.
     """
@@ -42,14 +42,14 @@ class Mapping:
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """The main table and those that join in, each once."""
+        """The main table and the joined ones, each once."""
         return tuple(dict.fromkeys([self.main, *(join.table for join in self.joins)]))
 
 
 def resolved(target: TargetTable, sources: Iterable[Source]) -> Mapping:
     """Return a target table with the source tables that its parameters name.
 
-    Raises DeclarationError for a parameter that is no table, or that no reference leads to.
+    Raises DeclarationError for a parameter that is no table, or to which no reference leads.
     """
     if not target.parameters:
         raise DeclarationError(f"{target}: its function takes no table: name one as its parameter")
@@ -85,7 +85,7 @@ def _joins(target: TargetTable, tables: dict[str, Table]) -> tuple[Join, ...]:
 def _join(
     target: TargetTable, name: str, known: dict[str, Table], tables: dict[str, Table]
 ) -> Join | None:
-    """Return how rows under a parameter join to those that are known; None if not yet."""
+    """Return the join of a parameter to a known one; None if not known yet."""
     if name in target.joins:
         child, _, column = target.joins[name].rpartition(".")
         child = child or target.parameters[0]

@@ -40,7 +40,7 @@ class Model:
     table: TargetTable = field(init=False)
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for a model without inputs, or whose key it does not have."""
+        """Raise DeclarationError for a model without inputs, or without the columns of its key."""
         if not self.inputs:
             raise DeclarationError(f"model {self.name}: name the tables that it is made of")
         keys = (self.key,) if isinstance(self.key, str) else self.key
@@ -54,7 +54,7 @@ class Model:
 
     @property
     def base(self) -> tuple[TargetTable, ...]:
-        """The target tables that it is made of, some of them by way of other models."""
+        """The target tables from which it is made, directly or through other models."""
         made_of: list[TargetTable] = []
         for each in self.inputs:
             made_of += each.base if isinstance(each, Model) else [each]

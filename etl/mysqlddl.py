@@ -1,7 +1,7 @@
 """The SQL that creates the tables of a MySQL warehouse: from the declaration, or from a file.
 
-There are no foreign keys in what is made from a declaration, as in `ddl`. Texts are compared by
-their bytes, trailing blanks included: their collation is binary and does not pad.
+Tables that are made from a declaration have no foreign keys, as in `ddl`. Texts are compared by
+their bytes, with trailing blanks: their collation is binary and NO PAD.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ MARIADB_COLLATION = "utf8mb4_nopad_bin"
 """The collation of texts in MariaDB."""
 
 NAME_CHARACTERS = 64  # of a name in MySQL
-_KEY_CHARACTERS = 740  # of an index: InnoDB's 3,072 bytes, without those of numbers beside
+_KEY_CHARACTERS = 740  # of an index: InnoDB's 3,072 bytes, less those for numbers
 _MOST_CHARACTERS = 255
 _DIGITS, _SCALE = 65, 30  # of a DECIMAL
 
@@ -43,7 +43,7 @@ _PLAIN: dict[type[Column], str] = {
     types.Point: "point",
     types.Bytes: "longblob",
 }
-"""What is not here has no type in MySQL and is kept as its text."""
+"""Other types do not exist in MySQL, and are stored as text."""
 
 _DAY = {"date": "date", "integer": "int", "text": "varchar(16)"}
 
@@ -51,7 +51,7 @@ _DAY = {"date": "date", "integer": "int", "text": "varchar(16)"}
 def mysql(
     target: Target, schema: str, folder: Path | None = None, collation: str = COLLATION
 ) -> dict[str, str]:
-    """Return the SQL that creates each table of a warehouse, in an order that works.
+    """Return the SQL that creates each table of a warehouse, in a valid order.
 
     As `ddl.postgres`, for a database `schema`; `collation` is that of texts.
     """
@@ -66,7 +66,7 @@ def mysql(
 def create_views(target: Target, schema: str, folder: Path) -> dict[str, str]:
     """Return the SQL that creates each view of a warehouse, or replaces it, in their order.
 
-    Raises DeclarationError for one whose SELECT cannot be used.
+    Raises DeclarationError for an invalid SELECT.
     """
     return {
         view.name: f"USE {quoted(schema)};\nCREATE OR REPLACE VIEW "
@@ -83,8 +83,8 @@ def create_schema(schema: str) -> str:
 def sql_type(column: Column, characters: int | None = None) -> str:
     """Return the type of MySQL that holds a column, as the server names it.
 
-    In a key, texts and bytes have a greatest length, `characters`. Raises DeclarationError for a
-    number that no type holds.
+    In a key, texts and bytes have a maximum length, `characters`. Raises DeclarationError for a
+    numeric that no type can store.
     """
     match column:
         case types.Numeric(precision, scale):
@@ -98,19 +98,19 @@ def sql_type(column: Column, characters: int | None = None) -> str:
 
 
 def key_characters(table: TargetTable) -> int:
-    """Return how many characters a text of a table's key may have, so that it has an index."""
+    """Return how many characters a text in a table's key may have for the key to be indexed."""
     long = [columns_of(table)[name] for name in table.key]
     count = sum(isinstance(each, types.Bytes) or type(each) not in _PLAIN for each in long)
     return min(_MOST_CHARACTERS, _KEY_CHARACTERS // max(1, count))
 
 
 def quoted(name: str) -> str:
-    """Return a name as SQL has to have it, whatever is in it."""
+    """Return a name as a quoted SQL identifier."""
     return ddlfile.quoted(name, "`")
 
 
 def create_table(home: str, lines: Iterable[str], collation: str) -> str:
-    """Return the SQL that creates a table that has transactions, with these lines in brackets."""
+    """Return the SQL that creates an InnoDB table with these definitions."""
     inside = ",\n    ".join(lines)
     return (
         f"CREATE TABLE {home} (\n    {inside}\n)"
@@ -119,7 +119,7 @@ def create_table(home: str, lines: Iterable[str], collation: str) -> str:
 
 
 def record_id(table: str) -> str:
-    """Return what the number of each record of a history is called."""
+    """Return the name of the column with a history's record numbers."""
     name = f"{table}_record_id"
     return name if len(name) <= NAME_CHARACTERS else "record_id"
 
@@ -135,7 +135,7 @@ def _decimal(precision: int | None, scale: int) -> str:
 
 
 def _table(table: TargetTable, schema: str, collation: str) -> str:
-    """Return the statement for a table; the history has a number for each record, and an index."""
+    """Return the statement for a table; a history has a record number and an index."""
     home = f"{quoted(schema)}.{quoted(table.name)}"
     key = ", ".join(map(quoted, table.key))
     characters = key_characters(table)

@@ -1,4 +1,4 @@
-"""Values that whoever asks for a report may give, as text, and what they are without one."""
+"""The parameters of reports: their types, values as text, and defaults."""
 
 import re
 from collections.abc import Callable
@@ -26,12 +26,12 @@ _BITS: dict[type[Column], int] = {
 
 
 class InvalidValueError(Exception):
-    """Say why a text is no value of a type, without the text."""
+    """A text is not a value of a type: the message says why, without the text."""
 
 
 @dataclass(frozen=True)
 class Today:
-    """The day that it is in a time zone, such as `Europe/London`, when somebody asks."""
+    """The current date in a time zone, such as `Europe/London`."""
 
     zone: str = "UTC"
 
@@ -41,15 +41,15 @@ class Today:
             raise DeclarationError(f"there is no time zone {self.zone!r}")
 
     def day(self, now: datetime) -> date:
-        """Return the day there at a moment, which has a time zone."""
+        """Return the date there at a time, which has a time zone."""
         return now.astimezone(ZoneInfo(self.zone)).date()
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A value that may be given; without a `default` it has to be.
+    """A parameter, which is required unless it has a `default`.
 
-    `says` is what the documentation of the API says of it.
+    `says` describes it in the API's documentation.
     """
 
     type: Column
@@ -57,7 +57,7 @@ class Parameter:
     says: str = ""
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for a type that cannot be given, or a default that is not one."""
+        """Raise DeclarationError for a type that a parameter cannot have, or an invalid default."""
         if type(self.type) not in _READERS:
             raise DeclarationError(f"a parameter cannot be {type(self.type).__name__}()")
         if isinstance(self.default, Today):
@@ -70,13 +70,13 @@ class Parameter:
                 raise DeclarationError(f"the default {self.default!r} {error}") from None
 
     def value(self, text: str) -> str:
-        """Return a text as SQL reads it; raise InvalidValueError for what is none of the type."""
+        """Return a text in the form that SQL reads; raise InvalidValueError for an invalid one."""
         if len(text) > LONGEST:
             raise InvalidValueError(f"has more than {LONGEST:,} characters")
         return _READERS[type(self.type)](self.type, text)
 
     def default_at(self, now: datetime) -> str | None:
-        """Return what it is where nothing is given; None if something has to be."""
+        """Return the default; None if the parameter is required."""
         if isinstance(self.default, Today):
             return self.default.day(now).isoformat()
         return None if self.default is None else self.value(self.default)

@@ -38,17 +38,17 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True)
 class Wait:
-    """Rows wait for a parent: one that the target does not have and that they refer to."""
+    """Rows wait for a parent: a row to which they refer and that the target does not have yet."""
 
     columns: tuple[str, ...]
     parent: Table
 
 
 class Pipeline:
-    """The declaration in a folder under `pipelines/`. Everything else follows from it.
+    """The declaration in a folder under `pipelines/`, from which everything else follows.
 
-    A reference to a table that is also a parameter is a join: both sides come with every batch. Any
-    other reference to a table that has a target table is a parent to wait for.
+    A reference to a table that is also a parameter is a join: every batch has both sides. Any other
+    reference to a table that has a target table is a parent to wait for.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Pipeline:
 
     @property
     def events(self) -> tuple[Events, ...]:
-        """Its sources that are events: they come by themselves, and extract has nothing to do."""
+        """Its sources that are events, which are posted and not extracted."""
         return tuple(each for each in self.sources if isinstance(each, Events))
 
     @property
@@ -122,14 +122,11 @@ class Pipeline:
         return next(target for target in self.targets if target.name == name)
 
     def target_of(self, source: str) -> Target | None:
-        """Return the target that a source feeds; None for one that feeds none."""
+        """Return the target that a source feeds; None if it feeds none."""
         return next((each for each in self.targets if self.mappings(source, each.name)), None)
 
     def mappings(self, source: str, target: str | None = None) -> tuple[Mapping, ...]:
-        """Return how the target tables are made of a source's, parents before those that refer.
-
-        Those of one target, or of all.
-        """
+        """Return the mappings of a source to one target, or to all, parents first."""
         return tuple(
             mapping
             for mapping in self._mappings[source]
@@ -139,8 +136,8 @@ class Pipeline:
     def waits(self, mapping: Mapping) -> tuple[Wait, ...]:
         """Return the parents that rows of a mapping wait for.
 
-        Not another row of the same table, and none of a table that refers back: where a target
-        insists on those, load puts the row aside until they have come.
+        Rows of the same table, or of one that refers back, are no such parents: if a target
+        requires them, load puts the row aside until they are there.
         """
         mappings = self._mappings[self.source_of(mapping).name]
         before = {each.main for each in mappings[: mappings.index(mapping)]} - {mapping.main}
@@ -158,9 +155,9 @@ class Pipeline:
         )
 
     def replaced(self, source: str) -> frozenset[str]:
-        """Return the ids of the tables of a source all of whose target tables are `replace`.
+        """Return the ids of a source's tables whose target tables are all `replace`.
 
-        Of files of such a table only the newest counts.
+        Of the files of such a table only the newest counts.
         """
         ways: dict[str, set[str]] = {}
         for mapping in self._mappings[source]:
@@ -172,13 +169,13 @@ class Pipeline:
         return next(source for source in self.sources if mapping.main in source.tables)
 
     def calendar_of(self, mapping: Mapping) -> Calendar | None:
-        """Return the calendar that has to have the dates of a mapping's rows, if any has."""
+        """Return the calendar that must contain the dates of a mapping's rows, if there is one."""
         target = next(target for target in self.targets if mapping.target in target.tables)
         return target.calendar if mapping.target.way == "history" else None
 
 
 def _require_parts(pipeline: Pipeline) -> None:
-    """Raise DeclarationError for what is no table where one has to be."""
+    """Raise DeclarationError for tables of a source or target that are none."""
     for source in pipeline.sources:
         require_feeds(source)
         for table in source.tables:
@@ -202,7 +199,7 @@ def _require_parts(pipeline: Pipeline) -> None:
 
 
 def _require_keys_as_they_are(source: Source, table: Table) -> None:
-    """Raise DeclarationError for a key that is normalized, unless its rows are those of files."""
+    """Raise DeclarationError for a key that is normalized, except in a source of files."""
     for name in () if isinstance(source, Files) else table.keys:
         if getattr(table.columns[name], "normalize", None):
             raise DeclarationError(
@@ -212,7 +209,7 @@ def _require_keys_as_they_are(source: Source, table: Table) -> None:
 
 
 def _require_models(target: Target) -> None:
-    """Raise DeclarationError for a model of what the target does not have yet."""
+    """Raise DeclarationError for a model whose inputs the target does not have before it."""
     there: list[object] = list(target.tables)
     for model in target.models:
         if not isinstance(model, Model):
@@ -227,7 +224,7 @@ def _require_models(target: Target) -> None:
 
 
 def _require_shown(target: Target, there: list[object]) -> None:
-    """Raise DeclarationError for what is no view, and for an export of what is not there."""
+    """Raise DeclarationError for views that are none, and for an export of an unknown table."""
     for view in target.views:
         if not isinstance(view, View):
             raise DeclarationError(f"target {target.name}: {_named(view)} is no View(…)")
@@ -245,7 +242,7 @@ def _require_shown(target: Target, there: list[object]) -> None:
 
 
 def _require_figures(pipeline: Pipeline) -> None:
-    """Raise DeclarationError for what is no figure, and for one that is asked of no target."""
+    """Raise DeclarationError for figures that are none, and for one of no target."""
     for figure in pipeline.figures:
         if not isinstance(figure, Figure):
             raise DeclarationError(f"figures: {_named(figure)} is no Figure(…)")
@@ -319,7 +316,7 @@ def _require_one_target(pipeline: Pipeline, source: Source) -> None:
 
 
 def _ordered(pipeline: Pipeline, source: Source) -> tuple[Mapping, ...]:
-    """Return the mappings of a source, parents first unless references go in a circle."""
+    """Return the mappings of a source, parents first unless references are circular."""
     declared = [
         resolved(table, pipeline.sources) for target in pipeline.targets for table in target.tables
     ]

@@ -1,3 +1,3 @@
-"""The name of the product wherever it leaves a mark: tags, locks, comments, sessions."""
+"""The name of the product in tags, locks, comments and sessions."""
 
 NAME = "source-to-warehouse"

@@ -1,4 +1,4 @@
-"""What sources of providers share: keys for their APIs, URLs, and paths in their documents."""
+"""Keys, URLs and paths in documents, for sources that providers have."""
 
 import re
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ _PATH = re.compile(r"\$|[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*|header:[A-Za-z0-9-]+")
 
 
 class Keyed:
-    """A source whose provider may ask for a key: the setting `<NAME>_API_KEY`, kept as a secret."""
+    """A source whose provider may require a key: the secret setting `<NAME>_API_KEY`."""
 
     name: str
 
@@ -32,9 +32,9 @@ class Keyed:
 
 
 def fault_of_url(url: str) -> str | None:
-    """Say why an API cannot be asked at a URL; None if it can.
+    """Return why a URL cannot be the one of an API; None if it can.
 
-    Whoever listens on the way must not read a key, nor change an answer.
+    Nobody on the network may read a key or change an answer.
     """
     try:
         parts = urlsplit(url)
@@ -51,6 +51,6 @@ def fault_of_url(url: str) -> str | None:
 
 
 def require_path(path: str, what: str) -> None:
-    """Raise DeclarationError for what is no path of a field."""
+    """Raise DeclarationError for an invalid path of a field."""
     if not _PATH.fullmatch(path):
         raise DeclarationError(f"{what}: write its path as in data.object.id or header:X-Name")

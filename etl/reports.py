@@ -1,4 +1,4 @@
-"""Reports: SELECTs of the warehouse whose rows an HTTP API answers with."""
+"""Reports: SELECTs in the warehouse whose rows an HTTP API returns."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from etl.statements import Statement, statement_of
 
 MOST_ROWS = 10_000
 OWN_PATHS = ("/health", "/openapi.json")
-"""What the API answers itself."""
+"""The paths that the API answers itself."""
 
 SHOWN = (
     types.SmallInteger,
@@ -58,7 +58,7 @@ class Report:
     at_most: int = 1_000
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for a path, a column or a parameter that cannot be one."""
+        """Raise DeclarationError for an invalid path, column or parameter."""
         if not _PATH.fullmatch(self.path) or self.path in OWN_PATHS:
             raise DeclarationError(
                 f"{self}: its path is like /payments/last5, and none of {', '.join(OWN_PATHS)}"
@@ -102,7 +102,7 @@ class Report:
 
 
 def require_reports(reports: Sequence[object], targets: int) -> None:
-    """Raise DeclarationError for what is no report, or has no single target to read."""
+    """Raise DeclarationError for reports that are none, or without a single target to read."""
     for report in reports:
         if not isinstance(report, Report):
             raise DeclarationError(f"{report} is no Report(…)")

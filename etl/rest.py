@@ -19,11 +19,11 @@ _LINK = "header:Link"
 
 @dataclass(frozen=True)
 class Window:
-    """How far back an API is asked: the query `parameter` is a day, written as 2026-11-22.
+    """How far back an API is queried: the query `parameter` is a date, such as 2026-11-22.
 
-    With `since` it is always that day. With `days` it is the first of the month that was so many
-    days before the newest answer that was read, or before today if there is none: so no pause of
-    the pipeline makes a gap, and the query of an unchanged API stays the same.
+    With `since` it is always that date. With `days` it is the first day of the month that was so
+    many days before the newest answer that was read, or before today if there is none: so a pause
+    of the pipeline leaves no gap, and the query stays the same while the API has nothing new.
     """
 
     parameter: str
@@ -39,7 +39,7 @@ class Window:
             )
 
     def start(self, last: date) -> date:
-        """Return the day from which on to ask, given that of the newest answer, or today."""
+        """Return the date from which to query, given that of the newest answer, or today."""
         if self.since is not None:
             return self.since
         return (last - timedelta(days=self.days or 0)).replace(day=1)
@@ -47,9 +47,9 @@ class Window:
 
 @dataclass(frozen=True)
 class NextLink:
-    """Each page says where the next one is; the last does not.
+    """Each page but the last has the URL of the next one.
 
-    `path` is where in a JSON document the URL is, as in `links.next`; `header:Link` is the header
+    `path` is where in a JSON document the URL is, such as `links.next`; `header:Link` is the header
     of RFC 8288 with `rel="next"`.
     """
 
@@ -85,13 +85,13 @@ Paging = NextLink | PageNumber | Cursor
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key in a header, after a `prefix`; it is the setting `<NAME>_API_KEY`, kept as a secret."""
+    """A key in a header, after a `prefix`; it is the secret setting `<NAME>_API_KEY`."""
 
     header: str = "Authorization"
     prefix: str = "Bearer "
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for a header that there cannot be."""
+        """Raise DeclarationError for an invalid header."""
         if not _HEADER.fullmatch(self.header) or not self.prefix.isprintable():
             raise DeclarationError(f"ApiKey: {self.header!r} cannot be a header with a key")
 
@@ -100,9 +100,9 @@ class ApiKey:
 class Resource:
     """The documents of one table: those at `path`, added to the URL, with a `query`.
 
-    A parameter that the URL has already stays as it is there. `rows` is where in a JSON document
-    the array with the rows is, as in `data.items`; without it the document is the array, or has one
-    object a line. `format`, `max_rejects` and how rows come together are as of a `Feed` of files.
+    A parameter that the URL already has is kept. `rows` is where in a JSON document the array with
+    the rows is, such as `data.items`; without it the document is the array, or has one object a
+    line. `format`, `max_rejects` and how rows come together are as of a `Feed` of files.
     """
 
     table: Table
@@ -117,7 +117,7 @@ class Resource:
     report: ClassVar[None] = None  # refused rows are written as CSV, for people
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for a document that there cannot be."""
+        """Raise DeclarationError for an invalid combination."""
         if not isinstance(self.format, Csv | JsonDocuments):
             raise DeclarationError(f"{self.table}: write its format as Csv(…) or JsonDocuments()")
         if self.max_rejects is not None and not 0 <= self.max_rejects <= 1:
@@ -139,11 +139,11 @@ class Resource:
 
 @dataclass(frozen=True)
 class Rest(Keyed):
-    """A REST API that is asked again and again, at the URL that is the setting `<NAME>_URL`.
+    """A REST API that is polled, at the URL that is the setting `<NAME>_URL`.
 
-    With `at_most` it is asked no sooner than that setting says after it answered, as in
-    `at_most("RATES_AT_MOST", "1 hour")`. An answer has `max_bytes` at most, expanded and with all
-    of its pages. One that is `optional` is left out while its URL is not set.
+    With `at_most`, such as `at_most("RATES_AT_MOST", "1 hour")`, it is polled at most once in that
+    time. An answer has `max_bytes` at most, expanded and with all of its pages. One that is
+    `optional` is left out while its URL is not set.
     """
 
     kind: ClassVar[str] = "rest"
@@ -157,7 +157,7 @@ class Rest(Keyed):
     optional: bool = False
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for a source without resources, or with a time that is none."""
+        """Raise DeclarationError for a source without resources, or with an invalid `at_most`."""
         if not self.feeds:
             raise DeclarationError(f"source {self.name}: declare at least one Resource(…)")
         if self.at_most is not None and not is_period(self.at_most):
@@ -165,7 +165,7 @@ class Rest(Keyed):
                 f'source {self.name}: write its at_most as at_most("{self.name.upper()}_AT_MOST")'
             )
         if not 0 < self.max_bytes <= 128 << 20:
-            # An answer is in memory, as it came and expanded, until it is known to be whole.
+            # An answer is in memory, as it came and expanded, until all of it is read.
             raise DeclarationError(f"source {self.name}: max_bytes is 128 MB at most")
 
     def require_whole(self, replaced: Collection[str]) -> None:

@@ -19,8 +19,8 @@ class Setting:
     """An environment variable of a pipeline's functions and models; never a secret.
 
     It is read when the pipeline is deployed, and given to its Lambda functions. `check` returns
-    whether a value is accepted; `reason` describes one that is not, as in "is no country". A model
-    names it as `:NAME`.
+    whether a value is accepted; `reason` describes one that is not, such as "is no country". A
+    model refers to it as `:NAME`.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Setting:
     reason: str = "is not valid"
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for what cannot be the name of a variable, or its value."""
+        """Raise DeclarationError for an invalid name, or an invalid default."""
         if not _NAME.fullmatch(self.name):
             raise DeclarationError(
                 f"setting {self.name}: its name is made of A to Z, 0 to 9 and _, as in SHOP_COUNTRY"
@@ -55,7 +55,7 @@ def period(text: str) -> timedelta | None:
 def share(text: str) -> float | None:
     """Return the share of a text such as `5%`, `0.05` or `off`; None for any other text.
 
-    `off` is all of it, 1.0: as a limit, none at all.
+    `off` is 1.0, which as a limit is none.
     """
     if text == "off":
         return 1.0
@@ -66,5 +66,5 @@ def share(text: str) -> float | None:
 
 
 def at_most(name: str, default: str = "1 day") -> Setting:
-    """Return the setting of how often a source is read: at most once in that time."""
+    """Return the setting that limits how often a source is read: at most once in that time."""
     return Setting(name, default, period, "is no time: write 1 day, 12 hours or 30 minutes")

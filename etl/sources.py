@@ -12,7 +12,7 @@ from etl.tables import Table
 
 @dataclass(frozen=True)
 class Postgres:
-    """A PostgreSQL database that may only be read, whose URL is the setting `<NAME>_DATABASE_URL`.
+    """A PostgreSQL database that is only read; its URL is the setting `<NAME>_DATABASE_URL`.
 
     `ignore` are names of tables that are not reported when they appear in one of its schemas.
     One that is `optional` is left out while its setting is empty.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from etl.errors import DeclarationError
 
-# Lexical elements that PostgreSQL reads as one piece, whatever is in them, and MySQL's names.
+# Tokens of PostgreSQL, such as quoted texts and comments, and MySQL's quoted names.
 # https://www.postgresql.org/docs/current/sql-syntax-lexical.html
 _PIECE = re.compile(
     r"""
@@ -40,7 +40,7 @@ class Statement:
         return self.pieces[1::2]
 
     def with_values(self, value: Callable[[str], str]) -> str:
-        """Return the SQL with, for each name, what `value` returns for it: a literal."""
+        """Return the SQL with each name replaced by the literal that `value` returns for it."""
         return "".join(
             value(piece) if number % 2 else piece for number, piece in enumerate(self.pieces)
         )
@@ -75,9 +75,9 @@ def parsed(sql: str) -> Statement:
 
 
 def statement_of(part: object, sql: str, folder: Path) -> Statement:
-    """Return the statement of a part of a pipeline: `sql`, or what its file in the folder has.
+    """Return the statement of a part of a pipeline: `sql`, or the content of that file.
 
-    Raises DeclarationError, with the part, for a file that is not there, and as `parsed`.
+    Raises DeclarationError, which names the part, for a missing file, and as `parsed`.
     """
     if sql.endswith(".sql"):
         file = folder / sql
@@ -91,7 +91,7 @@ def statement_of(part: object, sql: str, folder: Path) -> Statement:
 
 
 def without_values(part: object, sql: str, folder: Path) -> Statement:
-    """Return the statement of a part that has no values for names in it; raises as above."""
+    """Return the statement of a part, which may have no parameters; raises as above."""
     statement = statement_of(part, sql, folder)
     if statement.parameters:
         raise DeclarationError(
@@ -105,7 +105,7 @@ def _several() -> DeclarationError:
 
 
 def _special(sql: str) -> Iterator[tuple[str, str, int, int]]:
-    """Yield quotes, comments, parameters and semicolons: kind, name, and from where to where."""
+    """Yield quoted texts, comments, parameters and semicolons: kind, name, start and end."""
     at = 0
     while found := _PIECE.search(sql, at):
         at = _end_of_block(sql, found.end()) if found["block"] else found.end()
@@ -117,7 +117,7 @@ def _special(sql: str) -> Iterator[tuple[str, str, int, int]]:
 
 
 def _end_of_block(sql: str, at: int) -> int:
-    """Return where a comment ends, in which there may be others."""
+    """Return the end of a comment, in which others may be nested."""
     depth = 1
     while depth and (found := _BLOCK.search(sql, at)):
         depth += 1 if found[0] == "/*" else -1

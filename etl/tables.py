@@ -1,4 +1,4 @@
-"""The tables of a source: their keys, their columns, and which rows belong to which."""
+"""The tables of a source: their keys, columns and references."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -34,14 +34,14 @@ OWN_COLUMNS = frozenset(
         "_xid",
     }
 )
-"""Columns that rows get on their way to the target and to the quarantine."""
+"""Columns that the engine adds to rows, in the target and in the quarantine."""
 
 
 @dataclass(frozen=True)
 class Reference:
     """Columns whose values together are the key of a row of `table`.
 
-    `is_optional` where one of them may be NULL: then there is no such row.
+    It is `is_optional` if one of them may be NULL: then there is no such row.
     """
 
     columns: tuple[str, ...]
@@ -71,7 +71,7 @@ class Table:
     )
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for a key or a reference that the columns do not allow."""
+        """Raise DeclarationError for a key or a reference that does not fit the columns."""
         require_columns(self, self.columns)
         if any(isinstance(names, str) for names in self.references):
             raise DeclarationError(
@@ -116,7 +116,7 @@ class Table:
 
     @property
     def id(self) -> str:
-        """Its name in manifests and in the keys of objects: what may be in a URL as it is."""
+        """Its name in manifests and in the keys of objects, which needs no escaping in a URL."""
         return table_id(self.schema, self.name)
 
     def all_references(self) -> Iterator[Reference]:
@@ -135,7 +135,7 @@ class Table:
 
 
 def table_id(schema: str, name: str) -> str:
-    """Return the name of a table of a schema in manifests and in the keys of objects."""
+    """Return the name of a schema's table in manifests and in the keys of objects."""
     named = quote(name, safe="").replace(".", "%2E")
     return named if schema == "public" else f"{quote(schema, safe='').replace('.', '%2E')}.{named}"
 
@@ -148,7 +148,7 @@ def _require_column(table: Table, column: str, what: str) -> None:
 
 
 def _require_reference(table: Table, reference: Reference) -> None:
-    """Raise DeclarationError for columns that cannot be a key of the table that they refer to."""
+    """Raise DeclarationError for columns that do not fit the key of the table they refer to."""
     wanted = [reference.table.columns[name] for name in reference.table.keys]
     if len(reference.columns) != len(wanted):
         raise DeclarationError(

@@ -1,8 +1,8 @@
 """The tables of a target: how each is made from tables of a source, and how rows are combined.
 
-A decorator makes a target table of a function that takes rows of source tables, as pandas frames,
-and returns those of the target table. It may be given its rows in slices, the tables that join in
-always whole, so it works row by row.
+A decorator makes a target table from a function that takes rows of source tables as pandas frames,
+and returns those of the target table. It may be called with slices of its main table, and always
+with whole joined tables, so it has to work row by row.
 """
 
 import inspect
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from etl.models import Model, View
 
 Way = Literal["history", "latest", "once", "replace"]
-"""How rows come together: one is added when it differs from the newest of its key (`history`), is
-inserted or updated by its key (`latest`), is inserted unless its key is there (`once`), or the
-table equals the newest snapshot (`replace`)."""
+"""How rows are combined: a row is appended if it differs from the newest of its key (`history`),
+inserted or updated by its key (`latest`), inserted unless its key is there (`once`), or the table
+equals the newest snapshot (`replace`)."""
 
 Make = Callable[..., Any]
 
@@ -30,11 +30,11 @@ Make = Callable[..., Any]
 class TargetTable:
     """A table of the target. Use `latest`, `history`, `once` or `replace` to declare it.
 
-    `make` is the function, None where the rows are those of the source table `copy_of`. `joins`
-    maps a parameter to the columns that refer to its rows, where the name of a table does not say
-    which are meant. `columns` are those of the table, for a warehouse that is to be made from the
-    declaration. `other_names`, of the table and of columns, are those that some installations use.
-    `schema` is that of the table, None for the one that the target says.
+    `make` is the function, None if the rows are those of the source table `copy_of`. `joins` maps a
+    parameter to the column that refers to its rows, if the references leave a choice. `columns` are
+    those of the table, for a warehouse that is created from the declaration. `other_names`, of the
+    table and of columns, are those that some installations use. `schema` is that of the table, None
+    for the one that the target says.
     """
 
     name: str
@@ -50,7 +50,7 @@ class TargetTable:
     schema: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for a key that the columns do not have."""
+        """Raise DeclarationError for a key that the columns lack."""
         if self.columns is not None:
             require_columns(self, self.columns)
         if not self.key and self.way != "replace":
@@ -63,7 +63,7 @@ class TargetTable:
         return f"target table {self.name}"
 
     def __call__(self, *args: Any, **rows: Any) -> Any:
-        """Make rows, as the function does."""
+        """Return the function's result."""
         if self.make is None:
             [same] = [*args, *rows.values()]
             return same
@@ -76,7 +76,7 @@ class TargetTable:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The function's names for the rows that it needs; the first are those it works through."""
+        """The parameters of the function: the main table, then the joined ones."""
         if self.copy_of is not None:
             return (self.copy_of.parameter,)
         return tuple(inspect.signature(self.make).parameters) if self.make else ()
@@ -85,8 +85,8 @@ class TargetTable:
 class Options(TypedDict, total=False):
     """The options of a target table; see `TargetTable`.
 
-    `name` is that of the function or of the copied table unless it is given, and `key` that of the
-    copied table.
+    By default, `name` is that of the function or of the copied table, and `key` that of the copied
+    table.
     """
 
     key: str | tuple[str, ...]
@@ -100,7 +100,7 @@ class Options(TypedDict, total=False):
 
 
 class Declare:
-    """Declares target tables of one way: `latest(table)`, or `@latest(key=…)` of a function."""
+    """Declares target tables of one way: `latest(table)`, or a function with `@latest(key=…)`."""
 
     def __init__(self, way: Way) -> None:
         self._way: Way = way
@@ -150,15 +150,15 @@ history = Declare("history")
 once = Declare("once")
 replace = Declare("replace")
 dimension, fact = latest, history
-"""The words of a star schema for `latest` and `history`."""
+"""The terms of a star schema for `latest` and `history`."""
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """A table with all days between any two that the history tables use.
+    """A table with all days between any two in the history tables.
 
     A row with a date outside `first` to `last` goes into quarantine, so that a typing error does
-    not make a million days.
+    not add a million days.
     """
 
     name: str
@@ -171,12 +171,12 @@ Cells = Mapping[str, str | None]
 
 @dataclass(frozen=True, eq=False)
 class RowExport:
-    """A CSV file for each row of a target table of which `cells` returns any.
+    """A CSV file for each row of a target table for which `cells` returns one.
 
-    `cells` takes a row, {column: value}, with JSON and whatever else has no type of Python as text,
-    and returns {header: cell}; None, or nothing, where the row has no file. The values of the
-    columns `name` are its key: `exports/<value>/<value>.csv`. They include the key of the table, so
-    that a row that comes again overwrites its own file.
+    `cells` takes a row, {column: value}, in which JSON and other types without an equivalent in
+    Python are text, and returns {header: cell}; None or {} if the row has no file. The values of
+    the columns `name` make its key: `exports/<value>/<value>.csv`. They include the table's key, so
+    that a new version of a row overwrites its file.
     """
 
     table: TargetTable
@@ -184,7 +184,7 @@ class RowExport:
     name: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for a name that rows of the table do not have, or may share."""
+        """Raise DeclarationError for a name that the table cannot give, or that rows may share."""
         for column in self.name:
             if self.table.columns is not None and column not in self.table.columns:
                 raise DeclarationError(
@@ -223,11 +223,11 @@ class Target:
 
     @property
     def made(self) -> tuple[TargetTable, ...]:
-        """All tables with rows of the pipeline: those of its sources, then those of its models."""
+        """All tables with rows of the pipeline: the target tables, then those of its models."""
         return (*self.tables, *(model.table for model in self.models))
 
     def schemas(self, schema: str) -> tuple[str, ...]:
-        """Return the schemas that it has tables in: `schema`, of those that say none, is first."""
+        """Return the schemas of its tables and views; the default `schema` is first."""
         named = [*(each.schema for each in self.made), *(each.schema for each in self.views)]
         return tuple(dict.fromkeys([schema, *(each or schema for each in named)]))
 
@@ -246,7 +246,7 @@ class Target:
 class PostgresWarehouse(Target):
     """A schema of a PostgreSQL database: see `Target`.
 
-    `schema` is where the tables are unless WAREHOUSE_SCHEMA says otherwise.
+    `schema` has the tables unless WAREHOUSE_SCHEMA overrides it.
     """
 
     kind: ClassVar[str] = "postgres"
@@ -265,7 +265,7 @@ class MysqlWarehouse(Target):
     kind: ClassVar[str] = "mysql"
 
     def __post_init__(self) -> None:
-        """Raise DeclarationError for what only PostgreSQL targets have."""
+        """Raise DeclarationError for models and exports, which only PostgreSQL targets have."""
         if self.models or self.exports:
             raise DeclarationError(
                 f"target {self.name}: a MySQL target has no models and no exports: write a view, "

@@ -1,6 +1,6 @@
 """Try a pipeline's functions on a few rows, in a unit test: no database, no bucket.
 
-Rows are converted, checked and refused as the engine does it with the rows of a source.
+Rows are converted, checked and refused as the engine does with rows of a source.
 
     made = etl.testing.made(PIPELINE, "dim_staff", staff=[ann], department=[sales])
     assert made.rows == [{"staff_id": 1, ..., "department_name": "Sales"}]
@@ -37,12 +37,12 @@ class Made:
 
 
 def made(pipeline: Pipeline, target: str, **tables: Rows) -> Made:
-    """Return the rows of a target table made of some rows of its source tables.
+    """Return the rows of a target table made from rows of its source tables.
 
-    Tables go by the names that functions call them. A row is {column: value}, with Python's own
-    values: int, str, Decimal, float, bool, date, datetime, or the text that the source shows; a
-    column that it does not name is NULL. Rows that the target would wait for are taken to be there.
-    Rows of a file, and of events, are {column: text}, or Python's values instead of their texts.
+    Tables are named as the parameters of functions. A row is {column: value}, with Python values:
+    int, str, Decimal, float, bool, date, datetime, or the text that the source shows; a missing
+    column is NULL. Parents for which the target would wait count as present. Rows of a file or of
+    events are {column: text}, or Python values for the texts.
 
     Raises DeclarationError for a name that is not declared, and what the function raises as
     PipelineCodeError.
@@ -67,9 +67,9 @@ def made(pipeline: Pipeline, target: str, **tables: Rows) -> Made:
 
 
 def check(pipeline: Pipeline) -> None:
-    """Raise DeclarationError for the first function that does not make what is declared.
+    """Raise DeclarationError for the first function whose result is not as declared.
 
-    Each is called with no rows, as pandas frames with the right columns and types.
+    Each is called without rows: with empty pandas frames that have the right columns and types.
     """
     from functions.transform import trial  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What the finance department asks for: the payments that were due, and those that are next."""
+"""Reports for the finance department: the payments that were due, and those that are next."""
 
 from etl import Boolean, Date, Integer, Numeric, Parameter, Report, Text, Today
 

@@ -1,7 +1,7 @@
 """totesys: the live database of a shop, as three stars that share their dimensions.
 
-Beside it, where TARGETS_BUCKET is set, the sales targets that somebody else keeps as JSON, and,
-where RATES_URL is set, the exchange rates of the European Central Bank (`docs/rates.md`).
+In addition, if TARGETS_BUCKET is set, the sales targets that another department keeps as JSON, and,
+if RATES_URL is set, the exchange rates of the European Central Bank (`docs/rates.md`).
 
 What the columns of both sides mean is in `docs/totesys.md`.
 """

@@ -1,6 +1,6 @@
-"""The shop that `deploy.py local` brings up as a source: two years of trading, and business in it.
+"""The shop that `deploy.py local` runs as a source: two years of trading, and ongoing business.
 
-`local.sample` says what a sample has to offer.
+`local.sample` defines what a sample provides.
 """
 
 from datetime import datetime
@@ -22,7 +22,7 @@ TABLES = Path(__file__).with_name("source.sql")
 
 
 def fill(connection: pg8000.native.Connection, now: datetime, scale: float) -> None:
-    """Make the shop's tables, and its business up to the last business day before `now`.
+    """Create the shop's tables, with its trades up to the last business day before `now`.
 
     Scale 1.0 is 11,000 sales orders, 0 leaves all tables empty.
     """
@@ -48,7 +48,7 @@ def fill(connection: pg8000.native.Connection, now: datetime, scale: float) -> N
 
 
 def delete(connection: pg8000.native.Connection) -> None:
-    """Delete the newest sales order with what belongs to it, which the shop itself may not."""
+    """Delete the newest sales order and the rows that refer to it; the shop's role may not."""
     newest = "SELECT max(sales_order_id) FROM sales_order"
     its = f"SELECT transaction_id FROM transaction WHERE sales_order_id = ({newest})"
     connection.run(f"DELETE FROM payment WHERE transaction_id IN ({its})")

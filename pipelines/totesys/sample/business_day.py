@@ -1,7 +1,7 @@
-"""The shop at work while the sandbox is up: it orders, pays, and changes its mind without a trace.
+"""The shop at work while the sandbox is up: it orders, pays, and changes rows without a trace.
 
-Everything goes through the rights of the shop's own role. The clock and the random numbers come in
-as arguments, so that a day can be played again.
+Everything is done with the rights of the shop's own role. The clock and the random numbers are
+arguments, so that a day can be repeated.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
-"""What the shop trades: an order, and the transaction and the payment that belong to it.
+"""The shop's trades: an order, with its transaction and its payment.
 
-All of it is invented. Both the sample (`history`) and the business day that goes on while the
+All of it is invented. Both the sample (`history`) and the business day that is simulated while the
 sandbox is up (`business_day`) make their rows here. It does no I/O and reads no clock.
 """
 
@@ -84,7 +84,7 @@ class Payment(NamedTuple):
 
 
 class Trade(NamedTuple):
-    """One order with its transaction and its payment: they come together or not at all."""
+    """One order with its transaction and its payment: all three or none are written."""
 
     order: SalesOrder | PurchaseOrder
     transaction: Transaction

@@ -1,4 +1,4 @@
-"""The sales targets of the sample's staff, as somebody else's bucket has them."""
+"""The sales targets of the sample's staff, as files in a remote bucket."""
 
 import json
 from collections.abc import Mapping
