@@ -143,7 +143,7 @@ def whole_batches(
         sent = [each.get("sent_at", 0) for each in visible]
         arn = there["attributes"]["QueueArn"]
         windows = (each for each in mappings() if each["EventSourceArn"] == arn)
-        window = max(each["MaximumBatchingWindowInSeconds"] for each in windows)
+        window = max((each["MaximumBatchingWindowInSeconds"] for each in windows), default=0)
         if not sent or (len(sent) < most and now < min(sent) + window):
             return []
         messages: list[Any] = []
