@@ -65,7 +65,7 @@ def test_a_history_is_filled_from_the_log(
 ) -> None:
     """It has all states that the log has, the others are not written again, and it goes on."""
     declare(fact_payment)
-    trade(functions, 50)
+    trade(functions, 12)
     before = others(functions)
 
     declare()
