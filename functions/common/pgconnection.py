@@ -2,7 +2,7 @@
 
 The driver does what a server asks for: it sends the password itself, or its MD5 digest, which is as
 good. SCRAM alone reveals nothing, and has the server prove that it knows the password; with TLS it
-is bound to the certificate wherever the server offers that, so nobody can sit in between.
+is bound to the certificate wherever the server offers that, which rules out a man in the middle.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP
 
 pg8000 has no public access to its socket, its read buffer and the state of the transaction, so this

@@ -36,7 +36,7 @@ SESSION = {
     "TimeZone": "UTC",
     # A database may switch it off; a backslash in a name would then end the name's literal.
     "standard_conforming_strings": "on",
-    # No function of somebody who may create one is called instead of PostgreSQL's own.
+    # Functions that other roles may have created do not shadow PostgreSQL's own.
     # https://wiki.postgresql.org/wiki/A_Guide_to_CVE-2018-1058
     "search_path": "pg_catalog",
     # Else types and defaults read from the catalogue look different: "text" instead of text.

@@ -180,8 +180,8 @@ class _Marking:
         if not self._markers.claim(marker):
             self._loader.require_lock()  # after a lost connection another loader may have started
             raise CorruptLogError(
-                f"marker {self._number} of batch {manifest.batch} was written by somebody else "
-                f"while its loader was at work: who writes under {self._markers.prefix}?"
+                f"marker {self._number} of batch {manifest.batch} was written by another program "
+                f"while its loader was at work: what writes under {self._markers.prefix}?"
             )
         self.is_recorded = True
         return marker

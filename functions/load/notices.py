@@ -148,7 +148,7 @@ def _said(model: Model, made: Made) -> list[str]:
             Exception
         ) as error:  # the batch is loaded, and its notice is sent without the sentence
             extra = {"model": model.name, "error": type(error).__name__}
-            logger.warning("a model's words for the notice failed", extra=extra)
+            logger.warning("a model's text for the notice failed", extra=extra)
     return [f"{unlinked(model.name)}: {counted(made.rows, 'row')}"]
 
 

@@ -52,7 +52,7 @@ def asked(
                 answers.figures += ask(waiting[0], place.folder, snapshot)
                 waiting.popleft()
     except PipelineError as error:
-        logger.warning(f"target {place.target.name} cannot be asked: {error}")
+        logger.warning(f"target {place.target.name} cannot be queried: {error}")
         answers.error = str(error)
         why = "the warehouse could not be asked"
         answers.figures += [failed(figure, why) for figure in waiting]

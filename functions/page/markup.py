@@ -2,7 +2,7 @@
 
 Names and values come from sources to which anybody may write. They are put into the tree as text;
 the standard library's serializer escapes it, for elements and for attributes. `shown` makes it one
-line that can neither reverse what stands beside it nor grow the page.
+line that can neither reverse the text next to it nor grow the page.
 """
 
 from xml.etree.ElementTree import (  # nosec B405  nothing is parsed

@@ -65,7 +65,7 @@ def apply_batch(
             return _Application(warehouse, transaction, manifest, before).batch(lacking, models)
     except RefusedRowsError as refused:
         logger.warning(
-            "the warehouse refused a batch: its rows are tried one by one",
+            "the warehouse refused a batch: its rows are loaded one by one",
             extra={"batch": manifest.batch, "reason": str(refused)},
         )
     with warehouse.session.transaction(careful=True) as transaction:

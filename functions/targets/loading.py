@@ -29,7 +29,9 @@ def prepared(session: Session, place: Place, feed: Feed) -> "WarehouseLoader":
         logger.info("the warehouse lacks optional tables", extra={"tables": layout.left_out})
     standing = standing_of(session, feed.markers)
     if not standing.is_recorded:
-        logger.warning("the warehouse is not as it was left", extra={"batches": standing.has})
+        logger.warning(
+            "the warehouse has changed since it was last loaded", extra={"batches": standing.has}
+        )
     if layout.has_deletions and standing.deletions < standing.loaded:
         catch_up(session, feed.log, standing.loaded)
         standing = replace(standing, deletions=standing.loaded, is_recorded=False)

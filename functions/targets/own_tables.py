@@ -51,7 +51,7 @@ def is_own(found: "Found | None", name: str) -> bool:
 
 
 def require_own(found: "Found", name: str, where: str) -> None:
-    """Raise WarehouseSetupError if somebody else's table has the name; `where` is its schema."""
+    """Raise WarehouseSetupError if a table of others has the name; `where` is its schema."""
     if not is_own(found, name):
         raise WarehouseSetupError(
             f"table {name} in {where} of the warehouse is not the one that load keeps there "

@@ -102,7 +102,7 @@ def most_refused(feed: Feed | EventFeed | Resource, environment: Mapping[str, st
     limit = share(environment.get("MAX_REJECTS") or "5%")
     if limit is None:
         raise SettingsError(
-            "environment variable MAX_REJECTS of this function is no share, such as 5% or off: "
+            "environment variable MAX_REJECTS of this function is not a share, such as 5% or off: "
             "run deploy.py again"
         )
     return limit

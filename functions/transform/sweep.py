@@ -123,7 +123,7 @@ class Sweep(Generic[Manifest]):
         try:
             yield from left - self.named_latest(self.log.read(batch))
         except CorruptLogError as error:
-            logger.warning(f"nothing that outlived its day is removed: {error}")
+            logger.warning(f"no superseded object of an earlier day is removed: {error}")
 
 
 def _batch(key: str) -> int | None:

@@ -138,7 +138,7 @@ def test_a_limit_that_is_no_share_is_named(lake: FilesLake) -> None:
     """Nothing is refused by a rule that nobody wrote."""
     lake.environment["MAX_REJECTS"] = "5"
     lake.ingest(orders(GOOD))
-    with pytest.raises(SettingsError, match="MAX_REJECTS of this function is no share"):
+    with pytest.raises(SettingsError, match="MAX_REJECTS of this function is not a share"):
         lake.transform()
 
 

@@ -263,7 +263,7 @@ def test_a_pooler_that_drops_our_settings_is_refused(shop: Shop) -> None:
     """Dates and policies would be read wrong silently: the message says what to do."""
     with (
         connection(database_of(shop.source.reader_url)) as opened,
-        pytest.raises(DatabaseAccessError, match="in a connection pooler: give the address of the"),
+        pytest.raises(DatabaseAccessError, match="a connection pooler: give the address of the"),
         snapshot_of(opened, TOTESYS.source),
     ):
         pass

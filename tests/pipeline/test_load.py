@@ -174,7 +174,7 @@ def test_a_pooler_that_shares_sessions_is_refused(functions: Functions, keeps: i
         address = there._replace(netloc=f"{there.username}@{there.hostname}:{port}")
         with (
             connect(address.geturl()) as pooled,
-            pytest.raises(WarehouseSetupError, match="a pooler in transaction mode stands before"),
+            pytest.raises(WarehouseSetupError, match="is behind a pooler in transaction mode"),
             only_loader(pooled, "public", {"public": TABLES}),
         ):
             pass
@@ -188,7 +188,7 @@ def test_a_marker_that_somebody_else_writes_is_reported(
     functions.transform()
     monkeypatch.setattr(BatchLog, "claim", lambda log, marker: False)
 
-    with pytest.raises(CorruptLogError, match="marker 1 of batch 1 was written by somebody else"):
+    with pytest.raises(CorruptLogError, match="marker 1 of batch 1 was written by another program"):
         functions.load()
 
 

@@ -93,7 +93,9 @@ def test_a_connection_that_gets_nothing_any_more_is_an_error() -> None:
 )
 def test_a_file_that_is_not_there_as_it_was_is_gone(code: str) -> None:
     """Deleted, or overwritten where the bucket keeps no versions."""
-    with pytest.raises(MissingFileError, match=r"s3://drop/a\.csv is not there as it was listed"):
+    with pytest.raises(
+        MissingFileError, match=r"s3://drop/a\.csv was replaced or deleted after it"
+    ):
         read(Server(code=code))
 
 

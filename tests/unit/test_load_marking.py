@@ -285,7 +285,7 @@ def test_a_batch_notes_when_refused_rows_were_tried(
 @pytest.mark.parametrize(
     ("holds_lock", "said"),
     [
-        (True, "marker 2 of batch 2 was written by somebody else"),
+        (True, "marker 2 of batch 2 was written by another program"),
         (False, "another loader has the lock"),
     ],
 )

@@ -140,7 +140,7 @@ def test_words_that_cannot_be_found_cost_the_words_alone(caplog: pytest.LogCaptu
     _, text = notice_of(MARKER, [file("a.csv", 5)], TARGET, made={"late": Made(0, [])})
 
     assert text.splitlines()[-1] == "late: 0 rows"
-    assert caplog.messages == ["a model's words for the notice failed"]
+    assert caplog.messages == ["a model's text for the notice failed"]
 
 
 def test_a_mail_of_many_files_names_those_with_refused_rows_first() -> None:

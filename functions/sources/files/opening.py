@@ -36,7 +36,7 @@ _ARCHIVED = "InvalidObjectState"
 def bytes_of(place: Place, file: FileVersion) -> Iterator[bytes]:
     """Yield the bytes of a file, in pieces; a connection that breaks is resumed where it broke.
 
-    Raises MissingFileError for a file that is not there as it was listed, UnusableFileError for one
+    Raises MissingFileError for a file that was replaced or deleted, UnusableFileError for one
     in an archive or larger than is read, SettingsError for one that may not be read.
     """
     if file.size > EXPANDED_AT_MOST:
@@ -52,7 +52,7 @@ def bytes_of(place: Place, file: FileVersion) -> Iterator[bytes]:
             failures += 1
             if failures == ATTEMPTS:
                 raise
-            logger.warning(f"reading s3://{file.bucket}/{file.key} goes on at {done}: {error}")
+            logger.warning(f"reading s3://{file.bucket}/{file.key} resumes at byte {done}: {error}")
         else:
             return
 
@@ -69,7 +69,7 @@ def _from(place: Place, file: FileVersion, start: int) -> Iterator[bytes]:
     except ClientError as error:
         if error_code(error) in (*_GONE, *_CHANGED):
             raise MissingFileError(
-                f"s3://{file.bucket}/{file.key} is not there as it was listed"
+                f"s3://{file.bucket}/{file.key} was replaced or deleted after it was listed"
             ) from error
         if error_code(error) == _ARCHIVED:
             raise UnusableFileError(

@@ -41,7 +41,7 @@ class Lake:
     def read(self, place: Place, feed: Feed, file: FileVersion) -> tuple[FileRead, list[DataFile]]:
         """Copy the rows of a file; return what a manifest says of it, and the objects with them.
 
-        Raises MissingFileError for a file that is not there as it was listed.
+        Raises MissingFileError for a file that was replaced or deleted after it was listed.
         """
         pieces, copy = bytes_of(place, file), None
         if self.copies is None:

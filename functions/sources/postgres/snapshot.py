@@ -137,7 +137,7 @@ def _locked_tables(connection: PostgresConnection, source: Postgres) -> str:
         schemas=list({table.schema for table in source.tables}),
     )
     names = [name for [name] in rows]
-    return f"table {', '.join(names)} is" if names else "a table is again and again"
+    return f"table {', '.join(names)} is" if names else "a table is repeatedly"
 
 
 def _probe(connection: PostgresConnection) -> Probe:
@@ -208,8 +208,8 @@ def _require_one_session(dropped: list[str], is_same_server: bool) -> None:
     """
     if dropped:
         raise DatabaseAccessError(
-            f"source: {', '.join(sorted(dropped))} of our session got lost, as in a connection "
-            "pooler: give the address of the server itself"
+            f"source: the session has lost its settings {', '.join(sorted(dropped))}, as behind a "
+            "connection pooler: give the address of the server itself"
         )
     if not is_same_server:
         raise DatabaseUnavailableError(

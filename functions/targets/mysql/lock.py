@@ -30,8 +30,8 @@ class LoaderLock:
         )
         if not is_ours:
             raise WarehouseSetupError(
-                "a proxy that shares sessions between statements stands before the warehouse, so "
-                "that the loader cannot keep its lock: connect to the server itself"
+                "the warehouse is behind a proxy that shares sessions between statements, so that "
+                "the loader cannot keep its lock: connect to the server itself"
             )
 
 

@@ -103,6 +103,6 @@ def _take(connection: PostgresConnection, key: str) -> int:
 
 def _pooled() -> WarehouseSetupError:
     return WarehouseSetupError(
-        "a pooler in transaction mode stands before the warehouse, so that the loader cannot keep "
-        "its lock: connect to the server itself, or to a pool of sessions"
+        "the warehouse is behind a pooler in transaction mode, so that the loader cannot keep its "
+        "lock: connect to the server itself, or to a pool of sessions"
     )

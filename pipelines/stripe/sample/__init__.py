@@ -180,7 +180,7 @@ def _without_id(body: bytes) -> bytes:
 
 
 def _forgeries(secret: str, stamp: int, body: bytes) -> list[Post]:
-    """Return posts of somebody who has no secret, or has an old post."""
+    """Return posts of an attacker, who has no secret or replays an old post."""
     genuine = signed(secret, stamp, body)
     headers: list[Mapping[str, str]] = [
         signed("whsec_guessed", stamp, body),
