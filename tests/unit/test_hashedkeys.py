@@ -224,3 +224,16 @@ def test_a_part_of_another_number_of_keys_is_refused() -> None:
         table.stored = KeyParts(None, [replace(part, rows=rows)], None)
         with pytest.raises(CorruptLogError, match=f"it has 2 rows, and its manifest says {rows}"):
             table.rows_read()
+
+
+def test_a_row_without_a_key_is_not_known() -> None:
+    """Nor is any row of a table that had none, and all are of one that has gained none."""
+    table = Table()
+    _, first = table.becomes({"a", "b"})
+    _, second = table.becomes({"a", "b", "c"})
+    _, third = table.becomes({"a", "b", "c"})
+    hashes = pa.array([hash_of("a"), hash_of("c"), None], pa.int64())
+
+    assert first.is_known(hashes).to_pylist() == [False, False, False]
+    assert second.is_known(hashes).to_pylist() == [True, False, False]
+    assert third.is_known(hashes[:2]).to_pylist() == [True, True]

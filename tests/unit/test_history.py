@@ -130,3 +130,25 @@ def test_a_replica_with_a_later_commit_has_another_history() -> None:
     another = replace(behind, last_commit=AT + CLOCKS_APART + timedelta(seconds=1))
     assert not another.is_behind(BEFORE)
     assert not another.follows(BEFORE, 900)
+
+
+@pytest.mark.parametrize(
+    ("position", "received", "lags"),
+    [(39_899, 40_000, True), (39_900, 40_000, False), (39_901, 40_000, False),
+     (40_000, None, False), (None, 40_000, False)],
+)  # fmt: skip
+def test_a_replica_lags_until_it_has_replayed_all_that_it_received(
+    position: int | None, received: int | None, *, lags: bool
+) -> None:
+    """Its snapshot is 100 bytes after the position; where one is not known, nothing is said."""
+    snapshot = seen_on(REPLICA, position)
+
+    assert replace(snapshot, probe=replace(snapshot.probe, received=received)).lags() == lags
+
+
+def test_the_window_of_transactions_is_half_of_what_xmin_can_tell() -> None:
+    """One transaction more, and an older one would look like a later one."""
+    assert seen_on(PRIMARY, end=900 + (1 << 31) - 1).follows(BEFORE, 900)
+    assert not seen_on(PRIMARY, end=900 + (1 << 31)).follows(BEFORE, 900)
+    assert seen_on(PRIMARY).follows(BEFORE, 950)
+    assert not seen_on(PRIMARY).follows(BEFORE, 951)
