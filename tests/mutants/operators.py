@@ -168,6 +168,8 @@ def _is_left_out(node: ast.AST) -> bool:
             return name in _LOGGERS
         case ast.Call(func=ast.Name(id="cast" | "NewType" | "TypeVar")):
             return True
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return True
         case ast.keyword(arg="strict" | "use_threads" | "frozen"):
             return True
     return is_text(node)
