@@ -42,6 +42,7 @@ _EXTRACT = (
     "unit/test_keysets.py",
     "unit/test_hashedkeys.py",
     "unit/test_table_keys.py",
+    "unit/test_survey.py",
     "unit/test_extract_changes.py",
     "unit/test_history.py",
 )
