@@ -15,6 +15,7 @@ from coverage import CoverageData
 
 ROOT = Path(__file__).resolve().parents[2]
 _PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+_ALONE = ("-p", "no:xdist", "-p", "no:pytest_cov")
 _SECONDS_TO_STOP = 20  # for fixtures to stop their servers
 
 Covering = Mapping[tuple[str, int], frozenset[str]]
@@ -85,7 +86,7 @@ class Tree:
 
     def _passes(self, tests: Sequence[str], limit: float) -> bool:
         # Compiled code is found by second and size, which two mutants may share: none is written.
-        arguments = [*_PYTEST, "-x", "-p", "no:xdist", "-p", "no:pytest_cov", *tests]
+        arguments = [*_PYTEST, "-x", "-p", "tests.mutants.memory", *_ALONE, *tests]
         process = subprocess.Popen(
             arguments,
             cwd=self.path,
