@@ -63,6 +63,8 @@ _RECONCILE = (
 )
 _RIGHTS = (
     "unit/test_policies.py",
+    "unit/test_function_policies.py",
+    "unit/test_resource_policies.py",
     "unit/test_policies_of_files.py",
     "unit/test_settings_of_apis.py",
     "unit/test_missed_settings.py",

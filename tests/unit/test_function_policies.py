@@ -1,0 +1,108 @@
+"""The policies of functions, whole: each word of them is a right."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pipelines
+from deployer.configuration.settings import RemoteBucket
+from deployer.resources import policies
+from deployer.resources.names import FunctionUse, Names
+from deployer.resources.policies import function_policy
+from deployer.resources.resource_policies import Policy
+from etl.loading import load
+
+NAMES = Names("shop", "dev", "123456789012", "eu-west-2")
+INGESTION, PROCESSED = NAMES.bucket_arn("ingestion"), NAMES.bucket_arn("processed")
+FOLDER = Path(__file__).parent.parent / "pipelines"
+
+
+@pytest.fixture(autouse=True)
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.__path__", [*pipelines.__path__, str(FOLDER)])
+
+
+def allow(action: str | list[str], resource: str | list[str], **more: Any) -> Policy:
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+def listing(bucket: str, prefix: str) -> Policy:
+    under = {"StringLike": {"s3:prefix": [f"{prefix}/*"]}}
+    return allow("s3:ListBucket", bucket, Condition=under)
+
+
+def secrets(*names: str) -> Policy:
+    arns = [NAMES.secret_arn(name) for name in names]
+    return allow("secretsmanager:GetSecretValue", arns)
+
+
+RECEIVE = [
+    allow("sqs:SendMessage", NAMES.events_queue_arn),
+    secrets("till", "stock"),
+]
+COLLECT = [
+    allow(
+        ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+        NAMES.events_queue_arn,
+    ),
+    allow("s3:GetObject", [f"{INGESTION}/batches/*"]),
+    allow("s3:PutObject", [f"{INGESTION}/{each}/*" for each in ("till", "stock", "batches")]),
+    listing(INGESTION, "batches"),
+]
+SERVE = [
+    allow("s3:GetObject", [f"{PROCESSED}/loaded/*"]),
+    listing(PROCESSED, "loaded"),
+    secrets("warehouse", "sessions"),
+]
+
+
+@pytest.mark.parametrize(
+    ("use", "own"), [("receive", RECEIVE), ("collect", COLLECT), ("serve", SERVE)]
+)
+def test_those_that_others_call_have_these_rights_and_no_other(
+    use: FunctionUse, own: list[Policy]
+) -> None:
+    """Receive only queues, collect only adds to the lake, and serve only reads."""
+    logs = allow(["logs:CreateLogStream", "logs:PutLogEvents"], f"{NAMES.log_group_arn(use)}:*")
+    policy = function_policy(use, NAMES, load("till"), report_secrets=["warehouse", "sessions"])
+
+    assert policy == {"Version": "2012-10-17", "Statement": [*own, logs]}
+
+
+def test_a_policy_may_be_as_long_as_aws_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names each table up to the last character; one more, and it denies reserved prefixes."""
+    policy = function_policy("transform", NAMES, load("totesys"))
+    characters = len(json.dumps(policy, separators=(",", ":")))
+
+    monkeypatch.setattr(policies, "POLICY_CHARACTERS", characters)
+    assert function_policy("transform", NAMES, load("totesys")) == policy
+    monkeypatch.setattr(policies, "POLICY_CHARACTERS", characters - 1)
+    shorter = function_policy("transform", NAMES, load("totesys"))
+    assert {statement["Effect"] for statement in shorter["Statement"]} == {"Allow", "Deny"}
+
+
+def test_transform_removes_copies_where_some_files_are_somebody_elses() -> None:
+    """One source in another's bucket is enough; the others may be dropped in ours."""
+    buckets = {"stalls": RemoteBucket("their-bucket")}
+    policy = function_policy("transform", NAMES, load("market"), buckets)
+
+    lake = ("desk", "stalls", "keys", "files")
+    removing = allow("s3:DeleteObject", [f"{INGESTION}/{prefix}/*" for prefix in lake])
+    assert removing in policy["Statement"]
+
+
+@pytest.mark.parametrize("use", ["extract", "reconcile"])
+@pytest.mark.parametrize(
+    ("apis", "keys"), [(["exchange", "press"], ["exchange-api"]), (["press"], [])]
+)
+def test_the_key_of_an_api_is_read_where_it_wants_one(
+    use: FunctionUse, apis: list[str], keys: list[str]
+) -> None:
+    """An API without a key has no secret, and one that is left out needs none."""
+    policy = function_policy(use, NAMES, load("exchange"), apis=apis)
+    reads = [each for each in policy["Statement"] if "secretsmanager" in str(each["Action"])]
+
+    read = ["warehouse", *keys] if use == "reconcile" else keys
+    assert reads == ([secrets(*read)] if read else [])
