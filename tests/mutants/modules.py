@@ -43,6 +43,7 @@ _EXTRACT = (
     "unit/test_hashedkeys.py",
     "unit/test_table_keys.py",
     "unit/test_survey.py",
+    "unit/test_plan_tables.py",
     "unit/test_extract_changes.py",
     "unit/test_history.py",
 )

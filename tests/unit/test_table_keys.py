@@ -9,7 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
+from functions.common.accounts import KnownFiles
 from functions.common.errors import CorruptLogError
 from functions.common.manifests import IngestionManifest, Source, TableCapture
 from functions.common.objects import ObjectNames
@@ -104,6 +106,22 @@ def test_keys_of_a_table_that_is_read_whole_are_those_of_its_rows() -> None:
     assert keys.absent(plan(), pa.array([1, 2, 4, 5, None])).to_pylist() == [5]
 
 
+@pytest.mark.parametrize("known", [{}, {"staff": HashedKeys(FakeBucket())}], ids=["new", "parts"])
+def test_a_table_without_runs_of_before_has_no_key_that_is_known(
+    known: dict[str, TableKeys],
+) -> None:
+    """Whether it is new, or had keys in parts: nothing is gone, and every key has come."""
+    keys = snapshot_keys(known)
+    rows = pa.record_batch({"id": pa.array([1, 2])})
+
+    keys.begin(plan(), None, print)
+    keys.add(plan(), rows)
+    keys.end(plan(), None, lambda some: pytest.fail(f"{some} are gone"))
+
+    assert keys.is_known(plan(), rows).to_pylist() == [False, False]
+    assert keys.absent(plan(), pa.array([1, 3])).to_pylist() == [3]
+
+
 @pytest.mark.parametrize("is_whole", [True, False], ids=["read whole", "scanned"])
 def test_keys_that_become_sparse_are_kept_in_parts(
     source: set[Any], monkeypatch: pytest.MonkeyPatch, *, is_whole: bool
@@ -173,6 +191,14 @@ def test_the_keys_of_a_batch_are_those_that_were_stored() -> None:
     assert other != batch.keys
     with pytest.raises(CorruptLogError, match="it is not what was written there"):
         tablekeys.fetch(bucket, batch)
+
+
+def test_a_batch_of_files_has_no_keys_of_tables() -> None:
+    """A source that was files until its last batch begins as a database without keys."""
+    bucket = FakeBucket()
+    batch = replace(manifest(bucket, {}), keys=None, keys_sha256=None, known=KnownFiles(1))
+
+    assert tablekeys.fetch(bucket, batch) == {}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from etl import Column, Integer, Real, SmallInteger, Table, UnixTime
 from etl.mapping import Mapping
 from functions.common.keys import Key
 from functions.transform import checks
@@ -151,6 +152,24 @@ def test_a_value_of_a_wider_type_that_does_not_fit_is_said(
     usual = COLUMNS[table][column][1]
     as_usual = {column: str(usual) if kind == TEXT else usual}
     assert reasons(table, as_usual, row, types={column: kind}) == {1: reason}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        (SmallInteger(), 1 << 15, "value 32768 does not fit smallint"),
+        (Integer(), 1 << 31, "value 2147483648 does not fit integer"),
+        (Real(), 1e300, "value 1e+300 does not fit real"),
+        (UnixTime(), 1 << 40, "value 1099511627776 does not fit timestamp with time zone"),
+    ],
+)
+def test_a_number_that_does_not_fit_is_said_with_the_type_of_the_warehouse(
+    column: Column, value: float, reason: str
+) -> None:
+    """Each type that is smaller than what the source may hold has its name in SQL."""
+    table = Table("sample", key="id", columns={"id": Integer(), "value": column})
+    rows = pa.table({"id": [1, 2], "value": [value, 1]})
+    assert checks.reasons(table, rows, convert(table, rows)) == {0: reason}
 
 
 @pytest.mark.parametrize("day", ["1900-01-01", "2100-12-31"])
