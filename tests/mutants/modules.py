@@ -73,6 +73,7 @@ _RIGHTS = (
     "unit/test_alert_specs.py",
     "aws/test_deploy.py",
 )
+_RESOURCES = ("aws/test_notifications.py", "aws/test_permissions.py", "aws/test_buckets.py")
 _REMOVAL = (
     "unit/test_inventory.py",
     "unit/test_receipt.py",
@@ -126,11 +127,12 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("functions/targets", "batch comparing deletions numbered refused standing states", _TARGETS),
     ("functions/load", "loading", _TARGETS),
     ("deployer/resources", "alarm_specs policies resource_policies", _RIGHTS),
+    ("deployer/resources", "deployer_policy", ("unit/test_deployer_policy.py",)),
     ("deployer", "inventory receipt teardown", _REMOVAL),
     (
         "deployer/aws",
         "changes lambda_permissions s3 s3_notifications",
-        (*_REMOVAL, "aws/test_deploy.py"),
+        (*_RESOURCES, *_REMOVAL, "aws/test_deploy.py", "aws/test_repairs.py"),
     ),
 )
 

@@ -3,8 +3,17 @@
 from collections.abc import Callable, Mapping
 
 import pytest
+from botocore.exceptions import ClientError
 
-from deployer.aws.changes import Change, Hidden, Resource, Update, compare, converge
+from deployer.aws.changes import (
+    Change,
+    Hidden,
+    Resource,
+    Update,
+    already_exists,
+    compare,
+    converge,
+)
 
 
 class Notes:
@@ -91,3 +100,23 @@ def test_hidden_values_are_compared_and_not_shown() -> None:
     }
     assert compare({"value": Hidden("same")}, {"value": Hidden("same")}) == {}
     assert "new" not in repr(Hidden("new"))
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "exists"),
+    [
+        ("EntityAlreadyExists", "Role with name load already exists.", True),
+        ("BucketAlreadyOwnedByYou", "", True),
+        ("ResourceConflictException", "Function already exist: load", True),
+        ("ResourceConflictException", "An update is in progress for resource: load", False),
+        ("InvalidParameter", "Invalid parameter: Subscription already exists", True),
+        ("InvalidParameter", "Invalid parameter: TopicArn", False),
+        ("InvalidRequestException", "A secret that is deleted may already exist", False),
+        ("BucketAlreadyExists", "The requested bucket name already exists", False),
+    ],
+)
+def test_only_a_resource_of_ours_exists_already(code: str, message: str, exists: bool) -> None:
+    """A create that fails for another reason is no success, whatever its message mentions."""
+    error = ClientError({"Error": {"Code": code, "Message": message}}, "Create")
+
+    assert already_exists(error) is exists
