@@ -36,11 +36,11 @@ class Server:
 
     def __init__(self, rows: list[bytes]) -> None:
         sent = b"".join(b"d" + (len(row) + 4).to_bytes(4, "big") + row for row in rows)
-        self._sock = io.BufferedReader(io.BytesIO(sent + b"c\0\0\0\4"))
+        self.received = io.BufferedReader(io.BytesIO(sent + b"c\0\0\0\4"))
 
     def run(self, _: str, stream: Any) -> None:
-        while self._sock.read(1) == b"d":
-            stream.write(self._sock.read(int.from_bytes(self._sock.read(4), "big") - 4))
+        while self.received.read(1) == b"d":
+            stream.write(self.received.read(int.from_bytes(self.received.read(4), "big") - 4))
 
 
 def _copied(rows: list[bytes]) -> list[dict[str, Any]]:
