@@ -95,3 +95,27 @@ def test_a_permission_that_is_gone_meanwhile_is_added(account: Account) -> None:
         answer(stubber, OURS)
 
         assert ensure_permission(account, WANTED).action == "updated"
+
+
+def test_a_source_that_has_the_account_in_its_arn_needs_no_other(account: Account) -> None:
+    """The statement then names no account, neither when it is written nor when it is compared."""
+    api = "arn:aws:execute-api:eu-west-2:123456789012:a1b2/*"
+    wanted = Permission("load", "rule", "apigateway.amazonaws.com", api, names_account=False)
+    written = {
+        "Action": "lambda:InvokeFunction",
+        "Principal": "apigateway.amazonaws.com",
+        "SourceArn": api,
+    }
+    readable = {
+        **OURS,
+        "Principal": {"Service": "apigateway.amazonaws.com"},
+        "Condition": {"ArnLike": {"AWS:SourceArn": api}},
+    }
+    with stubbed(account.clients.lambda_) as stubber:
+        answer(stubber)
+        stubber.add_response("add_permission", {}, {**NAMED, **written})
+        answer(stubber, readable)
+        answer(stubber, readable)
+
+        assert ensure_permission(account, wanted).action == "created"
+        assert ensure_permission(account, wanted).action == "left"
