@@ -13,6 +13,7 @@ from pg8000.native import identifier
 from local.connection import connect
 from local.databases import READER, WRITER, create_source, create_warehouse, source_writer_url
 from local.postgres import PostgresServer
+from tests.memory import fast_folder
 
 # A Saturday: the sample ends on Friday, 15 November 2024.
 SAMPLE_NOW = datetime(2024, 11, 16, 12)
@@ -46,7 +47,7 @@ class Warehouse:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """Run a server in a folder whose name has a space; it and its folder are gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="postgres tests ") as folder:
+    with tempfile.TemporaryDirectory(prefix="postgres tests ", dir=fast_folder()) as folder:
         directory = Path(folder)
         # As root the server runs as nobody, who has to get in.
         directory.chmod(0o711)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import deploy
+from tests.memory import fast_folder
 
 
 def running(text: str = "\n", pid: str = "") -> list[str]:
@@ -26,7 +27,7 @@ def running(text: str = "\n", pid: str = "") -> list[str]:
 @contextmanager
 def somebodys_folder() -> Iterator[Path]:
     """A folder whose name has a space and an apostrophe, and which PostgreSQL may enter."""
-    with tempfile.TemporaryDirectory(prefix="somebody's things ") as name:
+    with tempfile.TemporaryDirectory(prefix="somebody's things ", dir=fast_folder()) as name:
         Path(name).chmod(0o711)
         yield Path(name).resolve()
 
