@@ -60,7 +60,9 @@ def tables_of(
         "SELECT TABLE_NAME, ENGINE, UNIX_TIMESTAMP(CREATE_TIME) FROM information_schema.TABLES"
         f" {where} AND TABLE_TYPE <> 'VIEW'"
     ):
-        if engine is None:
+        # Of a table that it cannot open, a server leaves out what it does not know by then: the
+        # engine, or, if it was asked before the server began to stop, only the columns.
+        if engine is None or not columns[name]:
             raise DatabaseUnavailableError(
                 f"warehouse table {schema}.{name} cannot be opened: the server is stopping, or, if "
                 "that lasts, the table is damaged (CHECK TABLE)"
