@@ -28,6 +28,7 @@ from deployer.configuration.declaration import (
     read_pipeline,
 )
 from deployer.configuration.dotenv_file import load_dotenv
+from deployer.configuration.organisation import read_organisation
 from deployer.configuration.settings import Settings, read_names, read_schema
 from deployer.deployer import Deployer
 from deployer.endpoints import event_urls, report_urls
@@ -189,7 +190,8 @@ def ddl(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def policy(options: argparse.Namespace, terminal: Terminal) -> int:
     """Print the IAM policy needed to deploy, operate and remove the pipeline."""
-    needed = dict(deployer_policy(_names(_connect(terminal))))
+    rules = read_organisation(os.environ)
+    needed = dict(deployer_policy(_names(_connect(terminal)), rules))
     terminal.result(needed, Text(json.dumps(needed, indent=2), overflow="ignore", no_wrap=True))
     return 0
 
@@ -203,7 +205,8 @@ def github(options: argparse.Namespace, terminal: Terminal) -> int:
         return 0
     jobs = github_role.Jobs(options.repository, options.environment)
     with terminal.step("create the role of GitHub Actions"):
-        access = github_role.grant_access(aws, _names(aws), jobs)
+        rules = read_organisation(os.environ)
+        access = github_role.grant_access(aws, _names(aws), jobs, rules)
     document = {**output.changes_document(access.changes), "role_arn": access.role_arn}
     terminal.result(document, output.counts(access.changes))
     terminal.note(f"Variable AWS_ROLE_ARN of environment {jobs.environment}: {access.role_arn}")
@@ -284,7 +287,7 @@ def _connect(terminal: Terminal, *, planning: bool = False) -> Account:
 
 
 def _names(aws: Account) -> Names:
-    return Names(*read_names(os.environ), aws.id, aws.region)
+    return Names.read(os.environ, aws.id, aws.region)
 
 
 COMMANDS = (plan, status, page, run, send, replay, reconcile, ddl, policy, github, new, local)

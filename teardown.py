@@ -41,11 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def tear_down(options: argparse.Namespace, terminal: Terminal) -> int:
     """Remove everything that was deployed."""
-    project, stage = read_names(os.environ)
+    read_names(os.environ)  # before AWS is asked for anything
     aws = account.connect(os.environ, report=terminal.event)
-    names = Names(project, stage, aws.id, aws.region)
+    names = Names.read(os.environ, aws.id, aws.region)
     where = f" at {aws.endpoint}" if aws.endpoint else ""
-    terminal.note(f"account {aws.id}, region {aws.region}, stage {stage}{where}")
+    terminal.note(f"account {aws.id}, region {aws.region}, stage {names.stage}{where}")
     teardown = Teardown(
         aws, names, terminal.event, read_secrets(os.environ), keep_data=options.keep_data
     )

@@ -45,11 +45,11 @@ class Deployer:
     ) -> None:
         self.account = account
         self.settings = settings
-        self.names = Names(settings.project, settings.stage, account.id, account.region)
+        self.names = Names.of(settings, account.id, account.region)
         self.tags = specs.tags(settings)
         self._packages = packages
         self._report = report
-        self._steps = Steps(account, self.names, self.tags, report)
+        self._steps = Steps(account, self.names, self.tags, report, settings.organisation)
         chosen = settings.runtime, settings.architecture
         self._runtime, self._architecture = lambda_functions.runtime_of(account, *chosen)
         self._layer_arns: dict[str, str] = {}
@@ -192,7 +192,9 @@ class Deployer:
             writes_notices=writes_notices,
         )
         trust = resource_policies.trust_policy(self.names)
-        return self._steps.take("role", name, iam.ensure_role, name, trust, policy, self.tags)
+        rules = self.settings.organisation
+        ensure = partial(iam.ensure_role, path=rules.role_path, boundary=rules.boundary)
+        return self._steps.take("role", name, ensure, name, trust, policy, self.tags)
 
     def build_zip(self, use: FunctionUse) -> Package:
         """Build the zip of a function's code."""
@@ -271,6 +273,8 @@ class Deployer:
         return changes
 
     def _can_reserve_runs(self) -> bool:
+        if not self.settings.organisation.reserves_runs:
+            return False
         with explaining("concurrency of the account"):
             runs = sum(spec.runs or 0 for spec in self.functions)
             return lambda_functions.can_reserve(self.account, runs)

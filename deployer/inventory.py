@@ -161,7 +161,7 @@ ARNS: Mapping[str, re.Pattern[str]] = {
         ("api", r"apigateway:[^:]+::/apis/(?P<name>[^/]+)(/stages/.+)?"),
         ("event source", r"lambda:[^:]+:\d+:event-source-mapping:(?P<name>[^:]+)"),
         ("function", r"lambda:[^:]+:\d+:function:(?P<name>[^:]+)"),
-        ("role", r"iam::\d+:role/(?P<name>[^/]+)"),
+        ("role", r"iam::\d+:role/(.+/)?(?P<name>[^/]+)"),
         ("alarm", r"cloudwatch:[^:]+:\d+:alarm:(?P<name>.+)"),
         ("dashboard", r"cloudwatch::\d+:dashboard/(?P<name>.+)"),
         ("topic", r"sns:[^:]+:\d+:(?P<name>[^:]+)"),

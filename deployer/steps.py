@@ -12,8 +12,8 @@ from deployer.aws.account import Account
 from deployer.aws.changes import Change, already_exists
 from deployer.aws.lambda_permissions import Permission, ensure_permission
 from deployer.aws.waiting import Waited
+from deployer.configuration.organisation import Organisation
 from deployer.errors import explaining
-from deployer.resources import specs
 from deployer.resources.alarms import Alarm
 from deployer.resources.names import Names
 
@@ -39,11 +39,17 @@ class Steps:
     """Takes steps of one deployment and reports the start and the outcome of each."""
 
     def __init__(
-        self, account: Account, names: Names, tags: Mapping[str, str], report: Report
+        self,
+        account: Account,
+        names: Names,
+        tags: Mapping[str, str],
+        report: Report,
+        organisation: Organisation,
     ) -> None:
         self.account = account
         self.names = names
         self.tags = tags
+        self.organisation = organisation
         self._report = report
 
     def take(
@@ -78,7 +84,7 @@ class Steps:
 
     def create_log_group(self, name: str) -> Change:
         """Create a log group."""
-        days = specs.LOG_RETENTION_DAYS
+        days = self.organisation.log_days
         return self.take("log group", name, logs.ensure_log_group, name, days, self.tags)
 
     def create_permission(self, permission: Permission) -> Change:

@@ -68,7 +68,7 @@ def run_local(
 
 
 def _pipeline(sandbox: Sandbox, aws: Account, terminal: Terminal) -> Pipeline:
-    names = Names(sandbox.settings.project, sandbox.settings.stage, aws.id, aws.region)
+    names = Names.of(sandbox.settings, aws.id, aws.region)
     sources = [source.name for source in sandbox.sources]
     events = [source.name for source in sandbox.settings.posted]
     return Pipeline(aws, names, sources, terminal.step, events=events)

@@ -285,7 +285,7 @@ class Sandbox:
         if settings.reports.is_on:
             files |= shells.curl(settings, self.aws.token)
         if settings.takes_files:
-            bucket = Names(settings.project, settings.stage, ACCOUNT, REGION).bucket("drop")
+            bucket = Names.of(settings, ACCOUNT, REGION).bucket("drop")
             files |= shells.drop(bucket, folder)
         if self.needs_postgres:
             database = DATABASE if self._loads_into("postgres") else self.pipeline

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError
 
 from deployer.aws.waiting import Patience, Waited
 from deployer.configuration.databases import is_loopback
+from deployer.configuration.organisation import require_allowed
 from deployer.errors import SettingsError, explaining
 from deployer.resources.names import partition_of
 
@@ -102,7 +103,8 @@ def connect(
     boto3 finds the rest by itself (profiles, single sign-on).
 
     Raises:
-        SettingsError: no region, or an endpoint without TLS that is not on this machine.
+        SettingsError: no region, an endpoint without TLS that is not on this machine, or an account
+            that ALLOWED_ACCOUNTS does not list.
         CredentialsError: AWS does not accept the credentials.
     """
     session = _session(environment)
@@ -114,7 +116,7 @@ def connect(
         sts = session.client("sts", endpoint_url=endpoint, config=config)
         identity = sts.get_caller_identity()
         clients = _clients(session, endpoint, config, INVOKING.merge(_application_id(environment)))
-    return Account(
+    account = Account(
         id=identity["Account"],
         region=session.region_name,
         endpoint=endpoint,
@@ -122,6 +124,9 @@ def connect(
         patience=Patience(clock, sleep, report),
         planning=planning,
     )
+    if not account.is_local:
+        require_allowed(account.id, environment)
+    return account
 
 
 def _session(environment: Mapping[str, str]) -> boto3.Session:

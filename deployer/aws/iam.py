@@ -16,12 +16,26 @@ ABSENT = "NoSuchEntity"
 
 
 def ensure_role(
-    account: Account, name: str, trust: Policy, policy: Policy, tags: Mapping[str, str]
+    account: Account,
+    name: str,
+    trust: Policy,
+    policy: Policy,
+    tags: Mapping[str, str],
+    *,
+    path: str = "/",
+    boundary: str | None = None,
 ) -> Change:
-    """Create or update a role; tags of others are kept."""
+    """Create or update a role; tags of others are kept.
+
+    AWS does not change the path of a role: one under another path is created again. The permissions
+    boundary is the policy with the ARN `boundary`; None keeps that of others.
+    """
     iam = account.clients.iam
     actual = _read(account, name)
+    limit: Any = {"PermissionsBoundary": boundary} if boundary else {}
     wanted: dict[str, Any] = {
+        "path": path,
+        "boundary": boundary or (actual or {}).get("boundary"),
         "trust policy": trust,
         "policy": policy,
         "other inline policies": [],
@@ -29,7 +43,25 @@ def ensure_role(
         "tags": {**(actual or {}).get("tags", {}), **tags},
     }
     tag_list: Any = [{"Key": key, "Value": value} for key, value in wanted["tags"].items()]
+
+    def create() -> None:
+        iam.create_role(
+            RoleName=name,
+            Path=path,
+            AssumeRolePolicyDocument=json.dumps(trust),
+            Tags=tag_list,
+            **limit,
+        )
+
+    def move() -> None:
+        found(lambda: _strip_and_delete(account, name), ABSENT)
+        create()
+        calls["policy"]()
+
     calls: dict[str, Callable[[], object]] = {
+        # First: the right to change a policy may depend on the boundary.
+        "path": move,
+        "boundary": lambda: iam.put_role_permissions_boundary(RoleName=name, **limit),
         "trust policy": lambda: iam.update_assume_role_policy(
             RoleName=name, PolicyDocument=json.dumps(trust)
         ),
@@ -47,12 +79,8 @@ def ensure_role(
             name=name,
             wanted=wanted,
             actual=actual,
-            create=lambda: iam.create_role(
-                RoleName=name, AssumeRolePolicyDocument=json.dumps(trust), Tags=tag_list
-            ),
-            created_with=frozenset(
-                {"trust policy", "tags", "other inline policies", "managed policies"}
-            ),
+            create=create,
+            created_with=frozenset(wanted) - {"policy"},
             updates=one_each(calls),
         ),
     )
@@ -60,16 +88,21 @@ def ensure_role(
 
 def remove_role(account: Account, name: str) -> bool:
     """Remove a role with its policies; return whether it existed."""
+    return remove(
+        account,
+        lambda: account.clients.iam.get_role(RoleName=name),
+        lambda: _strip_and_delete(account, name),
+        ABSENT,
+    )
+
+
+def _strip_and_delete(account: Account, name: str) -> None:
     iam = account.clients.iam
-
-    def strip_and_delete() -> None:
-        for policy in _managed_policies(account, name):
-            iam.detach_role_policy(RoleName=name, PolicyArn=policy)
-        for policy in _inline_policies(account, name):
-            iam.delete_role_policy(RoleName=name, PolicyName=policy)
-        iam.delete_role(RoleName=name)
-
-    return remove(account, lambda: iam.get_role(RoleName=name), strip_and_delete, ABSENT)
+    for policy in _managed_policies(account, name):
+        iam.detach_role_policy(RoleName=name, PolicyArn=policy)
+    for policy in _inline_policies(account, name):
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    iam.delete_role(RoleName=name)
 
 
 def _read(account: Account, name: str) -> dict[str, Any] | None:
@@ -79,6 +112,8 @@ def _read(account: Account, name: str) -> dict[str, Any] | None:
         return None
     inline = _inline_policies(account, name)
     return {
+        "path": answer["Role"]["Path"],
+        "boundary": answer["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
         "trust policy": answer["Role"]["AssumeRolePolicyDocument"],
         "policy": _policy(account, name) if POLICY_NAME in inline else None,
         "other inline policies": [policy for policy in inline if policy != POLICY_NAME],

@@ -26,10 +26,14 @@ from deployer.errors import AwsError, ConflictError
 from deployer.resources.resource_policies import Policy
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import DeleteObjectsOutputTypeDef, ListObjectVersionsOutputTypeDef
+    from mypy_boto3_s3.type_defs import (
+        DeleteObjectsOutputTypeDef,
+        ListObjectVersionsOutputTypeDef,
+        PublicAccessBlockConfigurationTypeDef,
+    )
 
 OLD_VERSIONS_DAYS = 7
-BLOCK_PUBLIC_ACCESS = {
+BLOCK_PUBLIC_ACCESS: "PublicAccessBlockConfigurationTypeDef" = {
     "BlockPublicAcls": True,
     "IgnorePublicAcls": True,
     "BlockPublicPolicy": True,
@@ -223,9 +227,7 @@ class _Bucket:
         encrypted: Any = {"Rules": [{"ApplyServerSideEncryptionByDefault": by_default}]}
         tag_set: Any = [{"Key": key, "Value": value} for key, value in wanted["tags"].items()]
         calls: dict[str, Callable[[], object]] = {
-            "public access block": lambda: self._s3.put_public_access_block(
-                **self._ours, PublicAccessBlockConfiguration=wanted["public access block"]
-            ),
+            "public access block": self._block_public_access,
             "encryption": lambda: self._s3.put_bucket_encryption(
                 **self._ours,
                 ServerSideEncryptionConfiguration=encrypted,
@@ -243,6 +245,13 @@ class _Bucket:
             ),
         }
         return one_each(calls)
+
+    def _block_public_access(self) -> None:
+        """Block public access unless it is: an organisation may deny the call to everybody."""
+        if self._public_access_block() != BLOCK_PUBLIC_ACCESS:
+            self._s3.put_public_access_block(
+                **self._ours, PublicAccessBlockConfiguration=BLOCK_PUBLIC_ACCESS
+            )
 
     def _write_policy(self, policy: Policy | None) -> None:
         if policy is None:

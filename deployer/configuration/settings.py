@@ -30,6 +30,7 @@ from deployer.configuration.declaration import (
     present_sources,
     read_pipeline,
 )
+from deployer.configuration.organisation import Organisation, problem, read_organisation
 from deployer.errors import AddressError, SettingsError
 from etl import Events, Files, Setting
 from etl.loading import load
@@ -91,6 +92,7 @@ class Settings:
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     own: Mapping[str, str] = field(default_factory=dict)
     reports: ReportSettings = field(default_factory=ReportSettings)
+    organisation: Organisation = field(default_factory=Organisation)
     max_rejects: str = "5%"
     warehouse_schema: str = "public"
     warehouse_managed: bool = False
@@ -125,6 +127,7 @@ class Settings:
             keys=read_keys(declared.sources, present, environment, reader.complain),
             own={each.name: reader.own(each) for each in declared.settings},
             reports=read_reports(declared, environment, reader.complain),
+            organisation=read_organisation(environment, reader.complain),
             max_rejects=reader.share("MAX_REJECTS", cls.max_rejects),
             warehouse_schema=reader.schema(declared),
             warehouse_managed=reader.switch("WAREHOUSE_MANAGED", cls.warehouse_managed),
@@ -331,7 +334,7 @@ class _Reader:
             return UNREADABLE
 
     def complain(self, name: str, what: str, example: str) -> None:
-        self.problems.append(f"{name} {what}. Example: {name}={example}")
+        self.problems.append(problem(name, what, example))
 
 
 def _quoted(value: str) -> str:

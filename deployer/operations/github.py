@@ -12,6 +12,7 @@ from deployer.aws.account import Account
 from deployer.aws.changes import Change
 from deployer.aws.iam import ensure_role, remove_role
 from deployer.aws.identity_providers import ensure_provider, provider_arn
+from deployer.configuration.organisation import NO_RULES, Organisation
 from deployer.errors import SettingsError
 from deployer.resources.deployer_policy import deployer_policy
 from deployer.resources.names import Names
@@ -58,17 +59,27 @@ class Access:
     changes: list[Change]
 
 
-def grant_access(account: Account, names: Names, jobs: Jobs) -> Access:
+def grant_access(
+    account: Account, names: Names, jobs: Jobs, rules: Organisation = NO_RULES
+) -> Access:
     """Create the role by which these jobs deploy; its rights are those of `deploy.py policy`.
 
     It does not have the tags of the deployment: a teardown under it would remove it.
     """
     role = names.github_role
     return Access(
-        f"arn:{names.partition}:iam::{account.id}:role/{role}",
+        names.arn_of_role(role),
         [
             ensure_provider(account, HOST, AUDIENCE),
-            ensure_role(account, role, jobs.trust_policy(account), deployer_policy(names), {}),
+            ensure_role(
+                account,
+                role,
+                jobs.trust_policy(account),
+                deployer_policy(names, rules),
+                rules.tags,
+                path=rules.role_path,
+                boundary=rules.boundary,
+            ),
         ],
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from os.path import commonprefix
 from typing import get_args
 
+from deployer.configuration.organisation import NO_RULES, Organisation
 from deployer.resources import specs
 from deployer.resources.alarm_specs import possible_alarms
 from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
@@ -29,10 +30,13 @@ _BUCKETS = """
 """
 _OBJECTS = "s3:GetObject s3:PutObject s3:DeleteObject s3:DeleteObjectVersion"
 _ROLES = """
-    iam:CreateRole iam:GetRole iam:DeleteRole iam:TagRole iam:UpdateAssumeRolePolicy
-    iam:ListRolePolicies iam:GetRolePolicy iam:PutRolePolicy iam:DeleteRolePolicy
+    iam:GetRole iam:DeleteRole iam:TagRole iam:UpdateAssumeRolePolicy
+    iam:ListRolePolicies iam:GetRolePolicy iam:DeleteRolePolicy
     iam:ListAttachedRolePolicies iam:DetachRolePolicy
 """
+# With a permissions boundary, roles can be given rights within it alone.
+_RIGHTS = "iam:CreateRole iam:PutRolePolicy"
+_BOUNDARY = "iam:PutRolePermissionsBoundary"
 _FUNCTIONS = """
     lambda:CreateFunction lambda:GetFunction lambda:GetFunctionConfiguration lambda:DeleteFunction
     lambda:UpdateFunctionCode lambda:UpdateFunctionConfiguration lambda:PutFunctionConcurrency
@@ -89,7 +93,7 @@ _ACCESS_LOGS = """
 """
 
 
-def deployer_policy(names: Names) -> Policy:
+def deployer_policy(names: Names, rules: Organisation = NO_RULES) -> Policy:
     """Return the least policy under which a pipeline is deployed, operated and removed.
 
     It allows creating roles: without a permissions boundary its holder can become an
@@ -110,6 +114,7 @@ def deployer_policy(names: Names) -> Policy:
         _allow("Buckets", _BUCKETS, buckets),
         _allow("Objects", _OBJECTS, f"{buckets}/*"),
         _allow("Roles", _ROLES, roles),
+        _rights_of_roles(roles, rules.boundary),
         {
             **_allow("PassRoles", "iam:PassRole", roles),
             "Condition": {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
@@ -131,6 +136,15 @@ def deployer_policy(names: Names) -> Policy:
         _allow("Account", _ACCOUNT, "*"),
         _allow("AccessLogs", _ACCESS_LOGS, "*"),
     )
+
+
+def _rights_of_roles(roles: str, boundary: str | None) -> Policy:
+    if boundary is None:
+        return _allow("RightsOfRoles", _RIGHTS, roles)
+    return {
+        **_allow("RightsOfRoles", f"{_RIGHTS} {_BOUNDARY}", roles),
+        "Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}},
+    }
 
 
 def _allow(sid: str, actions: str, *resources: str) -> dict[str, object]:

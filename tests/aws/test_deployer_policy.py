@@ -21,7 +21,7 @@ from deployer.operations.status import read_status
 from deployer.resources.deployer_policy import INLINE_CHARACTERS, deployer_policy
 from deployer.resources.names import Names
 from deployer.resources.resource_policies import Policy, policy_of
-from tests.aws.asked import allowing, asked_by, record
+from tests.aws.asked import BOUNDARY, allowing, asked_by, record
 from tests.aws.removing import teardown
 from tests.aws.sandbox import Sandbox, pending
 
@@ -34,7 +34,11 @@ PIPELINES = {
         "REPORTS_TOKEN": "x" * 32,
     },
     "till": {"TILL_WEBHOOK_SECRET": "whsec_old whsec_new"},
-    "market": {},
+    "market": {
+        "PERMISSIONS_BOUNDARY": BOUNDARY,
+        "ROLE_PATH": "/teams/data/",
+        "TAGS": "cost-center=42",
+    },
 }
 # AWS asks for these where no call names them: see the comment beside them.
 UNSEEN = "AccessLogs"
@@ -54,8 +58,7 @@ def settings_of(pipeline: str, **changed: str) -> Settings:
 
 
 def names_of(sandbox: Sandbox) -> Names:
-    account = sandbox.account
-    return Names(sandbox.settings.project, sandbox.settings.stage, account.id, account.region)
+    return Names.of(sandbox.settings, sandbox.account.id, sandbox.account.region)
 
 
 @pytest.fixture
@@ -74,6 +77,9 @@ def change_by_hand(account: Account, names: Names) -> None:
     trust = json.dumps(trust).replace("lambda.amazonaws.com", "ec2.amazonaws.com")
     clients.iam.update_assume_role_policy(RoleName=role, PolicyDocument=trust)
     clients.iam.untag_role(RoleName=role, TagKeys=["stage"])
+    clients.iam.put_role_permissions_boundary(
+        RoleName=role, PermissionsBoundary="arn:aws:iam::123456789012:policy/another"
+    )
     policy = clients.iam.create_policy(
         PolicyName=f"{names.prefix}-another",
         PolicyDocument=json.dumps(policy_of({"Effect": "Deny", "Action": "*", "Resource": "*"})),
@@ -140,7 +146,7 @@ def test_every_call_is_allowed_once_and_every_action_is_needed(
         names = names_of(any_pipeline)
         asked = set(asked_by("lambda", "Invoke", {"FunctionName": names.function("extract")}))
         record(any_pipeline.account, asked)
-        policy = deployer_policy(names)
+        policy = deployer_policy(names, any_pipeline.settings.organisation)
         a_life(any_pipeline, new_account("eu-west-2"), pipeline)
         assert len(json.dumps(policy, separators=(",", ":"))) < INLINE_CHARACTERS
         allowed = {each: allowing(policy, each) for each in asked}

@@ -18,6 +18,7 @@ def test_a_deployer_reaches_nothing_but_the_deployment() -> None:
         "Buckets": [BUCKETS],
         "Objects": [f"{BUCKETS}/*"],
         "Roles": [ROLES],
+        "RightsOfRoles": [ROLES],
         "PassRoles": [ROLES],
         "Functions": [FUNCTIONS],
         "Layers": [f"arn:aws:lambda:{HERE}:layer:shop-dev-*"],
