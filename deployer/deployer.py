@@ -314,9 +314,14 @@ class Deployer:
             built,
             f"{self._runtime} {self._architecture}",
             self.names.bucket("code"),
+            in_use=self._layers_in_use,
         )
         self._layer_arns[layer] = arn
         return change
+
+    def _layers_in_use(self) -> set[str]:
+        names = [self.names.function(spec.use) for spec in self.functions]
+        return {arn for each in names for arn in lambda_functions.layers_of(self.account, each)}
 
     def _create_permission(
         self, use: FunctionUse, statement: str, service: str, source: str

@@ -147,6 +147,13 @@ def can_reserve(account: Account, runs: int) -> bool:
     return limits.get("UnreservedConcurrentExecutions", 0) - runs >= KEPT_UNRESERVED
 
 
+def layers_of(account: Account, name: str) -> list[str]:
+    """Return the ARNs of the layer versions that a function has; none if there is no function."""
+    client = account.clients.lambda_
+    now = found(lambda: client.get_function_configuration(FunctionName=name), ABSENT)
+    return [layer["Arn"] for layer in now.get("Layers", [])] if now else []
+
+
 def remove_function(account: Account, name: str) -> bool:
     """Remove a function with its permissions; return whether it existed."""
     client = account.clients.lambda_

@@ -1,11 +1,14 @@
 """Layers: published once for each content, and removed when no longer used.
 
 AWS numbers the versions of a layer and lists no hash of their content, so the description has the
-hash. Others may write descriptions, and objects of the code bucket: a version is used only if AWS's
-hash of its code is that of the zip that was built here.
+digest of what the layer contains. Others may write descriptions, and objects of the code bucket: a
+version is attached to a function only if AWS's hash of its code is that of the zip that was built
+here. A version that a function has already may be a zip of another machine, whose zlib compresses
+the same contents to other bytes: it is kept. Who can attach one could change the function's code.
 """
 
 import base64
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from deployer.aws.account import Account
@@ -21,23 +24,35 @@ if TYPE_CHECKING:
     )
 
 
+# Without it functions start slower, so a version with bytecode also serves as one without.
+WITH_BYTECODE = ", with bytecode"
+
+
 def ensure_layer(
-    account: Account, name: str, layer: Layer, platform: str, bucket: str
+    account: Account,
+    name: str,
+    layer: Layer,
+    platform: str,
+    bucket: str,
+    *,
+    in_use: Callable[[], Collection[str]],
 ) -> tuple[Change, str]:
     """Publish a layer through `bucket`, unless a version with this content exists.
 
-    `platform` is what it is built for, such as "python3.13 arm64".
+    `platform` is what it is built for, such as "python3.13 arm64"; `in_use` returns the ARNs of the
+    versions that the functions of the deployment have.
 
     Returns the change and the ARN of that version, a placeholder while it is only planned.
 
     Raises:
         ConflictError: AWS published other code than was uploaded.
     """
-    content = f"{platform} sha256:{layer.sha256}"
+    sources = f"{platform} sha256:{layer.contents}"
+    content = sources + WITH_BYTECODE if layer.compiled else sources
+    good = {content, sources + WITH_BYTECODE}
     versions = _versions(account, name)
-    described = [version for version in versions if version.get("Description") == content]
-    codes = {v["LayerVersionArn"]: _code_sha256(account, name, v["Version"]) for v in described}
-    matching = [arn for arn, code in codes.items() if code == layer.sha256]
+    described = [version for version in versions if version.get("Description") in good]
+    matching = _usable(account, name, described, layer.sha256, in_use)
 
     def publish() -> None:
         key = f"layers/{layer.name}-{base64.b64decode(layer.sha256).hex()}.zip"
@@ -50,8 +65,8 @@ def ensure_layer(
         matching.append(_publish(account, name, content, stored, layer.sha256))
 
     latest = versions[0].get("Description", "") if versions else None
-    if latest == content:
-        latest = f"{content}, but with other code"
+    if latest in good:
+        latest = f"{latest}, but with other code"
     change = converge(
         account,
         Resource(
@@ -65,6 +80,22 @@ def ensure_layer(
         ),
     )
     return change, matching[0] if matching else f"{name}:(new version)"
+
+
+def _usable(
+    account: Account,
+    name: str,
+    versions: list["LayerVersionsListItemTypeDef"],
+    sha256: str,
+    in_use: Callable[[], Collection[str]],
+) -> list[str]:
+    """Return the ARNs of the versions with our code, or else of those that a function has."""
+    codes = {v["LayerVersionArn"]: _code_sha256(account, name, v["Version"]) for v in versions}
+    ours = [arn for arn, code in codes.items() if code == sha256]
+    if ours or not codes:
+        return ours
+    used = in_use()
+    return [arn for arn in codes if arn in used]
 
 
 def remove_old_versions(account: Account, name: str, used: str) -> list[Change]:

@@ -38,8 +38,9 @@ from etl.pipeline import Pipeline
 from etl.settings import share
 from etl.sources import Source
 
-# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
-RUNTIMES = ("python3.11", "python3.12", "python3.13")
+# On Amazon Linux 2023: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
+RUNTIMES = ("python3.12", "python3.13", "python3.14")
+TOO_OLD = {"python3.9", "python3.10", "python3.11"}
 ARCHITECTURES = ("arm64", "x86_64")
 SWITCH = ("false", "true")
 
@@ -137,7 +138,7 @@ class Settings:
             extract_schedule=reader.schedule("EXTRACT_SCHEDULE", cls.extract_schedule),
             load_schedule=reader.schedule("LOAD_SCHEDULE", cls.load_schedule),
             expires_at=reader.moment("SANDBOX_EXPIRES_AT"),
-            runtime=reader.choice("LAMBDA_RUNTIME", RUNTIMES, cls.runtime),
+            runtime=reader.runtime(),
             architecture=reader.choice("LAMBDA_ARCHITECTURE", ARCHITECTURES, cls.architecture),
         )
         if reader.problems:
@@ -248,6 +249,14 @@ class _Reader:
         if value not in choices:
             self.complain(name, f"must be one of {', '.join(choices)}", default)
         return value
+
+    def runtime(self) -> str:
+        name, value = "LAMBDA_RUNTIME", self._environment.get("LAMBDA_RUNTIME")
+        if value in TOO_OLD:
+            why = f"{value} runs on Amazon Linux 2, whose glibc 2.26 cannot load the layers' wheels"
+            self.complain(name, f"is too old: {why}", Settings.runtime)
+            return Settings.runtime
+        return self.choice(name, RUNTIMES, Settings.runtime)
 
     def switch(self, name: str, default: bool) -> bool:
         return self.choice(name, SWITCH, SWITCH[default]) == "true"

@@ -41,6 +41,19 @@ def write_zip(target: BinaryIO, members: Mapping[str, Path], compression: int) -
             archive.writestr(member, members[name].read_bytes())
 
 
+def contents_sha256(archive: zipfile.ZipFile, recipe: int) -> str:
+    """Return a digest of what a zip contains: the names and contents of its members, and a recipe.
+
+    Bytecode is left out: it follows from the sources, and only an interpreter of the same version
+    can write it.
+    """
+    digest = hashlib.sha256(f"recipe {recipe}\n".encode())
+    for name in sorted(archive.namelist()):
+        if not name.endswith(".pyc"):
+            digest.update(f"{hashlib.sha256(archive.read(name)).hexdigest()} {name}\n".encode())
+    return base64.b64encode(digest.digest()).decode()
+
+
 def code_sha256(data: bytes) -> str:
     """Return the digest of a zip in the form of Lambda's `CodeSha256`: SHA-256 in base64."""
     return base64.b64encode(hashlib.sha256(data).digest()).decode()

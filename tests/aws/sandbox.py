@@ -22,16 +22,25 @@ HANDLER = "def handler(event, context):\n    return None\n"
 
 
 class TinyPackages:
-    """Zips of a few bytes, whose content a test may change."""
+    """Zips of a few bytes, whose content a test may change.
 
-    def __init__(self, directory: Path) -> None:
+    `zlib` differs where another machine compresses to other bytes, and `compiles` is whether this
+    one has the interpreter for the layers' bytecode.
+    """
+
+    def __init__(self, directory: Path, zlib: str = "", compiles: bool = False) -> None:
         self._directory = directory
+        self.zlib = zlib
+        self.compiles = compiles
         self.code: dict[str, str] = {}
         self.locks: dict[str, str] = {}
 
     def build_function_zip(self, name: str, pipeline: str, parts: Sequence[str]) -> Package:
         data = _zip(f"functions/{name}/handler.py", self.code.get(name, HANDLER))
         return Package(data, _sha256(data))
+
+    def contents(self, name: str, python: str, architecture: str) -> str:
+        return self.locks.get(name, f"{python} {architecture}")
 
     def build_layer(
         self,
@@ -42,10 +51,12 @@ class TinyPackages:
         *,
         requirements: Path | None = None,
     ) -> Layer:
-        data = _zip(f"python/{name}.py", self.locks.get(name, f"{python} {architecture} {host}"))
+        data = _zip(f"python/{name}.py", self.contents(name, python, architecture), self.zlib)
+        self._directory.mkdir(exist_ok=True)
         path = self._directory / f"{name}.zip"
         path.write_bytes(data)
-        return Layer(name, path, _sha256(data), len(data), len(data), compiled=False)
+        size, contents = len(data), _sha256(self.contents(name, python, architecture).encode())
+        return Layer(name, path, contents, _sha256(data), size, size, self.compiles)
 
 
 @dataclass
@@ -111,9 +122,10 @@ def everything_in(account: Account) -> list[str]:
     ]
 
 
-def _zip(name: str, text: str) -> bytes:
+def _zip(name: str, text: str, comment: str = "") -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
+        archive.comment = comment.encode()
         archive.writestr(zipfile.ZipInfo(name), text)
     return data.getvalue()
 

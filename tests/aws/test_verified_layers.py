@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.model import OperationModel
 
 from deployer.errors import ConflictError
+from deployer.packaging.packages import Layer
 from tests.aws.sandbox import Sandbox, TinyPackages, pending
 
 LAYER = "totesys-etl-dev-arrow"
@@ -31,8 +33,14 @@ def code_in_use(sandbox: Sandbox) -> str:
     return found["Content"]["CodeSha256"]
 
 
-def built(sandbox: Sandbox) -> str:
-    return sandbox.packages.build_layer("arrow", "3.13", "arm64", host=False).sha256
+def built(sandbox: Sandbox) -> Layer:
+    return sandbox.packages.build_layer("arrow", "3.13", "arm64", host=False)
+
+
+def elsewhere(sandbox: Sandbox, folder: Path, *, compiles: bool = False) -> Sandbox:
+    """The same account and settings on a machine with another zlib."""
+    packages = TinyPackages(folder, zlib="another", compiles=compiles)
+    return Sandbox(sandbox.account, sandbox.settings, packages)
 
 
 def on_publish(sandbox: Sandbox, act: Callable[[dict[str, Any]], object]) -> None:
@@ -49,7 +57,7 @@ def test_a_foreign_version_with_our_description_is_not_used(
     sandbox: Sandbox, foreign: bytes
 ) -> None:
     """Other code that is published under the description we look for does not run."""
-    description = f"python3.13 arm64 sha256:{built(sandbox)}"
+    description = f"python3.13 arm64 sha256:{built(sandbox).contents}"
     client = sandbox.account.clients.lambda_
     client.publish_layer_version(
         LayerName=LAYER, Description=description, Content={"ZipFile": foreign}
@@ -59,7 +67,7 @@ def test_a_foreign_version_with_our_description_is_not_used(
     sandbox.deploy()
 
     assert change.differences == {"content": (f"{description}, but with other code", description)}
-    assert code_in_use(sandbox) == built(sandbox)
+    assert code_in_use(sandbox) == built(sandbox).sha256
     assert len(client.list_layer_versions(LayerName=LAYER)["LayerVersions"]) == 1
     assert pending(sandbox.plan()) == []
 
@@ -78,7 +86,7 @@ def test_an_object_under_our_key_is_not_published(sandbox: Sandbox, foreign: byt
 
     newest = s3.head_object(Bucket=bucket, Key=key)["VersionId"]
     assert f'"S3ObjectVersion": "{newest}"' in str(published[0])
-    assert code_in_use(sandbox) == built(sandbox)
+    assert code_in_use(sandbox) == built(sandbox).sha256
 
 
 def test_code_that_was_exchanged_on_its_way_is_removed(sandbox: Sandbox, foreign: bytes) -> None:
@@ -100,6 +108,50 @@ def test_code_that_was_exchanged_on_its_way_is_removed(sandbox: Sandbox, foreign
     client = sandbox.account.clients.lambda_
     assert len(client.list_layer_versions(LayerName=LAYER)["LayerVersions"]) == 1
     assert code_in_use(sandbox) == before
+
+
+def test_two_machines_agree_on_a_layer(sandbox: Sandbox, tmp_path: Path) -> None:
+    """CI and a laptop compress the same contents to other bytes: a plan is in sync on both."""
+    laptop = elsewhere(sandbox, tmp_path / "laptop")
+    sandbox.deploy()
+
+    assert built(laptop).sha256 != built(sandbox).sha256
+    assert (pending(laptop.plan()), pending(sandbox.plan())) == ([], [])
+    assert pending(laptop.deploy()) == []
+    laptop.packages.locks["arrow"] = "another lock"
+    assert ("layer", "updated", ["content"]) in pending(laptop.plan())
+
+
+def test_a_layer_with_bytecode_is_not_replaced_by_one_without(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A machine that cannot compile keeps what one that can has deployed, and not vice versa."""
+    compiling = elsewhere(sandbox, tmp_path / "compiling", compiles=True)
+    sandbox.deploy()
+
+    changes = [change for change in compiling.deploy() if change.name == LAYER]
+
+    contents = f"python3.13 arm64 sha256:{built(sandbox).contents}"
+    assert changes[0].differences == {"content": (contents, f"{contents}, with bytecode")}
+    assert pending(compiling.plan()) == []
+    assert pending(sandbox.plan()) == []
+
+
+def test_another_machine_uses_no_foreign_version_either(
+    sandbox: Sandbox, foreign: bytes, tmp_path: Path
+) -> None:
+    """A version that no function has is not trusted for its description, whoever deploys."""
+    laptop = elsewhere(sandbox, tmp_path / "laptop")
+    sandbox.deploy()
+    sandbox.account.clients.lambda_.publish_layer_version(
+        LayerName=LAYER,
+        Description=f"python3.13 arm64 sha256:{built(sandbox).contents}",
+        Content={"ZipFile": foreign},
+    )
+
+    laptop.deploy()
+
+    assert code_in_use(sandbox) == built(sandbox).sha256
 
 
 def _new_zip(sandbox: Sandbox) -> bytes:

@@ -15,6 +15,7 @@ import pytest
 
 from deployer.errors import InstallError
 from deployer.packaging import installer, packages
+from deployer.packaging.archive import contents_sha256
 from deployer.packaging.slimming import slim
 
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -187,6 +188,36 @@ def test_a_rebuilt_layer_is_the_same_to_the_byte(repository: Path, pip: FakePip)
     first = packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository)
     first.path.unlink()
     assert packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository) == first
+
+
+def test_a_layer_is_told_by_its_contents(repository: Path, pip: FakePip) -> None:
+    """Not by how another zlib compresses them, nor by whether this machine has the interpreter."""
+    layer = packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository)
+    elsewhere = packages.build_layer("arrow", "3.99", "x86_64", host=False, root=repository)
+    stored = repository / "stored.zip"
+    with zipfile.ZipFile(layer.path) as archive, zipfile.ZipFile(stored, "w") as other:
+        for name in reversed(archive.namelist()):
+            other.writestr(name, archive.read(name))
+    with zipfile.ZipFile(stored) as archive:
+        same = contents_sha256(archive, packages.RECIPE_VERSION)
+        newer = contents_sha256(archive, packages.RECIPE_VERSION + 1)
+
+    assert (layer.compiled, elsewhere.compiled) == (True, False)
+    assert layer.contents == elsewhere.contents == same
+    assert newer != same
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.py", "2"), ("b.py", "1")])
+def test_any_other_member_makes_other_contents(name: str, text: str) -> None:
+    """A changed or renamed file of a package leads to a new layer."""
+
+    def contents(name: str, text: str) -> str:
+        data = io.BytesIO()
+        with zipfile.ZipFile(data, "w") as archive:
+            archive.writestr(name, text)
+            return contents_sha256(archive, 1)
+
+    assert contents("a.py", "1") == contents("a.py", "1") != contents(name, text)
 
 
 def test_wheels_are_for_the_function_and_not_for_this_machine(

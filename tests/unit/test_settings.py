@@ -159,6 +159,7 @@ def test_an_address_in_the_wrong_variable_is_not_shown(name: str) -> None:
         ("LOAD_SCHEDULE", "every minute"),
         ("SANDBOX_EXPIRES_AT", "friday"),
         ("LAMBDA_RUNTIME", "python2.7"),
+        ("LAMBDA_RUNTIME", "python3.11"),
         ("WAREHOUSE_SCHEMA", "s" * 64),
     ],
 )
@@ -167,6 +168,16 @@ def test_a_malformed_setting_is_one_line_with_its_name(name: str, value: str) ->
     lines = problems(**{name: value})
 
     assert [line.split()[0] for line in lines] == [name]
+
+
+def test_a_runtime_that_cannot_load_the_wheels_is_refused_with_the_reason() -> None:
+    """Its functions would be deployed, and fail at their first import."""
+    [line] = problems(LAMBDA_RUNTIME="python3.11")
+
+    assert line == (
+        "LAMBDA_RUNTIME is too old: python3.11 runs on Amazon Linux 2, whose glibc 2.26 cannot "
+        "load the layers' wheels. Example: LAMBDA_RUNTIME=python3.13"
+    )
 
 
 @pytest.fixture
