@@ -30,7 +30,7 @@ quick: setup  ## the tests that need no database, in about half a minute
 
 MUTANTS ?= 300
 mutants: setup  ## whether tests notice defects in what decides about rows; MUTANTS=all MODULES=functions/load
-	@$(IN_VENV) -m tests.mutants --sample $(MUTANTS) $(MODULES)
+	@$(IN_VENV) -m tests.mutants --sample $(MUTANTS) --seed "$(SEED)" $(MODULES)
 
 MINUTES ?= 30
 soak: setup  ## a random shop, functions killed and hindered, the comparison, and fuzzing; MINUTES=30

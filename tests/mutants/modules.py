@@ -53,6 +53,7 @@ _TARGETS = (
     "unit/test_target_states.py",
     "unit/test_comparing.py",
     "unit/test_load_marking.py",
+    "unit/test_load_again.py",
     "unit/test_load_sources.py",
 )
 _RECONCILE = (
@@ -66,8 +67,6 @@ _RIGHTS = (
     "unit/test_policies.py",
     "unit/test_function_policies.py",
     "unit/test_resource_policies.py",
-    "unit/test_policies_of_files.py",
-    "unit/test_settings_of_apis.py",
     "unit/test_missed_settings.py",
     "unit/test_stripe_declaration.py",
     "unit/test_alert_specs.py",

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 
 from tests.mutants.explained import Identity
 from tests.mutants.expressions import changed_expressions, is_text, is_true_or_false
@@ -31,10 +30,9 @@ class Mutant:
         """What identifies the mutant."""
         return self.module, self.function, self.mutation
 
-    @cached_property
-    def digest(self) -> str:
-        """A number by which mutants are in an order that nobody chose."""
-        return hashlib.sha256("\n".join(self.identity).encode()).hexdigest()
+    def digest(self, seed: str) -> str:
+        """Return a number by which mutants are in an order that nobody chose."""
+        return hashlib.sha256("\n".join((seed, *self.identity)).encode()).hexdigest()
 
     def __str__(self) -> str:
         return f"{self.module}:{self.lines.start} {self.function}: {self.mutation}"

@@ -2,30 +2,27 @@
 
 import os
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from coverage import CoverageData
 
+from tests.mutants import process
+from tests.mutants.operators import Mutant
+
 ROOT = Path(__file__).resolve().parents[2]
-_PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
-_ALONE = ("-p", "no:xdist", "-p", "no:pytest_cov")
-_SECONDS_TO_STOP = 20  # for fixtures to stop their servers
+_REWRITTEN = "ignore::pytest.PytestAssertRewriteWarning"  # of the libraries that are shared
+_PYTEST = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", _REWRITTEN)
+_UNTIL_ONE_FAILS = ("-x", "-p", "no:pytest_cov")
+_WITH_COVERAGE = ("--cov", "--cov-context=test", "--cov-report=")
 
 Covering = Mapping[tuple[str, int], frozenset[str]]
 """The tests that execute a line, by (module, line)."""
-
-
-class TestsFailed(Exception):
-    """Tests fail without any mutation."""
-
-    __test__ = False
 
 
 @dataclass(frozen=True)
@@ -46,19 +43,19 @@ class Tree:
         (path / ".build").symlink_to(ROOT / ".build")
         return cls(path)
 
-    def covering(self, tests: Iterable[str], modules: Collection[str], jobs: int) -> Covering:
-        """Run test files, all of which have to pass, and return what they cover of modules.
+    @contextmanager
+    def measured(self, files: Sequence[str]) -> Iterator[ForkServerProcess]:
+        """Start test files, shown, and record which lines they execute."""
+        arguments = [*_PYTEST, *_WITH_COVERAGE, *files]
+        with process.started(self.path, arguments) as started:
+            yield started
+
+    def covering(self, modules: Collection[str]) -> Covering:
+        """Return what the tests executed of `measured`.
 
         A file is returned for a line that its fixtures execute, which any of its tests may depend
-        on, and nothing for one that is executed as its module is imported. Raises TestsFailed.
+        on, and nothing for one that is executed as its module is imported.
         """
-        side_by_side = ("-n", str(jobs), "--dist", "loadfile", "--no-loadscope-reorder")
-        measured = ("--cov", "--cov-context=test", "--cov-report=")
-        done = subprocess.run(
-            [*_PYTEST, *side_by_side, *measured, *tests], cwd=self.path, check=False
-        )
-        if done.returncode:
-            raise TestsFailed("tests fail without any mutation: correct them first")
         data = CoverageData(str(self.path / ".coverage"))
         data.read()
         covering = defaultdict[tuple[str, int], set[str]](set)
@@ -69,39 +66,19 @@ class Tree:
                     covering[module, line].add(test if phase == "run" else test.split("::")[0])
         return {place: frozenset(tests - {""}) for place, tests in covering.items()}
 
-    def passes_with(self, module: str, source: str, tests: Sequence[str], limit: float) -> bool:
-        """Return whether tests pass with another source of a module.
-
-        Raises TimeoutExpired after so many seconds.
-        """
-        original = (self.path / module).read_bytes()
-        written = (self.path / module).stat()
+    @contextmanager
+    def tested(
+        self, mutant: Mutant, tests: Sequence[str], cpu_seconds: int
+    ) -> Iterator[ForkServerProcess]:
+        """Start tests, up to the first that fails, with a mutant for its module."""
+        arguments = [*_PYTEST, *_UNTIL_ONE_FAILS, *tests]
+        path = self.path / mutant.module
+        original, written = path.read_bytes(), path.stat()
+        path.write_text(mutant.source)
         try:
-            (self.path / module).write_text(source)
-            return self._passes(tests, limit)
+            with process.started(self.path, arguments, cpu_seconds) as started:
+                yield started
         finally:
-            (self.path / module).write_bytes(original)
+            path.write_bytes(original)
             # The compiled original is valid again.
-            os.utime(self.path / module, ns=(written.st_atime_ns, written.st_mtime_ns))
-
-    def _passes(self, tests: Sequence[str], limit: float) -> bool:
-        # Compiled code is found by second and size, which two mutants may share: none is written.
-        arguments = [*_PYTEST, "-x", "-p", "tests.mutants.memory", *_ALONE, *tests]
-        process = subprocess.Popen(
-            arguments,
-            cwd=self.path,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            return process.wait(limit) == 0
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-            time.sleep(_SECONDS_TO_STOP if process.poll() is None else 0)
-            raise
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))

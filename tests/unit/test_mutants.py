@@ -2,11 +2,13 @@
 
 import pytest
 
+from tests.mutants.__main__ import sample
 from tests.mutants.explained import explanations
 from tests.mutants.modules import MODULES, TESTS
 from tests.mutants.operators import Mutant, mutants_of
 from tests.mutants.report import Result, problems, summary
 from tests.mutants.tree import ROOT
+from tests.mutants.trials import executing
 
 SOURCE = '''"""A module: 1 + 1."""
 
@@ -142,3 +144,35 @@ def test_survivors_without_an_explanation_are_a_failure() -> None:
     assert list(summary(results)) == [
         f"{name}: 19 of 20 killed (95%), 1 of them by time" for name in ("a.py", "all")
     ]
+
+
+def test_a_sample_is_the_same_for_the_same_seed() -> None:
+    """So a survivor is found again, and a larger sample has it too; another seed has others."""
+    one, again = (sample(["deployer"], "40", "1") for _ in range(2))
+    larger, other = sample(["deployer"], "80", "1"), sample(["deployer"], "40", "2")
+    every = sample(["deployer"], "all", "1")
+
+    assert one == again
+    assert len(one) == 40
+    assert {each.identity for each in one} < {each.identity for each in larger}
+    assert {each.identity for each in one} != {each.identity for each in other}
+    assert {each.module for each in every} == {
+        name for name in MODULES if name.startswith("deployer/")
+    }
+
+
+def test_a_mutant_has_the_executing_it() -> None:
+    """The cheapest first; all tests for what is executed on import, none for what none executes."""
+    module = "deployer/receipt.py"
+    first, second = TESTS[module][:2]
+    at = {
+        (module, 1): frozenset[str](),
+        (module, 2): frozenset({f"{second}::a", f"{first}::c", f"{first}::b", first}),
+    }
+
+    def tests(*lines: int) -> list[str]:
+        return executing(Mutant(module, "f", "", range(lines[0], lines[-1] + 1), ""), at)
+
+    assert tests(1) == list(TESTS[module])
+    assert tests(1, 2) == [first, f"{first}::b", f"{first}::c", f"{second}::a"]
+    assert tests(3) == []

@@ -1,0 +1,95 @@
+"""The tool behind `make mutants` at work: what becomes of a mutant, and that nothing stays."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mutants import trials
+from tests.mutants.operators import mutants_of
+from tests.mutants.report import Result
+from tests.mutants.tree import ROOT, Tree
+
+MODULE = """SIZES = {"small", "large"}
+
+def count(rows):
+    found = 0
+    while found < len(rows):
+        found += 1
+    return found
+"""
+TEST = """import pytest
+from module import SIZES, count
+
+@pytest.mark.parametrize("size", sorted(SIZES))
+def test_sizes(size):
+    assert size
+
+def test_count():
+    assert count([7]) == 1
+"""
+RESULTS = {
+    "{'small', 'large'} -> {'large'}": Result.LIVED,
+    "0 -> 1": Result.LIVED,
+    "found += 1 -> found -= 1": Result.TIMED_OUT,
+    "return found -> return": Result.KILLED,
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    (tmp_path / "module.py").write_text(MODULE)
+    (tmp_path / "test_module.py").write_text(TEST)
+    return Tree(tmp_path)
+
+
+def test_a_mutant_is_killed_by_a_test_that_fails_or_does_not_end(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by one that has other parameters; the time is the processor's, on a busy one too."""
+    monkeypatch.setattr(trials, "TESTS", {"module.py": ["test_module.py"]})
+    monkeypatch.setattr(trials, "_CPU_SECONDS", 2)
+    mutants = [each for each in mutants_of("module.py", MODULE) if each.mutation in RESULTS]
+    test = "test_module.py::test_sizes[small]"
+    covered = {("module.py", line): frozenset({test}) for line in range(1, 3)}
+    covered |= {
+        ("module.py", line): frozenset({"test_module.py::test_count"}) for line in range(3, 8)
+    }
+
+    results = {each.mutation: result for each, result in trials.trials(mutants, [tree], covered)}
+
+    assert results == RESULTS
+    assert (tree.path / "module.py").read_text() == MODULE
+    assert not list(tree.path.rglob("*.pyc"))
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """Make a folder whose path is short enough for a socket's."""
+    with tempfile.TemporaryDirectory(prefix="m") as folder:
+        yield Path(folder)
+
+
+def test_nothing_stays_of_a_run_that_is_interrupted(temporary: Path) -> None:
+    """Neither a process nor a file, as a job that is cancelled ends its processes."""
+    command = (sys.executable, "-m", "tests.mutants", "deployer/receipt.py", "--jobs", "1")
+    run = subprocess.Popen(
+        [*command, "--sample", "3"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stdout is not None
+    with run.stdout as output:
+        assert output.readline().endswith("The tests without them:\n")
+        assert any("mutants" in each.name for each in temporary.iterdir())
+        run.terminate()
+        output.read()  # to its end: each process that has it open is gone
+
+    assert run.wait() == 143
+    assert list(temporary.iterdir()) == []
