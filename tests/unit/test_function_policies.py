@@ -1,20 +1,18 @@
-"""The policies of functions, whole: each word of them is a right."""
+"""The policies of the functions that others call, and the limits of all policies."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import pipelines
-from deployer.configuration.settings import RemoteBucket
 from deployer.resources import policies
-from deployer.resources.names import FunctionUse, Names
+from deployer.resources.names import FunctionUse
 from deployer.resources.policies import function_policy
 from deployer.resources.resource_policies import Policy
 from etl.loading import load
+from tests.unit.rights import NAMES, allow
 
-NAMES = Names("shop", "dev", "123456789012", "eu-west-2")
 INGESTION, PROCESSED = NAMES.bucket_arn("ingestion"), NAMES.bucket_arn("processed")
 FOLDER = Path(__file__).parent.parent / "pipelines"
 
@@ -22,10 +20,6 @@ FOLDER = Path(__file__).parent.parent / "pipelines"
 @pytest.fixture(autouse=True)
 def declared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.__path__", [*pipelines.__path__, str(FOLDER)])
-
-
-def allow(action: str | list[str], resource: str | list[str], **more: Any) -> Policy:
-    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
 
 
 def listing(bucket: str, prefix: str) -> Policy:
@@ -81,16 +75,6 @@ def test_a_policy_may_be_as_long_as_aws_accepts(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(policies, "POLICY_CHARACTERS", characters - 1)
     shorter = function_policy("transform", NAMES, load("totesys"))
     assert {statement["Effect"] for statement in shorter["Statement"]} == {"Allow", "Deny"}
-
-
-def test_transform_removes_copies_where_some_files_are_somebody_elses() -> None:
-    """One source in another's bucket is enough; the others may be dropped in ours."""
-    buckets = {"stalls": RemoteBucket("their-bucket")}
-    policy = function_policy("transform", NAMES, load("market"), buckets)
-
-    lake = ("desk", "stalls", "keys", "files")
-    removing = allow("s3:DeleteObject", [f"{INGESTION}/{prefix}/*" for prefix in lake])
-    assert removing in policy["Statement"]
 
 
 @pytest.mark.parametrize("use", ["extract", "reconcile"])

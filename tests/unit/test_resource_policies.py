@@ -3,7 +3,7 @@
 import pytest
 
 from deployer.resources.names import BucketUse, Names
-from deployer.resources.resource_policies import Policy, alarms_only, bucket_policy
+from deployer.resources.resource_policies import Policy, alarms_only, bucket_policy, trust_policy
 
 NAMES = Names("shop", "dev", "123456789012", "eu-west-2")
 BUCKETS = "arn:aws:s3:::shop-dev-123456789012-eu-west-2"
@@ -79,3 +79,15 @@ def test_only_our_alarms_publish() -> None:
             },
         }
     }
+
+
+def test_only_lambda_acts_in_a_role() -> None:
+    """A role is for Lambda on behalf of this account, and for nobody else."""
+    assert trust_policy(NAMES)["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}},
+        }
+    ]

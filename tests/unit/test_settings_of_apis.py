@@ -1,6 +1,5 @@
 """What a deployment needs to ask APIs: a URL, a key where they want one, and rights for them."""
 
-from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,7 @@ from deployer.configuration.declaration import read_secrets
 from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
 from deployer.resources.names import FunctionUse, Names
-from deployer.resources.policies import function_policy
 from deployer.resources.specs import function_environment, parts
-from etl.loading import load
-from tests.unit.test_policies import _list
 
 NAMES = Names("exchange-etl", "dev", "123456789012", "eu-west-2")
 INGESTION, PROCESSED = NAMES.bucket_arn("ingestion"), NAMES.bucket_arn("processed")
@@ -31,16 +27,6 @@ USES: tuple[FunctionUse, ...] = ("extract", "transform", "load", "reconcile")
 @pytest.fixture(autouse=True)
 def exchange(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.__path__", [*pipelines.__path__, str(FOLDER)])
-
-
-def grants(use: FunctionUse, apis: Collection[str]) -> set[tuple[str, str]]:
-    """Return every action and resource that a function is allowed."""
-    return {
-        (action, resource)
-        for statement in function_policy(use, NAMES, load("exchange"), apis=apis)["Statement"]
-        for action in _list(statement["Action"])
-        for resource in _list(statement["Resource"])
-    }
 
 
 def test_those_that_ask_know_where_and_with_which_secret() -> None:
@@ -92,32 +78,3 @@ def test_a_wrong_setting_is_named_and_not_shown(name: str, value: str, said: str
         Settings.read(SETTINGS | {name: value})
     assert said in str(raised.value)
     assert "s3cret" not in str(raised.value)
-
-
-def test_extract_keeps_answers_and_reads_the_key() -> None:
-    """Of the APIs that are there; a source that is left out is in no policy."""
-    copies = ("s3:PutObject", f"{INGESTION}/files/*")
-    key = ("secretsmanager:GetSecretValue", NAMES.secret_arn("exchange-api"))
-
-    assert {copies, key} <= grants("extract", ["exchange"])
-    assert {key} <= grants("reconcile", ["exchange"])
-    for use in ("transform", "load"):
-        assert key not in grants(use, ["exchange"])
-    assert not {copies, key} & grants("extract", [])
-    assert not {each for each in grants("extract", []) if "/exchange/" in each[1]}
-
-
-def test_reconcile_reads_the_answers_of_the_lake_and_writes_nothing() -> None:
-    """The answers that made the table are compared with it."""
-    found = grants("reconcile", ["exchange", "press"])
-
-    assert ("s3:GetObject", f"{INGESTION}/exchange/*") in found
-    assert not {action for action, _ in found if action in ("s3:PutObject", "s3:DeleteObject")}
-
-
-def test_transform_removes_answers_that_no_batch_names() -> None:
-    """And writes rows that are refused for people."""
-    found = grants("transform", ["exchange"])
-
-    assert ("s3:DeleteObject", f"{INGESTION}/files/*") in found
-    assert ("s3:PutObject", f"{PROCESSED}/errors/*") in found
