@@ -77,6 +77,8 @@ def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
     with terminal.step("deploy the pipeline"):
         deployer = Deployer(aws, settings, packages, terminal.event)
         changes = deployer.deploy()
+    with terminal.step("check each function in Lambda"):
+        deployer.check_functions()
     costs = monthly_cost(settings, one_at_a_time=deployer.one_run_at_a_time)
     drop_bucket = _names(aws).bucket("drop") if settings.takes_files else None
     endpoints = event_urls(aws, _names(aws), settings.posted)

@@ -24,6 +24,7 @@ from deployer.aws.lambda_permissions import Permission
 from deployer.configuration.settings import Settings
 from deployer.endpoints import EventEndpoint, ReportApi
 from deployer.errors import explaining
+from deployer.operations import selfcheck
 from deployer.packaging.packages import Package, Packages
 from deployer.resources import policies, resource_policies, specs
 from deployer.resources.alarm_specs import alarms
@@ -75,6 +76,14 @@ class Deployer:
         changes += concurrently(*self._after_functions())
         changes.append(self.create_dashboard())
         return changes + self.remove_old_layers() + self.remove_old_secrets()
+
+    def check_functions(self) -> None:
+        """Ask each function whether it starts and reaches what it needs; nothing is changed.
+
+        Raises:
+            OperationError: a line for each thing that a function cannot use, with what to do.
+        """
+        selfcheck.require_working(self.account, self.names, [each.use for each in self.functions])
 
     def _before_functions(self) -> Iterator[list[Step]]:
         """Yield the chains of steps that do not need the functions."""

@@ -73,10 +73,7 @@ def check(pipeline: Pipeline) -> None:
     """
     from functions.transform import trial  # noqa: PLC0415
 
-    for source in pipeline.sources:
-        for mapping in pipeline.mappings(source.name):
-            if mistake := trial.mistake_in(mapping):
-                raise DeclarationError(mistake)
+    trial.try_all(pipeline)
 
 
 def _mapping(pipeline: Pipeline, target: str) -> "TableMapping":

@@ -75,9 +75,12 @@ def _pipeline(sandbox: Sandbox, aws: Account, terminal: Terminal) -> Pipeline:
 
 
 def deploy(sandbox: Sandbox, aws: Account, terminal: Terminal) -> None:
-    """Deploy the pipeline into the sandbox, with the code that deploys it to AWS."""
+    """Deploy the pipeline into the sandbox and check it, with the code that deploys it to AWS."""
     with terminal.step("deploy the pipeline"):
-        Deployer(aws, sandbox.settings, packages, terminal.working).deploy()
+        deployer = Deployer(aws, sandbox.settings, packages, terminal.working)
+        deployer.deploy()
+    with terminal.step("check each function"):
+        deployer.check_functions()
 
 
 def look(

@@ -18,11 +18,9 @@ from deployer.configuration.databases import (
 from deployer.errors import AddressError, DeployError, SettingsError
 from etl import DeclarationError, Pipeline, Postgres
 from etl.targets import Target
-from functions.sources.postgres.columns import read_columns
-from functions.targets.mysql.create import missing_tables as mysql_missing_tables
-from functions.targets.mysql.tables import inspect as mysql_inspect
-from functions.targets.postgres.create import check_may_create_all, missing_tables
-from functions.targets.postgres.tables import inspect
+from functions.sources.postgres.columns import read_columns, unreadable
+from functions.targets.mysql.ready import ready as mysql_ready
+from functions.targets.postgres.ready import ready
 from local.connection import DatabaseProblem, mysql_session, session
 from local.private_files import make_private_folder, write_private
 from local.system_account import server_account
@@ -109,8 +107,8 @@ def check_pipeline(directory: Path, pipeline: str) -> None:
     write_private(owner, pipeline)
 
 
-def check_source(address: DatabaseAddress, source: Postgres, pipeline: str) -> None:
-    """Raise DatabaseProblem, one line for each table that cannot be ingested."""
+def check_source(address: DatabaseAddress, source: Postgres, pipeline: str) -> str:
+    """Return what can be read; raise DatabaseProblem, a line for each table that cannot."""
     with session(address) as connection:
         columns = read_columns(connection, source.tables)
     if not any(table.types for table in columns.values()):
@@ -118,24 +116,18 @@ def check_source(address: DatabaseAddress, source: Postgres, pipeline: str) -> N
             f"database {address.dbname} at {address.host}:{address.port} has none of the tables "
             f"that pipelines/{pipeline} declares: is it the right database?"
         )
-    problems = [problem for table in columns.values() if (problem := table.drift())]
-    if problems:
+    if problems := unreadable(columns):
         raise DatabaseProblem("\n".join(problems))
+    return f"{len(columns)} tables can be read"
 
 
-def check_warehouse(address: DatabaseAddress, target: Target, schema: str, managed: bool) -> None:
-    """Raise DatabaseProblem if the target's tables cannot be loaded, nor created there.
+def check_warehouse(address: DatabaseAddress, target: Target, schema: str, managed: bool) -> str:
+    """Return which of the target's tables can be loaded; raise DatabaseProblem if not all can.
 
     Whether the role may create tables in MySQL shows only when load does.
     """
     if target.kind == "mysql":
         with mysql_session(address) as opened:
-            if not (managed and mysql_missing_tables(opened, schema, target)):
-                mysql_inspect(opened, schema, target, target.tables)
-        return
+            return mysql_ready(opened, schema, target, is_managed=managed)
     with session(address) as connection:
-        missing = missing_tables(connection, schema, target) if managed else {}
-        if missing:
-            check_may_create_all(connection, missing)
-        else:
-            inspect(connection, schema, target, target.tables)
+        return ready(connection, schema, target, is_managed=managed)

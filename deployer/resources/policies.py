@@ -17,6 +17,8 @@ from etl import Files, Postgres
 from etl.pipeline import RESERVED, Pipeline
 
 ALL = "*"
+# A function reads the attributes to check that it reaches the queue, without sending anything.
+STORING = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
 # Of all inline policies of a role, without white space:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 POLICY_CHARACTERS = 10_240
@@ -51,7 +53,8 @@ def function_policy(
         "collect": _collect,
         "serve": _serve,
     }
-    notices = [_allow("sns:Publish", names.topic_arn)] if writes_notices else []
+    publishing = ["sns:Publish", "sns:GetTopicAttributes"]
+    notices = [_allow(publishing, names.topic_arn)] if writes_notices else []
     files = _files(names, declared, buckets) if use in specs.READS_SOURCES else []
     secrets = _secrets(use, names, declared, apis, report_secrets)
     rest = [*files, *secrets, *notices, *_common(use, names)]
@@ -134,7 +137,7 @@ def _reconcile(
     missed = [source for source in declared.events if source.missed]
     keys = [names.secret_arn(source.key_secret) for source in missed]
     asking = [_allow("secretsmanager:GetSecretValue", keys)] if missed else []
-    storing = [_allow("sqs:SendMessage", names.events_queue_arn)] if missed else []
+    storing = [_allow(STORING, names.events_queue_arn)] if missed else []
     return [
         *asking,
         *storing,
@@ -158,7 +161,7 @@ def _page(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
 
 
 def _receive(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
-    return [_allow("sqs:SendMessage", names.events_queue_arn)]
+    return [_allow(STORING, names.events_queue_arn)]
 
 
 def _collect(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:

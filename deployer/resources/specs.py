@@ -194,6 +194,7 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
             "INGESTION_BUCKET": names.bucket("ingestion"),
             "PROCESSED_BUCKET": names.bucket("processed"),
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,
+            "WAREHOUSE_MANAGED": str(settings.warehouse_managed).lower(),
         },
         "page": {
             "INGESTION_BUCKET": names.bucket("ingestion"),

@@ -5,7 +5,7 @@ queue delivers twice is dropped by load, by its key.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from random import random
@@ -18,6 +18,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from etl import Events, Pipeline
 from etl.loading import load
+from functions.common import selfcheck
 from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchConflictError, InvalidMessageError, raise_first
 from functions.common.manifests import IngestionManifest
@@ -47,6 +48,12 @@ def _log(source: str) -> BatchLog[IngestionManifest]:
     return BatchLog(bucket, source, IngestionManifest)
 
 
+def _needs() -> Iterator[selfcheck.Need]:
+    yield from selfcheck.of_settings()
+    yield selfcheck.bucket("INGESTION_BUCKET", "batches/")
+
+
+@selfcheck.answers_checks(_needs)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

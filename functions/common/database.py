@@ -145,6 +145,12 @@ def tls_context(database: Database) -> ssl.SSLContext | Literal[False]:
     return context
 
 
+def encryption_of(peer: socket.socket) -> str:
+    """Return the version of TLS of a connection, such as TLSv1.3, or that there is none."""
+    version = peer.version() if isinstance(peer, ssl.SSLSocket) else None
+    return version or "not encrypted"
+
+
 def untrusted(database: Database, error: ssl.SSLCertVerificationError) -> DatabaseAccessError:
     """Return the error for a certificate that is not trusted."""
     return DatabaseAccessError(

@@ -16,8 +16,22 @@ from urllib.parse import urlsplit
 
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool, Timeout
 
+from functions.common.database import encryption_of
+
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0  # between two bytes
+
+
+def probe(url: str) -> str:
+    """Connect to the host of a URL, and return the version of TLS; raise OSError if it fails."""
+    parts = urlsplit(url)
+    is_https = parts.scheme == "https"
+    place = parts.hostname or "", parts.port or (443 if is_https else 80)
+    with socket.create_connection(place, CONNECT_SECONDS) as peer:
+        if not is_https:
+            return encryption_of(peer)
+        with ssl.create_default_context().wrap_socket(peer, server_hostname=place[0]) as tls:
+            return encryption_of(tls)
 
 
 class Connection:

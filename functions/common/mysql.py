@@ -22,6 +22,7 @@ from functions.common.database import (
     SHORTEST_SECONDS,
     Database,
     dialled,
+    encryption_of,
     spare,
     tls_context,
     untrusted,
@@ -109,6 +110,11 @@ class MysqlConnection(Connection):
 
     packet = 0
     row_count = 0
+
+    @property
+    def encryption(self) -> str:
+        """The version of TLS, such as TLSv1.3, or that there is none."""
+        return encryption_of(self._sock)
 
     @property
     def is_mariadb(self) -> bool:

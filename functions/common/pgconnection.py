@@ -23,6 +23,7 @@ from typing import Any, Literal, cast
 import pg8000.native
 from scramp import ScramException  # type: ignore[import-untyped]  # the login part of pg8000
 
+from functions.common.database import encryption_of
 from functions.common.errors import DatabaseAccessError
 
 # As libpq: others may be offered by a server that is not PostgreSQL.
@@ -58,7 +59,7 @@ class PostgresConnection(pg8000.native.Connection):  # type: ignore[misc]  # it 
         **options: Any,
     ) -> None:
         # First, because the driver logs in while it is constructed.
-        self._where = where
+        self.where = where
         self._is_verified = is_verified
         self._is_proven = is_verified or not password
         super().__init__(password=password, sock=peer, ssl_context=tls, **options)
@@ -75,7 +76,7 @@ class PostgresConnection(pg8000.native.Connection):  # type: ignore[misc]  # it 
         code = int.from_bytes(data[:4], "big")
         if code in (Request.CLEARTEXT, Request.MD5) and not self._is_verified:
             raise DatabaseAccessError(
-                f"{self._where}: the server asks for the password by {Request(code).name.lower()}, "
+                f"{self.where}: the server asks for the password by {Request(code).name.lower()}, "
                 "and it is not verified whose it is: have it ask by SCRAM (scram-sha-256 in its "
                 "pg_hba.conf, and the password set again), or use ?sslmode=verify-full"
             )
@@ -83,7 +84,7 @@ class PostgresConnection(pg8000.native.Connection):  # type: ignore[misc]  # it 
             data = data[:4] + self._known_mechanisms(data[4:])
         elif code and code not in list(Request):
             raise DatabaseAccessError(
-                f"{self._where}: the server asks for another login than by password (method "
+                f"{self.where}: the server asks for another login than by password (method "
                 f"{code}): have it ask by SCRAM (scram-sha-256 in its pg_hba.conf)"
             )
         try:
@@ -92,7 +93,7 @@ class PostgresConnection(pg8000.native.Connection):  # type: ignore[misc]  # it 
             if code == Request.SASL:
                 raise  # about the form of the password itself
             raise DatabaseAccessError(
-                f"{self._where}: the server does not prove that it knows the password ({error}): "
+                f"{self.where}: the server does not prove that it knows the password ({error}): "
                 "is it the right server?"
             ) from error
         if code == Request.SASL_FINAL:
@@ -102,9 +103,14 @@ class PostgresConnection(pg8000.native.Connection):  # type: ignore[misc]  # it 
         known = [name for name in offered.split(b"\0") if name in MECHANISMS]
         if not known:
             raise DatabaseAccessError(
-                f"{self._where}: the server offers no SCRAM-SHA-256: is it PostgreSQL?"
+                f"{self.where}: the server offers no SCRAM-SHA-256: is it PostgreSQL?"
             )
         return b"".join(name + b"\0" for name in known) + b"\0"
+
+    @property
+    def encryption(self) -> str:
+        """The version of TLS, such as TLSv1.3, or that there is none."""
+        return encryption_of(self._usock)
 
     @property
     def has_transaction(self) -> bool:

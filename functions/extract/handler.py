@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from etl import Events, Pipeline
 from etl.loading import load
 from etl.sources import Source
+from functions.common import selfcheck
 from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchConflictError, raise_first
 from functions.common.manifests import IngestionManifest
@@ -26,7 +27,7 @@ from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.extract.notices import step_notices
 from functions.extract.replay import replay
 from functions.extract.requests import ExtractRequest, request_of
-from functions.sources import Captured, reader_of
+from functions.sources import Captured, needs_of, reader_of
 
 ATTEMPTS = 3  # at a batch number that another run claims first
 
@@ -47,6 +48,13 @@ def _log(source: str) -> Log:
     return BatchLog(bucket, source, IngestionManifest)
 
 
+def _needs() -> Iterator[selfcheck.Need]:
+    yield from selfcheck.of_settings()
+    yield selfcheck.bucket("INGESTION_BUCKET", "batches/")
+    yield from needs_of(_pipeline().sources)
+
+
+@selfcheck.answers_checks(_needs)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from etl import Files
 from etl.loading import folder, load
 from etl.pipeline import Pipeline
 from etl.targets import Target
+from functions.common import selfcheck
 from functions.common.batchlog import BatchLog
 from functions.common.errors import raise_first
 from functions.common.loaded import LoadedMarker
@@ -25,7 +27,7 @@ from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.load.loading import Step, load_pending
 from functions.load.notices import file_notices, notice, step_notices
-from functions.targets import Feed, Place, kind_of
+from functions.targets import Feed, Place, kind_of, needs_of
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -75,6 +77,13 @@ class Result:
         self.exports += [f"s3://{bucket}/{key}" for key in step.applied.exports]
 
 
+def _needs() -> Iterator[selfcheck.Need]:
+    yield from selfcheck.of_settings()
+    yield selfcheck.bucket("PROCESSED_BUCKET", "batches/", "loaded/")
+    yield from needs_of(_places(_lake()).values())
+
+
+@selfcheck.answers_checks(_needs)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -103,12 +112,21 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return _summary(results) | {"seconds": round(time.monotonic() - started, 3)}
 
 
+def _places(lake: Lake) -> dict[str, Place]:
+    """Return the targets by name, with the settings of this function."""
+    options = {each.name: each.value() for each in lake.pipeline.settings}
+    return {
+        target.name: Place(target, lake.folder, os.environ, lake.secrets, options)
+        for target in lake.pipeline.targets
+    }
+
+
 def _feeds(lake: Lake) -> list[tuple[Place, Feed]]:
     """Return each source's tables, with the target that they are loaded into."""
-    options = {each.name: each.value() for each in lake.pipeline.settings}
+    places = _places(lake)
     return [
         (
-            Place(target, lake.folder, os.environ, lake.secrets, options),
+            places[target.name],
             Feed(
                 lake.pipeline.mappings(source.name),
                 lake.logs[source.name],

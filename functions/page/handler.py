@@ -7,7 +7,7 @@ say whether there is something new. No other function depends on it.
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -20,6 +20,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from etl.loading import folder, load
 from etl.pipeline import Pipeline
+from functions.common import selfcheck
 from functions.common.batchlog import BatchLog
 from functions.common.errors import PipelineError
 from functions.common.logs import Logs, MarkerLog, is_in_use
@@ -32,6 +33,7 @@ from functions.page.document import document
 from functions.page.sections import TableState, batches, freshness, put_aside, tables
 from functions.page.storing import KEY, put_page, stored_page
 from functions.targets import Place
+from functions.targets.reading import needs_of
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -71,6 +73,14 @@ def _lake() -> Lake:
     )
 
 
+def _needs() -> Iterator[selfcheck.Need]:
+    yield from selfcheck.of_settings()
+    yield selfcheck.bucket("INGESTION_BUCKET", "batches/")
+    yield selfcheck.bucket("PROCESSED_BUCKET", "batches/", "loaded/")
+    yield from needs_of(_places(_lake()), selfcheck.SECONDS)
+
+
+@selfcheck.answers_checks(_needs)
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Render the page if there is something new and the last one is a minute old, or with `now`.
@@ -112,15 +122,19 @@ def _newest(log: BatchLog[Any]) -> int | str:
         return str(error)
 
 
+def _places(lake: Lake) -> list[Place]:
+    options = {each.name: each.value() for each in lake.pipeline.settings}
+    return [
+        Place(target, lake.folder, os.environ, lake.secrets, options)
+        for target in lake.pipeline.targets
+    ]
+
+
 def _page(lake: Lake, now: datetime) -> bytes:
     states, broken = _states(lake)
-    options = {each.name: each.value() for each in lake.pipeline.settings}
     answers = {
-        target.name: asked(
-            Place(target, lake.folder, os.environ, lake.secrets, options),
-            lake.pipeline.figures_of(target),
-        )
-        for target in lake.pipeline.targets
+        place.target.name: asked(place, lake.pipeline.figures_of(place.target))
+        for place in _places(lake)
     }
     broken |= {name: each.error for name, each in answers.items() if each.error}
     title = required(os.environ, "PIPELINE"), required(os.environ, "STAGE")

@@ -6,6 +6,7 @@ answers have nothing of the request but its size and the id from API Gateway.
 
 import os
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import ClientError
 
 from etl import Events
 from etl.loading import load
-from functions.common.errors import InvalidEventError, PipelineError
+from functions.common import selfcheck
+from functions.common.errors import InvalidEventError
 from functions.common.fields import event_of, headers_of
 from functions.common.received import Received
 from functions.common.secrets import Secrets
@@ -63,7 +64,13 @@ def _queue() -> "SQSClient":
     return boto3.client("sqs", config=CLIENT_CONFIG)
 
 
+def _needs() -> Iterator[selfcheck.Need]:
+    yield from selfcheck.of_settings()
+    _sources()
+
+
 # Explicitly, because an environment variable could have whole events logged.
+@selfcheck.answers_checks(_needs)
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a request of an HTTP API, payload format 2.0.
@@ -79,7 +86,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.warning("refused", reason=refused.reason)
         return answer(refused.reply)
     except Exception as error:  # its text may quote the request: never log it
-        logger.error("not stored", reason=_reason(error))
+        logger.error("not stored", reason=selfcheck.said(error))
         return answer(NOT_STORED)
 
 
@@ -111,12 +118,3 @@ def _require_event(body: bytes) -> None:
         event_of(body)
     except InvalidEventError as error:
         raise RequestError(BAD_BODY, str(error)) from None
-
-
-def _reason(error: Exception) -> str:
-    """Return the part of an error that may be logged: our own message, or a code."""
-    if isinstance(error, PipelineError):
-        return str(error)
-    if isinstance(error, ClientError):
-        return str(error.response.get("Error", {}).get("Code", "ClientError"))
-    return type(error).__name__

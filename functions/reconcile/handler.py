@@ -6,6 +6,7 @@ no disagreement.
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from etl import Delivered, Events, Pipeline
+from etl import Delivered, Events, Pipeline, Postgres
 from etl.loading import folder, load
 from etl.sources import Source
 from etl.targets import Target
+from functions.common import selfcheck
 from functions.common.errors import raise_first
 from functions.common.logs import Logs, MarkerLog
 from functions.common.notices import give_notice
@@ -34,7 +36,9 @@ from functions.reconcile.missed import ListedEvents, missed_events
 from functions.reconcile.notices import notice
 from functions.reconcile.table import Run, compare_table
 from functions.sources import comparable, reader_of
+from functions.sources import needs_of as needs_of_sources
 from functions.targets import Feed, Place, comparing
+from functions.targets import needs_of as needs_of_targets
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -101,6 +105,19 @@ def _sides() -> Sides:
     )
 
 
+def _needs() -> Iterator[selfcheck.Need]:
+    sides = _sides()
+    yield from selfcheck.of_settings()
+    if any(isinstance(source, Events | Postgres) for source in sides.pipeline.sources):
+        yield selfcheck.bucket("INGESTION_BUCKET", "batches/")
+    yield selfcheck.bucket("PROCESSED_BUCKET", "loaded/")
+    yield from needs_of_sources(sides.pipeline.sources)
+    yield from needs_of_targets(
+        Place(target, sides.folder, os.environ, sides.secrets) for target in sides.pipeline.targets
+    )
+
+
+@selfcheck.answers_checks(_needs)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -6,6 +6,7 @@ nothing of a request's headers and parameters.
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -20,15 +21,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from etl.loading import folder, load
 from etl.pipeline import Pipeline
 from etl.reports import OWN_PATHS
+from functions.common import selfcheck
 from functions.common.errors import (
     DatabaseAccessError,
     DatabaseUnavailableError,
-    PipelineError,
     WarehouseSetupError,
 )
 from functions.common.secrets import Secrets
 from functions.common.settings import required
-from functions.common.storage import Bucket, error_code
+from functions.common.storage import Bucket
 from functions.serve import openapi
 from functions.serve.callers import require_known
 from functions.serve.problems import (
@@ -45,6 +46,7 @@ from functions.serve.requests import Answer, Request, response_of
 from functions.serve.throttle import Throttle
 from functions.serve.warehouse import Warehouse
 from functions.targets import Place
+from functions.targets.reading import needs_of
 
 # Three attempts of 3 seconds at most: API Gateway waits for 30.
 CLIENT_CONFIG = Config(
@@ -94,7 +96,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def _needs() -> Iterator[selfcheck.Need]:
+    yield from selfcheck.of_settings()
+    yield selfcheck.bucket("PROCESSED_BUCKET", "loaded/")
+    yield from needs_of([_service().warehouse.place], selfcheck.SECONDS)
+
+
 # Explicitly, because an environment variable could have whole events logged.
+@selfcheck.answers_checks(_needs)
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a request of an HTTP API, payload format 2.0; see docs/reports.md."""
@@ -137,7 +146,7 @@ def _problem(error: Exception) -> Problem:
     """Return the problem for an error, and log the part of it that may be logged."""
     if isinstance(error, Problem):
         return error
-    logger.error("failed", error=_said(error))
+    logger.error("failed", error=selfcheck.said(error))
     if isinstance(error, DatabaseUnavailableError):
         return unavailable("warehouse_unavailable")
     if isinstance(error, DatabaseAccessError | WarehouseSetupError):
@@ -145,12 +154,3 @@ def _problem(error: Exception) -> Problem:
     if isinstance(error, BotoCoreError | ClientError):
         return unavailable("aws_unavailable")
     return failed("failed")
-
-
-def _said(error: Exception) -> str:
-    """Return the part of an error that may be logged: our own message, or a code."""
-    if isinstance(error, PipelineError):
-        return str(error)
-    if isinstance(error, ClientError):
-        return error_code(error)
-    return type(error).__name__

@@ -29,7 +29,7 @@ class Warehouse:
     """Opens the connection when it is needed, and a new one if it broke."""
 
     def __init__(self, place: Place, clock: Callable[[], float] = time.monotonic) -> None:
-        self._place = place
+        self.place = place
         self._clock = clock
         self._open = ExitStack()
         self._reader: Reader | None = None
@@ -59,7 +59,7 @@ class Warehouse:
     def _ask(self, question: Callable[[Reader], T]) -> T:
         try:
             if self._reader is None:
-                opened = reading(self._place.target).reader(self._place, SECONDS)
+                opened = reading(self.place.target).reader(self.place, SECONDS)
                 self._reader = self._open.enter_context(opened)
                 self._opened_at = self._clock()
             found = question(self._reader)

@@ -6,19 +6,21 @@ For reconcile it implements `Comparable`, if the source can be queried for its c
 Nothing here depends on a kind, and a kind is imported only where a source needs it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Protocol, cast
 
 from msgspec import Meta, Struct
 
-from etl import Delivered, Pipeline, Table
+from etl import Delivered, Events, Pipeline, Table
 from etl.sources import Source
 from functions.common.accounts import FileVersion
 from functions.common.batchlog import BatchLog
 from functions.common.manifests import IngestionManifest
+from functions.common.selfcheck import Need
 from functions.common.storage import Bucket
 
 if TYPE_CHECKING:
@@ -77,6 +79,9 @@ class Reader(Protocol):
     def is_configured(self, source: Source) -> bool:
         """Return whether this function has the settings of a source."""
 
+    def look(self, source: Source) -> str:
+        """Connect to a source, read nothing, and return what can be read; raise if not all can."""
+
     def opened(
         self,
         source: Source,
@@ -92,6 +97,16 @@ class Reader(Protocol):
 def reader_of(source: Source) -> Reader:
     """Return the reader of a source's kind."""
     return cast("Reader", import_module(f"{__name__}.{source.kind}.reader"))
+
+
+def needs_of(sources: Iterable[Source]) -> Iterator[Need]:
+    """Yield the sources that are read, as needs of a function."""
+    for source in sources:
+        if isinstance(source, Events):
+            continue  # they are pushed
+        reader = reader_of(source)
+        if not source.optional or reader.is_configured(source):
+            yield Need(f"source {source.name}", partial(reader.look, source))
 
 
 class Current(Protocol):

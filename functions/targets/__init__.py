@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -26,6 +27,7 @@ from functions.common.batchlog import BatchLog
 from functions.common.loaded import Evidence, Loaded, LoadedMarker, RefusedRows, Warehouse
 from functions.common.manifests import ProcessedManifest
 from functions.common.objects import Key
+from functions.common.selfcheck import Need
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -166,6 +168,13 @@ class Place:
         return f"{self.target.name.upper()}_{name}"
 
 
+def needs_of(places: Iterable[Place]) -> Iterator[Need]:
+    """Yield targets that are loaded, as needs of a function."""
+    for place in places:
+        look = partial(kind_of(place.target).look, place)
+        yield Need(f"target {place.target.name}", look)
+
+
 @dataclass(frozen=True)
 class Feed:
     """What one source feeds into a target: its tables, parents first, its batches and markers."""
@@ -177,6 +186,9 @@ class Feed:
 
 class Kind(Protocol):
     """The interface of the module `loader` of a kind."""
+
+    def look(self, place: Place) -> str:
+        """Connect to a target, change nothing, and return what can be loaded; raise if not all."""
 
     def loader(
         self, place: Place, feed: Feed, seconds: float

@@ -4,10 +4,11 @@ A kind's module `reader` implements `Reading`. Neither pyarrow nor pandas is imp
 callers wait for the function that reads this way.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Protocol, cast
@@ -15,6 +16,8 @@ from typing import Protocol, cast
 from etl.columns import Column
 from etl.statements import Statement
 from etl.targets import Target
+from functions.common.errors import DatabaseAccessError
+from functions.common.selfcheck import Need
 from functions.targets import Place
 
 Cell = None | bool | int | float | str
@@ -98,6 +101,9 @@ class Reader(Protocol):
     def records_batches(self) -> bool:
         """Whether `Snapshot.loaded` returns anything."""
 
+    def denied(self) -> list[str]:
+        """Return the tables that exist and that this role may not read, by their declared names."""
+
     def state(self) -> str:
         """Return the current `Snapshot.state`."""
 
@@ -118,6 +124,23 @@ class Reading(Protocol):
 def can_be_read(target: Target) -> bool:
     """Return whether a kind of target has a reader; MySQL has none."""
     return find_spec(f"functions.targets.{target.kind}.reader") is not None
+
+
+def needs_of(places: Iterable[Place], seconds: float) -> Iterator[Need]:
+    """Yield targets that are read, as needs of a function."""
+    for place in places:
+        if can_be_read(place.target):
+            yield Need(f"target {place.target.name}", partial(_look, place, seconds))
+
+
+def _look(place: Place, seconds: float) -> str:
+    with reading(place.target).reader(place, seconds) as reader:
+        if denied := reader.denied():
+            raise DatabaseAccessError(
+                f"no right to read {', '.join(denied)}: GRANT SELECT on it to this role"
+            )
+        reader.state()
+    return "can be read"
 
 
 def reading(target: Target) -> Reading:

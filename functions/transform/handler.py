@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from etl import Events, Files, Pipeline
 from etl.loading import load
 from etl.sources import Source
+from functions.common import selfcheck
 from functions.common.accounts import FileAccount
 from functions.common.errors import CorruptLogError
 from functions.common.logs import Logs, is_in_use
@@ -30,6 +31,7 @@ from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.transform.batch import remodel_batch
 from functions.transform.notices import step_notices
 from functions.transform.sweep import sweep_all
+from functions.transform.trial import try_all
 
 SPARE_MILLISECONDS = 60_000  # no batch is begun with less time left
 
@@ -49,6 +51,14 @@ def _logs() -> list[Logs]:
     return [Logs.of(lake, processed, source.name) for source in _pipeline().sources]
 
 
+def _needs() -> Iterator[selfcheck.Need]:
+    yield from selfcheck.of_settings()
+    yield selfcheck.bucket("INGESTION_BUCKET", "batches/")
+    yield selfcheck.bucket("PROCESSED_BUCKET", "batches/")
+    yield selfcheck.Need("functions of the pipeline", partial(try_all, _pipeline()))
+
+
+@selfcheck.answers_checks(_needs)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from etl import (
     DeclarationError,
     Integer,
     Numeric,
+    Pipeline,
     SmallInteger,
     Table,
     Timestamp,
@@ -94,6 +95,15 @@ def mistake_in(mapping: declared.Mapping) -> str | None:
     except PipelineCodeError as error:
         return str(error)
     return None
+
+
+def try_all(pipeline: Pipeline) -> str:
+    """Call each row function without rows; raise DeclarationError for the first with a mistake."""
+    mappings = [each for source in pipeline.sources for each in pipeline.mappings(source.name)]
+    for mapping in mappings:
+        if mistake := mistake_in(mapping):
+            raise DeclarationError(mistake)
+    return f"{len(mappings)} target tables can be made"
 
 
 def _join(mapping: declared.Mapping, parameter: str) -> declared.Join:

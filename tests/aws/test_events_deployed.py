@@ -123,7 +123,7 @@ def test_receive_may_send_and_read_its_secret_and_nothing_else(till: Sandbox) ->
         return {str(each["Action"]): each["Resource"] for each in statements}
 
     assert allowed("receive") == {
-        "sqs:SendMessage": NAMES.events_queue_arn,
+        "['sqs:SendMessage', 'sqs:GetQueueAttributes']": NAMES.events_queue_arn,
         "secretsmanager:GetSecretValue": [NAMES.secret_arn("till"), NAMES.secret_arn("stock")],
         "['logs:CreateLogStream', 'logs:PutLogEvents']": f"{NAMES.log_group_arn('receive')}:*",
     }

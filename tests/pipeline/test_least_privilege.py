@@ -90,6 +90,7 @@ def _live_through_it_all(
     roles.run("transform")
     roles.run("reconcile")
     roles.run("page")
+    roles.run("reconcile", {"check": True})
 
 
 def _run(url: str, statements: Iterable[str]) -> None:

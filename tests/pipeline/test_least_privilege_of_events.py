@@ -84,6 +84,7 @@ def test_no_right_of_receive_and_collect_can_be_done_without(
         _collect(roles, queue)
         # The next time another run has the number already: whose it is has to be read.
         stale += [0, 0]
+    assert all(each["ok"] for each in roles.run("receive", {"check": True})["checks"])
     roles.calls["collect"] += of_lambda_for_collect(roles.names)
 
     assert without_need(roles, "receive", "collect") == ([], [])

@@ -52,7 +52,7 @@ def _statements(line: str, tables: list[str]) -> list[Policy]:
             secrets = [NAMES.secret_arn(name) for name in names]
             return [allow("secretsmanager:GetSecretValue", secrets)]
         case "queue":
-            return [allow("sqs:SendMessage", NAMES.events_queue_arn)]
+            return [allow(["sqs:SendMessage", "sqs:GetQueueAttributes"], NAMES.events_queue_arn)]
     allowed = allow(_ACTIONS[what], [f"{arn}/{name}/*" for name in names])
     others = [f"{arn}/{name}/*" for name in sorted(RESERVED - set(names))]
     denied = {"Effect": "Deny", "Action": _ACTIONS[what], "Resource": others}

@@ -10,6 +10,7 @@ import pytest
 
 import deploy
 from deployer.aws.changes import Change
+from deployer.errors import OperationError
 from deployer.operations.pipeline import Run
 from tests.unit.conftest import (
     ACCOUNT,
@@ -22,8 +23,8 @@ from tests.unit.conftest import (
 )
 
 
-def deploying(monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
-    """Let a deployment make these changes."""
+def deploying(monkeypatch: pytest.MonkeyPatch, *changes: Change, failing: str = "") -> None:
+    """Let a deployment make these changes, after which a function is `failing`."""
 
     def deployer(_account: Any, _settings: Any, _packages: Any, report: Any) -> Any:
         def deploy() -> list[Change]:
@@ -31,7 +32,13 @@ def deploying(monkeypatch: pytest.MonkeyPatch, *changes: Change) -> None:
                 report(change)
             return list(changes)
 
-        return SimpleNamespace(deploy=deploy, one_run_at_a_time=True)
+        def check_functions() -> None:
+            if failing:
+                raise OperationError(failing)
+
+        return SimpleNamespace(
+            deploy=deploy, check_functions=check_functions, one_run_at_a_time=True
+        )
 
     monkeypatch.setattr(deploy, "Deployer", deployer)
     monkeypatch.setattr("deploy.sns.unconfirmed", lambda *_: [])
@@ -62,8 +69,25 @@ def test_deploy_reports_what_it_did(command: Command, monkeypatch: pytest.Monkey
             "  updated  function      totesys-etl-dev-load\n"
             "  removed  layer version totesys-etl-dev-arrow:3\n"
             f"{'deploy the pipeline':<68}{IN_NO_TIME}\n"
+            f"{'check each function in Lambda':<68}{IN_NO_TIME}\n"
         ),
     )
+
+
+def test_a_function_that_reaches_less_than_it_needs_fails_the_deployment(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is deployed, and each problem is a line with the function and what to do."""
+    os.environ.update(SETTINGS)
+    deploying(monkeypatch, LEFT, failing="load: target: no right: ask for it\npage: start: gone")
+
+    status, _, err = command()
+
+    assert status == 1
+    assert err.splitlines()[-2:] == [
+        "error: load: target: no right: ask for it",
+        "error: page: start: gone",
+    ]
 
 
 def test_deploy_as_json(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +119,7 @@ def test_deploy_as_json(command: Command, monkeypatch: pytest.MonkeyPatch) -> No
 def test_plan_names_every_attribute(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan with pending changes shows before and after, and exits 3."""
     os.environ.update(SETTINGS)
-    deploying(monkeypatch, CREATED, UPDATED, REMOVED, LEFT)
+    deploying(monkeypatch, CREATED, UPDATED, REMOVED, LEFT, failing="a plan asks no function")
 
     status, out, _ = command("plan")
 

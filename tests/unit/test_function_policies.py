@@ -33,7 +33,7 @@ def secrets(*names: str) -> Policy:
 
 
 RECEIVE = [
-    allow("sqs:SendMessage", NAMES.events_queue_arn),
+    allow(["sqs:SendMessage", "sqs:GetQueueAttributes"], NAMES.events_queue_arn),
     secrets("till", "stock"),
 ]
 COLLECT = [

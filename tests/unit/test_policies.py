@@ -266,5 +266,5 @@ def test_who_writes_notices_may_publish_to_our_topic_alone(use: FunctionUse) -> 
     after = function_policy(use, NAMES, load("totesys"), writes_notices=True)["Statement"]
 
     assert [statement for statement in after if statement not in before] == [
-        allow("sns:Publish", NAMES.topic_arn)
+        allow(["sns:Publish", "sns:GetTopicAttributes"], NAMES.topic_arn)
     ]

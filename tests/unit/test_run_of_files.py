@@ -180,3 +180,6 @@ class Deployed:
 
     def deploy(self) -> list[Any]:
         return []
+
+    def check_functions(self) -> None:
+        pass

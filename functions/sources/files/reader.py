@@ -33,6 +33,13 @@ def is_configured(source: Files) -> bool:
     return bool(os.environ.get(source.bucket_setting))
 
 
+def look(source: Files) -> str:
+    """Return that the files can be listed; raise SettingsError if not."""
+    place = place_of(source)
+    next(place.versions(), None)
+    return f"s3://{place.bucket}/{place.prefix} can be listed"
+
+
 def place_of(source: Files) -> Place:
     """Return where the files of a source are; raise SettingsError if the environment lacks it."""
     region = os.environ.get(source.region_setting) if source.remote else None

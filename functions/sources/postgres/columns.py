@@ -145,6 +145,11 @@ def read_columns(connection: PostgresConnection, tables: Collection[Table]) -> d
     return {table.id: _columns(table, known.get(table.id, [])) for table in tables}
 
 
+def unreadable(columns: Mapping[str, Columns]) -> list[str]:
+    """Return why tables cannot be read as they are declared, a line for each that cannot."""
+    return [problem for table in columns.values() if (problem := table.drift())]
+
+
 def read_others(connection: PostgresConnection, tables: Collection[Table]) -> dict[str, Types]:
     """Return the current columns of all other tables of some tables' schemas, by id.
 

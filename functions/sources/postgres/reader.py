@@ -12,13 +12,16 @@ import boto3
 from etl import Pipeline, Postgres
 from functions.common.batchlog import BatchLog
 from functions.common.database import database_from_secret
+from functions.common.errors import DatabaseAccessError
 from functions.common.manifests import IngestionManifest
 from functions.common.pgconnection import PostgresConnection
 from functions.common.postgres import connection
+from functions.common.selfcheck import SECONDS
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG
 from functions.sources import Read
 from functions.sources.postgres.capture import capture
+from functions.sources.postgres.columns import read_columns, unreadable
 from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.snapshot import SESSION_PARAMETERS
 
@@ -34,6 +37,14 @@ def _secrets() -> "SecretsManagerClient":
 def is_configured(source: Postgres) -> bool:
     """Return whether the environment names the secret of a source."""
     return bool(os.environ.get(source.secret_setting))
+
+
+def look(source: Postgres) -> str:
+    """Return what can be read; raise DatabaseAccessError for tables that cannot."""
+    with connected(source, SECONDS) as session:
+        if problems := unreadable(read_columns(session, source.tables)):
+            raise DatabaseAccessError("; ".join(problems))
+        return f"{session.where}, {session.encryption}: {len(source.tables)} tables can be read"
 
 
 @contextmanager

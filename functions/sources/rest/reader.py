@@ -13,6 +13,7 @@ from etl.providers import fault_of_url
 from functions.common.batchlog import BatchLog
 from functions.common.errors import SettingsError
 from functions.common.httpclient import Api
+from functions.common.httpconnection import probe
 from functions.common.manifests import IngestionManifest
 from functions.common.secrets import key_of
 from functions.common.settings import required
@@ -48,6 +49,16 @@ def api_of(source: Rest) -> Api:
         raise SettingsError(f"{source.setting} {fault}: correct it, and run deploy.py again")
     key_setting = source.key_setting if source.key else source.setting
     return Api(url, partial(_key, source), setting=source.setting, key_setting=key_setting)
+
+
+def look(source: Rest) -> str:
+    """Return that the host can be reached; no request is sent, as it may count against a limit."""
+    api = api_of(source)
+    try:
+        encryption = probe(api.url)
+    except OSError as error:
+        raise api.unavailable(f"cannot be reached ({type(error).__name__})") from error
+    return f"{api.host} can be reached, {encryption}"
 
 
 @contextmanager

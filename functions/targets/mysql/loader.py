@@ -8,14 +8,28 @@ from contextlib import contextmanager
 
 from functions.common.database import database_from_secret
 from functions.common.mysql import connection, quoted
+from functions.common.selfcheck import SECONDS
 from functions.common.settings import required, switched_on
 from functions.targets import Feed, Place
 from functions.targets.loading import WarehouseLoader, prepared
 from functions.targets.mysql.create import create_missing, create_own_tables, create_schema
 from functions.targets.mysql.lock import only_loader
+from functions.targets.mysql.ready import ready
 from functions.targets.mysql.session import MysqlSession
 from functions.targets.mysql.tables import inspect
 from functions.targets.mysql.views import make_declared_views, make_views
+
+
+def look(place: Place) -> str:
+    """Return what can be loaded; raise WarehouseSetupError for what cannot."""
+    database = database_from_secret(
+        place.secrets, required(place.settings, place.target.secret_setting)
+    )
+    schema = place.settings.get(place.setting("SCHEMA")) or database.dbname
+    is_managed = switched_on(place.settings, place.setting("MANAGED"))
+    with connection(database, SECONDS) as opened:
+        found = ready(opened, schema, place.target, is_managed=is_managed)
+        return f"{database}, {opened.encryption}: {found}"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Where to look, by question:
 
     What does load call?              loader (opens), session (what tables have), transaction
     Who may load?                     lock
+    Can it be loaded?                 ready
     What is there?                    catalogue, tables (how SQL names them), declared, counts
     What is created?                  create (tables), views, current (the SQL of current states)
     How do rows come in?              stage (a temporary table), binary (COPY), apply, fill (several

@@ -9,15 +9,29 @@ from contextlib import contextmanager
 from etl.targets import Target
 from functions.common.database import database_from_secret
 from functions.common.postgres import connection
+from functions.common.selfcheck import SECONDS
 from functions.common.settings import required, switched_on
 from functions.targets import Feed, Place
 from functions.targets.loading import WarehouseLoader, models_of, prepared
 from functions.targets.postgres.create import create_missing, create_own_tables
 from functions.targets.postgres.lock import only_loader
+from functions.targets.postgres.ready import ready
 from functions.targets.postgres.session import PostgresSession
 from functions.targets.postgres.stage import SESSION_PARAMETERS
 from functions.targets.postgres.tables import inspect
 from functions.targets.postgres.views import make_declared_views, make_views
+
+
+def look(place: Place) -> str:
+    """Return what can be loaded; raise WarehouseSetupError for what cannot."""
+    database = database_from_secret(
+        place.secrets, required(place.settings, place.target.secret_setting)
+    )
+    schema = required(place.settings, place.setting("SCHEMA"))
+    is_managed = switched_on(place.settings, place.setting("MANAGED"))
+    with connection(database, SECONDS, **SESSION_PARAMETERS) as opened:
+        found = ready(opened, schema, place.target, is_managed=is_managed)
+        return f"{database}, {opened.encryption}: {found}"
 
 
 @contextmanager

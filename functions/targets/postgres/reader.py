@@ -64,6 +64,11 @@ class PostgresReader:
         self._declared = declared
         self._path = path
 
+    def denied(self) -> list[str]:
+        """Return the tables that exist and that this role may not read."""
+        tables = self._declared.tables
+        return [name for name, found in tables.items() if "SELECT" in found.denied]
+
     def state(self) -> str:
         """Return the transactions that are visible now."""
         with translated_errors(self._database):

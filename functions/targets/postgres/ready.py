@@ -1,0 +1,22 @@
+"""Whether a warehouse can be loaded: its tables are there, or this role may create them."""
+
+from etl.targets import Target
+from functions.common.pgconnection import PostgresConnection
+from functions.targets.postgres.create import check_may_create_all, missing_tables
+from functions.targets.postgres.tables import inspect
+
+
+def ready(connection: PostgresConnection, schema: str, target: Target, *, is_managed: bool) -> str:
+    """Return which tables of a target can be loaded, or will be created by the first load.
+
+    Raises WarehouseSetupError for a missing table, column or right, and DatabaseAccessError for a
+    schema that this role may not use.
+    """
+    missing = missing_tables(connection, schema, target) if is_managed else {}
+    if missing:
+        check_may_create_all(connection, missing)
+        return f"load will create {sum(map(len, missing.values()))} tables"
+    layout = inspect(connection, schema, target, target.tables, target.models)
+    for table in layout.all.values():
+        connection.run(f"SELECT FROM {table.target} LIMIT 0")
+    return f"{len(layout.all)} tables can be loaded"
