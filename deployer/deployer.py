@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import partial
 
 from deployer.aws import (
-    cloudwatch,
     iam,
     lambda_functions,
     lambda_layers,
@@ -15,7 +14,6 @@ from deployer.aws import (
     s3_notifications,
     schedules,
     secrets,
-    sns,
     sqs,
 )
 from deployer.aws.account import Account
@@ -24,12 +22,10 @@ from deployer.aws.lambda_permissions import Permission
 from deployer.configuration.settings import Settings
 from deployer.endpoints import EventEndpoint, ReportApi
 from deployer.errors import explaining
+from deployer.monitoring import Monitoring
 from deployer.operations import selfcheck
 from deployer.packaging.packages import Package, Packages
 from deployer.resources import policies, resource_policies, specs
-from deployer.resources.alarm_specs import alarms
-from deployer.resources.alarms import Alarm
-from deployer.resources.dashboard import dashboard_body
 from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
 from deployer.steps import Report, Step, Steps, concurrently
 
@@ -58,6 +54,7 @@ class Deployer:
         self.functions = specs.functions(settings)
         self.endpoint = EventEndpoint(self._steps, settings)
         self.report_api = ReportApi(self._steps, settings.reports)
+        self.monitoring = Monitoring(self._steps, settings, self.endpoint.http.id)
 
     def deploy(self) -> list[Change]:
         """Create or update the whole pipeline; return all changes, in the order of the steps.
@@ -74,8 +71,13 @@ class Deployer:
             *([partial(self.create_lambda_function, spec)] for spec in self.functions)
         )
         changes += concurrently(*self._after_functions())
-        changes.append(self.create_dashboard())
-        return changes + self.remove_old_layers() + self.remove_old_secrets()
+        changes += concurrently(self.monitoring.after_functions())
+        return (
+            changes
+            + self.remove_old_alarms()
+            + self.remove_old_layers()
+            + self.remove_old_secrets()
+        )
 
     def check_functions(self) -> None:
         """Ask each function whether it starts and reaches what it needs; nothing is changed.
@@ -100,13 +102,7 @@ class Deployer:
         for name in settings.secrets:
             yield [partial(self.create_secret, name)]
         yield [self.create_queue]
-        wanted_alarms = alarms(self.names, of_files=settings.reads_files)
-        yield [
-            self.create_topic,
-            self.create_subscription,
-            # One after the other: CloudWatch accepts three a second.
-            *(partial(self.create_alarm, alarm) for alarm in wanted_alarms),
-        ]
+        yield self.monitoring.before_functions()
         yield from self.endpoint.before_functions()
         yield from self.report_api.before_functions()
         for use in uses:
@@ -153,35 +149,6 @@ class Deployer:
         """Create the queue of events that a function failed to process."""
         name = self.names.queue
         return self._steps.take("queue", name, sqs.ensure_queue, name, self.tags)
-
-    def create_topic(self) -> Change:
-        """Create the topic of alarms and notices."""
-        name, arn = self.names.topic, self.names.topic_arn
-        policy = resource_policies.alarms_only(self.names)
-        return self._steps.take("topic", name, sns.ensure_topic, name, arn, policy, self.tags)
-
-    def create_subscription(self) -> Change:
-        """Subscribe the e-mail address of the settings; its owner is asked to confirm it."""
-        name, arn = self.names.topic, self.names.topic_arn
-        email = self.settings.alert_email
-        return self._steps.take("subscription", name, sns.ensure_subscription, name, arn, email)
-
-    def create_alarm(self, alarm: Alarm) -> Change:
-        """Create an alarm that notifies the topic."""
-        return self._steps.create_alarm(alarm)
-
-    def create_dashboard(self) -> Change:
-        """Create the dashboard; it shows the API of events by its id, so that comes first."""
-        name = self.names.dashboard
-        api_id = self.endpoint.http.id() if self.settings.takes_events else None
-        body = dashboard_body(
-            self.names,
-            of_files=self.settings.reads_files,
-            api_id=api_id,
-            serves=self.settings.reports.is_on,
-        )
-        ensure = cloudwatch.ensure_dashboard
-        return self._steps.take("dashboard", name, ensure, name, body, self.tags)
 
     def create_log_group(self, use: FunctionUse) -> Change:
         """Create the log group of a function."""
@@ -257,6 +224,11 @@ class Deployer:
         )
         ensure = s3_notifications.ensure_notification
         return self._steps.take("notification", notification.bucket, ensure, notification)
+
+    def remove_old_alarms(self) -> list[Change]:
+        """Remove the alarms of silence whose schedules may pause for too long for one."""
+        with explaining("old alarms"):
+            return self._reported(self.monitoring.remove_old_alarms())
 
     def remove_old_layers(self) -> list[Change]:
         """Remove the layer versions that the functions no longer use."""

@@ -26,35 +26,62 @@ def ensure_alarm(account: Account, alarm: Alarm, topic_arn: str, tags: Mapping[s
     cloudwatch = account.clients.cloudwatch
     actual = _read_alarm(account, alarm)
     parameters = alarm.parameters(topic_arn)
-    tag_list: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
+    all_tags = {**(actual or {}).get("tags", {}), **tags}
     attributes = frozenset({**parameters, **UNSET})
+
+    def update() -> None:
+        if alarm.warm_up() and _window(actual or {}) != _window(parameters):
+            # It would be judged at once by the runs of another schedule: only a new alarm warms up.
+            cloudwatch.delete_alarms(AlarmNames=[alarm.name])
+            _create_alarm(account, alarm, parameters, all_tags)
+        else:
+            cloudwatch.put_metric_alarm(AlarmName=alarm.name, **parameters, **alarm.warm_up())
+
     return converge(
         account,
         Resource(
             kind="alarm",
             name=alarm.name,
-            wanted={
-                **UNSET,
-                **parameters,
-                "tags": {**(actual or {}).get("tags", {}), **tags},
-            },
+            wanted={**UNSET, **parameters, "tags": all_tags},
             actual=actual,
-            create=lambda: cloudwatch.put_metric_alarm(
-                AlarmName=alarm.name, Tags=tag_list, **parameters
-            ),
+            create=lambda: _create_alarm(account, alarm, parameters, tags),
             created_with=attributes | {"tags"},
             updates=[
-                Update(
-                    attributes,
-                    lambda: cloudwatch.put_metric_alarm(AlarmName=alarm.name, **parameters),
-                ),
+                Update(attributes, update),
                 Update(
                     frozenset({"tags"}),
-                    lambda: cloudwatch.tag_resource(ResourceARN=alarm.arn, Tags=tag_list),
+                    lambda: cloudwatch.tag_resource(ResourceARN=alarm.arn, Tags=_tag_list(tags)),
                 ),
             ],
         ),
     )
+
+
+def _create_alarm(
+    account: Account, alarm: Alarm, parameters: Mapping[str, Any], tags: Mapping[str, str]
+) -> None:
+    """Create an alarm that is OK, without a mail about that.
+
+    CloudWatch would mail the way from INSUFFICIENT_DATA to OK like the end of a failure. If this is
+    interrupted, the alarm is there with its actions disabled, and the next deployment enables them.
+    """
+    cloudwatch = account.clients.cloudwatch
+    cloudwatch.put_metric_alarm(
+        AlarmName=alarm.name,
+        Tags=_tag_list(tags),
+        **{**parameters, "ActionsEnabled": False},
+        **alarm.warm_up(),
+    )
+    cloudwatch.set_alarm_state(AlarmName=alarm.name, StateValue="OK", StateReason="It is new.")
+    cloudwatch.enable_alarm_actions(AlarmNames=[alarm.name])
+
+
+def _window(parameters: Mapping[str, Any]) -> tuple[object, object]:
+    return parameters.get("Period"), parameters.get("EvaluationPeriods")
+
+
+def _tag_list(tags: Mapping[str, str]) -> Any:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def remove_alarm(account: Account, name: str) -> bool:
@@ -74,7 +101,6 @@ def ensure_dashboard(
     """Create or update a dashboard; its tags are set when it is created, and not compared."""
     cloudwatch = account.clients.cloudwatch
     text = json.dumps(body)
-    tag_list: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
     return converge(
         account,
         Resource(
@@ -83,7 +109,7 @@ def ensure_dashboard(
             wanted={"body": body},
             actual=_read_dashboard(account, name),
             create=lambda: cloudwatch.put_dashboard(
-                DashboardName=name, DashboardBody=text, Tags=tag_list
+                DashboardName=name, DashboardBody=text, Tags=_tag_list(tags)
             ),
             created_with=frozenset({"body"}),
             updates=[

@@ -4,12 +4,24 @@ The functions count in their own namespace, under the dimension `service`. A des
 text of the e-mail: what happened, where the reason is, and what to do.
 """
 
+from collections.abc import Mapping
+
 from deployer.resources import specs
-from deployer.resources.alarms import PERIOD_SECONDS, Alarm, Metric
+from deployer.resources.alarms import (
+    DAY_SECONDS,
+    LONG_PERIOD_SECONDS,
+    PERIOD_SECONDS,
+    WEEK_SECONDS,
+    Alarm,
+    Metric,
+)
+from deployer.resources.cadence import longest_pause
 from deployer.resources.names import FunctionUse, Names
 
 # The promise of the pipeline: from the source to the warehouse within 30 minutes.
 FRESH_SECONDS = 1800
+# A run ends this much after it was due, or never.
+LONGEST_RUN = max(spec.timeout for spec in specs.FUNCTIONS)
 # Collect receives what is in the queue within seconds.
 WAITING_SECONDS = 900.0
 # A cold start is faster, and providers wait for at least 5 seconds.
@@ -28,18 +40,40 @@ SIGNS_OF_LIFE: dict[FunctionUse, str] = {
 }
 STATUS = "`python deploy.py status`"
 
+Schedules = Mapping[FunctionUse, str]
 
-def alarms(names: Names, *, of_files: bool = False) -> tuple[Alarm, ...]:
-    """Return the alarms of every deployment, with or without that of a pipeline with files."""
+
+def alarms(
+    names: Names, schedules: Schedules | None = None, *, of_files: bool = False
+) -> tuple[Alarm, ...]:
+    """Return the alarms of every deployment, with or without that of a pipeline with files.
+
+    Those of silence and of freshness depend on the schedules, None for the default ones; the names
+    of all do not, but for a function that may pause for a week, whose silence no alarm can watch.
+    """
+    schedules = schedules or specs.schedules()
     return (
         *(_errors(names, spec.use) for spec in specs.FUNCTIONS),
-        *(_silence(names, use) for use in SIGNS_OF_LIFE),
+        *silence_alarms(names, schedules),
         _failed_events(names),
         *_of_rows(names),
         *([_refused_files(names)] if of_files else []),
         *_of_tables(names),
-        _freshness(names),
+        _freshness(names, schedules),
     )
+
+
+def silence_alarms(names: Names, schedules: Schedules) -> tuple[Alarm, ...]:
+    """Return the alarms that ring when a function no longer finishes its runs."""
+    allowed = {use: allowed_seconds(schedules[use]) for use in SIGNS_OF_LIFE}
+    return tuple(
+        _silence(names, use, seconds) for use, seconds in allowed.items() if seconds <= WEEK_SECONDS
+    )
+
+
+def allowed_seconds(schedule: str) -> int:
+    """Return how long what runs on a schedule may take to happen again: FRESH_SECONDS or more."""
+    return max(FRESH_SECONDS, longest_pause(schedule) + LONGEST_RUN)
 
 
 def event_queue_alarms(names: Names) -> tuple[Alarm, ...]:
@@ -55,8 +89,9 @@ def event_queue_alarms(names: Names) -> tuple[Alarm, ...]:
             "14 days.",
             statistic="Maximum",
             threshold=WAITING_SECONDS,
+            missing="notBreaching",
         ),
-        Alarm(
+        _happening(
             names,
             "events-unusable",
             _counted(names, "transform", "EventsRefused"),
@@ -74,6 +109,7 @@ def event_queue_alarms(names: Names) -> tuple[Alarm, ...]:
             f"{names.log_group('collect')} has the reason. When the cause is fixed, start a "
             "redrive of that queue.",
             statistic="Maximum",
+            missing="notBreaching",
         ),
     )
 
@@ -165,24 +201,33 @@ def _errors(names: Names, use: FunctionUse) -> Alarm:
         f"{use}-errors",
         Metric("AWS/Lambda", "Errors", ("FunctionName", names.function(use))),
         f"{use} failed. The log group {names.log_group(use)} has the reason and the next step. The "
-        "next run retries by itself.",
+        "next run retries by itself; this alarm ends when a run succeeds.",
     )
 
 
-def _silence(names: Names, use: FunctionUse) -> Alarm:
+def _silence(names: Names, use: FunctionUse, seconds: int) -> Alarm:
+    period = PERIOD_SECONDS if seconds <= DAY_SECONDS else LONG_PERIOD_SECONDS
+    periods = -(-seconds // period)
     return Alarm(
         names,
         f"{use}-silence",
         _counted(names, use, SIGNS_OF_LIFE[use]),
-        f"{use} has not finished a run for 30 minutes. `python deploy.py plan` shows whether its "
-        f"schedule was changed; the log group {names.log_group(use)} shows how its last runs "
-        "ended.",
+        f"{use} has not finished a run for {in_words(periods * period)}. `python deploy.py plan` "
+        "shows whether its schedule was changed; the log group "
+        f"{names.log_group(use)} shows how its last runs ended.",
         statistic="SampleCount",
         threshold=1.0,
         is_low=True,
-        periods=FRESH_SECONDS // PERIOD_SECONDS,
+        periods=periods,
+        period=period,
         missing="breaching",
     )
+
+
+def in_words(seconds: int) -> str:
+    """Return a time in minutes, or in hours where it is two or more."""
+    minutes = seconds // 60
+    return f"{minutes} minutes" if minutes < 120 else f"{-(-minutes // 60)} hours"
 
 
 def _failed_events(names: Names) -> Alarm:
@@ -194,12 +239,13 @@ def _failed_events(names: Names) -> Alarm:
         "event and the error. Nothing is lost: the scheduled runs catch up. When the cause is "
         "fixed, purge the queue.",
         statistic="Maximum",
+        missing="notBreaching",
     )
 
 
 def _of_rows(names: Names) -> tuple[Alarm, Alarm]:
     return (
-        Alarm(
+        _happening(
             names,
             "rows-quarantined",
             _counted(names, "transform", "RowsQuarantined"),
@@ -207,7 +253,7 @@ def _of_rows(names: Names) -> tuple[Alarm, Alarm]:
             f"processed. {STATUS} shows table and reason. Correct the row in the source: it is "
             "then loaded by itself.",
         ),
-        Alarm(
+        _happening(
             names,
             "rows-refused",
             _counted(names, "load", "RowsRefused"),
@@ -219,7 +265,7 @@ def _of_rows(names: Names) -> tuple[Alarm, Alarm]:
 
 
 def _refused_files(names: Names) -> Alarm:
-    return Alarm(
+    return _happening(
         names,
         "files-refused",
         _counted(names, "transform", "FilesRefused"),
@@ -240,7 +286,7 @@ def _of_tables(names: Names) -> tuple[Alarm, Alarm, Alarm]:
             "table then continues where it stopped.",
             statistic="Maximum",
         ),
-        Alarm(
+        _happening(
             names,
             "schema-changes",
             _counted(names, "extract", "SchemaChanges"),
@@ -260,16 +306,22 @@ def _of_tables(names: Names) -> tuple[Alarm, Alarm, Alarm]:
     )
 
 
-def _freshness(names: Names) -> Alarm:
+def _freshness(names: Names, schedules: Schedules) -> Alarm:
+    seconds = allowed_seconds(schedules["load"])
     return Alarm(
         names,
         "freshness",
         _counted(names, "load", "SourceToWarehouse"),
-        "A change took more than 30 minutes from the source to the warehouse. "
+        f"A change took more than {in_words(seconds)} from the source to the warehouse. "
         f"{STATUS} shows where batches wait; the log groups of the functions have the reasons.",
         statistic="Maximum",
-        threshold=float(FRESH_SECONDS),
+        threshold=float(seconds),
     )
+
+
+def _happening(names: Names, use: str, metric: Metric, description: str) -> Alarm:
+    """Return the alarm of something that is counted when it happens: nothing counts its end."""
+    return Alarm(names, use, metric, description, missing="notBreaching", mails_end=False)
 
 
 def _counted(names: Names, use: FunctionUse, name: str) -> Metric:

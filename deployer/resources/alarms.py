@@ -1,4 +1,13 @@
-"""What an alarm is: one metric and one threshold."""
+"""What an alarm is: one metric, one threshold, and how it treats a period without data.
+
+    what its metric is                  without data            its end is mailed
+    a state that each run measures      it keeps its state      yes, measured by a later run
+    events, counted when they happen    it ends silently        no: nothing measures an end
+    a queue, measured every minute      the queue is empty      yes
+    signs of life                       it rings                yes
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -6,6 +15,11 @@ from typing import Any, Literal
 from deployer.resources.names import Names
 
 PERIOD_SECONDS = 300
+# Alarms on more than a day, and at most a week, need periods of an hour:
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+LONG_PERIOD_SECONDS = 3600
+DAY_SECONDS, WEEK_SECONDS = 86_400, 7 * 86_400
+WARM_UP_MINUTES = 2 * 24 * 60  # at most
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,8 @@ class Alarm:
     `use` is its purpose, and part of its name; `description` is the text of its e-mail, with the
     next step. With `is_low` the metric must not fall below the threshold, otherwise not rise above
     it. With `share_of`, the value is the metric's sum as a percentage of that metric's sum.
-    `missing` is how a period without data counts.
+    `missing` is how a period without data counts: by default the state stays. With `mails_end`
+    the end of the trouble is mailed too.
     """
 
     names: Names
@@ -45,7 +60,9 @@ class Alarm:
     share_of: str | None = None
     is_low: bool = False
     periods: int = 1
-    missing: Literal["breaching", "notBreaching"] = "notBreaching"
+    period: int = PERIOD_SECONDS
+    missing: Literal["breaching", "ignore", "notBreaching"] = "ignore"
+    mails_end: bool = True
 
     @property
     def name(self) -> str:
@@ -68,15 +85,25 @@ class Alarm:
             "TreatMissingData": self.missing,
             "ActionsEnabled": True,
             "AlarmActions": [topic_arn],
-            "OKActions": [topic_arn],
+            "OKActions": [topic_arn] if self.mails_end else [],
         }
+
+    def warm_up(self) -> dict[str, Any]:
+        """Return the parameter by which a new alarm for silence waits for the first runs.
+
+        It is not among `parameters`: it is about a new alarm alone, and emulators ignore it.
+        """
+        if self.missing != "breaching":
+            return {}
+        minutes = min(self.periods * self.period // 60, WARM_UP_MINUTES)
+        return {"WarmUpConfiguration": {"WarmUpPeriodDurationInMinutes": minutes}}
 
     def _measured(self) -> dict[str, Any]:
         is_percentile = self.statistic.startswith("p")
         return {
             **self.metric.document(),
             ("ExtendedStatistic" if is_percentile else "Statistic"): self.statistic,
-            "Period": PERIOD_SECONDS,
+            "Period": self.period,
         }
 
     def _share(self) -> list[dict[str, Any]]:
@@ -86,7 +113,7 @@ class Alarm:
                 "Id": ident,
                 "MetricStat": {
                     "Metric": metric.document(),
-                    "Period": PERIOD_SECONDS,
+                    "Period": self.period,
                     "Stat": self.statistic,
                 },
                 "ReturnData": False,

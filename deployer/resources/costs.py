@@ -4,13 +4,13 @@ Prices are on-demand, in US dollars, and roughly those of eu-west-2; the pages n
 current ones. Neither the free tier nor data transfer out of AWS is counted.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deployer.configuration.settings import Settings
 from deployer.resources import specs
 from deployer.resources.alarm_specs import alarms, event_alarms, report_alarms
+from deployer.resources.cadence import DAYS, MINUTES, runs_a_month
 from deployer.resources.names import FunctionUse, Names
 
 # https://aws.amazon.com/lambda/pricing/ (by architecture), /s3/, /secrets-manager/, /cloudwatch/,
@@ -26,7 +26,6 @@ EMAIL = 2.00 / 100_000
 API_REQUEST = 1.16 / 1_000_000  # /api-gateway/, of an HTTP API
 QUEUE_CALL = 0.40 / 1_000_000  # /sqs/
 
-DAYS = 30
 WORKING_DAYS = 22
 BATCHES_A_DAY = 60  # on a working day
 COLD_STARTS_A_DAY = 24  # of each function
@@ -45,9 +44,6 @@ EVENT_SECONDS, COLLECT_SECONDS = 0.05, 2.0
 # Five long polls of 20 seconds, also of an empty queue:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 POLLS_A_MINUTE = 15
-
-MINUTES = {"minute": 1, "hour": 60, "day": 1440}
-CRON_PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?")
 
 
 @dataclass(frozen=True)
@@ -120,14 +116,7 @@ def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
 
     With `one_at_a_time` no function has concurrent runs.
     """
-    schedules: dict[FunctionUse, str] = {
-        "extract": settings.extract_schedule,
-        "transform": specs.SWEEP_SCHEDULE,
-        "load": settings.load_schedule,
-        "reconcile": specs.RECONCILE_SCHEDULE,
-        "page": specs.SWEEP_SCHEDULE,
-    }
-    runs = {use: runs_a_month(schedule) for use, schedule in schedules.items()}
+    runs = {use: runs_a_month(schedule) for use, schedule in specs.schedules(settings).items()}
     batches = min(runs["extract"], BATCHES_A_DAY * WORKING_DAYS)
     runs["transform"] += batches  # each invokes it
     runs["page"] += batches
@@ -146,31 +135,6 @@ def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
         worst=round(sum(hanging) + sum(item.usd for item in others), 2),
         one_at_a_time=one_at_a_time,
     )
-
-
-def runs_a_month(schedule: str) -> int:
-    """Return how often a schedule fires; a cron(...) counts as if it fired every day."""
-    kind, _, fields = schedule.rstrip(")").partition("(")
-    if kind == "rate":
-        number, unit = fields.split()
-        return DAYS * MINUTES["day"] // (int(number) * MINUTES[unit.rstrip("s")])
-    minutes, hours, *_ = fields.split()
-    return DAYS * _values(minutes, 60) * _values(hours, 24)
-
-
-def _values(field: str, most: int) -> int:
-    """Return how many values a field of a cron expression has; all if it is not understood."""
-    return sum(_values_of_part(part, most) for part in field.split(","))
-
-
-def _values_of_part(part: str, most: int) -> int:
-    matched = CRON_PART.fullmatch(part)
-    if matched is None:
-        return most
-    first, last, step = matched.groups()
-    if first and not (last or step):
-        return 1
-    return len(range(int(first or 0), int(last or most - 1) + 1, int(step or 1)))
 
 
 def _function(spec: specs.FunctionSpec, runs: int, batches: int, settings: Settings) -> Item:
@@ -245,7 +209,7 @@ def _secrets(settings: Settings, runs: Mapping[FunctionUse, int]) -> Item:
 
 def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[Item, ...]:
     names = Names(settings.project, settings.stage, account="", region="")
-    ringing = alarms(names, of_files=settings.reads_files)
+    ringing = alarms(names, specs.schedules(settings), of_files=settings.reads_files)
     number = len(ringing) + (len(event_alarms(names)) if settings.takes_events else 0)
     number += len(report_alarms(names)) if settings.reports.is_on else 0
     metrics = CUSTOM_METRICS + (METRICS_OF_FILES if settings.reads_files else 0)

@@ -5,9 +5,10 @@ from typing import Any
 
 from deployer.resources import specs
 from deployer.resources.alarm_specs import (
-    FRESH_SECONDS,
     WAITING_SECONDS,
+    Schedules,
     alarms,
+    allowed_seconds,
     event_alarms,
     report_alarms,
 )
@@ -22,7 +23,12 @@ Metric = list[object]
 
 
 def dashboard_body(
-    names: Names, *, of_files: bool = False, api_id: str | None = None, serves: bool = False
+    names: Names,
+    schedules: Schedules,
+    *,
+    of_files: bool = False,
+    api_id: str | None = None,
+    serves: bool = False,
 ) -> Body:
     """Return the body of the dashboard; with files, with the events of an API, and with reports.
 
@@ -32,7 +38,7 @@ def dashboard_body(
         "Source to warehouse (s)",
         names,
         [_count("SourceToWarehouse", "load", names, "Maximum")],
-        limit=FRESH_SECONDS,
+        limit=allowed_seconds(schedules["load"]),
     )
     rows = [_count("RowsExtracted", "extract", names), _count("RowsLoaded", "load", names)]
     problems = [
@@ -59,7 +65,7 @@ def dashboard_body(
         *(_of_events(names, api_id) if api_id else []),
     ]
     ringing = (
-        *alarms(names, of_files=of_files),
+        *alarms(names, schedules, of_files=of_files),
         *(event_alarms(names) if api_id else ()),
         *(report_alarms(names) if serves else ()),
     )

@@ -75,8 +75,8 @@ _TOPIC = """
     sns:UntagResource
 """
 _ALARMS = """
-    cloudwatch:PutMetricAlarm cloudwatch:DeleteAlarms cloudwatch:ListTagsForResource
-    cloudwatch:TagResource
+    cloudwatch:PutMetricAlarm cloudwatch:SetAlarmState cloudwatch:EnableAlarmActions
+    cloudwatch:DeleteAlarms cloudwatch:ListTagsForResource cloudwatch:TagResource
 """
 _DASHBOARD = "cloudwatch:GetDashboard cloudwatch:PutDashboard cloudwatch:DeleteDashboards"
 _APIS = "apigateway:GET apigateway:POST apigateway:PATCH apigateway:DELETE"

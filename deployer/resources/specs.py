@@ -100,6 +100,17 @@ def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
     )
 
 
+def schedules(settings: Settings | type[Settings] = Settings) -> Mapping[FunctionUse, str]:
+    """Return the schedules of a deployment by function; of the class, those by default."""
+    return {
+        "extract": settings.extract_schedule,
+        "transform": SWEEP_SCHEDULE,
+        "load": settings.load_schedule,
+        "reconcile": RECONCILE_SCHEDULE,
+        "page": SWEEP_SCHEDULE,
+    }
+
+
 READS_SOURCES = frozenset[FunctionUse]({"extract", "reconcile"})
 READS_TARGETS = frozenset[FunctionUse]({"load", "reconcile", "page", "serve"})
 ANSWERS_REQUESTS = frozenset[FunctionUse]({"receive", "serve"})

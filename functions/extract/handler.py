@@ -85,6 +85,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         else:
             results[source.name] = _summary(batches)
             _report(batches[-1], results[source.name])
+    if not request.sources:  # of events alone: this run finished its work as well
+        metrics.add_metric("RowsExtracted", MetricUnit.Count, 0)
     raise_first(failures)
     only = next(iter(results.values())) if len(results) == 1 else {}
     return {"sources": results, **only, "seconds": round(time.monotonic() - started, 3)}

@@ -80,6 +80,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             errors.append(error)
     if errors:
         raise errors[0]
+    if not sources:  # none is in use yet: this run finished its work as well
+        metrics.add_metric("BatchesTransformed", MetricUnit.Count, 0)
     alone = next(iter(sources.values())) if len(sources) == 1 else {}
     return alone | {"sources": sources, "seconds": round(time.monotonic() - started, 3)}
 

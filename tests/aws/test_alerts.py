@@ -25,17 +25,68 @@ def test_a_deleted_alarm_comes_back_alone(sandbox: Sandbox) -> None:
 
     assert [change.name for change in planned if change.action == "created"] == [ALARM]
     assert [change.name for change in done if change.action == "created"] == [ALARM]
-    assert sandbox.writes == ["PutMetricAlarm"]
+    assert sandbox.writes == ["PutMetricAlarm", "SetAlarmState", "EnableAlarmActions"]
 
 
 def test_every_alarm_notifies_the_topic_when_it_rings_and_when_it_ends(sandbox: Sandbox) -> None:
-    """Subscribers are notified of a failure, and of its end."""
+    """Subscribers are notified of a failure and, where that is measured, of its end."""
     sandbox.deploy()
 
     alarms = sandbox.account.clients.cloudwatch.describe_alarms()["MetricAlarms"]
-    assert {
-        (*alarm["AlarmActions"], *alarm["OKActions"], alarm["ActionsEnabled"]) for alarm in alarms
-    } == {(TOPIC_ARN, TOPIC_ARN, True)}
+    assert {(*alarm["AlarmActions"], alarm["ActionsEnabled"]) for alarm in alarms} == {
+        (TOPIC_ARN, True)
+    }
+    without_end = {
+        alarm["AlarmName"].removeprefix("totesys-etl-dev-")
+        for alarm in alarms
+        if alarm["OKActions"] != [TOPIC_ARN]
+    }
+    assert without_end == {"rows-quarantined", "rows-refused", "schema-changes"}
+
+
+def test_a_new_alarm_is_ok_before_it_may_mail(sandbox: Sandbox) -> None:
+    """CloudWatch would mail the way of a new alarm to OK like the end of a failure."""
+    sandbox.deploy()
+
+    alarms = sandbox.account.clients.cloudwatch.describe_alarms()["MetricAlarms"]
+    assert {alarm["StateValue"] for alarm in alarms} == {"OK"}
+
+
+def test_an_alarm_that_was_interrupted_is_enabled(sandbox: Sandbox) -> None:
+    """One whose deployment ended before its actions were enabled gets them the next time."""
+    sandbox.deploy()
+    sandbox.account.clients.cloudwatch.disable_alarm_actions(AlarmNames=[ALARM])
+
+    changes = sandbox.deploy()
+
+    assert pending(changes) == [("alarm", "updated", ["ActionsEnabled"])]
+    assert pending(sandbox.plan()) == []
+
+
+def test_a_schedule_moves_the_alarm_of_its_silence(sandbox: Sandbox) -> None:
+    """Another schedule makes the alarm again; one that may pause for a week removes it."""
+    sandbox.deploy()
+    silence = "totesys-etl-dev-load-silence"
+    sandbox.settings = replace(sandbox.settings, load_schedule="rate(1 hour)")
+    sandbox.writes.clear()
+
+    planned, changes = pending(sandbox.plan()), pending(sandbox.deploy())
+
+    assert planned == changes
+    assert ("alarm", "updated", ["AlarmDescription", "EvaluationPeriods"]) in changes
+    assert [write for write in sandbox.writes if "Alarm" in write] == [
+        "PutMetricAlarm",  # of freshness
+        "DeleteAlarms",
+        "PutMetricAlarm",
+        "SetAlarmState",
+        "EnableAlarmActions",
+    ]
+
+    sandbox.settings = replace(sandbox.settings, load_schedule="rate(7 days)")
+
+    for made in (sandbox.plan(), sandbox.deploy()):
+        assert [each.name for each in made if each.action == "removed"] == [silence]
+    assert pending(sandbox.plan()) == []
 
 
 def emails(sandbox: Sandbox) -> list[str]:

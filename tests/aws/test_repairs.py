@@ -108,7 +108,7 @@ CHANGED = [
         "e-mail"),
     alarm("freshness", Threshold=86400.0),
     alarm("schema-drift", AlarmActions=[]),
-    alarm("schema-changes", OKActions=[]),
+    alarm("page-errors", OKActions=[]),
     alarm("disagreement", Statistic="Minimum"),
     alarm("rows-refused", MetricName="RowsLoaded"),
     alarm("rows-quarantined", Dimensions=[{"Name": "service", "Value": "load"}]),

@@ -86,7 +86,7 @@ def test_an_alarm_says_what_to_do_within_the_limits_of_aws(alarm: Alarm) -> None
 
 def test_the_dashboard_shows_the_figures_of_the_alarms() -> None:
     """Every alarm is on it, and every metric of ours that an alarm of figures watches."""
-    overview, *graphs = dashboard_body(NAMES, of_files=True)["widgets"]
+    overview, *graphs = dashboard_body(NAMES, specs.schedules(), of_files=True)["widgets"]
     shown = {
         (namespace, metric, value)
         for graph in graphs
@@ -104,7 +104,7 @@ def test_the_dashboard_shows_the_figures_of_the_alarms() -> None:
 
 def test_the_widgets_of_the_dashboard_do_not_overlap() -> None:
     """Each widget has its own place in the 24 columns."""
-    widgets = dashboard_body(NAMES, of_files=True)["widgets"]
+    widgets = dashboard_body(NAMES, specs.schedules(), of_files=True)["widgets"]
     cells = [
         (x, y)
         for widget in widgets

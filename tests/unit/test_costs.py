@@ -4,8 +4,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 import functions
 from deployer.configuration.databases import DatabaseAddress
 from deployer.configuration.settings import Settings
@@ -14,7 +12,6 @@ from deployer.resources.costs import (
     METRICS_OF_EVENTS,
     METRICS_OF_FILES,
     monthly_cost,
-    runs_a_month,
 )
 
 DATABASE = DatabaseAddress("db.example.com", "user", "password", "database")
@@ -70,25 +67,6 @@ def test_slow_schedules_cost_less_and_notices_more() -> None:
         ("CloudWatch logs", 0.03),
         ("SNS and SQS", 0.03),
     ]
-
-
-@pytest.mark.parametrize(
-    ("schedule", "runs"),
-    [
-        ("rate(1 minute)", 43_200),
-        ("rate(2 hours)", 360),
-        ("rate(1 day)", 30),
-        ("rate(100 days)", 0),
-        ("cron(0 3 * * ? *)", 30),
-        ("cron(* * * * ? *)", 43_200),
-        ("cron(0/5 8-18 ? * MON-FRI *)", 3_960),
-        ("cron(7,30 8-18/2 * * ? *)", 360),
-        ("cron(*/15 L * * ? *)", 2_880),
-    ],
-)
-def test_a_schedule_is_counted(schedule: str, runs: int) -> None:
-    """A month has 30 days; of a cron expression, every day counts."""
-    assert runs_a_month(schedule) == runs
 
 
 def test_every_metric_of_the_functions_is_paid_for() -> None:

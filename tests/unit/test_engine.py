@@ -46,7 +46,7 @@ LAYERS = (
     ("configuration",),
     ("resources", "packaging"),
     ("aws",),
-    ("steps", "terminal", "endpoints"),
+    ("steps", "terminal", "endpoints", "monitoring"),
     ("operations", "inventory", "receipt", "arguments"),
     ("deployer", "teardown"),
 )
