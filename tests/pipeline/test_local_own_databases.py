@@ -62,6 +62,7 @@ def test_databases_of_the_users_own(
         "check the warehouse",
         "start AWS (ministack, IAM enforced)",
         "deploy the pipeline",
+        "check each function",
         "extract",
         "transform",
         "load",
