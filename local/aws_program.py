@@ -9,22 +9,29 @@ machine and every web page that is open in its browser. A request is passed on o
   that name;
 * no `Origin`: a browser sends one with everything that can change something.
 
-In a sandbox, on a machine with other work, it also runs functions sparingly. Ministack has no
-setting for that, so two of its functions are replaced; its version is pinned.
+It unpacks a layer once for all processes of functions, and in a sandbox, on a machine with other
+work, it also runs functions sparingly. Ministack has no setting for either, so what it does that
+with is replaced; its version is pinned.
 
 The Python of ministack's own environment runs this file, so it imports nothing else of ours.
 """
 
 import asyncio
 import contextlib
+import hashlib
 import hmac
 import os
 import re
 import resource
+import shutil
 import sys
+import tempfile
 import time
+import zipfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from pathlib import Path
 from threading import Lock
+from types import SimpleNamespace
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -106,6 +113,37 @@ async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+class UnpackedOnce(zipfile.ZipFile):
+    """A zip whose files are unpacked once, for all folders that they are asked for.
+
+    Ministack unpacks code and layers for each process that runs a function: the 170 MB of Arrow and
+    pandas take a second of a core. As on AWS, nobody may write there.
+    """
+
+    _unpacking = Lock()
+
+    def extractall(self, path: Any = None, *_: Any) -> None:
+        """Put links to the unpacked files into the folder `path`."""
+        contents = repr([(each.filename, each.CRC) for each in self.infolist()])
+        name = hashlib.sha256(contents.encode()).hexdigest()
+        unpacked = Path(tempfile.gettempdir(), "unpacked", name)
+        with self._unpacking:
+            if not unpacked.exists():
+                draft = unpacked.with_suffix(".draft")
+                shutil.rmtree(draft, ignore_errors=True)
+                super().extractall(draft)
+                draft.rename(unpacked)
+        for each in unpacked.iterdir():
+            Path(path, each.name).symlink_to(each)
+
+
+def unpack_once() -> None:
+    """Have ministack unpack what several processes of functions need once."""
+    from ministack.core import lambda_runtime  # noqa: PLC0415
+
+    lambda_runtime.zipfile = SimpleNamespace(**{**vars(zipfile), "ZipFile": UnpackedOnce})
+
+
 def one_run_at_a_time(
     execute: Callable[..., Any], current: Callable[[str], Function | None]
 ) -> Callable[..., Any]:
@@ -178,6 +216,7 @@ def main(listener: int, *, sparingly: bool) -> None:
     from hypercorn.config import Config  # noqa: PLC0415
     from ministack.app import app  # noqa: PLC0415
 
+    unpack_once()
     if sparingly:
         run_sparingly()
     # As ministack's own start does: each connection and each function needs some descriptors.

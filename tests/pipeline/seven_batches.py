@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import pytest
 from pg8000.native import identifier
 
+from local.postgres import PostgresServer
 from tests.pipeline.conftest import Functions
 from tests.pipeline.ground import run_sql
 from tests.pipeline.managed_warehouse import move_to
 from tests.pipeline.oracle import RECORD_IDS, Rows
-from tests.postgres_fixtures import Source, Warehouse
+from tests.postgres_fixtures import Source, Warehouse, keep_as_template
 
 PRICES = ("1.10", "2.20", "1.10")  # one comes back: a repeated batch would be seen
 
@@ -37,10 +38,12 @@ def seven_batches(
     new_source: Callable[[], Source],
     new_warehouse: Callable[[], Warehouse],
     lakes_of_seven: list[Lake],
+    postgres: PostgresServer,
 ) -> Functions:
     """The functions with seven processed batches, none of them in the empty warehouse."""
     if not lakes_of_seven:
         functions = functions_on(new_source(), new_warehouse())
+        keep_as_template(postgres, functions.source.database)
         process_batches(functions)
         keys = functions.keys(functions.processed)
         lakes_of_seven.append(

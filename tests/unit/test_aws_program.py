@@ -3,12 +3,15 @@
 import asyncio
 import hashlib
 import hmac
+import tempfile
+import zipfile
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.aws_program import READY_PATH, Guard
+from local.aws_program import READY_PATH, Guard, UnpackedOnce
 
 TOKEN = "0123456789abcdef" * 3
 HOST = (b"host", b"127.0.0.1:4566")
@@ -127,3 +130,49 @@ def test_readiness_is_proven() -> None:
     start, body = ask(Aws(), HOST, AGENT, path=READY_PATH + "nonce")
 
     assert (start["status"], body["body"]) == (200, expected.encode())
+
+
+def zipped(path: Path, text: str) -> Path:
+    """Write a zip of one module of a package, and return its path."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("python/package/module.py", text)
+    return path
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack a zip into a new folder, and return the module in it."""
+    folder.mkdir()
+    with UnpackedOnce(archive) as opened:
+        opened.extractall(folder)
+    return folder / "python" / "package" / "module.py"
+
+
+def test_a_layer_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two functions with a layer of the same contents share its files; another one has its own."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    first, again, other = (
+        zipped(tmp_path / f"{name}.zip", text)
+        for name, text in (("first", "one = 1"), ("again", "one = 1"), ("other", "one = 2"))
+    )
+
+    modules = [unpack(each, tmp_path / f"for {each.stem}") for each in (first, again, other)]
+    assert [module.read_text() for module in modules] == ["one = 1", "one = 1", "one = 2"]
+    assert modules[0].samefile(modules[1])
+
+
+def test_what_was_half_unpacked_is_unpacked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that was full for a moment costs the function that started then, and no other."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    archive = zipped(tmp_path / "layer.zip", "one = 1")
+
+    def full(self: zipfile.ZipFile, path: Path) -> None:
+        path.mkdir(parents=True)
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(zipfile.ZipFile, "extractall", full)
+        with pytest.raises(OSError, match="No space left"):
+            unpack(archive, tmp_path / "refused")
+    assert unpack(archive, tmp_path / "later").read_text() == "one = 1"
