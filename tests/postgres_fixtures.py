@@ -11,7 +11,14 @@ import pytest
 from pg8000.native import identifier
 
 from local.connection import connect
-from local.databases import LOADER, READER, WRITER, create_source, create_warehouse, source_writer_url
+from local.databases import (
+    LOADER,
+    READER,
+    WRITER,
+    create_source,
+    create_warehouse,
+    source_writer_url,
+)
 from local.postgres import PostgresServer
 from tests.memory import fast_folder
 
