@@ -1,6 +1,7 @@
 """The kinds of sources that a pipeline may have."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar
 
 from etl.errors import DeclarationError
@@ -15,7 +16,8 @@ class Postgres:
     """A PostgreSQL database that is only read; its URL is the setting `<NAME>_DATABASE_URL`.
 
     `ignore` are names of tables that are not reported when they appear in one of its schemas.
-    One that is `optional` is left out while its setting is empty.
+    One that is `optional` is left out while its setting is empty. A table that shows no activity in
+    the server's statistics is scanned only every `scan_every`.
     """
 
     kind: ClassVar[str] = "postgres"
@@ -24,6 +26,15 @@ class Postgres:
     tables: tuple[Table, ...]
     ignore: tuple[str, ...] = ()
     optional: bool = False
+    scan_every: timedelta = timedelta(minutes=15)
+
+    def __post_init__(self) -> None:
+        """Raise DeclarationError for an interval after which changes would come too late."""
+        if not timedelta(0) <= self.scan_every <= timedelta(minutes=25):
+            raise DeclarationError(
+                f"source {self.name}: scan_every is 0 to 25 minutes, so that a change whose counts "
+                "are lost is in the target within half an hour"
+            )
 
     @property
     def setting(self) -> str:

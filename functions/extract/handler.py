@@ -62,7 +62,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     An event {"source": name} requests one source only, {"now": true} also sources that are not due
     yet. {"replay": n} requests the rows of batch n again. An event with tables to `read`, such as
-    reconcile's answer, requests these tables whole. Anything else in an event is ignored.
+    reconcile's answer, requests these tables whole. The event of a schedule leaves tables that show
+    no activity, until the interval that their source declares is over. Anything else is ignored.
 
     Returns `sources`: for each its last `batch` (None if nothing had changed), `rows` and `deleted`
     by table, `stopped`: why tables could not be read, `drift`: how tables have changed,
@@ -144,7 +145,9 @@ def _reading(
             replay(log, source, pipeline, batch, run=run, now=_utc_now), stopped={}
         )
         return
-    with reader_of(source).opened(source, pipeline, log, seconds, now=request.now) as read:
+    with reader_of(source).opened(
+        source, pipeline, log, seconds, now=request.now, scheduled=request.scheduled
+    ) as read:
         yield lambda run: read(run, request.repair)
 
 

@@ -20,12 +20,14 @@ from functions.sources import NO_REPAIR, Repair
 class ExtractRequest:
     """The sources to read, and, of the only one, a batch to replay or what to read again.
 
-    With `now` sources are read that are not due yet by their declaration.
+    With `now` sources are read that are not due yet by their declaration. A `scheduled` run comes
+    again soon; any other one was asked for, and looks at everything.
     """
 
     sources: tuple[Source, ...]
     replay: int | None = None
     now: bool = False
+    scheduled: bool = False
     repair: Repair = NO_REPAIR
 
 
@@ -46,7 +48,9 @@ def request_of(event: object, sources: tuple[Source, ...]) -> ExtractRequest:
         return ExtractRequest(named, replay=_batch(event["replay"]))
     readable = _readable(named)
     if "read" not in event:
-        return ExtractRequest(readable, now=event.get("now") is True)
+        return ExtractRequest(
+            readable, now=event.get("now") is True, scheduled=_is_of_schedule(event)
+        )
     if not readable:
         raise RepairRequestError(
             "events cannot be read again: replay the batches that they came with"
@@ -75,6 +79,11 @@ def _sources(event: dict[str, Any], sources: tuple[Source, ...]) -> tuple[Source
 def _is_ours(event: dict[str, Any]) -> bool:
     """Return whether an event was made for extract: a schedule's has a source too, a service."""
     return "detail-type" not in event
+
+
+def _is_of_schedule(event: dict[str, Any]) -> bool:
+    """https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-scheduler.html"""
+    return event.get("detail-type") == "Scheduled Event"
 
 
 def _which(sources: tuple[Source, ...]) -> str:

@@ -90,8 +90,12 @@ class Reader(Protocol):
         seconds: float,
         *,
         now: bool,
+        scheduled: bool,
     ) -> AbstractContextManager[Read]:
-        """Connect to a source for at most `seconds`; `now` reads it even if it is not due yet."""
+        """Connect to a source for at most `seconds`; `now` reads it even if it is not due yet.
+
+        A `scheduled` run may leave what seems to be as the last one left it, for some minutes.
+        """
 
 
 def reader_of(source: Source) -> Reader:

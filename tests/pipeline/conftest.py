@@ -155,6 +155,7 @@ def forget_clients() -> None:
     extract_handler._pipeline.cache_clear()
     extract_handler._log.cache_clear()
     reader._secrets.cache_clear()
+    reader._memory.cache_clear()
     files_reader._client.cache_clear()
     rest_reader._pace.cache_clear()
     transform_handler._pipeline.cache_clear()

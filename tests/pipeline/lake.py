@@ -21,6 +21,7 @@ from functions.common.parquet import read_rows
 from functions.common.postgres import connection
 from functions.extract.replay import replay
 from functions.sources import NO_REPAIR, Captured, Repair
+from functions.sources.postgres.activity import Memory
 from functions.sources.postgres.capture import capture
 from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.snapshot import SESSION_PARAMETERS
@@ -40,6 +41,7 @@ class Lake:
     url: str
     pipeline: Pipeline
     bucket: FakeBucket = field(default_factory=FakeBucket)
+    memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
         self.log = BatchLog(self.bucket, self.source.name, IngestionManifest)
@@ -51,12 +53,21 @@ class Lake:
     def sql(self, *statements: str) -> list[list[Any]]:
         return run_sql(self.url, *statements)
 
-    def extract(self, repair: Repair = NO_REPAIR) -> Captured:
-        """Extract what has changed."""
+    def extract(self, repair: Repair = NO_REPAIR, *, sparing: bool = False) -> Captured:
+        """Extract what has changed, as a warm function does."""
         database = msgspec.convert(parse_database_url(self.url).secret(), Database)
         declared = Declared(self.source, self.pipeline)
         with connection(database, **SESSION_PARAMETERS) as session:
-            return capture(session, self.log, declared, str(uuid4()), _now, repair=repair)
+            return capture(
+                session,
+                self.log,
+                declared,
+                str(uuid4()),
+                _now,
+                repair=repair,
+                memory=self.memory,
+                sparing=sparing,
+            )
 
     def batch(self, repair: Repair = NO_REPAIR) -> IngestionManifest:
         """Extract what has changed, as there must be something."""

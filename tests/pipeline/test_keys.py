@@ -194,13 +194,19 @@ def lake(new_lake: Callable[..., Lake]) -> Lake:
 def test_after_every_batch_the_keys_are_those_of_the_tables(
     lake: Lake, seed: int, part_bytes: int, runs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that came, went or got another key: none is missed, none is made up, all are typed."""
+    """Rows that came, went or got another key: none is missed, none is made up, all are typed.
+
+    A run by schedule may miss that a row has got another key, but not the new one.
+    """
     monkeypatch.setattr(hashedkeys, "PART_BYTES", part_bytes)
     monkeypatch.setattr(keysets, "RUNS_AT_MOST", runs)
     monkeypatch.setattr(keysets, "DIGESTS_AT_MOST", max(runs, 5))
     shop, copy = Shop(lake, seed), Copy(lake)
     shop.trade(len(TABLES))
     for _ in range(10):
+        if manifest := lake.extract(sparing=True).manifest:
+            copy.apply(manifest)
+        assert all(keys <= copy.keys[name] for name, keys in keys_in_sql(lake).items())
         if manifest := lake.extract().manifest:
             copy.apply(manifest)
         assert copy.keys == keys_in_sql(lake)

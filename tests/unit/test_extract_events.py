@@ -44,11 +44,18 @@ def test_tables_whose_keys_are_looked_for_are_read_as_well() -> None:
 
 @pytest.mark.parametrize(
     "event",
-    [{}, {"detail-type": "Scheduled Event", "source": "aws.events"}, None, [], "read", 7],
+    [{}, {"detail-type": "Object Created", "source": "aws.s3"}, None, [], "read", 7],
 )
 def test_any_other_event_asks_for_what_is_new_in_every_source(event: object) -> None:
-    """A schedule's event, and whatever else wakes extract, reads what has changed."""
+    """Whatever wakes extract reads what has changed."""
     assert request_of(event, TWO) == ExtractRequest(TWO, replay=None, repair=NO_REPAIR)
+
+
+def test_only_the_event_of_a_schedule_may_leave_what_seems_untouched() -> None:
+    """It comes again in a minute; whoever invokes extract by hand waits for what is there now."""
+    event = {"detail-type": "Scheduled Event", "source": "aws.events"}
+
+    assert request_of(event, TWO) == ExtractRequest(TWO, scheduled=True)
 
 
 def test_an_event_may_name_one_source() -> None:

@@ -259,3 +259,40 @@ def test_keys_with_a_gap_in_them_are_no_keys() -> None:
         bucket.objects[key] = packed(rows.set_column(place, rows.schema.field(name), column))
         with pytest.raises(CorruptLogError, match="does not hold the keys of tables"):
             fetch(bucket, key, digest(bucket.objects[key]))
+
+
+@FEW
+@given(keys=KEYS, others=KEYS)
+def test_a_set_with_new_keys_is_the_set_of_all(keys: set[int], others: set[int]) -> None:
+    """Its digests are those that the source has for all keys, whatever the size of its buckets."""
+    new = others - keys
+    found = keysets.united(key_set(keys), key_set(new))
+
+    assert found is not None
+    assert set(keys_of(found.runs).to_pylist()) == keys | new
+    assert found.digests.equals(key_set(keys | new).digests)
+
+
+@pytest.mark.parametrize("larger", ["known", "new"])
+def test_sets_with_buckets_of_two_sizes_are_united_in_the_larger(larger: str) -> None:
+    """The digests of the smaller buckets are added up."""
+    small, few = key_set({1, SIZE + 1}), key_set({2, SIZE + 2, 2 * SIZE})
+    grown = KeySet(SHIFT + 1, keysets._halved(few.digests).cast(keysets.DIGESTS), few.runs)
+    pair = (grown, small) if larger == "known" else (small, grown)
+
+    found = keysets.united(*pair)
+
+    wanted = keysets._halved(key_set({1, 2, SIZE + 1, SIZE + 2, 2 * SIZE}).digests)
+    assert found is not None
+    assert found.shift == SHIFT + 1
+    assert found.digests.equals(wanted.cast(keysets.DIGESTS).sort_by("bucket"))
+
+
+def test_new_keys_that_make_too_many_runs_make_no_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are stored by their hashes then, as those of a table that is read whole."""
+    known = key_set(range(0, 10, 2))
+    monkeypatch.setattr(keysets, "RUNS_AT_MOST", 6)
+
+    assert keysets.united(known, key_set({20})) is not None
+    assert keysets.united(known, key_set({20, 22})) is None
+    assert keysets.united(known, None) is None

@@ -33,6 +33,7 @@ NOTHING: Any = None
 def plan(*, is_hashed: bool = False, **others: Any) -> Any:
     """Return what is asked of the plan of a table."""
     names = {"id": "staff", "key": "id", "key_sql": "id", "key_text": "id", "source": "staff"}
+    others = {"scan": "all", "is_whole": False} | others
     return SimpleNamespace(**names, is_hashed=is_hashed, error=None, **others)
 
 
@@ -97,7 +98,7 @@ def test_keys_of_a_table_that_is_read_whole_are_those_of_its_rows() -> None:
     rows = pa.record_batch({"id": pa.array([3, 4, 1])})
 
     keys.begin(plan(), None, print)
-    keys.add(plan(), rows)
+    keys.add(plan(is_whole=True), rows)
     keys.end(plan(), None, lambda some: deleted.extend(some.to_pylist()))
 
     assert deleted == [2]
@@ -115,7 +116,7 @@ def test_a_table_without_runs_of_before_has_no_key_that_is_known(
     rows = pa.record_batch({"id": pa.array([1, 2])})
 
     keys.begin(plan(), None, print)
-    keys.add(plan(), rows)
+    keys.add(plan(is_whole=True), rows)
     keys.end(plan(), None, lambda some: pytest.fail(f"{some} are gone"))
 
     assert keys.is_known(plan(), rows).to_pylist() == [False, False]
@@ -135,8 +136,8 @@ def test_keys_that_become_sparse_are_kept_in_parts(
     partial = None if is_whole else Survey(keysets.DIGESTS.empty_table(), 0, is_partial=True)
 
     keys.begin(plan(), partial, print)
-    keys.add(plan(), pa.record_batch({"id": pa.array(now[:3])}))
-    keys.add(plan(), pa.record_batch({"id": pa.array(now[3:])}))
+    keys.add(plan(is_whole=True), pa.record_batch({"id": pa.array(now[:3])}))
+    keys.add(plan(is_whole=True), pa.record_batch({"id": pa.array(now[3:])}))
     keys.end(plan(), partial, lambda some: deleted.extend(some.to_pylist()))
 
     assert deleted == [1, 2]

@@ -61,6 +61,7 @@ def opened(
     seconds: float,
     *,
     now: bool = False,
+    scheduled: bool = False,
 ) -> Iterator[Read]:
     """Yield the function that captures a batch; no file is begun after half of the time."""
     end = time.monotonic() + seconds / 2

@@ -14,6 +14,7 @@ from functions.common.objects import ObjectNames
 from functions.common.pgconnection import PostgresConnection
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.postgres import tablekeys
+from functions.sources.postgres.activity import Attention, Memory
 from functions.sources.postgres.alone import is_alone
 from functions.sources.postgres.changes import are_few, next_seen
 from functions.sources.postgres.declared import Declared
@@ -30,7 +31,7 @@ from functions.sources.postgres.registry import Registry, register
 from functions.sources.postgres.rows import BatchRows
 from functions.sources.postgres.snapshot import snapshot_of
 from functions.sources.postgres.tablekeys import SnapshotKeys
-from functions.sources.postgres.uniqueness import stop_at_equal_keys
+from functions.sources.postgres.uniqueness import stop_at_equal_keys, stop_at_missing_keys
 
 
 def capture(
@@ -41,19 +42,27 @@ def capture(
     now: Callable[[], datetime],
     *,
     repair: Repair = NO_REPAIR,
+    memory: Memory | None = None,
+    sparing: bool = False,
 ) -> Captured:
     """Write what changed since the newest batch, and what a repair requests, as the next batch.
+
+    A `sparing` run leaves tables that show no activity since the last one of this `memory`.
 
     Raises BatchConflictError if another run has claimed the number in the meantime; what this one
     wrote then does not count.
     """
     newest = log.newest()
     before = log.read(newest) if newest else None
+    attention = Attention(connection, declared.source, memory or Memory(), sparing)
     with snapshot_of(connection, declared.source) as snapshot:
         if postponed := _reason_to_wait(connection, log, snapshot, before):
             return Captured(None, {}, postponed)
-        seen = _look(connection, log, declared, snapshot, before, whole=repair.tables)
+        seen = _look(
+            connection, log, declared, snapshot, before, attention=attention, whole=repair.tables
+        )
         if not seen.has_news:
+            attention.remember(snapshot, before, seen.plans)
             return Captured(None, seen.stopped)
         day = snapshot.source.snapshot_at.date()
         names = ObjectNames(f"keys/{declared.source.name}", newest + 1, day)
@@ -67,6 +76,7 @@ def capture(
         for name, plan in seen.plans.items()
     }
     if not (seen.is_due or any(each.changed or each.deleted for each in tables.values())):
+        attention.remember(snapshot, before, seen.plans)
         return Captured(None, seen.stopped)
     stored = tablekeys.store(log.bucket, names, keys.now)
     manifest = IngestionManifest(
@@ -85,6 +95,7 @@ def capture(
     )
     if not log.claim(manifest):
         raise BatchConflictError(f"batch {manifest.batch} was claimed by another run")
+    attention.remember(snapshot, manifest, seen.plans)
     return Captured(manifest, seen.stopped)
 
 
@@ -117,7 +128,7 @@ class _Seen:
         """Whether there may be rows for a batch, or one is due."""
         return self.is_due or any(
             plan.is_whole
-            or self.found[plan.id].changed
+            or self.found[plan.id].may_have_changes
             or self.found[plan.id].differs_from(self.known.get(plan.id))
             for plan in self.readable
         )
@@ -130,12 +141,14 @@ def _look(
     snapshot: Snapshot,
     before: IngestionManifest | None,
     *,
+    attention: Attention,
     whole: Collection[str],
 ) -> _Seen:
     """Decide how each table is read, and scan those that are not read whole."""
     known = _known_keys(log, declared, before)
     sparse = tablekeys.in_parts(known)
     plans = plan_tables(connection, snapshot, before, declared, whole, sparse=sparse)
+    plans = stop_at_missing_keys(connection, attention.choose(snapshot, before, plans))
     known = tablekeys.comparable(known, plans, before)
     found = survey(connection, [plan for plan in _readable(plans) if not plan.is_whole], known)
     plans = stop_at_equal_keys(connection, plans, found, known)
@@ -192,14 +205,17 @@ def _reason_to_wait(
 
 def _captured(plan: TablePlan, snapshot: Snapshot, rows: BatchRows) -> TableCapture:
     table = rows.tables[plan.id]
+    horizon: int | None = snapshot.horizon
     seen = next_seen(snapshot, plan.since, table.xids)
+    if plan.is_left and plan.before is not None:
+        horizon, seen = plan.before.horizon, plan.before.seen
     can_go_on = are_few(seen)  # otherwise the next batch reads the table whole
     return TableCapture(
         key=list(plan.table.keys),
         columns=list(plan.columns.types),
         fingerprint=plan.columns.fingerprint,
         incarnation=plan.columns.incarnation,
-        horizon=snapshot.horizon if can_go_on else None,
+        horizon=horizon if can_go_on else None,
         seen=seen if can_go_on else [],
         changed=table.changed,
         companions=table.companions,

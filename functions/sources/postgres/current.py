@@ -18,6 +18,7 @@ from functions.sources.postgres.keysets import KeySet
 from functions.sources.postgres.plan import TableKeys, TablePlan, plan_tables
 from functions.sources.postgres.reader import connected
 from functions.sources.postgres.snapshot import snapshot_of
+from functions.sources.postgres.uniqueness import stop_at_missing_keys
 
 # PostgreSQL has no names of over 63 bytes, so no column of a source has this name.
 _CHANGED = "whether the row has changed since the newest batch that is in the warehouse"
@@ -29,9 +30,8 @@ def current(
 ) -> Iterator["CurrentRows"]:
     """Connect to a source, and hold one snapshot of it."""
     with connected(source, seconds) as session, snapshot_of(session, source) as snapshot:
-        yield CurrentRows(
-            session, plan_tables(session, snapshot, since, Declared(source, pipeline))
-        )
+        plans = plan_tables(session, snapshot, since, Declared(source, pipeline))
+        yield CurrentRows(session, stop_at_missing_keys(session, plans))
 
 
 class CurrentRows:

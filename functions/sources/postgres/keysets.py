@@ -182,10 +182,34 @@ def in_buckets(keys: KeySet, buckets: pa.Array) -> pa.Table:
 def with_buckets(keys: KeySet, digests: pa.Table, buckets: pa.Array, found: pa.Table) -> KeySet:
     """Return a set with the runs `found` for those of some buckets, and with these digests."""
     others = keys.runs.filter(pc.invert(_is_in(keys, buckets)))
-    shift = keys.shift
+    return KeySet(*_few(keys.shift, digests), merged([others, found]))
+
+
+def _few(shift: int, digests: pa.Table) -> tuple[int, pa.Table]:
+    """Return digests, of larger buckets if there are too many, and their shift."""
     while len(digests) > BUCKETS_AT_MOST:
-        shift, digests = shift + 1, _halved(digests).cast(DIGESTS).sort_by("bucket")
-    return KeySet(shift, digests, merged([others, found]))
+        shift, digests = shift + 1, _halved(digests).cast(DIGESTS)
+    return shift, digests.sort_by("bucket")
+
+
+def united(keys: KeySet, others: KeySet | None) -> KeySet | None:
+    """Return a set with other keys, which it does not have; None if they make too many runs."""
+    if others is None:
+        return None
+    if not len(others.runs):
+        return keys
+    shift = max(keys.shift, others.shift)
+    digests = _added_up([_at(keys, shift), _at(others, shift)]).cast(DIGESTS)
+    runs = merged([keys.runs, others.runs])
+    return KeySet(*_few(shift, digests), runs) if len(runs) <= RUNS_AT_MOST else None
+
+
+def _at(keys: KeySet, shift: int) -> pa.Table:
+    """Return the digests of a set for buckets of another size."""
+    digests = keys.digests
+    for _ in range(shift - keys.shift):
+        digests = _halved(digests).cast(DIGESTS)
+    return digests
 
 
 def _is_in(keys: KeySet, buckets: pa.Array) -> pa.ChunkedArray:

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pg8000.native import identifier, literal
+from pg8000.native import literal
 
 from etl import Table
 from functions.common.copy import copy_out
@@ -34,6 +35,13 @@ TableKeys = KeySet | HashedKeys
 XID, HASH = "_xid", "_hash"
 """The columns with a row's transaction and the hash of its key, which stay in extract."""
 
+Scan = Literal["all", "changes", "nothing"]
+"""What is scanned of a table that is not read whole: rows and keys, or the rows that changed.
+
+A key that came is in a changed row, so the keys need no scan unless rows were deleted. A row that
+got another key counts as updated: the next scan of all finds that the old one is gone.
+"""
+
 
 @dataclass(frozen=True)
 class TablePlan:
@@ -44,7 +52,8 @@ class TablePlan:
     batch, None if that does not apply; `recent_xid` is the SQL of a row's transaction, if that is
     at or above the new horizon, and None when none can be; `measured` are the columns of which a
     value may be too large to carry; `is_waited_for` says whether rows of others wait for those of
-    this table, and `is_sparse` whether its integer keys are kept like other keys.
+    this table, and `is_sparse` whether its integer keys are kept like other keys; `scan` what is
+    scanned of the table.
     """
 
     columns: Columns
@@ -56,6 +65,7 @@ class TablePlan:
     measured: list[str]
     is_waited_for: bool
     is_sparse: bool
+    scan: Scan = "all"
 
     @property
     def table(self) -> Table:
@@ -123,6 +133,11 @@ class TablePlan:
         return self.since is None
 
     @property
+    def is_left(self) -> bool:
+        """Whether the table is not looked at, and keeps its position."""
+        return self.scan == "nothing" and not self.is_whole
+
+    @property
     def changed(self) -> str:
         """The SQL condition that is true for the rows that changed."""
         return changes.changed(self.variable, self.since)
@@ -161,17 +176,23 @@ class TablePlan:
 class Survey:
     """The result of one scan of a table: digests of its keys, and how many rows changed.
 
-    `is_partial` says that there are too many digests: the keys are sparse, and all are read.
+    `changed` is None where the rows are copied without being counted first. `is_partial` says that
+    there are too many digests: the keys are sparse, and all are read.
     """
 
     digests: pa.Table
-    changed: int
+    changed: int | None
     is_partial: bool = False
 
     def differs_from(self, known: TableKeys | None) -> bool:
         """Return whether the table's keys differ from the known ones; None stands for no keys."""
         digests = known.digests if known is not None else keysets.DIGESTS.empty_table()
         return self.is_partial or len(keysets.changed_buckets(digests, self.digests)) > 0
+
+    @property
+    def may_have_changes(self) -> bool:
+        """Whether rows have changed, or nobody has counted."""
+        return self.changed != 0
 
 
 def plan_tables(
@@ -200,13 +221,12 @@ def plan_tables(
         resumes = name in declared.joined and capture is not None and capture.error is not None
         if name in whole or resumes or not has_key(capture, columns.table):
             position = None
-        error = drift[name] or _rows_without_key(connection, columns)
         measured = large.columns_to_measure(columns, apart=name in apart)
         plans[name] = TablePlan(
             columns,
             f"t{number}",
             position,
-            error,
+            drift[name],
             capture,
             recent_xid,
             measured,
@@ -226,24 +246,25 @@ def has_key(capture: TableCapture | None, table: Table) -> bool:
     return all(is_accepted(table.columns[name], types.get(name, "")) for name in table.keys)
 
 
-def _rows_without_key(connection: PostgresConnection, columns: Columns) -> str | None:
-    """Return an error if a table has rows without a key, as nothing could identify them."""
-    if not columns.key_may_be_null:
-        return None
-    table = columns.table
-    for key in table.keys:
-        [[found]] = connection.run(
-            f"SELECT EXISTS (SELECT FROM {sql_name(table)} WHERE {identifier(key)} IS NULL)"
-        )
-        if found:
-            return f"{table}: a row has no {key}: give it one, or delete it"
-    return None
-
-
 def survey(
     connection: PostgresConnection, plans: list[TablePlan], known: Mapping[str, TableKeys]
 ) -> dict[str, Survey]:
-    """Scan tables, each once, in one statement; keys are grouped as in the `known` sets."""
+    """Scan tables, each once, in one statement; keys are grouped as in the `known` sets.
+
+    Of a table that is not to be scanned completely, the keys count as those that are known.
+    """
+    found = _scanned(connection, [plan for plan in plans if plan.scan == "all"], known)
+    for plan in plans:
+        if plan.scan != "all":
+            keys = known.get(plan.id)
+            digests = keysets.DIGESTS.empty_table() if keys is None else keys.digests
+            found[plan.id] = Survey(digests, 0 if plan.scan == "nothing" else None)
+    return found
+
+
+def _scanned(
+    connection: PostgresConnection, plans: list[TablePlan], known: Mapping[str, TableKeys]
+) -> dict[str, Survey]:
     if not plans:
         return {}
     scans = [_scan(plan, known.get(plan.id)) for plan in plans]
@@ -277,7 +298,7 @@ def _scan(plan: TablePlan, known: TableKeys | None) -> str:
 
 def _with(found: Survey, rows: pa.RecordBatch, at_most: int) -> Survey:
     """Return a survey with more of its rows, and at most some number of digests."""
-    changed = found.changed + pc.sum(rows["changed"]).as_py()
+    changed = (found.changed or 0) + pc.sum(rows["changed"]).as_py()
     # A row whose key Arrow cannot hold has none.
     digests = rows.filter(rows["bucket"].is_valid()).select(keysets.DIGESTS.names)
     if found.is_partial or len(found.digests) + len(digests) > at_most:

@@ -20,6 +20,7 @@ from functions.common.selfcheck import SECONDS
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG
 from functions.sources import Read
+from functions.sources.postgres.activity import Memory
 from functions.sources.postgres.capture import capture
 from functions.sources.postgres.columns import read_columns, unreadable
 from functions.sources.postgres.declared import Declared
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 @cache
 def _secrets() -> "SecretsManagerClient":
     return boto3.client("secretsmanager", config=CLIENT_CONFIG)
+
+
+@cache
+def _memory(bucket: str, prefix: str) -> Memory:
+    """Return what a warm function remembers of the source of a log."""
+    return Memory()
 
 
 def is_configured(source: Postgres) -> bool:
@@ -63,10 +70,21 @@ def opened(
     seconds: float,
     *,
     now: bool = False,
+    scheduled: bool = False,
 ) -> Iterator[Read]:
-    """Connect to a source; yield the function that captures a batch. One is always due."""
+    """Connect to a source; yield the function that captures a batch. One is always due.
+
+    A `scheduled` run leaves tables that show no activity.
+    """
     declared = Declared(source, pipeline)
     with connected(source, seconds) as session:
         yield lambda run, repair: capture(
-            session, log, declared, run, lambda: datetime.now(UTC), repair=repair
+            session,
+            log,
+            declared,
+            run,
+            lambda: datetime.now(UTC),
+            repair=repair,
+            memory=_memory(log.bucket.name, log.prefix),
+            sparing=scheduled,
         )

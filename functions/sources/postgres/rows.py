@@ -101,7 +101,7 @@ class BatchRows:
         """
         gone = partial(self.delete, plan)
         self._keys.begin(plan, found, gone)
-        if found is None or found.changed:
+        if found is None or found.may_have_changes:
             self._copy(plan)
         self._keys.end(plan, found, gone)
 
@@ -110,8 +110,7 @@ class BatchRows:
         for rows in self._read(plan, plan.changed):
             self._take(plan, rows)
             self.missing.look(waits, plan, rows, self._keys.now)
-            if plan.is_whole:
-                self._keys.add(plan, rows)
+            self._keys.add(plan, rows)
             table.changed += rows.num_rows
         self.missing.ask(waits, plan, self._keys.now)
         if not self._ways[plan.id]:
@@ -170,7 +169,7 @@ class BatchRows:
                     led_to.setdefault(way[-1].parent.id, []).append(condition)
         for name, conditions in led_to.items():
             table, plan = self.tables[name], self._plans[name]
-            for rows in self._unchanged(plan, conditions):
+            for rows in self._partners(plan, conditions):
                 others = rows.filter(_among_none(keys_of(rows, plan.table.keys), table.came_along))
                 table.partners.write(self._carried(plan, others))
 
@@ -186,6 +185,15 @@ class BatchRows:
         if conditions and not plan.is_whole:
             condition = joins.any_of(plan, conditions)
             yield from self._read(plan, f"({condition}) AND NOT ({plan.changed})")
+
+    def _partners(self, plan: TablePlan, conditions: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows for which one of some conditions holds, and which are not in the batch.
+
+        Changed rows of a table that is not looked at are not, and join as well.
+        """
+        if plan.is_left:
+            return self._read(plan, joins.any_of(plan, conditions))
+        return self._unchanged(plan, conditions)
 
     def _read(self, plan: TablePlan, condition: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows for which a condition holds, and record their recent transactions."""

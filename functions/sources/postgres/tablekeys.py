@@ -122,9 +122,13 @@ class SnapshotKeys:
         self._renewed[plan.id], self.now[plan.id] = renewed, renewed.keys
 
     def add(self, plan: TablePlan, rows: pa.RecordBatch) -> None:
-        """Record the keys of rows of a table that is read whole."""
-        if not plan.is_hashed:
+        """Record the keys of rows, where the keys of the table are not scanned."""
+        if plan.is_hashed:
+            return
+        if plan.is_whole:
             self._built[plan.id].add(rows[plan.key])
+        elif plan.scan == "changes":
+            self._built[plan.id].add(self._runs(plan).not_in(rows[plan.key]))
 
     def end(self, plan: TablePlan, found: Survey | None, gone: Gone) -> None:
         """Update the keys of a table, after its rows were read."""
@@ -143,6 +147,8 @@ class SnapshotKeys:
         """Return the keys that a table has now; None if they make too many runs."""
         if found is None:
             return self._built[plan.id].key_set()
+        if plan.scan == "changes":
+            return keysets.united(before, self._built[plan.id].key_set())
         if found.is_partial:
             return None
         stale = keysets.changed_buckets(before.digests, found.digests)

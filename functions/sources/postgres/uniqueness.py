@@ -1,16 +1,40 @@
-"""Stop tables with a duplicate key, before any row of them is read.
+"""Stop tables in which a row has no key, or several have the same one, before any row is read.
 
-A unique index rules that out, and then nothing is searched. Without one (a primary key was
-dropped, a table inherits from this one, or a partitioned table has a longer key) a table is
-searched whenever its keys have changed.
+A primary key rules out both, and then nothing is searched. Without one (it was dropped, a table
+inherits from this one, or a partitioned table has a longer key) a table is searched whenever its
+keys have changed, and for rows without a key whenever it is looked at.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pg8000.native import identifier
+
 from functions.common.keys import spoken
 from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres.plan import Survey, TableKeys, TablePlan
+
+
+def stop_at_missing_keys(
+    connection: PostgresConnection, plans: Mapping[str, TablePlan]
+) -> dict[str, TablePlan]:
+    """Return the plans, those of tables with a row that nothing identifies with an error."""
+    return {
+        name: replace(plan, error=_missing_key(connection, plan))
+        if plan.error is None and plan.columns.key_may_be_null and not plan.is_left
+        else plan
+        for name, plan in plans.items()
+    }
+
+
+def _missing_key(connection: PostgresConnection, plan: TablePlan) -> str | None:
+    for key in plan.table.keys:
+        [[found]] = connection.run(
+            f"SELECT EXISTS (SELECT FROM {plan.source} WHERE {identifier(key)} IS NULL)"
+        )
+        if found:
+            return f"{plan.table}: a row has no {key}: give it one, or delete it"
+    return None
 
 
 def stop_at_equal_keys(

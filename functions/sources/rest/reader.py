@@ -69,6 +69,7 @@ def opened(
     seconds: float,
     *,
     now: bool = False,
+    scheduled: bool = False,
 ) -> Iterator[Read]:
     """Yield a function that captures a batch; the client limits the time of each document."""
     api = api_of(source)

@@ -1,0 +1,190 @@
+"""How much of a table a run scans, by what the server's statistics say of it.
+
+PostgreSQL counts the rows that are inserted, updated and deleted, a second or so after the commit.
+While these counts stay as they were, a table is not scanned. Its position stays as well, so a row
+that the counts do not show yet is found when they do, or by the next scan that is due: not looking
+is late at most, never wrong.
+
+The counts are read before the snapshot. A transaction reports them after its commit, so they have
+none that the snapshot does not show, and a later commit changes them.
+https://www.postgresql.org/docs/current/monitoring-stats.html
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from etl import Postgres, Table
+from etl.tables import table_id
+from functions.common.manifests import IngestionManifest, Instance
+from functions.common.pgconnection import PostgresConnection
+from functions.sources.postgres.columns import NAMED, named
+from functions.sources.postgres.history import Snapshot
+from functions.sources.postgres.plan import Scan, TablePlan
+
+# A table's rows include those of its partitions, and of tables that inherit from it.
+_PARTS = f"""FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL (
+    WITH RECURSIVE tree (part) AS (
+        SELECT c.oid UNION SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = part)
+    SELECT part FROM tree) AS parts JOIN pg_class p ON p.oid = part WHERE {NAMED}"""
+# A foreign table has no statistics, and neither has a replica.
+_COUNTS = f"""SELECT n.nspname::text, c.relname::text,
+        sum(pg_stat_get_tuples_inserted(part))::bigint,
+        sum(pg_stat_get_tuples_updated(part))::bigint,
+        sum(pg_stat_get_tuples_deleted(part))::bigint,
+        string_agg(p.relfilenode::text, ',' ORDER BY part),
+        (SELECT stats_reset FROM pg_stat_database WHERE datname = current_database())
+    {_PARTS} AND current_setting('track_counts') = 'on' AND NOT pg_is_in_recovery()
+    GROUP BY 1, 2 HAVING bool_and(p.relkind IN ('r', 'p'))"""
+_SIZES = f"""SELECT n.nspname::text, c.relname::text, sum(pg_relation_size(part))::bigint
+    {_PARTS} GROUP BY 1, 2"""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The rows ever inserted, updated and deleted; the files of a table; the last reset."""
+
+    inserted: int
+    updated: int
+    deleted: int
+    files: str
+    reset_at: datetime | None
+
+    def may_lack_keys_of(self, before: "Counts") -> bool:
+        """Return whether rows may be gone, by these counts and those of a scan before."""
+        was = before.deleted, before.files, before.reset_at
+        return (self.deleted, self.files, self.reset_at) != was
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What tables were like when they were last looked at.
+
+    `newest` is the number and the run of the newest batch then; `sizes` are in bytes; `scanned_at`
+    is when the keys of a table were last scanned, by the server's clock.
+    """
+
+    newest: tuple[int, str]
+    instance: Instance
+    counts: Mapping[str, Counts]
+    sizes: Mapping[str, int]
+    scanned_at: Mapping[str, datetime]
+
+
+@dataclass
+class Memory:
+    """What a warm function knows of its last run; a cold one scans everything."""
+
+    looked: Looked | None = None
+
+
+@dataclass
+class Attention:
+    """Chooses for each table of a source what this run scans, and remembers it for the next one.
+
+    To be created before the snapshot; a run that is not `sparing` scans everything.
+    """
+
+    connection: PostgresConnection
+    source: Postgres
+    memory: Memory
+    sparing: bool
+    _counts: dict[str, Counts] = field(init=False)
+    _sizes: dict[str, int] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Read the counts."""
+        self._counts = {
+            table_id(schema, name): Counts(*counts)
+            for schema, name, *counts in self.connection.run(_COUNTS, **named(self.source.tables))
+        }
+
+    def choose(
+        self, snapshot: Snapshot, before: IngestionManifest | None, plans: Mapping[str, TablePlan]
+    ) -> dict[str, TablePlan]:
+        """Return the plans with what is scanned of each table; all of them are locked."""
+        readable = [plan.table for plan in plans.values() if plan.error is None]
+        self._sizes = self._read_sizes(readable)
+        scans = self._scans(snapshot, before)
+        return {
+            name: replace(plan, scan=_possible(plan, scans.get(name, "all")))
+            for name, plan in plans.items()
+        }
+
+    def _read_sizes(self, tables: Collection[Table]) -> dict[str, int]:
+        found = self.connection.run(_SIZES, **named(tables)) if tables else []
+        return {table_id(schema, name): size for schema, name, size in found}
+
+    def _scans(self, snapshot: Snapshot, before: IngestionManifest | None) -> dict[str, Scan]:
+        looked = self.memory.looked
+        if not self.sparing or looked is None or before is None:
+            return {}
+        if (before.batch, before.run) != looked.newest:
+            return {}
+        if snapshot.probe.instance != looked.instance:
+            return {}
+        at, every = snapshot.source.snapshot_at, self.source.scan_every
+        scans = {
+            name: self._scan(name, looked)
+            for name in self._counts.keys() & looked.scanned_at.keys()
+            if timedelta(0) <= at - looked.scanned_at[name] < every
+        }
+        return with_parents(scans, self.source.tables)
+
+    def _scan(self, name: str, looked: Looked) -> Scan:
+        now, was = self._counts[name], looked.counts[name]
+        if now.may_lack_keys_of(was):
+            return "all"
+        is_same = now == was and self._sizes.get(name) == looked.sizes.get(name)
+        return "nothing" if is_same else "changes"
+
+    def remember(
+        self,
+        snapshot: Snapshot,
+        newest: IngestionManifest | None,
+        plans: Mapping[str, TablePlan],
+    ) -> None:
+        """Remember a run that has left `newest` as the newest batch."""
+        if newest is None:
+            return
+        before = self.memory.looked
+        scanned = {
+            name: snapshot.source.snapshot_at
+            if before is None or plan.is_whole or plan.scan == "all"
+            else before.scanned_at[name]
+            for name, plan in plans.items()
+            if plan.error is None and name in self._counts
+        }
+        self.memory.looked = Looked(
+            (newest.batch, newest.run),
+            snapshot.probe.instance,
+            {name: self._counts[name] for name in scanned},
+            self._sizes,
+            scanned,
+        )
+
+
+def with_parents(scans: Mapping[str, Scan], tables: Iterable[Table]) -> dict[str, Scan]:
+    """Return scans in which all that rows refer to, at any depth, is looked at with them.
+
+    A changed row may refer to a row that came with it, whose table's counts are not there yet.
+    Tables that are not in `scans` are scanned.
+    """
+    chosen = dict(scans)
+    pending = [table for table in tables if scans.get(table.id) != "nothing"]
+    while pending:
+        for reference in pending.pop().all_references():
+            if chosen.get(reference.table.id) == "nothing":
+                chosen[reference.table.id] = "changes"
+                pending.append(reference.table)
+    return chosen
+
+
+def _possible(plan: TablePlan, scan: Scan) -> Scan:
+    """Return the scan itself, or that of everything where changed rows do not tell the keys.
+
+    The digests of hashed keys are the server's, and keys that may be equal are counted in a scan.
+    """
+    if scan == "changes" and (plan.is_hashed or not plan.columns.key_is_unique):
+        return "all"
+    return scan
