@@ -79,7 +79,8 @@ def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
         changes = deployer.deploy()
     with terminal.step("check each function in Lambda"):
         deployer.check_functions()
-    costs = monthly_cost(settings, one_at_a_time=deployer.one_run_at_a_time)
+    around, alone = deployer.network.surroundings, deployer.one_run_at_a_time
+    costs = monthly_cost(settings, one_at_a_time=alone, network=around)
     drop_bucket = _names(aws).bucket("drop") if settings.takes_files else None
     endpoints = event_urls(aws, _names(aws), settings.posted)
     served = settings.declared.reports if settings.reports.is_on else ()

@@ -23,6 +23,7 @@ from deployer.configuration.settings import Settings
 from deployer.endpoints import EventEndpoint, ReportApi
 from deployer.errors import explaining
 from deployer.monitoring import Monitoring
+from deployer.networking import FunctionNetwork
 from deployer.operations import selfcheck
 from deployer.packaging.packages import Package, Packages
 from deployer.resources import policies, resource_policies, specs
@@ -55,6 +56,7 @@ class Deployer:
         self.endpoint = EventEndpoint(self._steps, settings)
         self.report_api = ReportApi(self._steps, settings.reports)
         self.monitoring = Monitoring(self._steps, settings, self.endpoint.http.id)
+        self.network = FunctionNetwork(account, settings, self.names)
 
     def deploy(self) -> list[Change]:
         """Create or update the whole pipeline; return all changes, in the order of the steps.
@@ -65,6 +67,7 @@ class Deployer:
         Raises:
             DeployError: a step failed; those that ran at the same time are finished first.
         """
+        self.network.check()
         changes = concurrently(*self._before_functions())
         self.one_run_at_a_time = self._can_reserve_runs()
         changes += concurrently(
@@ -166,6 +169,7 @@ class Deployer:
             apis=self.settings.urls,
             report_secrets=self.settings.reports.read_secrets,
             writes_notices=writes_notices,
+            in_network=self.network.needs_rights(use),
         )
         trust = resource_policies.trust_policy(self.names)
         rules = self.settings.organisation
@@ -284,6 +288,7 @@ class Deployer:
         return list(dict.fromkeys(layers))
 
     def _create_layer(self, account: Account, layer: str) -> Change:
+        functions = [self.names.function(spec.use) for spec in self.functions]
         python = self._runtime.removeprefix("python")
         own = specs.requirements(self.settings.pipeline) if layer == specs.OWN_LAYER else None
         built = self._packages.build_layer(
@@ -295,14 +300,10 @@ class Deployer:
             built,
             f"{self._runtime} {self._architecture}",
             self.names.bucket("code"),
-            in_use=self._layers_in_use,
+            in_use=partial(lambda_functions.layers_of, account, functions),
         )
         self._layer_arns[layer] = arn
         return change
-
-    def _layers_in_use(self) -> set[str]:
-        names = [self.names.function(spec.use) for spec in self.functions]
-        return {arn for each in names for arn in lambda_functions.layers_of(self.account, each)}
 
     def _create_permission(
         self, use: FunctionUse, statement: str, service: str, source: str
@@ -321,6 +322,7 @@ class Deployer:
             timeout=spec.timeout,
             role_arn=self.names.role_arn(spec.use),
             layers=tuple(self._layer_arns[layer] for layer in self._layers(spec.use)),
+            network=self.network.of(spec.use),
             environment=specs.function_environment(spec.use, self.names, self.settings),
             code=self.build_zip(spec.use),
             concurrency=spec.runs if self.one_run_at_a_time else None,

@@ -12,6 +12,7 @@
 Those of the local sandbox hang in this tree too. No message holds a password.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -36,7 +37,17 @@ EXPIRED = frozenset(
     }
 )
 # The answer to a HEAD has no body, and so no code.
-REFUSED = frozenset({"403", "AccessDenied", "AccessDeniedException", "AuthorizationError"})
+REFUSED = frozenset(
+    {
+        "403",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "UnauthorizedOperation",
+    }
+)
+# Lambda tried it as the function's role, whose policy allows it: what is above the role does not.
+ROLE_LACKS = re.compile(r"execution role does not have permissions to call (\w+) on EC2")
 NO_CREDENTIALS = (
     CredentialRetrievalError,
     NoCredentialsError,
@@ -115,5 +126,10 @@ def _translated(error: ClientError | BotoCoreError, where: str) -> DeployError:
         return AwsError(
             f"{said} `deploy.py policy` prints all permissions that are needed. Ask for this "
             "permission, then run again."
+        )
+    if lacking := ROLE_LACKS.search(message):
+        return AwsError(
+            f"{said} The role's policy allows ec2:{lacking[1]}; a permissions "
+            "boundary or a policy of the organisation denies it. Ask for it, then run again."
         )
     return AwsError(f"{said} Completed steps are kept; run again to continue.")

@@ -30,7 +30,14 @@ class Started:
     name: str
 
 
-Event = Started | Waited | Change
+@dataclass(frozen=True)
+class Waiting:
+    """A wait of many minutes has begun."""
+
+    waiting_for: str
+
+
+Event = Started | Waiting | Waited | Change
 # Called from several threads.
 Report = Callable[[Event], None]
 

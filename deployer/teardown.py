@@ -17,10 +17,11 @@ from deployer.aws.changes import Change
 from deployer.aws.waiting import Waited
 from deployer.errors import AwsError, CredentialsError, DeployError, explaining
 from deployer.inventory import REMOVERS, ResourceId, named, occasional, tagged
+from deployer.networking import lambda_interfaces
 from deployer.receipt import Entry, Outcome, Receipt
 from deployer.resources import specs
 from deployer.resources.names import Names
-from deployer.steps import Report, Started
+from deployer.steps import Report, Started, Waiting
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -28,6 +29,8 @@ T = TypeVar("T")
 THREADS = 8
 # AWS may still list a resource for a while after its removal.
 GONE_SECONDS = 180
+# Of Lambda in the user's network, after the last function has left it.
+INTERFACE_SECONDS = 3600
 # The last lines of a log arrive about this late.
 QUIET_SECONDS = 10
 # A function may run for 15 minutes, and recreate a log group or an object until then.
@@ -77,7 +80,7 @@ class Teardown:
         self._wait_for_running_functions()
         self._remove(resources, "function")
         # A function that is still running can write nothing without its role.
-        self._remove(resources, "role")
+        self._remove_roles(resources)
         self._remove(resources, "layer", "alarm", "dashboard", "topic", "queue", "secret", "other")
         self._remove(resources, "bucket")
         self._remove(resources, "log group")
@@ -100,6 +103,44 @@ class Teardown:
         """Remove the resources of some kinds, those of a kind in order, the kinds concurrently."""
         by_kind = [[each for each in resources if each.kind == kind] for kind in kinds]
         self._concurrently(self._remove_in_order, by_kind)
+
+    def _remove_roles(self, resources: Sequence[ResourceId]) -> None:
+        """Remove the roles, once Lambda has left the user's network, which needs them."""
+        if not (left := self._wait_for_interfaces()):
+            self._remove(resources, "role")
+            return
+        why = f"Lambda needs it to remove {', '.join(left)}: run again in half an hour"
+        for role in resources:
+            if role.kind == "role" and self._may_exist(role):
+                self._note(role, "stays", why)
+
+    def _wait_for_interfaces(self) -> list[str]:
+        """Wait until Lambda has removed its network interfaces; return those that are left."""
+        left: list[str] = []
+
+        def are_gone() -> bool:
+            left[:] = lambda_interfaces(self.account, self.names)
+            return not left
+
+        what = "Lambda to remove its network interfaces, which takes 20 to 40 minutes"
+        seen: list[str] = []
+        try:
+            with explaining("network interfaces"):
+                if are_gone():
+                    return []
+                seen = [*left]
+                self._report(Waiting(what))
+                self.account.patience.until(are_gone, what, INTERFACE_SECONDS)
+        except CredentialsError:
+            raise
+        except AwsError as error:
+            for each in left or ["network interfaces"]:
+                self._note(ResourceId("network interface", each), "stays", str(error))
+            return left or ["network interfaces"]
+        for each in seen:
+            self._note(ResourceId("network interface", each), "removed")
+            self._report(Change("network interface", each, "removed"))
+        return []
 
     def _remove_in_order(self, resources: Sequence[ResourceId]) -> None:
         for resource in resources:

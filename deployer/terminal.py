@@ -26,7 +26,7 @@ from rich.text import Text
 
 from deployer.aws.changes import Change
 from deployer.aws.waiting import Waited
-from deployer.steps import Event, Started
+from deployer.steps import Event, Started, Waiting
 
 # A file or a pipe has no width.
 PLAIN_WIDTH = 80
@@ -94,6 +94,8 @@ class Terminal:
                 pass
             case Change():
                 self.note(f"  {event.action:<8} {event.kind:<13} {event.name}")
+            case Waiting():
+                self.note(f"  waiting for {event.waiting_for}")
             case Waited():
                 self.note(f"  waited {event.seconds:.0f} s for {event.waiting_for}")
 

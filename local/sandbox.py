@@ -13,6 +13,7 @@ from typing import Self
 
 from deployer.configuration.databases import KINDS, DatabaseAddress, parse_database_url
 from deployer.configuration.declaration import create_statements, present_sources, read_pipeline
+from deployer.configuration.network import GROUPS, SUBNETS
 from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
 from deployer.resources.names import Names
@@ -138,6 +139,7 @@ class Sandbox:
             **self.aws.environment,
             **self._addresses,
             **({"WAREHOUSE_MANAGED": "true"} if self.is_managed else {}),
+            **dict.fromkeys((SUBNETS, GROUPS), ""),  # this machine has none
         }
 
     @property

@@ -86,6 +86,13 @@ def ensure_role(
     )
 
 
+def allows(account: Account, name: str, action: str) -> bool:
+    """Return whether the policy of a role allows an action; False if there is no such role."""
+    policy: Any = found(lambda: _policy(account, name), ABSENT)
+    statements = policy["Statement"] if policy else []
+    return any(each["Effect"] == "Allow" and action in each["Action"] for each in statements)
+
+
 def remove_role(account: Account, name: str) -> bool:
     """Remove a role with its policies; return whether it existed."""
     return remove(

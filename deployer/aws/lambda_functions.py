@@ -5,21 +5,23 @@ An update starts only when the previous one has ended, and is done when Lambda s
 
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from deployer.aws.account import Account
 from deployer.aws.changes import Change, Resource, Update, converge, error_code, found, remove
+from deployer.configuration.network import Network
 from deployer.errors import AwsError
 from deployer.packaging.packages import Package
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import FunctionConfigurationTypeDef
 
-SETTLE_SECONDS = 300
+SETTLE_SECONDS = 600  # the first network interface in a subnet takes minutes
 ABSENT = "ResourceNotFoundException"
 KEPT_UNRESERVED = 100
 
@@ -41,6 +43,7 @@ class Function:
     timeout: int
     role_arn: str
     layers: tuple[str, ...]
+    network: Network | None
     environment: Mapping[str, str]
     code: Package
     concurrency: int | None
@@ -64,6 +67,12 @@ class Function:
         }
 
     @property
+    def connection(self) -> dict[str, Any]:
+        """The parameters of its network; empty lists disconnect a function."""
+        network = self.network or Network((), ())
+        return {"SubnetIds": [*network.subnets], "SecurityGroupIds": [*network.groups]}
+
+    @property
     def failures(self) -> dict[str, Any]:
         """The parameters for events that the function fails to process."""
         queue = self.failed_events_arn
@@ -81,6 +90,8 @@ def ensure_function(account: Account, arn: str, function: Function) -> Change:
         AwsError: it does not become ready; the message has AWS's reason.
     """
     actual = _read(account, function.name)
+    # It never became a function, and can be neither invoked nor updated.
+    failed = actual is not None and actual["State"] == "Failed"
     configured = frozenset(function.configuration)
     coded = frozenset({"code", "Architecture"})
     return converge(
@@ -93,12 +104,20 @@ def ensure_function(account: Account, arn: str, function: Function) -> Change:
                 "concurrency": function.concurrency or (actual or {}).get("concurrency"),
                 "tags": {**(actual or {}).get("tags", {}), **function.tags},
             },
-            actual=actual,
-            create=lambda: _create(account, function),
-            created_with=configured | coded | {"tags"},
+            actual=None if failed else actual,
+            create=lambda: _create(account, function, instead=failed),
+            created_with=configured | coded | {"VpcConfig", "LastUpdateStatus", "tags"},
             # Code last: new code may need the new configuration.
             updates=[
-                Update(configured, lambda: _update_configuration(account, function)),
+                Update(
+                    configured | {"LastUpdateStatus"},
+                    lambda: _update_configuration(account, function, **function.configuration),
+                ),
+                # By itself: naming a network asks for rights that others need not have.
+                Update(
+                    frozenset({"VpcConfig", *(["LastUpdateStatus"] if function.network else [])}),
+                    lambda: _update_configuration(account, function, VpcConfig=function.connection),
+                ),
                 Update(coded, lambda: _update_code(account, function)),
                 Update(
                     frozenset(function.failures),
@@ -147,11 +166,11 @@ def can_reserve(account: Account, runs: int) -> bool:
     return limits.get("UnreservedConcurrentExecutions", 0) - runs >= KEPT_UNRESERVED
 
 
-def layers_of(account: Account, name: str) -> list[str]:
-    """Return the ARNs of the layer versions that a function has; none if there is no function."""
-    client = account.clients.lambda_
-    now = found(lambda: client.get_function_configuration(FunctionName=name), ABSENT)
-    return [layer["Arn"] for layer in now.get("Layers", [])] if now else []
+def layers_of(account: Account, names: Sequence[str]) -> set[str]:
+    """Return the ARNs of the layer versions that functions have; there may be no such functions."""
+    read = account.clients.lambda_.get_function_configuration
+    existing = [found(partial(read, FunctionName=name), ABSENT) for name in names]
+    return {layer["Arn"] for each in existing if each for layer in each.get("Layers", [])}
 
 
 def remove_function(account: Account, name: str) -> bool:
@@ -165,28 +184,33 @@ def remove_function(account: Account, name: str) -> bool:
     )
 
 
-def _create(account: Account, function: Function) -> None:
+def _create(account: Account, function: Function, *, instead: bool) -> None:
+    """Create a function, `instead` of the one of that name."""
+    if instead:
+        account.clients.lambda_.delete_function(FunctionName=function.name)
     architectures: Any = [function.architecture]
+    connection: Any = {"VpcConfig": function.connection} if function.network else {}
     account.clients.lambda_.create_function(
         FunctionName=function.name,
         Code={"ZipFile": function.code.data},
         Architectures=architectures,
         Tags=function.tags,
         **function.configuration,
+        **connection,
     )
     _settle(account, function.name)
 
 
-def _update_configuration(account: Account, function: Function) -> None:
-    _settle(account, function.name)
+def _update_configuration(account: Account, function: Function, **configuration: Any) -> None:
+    _wait_for_update(account, function.name)
     account.clients.lambda_.update_function_configuration(
-        FunctionName=function.name, **function.configuration
+        FunctionName=function.name, **configuration
     )
     _settle(account, function.name)
 
 
 def _update_code(account: Account, function: Function) -> None:
-    _settle(account, function.name)
+    _wait_for_update(account, function.name)
     architectures: Any = [function.architecture]
     account.clients.lambda_.update_function_code(
         FunctionName=function.name,
@@ -199,6 +223,8 @@ def _update_code(account: Account, function: Function) -> None:
 def _attributes(function: Function) -> dict[str, Any]:
     return {
         **function.configuration,
+        "VpcConfig": function.connection,
+        "LastUpdateStatus": "Successful",
         "Architecture": function.architecture,
         "code": function.code.sha256,
         **function.failures,
@@ -213,6 +239,7 @@ def _read(account: Account, name: str) -> dict[str, Any] | None:
     failures = found(lambda: client.get_function_event_invoke_config(FunctionName=name), ABSENT)
     return {
         **_read_configuration(answer["Configuration"]),
+        "State": answer["Configuration"].get("State"),
         **_read_failures(failures or {}),
         "concurrency": answer.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
         "tags": answer.get("Tags", {}),
@@ -221,6 +248,8 @@ def _read(account: Account, name: str) -> dict[str, Any] | None:
 
 def _read_configuration(configuration: "FunctionConfigurationTypeDef") -> dict[str, Any]:
     environment = configuration.get("Environment", {})
+    network = configuration.get("VpcConfig", {})
+    failed = configuration.get("LastUpdateStatus") == "Failed"
     return {
         "Description": configuration.get("Description", ""),
         "Handler": configuration.get("Handler"),
@@ -230,6 +259,11 @@ def _read_configuration(configuration: "FunctionConfigurationTypeDef") -> dict[s
         "Role": configuration.get("Role"),
         "Layers": [layer.get("Arn") for layer in configuration.get("Layers", [])],
         "Environment": {"Variables": environment.get("Variables", {})},
+        "VpcConfig": {
+            "SubnetIds": sorted(network.get("SubnetIds", [])),
+            "SecurityGroupIds": sorted(network.get("SecurityGroupIds", [])),
+        },
+        "LastUpdateStatus": "Failed" if failed else "Successful",
         "Architecture": next(iter(configuration.get("Architectures", [])), "x86_64"),
         "code": configuration.get("CodeSha256"),
     }
@@ -245,8 +279,17 @@ def _read_failures(answer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _wait_for_update(account: Account, name: str) -> None:
+    """Wait until no update of a function is in progress, however the last one ended."""
+    account.patience.until(
+        lambda: _configuration(account, name).get("LastUpdateStatus") in ("Successful", "Failed"),
+        f"the update in progress of function {name}",
+        SETTLE_SECONDS,
+    )
+
+
 def _settle(account: Account, name: str) -> None:
-    """Wait until a function is active and its last update has ended."""
+    """Wait until a function is active and its last update has succeeded."""
     account.patience.until(
         lambda: _is_settled(account, name), f"function {name} to become ready", SETTLE_SECONDS
     )
@@ -254,7 +297,7 @@ def _settle(account: Account, name: str) -> None:
 
 def _is_settled(account: Account, name: str) -> bool:
     """Return whether it has settled; a missing update status counts as in progress."""
-    now = account.clients.lambda_.get_function_configuration(FunctionName=name)
+    now = _configuration(account, name)
     if now.get("State") == "Failed":
         raise _failed(name, now.get("StateReasonCode"), now.get("StateReason"))
     if now.get("LastUpdateStatus") == "Failed":
@@ -265,6 +308,11 @@ def _is_settled(account: Account, name: str) -> bool:
     return (
         now.get("State") in ("Active", "Inactive") and now.get("LastUpdateStatus") == "Successful"
     )
+
+
+def _configuration(account: Account, name: str) -> "FunctionConfigurationTypeDef":
+    answer: Any = account.clients.lambda_.get_function_configuration(FunctionName=name)
+    return answer  # type: ignore[no-any-return]
 
 
 def _failed(name: str, code: str | None, reason: str | None) -> AwsError:

@@ -40,6 +40,14 @@ A_NEW_ROLE = "Lambda to see the new role"
 LATE_ANSWERS = (
     *(LateAnswer(code, "", 60, "AWS to accept more calls") for code in BUSY),
     LateAnswer("InvalidParameterValueException", "cannot be assumed by Lambda", 900, A_NEW_ROLE),
+    # A new role may be late with these rights, but no later than with the others: an organisation
+    # may deny them, which is no delay. It names the right, so it comes first in this table.
+    LateAnswer(
+        "InvalidParameterValueException",
+        "permissions to call CreateNetworkInterface",
+        40,
+        "Lambda to see the rights to a network",
+    ),
     LateAnswer(
         "InvalidParameterValueException",
         "execution role does not have permissions",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from deployer.configuration import runtimes
 from deployer.configuration.apis import (
     ReportSettings,
     read_keys,
@@ -30,6 +31,7 @@ from deployer.configuration.declaration import (
     present_sources,
     read_pipeline,
 )
+from deployer.configuration.network import Network, read_network
 from deployer.configuration.organisation import Organisation, problem, read_organisation
 from deployer.errors import AddressError, SettingsError
 from etl import Events, Files, Setting
@@ -38,9 +40,6 @@ from etl.pipeline import Pipeline
 from etl.settings import share
 from etl.sources import Source
 
-# On Amazon Linux 2023: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
-RUNTIMES = ("python3.12", "python3.13", "python3.14")
-TOO_OLD = {"python3.9", "python3.10", "python3.11"}
 ARCHITECTURES = ("arm64", "x86_64")
 SWITCH = ("false", "true")
 
@@ -103,8 +102,9 @@ class Settings:
     extract_schedule: str = "rate(1 minute)"
     load_schedule: str = "rate(2 minutes)"
     expires_at: datetime | None = None
-    runtime: str = "python3.13"
+    runtime: str = runtimes.DEFAULT
     architecture: str = "arm64"
+    network: Network | None = None
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
@@ -138,8 +138,9 @@ class Settings:
             extract_schedule=reader.schedule("EXTRACT_SCHEDULE", cls.extract_schedule),
             load_schedule=reader.schedule("LOAD_SCHEDULE", cls.load_schedule),
             expires_at=reader.moment("SANDBOX_EXPIRES_AT"),
-            runtime=reader.runtime(),
+            runtime=runtimes.read_runtime(environment, reader.complain),
             architecture=reader.choice("LAMBDA_ARCHITECTURE", ARCHITECTURES, cls.architecture),
+            network=read_network(environment, reader.complain),
         )
         if reader.problems:
             raise SettingsError(reader.problems)
@@ -249,14 +250,6 @@ class _Reader:
         if value not in choices:
             self.complain(name, f"must be one of {', '.join(choices)}", default)
         return value
-
-    def runtime(self) -> str:
-        name, value = "LAMBDA_RUNTIME", self._environment.get("LAMBDA_RUNTIME")
-        if value in TOO_OLD:
-            why = f"{value} runs on Amazon Linux 2, whose glibc 2.26 cannot load the layers' wheels"
-            self.complain(name, f"is too old: {why}", Settings.runtime)
-            return Settings.runtime
-        return self.choice(name, RUNTIMES, Settings.runtime)
 
     def switch(self, name: str, default: bool) -> bool:
         return self.choice(name, SWITCH, SWITCH[default]) == "true"

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deployer.configuration.settings import Settings
-from deployer.resources import specs
+from deployer.resources import reach, specs
 from deployer.resources.alarm_specs import alarms, event_alarms, report_alarms
 from deployer.resources.cadence import DAYS, MINUTES, runs_a_month
 from deployer.resources.names import FunctionUse, Names
+from deployer.resources.reach import Surroundings
 
 # https://aws.amazon.com/lambda/pricing/ (by architecture), /s3/, /secrets-manager/, /cloudwatch/,
 # /sns/. Scheduled rules of EventBridge and an empty queue cost nothing.
@@ -111,10 +112,13 @@ class Costs:
         )
 
 
-def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
+def monthly_cost(
+    settings: Settings, *, one_at_a_time: bool = True, network: Surroundings | None = None
+) -> Costs:
     """Estimate what a deployment with these settings costs a month.
 
-    With `one_at_a_time` no function has concurrent runs.
+    With `one_at_a_time` no function has concurrent runs. `network` is what is around the network
+    that functions are in.
     """
     runs = {use: runs_a_month(schedule) for use, schedule in specs.schedules(settings).items()}
     batches = min(runs["extract"], BATCHES_A_DAY * WORKING_DAYS)
@@ -128,6 +132,7 @@ def monthly_cost(settings: Settings, *, one_at_a_time: bool = True) -> Costs:
         _secrets(settings, runs),
         *_cloudwatch(settings, runs),
         _notices(settings, batches),
+        *([_network(settings, network)] if network else []),
     ]
     hanging = [_hanging(spec, runs[spec.use], settings, one_at_a_time) for spec in specs.FUNCTIONS]
     return Costs(
@@ -223,6 +228,18 @@ def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[It
             f"{metrics} custom, 1 dashboard",
         ),
         Item("CloudWatch logs", gigabytes * LOG_GB, f"{gigabytes:.2f} GB"),
+    )
+
+
+def _network(settings: Settings, found: Surroundings) -> Item:
+    """Return the cost of what leads out of the user's network, which others may use as well."""
+    nats = len(reach.nat_gateways(found))
+    endpoints = reach.used_endpoints(settings, found)
+    zones = sum(each.zones for each in endpoints)
+    return Item(
+        "Your network",
+        (nats * reach.NAT_HOUR + zones * reach.ENDPOINT_HOUR) * reach.HOURS,
+        f"NAT gateways: {nats}, endpoints: {len(endpoints)} (in {zones} zones), without data",
     )
 
 

@@ -85,6 +85,11 @@ _ACCOUNT = """
     tag:GetResources lambda:GetAccountSettings lambda:ListEventSourceMappings
     logs:DescribeLogGroups secretsmanager:ListSecrets cloudwatch:DescribeAlarms sns:Unsubscribe
 """
+# Of networks only looks, which AWS limits to no resource; Lambda looks too, at those it is given.
+_NETWORKS = """
+    ec2:DescribeSubnets ec2:DescribeSecurityGroups ec2:DescribeVpcs ec2:DescribeRouteTables
+    ec2:DescribeVpcEndpoints ec2:DescribeNetworkInterfaces
+"""
 # API Gateway sets up the delivery of access logs with the rights of its caller:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
 _ACCESS_LOGS = """
@@ -134,6 +139,7 @@ def deployer_policy(names: Names, rules: Organisation = NO_RULES) -> Policy:
         _allow("Dashboard", _DASHBOARD, names.dashboard_arn),
         _allow("Apis", _APIS, f"{gateway}/apis", f"{gateway}/apis/*", f"{gateway}/tags/*"),
         _allow("Account", _ACCOUNT, "*"),
+        _allow("Networks", _NETWORKS, "*"),
         _allow("AccessLogs", _ACCESS_LOGS, "*"),
     )
 

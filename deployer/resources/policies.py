@@ -22,6 +22,14 @@ STORING = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
 # Of all inline policies of a role, without white space:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 POLICY_CHARACTERS = 10_240
+# What Lambda does with the role of a function to connect it to a network, and to leave it.
+CHANGES_OF_NETWORKS = (
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+)
+LOOKS_AT_NETWORKS = ("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets")
 NO_BUCKETS: Mapping[str, RemoteBucket] = MappingProxyType({})
 
 
@@ -34,11 +42,13 @@ def function_policy(
     apis: Collection[str] = (),
     report_secrets: Collection[str] = (),
     writes_notices: bool = False,
+    in_network: bool = False,
 ) -> Policy:
     """Return the least rights that a function needs.
 
     `buckets` are those of others, by source; `apis` the names of the sources that are APIs and are
-    not left out; `report_secrets` the names of the secrets by which reports are served.
+    not left out; `report_secrets` the names of the secrets by which reports are served;
+    `in_network` whether it is in a network of the user's.
 
     In the processed bucket there is a prefix for each target table. If their list exceeds the limit
     of a policy, all prefixes are allowed except the reserved ones.
@@ -57,7 +67,8 @@ def function_policy(
     notices = [_allow(publishing, names.topic_arn)] if writes_notices else []
     files = _files(names, declared, buckets) if use in specs.READS_SOURCES else []
     secrets = _secrets(use, names, declared, apis, report_secrets)
-    rest = [*files, *secrets, *notices, *_common(use, names)]
+    network = _network(use, names) if in_network else []
+    rest = [*files, *secrets, *notices, *network, *_common(use, names)]
     tables = [table.id for target in declared.targets for table in target.tables]
     policy = policy_of(*own[use](names, declared, tables), *rest)
     if len(json.dumps(policy, separators=(",", ":"))) <= POLICY_CHARACTERS:
@@ -243,6 +254,22 @@ def _secrets(
         read += [source.key_secret for source in keyed]
     arns = [names.secret_arn(name) for name in read]
     return [_allow("secretsmanager:GetSecretValue", arns)] if arns else []
+
+
+def _network(use: FunctionUse, names: Names) -> list[Policy]:
+    """Allow Lambda to connect a function to a network, and forbid it to the function's own code.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+    """
+    # Subnets may be another account's, which shares them.
+    changing = _allow([*CHANGES_OF_NETWORKS], f"arn:{names.partition}:ec2:{names.region}:*:*/*")
+    by_its_code = {"ArnEquals": {"lambda:SourceFunctionArn": names.function_arn(use)}}
+    actions = [*CHANGES_OF_NETWORKS, *LOOKS_AT_NETWORKS]
+    return [
+        changing,
+        _allow([*LOOKS_AT_NETWORKS], ALL),
+        {"Effect": "Deny", "Action": actions, "Resource": ALL, "Condition": by_its_code},
+    ]
 
 
 def _objects(action: str, bucket: BucketUse, prefixes: Sequence[str], names: Names) -> list[Policy]:

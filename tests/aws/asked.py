@@ -84,6 +84,10 @@ def _lambda(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
         yield Asked(action, given.get("Resource", function_arn))
     if role := given.get("Role"):
         yield Asked("iam:PassRole", role, (("iam:PassedToService", "lambda.amazonaws.com"),))
+    if "VpcConfig" in given:
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+        for looks in ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs"):
+            yield Asked(f"ec2:{looks}", "*")
     for layer in given.get("Layers", ()):
         yield Asked("lambda:GetLayerVersion", layer)
     if given.get("Tags") and operation == "CreateFunction":
@@ -177,6 +181,10 @@ def _apigateway(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
         yield Asked("apigateway:POST", f"{arn}/tags/*")
 
 
+def _ec2(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
+    yield Asked(f"ec2:{operation}", "*")
+
+
 def _tagging(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
     yield Asked(f"tag:{operation}", "*")
 
@@ -193,6 +201,7 @@ SERVICES: Mapping[str, Callable[[str, Mapping[str, Any]], Iterator[Asked]]] = {
     "cloudwatch": _cloudwatch,
     "apigatewayv2": _apigateway,
     "resourcegroupstaggingapi": _tagging,
+    "ec2": _ec2,
 }
 
 

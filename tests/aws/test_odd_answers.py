@@ -29,6 +29,7 @@ FUNCTION = lambda_functions.Function(
     timeout=900,
     role_arn="arn:aws:iam::123456789012:role/load",
     layers=(),
+    network=None,
     environment={},
     code=Package(b"zip", "c2hh"),
     concurrency=None,

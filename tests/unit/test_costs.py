@@ -13,6 +13,7 @@ from deployer.resources.costs import (
     METRICS_OF_FILES,
     monthly_cost,
 )
+from deployer.resources.reach import Endpoint, Subnet, Surroundings
 
 DATABASE = DatabaseAddress("db.example.com", "user", "password", "database")
 SETTINGS = Settings("totesys", "totesys-etl", {"source": DATABASE, "warehouse": DATABASE})
@@ -40,6 +41,28 @@ def test_the_usual_schedules() -> None:
         "at a time."
     )
     assert costs.total == 10.38
+
+
+def test_a_network_costs_what_leads_out_of_it() -> None:
+    """NAT gateways and interface endpoints have a price by the hour, a gateway endpoint none."""
+    subnet = Subnet("subnet-1", "vpc-1", "10.0.0.0/24", 9, False, True, "nat-1", frozenset({"s3"}))
+    found = Surroundings(
+        "eu-west-2",
+        (subnet, replace(subnet, id="subnet-2")),
+        (),
+        (Endpoint("vpce-1", "secretsmanager", None, 2), Endpoint("vpce-2", "ecr.api", None, 2)),
+    )
+
+    [item] = [
+        item
+        for item in monthly_cost(replace(SETTINGS, notify="daily"), network=found).items
+        if item.what == "Your network"
+    ]
+
+    assert (round(item.usd, 2), item.basis) == (
+        0.05 * 720 + 2 * 0.011 * 720,
+        "NAT gateways: 1, endpoints: 1 (in 2 zones), without data",
+    )
 
 
 def test_slow_schedules_cost_less_and_notices_more() -> None:

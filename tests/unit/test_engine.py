@@ -46,12 +46,18 @@ LAYERS = (
     ("configuration",),
     ("resources", "packaging"),
     ("aws",),
-    ("steps", "terminal", "endpoints", "monitoring"),
+    ("steps", "terminal", "endpoints", "monitoring", "networking"),
     ("operations", "inventory", "receipt", "arguments"),
     ("deployer", "teardown"),
 )
 # What a service module may know of what is declared and packed: its form, and how ARNs begin.
-KNOWN_TO_SERVICES = {"Alarm", "Layer", "Package", "Policy", "partition_of"}
+KNOWN_TO_SERVICES = {"Alarm", "Layer", "Package", "Policy", "partition_of"} | {
+    "HTTPS",
+    "Endpoint",
+    "Group",
+    "Subnet",
+    "Surroundings",
+}
 
 
 def imports(path: Path) -> list[tuple[str, str]]:

@@ -73,6 +73,22 @@ def test_patience_has_an_end(late: LateAnswer) -> None:
     assert time.reported == []
 
 
+def test_a_right_that_is_named_is_not_waited_for_as_long_as_a_new_role() -> None:
+    """An organisation may deny it: AWS says so in the words of a role that is not there yet."""
+    lacks = "The provided execution role does not have permissions to call {} on {}"
+    network = late_answer(
+        refusal("InvalidParameterValueException", lacks.format("CreateNetworkInterface", "EC2"))
+    )
+    queue = late_answer(
+        refusal("InvalidParameterValueException", lacks.format("SendMessage", "SQS"))
+    )
+
+    assert network is not None
+    assert queue is not None
+    assert (network.patience, queue.patience) == (40, 900)
+    assert network.waiting_for != queue.waiting_for
+
+
 def test_a_role_that_is_gone_is_not_waited_for() -> None:
     """The same answer means "not yet" to a write, and "no more" to a removal."""
     time = Time()
