@@ -76,7 +76,7 @@ def apply_batch(
 def retry_refused(warehouse: Warehouse, manifest: ProcessedManifest, before: Applied) -> Applied:
     """Retry the refused rows one by one; the batch is the newest, which all tables have."""
     with warehouse.session.transaction(careful=True) as transaction:
-        return _Application(warehouse, transaction, manifest, before, careful=True).refused()
+        return _Application(warehouse, transaction, manifest, before).refused()
 
 
 class _Application:

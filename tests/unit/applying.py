@@ -20,11 +20,6 @@ WAYS = {"dim": "latest", "fact": "history", "first": "once", "copy": "replace"}
 NOTHING = Applied({}, {}, {})
 
 
-NOW = datetime(2024, 11, 16, tzinfo=UTC)
-WAYS = {"dim": "latest", "fact": "history", "first": "once", "copy": "replace"}
-NOTHING = Applied({}, {}, {})
-
-
 class Loading:
     """The processed bucket, and the warehouse that its batches go into."""
 

@@ -43,9 +43,12 @@ class FakeWarehouse:
 
     start_precision = timedelta(0)
 
-    def __init__(self, ways: Mapping[str, Any], *, calendar: bool = True) -> None:
+    def __init__(
+        self, ways: Mapping[str, Any], *, calendar: bool = True, ledger: bool = True
+    ) -> None:
         self.tables = {name: table(name, way) for name, way in ways.items()}
         self.calendar = table("days", "latest") if calendar else None
+        self.ledger = table(LEDGER, "history") if ledger else None
         self.models: dict[str, WarehouseTable] = {}
         self.state = State({name: [] for name in [*ways, "model"]})
         self.refused: dict[Any, str] = {}
@@ -58,8 +61,7 @@ class FakeWarehouse:
     def layout(self) -> Layout[WarehouseTable]:
         files = {DELETIONS: TableFile(9, 9)} if self.has_deletions else {}
         identity = Warehouse("1", "warehouse", 1, "public", NOW, files)
-        ledger = table(LEDGER, "history")
-        return Layout(identity, self.tables, self.calendar, ledger, models=self.models)
+        return Layout(identity, self.tables, self.calendar, self.ledger, models=self.models)
 
     @contextmanager
     def transaction(self, *, careful: bool = False) -> Iterator["FakeWarehouse"]:

@@ -12,7 +12,7 @@ from functions.targets.derived import Derived
 from functions.targets.own_tables import LEDGER
 from functions.targets.session import Select
 from tests.unit.applying import WAYS, Loading
-from tests.unit.fake_warehouse import Row, table
+from tests.unit.fake_warehouse import FakeWarehouse, Row, table
 
 
 @pytest.fixture
@@ -46,6 +46,7 @@ def test_each_table_gets_its_rows_in_its_own_way(loading: Loading) -> None:
     assert loading.there.state.ledger == [("shop", 1), ("shop", 2)]
     assert {name: each.record for name, each in applied.evidence.items()} == {"fact": 4, LEDGER: 2}
     assert applied.evidence["fact"].columns == ["id", "value"]
+    assert applied.evidence[LEDGER].columns == ["source", "batch", "loaded_at"]
     assert (applied.refused, applied.exports, applied.made, applied.failed) == ({}, [], {}, {})
     assert loading.there.attempts == [False, False]
 
@@ -92,6 +93,19 @@ def test_deleted_rows_leave_only_a_table_that_equals_its_source(loading: Loading
     assert loading.there.state.deleted[1:] == [("dim", "1", None), ("dim", "3", None)]
 
 
+def test_a_prepared_target_gets_rows_and_nothing_beside_them(loading: Loading) -> None:
+    """It has no calendar, no ledger and no table of deleted rows."""
+    loading.there = FakeWarehouse(WAYS, calendar=False, ledger=False)
+    dated = loading.entry("fact", [row(1, day=date(2024, 3, 1))])
+    loading.apply(dated, loading.entry("dim", [row(1)]))
+
+    applied = loading.apply(dated, loading.entry("dim", deleted=[1]), lacking=("dim",))
+
+    assert (applied.rows, applied.evidence.keys()) == ({}, {"fact"})
+    state = loading.there.state
+    assert (state.days, state.ledger, state.deleted) == (set(), [], [])
+
+
 def test_an_empty_snapshot_empties_the_table(loading: Loading) -> None:
     """No rows are all that the table is to have; a batch without the table changes nothing."""
     loading.apply(loading.entry("copy", [row(1)], snapshot=True))
@@ -101,6 +115,11 @@ def test_an_empty_snapshot_empties_the_table(loading: Loading) -> None:
     applied = loading.apply(loading.entry("copy", snapshot=True))
 
     assert (loading.ids("copy"), applied.rows) == ([], {"copy": Loaded(0, 0, 0, deleted=1)})
+
+    loading.apply(loading.entry("copy", [row(1)], snapshot=True))
+    loading.there.refused = {2: "too long"}
+    loading.apply(loading.entry("copy", snapshot=True), loading.entry("dim", [row(2)]))
+    assert (loading.ids("copy"), loading.aside("dim")) == ([], [(2, 5, "too long")])
 
 
 @pytest.mark.parametrize("name", ["dim", "fact", "first"])
@@ -129,6 +148,7 @@ def test_refused_rows_of_a_replaced_table_are_found_in_their_parts(loading: Load
     )
 
     assert loading.ids("copy") == [1, 4, 5]
+    assert loading.before.rows["copy"] == Loaded(6, 3, 0, refused=3)
     assert loading.aside("copy") == [(2, 2, "two"), (3, 2, "three"), (6, 2, "six")]
 
 
@@ -209,8 +229,18 @@ def test_a_sequence_continues_a_history_that_is_as_it_was_left(loading: Loading)
     loading.there.state.rows["fact"].append(row(1, "d"))  # of a loader that died
     loading.apply(loading.entry("fact", [row(1, "d"), row(1, "e")], sequence=True))
     assert loading.there.appended == "newest"
+    loading.there.state.rows["fact"].append(row(2))  # of another
     loading.apply(loading.entry("fact", [row(1, "f")]))
     assert loading.there.appended == "rows"
+
+
+def test_a_sequence_leaves_the_newest_values(loading: Loading) -> None:
+    """In a table that has no history, whether its key is there already or not."""
+    loading.apply(loading.entry("dim", [row(1)]))
+    loading.apply(loading.entry("dim", [row(1, "b"), row(2)], [row(1, "c")], sequence=True))
+
+    assert loading.there.state.rows["dim"] == [row(1, "c"), row(2)]
+    assert loading.there.appended == ""
 
 
 @pytest.mark.parametrize(
@@ -235,11 +265,12 @@ def test_states_of_a_key_are_tried_one_after_the_other(
     assert loading.aside(name) == [(9, 1, "no")]
 
 
-def test_only_the_newest_refused_state_is_kept(loading: Loading) -> None:
+@pytest.mark.parametrize("option", ["sequence", "filled"])
+def test_only_the_newest_refused_state_is_kept(loading: Loading, option: str) -> None:
     """An earlier state of a key that is refused is ended by the next one."""
     loading.there.refused = {9: "no"}
     states = [row(9), row(8)], [row(9, "b"), row(9, "c")]
-    loading.apply(loading.entry("fact", *states, sequence=True))
+    loading.apply(loading.entry("fact", *states, **{option: True}))
 
     assert loading.aside("fact") == [(9, 1, "no")]
     loading.there.refused = {}
@@ -259,8 +290,25 @@ def test_models_are_run_and_tables_exported_with_their_batch(loading: Loading) -
     assert applied.exports == ["exports/dim", "exports/model"]
 
     assert loading.apply().exports == []
-    loading.there.refused = {2: "no"}
-    loading.apply(loading.entry("dim", [row(2)]))
+
+
+def test_models_are_run_when_a_refused_row_of_their_tables_goes_in(loading: Loading) -> None:
+    """Inserted or updated; a row that is refused again, or one of another table, changes none."""
+    dim = latest(Table("dim", key="id", columns={"id": Integer()}))
+    model = Model("model", [dim], "SELECT 1 AS id", {"id": Integer()}, key="id")
+    loading.there.models = {"model": table("model", "latest")}
+    loading.derived = Derived({"model": Select(model, Path(), {})}, frozenset({"dim", "model"}))
+    loading.apply(loading.entry("dim", [row(1)]))
+
+    for rows in ([row(2)], [row(1, "b")]):
+        loading.there.refused = {each["id"]: "no" for each in rows}
+        loading.apply(loading.entry("dim", rows))
+        assert loading.retry().exports == []
+        loading.there.refused = {}
+        assert loading.retry().exports == ["exports/dim", "exports/model"]
+    assert loading.ids("model") == [2, 3]
+
+    loading.there.refused = {7: "no"}
+    loading.apply(loading.entry("first", [row(7)]))
     loading.there.refused = {}
-    assert loading.retry().exports == ["exports/dim", "exports/model"]
-    assert loading.ids("model") == [1, 3]
+    assert (loading.retry().rows["first"].inserted, loading.ids("model")) == (1, [2, 3])
