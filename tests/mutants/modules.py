@@ -70,7 +70,6 @@ _RIGHTS = (
     "unit/test_missed_settings.py",
     "unit/test_stripe_declaration.py",
     "unit/test_alert_specs.py",
-    "aws/test_deploy.py",
 )
 _RESOURCES = ("aws/test_notifications.py", "aws/test_permissions.py", "aws/test_buckets.py")
 _REMOVAL = (

@@ -20,6 +20,7 @@ SAME = [
     (pa.timestamp("us"), "timestamp without time zone"),
     (pa.timestamp("us"), "timestamp(6) without time zone"),
     (pa.timestamp("us", "UTC"), "timestamp with time zone"),
+    (pa.timestamp("us", "UTC"), "timestamp(6) with time zone"),
     (pa.decimal128(10, 2), "numeric(10,2)"),
     (pa.decimal128(10, 2), "numeric"),
     (pa.decimal128(10, 2), "numeric(6,1)"),

@@ -48,6 +48,14 @@ def test_refused_rows_are_tried_each_hour_and_when_tables_change(
         assert (marker.refused, marker.batch) == ({}, 1)
 
 
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_refused_rows_without_a_batch_are_not_tried(load: Load, *, is_recorded: bool) -> None:
+    """They are of a log that was emptied: there is no batch for a marker."""
+    load.stands(refused=REFUSED, tried_at=None, is_recorded=is_recorded)
+
+    assert (load.run(), load.loader.retried, load.markers.newest()) == ([], [], 0)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "accepts", "tried_at", "retried"),
     [

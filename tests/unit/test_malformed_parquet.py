@@ -1,8 +1,9 @@
 """Damaged objects: with the right digest no byte is believed, and no error is a bare one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.common import parquet
 from functions.common.errors import CorruptLogError
 from functions.common.manifests import Quarantine
 from functions.common.objects import DataFile, ObjectNames
@@ -114,6 +116,36 @@ def test_rows_that_are_missing_or_too_many_are_refused(said: int) -> None:
     error = refusal(BODY, DataFile(FILE.key, said, FILE.sha256))
 
     assert f"it has 30 rows, and its manifest says {said}" in str(error)
+
+
+def test_an_object_is_counted_before_it_is_expanded() -> None:
+    """By what its footer says, so that a wrong one takes no memory."""
+    with (
+        pytest.raises(CorruptLogError, match="it has 30 rows, and its manifest says 29"),
+        parquet.opened(FakeBucket({FILE.key: BODY}), FILE.key, FILE.sha256, 29),
+    ):
+        pytest.fail("the object was opened")
+
+
+@pytest.mark.parametrize("reader", [read_rows, read_parts])
+def test_rows_are_counted_as_they_are_read(
+    reader: Callable[..., Iterator[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A footer that is right, of pages with fewer rows, is noticed after the last."""
+
+    whole, batches = pq.ParquetFile.read, pq.ParquetFile.iter_batches
+
+    def short(source: Any, **options: Any) -> pa.Table:
+        return whole(source, **options).slice(1)
+
+    def short_batches(source: Any, **options: Any) -> Iterator[pa.RecordBatch]:
+        return (batch.slice(1) for batch in batches(source, **options))
+
+    monkeypatch.setattr(pq.ParquetFile, "read", short)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", short_batches)
+
+    with pytest.raises(CorruptLogError, match="it has 29 rows, and its manifest says 30"):
+        list(reader(FakeBucket({FILE.key: BODY}), [FILE]))
 
 
 def test_a_name_or_text_that_is_no_text_is_refused_or_read() -> None:

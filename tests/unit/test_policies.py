@@ -173,12 +173,23 @@ EXCHANGE: dict[FunctionUse, str] = {
         secrets: warehouse exchange-api
     """,
 }
+# Events without such a list.
+TILL: dict[FunctionUse, str] = {
+    "reconcile": """
+        read ingestion: batches keys till stock
+        list ingestion: batches
+        read processed: batches loaded
+        list processed: loaded
+        secrets: warehouse
+    """,
+}
 OF_PIPELINES = {
     "totesys": TOTESYS,
     "retail": RETAIL,
     "stripe": STRIPE,
     "market": MARKET,
     "exchange": EXCHANGE,
+    "till": TILL,
 }
 # Of pipelines whose other sources are left out.
 OF_THE_REST = {
@@ -241,6 +252,26 @@ def test_a_source_that_is_left_out_is_in_no_policy_of_extract(pipeline: str, lin
     policy = function_policy("extract", NAMES, load(pipeline))
 
     assert policy["Statement"] == expected(lines, "extract", [])
+
+
+@pytest.mark.parametrize(("name", "use"), [("stripe", "transform"), ("retail", "load")])
+def test_exports_of_one_target_are_written(name: str, use: FunctionUse) -> None:
+    """Where another target has none, as of rows so of tables."""
+    table = Table("department", key="id", columns={"id": Integer()})
+    exporting = load(name)
+    second = PostgresWarehouse("second", (latest(table),))
+    both = Pipeline(
+        sources=[*exporting.sources, Postgres("source", (table,))],
+        targets=[*exporting.targets, second],
+    )
+    written = [
+        resource
+        for statement in function_policy(use, NAMES, both)["Statement"]
+        if statement["Action"] == "s3:PutObject"
+        for resource in statement["Resource"]
+    ]
+
+    assert f"{NAMES.bucket_arn('processed')}/exports/*" in written
 
 
 @pytest.mark.parametrize("use", ["transform", "load"])
