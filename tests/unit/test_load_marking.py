@@ -134,3 +134,12 @@ def test_a_marker_that_somebody_else_wrote_stops_the_load(
 
     with pytest.raises(CorruptLogError, match=said):
         next(steps)
+
+
+def test_a_table_that_no_batch_names_yet_lacks_none(load: Load) -> None:
+    """It was declared after the newest batch: nothing is looked through again for it."""
+    load.write("a")
+    load.write("a")
+    load.stands(has={"a": 2, "b": 2, "new": 0})
+
+    assert (load.run(), load.markers.newest()) == ([], 0)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -125,6 +125,9 @@ def test_an_empty_table_has_no_key_that_could_be_there() -> None:
     assert Extent(None, 7).is_beyond(1, 2)
 
 
+@example([7, 5, 10])
+@example([7, 7, 10])
+@example([7, 10**12])
 @given(st.lists(st.integers(-50, 50) | st.sampled_from([-(10**12), 10**12]), min_size=1))
 def test_the_place_of_a_key_is_where_its_row_is(keys: list[int]) -> None:
     """Dense keys are looked up by their distance, others one by one, with the same answer."""
