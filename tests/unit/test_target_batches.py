@@ -75,6 +75,7 @@ def test_a_calendar_has_the_days_of_all_histories(loading: Loading) -> None:
     assert (applied.rows, len(loading.there.state.days)) == ({"days": Loaded(4, 4, 0)}, 4)
     loading.there.state.days.clear()
     loading.apply(dated, loading.entry("dim", [row(1, day=first)]), lacking=("dim",))
+    loading.apply(loading.entry("dim", [row(1, day=first)]), lacking=("days",))
     assert loading.there.state.days == set()
 
 
