@@ -37,7 +37,7 @@ def missed_events(
 
 
 def _text_at(event: Any, path: str) -> str | None:
-    value = value_at(event, {}, path) if isinstance(event, dict) else None
+    value = value_at(event, {}, path)
     return value if isinstance(value, str) else None
 
 

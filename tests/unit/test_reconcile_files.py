@@ -323,3 +323,8 @@ def test_of_events_the_note_says_what_can_be_done(scene: Scene) -> None:
     note = scene.compared().note
     assert note is not None
     assert note.endswith("refused: 1 (errors/ has them)")
+
+    scene.target.tables["staff"] = [person(number) for number in range(1, 9)]
+    assert scene.compared().note == (
+        "no repair removes extra rows: events say nothing of them; refused: 1 (errors/ has them)"
+    )

@@ -90,6 +90,7 @@ def test_events_that_no_batch_has_are_yielded_as_if_they_came_now(
     )
     large = {**exact, "id": "evt_6", "filler": exact["filler"] + "x"}
     provider.answers[0]["data"] += [exact, large, {**event(7), "type": None}]
+    provider.answers[0]["data"] += [{**event(8), "id": 8}, {**event(9), "type": 9}, 10, None]
 
     found = list(missed_events(SHOP, log, provider.listed(), NOW))
 

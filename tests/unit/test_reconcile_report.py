@@ -19,6 +19,7 @@ from etl import (
     Text,
     latest,
 )
+from etl.loading import folder, load
 from functions.reconcile import handler as reconcile
 from functions.reconcile.comparison import Comparison
 from functions.reconcile.handler import Found, Sides
@@ -144,9 +145,11 @@ def test_a_source_that_fails_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> 
     context: Any = Context()
 
     failing: set[str] = set()
+    times = iter([1.0, 3.12345])
+    monkeypatch.setattr(reconcile, "time", SimpleNamespace(monotonic=lambda: next(times, 0.0)))
     report = reconcile.handler({}, context)
     assert (report["agrees"], report["fetched"]) == (True, {"third": 2})
-    assert report["seconds"] >= 0
+    assert report["seconds"] == 2.123
     assert compared == [("first", 60), ("second", 60), ("third", 60)]
 
     failing = {"first", "list"}
@@ -156,6 +159,20 @@ def test_a_source_that_fails_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(OSError, match="the list cannot be read"):
         reconcile.handler({}, context)
     assert (len(compared), asked) == (9, ["third"] * 3)
+
+
+def test_the_sides_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipeline, and each bucket by its name."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
+    monkeypatch.setenv("INGESTION_BUCKET", "lake")
+    monkeypatch.setenv("PROCESSED_BUCKET", "stars")
+
+    sides = reconcile._sides.__wrapped__()
+
+    assert sides.pipeline is load("totesys")
+    assert sides.folder == folder("totesys")
+    assert (sides.ingestion.name, sides.processed.name) == ("lake", "stars")
+    assert sides.secrets.meta.service_model.service_name == "secretsmanager"
 
 
 def test_without_a_list_or_its_key_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
