@@ -102,7 +102,7 @@ def test_a_prepared_target_gets_rows_and_nothing_beside_them(loading: Loading) -
 
     applied = loading.apply(dated, loading.entry("dim", deleted=[1]), lacking=("dim",))
 
-    assert (applied.rows, applied.evidence.keys()) == ({}, {"fact"})
+    assert (applied.rows, set(applied.evidence)) == ({}, {"fact"})
     state = loading.there.state
     assert (state.days, state.ledger, state.deleted) == (set(), [], [])
 
@@ -266,12 +266,12 @@ def test_states_of_a_key_are_tried_one_after_the_other(
     assert loading.aside(name) == [(9, 1, "no")]
 
 
-@pytest.mark.parametrize("option", ["sequence", "filled"])
-def test_only_the_newest_refused_state_is_kept(loading: Loading, option: str) -> None:
+@pytest.mark.parametrize("option", [{"sequence": True}, {"filled": True}])
+def test_only_the_newest_refused_state_is_kept(loading: Loading, option: Any) -> None:
     """An earlier state of a key that is refused is ended by the next one."""
     loading.there.refused = {9: "no"}
     states = [row(9), row(8)], [row(9, "b"), row(9, "c")]
-    loading.apply(loading.entry("fact", *states, **{option: True}))
+    loading.apply(loading.entry("fact", *states, **option))
 
     assert loading.aside("fact") == [(9, 1, "no")]
     loading.there.refused = {}
