@@ -19,6 +19,7 @@ from deployer.aws import (
 from deployer.aws.account import Account
 from deployer.aws.changes import Change
 from deployer.aws.lambda_permissions import Permission
+from deployer.configuration.existing_secrets import require_region
 from deployer.configuration.settings import Settings
 from deployer.endpoints import EventEndpoint, ReportApi
 from deployer.errors import explaining
@@ -26,8 +27,9 @@ from deployer.monitoring import Monitoring
 from deployer.networking import FunctionNetwork
 from deployer.operations import selfcheck
 from deployer.packaging.packages import Package, Packages
-from deployer.resources import policies, resource_policies, specs
+from deployer.resources import resource_policies, specs
 from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
+from deployer.resources.roles import rights_of
 from deployer.steps import Report, Step, Steps, concurrently
 
 
@@ -41,6 +43,7 @@ class Deployer:
     def __init__(
         self, account: Account, settings: Settings, packages: Packages, report: Report
     ) -> None:
+        require_region(settings.existing, account.region)
         self.account = account
         self.settings = settings
         self.names = Names.of(settings, account.id, account.region)
@@ -160,17 +163,8 @@ class Deployer:
     def create_iam_role(self, use: FunctionUse) -> Change:
         """Create the role of a function, with the least rights that it needs."""
         name = self.names.role(use)
-        writes_notices = use in specs.NOTICE_WRITERS[self.settings.notify]
-        policy = policies.function_policy(
-            use,
-            self.names,
-            self.settings.declared,
-            self.settings.buckets,
-            apis=self.settings.urls,
-            report_secrets=self.settings.reports.read_secrets,
-            writes_notices=writes_notices,
-            in_network=self.network.needs_rights(use),
-        )
+        in_network = self.network.needs_rights(use)
+        policy = rights_of(use, self.names, self.settings, in_network=in_network)
         trust = resource_policies.trust_policy(self.names)
         rules = self.settings.organisation
         ensure = partial(iam.ensure_role, path=rules.role_path, boundary=rules.boundary)

@@ -13,6 +13,7 @@ Those of the local sandbox hang in this tree too. No message holds a password.
 """
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -20,6 +21,8 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     CredentialRetrievalError,
+    LoginError,
+    MissingDependencyException,
     NoCredentialsError,
     PartialCredentialsError,
     SSOError,
@@ -48,13 +51,19 @@ REFUSED = frozenset(
 )
 # Lambda tried it as the function's role, whose policy allows it: what is above the role does not.
 ROLE_LACKS = re.compile(r"execution role does not have permissions to call (\w+) on EC2")
-NO_CREDENTIALS = (
-    CredentialRetrievalError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    SSOError,
-    TokenRetrievalError,
-)
+# What to do where there are no credentials, or none that are valid, by the error of botocore.
+_AGAIN = ", with --profile where AWS_PROFILE names one, then run again."
+NO_CREDENTIALS: dict[tuple[type[BotoCoreError], ...], str] = {
+    (MissingDependencyException,): (
+        "AWS_PROFILE is one of `aws login`. Install what that needs with "
+        f"`{sys.executable} -m pip install 'botocore[crt]'`, then run again."
+    ),
+    (SSOError, TokenRetrievalError): f"Run `aws sso login`{_AGAIN}",
+    (LoginError,): f"Run `aws login`{_AGAIN}",
+    (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError): (
+        "Set AWS_PROFILE or AWS_ACCESS_KEY_ID."
+    ),
+}
 
 
 class DeployError(Exception):
@@ -108,8 +117,9 @@ def explaining(where: str) -> Iterator[None]:
 
 
 def _translated(error: ClientError | BotoCoreError, where: str) -> DeployError:
-    if isinstance(error, NO_CREDENTIALS):
-        return CredentialsError(f"{where}: {error}. Set AWS_PROFILE or AWS_ACCESS_KEY_ID.")
+    for kinds, step in NO_CREDENTIALS.items():
+        if isinstance(error, kinds):
+            return CredentialsError(f"{where}: {str(error).rstrip(' .')}. {step}")
     if not isinstance(error, ClientError):
         return AwsError(
             f"{where}: {error}. Check the network and AWS_ENDPOINT_URL, then run again."

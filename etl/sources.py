@@ -46,6 +46,11 @@ class Postgres:
         """The name of the functions' variable with the id of the secret that holds its address."""
         return f"{self.name.upper()}_SECRET_ID"
 
+    @property
+    def address_setting(self) -> str:
+        """The name of the setting with what a secret of others does not say about it."""
+        return f"{self.name.upper()}_DATABASE_ADDRESS"
+
 
 Source = Postgres | Files | Events | Rest
 

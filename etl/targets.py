@@ -241,6 +241,11 @@ class Target:
         """The name of the functions' variable with the id of the secret that holds its address."""
         return f"{self.name.upper()}_SECRET_ID"
 
+    @property
+    def address_setting(self) -> str:
+        """The name of the setting with what a secret of others does not say about it."""
+        return f"{self.name.upper()}_DATABASE_ADDRESS"
+
 
 @dataclass(frozen=True)
 class PostgresWarehouse(Target):

@@ -22,11 +22,13 @@ def ensure_secret(
 ) -> Change:
     """Create or update a secret that holds `value` as JSON; tags of others are kept.
 
-    A secret that is scheduled for deletion is restored: its name is taken for up to 30 days.
+    A secret that is scheduled for deletion is restored: its name is taken for up to 30 days. One
+    that Secrets Manager rotates keeps user and password: they are newer than those of the settings.
     """
     secrets = account.clients.secrets
-    text = json.dumps(value)
     actual = _read(account, name)
+    value = {**value, **_rotated(actual)}
+    text = json.dumps(value)
     present = (actual or {}).get("tags", {})
     tag_list: Any = [{"Key": key, "Value": tag} for key, tag in tags.items()]
     return converge(
@@ -88,11 +90,20 @@ def _read(account: Account, name: str) -> dict[str, Any] | None:
         return None
     deleted = described.get("DeletedDate") is not None
     return {
+        "rotated": bool(described.get("RotationEnabled") or described.get("LastRotatedDate")),
         "scheduled for deletion": deleted,
         # AWS does not return the value of a secret that is scheduled for deletion.
         "value": Hidden(None if deleted else _value(account, name)),
         "tags": _tags(described),
     }
+
+
+def _rotated(actual: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the login in a secret that Secrets Manager has rotated, or is going to."""
+    value = actual["value"].value if actual and actual["rotated"] else None
+    if not isinstance(value, dict):
+        return {}
+    return {part: value[part] for part in ("username", "password") if part in value}
 
 
 def _tags(described: "DescribeSecretResponseTypeDef") -> dict[str, str]:

@@ -15,6 +15,7 @@ from deployer.configuration.databases import (
     DatabaseAddress,
     parse_database_url,
 )
+from deployer.configuration.existing_secrets import is_arn, reader_setting
 from deployer.errors import AddressError
 from etl import Events, Rest, StandardWebhooks
 from etl.events import Signature
@@ -45,8 +46,9 @@ class ReportSettings:
     """How the reports of a pipeline are served; they are not until callers can be authenticated.
 
     `auth` is `token`, where `tokens` authenticate callers, or `iam`, where AWS does. `rate` is the
-    limit of requests a second. `reader` is the account by which the target is read, None for that
-    of load. `why_off` is why a pipeline with reports serves none.
+    limit of requests a second. `reader` is the account by which the target is read; it `has_reader`
+    too where a secret of others has that account, and otherwise reads as load. `why_off` is why a
+    pipeline with reports serves none.
     """
 
     target: str = ""
@@ -54,6 +56,7 @@ class ReportSettings:
     tokens: tuple[str, ...] = field(default=(), repr=False)
     rate: str = "300"
     reader: DatabaseAddress | None = None
+    has_reader: bool = False
     why_off: str | None = None
     is_on: bool = False
 
@@ -70,7 +73,7 @@ class ReportSettings:
     @property
     def reader_secret(self) -> str:
         """The name of the secret with the account that reads the target."""
-        return f"{self.target}-reader" if self.reader else self.target
+        return f"{self.target}-reader" if self.has_reader else self.target
 
     @property
     def read_secrets(self) -> tuple[str, ...]:
@@ -160,15 +163,18 @@ def read_reports(
         complain("REPORTS_TOKEN", what, TOKEN_EXAMPLE)
     if not _RATE.fullmatch(rate):
         complain("REPORTS_RATE", "is not a number of requests a second", ReportSettings.rate)
-    setting = f"{target.name.upper()}_READER_URL"
-    reader = None
-    if url := environment.get(setting):
+    setting = reader_setting(target)
+    reader, url = None, environment.get(setting)
+    if url and not is_arn(url):
         try:
             reader = parse_database_url(url, target.kind)
         except AddressError as error:
             complain(setting, str(error), KINDS[target.kind].example)
     why_off = _why_off(target.kind, auth, tokens)
-    return ReportSettings(target.name, auth, tokens, rate, reader, why_off, why_off is None)
+    is_on = why_off is None
+    return ReportSettings(
+        target.name, auth, tokens, rate, reader, bool(url), why_off=why_off, is_on=is_on
+    )
 
 
 def _is_secret(source: Events, secret: str) -> bool:

@@ -4,6 +4,7 @@ The password is in no repr and no message: problems of a URL are described in ou
 messages of `urllib.parse` quote parts of it.
 """
 
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,6 +12,10 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from deployer.errors import AddressError
 
+OPTIONS = ("sslmode", "sslrootcert", "auth")
+AUTHS = ("password", "iam")
+# In the ARN of an account of a database * and ? are patterns, and / ends a part.
+IAM_USER = re.compile(r"[\w.@-]+", re.ASCII)
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # A secret has at most 65,536 bytes, and JSON escapes every line end of the PEM text.
 # https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
@@ -42,7 +47,10 @@ MALFORMED = "is malformed (percent-encode special characters in a password: @ is
 
 @dataclass(frozen=True)
 class DatabaseAddress:
-    """Where a database is and how to log in; `ca` is PEM text, None for the public CAs."""
+    """Where a database is and how to log in; `ca` is PEM text, None for the public CAs.
+
+    With `auth` `iam` there is no password: RDS accepts a token that is made for each login.
+    """
 
     host: str
     username: str
@@ -51,6 +59,7 @@ class DatabaseAddress:
     port: int = 5432
     sslmode: str = "verify-full"
     ca: str | None = field(default=None, repr=False)
+    auth: str = "password"
 
     def secret(self) -> dict[str, str | int | None]:
         """Return the form in which the functions read it from Secrets Manager."""
@@ -62,6 +71,7 @@ class DatabaseAddress:
             "dbname": self.dbname,
             "sslmode": self.sslmode,
             "ca": self.ca,
+            **({"auth": self.auth} if self.auth != "password" else {}),
         }
 
 
@@ -79,11 +89,11 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_database_url(url: str, kind: str = "postgres") -> DatabaseAddress:
-    """Parse `postgresql://user:password@host:port/database?sslmode=&sslrootcert=`.
+    """Parse `postgresql://user:password@host:port/database?sslmode=&sslrootcert=&auth=`.
 
     For the kind `mysql` the scheme is `mysql` or `mariadb`. The password may be empty, for a server
-    that trusts its clients. Each mode of libpq that we do not have becomes the nearest one that is
-    no weaker.
+    that trusts its clients, and is empty with `auth=iam`. Each mode of libpq that we do not have
+    becomes the nearest one that is no weaker.
 
     Raises:
         AddressError: the problem; the message continues the name of the setting.
@@ -93,12 +103,12 @@ def parse_database_url(url: str, kind: str = "postgres") -> DatabaseAddress:
     wanted = KINDS[kind]
     split, port = _split(url)
     options = {name: values[-1] for name, values in parse_qs(split.query).items()}
-    problem = _problem(split, wanted) or _problem_with_options(options)
+    problem = _problem(split, wanted) or _problem_with_options(options, OPTIONS)
     if problem:
         raise AddressError(problem)
     host = unquote(split.hostname or "")
     certificate = options.get("sslrootcert")
-    return DatabaseAddress(
+    address = DatabaseAddress(
         host=host,
         port=port or wanted.port,
         username=unquote(split.username or ""),
@@ -106,7 +116,34 @@ def parse_database_url(url: str, kind: str = "postgres") -> DatabaseAddress:
         dbname=unquote(split.path[1:]),
         sslmode=_sslmode(options.get("sslmode"), may_be_bare=is_loopback(host) and not certificate),
         ca=_read_certificate(certificate) if certificate else None,
+        auth=options.get("auth", "password"),
     )
+    if problem := _problem_with_login(address):
+        raise AddressError(problem)
+    return address
+
+
+def parse_database_address(url: str, kind: str = "postgres") -> dict[str, str | int]:
+    """Parse `postgresql://host:port/database?sslmode=`, of which any part may be left out.
+
+    Return those that are there, by their names in a secret; raise AddressError as above. Who may
+    log in is up to the secret, and so is a certificate.
+    """
+    wanted = KINDS[kind]
+    split, port = _split(url)
+    options = {name: values[-1] for name, values in parse_qs(split.query).items()}
+    host, dbname = unquote(split.hostname or ""), unquote(split.path[1:])
+    if split.scheme not in wanted.schemes:
+        raise AddressError(_wrong_scheme(split.scheme, wanted))
+    if split.username or split.password or split.fragment or "/" in dbname:
+        raise AddressError("must have host, port and database at most: the secret has the login")
+    if problem := _problem_with_options(options, ("sslmode",)):
+        raise AddressError(problem)
+    mode = options.get("sslmode")
+    bare = is_loopback(host)
+    sslmode = _sslmode(mode, may_be_bare=bare) if mode or bare else None
+    found = {"host": host, "port": port, "dbname": dbname, "sslmode": sslmode}
+    return {name: value for name, value in found.items() if value}
 
 
 def _split(url: str) -> tuple[SplitResult, int | None]:
@@ -145,11 +182,26 @@ def _wrong_scheme(scheme: str, wanted: Kind) -> str:
     return f"does not begin with {wanted.schemes[0]}://"
 
 
-def _problem_with_options(options: dict[str, str]) -> str | None:
-    if options.keys() - {"sslmode", "sslrootcert"}:
-        return "has an unknown option (known: sslmode, sslrootcert)"
+def _problem_with_options(options: dict[str, str], known: tuple[str, ...]) -> str | None:
+    if options.keys() - set(known):
+        return f"has an unknown option (known: {', '.join(known)})"
     if options.get("sslmode", "disable") not in SSL_MODES:
         return f"has an unknown sslmode (known: {', '.join(SSL_MODES)})"
+    if options.get("auth", "password") not in AUTHS:
+        return f"has an unknown auth (known: {', '.join(AUTHS)})"
+    return None
+
+
+def _problem_with_login(address: DatabaseAddress) -> str | None:
+    """Return what is wrong with a login by IAM: its token must reach nobody but the server."""
+    if address.auth == "password":
+        return None
+    if address.password:
+        return "has a password, and auth=iam makes one for each login: leave it out"
+    if address.sslmode != "verify-full":
+        return "has auth=iam, which needs a verified certificate: sslmode=verify-full"
+    if not IAM_USER.fullmatch(address.username):
+        return "has a user that a policy cannot name exactly (auth=iam): letters, digits and _.@-"
     return None
 
 

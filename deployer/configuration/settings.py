@@ -3,11 +3,9 @@
 Nothing here connects to AWS or to a database, and no message or repr holds a password.
 """
 
-import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from deployer.configuration import runtimes
@@ -18,11 +16,7 @@ from deployer.configuration.apis import (
     read_urls,
     read_webhooks,
 )
-from deployer.configuration.databases import (
-    KINDS,
-    DatabaseAddress,
-    parse_database_url,
-)
+from deployer.configuration.databases import DatabaseAddress
 from deployer.configuration.declaration import (
     create_statements,
     default_project,
@@ -31,46 +25,22 @@ from deployer.configuration.declaration import (
     present_sources,
     read_pipeline,
 )
+from deployer.configuration.existing_secrets import ExistingSecret
 from deployer.configuration.network import Network, read_network
-from deployer.configuration.organisation import Organisation, problem, read_organisation
-from deployer.errors import AddressError, SettingsError
-from etl import Events, Files, Setting
+from deployer.configuration.organisation import Organisation, read_organisation
+from deployer.configuration.reader import (
+    ARCHITECTURES,
+    DEFAULT_SCHEMA,
+    EMAIL,
+    NAME,
+    Reader,
+    RemoteBucket,
+)
+from deployer.errors import SettingsError
+from etl import Events, Files
 from etl.loading import load
 from etl.pipeline import Pipeline
-from etl.settings import share
 from etl.sources import Source
-
-ARCHITECTURES = ("arm64", "x86_64")
-SWITCH = ("false", "true")
-
-# Replaces an address with a problem, so that the settings after it are checked too.
-UNREADABLE = DatabaseAddress("", "", "", "")
-
-NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-# Of a schema, or of what MySQL calls a database, by the kind of target.
-IDENTIFIER = {
-    "postgres": re.compile(r"[^\x00]{1,63}"),
-    "mysql": re.compile(r"[^\x00]{1,64}"),
-}
-# Not a database URL, which would be sent to a stranger and shown by `status`.
-EMAIL = re.compile(r"[^@\s:/\x00-\x1f\x7f]+@[^@\s:/]+\.[^@\s:/]+")
-RATE = re.compile(r"rate\((1 (minute|hour|day)|([2-9]|[1-9]\d+) (minutes|hours|days))\)")
-CRON = re.compile(r"cron\(\S+( \S+){5}\)")
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-PREFIX = re.compile(
-    r"[^/*?$\x00-\x1f\x7f][^*?$\x00-\x1f\x7f]{0,500}"
-)  # no characters that a policy takes for a pattern
-REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
-
-
-@dataclass(frozen=True)
-class RemoteBucket:
-    """Somebody else's bucket: its name, and optionally the prefix to read and its region."""
-
-    name: str
-    prefix: str = ""
-    region: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,14 +48,16 @@ class Settings:
     """What the user decides about one deployment.
 
     `pipeline` is the folder of its declaration. By the name of a source or target: `databases` are
-    addresses, `buckets` those of files in somebody else's bucket, `webhooks` the signing secrets of
-    events, `urls` those of APIs, `keys` those of APIs and of providers' lists of events. `own` are
-    the values of the settings that the pipeline declares, `reports` how its reports are served.
+    addresses, `existing` the secrets of others that have them instead, `buckets` those of files in
+    somebody else's bucket, `webhooks` the signing secrets of events, `urls` those of APIs, `keys`
+    those of APIs and of providers' lists of events. `own` are the values of the settings that the
+    pipeline declares, `reports` how its reports are served.
     """
 
     pipeline: str
     project: str
     databases: Mapping[str, DatabaseAddress]
+    existing: Mapping[str, ExistingSecret] = field(default_factory=dict)
     buckets: Mapping[str, RemoteBucket] = field(default_factory=dict)
     webhooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     urls: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -94,7 +66,7 @@ class Settings:
     reports: ReportSettings = field(default_factory=ReportSettings)
     organisation: Organisation = field(default_factory=Organisation)
     max_rejects: str = "5%"
-    warehouse_schema: str = "public"
+    warehouse_schema: str = DEFAULT_SCHEMA
     warehouse_managed: bool = False
     alert_email: str | None = None
     notify: str = "failures"
@@ -115,13 +87,14 @@ class Settings:
         Raises:
             SettingsError: with one line for every setting that is missing or malformed.
         """
-        reader = _Reader(environment)
+        reader = Reader(environment)
         pipeline, declared = read_pipeline(environment)
         present = present_sources(declared, environment)
         settings = cls(
             pipeline=pipeline,
             project=reader.matching("PROJECT", NAME, default_project(pipeline)),
             databases=reader.databases(declared),
+            existing=reader.existing(declared),
             buckets=reader.buckets(declared),
             webhooks=read_webhooks(present, environment, reader.complain),
             urls=read_urls(present, environment, reader.complain),
@@ -142,6 +115,10 @@ class Settings:
             architecture=reader.choice("LAMBDA_ARCHITECTURE", ARCHITECTURES, cls.architecture),
             network=read_network(environment, reader.complain),
         )
+        own = f":secret:{settings.project}/{settings.stage}/"
+        for secret in settings.existing.values():
+            if own in secret.arn:
+                reader.problems.append(f"{secret.arn} is of this deployment: set the URL instead")
         if reader.problems:
             raise SettingsError(reader.problems)
         if settings.warehouse_managed:
@@ -159,9 +136,14 @@ class Settings:
         return [
             each
             for each in self.declared.sources
-            if each.name not in {**self.databases, **self.buckets, **self.webhooks, **self.urls}
+            if each.name not in self._addressed
             and not (isinstance(each, Files) and not each.remote)
         ]
+
+    @property
+    def _addressed(self) -> set[str]:
+        """The sources and targets whose address is set."""
+        return {*self.databases, *self.existing, *self.buckets, *self.webhooks, *self.urls}
 
     @property
     def secrets(self) -> dict[str, dict[str, Any]]:
@@ -172,6 +154,12 @@ class Settings:
             **{name: {"key": self.keys[source]} for source, name in self._key_secrets.items()},
             **self.reports.secrets,
         }
+
+    @property
+    def logins(self) -> dict[str, DatabaseAddress]:
+        """The addresses in secrets of ours, by the name of the secret."""
+        reader = self.reports.reader if self.reports.is_on else None
+        return {**self.databases, **({self.reports.reader_secret: reader} if reader else {})}
 
     @property
     def _key_secrets(self) -> dict[str, str]:
@@ -208,7 +196,7 @@ def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
     Raises:
         SettingsError: one of them is malformed.
     """
-    reader = _Reader(environment)
+    reader = Reader(environment)
     project = reader.matching("PROJECT", NAME, default_project(pipeline_name(environment)))
     stage = reader.matching("STAGE", NAME, Settings.stage)
     if reader.problems:
@@ -218,7 +206,7 @@ def read_names(environment: Mapping[str, str]) -> tuple[str, str]:
 
 def read_schema(environment: Mapping[str, str], declared: Pipeline) -> str:
     """Read the schema of the warehouse; raise SettingsError if it is malformed or not set."""
-    reader = _Reader(environment)
+    reader = Reader(environment)
     schema = reader.schema(declared)
     if not schema:
         reader.problems.append(
@@ -228,117 +216,3 @@ def read_schema(environment: Mapping[str, str], declared: Pipeline) -> str:
     if reader.problems:
         raise SettingsError(reader.problems)
     return schema
-
-
-class _Reader:
-    """Reads the settings one by one and collects their problems."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self.problems: list[str] = []
-
-    def matching(
-        self, name: str, pattern: re.Pattern[str], default: str, example: str | None = None
-    ) -> str:
-        value = self._environment.get(name) or default
-        if value and not pattern.fullmatch(value):
-            self.complain(name, f"is malformed: {_quoted(value)}", example or default)
-        return value
-
-    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
-        value = self._environment.get(name) or default
-        if value not in choices:
-            self.complain(name, f"must be one of {', '.join(choices)}", default)
-        return value
-
-    def switch(self, name: str, default: bool) -> bool:
-        return self.choice(name, SWITCH, SWITCH[default]) == "true"
-
-    def schedule(self, name: str, default: str) -> str:
-        value = self._environment.get(name) or default
-        if not (RATE.fullmatch(value) or CRON.fullmatch(value)):
-            self.complain(
-                name, f"is not a schedule: {_quoted(value)}", "rate(1 minute) or rate(5 minutes)"
-            )
-        return value
-
-    def moment(self, name: str) -> datetime | None:
-        value = self._environment.get(name)
-        if not value:
-            return None
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.complain(
-                name, f"is not a date and time: {_quoted(value)}", "2025-01-31T18:00:00+00:00"
-            )
-            return None
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-    def databases(self, declared: Pipeline) -> dict[str, DatabaseAddress]:
-        """Read the addresses of databases; an optional source may have none."""
-        present = [*present_sources(declared, self._environment), *declared.targets]
-        return {
-            part.name: self.database(part.setting, part.kind)
-            for part in declared.databases
-            if part in present
-        }
-
-    def schema(self, declared: Pipeline) -> str:
-        """Read the schema of the warehouse; the default is the declared one, or the URL's database.
-
-        Empty where the URL has none, which is reported as a problem of the URL.
-        """
-        if not declared.targets:
-            return Settings.warehouse_schema
-        target = declared.targets[0]
-        default = target.schema
-        with suppress(AddressError):
-            url = self._environment.get(target.setting, "")
-            default = default or parse_database_url(url, target.kind).dbname
-        return self.matching("WAREHOUSE_SCHEMA", IDENTIFIER[target.kind], default, "warehouse")
-
-    def buckets(self, declared: Pipeline) -> dict[str, RemoteBucket]:
-        """Read the buckets of others; an optional source may have none."""
-        present = present_sources(declared, self._environment)
-        return {
-            source.name: self.bucket(source)
-            for source in declared.files
-            if source.remote and source in present
-        }
-
-    def bucket(self, source: Files) -> RemoteBucket:
-        if not self._environment.get(source.bucket_setting):
-            self.complain(source.bucket_setting, "is not set", "name-of-their-bucket")
-        return RemoteBucket(
-            self.matching(source.bucket_setting, BUCKET, "", "name-of-their-bucket"),
-            self.matching(source.prefix_setting, PREFIX, "", "exports/"),
-            self.matching(source.region_setting, REGION, "", "eu-west-1"),
-        )
-
-    def own(self, setting: Setting) -> str:
-        value = setting.value(self._environment)
-        if not setting.is_valid(value):
-            self.complain(setting.name, f"{setting.reason}: {_quoted(value)}", setting.default)
-        return value
-
-    def share(self, name: str, default: str) -> str:
-        value = self._environment.get(name) or default
-        if share(value) is None:
-            self.complain(name, f"is not a share: {_quoted(value)}", "5% or off")
-        return value
-
-    def database(self, name: str, kind: str) -> DatabaseAddress:
-        try:
-            return parse_database_url(self._environment.get(name, ""), kind)
-        except AddressError as error:
-            self.complain(name, str(error), KINDS[kind].example)
-            return UNREADABLE
-
-    def complain(self, name: str, what: str, example: str) -> None:
-        self.problems.append(problem(name, what, example))
-
-
-def _quoted(value: str) -> str:
-    """Return a value for a message, without any URL: it may be a misplaced database URL."""
-    return "(a URL)" if "://" in value else repr(value)

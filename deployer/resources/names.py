@@ -83,6 +83,11 @@ class Names:
         """Return the partition of the region, as ARNs name it."""
         return partition_of(self.region)
 
+    @property
+    def domain(self) -> str:
+        """Return the domain of AWS's endpoints in the region."""
+        return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
+
     def bucket(self, use: BucketUse) -> str:
         """Return the name of a bucket, which is globally unique."""
         return fit(f"{self.prefix}-{self.account}-{self.region}", f"-{use}", MAX_BUCKET)
@@ -179,8 +184,7 @@ class Names:
     @property
     def events_queue_url(self) -> str:
         """Return the URL of that queue, by which SQS is called."""
-        domain = "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
-        return f"https://sqs.{self.region}.{domain}/{self.account}/{self.events_queue}"
+        return f"https://sqs.{self.region}.{self.domain}/{self.account}/{self.events_queue}"
 
     @property
     def dead_queue(self) -> str:

@@ -9,10 +9,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
-from deployer.configuration.settings import RemoteBucket
+from deployer.configuration.databases import DatabaseAddress
+from deployer.configuration.existing_secrets import ExistingSecret
+from deployer.configuration.reader import RemoteBucket
 from deployer.resources import specs
 from deployer.resources.names import BucketUse, FunctionUse, Names
-from deployer.resources.resource_policies import Policy, policy_of
+from deployer.resources.resource_policies import Policy, allow, policy_of
+from deployer.resources.secret_policies import NO_LOGINS, NO_SECRETS, logging_in, reading
 from etl import Files, Postgres
 from etl.pipeline import RESERVED, Pipeline
 
@@ -43,12 +46,15 @@ def function_policy(
     report_secrets: Collection[str] = (),
     writes_notices: bool = False,
     in_network: bool = False,
+    existing: Mapping[str, ExistingSecret] = NO_SECRETS,
+    logins: Mapping[str, DatabaseAddress] = NO_LOGINS,
 ) -> Policy:
     """Return the least rights that a function needs.
 
     `buckets` are those of others, by source; `apis` the names of the sources that are APIs and are
     not left out; `report_secrets` the names of the secrets by which reports are served;
-    `in_network` whether it is in a network of the user's.
+    `in_network` whether it is in a network of the user's. By the name of a secret: `existing` are
+    those of others, `logins` the addresses in ours.
 
     In the processed bucket there is a prefix for each target table. If their list exceeds the limit
     of a policy, all prefixes are allowed except the reserved ones.
@@ -64,9 +70,10 @@ def function_policy(
         "serve": _serve,
     }
     publishing = ["sns:Publish", "sns:GetTopicAttributes"]
-    notices = [_allow(publishing, names.topic_arn)] if writes_notices else []
+    notices = [allow(publishing, names.topic_arn)] if writes_notices else []
     files = _files(names, declared, buckets) if use in specs.READS_SOURCES else []
-    secrets = _secrets(use, names, declared, apis, report_secrets)
+    read = _secrets(use, declared, apis, report_secrets)
+    secrets = [*reading(read, names, existing), *logging_in(read, names, logins)]
     network = _network(use, names) if in_network else []
     rest = [*files, *secrets, *notices, *network, *_common(use, names)]
     tables = [table.id for target in declared.targets for table in target.tables]
@@ -147,8 +154,8 @@ def _reconcile(
     newest = _list("ingestion", ["batches"], names) if has_newest else []
     missed = [source for source in declared.events if source.missed]
     keys = [names.secret_arn(source.key_secret) for source in missed]
-    asking = [_allow("secretsmanager:GetSecretValue", keys)] if missed else []
-    storing = [_allow(STORING, names.events_queue_arn)] if missed else []
+    asking = [allow("secretsmanager:GetSecretValue", keys)] if missed else []
+    storing = [allow(STORING, names.events_queue_arn)] if missed else []
     return [
         *asking,
         *storing,
@@ -172,14 +179,14 @@ def _page(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
 
 
 def _receive(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
-    return [_allow(STORING, names.events_queue_arn)]
+    return [allow(STORING, names.events_queue_arn)]
 
 
 def _collect(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
     taking = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
     sources = [source.name for source in declared.events]
     return [
-        _allow(taking, names.events_queue_arn),
+        allow(taking, names.events_queue_arn),
         *_objects("s3:GetObject", "ingestion", ["batches"], names),
         *_objects("s3:PutObject", "ingestion", [*sources, "batches"], names),
         *_list("ingestion", ["batches"], names),
@@ -226,34 +233,33 @@ def _readable(names: Names, bucket: str, prefix: str) -> Iterator[Policy]:
     """Yield statements that allow to read the objects of a bucket under a prefix."""
     arn = f"arn:{names.partition}:s3:::{bucket}"
     # Without the right to list, S3 answers for a missing file that access is denied.
-    listing = _allow(["s3:ListBucket", "s3:ListBucketVersions"], arn)
+    listing = allow(["s3:ListBucket", "s3:ListBucketVersions"], arn)
     below = {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}}
     yield {**listing, **(below if prefix else {})}
-    yield _allow(["s3:GetObject", "s3:GetObjectVersion"], f"{arn}/{prefix}*")
+    yield allow(["s3:GetObject", "s3:GetObjectVersion"], f"{arn}/{prefix}*")
 
 
 def _common(use: FunctionUse, names: Names) -> list[Policy]:
     """Allow to write the log, and to store events that the function failed to process."""
     streams = f"{names.log_group_arn(use)}:*"
-    keeper = [_allow("sqs:SendMessage", names.queue_arn)] if use in specs.KEEPS_FAILED else []
-    return [_allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams), *keeper]
+    keeper = [allow("sqs:SendMessage", names.queue_arn)] if use in specs.KEEPS_FAILED else []
+    return [allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams), *keeper]
 
 
 def _secrets(
     use: FunctionUse,
-    names: Names,
     declared: Pipeline,
     apis: Collection[str],
     report_secrets: Collection[str],
-) -> list[Policy]:
+) -> list[str]:
+    """Return the names of the secrets that a function reads."""
     read = [part.name for part in specs.secrets_of(use, declared)]
     if use == "serve":
         read = [*report_secrets]
     if use in specs.READS_SOURCES:
         keyed = [source for source in declared.apis if source.key and source.name in apis]
         read += [source.key_secret for source in keyed]
-    arns = [names.secret_arn(name) for name in read]
-    return [_allow("secretsmanager:GetSecretValue", arns)] if arns else []
+    return read
 
 
 def _network(use: FunctionUse, names: Names) -> list[Policy]:
@@ -262,12 +268,12 @@ def _network(use: FunctionUse, names: Names) -> list[Policy]:
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
     """
     # Subnets may be another account's, which shares them.
-    changing = _allow([*CHANGES_OF_NETWORKS], f"arn:{names.partition}:ec2:{names.region}:*:*/*")
+    changing = allow([*CHANGES_OF_NETWORKS], f"arn:{names.partition}:ec2:{names.region}:*:*/*")
     by_its_code = {"ArnEquals": {"lambda:SourceFunctionArn": names.function_arn(use)}}
     actions = [*CHANGES_OF_NETWORKS, *LOOKS_AT_NETWORKS]
     return [
         changing,
-        _allow([*LOOKS_AT_NETWORKS], ALL),
+        allow([*LOOKS_AT_NETWORKS], ALL),
         {"Effect": "Deny", "Action": actions, "Resource": ALL, "Condition": by_its_code},
     ]
 
@@ -280,7 +286,7 @@ def _objects(action: str, bucket: BucketUse, prefixes: Sequence[str], names: Nam
     arn = names.bucket_arn(bucket)
     if not prefixes:
         return []
-    allowed = _allow(action, [f"{arn}/{prefix}/*" for prefix in prefixes])
+    allowed = allow(action, [f"{arn}/{prefix}/*" for prefix in prefixes])
     if ALL not in prefixes:
         return [allowed]
     others = [f"{arn}/{prefix}/*" for prefix in sorted(RESERVED - set(prefixes))]
@@ -289,8 +295,4 @@ def _objects(action: str, bucket: BucketUse, prefixes: Sequence[str], names: Nam
 
 def _list(bucket: BucketUse, prefixes: Sequence[str], names: Names) -> list[Policy]:
     condition = {"StringLike": {"s3:prefix": [f"{prefix}/*" for prefix in prefixes]}}
-    return [{**_allow("s3:ListBucket", names.bucket_arn(bucket)), "Condition": condition}]
-
-
-def _allow(action: str | list[str], resource: str | list[str]) -> Policy:
-    return {"Effect": "Allow", "Action": action, "Resource": resource}
+    return [{**allow("s3:ListBucket", names.bucket_arn(bucket)), "Condition": condition}]

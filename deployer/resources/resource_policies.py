@@ -118,3 +118,8 @@ def senders_only(names: Names, declared: Pipeline) -> Policy:
 def policy_of(*statements: Policy) -> Policy:
     """Return a policy of these statements."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def allow(action: str | list[str], resource: str | list[str]) -> Policy:
+    """Return a statement that allows actions on resources."""
+    return {"Effect": "Allow", "Action": action, "Resource": resource}

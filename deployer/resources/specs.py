@@ -3,6 +3,7 @@
 A layer has the name of its `requirements/layer-<name>.txt`, except the pipeline's own.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -283,11 +284,21 @@ def _missed(names: Names, settings: Settings) -> dict[str, str]:
 
 def _secrets(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:
     """Return the variables of a function's secrets: to log in, or to verify signatures."""
-    return {
-        part.secret_setting: names.secret(part.name)
-        for part in secrets_of(use, settings.declared)
-        if part.name in settings.secrets
+    parts = secrets_of(use, settings.declared)
+    ids = {each.secret_setting: secret_id(each.name, names, settings) for each in parts}
+    addresses = {
+        each.address_setting: json.dumps(secret.address)
+        for each in databases(use, settings.declared)
+        if (secret := settings.existing.get(each.name)) and secret.address
     }
+    return {name: value for name, value in ids.items() if value} | addresses
+
+
+def secret_id(name: str, names: Names, settings: Settings) -> str | None:
+    """Return the id of a secret: its name, or the ARN of one of others; None if there is none."""
+    if existing := settings.existing.get(name):
+        return existing.arn
+    return names.secret(name) if name in settings.secrets else None
 
 
 def _of_reports(names: Names, settings: Settings) -> dict[str, str]:
@@ -295,7 +306,11 @@ def _of_reports(names: Names, settings: Settings) -> dict[str, str]:
     [target] = settings.declared.targets
     reports = settings.reports
     tokens = {"REPORTS_SECRET_ID": names.secret(TOKENS_SECRET)} if reports.auth == TOKEN else {}
-    return {target.secret_setting: names.secret(reports.reader_secret), **tokens}
+    reader = reports.reader_secret
+    existing = settings.existing.get(reader)
+    address = {target.address_setting: json.dumps(existing.address)} if existing else {}
+    secret = secret_id(reader, names, settings) or names.secret(reader)
+    return {target.secret_setting: secret, **address, **tokens}
 
 
 def _notices(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:

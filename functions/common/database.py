@@ -3,22 +3,35 @@
 The password passes from Secrets Manager to the driver and nowhere else. No driver is imported here.
 """
 
+import json
 import socket
 import ssl
 import struct
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from botocore.exceptions import ClientError
 
-from functions.common.errors import DatabaseAccessError, DatabaseUnavailableError, SettingsError
+from etl.rds import region_of
+from functions.common import rds
+from functions.common.errors import (
+    DatabaseAccessError,
+    DatabaseUnavailableError,
+    SettingsError,
+)
+from functions.common.settings import required
 from functions.common.storage import error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
+
+    from etl import Postgres
+    from etl.targets import Target
+
 
 CONNECT_SECONDS = 10.0
 
@@ -42,12 +55,51 @@ _NOT_THE_PROTOCOL = (
 )
 
 
-class Database(msgspec.Struct, frozen=True):
+# Of the engines that a secret of RDS may name; the last part of `aurora-postgresql` is one too.
+PORTS = {"postgres": 5432, "postgresql": 5432, "mysql": 3306, "mariadb": 3306}
+
+
+@dataclass(frozen=True)
+class DatabaseSecret:
+    """A secret by its id, and what is `given` instead of what it says, or because it does not.
+
+    The secret is ours, or in one of the forms that Amazon RDS and its users have:
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html
+    """
+
+    client: "SecretsManagerClient"
+    id: str
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def read(self) -> "Database":
+        """Return the database as the secret describes it now; raise SettingsError if it cannot."""
+        try:
+            text = self.client.get_secret_value(SecretId=self.id).get("SecretString", "")
+        except ClientError as error:
+            raise SettingsError(
+                f"secret {self.id} cannot be read ({error_code(error)}): run deploy.py again"
+            ) from error
+        database = _decoded(text, self)
+        if database is None:
+            what = _THEIRS if self.id.startswith("arn:") else "a database's: run deploy.py again"
+            raise SettingsError(f"secret {self.id} is not {what}")
+        return database
+
+
+_THEIRS = (
+    "a database's: it needs username and password, and host and dbname too unless they are "
+    "in <NAME>_DATABASE_ADDRESS"
+)
+
+
+class Database(msgspec.Struct, frozen=True, eq=False):
     """The address of a database and the account there, as its secret has them.
 
     `sslmode` is `disable`, `require` (encrypted; with a `ca` the certificate must be signed by one
     of these authorities, for any name) or `verify-full` (certificate and name). `ca` is the PEM
-    text of the authorities to trust instead of the system's.
+    text of the authorities to trust instead of the system's. With `auth` `iam` the account has no
+    password: a token is made for each login. `secret` is the DatabaseSecret that describes it; two
+    that describe the same are equal.
     """
 
     host: str
@@ -57,35 +109,72 @@ class Database(msgspec.Struct, frozen=True):
     dbname: str
     sslmode: Literal["disable", "require", "verify-full"] = "verify-full"
     ca: str | None = None
+    auth: Literal["password", "iam"] = "password"
+    secret: Any = None  # msgspec cannot resolve its type, which needs one of boto3's stubs
 
     def __str__(self) -> str:
         return f"database {self.dbname} at {self.host}:{self.port} as {self.username}"
 
     __repr__ = __str__  # keeps the password out of traces and logs
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Database) and self._described == other._described
 
-def database_from_secret(client: "SecretsManagerClient", secret_id: str) -> Database:
-    """Return the database of a secret; raise SettingsError if it cannot be read."""
-    try:
-        database = _decoded(client.get_secret_value(SecretId=secret_id).get("SecretString", ""))
-    except ClientError as error:
-        raise SettingsError(
-            f"secret {secret_id} cannot be read ({error_code(error)}): run deploy.py again"
-        ) from error
-    if database is None:
-        raise SettingsError(f"secret {secret_id} is not a database's: run deploy.py again")
-    return database
+    def __hash__(self) -> int:
+        return hash(self._described)
+
+    @property
+    def _described(self) -> tuple[object, ...]:
+        return msgspec.structs.astuple(self)[:-1]
+
+    @property
+    def login_step(self) -> str:
+        """What to do when a login is refused."""
+        if self.auth == "iam":
+            return "let the account log in by IAM, as docs/accounts.md says"
+        is_theirs = self.secret is not None and self.secret.id.startswith("arn:")
+        return f"check user and password of the {'secret' if is_theirs else 'URL'}"
 
 
-def _decoded(secret: str) -> Database | None:
+def database_from_secret(
+    client: "SecretsManagerClient", secret_id: str, given: str = ""
+) -> Database:
+    """Return the database of a secret; raise SettingsError if it cannot be read.
+
+    `given` is JSON with what the secret does not say.
+    """
+    return DatabaseSecret(client, secret_id, json.loads(given or "{}")).read()
+
+
+def stored_database(
+    client: "SecretsManagerClient", settings: Mapping[str, str], part: "Postgres | Target"
+) -> Database:
+    """Return the database of a source or a target by the function's settings; raise as above."""
+    secret = required(settings, part.secret_setting)
+    return database_from_secret(client, secret, settings.get(part.address_setting, ""))
+
+
+def _decoded(text: str, secret: DatabaseSecret) -> Database | None:
     """Return the database of a secret's text; None if it is malformed.
 
     An error would keep the decoder's message and these variables, which hold parts of the secret.
     """
     try:
-        return msgspec.json.decode(secret, type=Database)
+        found = msgspec.json.decode(text, type=dict[str, Any])
+        engine = str(found.get("engine", "")).rpartition("-")[2]
+        port = {"port": PORTS[engine]} if engine in PORTS else {}
+        # Of a server that trusts its clients, the password is empty.
+        known = {
+            name: value
+            for name, value in found.items()
+            if value not in (None, "") or name == "password"
+        }
+        whole = {**port, **known, **secret.given, "secret": None}
+        # Some tools write the port as text.
+        database = msgspec.convert(whole, Database, strict=False)
     except (msgspec.DecodeError, RecursionError):
         return None
+    return msgspec.structs.replace(database, secret=secret)
 
 
 @contextmanager
@@ -138,6 +227,8 @@ def tls_context(database: Database) -> ssl.SSLContext | Literal[False]:
         return False
     context = ssl.create_default_context(cadata=database.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not database.ca and (authorities := rds.authorities(database.host)):
+        context.load_verify_locations(authorities)
     if database.sslmode == "require":
         context.check_hostname = False
         # As libpq: a named authority must have signed the certificate.
@@ -162,6 +253,9 @@ def untrusted(database: Database, error: ssl.SSLCertVerificationError) -> Databa
 def _next_step(database: Database) -> str:
     if database.sslmode == "require":
         return "correct the file of ?sslrootcert= in the URL, or leave it out"
+    if region := region_of(database.host):
+        bundle = f"Amazon RDS's certificate bundle of {region}"
+        return f"add ?sslrootcert=<{bundle}> to the URL, or ?sslmode=require"
     return "add ?sslrootcert=<the authority's PEM file> to the URL, or ?sslmode=require"
 
 

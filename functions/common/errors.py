@@ -51,7 +51,11 @@ class SettingsError(PipelineError):
 
 
 class DatabaseAccessError(PipelineError):
-    """A database denied access: the password, a right, or TLS."""
+    """A database denied access: the login (`is_login`), a right, or TLS."""
+
+    def __init__(self, message: str, *, is_login: bool = False) -> None:
+        super().__init__(message)
+        self.is_login = is_login
 
 
 class WarehouseSetupError(PipelineError):

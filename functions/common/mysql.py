@@ -34,6 +34,7 @@ from functions.common.errors import (
     DatabaseUnavailableError,
     PipelineError,
 )
+from functions.common.logins import logged_in, password_of
 from functions.common.mysqlcodes import Condition, described
 
 SQL_MODE = (
@@ -210,14 +211,24 @@ def connection(
     last longer, and the connection fails when the server is silent for so long.
     """
     seconds = max(seconds, SHORTEST_SECONDS)
+    opened = logged_in(database, lambda each: _opened(each, seconds))
+    with translated_errors(database):
+        try:
+            yield opened
+        finally:
+            opened.hang_up()
+
+
+def _opened(database: Database, seconds: float) -> MysqlConnection:
     with translated_errors(database):
         opened = _connect(database)
         try:
             opened.limit_silence(seconds - spare(seconds) / 2)
             _set_up(opened, seconds)
-            yield opened
-        finally:
+        except BaseException:
             opened.hang_up()
+            raise
+    return opened
 
 
 def _set_up(opened: MysqlConnection, seconds: float) -> None:
@@ -240,7 +251,7 @@ def _connect(database: Database) -> MysqlConnection:
     opened = MysqlConnection(
         host=database.host,
         user=database.username,
-        password=database.password.encode(),
+        password=password_of(database).encode(),
         database=database.dbname,
         charset="utf8mb4",
         autocommit=True,
@@ -306,9 +317,10 @@ def _from_driver(database: Database, error: pymysql.err.Error) -> PipelineError:
 def _from_server(database: Database, error: ServerError) -> PipelineError:
     """Return the error for one of the server."""
     condition = error.condition
+    if condition.code in _LOGIN:
+        return DatabaseAccessError(f"{database}: {condition}: {database.login_step}", is_login=True)
     steps: Mapping[str, set[int]] = {
         "ask for the right to be granted": _RIGHTS,
-        "check user and password of the URL": _LOGIN,
         "let it accept connections from this host": _HOST,
         "check the database name of the URL": _NO_DATABASE,
     }

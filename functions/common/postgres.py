@@ -27,6 +27,7 @@ from functions.common.errors import (
     DatabaseUnavailableError,
     PipelineError,
 )
+from functions.common.logins import logged_in, password_of
 from functions.common.pgconnection import PostgresConnection
 from functions.common.sqlstate import condition, described, may_quote, without_values
 
@@ -69,15 +70,25 @@ def connection(
     long. `parameters` are run-time parameters of the session, such as `datestyle`.
     """
     seconds = max(seconds, SHORTEST_SECONDS)
+    opened = logged_in(database, lambda each: _opened(each, seconds, parameters))
+    with translated_errors(database):
+        try:
+            yield opened
+        finally:
+            opened.hang_up()
+
+
+def _opened(database: Database, seconds: float, parameters: dict[str, str]) -> PostgresConnection:
     with translated_errors(database):
         opened = _connect(database, _limits(seconds) | _LIMITS | parameters)
         try:
             _set_newer_limits(opened, seconds)
             # Longer than the server's limit, whose error is more specific.
             opened.limit_silence(seconds - spare(seconds) / 2)
-            yield opened
-        finally:
+        except BaseException:
             opened.hang_up()
+            raise
+    return opened
 
 
 def _limits(seconds: float) -> dict[str, str]:
@@ -99,6 +110,7 @@ def _set_newer_limits(opened: PostgresConnection, seconds: float) -> None:
 
 
 def _connect(database: Database, parameters: dict[str, str]) -> PostgresConnection:
+    password = password_of(database)
     with dialled(database, "PostgreSQL") as peer:
         return PostgresConnection(
             str(database),
@@ -106,7 +118,7 @@ def _connect(database: Database, parameters: dict[str, str]) -> PostgresConnecti
             tls_context(database),
             is_verified=database.sslmode == "verify-full",
             user=database.username,
-            password=database.password,
+            password=password,
             database=database.dbname,
             host=database.host,
             application_name=product.NAME,
@@ -142,7 +154,9 @@ def _from_server(database: Database, fields: dict[str, str]) -> PipelineError:
     message = condition(code) if may_quote(fields) else fields.get("M", "")
     match code[:2], code:
         case ("28", _):
-            return DatabaseAccessError(f"{database}: {message}: check user and password of the URL")
+            return DatabaseAccessError(
+                f"{database}: {message}: {database.login_step}", is_login=True
+            )
         case (_, "3D000"):
             return DatabaseAccessError(f"{database}: {message}: check the database name of the URL")
         case (_, "42501"):

@@ -37,7 +37,7 @@ def test_a_user_that_postgresql_cannot_have_is_refused(user: str) -> None:
         ),
         (
             "postgresql://u:s3cret@host/db?s3cret=1",
-            "has an unknown option (known: sslmode, sslrootcert)",
+            "has an unknown option (known: sslmode, sslrootcert, auth)",
         ),
         (
             "postgresql://u:s3/cret@host:5432/db",

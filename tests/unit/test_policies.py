@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 import pipelines
-from deployer.configuration.settings import RemoteBucket
+from deployer.configuration.reader import RemoteBucket
 from deployer.resources.names import FunctionUse
 from deployer.resources.policies import function_policy
 from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, latest

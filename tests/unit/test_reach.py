@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from deployer.configuration.network import Network
-from deployer.configuration.settings import RemoteBucket, Settings
+from deployer.configuration.reader import RemoteBucket
+from deployer.configuration.settings import Settings
 from deployer.resources.reach import (
     Endpoint,
     Group,

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import pipelines
-from deployer.configuration.settings import RemoteBucket, Settings
+from deployer.configuration.reader import RemoteBucket
+from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
 from deployer.resources.costs import monthly_cost
 from deployer.resources.names import FunctionUse, Names

@@ -11,13 +11,12 @@ import boto3
 
 from etl import Pipeline, Postgres
 from functions.common.batchlog import BatchLog
-from functions.common.database import database_from_secret
+from functions.common.database import stored_database
 from functions.common.errors import DatabaseAccessError
 from functions.common.manifests import IngestionManifest
 from functions.common.pgconnection import PostgresConnection
 from functions.common.postgres import connection
 from functions.common.selfcheck import SECONDS
-from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG
 from functions.sources import Read
 from functions.sources.postgres.activity import Memory
@@ -57,7 +56,7 @@ def look(source: Postgres) -> str:
 @contextmanager
 def connected(source: Postgres, seconds: float) -> Iterator[PostgresConnection]:
     """Open a session in a source, for no longer than some seconds."""
-    database = database_from_secret(_secrets(), required(os.environ, source.secret_setting))
+    database = stored_database(_secrets(), os.environ, source)
     with connection(database, seconds, **SESSION_PARAMETERS) as session:
         yield session
 

@@ -12,10 +12,9 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from etl.mapping import Mapping
-from functions.common.database import database_from_secret
+from functions.common.database import stored_database
 from functions.common.mysql import MysqlConnection, connection, quoted
 from functions.common.objects import Key
-from functions.common.settings import required
 from functions.targets import Counted, Feed, Place
 from functions.targets.comparing import Keep, WarehouseComparer
 from functions.targets.mysql.apply import keep as keep_one
@@ -35,9 +34,7 @@ _SESSION = {
 @contextmanager
 def comparer(place: Place, feed: Feed, seconds: float) -> Iterator["MysqlComparer"]:
     """Connect to a warehouse, and hold one snapshot of it."""
-    database = database_from_secret(
-        place.secrets, required(place.settings, place.target.secret_setting)
-    )
+    database = stored_database(place.secrets, place.settings, place.target)
     schema = place.settings.get(place.setting("SCHEMA")) or database.dbname
     with connection(database, seconds) as opened, connection(database, seconds) as notes:
         for session in (opened, notes):

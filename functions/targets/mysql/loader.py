@@ -6,10 +6,10 @@ It implements `functions.targets.Kind`.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from functions.common.database import database_from_secret
+from functions.common.database import stored_database
 from functions.common.mysql import connection, quoted
 from functions.common.selfcheck import SECONDS
-from functions.common.settings import required, switched_on
+from functions.common.settings import switched_on
 from functions.targets import Feed, Place
 from functions.targets.loading import WarehouseLoader, prepared
 from functions.targets.mysql.create import create_missing, create_own_tables, create_schema
@@ -22,9 +22,7 @@ from functions.targets.mysql.views import make_declared_views, make_views
 
 def look(place: Place) -> str:
     """Return what can be loaded; raise WarehouseSetupError for what cannot."""
-    database = database_from_secret(
-        place.secrets, required(place.settings, place.target.secret_setting)
-    )
+    database = stored_database(place.secrets, place.settings, place.target)
     schema = place.settings.get(place.setting("SCHEMA")) or database.dbname
     is_managed = switched_on(place.settings, place.setting("MANAGED"))
     with connection(database, SECONDS) as opened:
@@ -35,9 +33,7 @@ def look(place: Place) -> str:
 @contextmanager
 def loader(place: Place, feed: Feed, seconds: float) -> Iterator[WarehouseLoader | None]:
     """Hold the warehouse's lock for at most `seconds`; yield None if another loader has it."""
-    database = database_from_secret(
-        place.secrets, required(place.settings, place.target.secret_setting)
-    )
+    database = stored_database(place.secrets, place.settings, place.target)
     schema = place.settings.get(place.setting("SCHEMA")) or database.dbname
     is_managed = switched_on(place.settings, place.setting("MANAGED"))
     with (

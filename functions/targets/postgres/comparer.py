@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from etl.mapping import Mapping
-from functions.common.database import database_from_secret
+from functions.common.database import stored_database
 from functions.common.objects import Key
 from functions.common.pgconnection import PostgresConnection
 from functions.common.postgres import connection
@@ -28,9 +28,7 @@ from functions.targets.standing import loaded_batch, newest_marked
 @contextmanager
 def comparer(place: Place, feed: Feed, seconds: float) -> Iterator["PostgresComparer"]:
     """Connect to a warehouse, and hold one snapshot of it."""
-    database = database_from_secret(
-        place.secrets, required(place.settings, place.target.secret_setting)
-    )
+    database = stored_database(place.secrets, place.settings, place.target)
     schema = required(place.settings, place.setting("SCHEMA"))
     with connection(database, seconds, **SESSION_PARAMETERS) as opened:
         layout = inspect(opened, schema, place.target, [each.target for each in feed.mappings])

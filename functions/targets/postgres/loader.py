@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from etl.targets import Target
-from functions.common.database import database_from_secret
+from functions.common.database import stored_database
 from functions.common.postgres import connection
 from functions.common.selfcheck import SECONDS
 from functions.common.settings import required, switched_on
@@ -24,9 +24,7 @@ from functions.targets.postgres.views import make_declared_views, make_views
 
 def look(place: Place) -> str:
     """Return what can be loaded; raise WarehouseSetupError for what cannot."""
-    database = database_from_secret(
-        place.secrets, required(place.settings, place.target.secret_setting)
-    )
+    database = stored_database(place.secrets, place.settings, place.target)
     schema = required(place.settings, place.setting("SCHEMA"))
     is_managed = switched_on(place.settings, place.setting("MANAGED"))
     with connection(database, SECONDS, **SESSION_PARAMETERS) as opened:
@@ -37,9 +35,7 @@ def look(place: Place) -> str:
 @contextmanager
 def loader(place: Place, feed: Feed, seconds: float) -> Iterator[WarehouseLoader | None]:
     """Hold the warehouse's lock for at most `seconds`; yield None if another loader has it."""
-    database = database_from_secret(
-        place.secrets, required(place.settings, place.target.secret_setting)
-    )
+    database = stored_database(place.secrets, place.settings, place.target)
     schema = required(place.settings, place.setting("SCHEMA"))
     is_managed = switched_on(place.settings, place.setting("MANAGED"))
     with (

@@ -12,7 +12,7 @@ from pg8000.core import PG_TYPES
 
 from etl.columns import Text
 from etl.ddl import quoted, search_path, sql_type
-from functions.common.database import Database, database_from_secret
+from functions.common.database import Database, stored_database
 from functions.common.pgconnection import PostgresConnection
 from functions.common.postgres import SESSION, connection, translated_errors
 from functions.common.settings import required
@@ -37,9 +37,7 @@ _STATE = (
 @contextmanager
 def reader(place: Place, seconds: float) -> Iterator["PostgresReader"]:
     """Connect to a warehouse with the account of the function's secret."""
-    database = database_from_secret(
-        place.secrets, required(place.settings, place.target.secret_setting)
-    )
+    database = stored_database(place.secrets, place.settings, place.target)
     schema = required(place.settings, place.setting("SCHEMA"))
     with connection(database, seconds, **PARAMETERS) as opened:
         declared = declared_names(opened, schema, place.target)
