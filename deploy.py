@@ -10,9 +10,10 @@ import os
 import sys
 import time
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -35,6 +36,8 @@ from deployer.endpoints import event_urls, report_urls
 from deployer.errors import DeployError, SettingsError
 from deployer.operations import github as github_role
 from deployer.operations import output, webhooks
+from deployer.operations.doctor import examine
+from deployer.operations.findings import Finding, unknown
 from deployer.operations.page import find_page
 from deployer.operations.pipeline import Pipeline
 from deployer.operations.status import read_status
@@ -182,6 +185,15 @@ def reconcile(options: argparse.Namespace, terminal: Terminal) -> int:
     return 0 if found["agrees"] else 1
 
 
+def doctor(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Check account, rights, databases and functions, and say what is to be done."""
+    aws = partial(account.connect, os.environ)
+    with terminal.step("examine everything"):
+        found = list(examine(os.environ, aws, _from_here, datetime.now(UTC)))
+    terminal.result(output.findings_document(found), *output.findings_lines(found))
+    return 1 if any(each.state == "to do" for each in found) else 0
+
+
 def ddl(options: argparse.Namespace, terminal: Terminal) -> int:
     """Print the SQL that creates the tables of the pipeline's targets."""
     pipeline, declared = read_pipeline(os.environ)
@@ -271,6 +283,16 @@ def _pipeline(terminal: Terminal) -> Pipeline:
     return Pipeline(aws, _names(aws), sources, terminal.step, events=events)
 
 
+def _from_here(settings: Settings) -> Iterator[Finding]:
+    try:
+        from local.from_here import look_from_here  # noqa: PLC0415  a deployment needs no driver
+    except ImportError as error:
+        why = f"not looked at: {error.name} is not installed here"
+        yield unknown("databases", why, "`make setup` installs it, or deploy")
+    else:
+        yield from look_from_here(settings)
+
+
 def _source(named: str | None, sources: Sequence[str]) -> str:
     """Return the named source, or the only one; raise SettingsError if there is none."""
     if named is None and len(sources) == 1:
@@ -293,7 +315,21 @@ def _names(aws: Account) -> Names:
     return Names.read(os.environ, aws.id, aws.region)
 
 
-COMMANDS = (plan, status, page, run, send, replay, reconcile, ddl, policy, github, new, local)
+COMMANDS = (
+    plan,
+    doctor,
+    status,
+    page,
+    run,
+    send,
+    replay,
+    reconcile,
+    ddl,
+    policy,
+    github,
+    new,
+    local,
+)
 
 
 if __name__ == "__main__":

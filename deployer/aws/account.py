@@ -57,7 +57,7 @@ class Clients:
 
 @dataclass(frozen=True)
 class Account:
-    """An AWS account in one region; `endpoint` is None for AWS itself."""
+    """An AWS account in one region; `endpoint` is None for AWS itself, `caller` our ARN there."""
 
     id: str
     region: str
@@ -65,6 +65,7 @@ class Account:
     clients: Clients
     patience: Patience
     planning: bool = False
+    caller: str = ""
 
     @property
     def partition(self) -> str:
@@ -124,6 +125,7 @@ def connect(
         clients=clients,
         patience=Patience(clock, sleep, report),
         planning=planning,
+        caller=identity["Arn"],
     )
     if not account.is_local:
         require_allowed(account.id, environment)

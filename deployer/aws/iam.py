@@ -88,7 +88,7 @@ def ensure_role(
 
 def allows(account: Account, name: str, action: str) -> bool:
     """Return whether the policy of a role allows an action; False if there is no such role."""
-    policy: Any = found(lambda: _policy(account, name), ABSENT)
+    policy: Any = found(lambda: own_policy(account, name), ABSENT)
     statements = policy["Statement"] if policy else []
     return any(each["Effect"] == "Allow" and action in each["Action"] for each in statements)
 
@@ -122,7 +122,7 @@ def _read(account: Account, name: str) -> dict[str, Any] | None:
         "path": answer["Role"]["Path"],
         "boundary": answer["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
         "trust policy": answer["Role"]["AssumeRolePolicyDocument"],
-        "policy": _policy(account, name) if POLICY_NAME in inline else None,
+        "policy": own_policy(account, name) if POLICY_NAME in inline else None,
         "other inline policies": [policy for policy in inline if policy != POLICY_NAME],
         "managed policies": _managed_policies(account, name),
         "tags": {tag["Key"]: tag["Value"] for tag in answer["Role"].get("Tags", [])},
@@ -143,7 +143,8 @@ def _managed_policies(account: Account, name: str) -> list[str]:
     ]
 
 
-def _policy(account: Account, name: str) -> object:
+def own_policy(account: Account, name: str) -> Any:
+    """Return the document of our policy of a role."""
     answer = account.clients.iam.get_role_policy(RoleName=name, PolicyName=POLICY_NAME)
     return answer["PolicyDocument"]
 

@@ -19,6 +19,10 @@ class Finding:
     detail: str
     next: str = ""
 
+    def of(self, whose: str) -> "Finding":
+        """Return the same finding, of somebody."""
+        return Finding(f"{whose}: {self.what}", self.state, self.detail, self.next)
+
     @property
     def text(self) -> str:
         """The detail and the next step, as one sentence."""

@@ -4,12 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from textwrap import wrap
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from deployer.aws.changes import Action, Change
+from deployer.operations.findings import Finding, State
 from deployer.operations.pipeline import Run
 from deployer.terminal import printable, table
 from etl import Pipeline
@@ -20,6 +22,7 @@ OUTCOMES: dict[Action, str] = {
     "removed": "removed",
     "left": "unchanged",
 }
+MARKS: dict[State, str] = {"ok": "OK", "to do": "TO DO", "unknown": "?"}
 PENDING: dict[Action, str] = {"created": "create", "updated": "update", "removed": "remove"}
 
 
@@ -53,6 +56,22 @@ def _pending(change: Change) -> Iterator[str]:
 
 def _value(value: object) -> str:
     return printable(value if isinstance(value, str) else json.dumps(value, default=str))
+
+
+def findings_document(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return what doctor found as a JSON document; it is `ok` if nothing is to be done."""
+    return {
+        "ok": all(each.state != "to do" for each in findings),
+        "findings": [asdict(each) for each in findings],
+    }
+
+
+def findings_lines(findings: Sequence[Finding]) -> Iterator[Text]:
+    """Yield what doctor found, in lines of at most 80 columns."""
+    for each in findings:
+        said = printable(f"{each.what}: {each.text}")
+        lines = wrap(f"{MARKS[each.state]:<7}{said}", 80, subsequent_indent=" " * 7)
+        yield Text("\n".join(lines), "red" if each.state == "to do" else "")
 
 
 def compared(tables: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -152,7 +152,7 @@ def read_status(
             source: threads.submit(_source, account, names, source, now, own_files.get(source))
             for source in sources
         }
-        reading_alarms = threads.submit(_not_ok, account, names)
+        reading_alarms = threads.submit(not_ok, account, names)
         reading_queue = threads.submit(sqs.count_messages, account, names.queue)
         reading_unmatched = threads.submit(_unmatched, account, names, own_files.values())
         reading_emails = threads.submit(sns.unconfirmed, account, names.topic_arn)
@@ -258,7 +258,8 @@ def _schemas(ingested: Document | None) -> dict[str, SourceTable]:
     }
 
 
-def _not_ok(account: Account, names: Names) -> dict[str, str]:
+def not_ok(account: Account, names: Names) -> dict[str, str]:
+    """Return the states of the alarms that are not OK, by name."""
     ours = [alarm.name for alarm in possible_alarms(names)]
     answer = account.clients.cloudwatch.describe_alarms(AlarmNames=ours)
     states = {alarm["AlarmName"]: str(alarm["StateValue"]) for alarm in answer["MetricAlarms"]}

@@ -84,6 +84,7 @@ _APIS = "apigateway:GET apigateway:POST apigateway:PATCH apigateway:DELETE"
 _ACCOUNT = """
     tag:GetResources lambda:GetAccountSettings lambda:ListEventSourceMappings
     logs:DescribeLogGroups secretsmanager:ListSecrets cloudwatch:DescribeAlarms sns:Unsubscribe
+    iam:GetAccountSummary iam:SimulatePrincipalPolicy
 """
 # Of networks only looks, which AWS limits to no resource; Lambda looks too, at those it is given.
 _NETWORKS = """

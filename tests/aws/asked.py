@@ -59,6 +59,9 @@ def _s3(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
 
 
 def _iam(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
+    if "RoleName" not in given:
+        yield Asked(f"iam:{operation}", "*")
+        return
     name = given["RoleName"]
     # A call names a role without its path: this is where the test's roles are.
     path = "/teams/data/" if name.startswith("market-") else "/"

@@ -116,6 +116,7 @@ def look_at(account: Account, names: Names) -> None:
     account.clients.s3.put_object(Bucket=names.bucket("processed"), Key=KEY, Body=b"")
     find_page(account, names)
     read_status(account, names, [], datetime.now(UTC))
+    account.clients.iam.get_account_summary()
     for source in account.clients.lambda_.list_event_source_mappings()["EventSourceMappings"]:
         event_sources.name_of(account, source["UUID"])
 
@@ -147,6 +148,8 @@ def test_every_call_is_allowed_once_and_every_action_is_needed(
         any_pipeline.settings = settings_of(pipeline)
         names = names_of(any_pipeline)
         asked = set(asked_by("lambda", "Invoke", {"FunctionName": names.function("extract")}))
+        # moto does not simulate: doctor asks for what it is allowed.
+        asked |= set(asked_by("iam", "SimulatePrincipalPolicy", {}))
         record(any_pipeline.account, asked)
         policy = deployer_policy(names, any_pipeline.settings.organisation)
         others = new_account("eu-west-2")
