@@ -46,6 +46,7 @@ from deployer.packaging import packages
 from deployer.resources.costs import monthly_cost
 from deployer.resources.deployer_policy import deployer_policy
 from deployer.resources.names import Names
+from deployer.rollback import Rollback
 from deployer.terminal import Terminal
 
 INTERRUPTED = 130
@@ -115,6 +116,17 @@ def plan(options: argparse.Namespace, terminal: Terminal) -> int:
     pending = [change for change in changes if change.action != "left"]
     terminal.result(output.changes_document(changes), output.pending_lines(pending))
     return 3 if pending else 0
+
+
+def rollback(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Put the functions back to what was deployed before; a second time, forward again."""
+    aws = _connect(terminal)
+    with terminal.step("roll back"):
+        done = Rollback(aws, _names(aws), terminal.event).roll_back()
+    document = {**asdict(done), **output.changes_document(done.changes)}
+    terminal.result(document, output.counts(done.changes))
+    terminal.note(done.text())
+    return 0
 
 
 def status(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -318,6 +330,7 @@ def _names(aws: Account) -> Names:
 COMMANDS = (
     plan,
     doctor,
+    rollback,
     status,
     page,
     run,

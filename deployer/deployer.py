@@ -23,12 +23,15 @@ from deployer.configuration.existing_secrets import require_region
 from deployer.configuration.settings import Settings
 from deployer.endpoints import EventEndpoint, ReportApi
 from deployer.errors import explaining
+from deployer.leftovers import old_layers, old_secrets
 from deployer.monitoring import Monitoring
 from deployer.networking import FunctionNetwork
 from deployer.operations import selfcheck
 from deployer.packaging.packages import Package, Packages
+from deployer.records import keep
 from deployer.resources import resource_policies, specs
 from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
+from deployer.resources.resource_policies import Policy
 from deployer.resources.roles import rights_of
 from deployer.steps import Report, Step, Steps, concurrently
 
@@ -54,6 +57,9 @@ class Deployer:
         chosen = settings.runtime, settings.architecture
         self._runtime, self._architecture = lambda_functions.runtime_of(account, *chosen)
         self._layer_arns: dict[str, str] = {}
+        self._role_ids: dict[str, str] = {}
+        self._policies: dict[str, Policy] = {}
+        self._functions: dict[str, lambda_functions.Function] = {}
         self.one_run_at_a_time = False
         self.functions = specs.functions(settings)
         self.endpoint = EventEndpoint(self._steps, settings)
@@ -78,12 +84,7 @@ class Deployer:
         )
         changes += concurrently(*self._after_functions())
         changes += concurrently(self.monitoring.after_functions())
-        return (
-            changes
-            + self.remove_old_alarms()
-            + self.remove_old_layers()
-            + self.remove_old_secrets()
-        )
+        return changes + self.record()
 
     def check_functions(self) -> None:
         """Ask each function whether it starts and reaches what it needs; nothing is changed.
@@ -165,9 +166,11 @@ class Deployer:
         name = self.names.role(use)
         in_network = self.network.needs_rights(use)
         policy = rights_of(use, self.names, self.settings, in_network=in_network)
+        self._policies[self.names.function(use)] = policy
         trust = resource_policies.trust_policy(self.names)
         rules = self.settings.organisation
-        ensure = partial(iam.ensure_role, path=rules.role_path, boundary=rules.boundary)
+        path, boundary = rules.role_path, rules.boundary
+        ensure = partial(iam.ensure_role, path=path, boundary=boundary, ids=self._role_ids)
         return self._steps.take("role", name, ensure, name, trust, policy, self.tags)
 
     def build_zip(self, use: FunctionUse) -> Package:
@@ -184,9 +187,8 @@ class Deployer:
         """Create a function; its role, log group, queue and layers must exist."""
         name = self.names.function(spec.use)
         arn = self.names.function_arn(spec.use)
-        return self._steps.take(
-            "function", name, lambda_functions.ensure_function, arn, self._function(spec)
-        )
+        function = self._functions[name] = self._function(spec)
+        return self._steps.take("function", name, lambda_functions.ensure_function, arn, function)
 
     def create_rule(self, use: RuleUse, schedule: str) -> Change:
         """Create a rule that fires on a schedule."""
@@ -223,30 +225,16 @@ class Deployer:
         ensure = s3_notifications.ensure_notification
         return self._steps.take("notification", notification.bucket, ensure, notification)
 
-    def remove_old_alarms(self) -> list[Change]:
-        """Remove the alarms of silence whose schedules may pause for too long for one."""
-        with explaining("old alarms"):
-            return self._reported(self.monitoring.remove_old_alarms())
-
-    def remove_old_layers(self) -> list[Change]:
-        """Remove the layer versions that the functions no longer use."""
-        changes = []
-        for name, arn in ((self.names.layer(each), arn) for each, arn in self._layer_arns.items()):
-            with explaining(f"layer {name}"):
-                changes += lambda_layers.remove_old_versions(self.account, name, arn)
-        return self._reported(changes)
-
-    def remove_old_secrets(self) -> list[Change]:
-        """Remove the secrets of sources and targets that are no longer declared or set."""
-        wanted = [self.names.secret(name) for name in self.settings.secrets]
-        tags = specs.own_tags(self.settings.project, self.settings.stage)
-        with explaining("old secrets"):
-            changes = secrets.remove_other_secrets(
-                self.account, self.names.secret(""), wanted, tags
-            )
-        return self._reported(changes)
-
-    def _reported(self, changes: list[Change]) -> list[Change]:
+    def record(self) -> list[Change]:
+        """Record the deployment for rollbacks; remove what neither it nor one of them needs."""
+        functions, account, names = self._functions.values(), self.account, self.names
+        with explaining("record of the deployment"):
+            changes, kept = keep(account, names, functions, self._policies)
+            changes += [
+                *self.monitoring.remove_old_alarms(),
+                *old_layers(account, names, self._layer_arns, kept),
+                *old_secrets(account, names, self.settings),
+            ]
         for change in changes:
             self._report(change)
         return changes
@@ -315,6 +303,8 @@ class Deployer:
             memory=spec.memory,
             timeout=spec.timeout,
             role_arn=self.names.role_arn(spec.use),
+            role_id=self._role_ids.get(self.names.role(spec.use)),
+            other_role_arn=self.names.role_arn("load" if spec.use == "extract" else "extract"),
             layers=tuple(self._layer_arns[layer] for layer in self._layers(spec.use)),
             network=self.network.of(spec.use),
             environment=specs.function_environment(spec.use, self.names, self.settings),

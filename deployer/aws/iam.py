@@ -5,10 +5,11 @@ A role has exactly these: managed policies and further inline policies are remov
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Resource, converge, found, one_each, remove
+from deployer.aws.changes import Change, Resource, Update, converge, found, one_each, remove
 from deployer.resources.resource_policies import Policy
 
 POLICY_NAME = "least-privilege"
@@ -24,14 +25,20 @@ def ensure_role(
     *,
     path: str = "/",
     boundary: str | None = None,
+    ids: dict[str, str] | None = None,
 ) -> Change:
     """Create or update a role; tags of others are kept.
+
+    Its id, which another role of the same name does not have, is added to `ids` by its name.
 
     AWS does not change the path of a role: one under another path is created again. The permissions
     boundary is the policy with the ARN `boundary`; None keeps that of others.
     """
     iam = account.clients.iam
     actual = _read(account, name)
+    known = {} if ids is None else ids
+    if actual:
+        known[name] = actual["id"]
     limit: Any = {"PermissionsBoundary": boundary} if boundary else {}
     wanted: dict[str, Any] = {
         "path": path,
@@ -45,13 +52,14 @@ def ensure_role(
     tag_list: Any = [{"Key": key, "Value": value} for key, value in wanted["tags"].items()]
 
     def create() -> None:
-        iam.create_role(
+        created = iam.create_role(
             RoleName=name,
             Path=path,
             AssumeRolePolicyDocument=json.dumps(trust),
             Tags=tag_list,
             **limit,
         )
+        known[name] = created["Role"]["RoleId"]
 
     def move() -> None:
         found(lambda: _strip_and_delete(account, name), ABSENT)
@@ -93,6 +101,29 @@ def allows(account: Account, name: str, action: str) -> bool:
     return any(each["Effect"] == "Allow" and action in each["Action"] for each in statements)
 
 
+def role_id(account: Account, name: str) -> str | None:
+    """Return the id of a role, which another one of the same name does not have; None if absent."""
+    answer = found(lambda: account.clients.iam.get_role(RoleName=name), ABSENT)
+    return answer["Role"]["RoleId"] if answer else None
+
+
+def ensure_policy(account: Account, name: str, policy: Policy) -> Change:
+    """Update the policy of a role, and nothing else of it."""
+    actual = _read(account, name)
+    put = partial(account.clients.iam.put_role_policy, RoleName=name, PolicyName=POLICY_NAME)
+    return converge(
+        account,
+        Resource(
+            kind="role",
+            name=name,
+            wanted={"policy": policy},
+            actual=actual or {},
+            create=lambda: None,
+            updates=[Update(frozenset({"policy"}), lambda: put(PolicyDocument=json.dumps(policy)))],
+        ),
+    )
+
+
 def remove_role(account: Account, name: str) -> bool:
     """Remove a role with its policies; return whether it existed."""
     return remove(
@@ -119,6 +150,7 @@ def _read(account: Account, name: str) -> dict[str, Any] | None:
         return None
     inline = _inline_policies(account, name)
     return {
+        "id": answer["Role"]["RoleId"],
         "path": answer["Role"]["Path"],
         "boundary": answer["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
         "trust policy": answer["Role"]["AssumeRolePolicyDocument"],

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SETTLE_SECONDS = 600  # the first network interface in a subnet takes minutes
 ABSENT = "ResourceNotFoundException"
 KEPT_UNRESERVED = 100
+ROLE_TAG = "role-id"
+# What creating a function sets, beside its code and configuration.
+ONCE = frozenset({"VpcConfig", "LastUpdateStatus", "RoleId", "tags"})
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,11 @@ class Function:
 
     `concurrency` is the reserved concurrency, which is also its limit; None leaves it unchanged.
     Events that still fail after all retries go to `failed_events_arn`; None drops them.
+
+    A role that is deleted and created again has another `role_id`, and Lambda cannot decrypt the
+    environment with it until the function is given another role, `other_role_arn`, and then its own
+    again. https://repost.aws/knowledge-center/lambda-kmsaccessdeniedexception-errors
+    `role_id` is None while the role is only planned; without another role there is no such check.
     """
 
     name: str
@@ -51,6 +59,8 @@ class Function:
     event_age: int
     failed_events_arn: str | None
     tags: Mapping[str, str]
+    role_id: str | None = None
+    other_role_arn: str | None = None
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -106,9 +116,10 @@ def ensure_function(account: Account, arn: str, function: Function) -> Change:
             },
             actual=None if failed else actual,
             create=lambda: _create(account, function, instead=failed),
-            created_with=configured | coded | {"VpcConfig", "LastUpdateStatus", "tags"},
+            created_with=configured | coded | ONCE,
             # Code last: new code may need the new configuration.
             updates=[
+                Update(frozenset({"RoleId"}), lambda: _set_role_again(account, arn, function)),
                 Update(
                     configured | {"LastUpdateStatus"},
                     lambda: _update_configuration(account, function, **function.configuration),
@@ -173,6 +184,12 @@ def layers_of(account: Account, names: Sequence[str]) -> set[str]:
     return {layer["Arn"] for each in existing if each for layer in each.get("Layers", [])}
 
 
+def tags_of(account: Account, name: str) -> Mapping[str, str]:
+    """Return the tags of a function; none if there is no function."""
+    answer = found(lambda: account.clients.lambda_.get_function(FunctionName=name), ABSENT)
+    return answer.get("Tags", {}) if answer else {}
+
+
 def remove_function(account: Account, name: str) -> bool:
     """Remove a function with its permissions; return whether it existed."""
     client = account.clients.lambda_
@@ -194,7 +211,7 @@ def _create(account: Account, function: Function, *, instead: bool) -> None:
         FunctionName=function.name,
         Code={"ZipFile": function.code.data},
         Architectures=architectures,
-        Tags=function.tags,
+        Tags={**function.tags, **({ROLE_TAG: function.role_id} if function.role_id else {})},
         **function.configuration,
         **connection,
     )
@@ -207,6 +224,12 @@ def _update_configuration(account: Account, function: Function, **configuration:
         FunctionName=function.name, **configuration
     )
     _settle(account, function.name)
+
+
+def _set_role_again(account: Account, arn: str, function: Function) -> None:
+    for role in (function.other_role_arn, function.role_arn):
+        _update_configuration(account, function, Role=role)
+    account.clients.lambda_.tag_resource(Resource=arn, Tags={ROLE_TAG: function.role_id or ""})
 
 
 def _update_code(account: Account, function: Function) -> None:
@@ -225,6 +248,7 @@ def _attributes(function: Function) -> dict[str, Any]:
         **function.configuration,
         "VpcConfig": function.connection,
         "LastUpdateStatus": "Successful",
+        **({"RoleId": function.role_id or "(of the new role)"} if function.other_role_arn else {}),
         "Architecture": function.architecture,
         "code": function.code.sha256,
         **function.failures,
@@ -243,6 +267,7 @@ def _read(account: Account, name: str) -> dict[str, Any] | None:
         **_read_failures(failures or {}),
         "concurrency": answer.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
         "tags": answer.get("Tags", {}),
+        "RoleId": answer.get("Tags", {}).get(ROLE_TAG),
     }
 
 

@@ -9,10 +9,11 @@ the same contents to other bytes: it is kept. Who can attach one could change th
 
 import base64
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 from deployer.aws.account import Account
-from deployer.aws.changes import Change, Resource, Update, converge, remove
+from deployer.aws.changes import Change, Resource, Update, converge, found, remove
 from deployer.aws.s3 import upload
 from deployer.errors import ConflictError
 from deployer.packaging.packages import Layer
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     )
 
 
+ABSENT = "ResourceNotFoundException"
 # Without it functions start slower, so a version with bytecode also serves as one without.
 WITH_BYTECODE = ", with bytecode"
 
@@ -92,20 +94,28 @@ def _usable(
     """Return the ARNs of the versions with our code, or else of those that a function has."""
     codes = {v["LayerVersionArn"]: _code_sha256(account, name, v["Version"]) for v in versions}
     ours = [arn for arn, code in codes.items() if code == sha256]
-    if ours or not codes:
+    if len(codes) == len(ours) <= 1:
         return ours
     used = in_use()
-    return [arn for arn in codes if arn in used]
+    return [arn for arn in codes if arn in used] or ours
 
 
-def remove_old_versions(account: Account, name: str, used: str) -> list[Change]:
-    """Remove every version of a layer but the one with the ARN `used`."""
+def remove_old_versions(account: Account, name: str, used: Collection[str]) -> list[Change]:
+    """Remove every version of a layer but those with the ARNs `used`."""
     changes = []
     for version in _versions(account, name):
-        if version["LayerVersionArn"] != used:
+        if version["LayerVersionArn"] not in used:
             _delete(account, name, version["Version"])
             changes.append(Change("layer version", f"{name}:{version['Version']}", "removed"))
     return changes
+
+
+def version_exists(account: Account, arn: str) -> bool:
+    """Return whether a layer version can still be attached to a function."""
+    name, _, version = arn.rpartition(":")
+    client = account.clients.lambda_
+    look = partial(client.get_layer_version, LayerName=name, VersionNumber=int(version))
+    return found(look, ABSENT) is not None
 
 
 def remove_layer(account: Account, name: str) -> bool:

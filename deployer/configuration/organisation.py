@@ -21,9 +21,11 @@ RETENTIONS = (
 # The characters that all services allow, and the lengths:
 # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 TAG = re.compile(r"(?P<key>[\w .:/+\-@]{1,128})=(?P<value>[\w .:/=+\-@]{0,256})")
-# A resource has at most 50; the deployment itself sets these, and one on the topic.
-OWN_TAGS = ("project", "stage", "managed-by", "expires-at", "alert-email")
-MAX_TAGS = 50 - len(OWN_TAGS)
+# A resource has at most 50. The deployment sets four on each, one on the topic, two on a function.
+OWN_TAGS = (
+    "project", "stage", "managed-by", "expires-at", "alert-email", "deployment", "role-id",
+)  # fmt: skip
+MAX_TAGS = 50 - 6
 ACCOUNTS = re.compile(r"\d{12}([ ,]+\d{12})*", re.ASCII)
 BOUNDARY = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]{1,512}", re.ASCII)
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html

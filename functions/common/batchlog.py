@@ -12,7 +12,9 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from etl.product import LOG_FORM
 from functions.common.errors import CorruptLogError
+from functions.common.manifests import Header
 from functions.common.storage import Bucket
 from functions.common.telemetry import logger
 
@@ -54,6 +56,7 @@ class BatchLog(Generic[Manifest]):
         self.source = source
         self.prefix = f"{self.folder}/{source}/"
         self._decoder = msgspec.json.Decoder(manifest)
+        self._header = msgspec.json.Decoder(Header)
         self._number = re.compile(re.escape(self.prefix) + r"(\d{10})\.json")
         self._newest = 0
 
@@ -142,6 +145,11 @@ class BatchLog(Generic[Manifest]):
     def _decode(self, batch: int, body: bytes) -> Manifest:
         where = f"s3://{self.bucket.name}/{self.key(batch)}"
         try:
+            if (form := self._header.decode(body).form) > LOG_FORM:
+                raise CorruptLogError(
+                    f"{where} has form {form}, and this code reads up to {LOG_FORM}: deploy the "
+                    "version that wrote it, or a later one"
+                )
             manifest = self._decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CorruptLogError(

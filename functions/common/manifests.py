@@ -8,8 +8,9 @@ or edited is an error, and never a read outside its own prefix or a loss of rows
 from collections.abc import Iterable, Mapping
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from etl.product import LOG_FORM
 from functions.common.accounts import FileAccount, FileRead, KnownFiles
 from functions.common.objects import (
     BatchNumber,
@@ -24,6 +25,16 @@ from functions.common.objects import (
     Sha256,
     TransactionId,
 )
+
+Form = Annotated[int, Meta(ge=1)]
+# A manifest of the first form does not name it.
+FORM: Form | UnsetType = LOG_FORM if LOG_FORM > 1 else UNSET
+
+
+class Header(Struct, frozen=True):
+    """What can be read of any manifest: the form that it was written in."""
+
+    form: Form = 1
 
 
 class Instance(Struct, frozen=True):
@@ -165,6 +176,7 @@ class IngestionManifest(Struct, frozen=True):
     targets: list[str] = []
     files: list[FileRead] = []
     known: KnownFiles | None = None
+    form: Form | UnsetType = FORM
 
     def __post_init__(self) -> None:
         """Raise ValueError if a table or a file names objects that are not its own."""
@@ -270,6 +282,7 @@ class ProcessedManifest(Struct, frozen=True):
     absent: dict[str, list[Key]]
     files: list[FileAccount] = []
     refusals: list[FileAccount] = []
+    form: Form | UnsetType = FORM
 
     def brings(self, table: str) -> bool:
         """Return whether the batch changes a target table."""

@@ -15,6 +15,9 @@ from tests.aws.sandbox import Sandbox, TinyPackages, pending
 if TYPE_CHECKING:
     from deployer.aws.changes import Change
 
+# The writes by which a deployment is recorded.
+RECORDED = ["PutObject", "PutObject", "TagResource"]
+
 
 def test_a_first_deployment_creates_everything(sandbox: Sandbox) -> None:
     """In an empty account, everything is created, in the order of the story."""
@@ -94,7 +97,7 @@ def test_changed_code_updates_that_function_alone(sandbox: Sandbox) -> None:
     changes = sandbox.deploy()
 
     assert pending(changes) == [("function", "updated", ["code"])]
-    assert sandbox.writes == ["UpdateFunctionCode"]
+    assert sandbox.writes == ["UpdateFunctionCode", *RECORDED]
 
 
 def test_new_code_finds_the_configuration_that_it_needs(sandbox: Sandbox) -> None:
@@ -109,15 +112,15 @@ def test_new_code_finds_the_configuration_that_it_needs(sandbox: Sandbox) -> Non
     changes = sandbox.deploy()
 
     assert pending(changes) == [("function", "updated", ["MemorySize", "code"])]
-    assert sandbox.writes == ["UpdateFunctionConfiguration", "UpdateFunctionCode"]
+    assert sandbox.writes == ["UpdateFunctionConfiguration", "UpdateFunctionCode", *RECORDED]
 
 
 def test_changed_requirements_replace_the_layer(sandbox: Sandbox) -> None:
-    """A new layer reaches the functions that use it, and its old version is removed."""
+    """A new layer reaches the functions that use it; one is kept for a rollback, and no more."""
     sandbox.deploy()
-    sandbox.packages.locks["pandas"] = "new"
-
-    changes = sandbox.deploy()
+    for lock in ("new", "newer"):
+        sandbox.packages.locks["pandas"] = lock
+        changes = sandbox.deploy()
 
     assert pending(changes) == [
         ("layer", "updated", ["content"]),
@@ -128,7 +131,7 @@ def test_changed_requirements_replace_the_layer(sandbox: Sandbox) -> None:
     versions = sandbox.account.clients.lambda_.list_layer_versions(
         LayerName="totesys-etl-dev-pandas"
     )["LayerVersions"]
-    assert [version["Version"] for version in versions] == [2]
+    assert [version["Version"] for version in versions] == [3, 2]
 
 
 def test_changed_settings_change_what_they_decide(sandbox: Sandbox) -> None:

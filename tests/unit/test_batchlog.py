@@ -177,3 +177,11 @@ def test_a_missing_manifest_is_named() -> None:
 
     with pytest.raises(CorruptLogError, match=r"s3://lake/batches/source/0000000002\.json"):
         log.read(2)
+
+
+def test_a_manifest_of_a_later_form_is_refused() -> None:
+    """Code never misreads what later code has written: the message says to deploy that again."""
+    bucket = FakeBucket({key(1): b'{"batch": 1, "run": [], "form": 2}'})
+
+    with pytest.raises(CorruptLogError, match=r"0000000001\.json has form 2, .* up to 1: deploy"):
+        BatchLog(bucket, "source", Entry).read(1)

@@ -46,9 +46,9 @@ LAYERS = (
     ("configuration",),
     ("resources", "packaging"),
     ("aws",),
-    ("steps", "terminal", "endpoints", "monitoring", "networking"),
-    ("operations", "inventory", "receipt", "arguments"),
-    ("deployer", "teardown"),
+    ("steps", "terminal", "endpoints", "monitoring", "networking", "records"),
+    ("operations", "inventory", "receipt", "arguments", "leftovers"),
+    ("deployer", "teardown", "rollback"),
 )
 # What a service module may know of what is declared and packed: its form, and how ARNs begin.
 KNOWN_TO_SERVICES = {"Alarm", "Layer", "Package", "Policy", "partition_of"} | {

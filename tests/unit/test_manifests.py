@@ -1,11 +1,15 @@
 """The documents of the batch log: what is written is what is read, also by yesterday's code."""
 
+import hashlib
+import json
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
+from etl.product import LOG_FORM
 from functions.common.accounts import FileRead, FileVersion, KnownFiles
 from functions.common.loaded import (
     Evidence,
@@ -272,3 +276,26 @@ def test_a_table_names_its_own_objects_once(key: str | None) -> None:
         replace(PROCESSED, tables={"fact_payment": replace(entry, tombstones=entry.files)})
     with pytest.raises(ValueError, match="is not under quarantine/source/other/"):
         replace(PROCESSED, quarantine={"other": PROCESSED.quarantine["payment"]})
+
+
+# The digest of what manifests consist of, in the form of that number.
+FORMS = {1: "4360ece6f6860ee9"}
+
+
+def test_another_form_of_the_log_has_another_number() -> None:
+    """Whoever changes a manifest decides whether earlier code reads it: `etl.product.LOG_FORM`.
+
+    If it does, the digest here changes alone; if not, the number too.
+    """
+    schemas = [msgspec.json.schema(each) for each in (IngestionManifest, ProcessedManifest)]
+    found = {"properties": _without_texts(schemas)}
+
+    assert {LOG_FORM: hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]} == FORMS
+
+
+def _without_texts(schema: Any) -> Any:
+    """Return a schema without its descriptions."""
+    if isinstance(schema, dict):
+        kept = {name: value for name, value in schema.items() if name != "description"}
+        return {name: _without_texts(value) for name, value in sorted(kept.items())}
+    return [_without_texts(each) for each in schema] if isinstance(schema, list) else schema

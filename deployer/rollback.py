@@ -1,0 +1,161 @@
+"""The way back to what was deployed before: the functions' code, layers, settings and rights.
+
+Everything else stays as it is: the data, the databases, schedules, alarms, secrets. What is put
+back is what `deployer.records` has; nothing is built.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import get_args
+
+from deployer import records
+from deployer.aws import iam, lambda_functions, lambda_layers, s3_objects
+from deployer.aws.account import Account
+from deployer.aws.changes import Change
+from deployer.aws.lambda_functions import Function
+from deployer.configuration.organisation import NO_RULES
+from deployer.errors import OperationError, explaining
+from deployer.operations.batchlog import BatchLog
+from deployer.records import Record
+from deployer.resources import specs
+from deployer.resources.names import BucketUse, FunctionUse, Names
+from deployer.steps import Report, Step, Steps, concurrently
+
+LOGS: tuple[BucketUse, ...] = ("ingestion", "processed")
+# What belongs to the code: what was changed by hand beside it tells no deployment from another.
+CODE = frozenset({"code", "Architecture", "Runtime", "Handler", "Layers", "Environment"})
+INSTEAD = "Deploy the version that is wanted instead: check it out and run deploy.py."
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """A rollback: its changes, and the times of the deployments that it led from and to.
+
+    `led_from` is None if the deployment that was running had failed half-way.
+    """
+
+    changes: list[Change]
+    led_from: str | None
+    led_to: str
+
+    def text(self) -> str:
+        """Return what runs now, and what can be done about it."""
+        led_from = self.led_from or "(it had failed half-way)"
+        return (
+            f"Rolled back from the deployment of {led_from} to that of {self.led_to}. Data, "
+            "schedules, alarms and secrets are as they were; deploy.py deploys what is in this "
+            "folder."
+        )
+
+
+class Rollback:
+    """Puts the functions of a deployment back to what they were before it."""
+
+    def __init__(self, account: Account, names: Names, report: Report) -> None:
+        self.account = account
+        self.names = names
+        self._report = report
+        self._tags = specs.own_tags(names.project, names.stage)
+
+    def roll_back(self) -> RolledBack:
+        """Go back to the deployment before; after a rollback, to the one that it led from.
+
+        If what runs is not what the newest record says, a deployment has failed half-way: then to
+        the newest record. After an error, running it again continues from there.
+
+        Raises:
+            OperationError: there is no way back; nothing was changed.
+        """
+        with explaining("record of the deployment"):
+            target = self._target()
+            self._require_readable(target)
+            self._require_layers(target)
+            code = self._code(target)
+            # Before anything is changed: a rollback that fails half-way is then made again.
+            back = records.before(self.account, self.names, target)
+            kept = [target, back] if back else [target]
+            self.account.write(lambda: records.write(self.account, self.names, kept))
+        led_from = target.rolled_back[1] if target.rolled_back else None
+        return RolledBack(self._restore(target, code), led_from, target.at)
+
+    def _target(self) -> Record:
+        """Return the record to go back to, with the way back from it, which leads to what runs."""
+        newest = records.newest(self.account, self.names)
+        if newest is None:
+            raise OperationError(f"no deployment of {self.names.prefix} is recorded. {INSTEAD}")
+        if self._runs(newest):
+            back = (records.now(), newest.at)
+            return replace(self._before(newest), before=newest.digest, rolled_back=back)
+        return newest if newest.rolled_back else replace(newest, rolled_back=(records.now(), None))
+
+    def _before(self, newest: Record) -> Record:
+        before = records.before(self.account, self.names, newest)
+        if not before:
+            raise OperationError(
+                f"there is no record of a deployment before that of {newest.at}. {INSTEAD}"
+            )
+        return before
+
+    def _code(self, target: Record) -> Mapping[str, bytes]:
+        code = records.code_of(self.account, self.names, target)
+        if code is None:
+            raise OperationError(
+                f"s3://{self.names.bucket('code')}/{records.FOLDER}{target.code}.zip is not the "
+                f"code that was deployed at {target.at}, or it is gone. {INSTEAD}"
+            )
+        return code
+
+    def _runs(self, record: Record) -> bool:
+        """Return whether the functions have the code of a record, and what belongs to it."""
+        looking = replace(self.account, planning=True)
+        changes = [
+            lambda_functions.ensure_function(looking, "", self._function(record, name, b""))
+            for name in record.functions
+        ]
+        return not any(CODE & change.differences.keys() for change in changes)
+
+    def _require_readable(self, target: Record) -> None:
+        """Raise OperationError if a log has a form that the target's code cannot read."""
+        for use in LOGS:
+            bucket = self.names.bucket(use)
+            for prefix in s3_objects.folders(self.account, bucket, "batches/"):
+                log = BatchLog(self.account.clients.s3, bucket, prefix)
+                form = (log.newest_document() or {}).get("form", 1)
+                if form > target.log_form:
+                    raise OperationError(
+                        f"s3://{bucket}/{prefix} has form {form}, and the code that was deployed "
+                        f"at {target.at} reads up to {target.log_form}: it would misread what was "
+                        "written since. Correct the newer code and deploy that; or remove "
+                        "everything (teardown.py) and deploy the older code, which then reads "
+                        "the sources again."
+                    )
+
+    def _require_layers(self, target: Record) -> None:
+        for arn in sorted(target.layers):
+            if not lambda_layers.version_exists(self.account, arn):
+                raise OperationError(f"layer version {arn} is gone. {INSTEAD}")
+
+    def _restore(self, target: Record, code: Mapping[str, bytes]) -> list[Change]:
+        steps = Steps(self.account, self.names, self._tags, self._report, NO_RULES)
+        return concurrently(*(self._chain(steps, target, name, code[name]) for name in code))
+
+    def _chain(self, steps: Steps, target: Record, name: str, code: bytes) -> list[Step]:
+        """Return the steps for a function: its rights first, which its code may need."""
+        policy = target.functions[name]["policy"]
+        function = self._function(target, name, code)
+        role = function.role_arn.rpartition("/")[2]
+        arns = {self.names.function(u): self.names.function_arn(u) for u in get_args(FunctionUse)}
+        return [
+            partial(steps.take, "role", role, iam.ensure_policy, role, policy),
+            partial(
+                steps.take, "function", name, lambda_functions.ensure_function, arns[name], function
+            ),
+        ]
+
+    def _function(self, record: Record, name: str, code: bytes) -> Function:
+        role = record.functions[name]["role_arn"].rpartition("/")[2]
+        role_id = iam.role_id(self.account, role)
+        if role_id is None:
+            raise OperationError(f"role {role} of function {name} is gone. {INSTEAD}")
+        return record.function(name, code, role_id, self._tags)

@@ -1,0 +1,78 @@
+"""A role that was deleted and created again under its old name is set again on its function.
+
+Lambda encrypts a function's environment for the role's id, which the new one does not have; the
+emulators do not show that, so the calls are compared with those that AWS's support asks for.
+"""
+
+from typing import Any
+
+from botocore.model import OperationModel
+
+from tests.aws.removing import NAMES
+from tests.aws.sandbox import Sandbox, pending
+
+ROLE, FUNCTION = NAMES.role("load"), NAMES.function("load")
+
+
+def roles_set(sandbox: Sandbox) -> list[tuple[str, str]]:
+    """Return the list to which the function and the role of each update are added."""
+    found: list[tuple[str, str]] = []
+
+    def note(params: dict[str, Any], model: OperationModel, **_: object) -> None:
+        if model.name == "UpdateFunctionConfiguration":
+            found.append((params["FunctionName"], params["Role"].rpartition("/")[2]))
+
+    client = sandbox.account.clients.lambda_
+    client.meta.events.register("provide-client-params.lambda.*", note)
+    return found
+
+
+def make_again(sandbox: Sandbox) -> None:
+    """Delete the role of load and create it as it was."""
+    iam = sandbox.account.clients.iam
+    role = iam.get_role(RoleName=ROLE)["Role"]
+    iam.delete_role_policy(RoleName=ROLE, PolicyName="least-privilege")
+    iam.delete_role(RoleName=ROLE)
+    trust = str(role["AssumeRolePolicyDocument"]).replace("'", '"')
+    iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=trust, Tags=role["Tags"])
+
+
+def test_a_role_that_others_made_again_is_set_again(sandbox: Sandbox) -> None:
+    """First another role, then its own: the function is given access to its environment anew."""
+    sandbox.deploy()
+    make_again(sandbox)
+    updates = roles_set(sandbox)
+
+    planned, done = sandbox.plan(), sandbox.deploy()
+
+    expected = [("role", "updated", ["policy"]), ("function", "updated", ["RoleId"])]
+    assert pending(planned) == pending(done) == expected
+    assert updates == [(FUNCTION, NAMES.role("extract")), (FUNCTION, ROLE)]
+    assert pending(sandbox.plan()) == []
+
+
+def test_a_role_that_the_deployment_makes_again_is_set_again(sandbox: Sandbox) -> None:
+    """The plan announces it while there is no role yet."""
+    sandbox.deploy()
+    iam = sandbox.account.clients.iam
+    iam.delete_role_policy(RoleName=ROLE, PolicyName="least-privilege")
+    iam.delete_role(RoleName=ROLE)
+    updates = roles_set(sandbox)
+
+    planned = [each for each in sandbox.plan() if each.name == FUNCTION]
+    sandbox.deploy()
+
+    assert pending(planned) == [("function", "updated", ["RoleId"])]
+    assert updates == [(FUNCTION, NAMES.role("extract")), (FUNCTION, ROLE)]
+    assert pending(sandbox.plan()) == []
+
+
+def test_a_role_that_stays_is_set_once(sandbox: Sandbox) -> None:
+    """Neither a second deployment nor one of other code exchanges roles."""
+    sandbox.deploy()
+    updates = roles_set(sandbox)
+
+    sandbox.packages.code["load"] = "SECOND = True\n"
+    sandbox.deploy()
+
+    assert updates == []

@@ -1,0 +1,273 @@
+"""A rollback puts back what was deployed before, or says why it cannot and changes nothing."""
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.model import OperationModel
+
+from deployer.configuration.settings import Settings
+from deployer.errors import DeployError, OperationError
+from deployer.rollback import Rollback, RolledBack
+from tests.aws.removing import NAMES, teardown
+from tests.aws.sandbox import Sandbox, everything_in, pending
+
+CODE = NAMES.bucket("code")
+ATTRIBUTES = ("CodeSha256", "Handler", "Runtime", "MemorySize", "Timeout", "Environment", "Layers")
+
+
+def roll_back(sandbox: Sandbox) -> RolledBack:
+    return Rollback(sandbox.account, NAMES, sandbox.events.append).roll_back()
+
+
+def running(sandbox: Sandbox) -> dict[str, Any]:
+    """Return what each function is, with its rights."""
+    clients = sandbox.account.clients
+    return {
+        each["FunctionName"]: [each.get(name) for name in ATTRIBUTES]
+        + [
+            clients.iam.get_role_policy(
+                RoleName=each["Role"].rpartition("/")[2], PolicyName="least-privilege"
+            )["PolicyDocument"]
+        ]
+        for each in clients.lambda_.list_functions()["Functions"]
+    }
+
+
+def objects(sandbox: Sandbox) -> list[str]:
+    listed = sandbox.account.clients.s3.list_objects_v2(Bucket=CODE, Prefix="deployments/")
+    return [entry["Key"] for entry in listed["Contents"]]
+
+
+def layer_versions(sandbox: Sandbox, layer: str) -> list[int]:
+    listed = sandbox.account.clients.lambda_.list_layer_versions(LayerName=NAMES.layer(layer))
+    return [version["Version"] for version in listed["LayerVersions"]]
+
+
+def change(sandbox: Sandbox, number: int = 2) -> None:
+    """Change code, a layer, a setting and with it the rights of two functions."""
+    sandbox.packages.code["load"] = f"NUMBER = {number}\n"
+    sandbox.packages.locks["pandas"] = f"lock {number}"
+    sandbox.settings = Settings.read(
+        {
+            "SOURCE_DATABASE_URL": "postgresql://reader:one@db.example.com/totesys",
+            "WAREHOUSE_DATABASE_URL": "postgresql://loader:one@db.example.com/warehouse",
+            "WAREHOUSE_SCHEMA": f"schema_{number}",
+            "NOTIFY": "every-batch" if number == 2 else "failures",
+            "ALERT_EMAIL": "team@example.com",
+        }
+    )
+
+
+def fail_at(sandbox: Sandbox, operation: str, nth: int = 1) -> Any:
+    """Let the nth call of an operation fail; return what stops that."""
+    calls = []
+
+    def refuse(model: OperationModel, **_: object) -> None:
+        if model.name == operation:
+            calls.append(model.name)
+            if len(calls) == nth:
+                raise ClientError({"Error": {"Code": "Broken", "Message": ""}}, model.name)
+
+    events = sandbox.account.clients.lambda_.meta.events
+    events.register("before-call.*.*", refuse)
+    return lambda: events.unregister("before-call.*.*", refuse)
+
+
+def test_what_was_deployed_before_runs_again(sandbox: Sandbox) -> None:
+    """Code, layers, settings and rights are those from before; `plan` says how that came about."""
+    sandbox.deploy()
+    first = running(sandbox)
+    change(sandbox)
+    sandbox.deploy()
+    assert running(sandbox) != first
+
+    done = roll_back(sandbox)
+
+    assert running(sandbox) == first
+    assert {(each.kind, each.name) for each in done.changes if each.action == "updated"} == {
+        ("role", NAMES.role("load")),
+        *(("function", NAMES.function(use)) for use in ("load", "transform", "reconcile", "page")),
+    }
+    [planned] = [each for each in sandbox.plan() if each.kind == "deployment"]
+    before, after = planned.differences["code"]
+    led = f"of {done.led_to}, to which a rollback led from that of {done.led_from} at 2"
+    assert str(before).startswith(led)
+    assert after == "of this folder"
+
+
+def test_a_deployment_after_a_rollback_leads_forward(sandbox: Sandbox) -> None:
+    """It deploys what is in the folder, reports that it undoes the rollback, and is in sync."""
+    sandbox.deploy()
+    change(sandbox)
+    sandbox.deploy()
+    second = running(sandbox)
+    roll_back(sandbox)
+
+    assert "deployment" in [each.kind for each in sandbox.deploy()]
+
+    assert running(sandbox) == second
+    assert pending(sandbox.plan()) == []
+
+
+def test_a_second_rollback_leads_back_to_where_the_first_began(sandbox: Sandbox) -> None:
+    """And a third to where the second began; the bucket keeps these two deployments."""
+    sandbox.deploy()
+    for number in (2, 3):
+        change(sandbox, number)
+        before = running(sandbox)
+        sandbox.deploy()
+    newest = running(sandbox)
+
+    seen = []
+    for _ in range(3):
+        roll_back(sandbox)
+        seen.append(running(sandbox))
+
+    assert seen == [before, newest, before]
+    assert len(objects(sandbox)) == 4
+    assert layer_versions(sandbox, "pandas") == [3, 2]
+
+
+def test_of_a_deployment_that_failed_half_way_nothing_stays(sandbox: Sandbox) -> None:
+    """The last deployment that was completed runs again, and not the one before it."""
+    sandbox.deploy()
+    sandbox.packages.code["extract"] = "SECOND = True\n"
+    sandbox.deploy()
+    second = running(sandbox)
+    change(sandbox, 3)
+    heal = fail_at(sandbox, "UpdateFunctionCode")
+    with pytest.raises(DeployError):
+        sandbox.deploy()
+    heal()
+
+    done = roll_back(sandbox)
+
+    assert running(sandbox) == second
+    assert done.led_from is None
+
+
+def test_a_rollback_that_failed_half_way_is_completed(sandbox: Sandbox) -> None:
+    """Running it again goes on in the same direction."""
+    sandbox.deploy()
+    first = running(sandbox)
+    change(sandbox)
+    sandbox.packages.code["page"] = "SECOND = True\n"
+    sandbox.deploy()
+    heal = fail_at(sandbox, "UpdateFunctionCode", 2)
+    with pytest.raises(DeployError):
+        roll_back(sandbox)
+    heal()
+
+    roll_back(sandbox)
+
+    assert running(sandbox) == first
+
+
+def test_what_was_changed_by_hand_does_not_mislead(sandbox: Sandbox) -> None:
+    """More memory in an emergency is no deployment: the rollback goes to the one before."""
+    sandbox.deploy()
+    first = running(sandbox)
+    change(sandbox)
+    sandbox.deploy()
+    sandbox.account.clients.lambda_.update_function_configuration(
+        FunctionName=NAMES.function("load"), MemorySize=3008
+    )
+
+    roll_back(sandbox)
+
+    assert running(sandbox) == first
+
+
+def refused(sandbox: Sandbox) -> str:
+    """Return why a rollback is refused, which changes nothing."""
+    before = running(sandbox)
+    sandbox.writes.clear()
+    with pytest.raises(OperationError) as failure:
+        roll_back(sandbox)
+    assert running(sandbox) == before
+    assert sandbox.writes == []
+    return str(failure.value)
+
+
+def test_without_a_deployment_before_there_is_no_way_back(sandbox: Sandbox) -> None:
+    """Nor without any: the message says what to do instead."""
+    assert "no deployment of totesys-etl-dev is recorded" in refused(sandbox)
+    sandbox.deploy()
+    assert "there is no record of a deployment before" in refused(sandbox)
+
+
+@pytest.mark.parametrize("bucket", ["ingestion", "processed"])
+def test_code_that_would_misread_the_log_is_not_put_back(
+    sandbox: Sandbox, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the newer code has written decides: until it has written, the way back is open."""
+    sandbox.deploy()
+    change(sandbox)
+    monkeypatch.setattr("deployer.records.LOG_FORM", 2)
+    sandbox.deploy()
+    name = NAMES.bucket("ingestion" if bucket == "ingestion" else "processed")
+    for batch, form in enumerate((None, 2), start=1):
+        sandbox.account.clients.s3.put_object(
+            Bucket=name,
+            Key=f"batches/source/{batch:010d}.json",
+            Body=json.dumps({"batch": batch, **({"form": form} if form else {})}),
+        )
+
+    assert f"s3://{name}/batches/source/ has form 2" in refused(sandbox)
+
+
+def test_a_rollback_passes_over_logs_that_it_can_read(sandbox: Sandbox) -> None:
+    """A manifest without a form has the first one."""
+    sandbox.deploy()
+    change(sandbox)
+    sandbox.deploy()
+    sandbox.account.clients.s3.put_object(
+        Bucket=NAMES.bucket("ingestion"), Key="batches/source/0000000001.json", Body="{}"
+    )
+
+    assert pending(roll_back(sandbox).changes)
+
+
+def test_only_code_that_was_deployed_is_put_back(sandbox: Sandbox) -> None:
+    """Who may write to the code bucket, and no more, gets no code into a function."""
+    sandbox.deploy()
+    change(sandbox)
+    sandbox.deploy()
+    s3 = sandbox.account.clients.s3
+    for key in objects(sandbox):
+        if key.endswith(".zip"):
+            s3.put_object(Bucket=CODE, Key=key, Body=b"PK\x05\x06" + bytes(18))
+    assert "is not the code that was deployed" in refused(sandbox)
+
+    for key in objects(sandbox):
+        if key.endswith(".json"):
+            s3.put_object(Bucket=CODE, Key=key, Body=b"{}")
+    assert "no deployment of totesys-etl-dev is recorded" in refused(sandbox)
+
+
+def test_a_layer_that_is_gone_is_named(sandbox: Sandbox) -> None:
+    """Somebody removed the version that the older code needs."""
+    sandbox.deploy()
+    change(sandbox)
+    sandbox.deploy()
+    sandbox.account.clients.lambda_.delete_layer_version(
+        LayerName=NAMES.layer("pandas"), VersionNumber=1
+    )
+
+    assert "totesys-etl-dev-pandas:1 is gone" in refused(sandbox)
+
+
+def test_a_teardown_removes_the_records_too(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left after deployments and rollbacks."""
+    monkeypatch.setattr("deployer.teardown.QUIET_SECONDS", 0)
+    sandbox.deploy()
+    change(sandbox)
+    sandbox.deploy()
+    roll_back(sandbox)
+
+    assert teardown(sandbox).remove().is_complete
+    assert everything_in(sandbox.account) == []
