@@ -57,16 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     terminal = Terminal(json_only="--json" in given)
+    command: Callable[[argparse.Namespace, Terminal], int] = deploy
     try:
         options = parser(str(__doc__).splitlines()[0], deploy, COMMANDS).parse_args(given)
-        command: Callable[[argparse.Namespace, Terminal], int] = options.command
+        command = options.command
         load_dotenv(Path(".env"), os.environ, terminal.warn)
         return command(options, terminal)
     except DeployError as error:
         terminal.error(str(error))
         return error.exit_status
     except KeyboardInterrupt:
-        terminal.error("interrupted: completed steps are kept; run again to continue")
+        terminal.error(output.interrupted(goes_on=command in (run, replay, reconcile)))
         return INTERRUPTED
 
 

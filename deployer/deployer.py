@@ -144,7 +144,11 @@ class Deployer:
             resource_policies.bucket_policy(use, self.names) if self.account.speaks_tls else None
         )
         # A dropped file is the only copy of what was delivered: its old versions are kept.
-        ensure = partial(s3.ensure_bucket, keeps_versions=use == "drop")
+        ensure = partial(
+            s3.ensure_bucket,
+            keeps_versions=use == "drop",
+            short_lived=specs.SHORT_LIVED.get(use),
+        )
         return self._steps.take("bucket", name, ensure, name, policy, self.tags)
 
     def create_secret(self, part: str) -> Change:

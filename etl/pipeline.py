@@ -30,6 +30,7 @@ RESERVED = frozenset(
         "page",
         "quarantine",
         "refused",
+        "runs",
         "swept",
         "tombstones",
     }

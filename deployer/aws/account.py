@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-# An invocation is answered when the function ends, and must not be retried before.
-INVOKING = Config(read_timeout=920, retries={"total_max_attempts": 1})
+# An invocation must not be repeated because its answer is late. What runs for long is followed by
+# what it stores: `deployer/operations/invocations.py`.
+INVOKING = Config(read_timeout=180, retries={"total_max_attempts": 1})
 
 
 @dataclass(frozen=True)

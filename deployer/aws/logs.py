@@ -67,6 +67,21 @@ def running_requests(account: Account, log_group: str, since: float) -> frozense
     return started - ended
 
 
+def how_it_ended(account: Account, log_group: str, request: str, since: float) -> str | None:
+    """Return what Lambda reports of a request after its end, None before, or as long as it is late.
+
+    `since` in seconds of the epoch, such as when it began.
+    """
+    pages = account.clients.logs.get_paginator("filter_log_events").paginate(
+        logGroupName=log_group, startTime=int(since * 1000), filterPattern=f'"{request}"'
+    )
+    messages = found(
+        lambda: [event.get("message", "") for page in pages for event in page["events"]], ABSENT
+    )
+    reports = [each for each in messages or [] if each.startswith(f"REPORT RequestId: {request}")]
+    return " ".join(reports[-1].split()) if reports else None
+
+
 def _find(account: Account, name: str) -> "LogGroupTypeDef | None":
     """Return the log group of exactly this name: AWS lists by prefix."""
     pages = account.clients.logs.get_paginator("describe_log_groups")

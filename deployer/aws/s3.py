@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
 
 OLD_VERSIONS_DAYS = 7
+SHORT_LIVED_DAYS = 1
 BLOCK_PUBLIC_ACCESS: "PublicAccessBlockConfigurationTypeDef" = {
     "BlockPublicAcls": True,
     "IgnorePublicAcls": True,
@@ -41,7 +42,7 @@ BLOCK_PUBLIC_ACCESS: "PublicAccessBlockConfigurationTypeDef" = {
 }
 ENCRYPTION = "AES256"
 UNFINISHED = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": OLD_VERSIONS_DAYS}}
-OLD_VERSIONS_EXPIRE = [
+OLD_VERSIONS_EXPIRE: list[Mapping[str, Any]] = [
     {
         "ID": "old-versions",
         "Status": "Enabled",
@@ -51,7 +52,7 @@ OLD_VERSIONS_EXPIRE = [
         **UNFINISHED,
     }
 ]
-ALL_VERSIONS_STAY = [
+ALL_VERSIONS_STAY: list[Mapping[str, Any]] = [
     {"ID": "unfinished", "Status": "Enabled", "Filter": {"Prefix": ""}, **UNFINISHED},
 ]
 
@@ -63,16 +64,29 @@ def ensure_bucket(
     tags: Mapping[str, str],
     *,
     keeps_versions: bool = False,
+    short_lived: str | None = None,
 ) -> Change:
     """Create or update a bucket. Tags of others are kept, their policies and lifecycle rules not.
 
-    Old versions expire, unless the bucket `keeps_versions`.
+    Old versions expire, unless the bucket `keeps_versions`. Objects under the prefix `short_lived`
+    expire after a day.
 
     Raises:
         ConflictError: the name belongs to another account.
     """
     lifecycle = ALL_VERSIONS_STAY if keeps_versions else OLD_VERSIONS_EXPIRE
+    if short_lived is not None:
+        lifecycle = [*lifecycle, _short_lived(short_lived)]
     return converge(account, _Bucket(account, name, policy, lifecycle, tags).resource())
+
+
+def _short_lived(prefix: str) -> Mapping[str, Any]:
+    return {
+        "ID": "short-lived",
+        "Status": "Enabled",
+        "Filter": {"Prefix": prefix},
+        "Expiration": {"Days": SHORT_LIVED_DAYS},
+    }
 
 
 def upload(account: Account, bucket: str, key: str, path: Path, sha256: str) -> str:

@@ -152,3 +152,10 @@ def _loaded(run: Run) -> Table | Text:
         for name, rows in tables.items():
             shown.add_row(name, what, f"{rows:,}")
     return shown
+
+
+def interrupted(*, goes_on: bool) -> str:
+    """Return what Ctrl-C means: functions that were asked for something are not stopped by it."""
+    if goes_on:
+        return "interrupted: what is under way in AWS goes on; the same command follows it"
+    return "interrupted: completed steps are kept; run again to continue"

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from deployer.aws import sqs
 from deployer.aws.account import Account
@@ -16,19 +15,16 @@ from deployer.aws.waiting import Waited
 from deployer.errors import OperationError, explaining
 from deployer.operations.batchlog import BatchLog, marker_of
 from deployer.operations.files import RefusedFile, refused_files
+from deployer.operations.invocations import BUSY_SECONDS, Answer, Invocations
 from deployer.resources.names import BucketUse, FunctionUse, Names
 
 # A policy may take effect only some time after it was written.
 NEW_POLICY_SECONDS = 180.0
 NEW_POLICY_PAUSE = 10.0
-# Another run may take until its timeout; the lock of a dead loader is released within a minute.
-BUSY_SECONDS = 960.0
 # Lambda waits 5 seconds for more events, and collect takes a few.
 COLLECT_SECONDS = 120.0
 BUSY_PAUSE = 1.0
 CHANGED = ("inserted", "updated", "deleted")  # the counts of a marker for each target table
-
-Answer = dict[str, Any]
 
 
 @dataclass
@@ -69,6 +65,7 @@ class Pipeline:
         events: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """`step` is a context that is entered with the name of each stage.
 
@@ -82,6 +79,7 @@ class Pipeline:
         self._step = step
         self._clock = clock
         self._sleep = sleep
+        self.invocations = Invocations(account, names, clock, sleep, now)
 
     def run(self, *, now: bool = False) -> Run:
         """Load what has changed in the sources, and what an earlier run left unfinished.
@@ -243,40 +241,17 @@ class Pipeline:
     def _invoke(self, use: FunctionUse, event: Answer) -> Answer:
         """Invoke a function and return its answer, retrying while a new policy takes effect."""
         began = self._clock()
-        answer, failed = self._call(use, event)
-        while failed:
-            message = str(answer.get("errorMessage", answer))
-            is_late = "AccessDenied" in message and not self.account.is_local
+        answer, error = self.invocations.invoke(use, event)
+        while error is not None:
+            is_late = "AccessDenied" in error and not self.account.is_local
             if not is_late or self._clock() - began >= NEW_POLICY_SECONDS:
-                raise OperationError(f"{use}: {message}")
+                raise OperationError(f"{use}: {error}")
             self._sleep(NEW_POLICY_PAUSE)
-            answer, failed = self._call(use, event)
-            if not failed:
+            answer, error = self.invocations.invoke(use, event)
+            if error is None:
                 waited = self._clock() - began
                 self.account.patience.report(Waited("the new policy to take effect", waited))
         return answer
-
-    def _call(self, use: FunctionUse, event: Answer) -> tuple[Answer, bool]:
-        """Invoke a function; return its answer, and whether that is an error.
-
-        A function has one run at a time: waits while another invocation is running.
-        """
-        invoking, name = self.account.clients.invoking, self.names.function(use)
-        began = self._clock()
-        with explaining(f"function {name}"):
-            while True:
-                try:
-                    response = invoking.invoke(FunctionName=name, Payload=json.dumps(event))
-                except invoking.exceptions.ResourceNotFoundException as error:
-                    raise OperationError(
-                        f"function {name} does not exist: deploy it first, with `python deploy.py`."
-                    ) from error
-                except invoking.exceptions.TooManyRequestsException:
-                    if self._clock() - began > BUSY_SECONDS:
-                        raise
-                    self._sleep(BUSY_PAUSE)
-                else:
-                    return json.loads(response["Payload"].read()), "FunctionError" in response
 
     def _manifest(self, use: BucketUse, key: str) -> Answer:
         """Return a batch's manifest, an empty one if there is none."""

@@ -240,10 +240,21 @@ def _readable(names: Names, bucket: str, prefix: str) -> Iterator[Policy]:
 
 
 def _common(use: FunctionUse, names: Names) -> list[Policy]:
-    """Allow to write the log, and to store events that the function failed to process."""
+    """Allow to write the log, and to store failed events and the outcomes of runs."""
     streams = f"{names.log_group_arn(use)}:*"
     keeper = [allow("sqs:SendMessage", names.queue_arn)] if use in specs.KEEPS_FAILED else []
-    return [allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams), *keeper]
+    return [
+        allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams),
+        *keeper,
+        *_outcomes(use, names),
+    ]
+
+
+def _outcomes(use: FunctionUse, names: Names) -> list[Policy]:
+    """Allow to store what becomes of a run that the deployer follows."""
+    if (bucket := specs.OUTCOME_BUCKETS.get(use)) is None:
+        return []
+    return _objects("s3:PutObject", bucket, [f"runs/{use}"], names)
 
 
 def _secrets(
@@ -281,7 +292,7 @@ def _network(use: FunctionUse, names: Names) -> list[Policy]:
 def _objects(action: str, bucket: BucketUse, prefixes: Sequence[str], names: Names) -> list[Policy]:
     """Allow an action on the objects under prefixes, which may be empty.
 
-    ALL means all prefixes except the other reserved ones.
+    ALL means all prefixes except the other reserved ones; a denial would beat `_outcomes`.
     """
     arn = names.bucket_arn(bucket)
     if not prefixes:
@@ -289,7 +300,8 @@ def _objects(action: str, bucket: BucketUse, prefixes: Sequence[str], names: Nam
     allowed = allow(action, [f"{arn}/{prefix}/*" for prefix in prefixes])
     if ALL not in prefixes:
         return [allowed]
-    others = [f"{arn}/{prefix}/*" for prefix in sorted(RESERVED - set(prefixes))]
+    granted = {*prefixes, "runs"} if action == "s3:PutObject" else {*prefixes}
+    others = [f"{arn}/{prefix}/*" for prefix in sorted(RESERVED - granted)]
     return [allowed, {"Effect": "Deny", "Action": action, "Resource": others}]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deployer.configuration.apis import TOKEN, TOKENS_SECRET
 from deployer.configuration.settings import Settings
-from deployer.resources.names import FunctionUse, Names
+from deployer.resources.names import BucketUse, FunctionUse, Names
 from etl import Events, Postgres, product
 from etl.loading import folder
 from etl.pipeline import Pipeline
@@ -24,6 +24,13 @@ OWN_LAYER = "pipeline"
 SWEEP_SCHEDULE = "rate(5 minutes)"
 RECONCILE_SCHEDULE = "cron(0 3 * * ? *)"  # at night, when databases have time
 BATCH_LOG = "batches/"
+# The prefix of a bucket whose objects are read within minutes: zips of layers, which Lambda copies
+# when they are published, and the outcomes of runs.
+SHORT_LIVED: Mapping[BucketUse, str] = {
+    "code": "layers/",
+    "ingestion": "runs/",
+    "processed": "runs/",
+}
 MARKERS = "loaded/"
 
 
@@ -112,6 +119,14 @@ def schedules(settings: Settings | type[Settings] = Settings) -> Mapping[Functio
     }
 
 
+# Where a function that is invoked by hand stores what becomes of it, under runs/<function>/.
+OUTCOME_BUCKETS: Mapping[FunctionUse, BucketUse] = {
+    "extract": "ingestion",
+    "transform": "processed",
+    "load": "processed",
+    "reconcile": "processed",
+    "page": "processed",
+}
 READS_SOURCES = frozenset[FunctionUse]({"extract", "reconcile"})
 READS_TARGETS = frozenset[FunctionUse]({"load", "reconcile", "page", "serve"})
 ANSWERS_REQUESTS = frozenset[FunctionUse]({"receive", "serve"})

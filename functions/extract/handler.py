@@ -21,6 +21,7 @@ from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchConflictError, raise_first
 from functions.common.manifests import IngestionManifest
 from functions.common.notices import give_notices
+from functions.common.outcomes import stores_outcomes
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
@@ -55,6 +56,7 @@ def _needs() -> Iterator[selfcheck.Need]:
 
 
 @selfcheck.answers_checks(_needs)
+@stores_outcomes("extract", "INGESTION_BUCKET")
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from functions.common import selfcheck
 from functions.common.batchlog import BatchLog
 from functions.common.errors import PipelineError
 from functions.common.logs import Logs, MarkerLog, is_in_use
+from functions.common.outcomes import stores_outcomes
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import logger
@@ -81,6 +82,7 @@ def _needs() -> Iterator[selfcheck.Need]:
 
 
 @selfcheck.answers_checks(_needs)
+@stores_outcomes("page", "PROCESSED_BUCKET")
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Render the page if there is something new and the last one is a minute old, or with `now`.

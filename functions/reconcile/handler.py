@@ -25,6 +25,7 @@ from functions.common.errors import raise_first
 from functions.common.logs import Logs, MarkerLog
 from functions.common.notices import give_notice
 from functions.common.objects import Key
+from functions.common.outcomes import stores_outcomes
 from functions.common.secrets import key_of
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
@@ -118,6 +119,7 @@ def _needs() -> Iterator[selfcheck.Need]:
 
 
 @selfcheck.answers_checks(_needs)
+@stores_outcomes("reconcile", "PROCESSED_BUCKET")
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

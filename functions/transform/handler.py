@@ -25,6 +25,7 @@ from functions.common.errors import CorruptLogError
 from functions.common.logs import Logs, is_in_use
 from functions.common.manifests import ProcessedManifest
 from functions.common.notices import give_notices
+from functions.common.outcomes import stores_outcomes
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
@@ -59,6 +60,7 @@ def _needs() -> Iterator[selfcheck.Need]:
 
 
 @selfcheck.answers_checks(_needs)
+@stores_outcomes("transform", "PROCESSED_BUCKET")
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

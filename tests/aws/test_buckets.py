@@ -105,3 +105,20 @@ def test_a_creation_that_fails_says_why(account: Account) -> None:
         stubber.add_client_error("create_bucket", "TooManyBuckets")
         with pytest.raises(ClientError, match="TooManyBuckets"):
             ensure_bucket(account, "lake", None, TAGS)
+
+
+def test_what_is_needed_for_minutes_leaves_the_bucket(account: Account) -> None:
+    """Zips of layers that are published, and outcomes that were read, expire after a day."""
+    ensure_bucket(account, "lake", None, TAGS, short_lived="layers/")
+
+    rules = account.clients.s3.get_bucket_lifecycle_configuration(Bucket="lake")["Rules"]
+    assert rules == [
+        *EXPIRING,
+        {
+            "ID": "short-lived",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "layers/"},
+            "Expiration": {"Days": 1},
+        },
+    ]
+    assert ensure_bucket(account, "lake", None, TAGS, short_lived="layers/").action == "left"

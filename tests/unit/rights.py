@@ -27,6 +27,11 @@ def expected(lines: str, use: FunctionUse, tables: list[str]) -> list[Policy]:
     streams = f"{NAMES.log_group_arn(use)}:*"
     log = allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams)
     failed = [allow("sqs:SendMessage", NAMES.queue_arn)] if use == "transform" else []
+    outcomes = {"extract": "ingestion"} | dict.fromkeys(
+        ("transform", "load", "reconcile", "page"), "processed"
+    )
+    if use in outcomes:
+        failed += _statements(f"write {outcomes[use]}: runs/{use}", [])
     return [*found, log, *failed]
 
 
@@ -54,7 +59,8 @@ def _statements(line: str, tables: list[str]) -> list[Policy]:
         case "queue":
             return [allow(["sqs:SendMessage", "sqs:GetQueueAttributes"], NAMES.events_queue_arn)]
     allowed = allow(_ACTIONS[what], [f"{arn}/{name}/*" for name in names])
-    others = [f"{arn}/{name}/*" for name in sorted(RESERVED - set(names))]
+    outcomes = {"runs"} if what == "write" else set()
+    others = [f"{arn}/{name}/*" for name in sorted(RESERVED - outcomes - set(names))]
     denied = {"Effect": "Deny", "Action": _ACTIONS[what], "Resource": others}
     return [allowed, denied] if "*" in names else [allowed]
 

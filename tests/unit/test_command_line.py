@@ -37,7 +37,10 @@ def deploying(monkeypatch: pytest.MonkeyPatch, *changes: Change, failing: str = 
                 raise OperationError(failing)
 
         return SimpleNamespace(
-            deploy=deploy, check_functions=check_functions, one_run_at_a_time=True
+            deploy=deploy,
+            check_functions=check_functions,
+            one_run_at_a_time=True,
+            network=SimpleNamespace(surroundings=None),
         )
 
     monkeypatch.setattr(deploy, "Deployer", deployer)
@@ -222,22 +225,38 @@ def test_settings_come_from_a_file_too(
     assert os.environ["PROJECT"] == "from-the-file"
 
 
+GOES_ON = "what is under way in AWS goes on; the same command follows it"
+
+
 @pytest.mark.parametrize("json_only", [True, False])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run"], GOES_ON),
+        (["replay", "3"], GOES_ON),
+        (["reconcile"], GOES_ON),
+        (["status"], "completed steps are kept; run again to continue"),
+    ],
+)
 def test_ctrl_c_is_no_traceback(
-    command: Command, monkeypatch: pytest.MonkeyPatch, json_only: bool
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    said: str,
+    json_only: bool,
 ) -> None:
-    """An interrupted command says what that means."""
+    """An interrupted command says what that means; functions go on with what they were asked."""
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(deploy, "Pipeline", interrupted)
-    said = "interrupted: completed steps are kept; run again to continue"
+    monkeypatch.setattr(deploy, "read_status", interrupted)
 
-    assert command("run", *(["--json"] if json_only else [])) == (
+    assert command(*words, *(["--json"] if json_only else [])) == (
         130,
-        json.dumps({"error": said}) + "\n" if json_only else "",
-        f"{WHO}\nerror: {said}\n",
+        json.dumps({"error": f"interrupted: {said}"}) + "\n" if json_only else "",
+        f"{WHO}\nerror: interrupted: {said}\n",
     )
 
 

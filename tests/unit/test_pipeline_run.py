@@ -13,7 +13,6 @@ from tests.unit.scripted_functions import (
     REMODELLED,
     Lambda,
     Sandbox,
-    Throttled,
     extracted,
     lake,
     loaded,
@@ -117,29 +116,6 @@ def test_a_loader_that_never_ends_is_named() -> None:
         "load: another loader has been running for 16 minutes. "
         "Look for the session that holds an advisory lock in the warehouse."
     )
-
-
-def test_a_run_of_the_schedule_is_waited_for() -> None:
-    """One run of a function at a time is reserved: ours comes when the other one has ended."""
-    functions = Lambda(
-        extract=[Throttled(), Throttled(), extracted(None)],
-        transform=[Throttled(), REMODELLED],
-        load=[NOTHING],
-    )
-    sandbox = Sandbox(functions)
-
-    assert sandbox.pipeline.run().batch is None
-    assert sandbox.sleeps == [1.0, 1.0, 1.0]
-
-
-def test_a_run_of_the_schedule_that_never_ends_is_an_error() -> None:
-    """No run outlives Lambda's 15 minutes, so that waiting longer is of no use."""
-    sandbox = Sandbox(Lambda(extract=[Throttled() for _ in range(1000)]))
-
-    with pytest.raises(Throttled):
-        sandbox.pipeline.run()
-
-    assert 900 < len(sandbox.sleeps) < 1000
 
 
 def test_a_table_that_is_left_out_is_reported() -> None:
