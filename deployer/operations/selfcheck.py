@@ -61,16 +61,18 @@ def ask_functions(
 
 def _patiently(account: Account, name: str, patience: float) -> list[Finding]:
     clock, began = account.patience.clock, account.patience.clock()
-    while True:
-        findings = _ask(account, name)
-        waited = clock() - began
-        is_late = any(each.state == "to do" and LATE in each.detail for each in findings)
-        if not is_late or account.is_local or waited >= patience:
-            break
+    findings, has_waited = _ask(account, name), False
+    while _lacks_a_right(findings) and not account.is_local and clock() - began < patience:
         account.patience.sleep(PAUSE)
-    if waited >= PAUSE and not is_late:
+        findings, has_waited = _ask(account, name), True
+    if has_waited and not _lacks_a_right(findings):
+        waited = clock() - began
         account.patience.report(Waited(f"the rights of {name} to take effect", waited))
     return findings
+
+
+def _lacks_a_right(findings: Sequence[Finding]) -> bool:
+    return any(each.state == "to do" and LATE in each.detail for each in findings)
 
 
 def _ask(account: Account, name: str) -> list[Finding]:

@@ -108,6 +108,21 @@ def test_a_private_database_out_of_reach_is_not_known(doctor: Doctor) -> None:
     assert found["target warehouse"][0] == "unknown"
 
 
+def test_a_database_that_functions_alone_may_log_in_to_is_not_known(doctor: Doctor) -> None:
+    """Neither is somebody else's secret read here, nor a token of IAM made."""
+    os.environ |= {
+        "SOURCE_DATABASE_URL": "postgresql://reader@db.example.com/shop?auth=iam",
+        "WAREHOUSE_DATABASE_URL": "arn:aws:secretsmanager:eu-west-2:123456789012:secret:rds-AbCdEf",
+        "WAREHOUSE_DATABASE_ADDRESS": "postgresql://db.example.com/warehouse",
+    }
+
+    status, found = doctor()
+
+    assert status == 0
+    assert found["source source"][0] == "unknown"
+    assert found["target warehouse"] == ("unknown", "its secret is for the functions alone")
+
+
 def test_without_credentials_the_databases_are_still_looked_at(doctor: Doctor) -> None:
     """That there are none is said, with what to set."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -39,8 +39,10 @@ class Lambda:
     def __init__(self, answers: Mapping[str, list[Answer]]) -> None:
         self.answers = answers
         self.asked: list[tuple[str, Any]] = []
+        self.before: Callable[[], None] = lambda: None
 
     def invoke(self, FunctionName: str, Payload: str) -> dict[str, Any]:  # noqa: N803
+        self.before()
         use = FunctionName.removeprefix("shop-etl-dev-")
         self.asked.append((use, json.loads(Payload)))
         script = self.answers[use]
@@ -136,6 +138,16 @@ def test_a_right_that_takes_effect_late_is_waited_for_and_said() -> None:
 
     assert found == {"load": [ok("secret one", "can be read")]}
     assert deployed.waited == [Waited("the rights of shop-etl-dev-load to take effect", 30.0)]
+
+
+def test_a_function_that_answers_late_is_not_one_that_was_waited_for() -> None:
+    """A cold start takes seconds, and no right took effect meanwhile."""
+    deployed = Deployed(load=[{"checks": [well()]}])
+    deployed.lambda_.before = lambda: deployed.slept.append(40.0)
+
+    require_working(deployed.account, NAMES, ["load"])
+
+    assert deployed.waited == []
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from local.new_pipeline.command import Written, shown
 from local.target_tables import MEANING, TargetRow, ViewRow, show_tables, show_views
 from tests.documentation import ROOT, blocks, run_by
 
+COMMANDS = (ROOT / "deploy.py", ROOT / "teardown.py")
+
 
 def rows_of(text: str, head: str) -> list[list[str]]:
     """Return the cells of a printed table, by its first two columns."""
@@ -96,7 +98,7 @@ def test_steps_on_the_pages_are_those_of_today() -> None:
         for step in re.findall(r"^(\w.*?) {2,}\d+\.\d s$", block.text, re.MULTILINE)
     }
     modules = [*(ROOT / "local").rglob("*.py"), *(ROOT / "deployer" / "operations").glob("*.py")]
-    patterns = {text for path in (*modules, ROOT / "deploy.py") for text in texts_of(path)}
+    patterns = {text for path in (*modules, *COMMANDS) for text in texts_of(path)}
 
     assert len(steps) > 10
     assert {
