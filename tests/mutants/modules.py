@@ -107,7 +107,7 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "functions/receive",
         "requests signatures",
-        ("unit/test_receive_signatures.py", "aws/test_receive.py"),
+        ("unit/test_receive_requests.py", "unit/test_receive_signatures.py", "aws/test_receive.py"),
     ),
     (
         "functions/reconcile",
