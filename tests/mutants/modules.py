@@ -40,6 +40,7 @@ _LOGS = (
 )
 _EXTRACT = (
     "unit/test_keysets.py",
+    "unit/test_hashed_parts.py",
     "unit/test_hashedkeys.py",
     "unit/test_table_keys.py",
     "unit/test_survey.py",

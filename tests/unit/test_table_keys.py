@@ -21,7 +21,7 @@ from functions.sources.postgres.keysets import SHIFT, KeySet, keys_of
 from functions.sources.postgres.plan import Survey, TableKeys
 from functions.sources.postgres.tablekeys import SnapshotKeys
 from tests.unit.fake_bucket import FakeBucket
-from tests.unit.test_hashedkeys import found, hash_of
+from tests.unit.hashed_table import found, hash_of
 from tests.unit.test_keysets import SIZE, key_set
 
 DAY = date(2024, 11, 16)
