@@ -21,6 +21,7 @@ from deployer.aws.changes import Change
 from deployer.aws.lambda_permissions import Permission
 from deployer.configuration.existing_secrets import require_region
 from deployer.configuration.settings import Settings
+from deployer.encryption import check_key
 from deployer.endpoints import EventEndpoint, ReportApi
 from deployer.errors import explaining
 from deployer.leftovers import old_layers, old_secrets
@@ -77,6 +78,7 @@ class Deployer:
             DeployError: a step failed; those that ran at the same time are finished first.
         """
         self.network.check()
+        check_key(self.account, self.settings.organisation.kms_key, self.names)
         changes = concurrently(*self._before_functions())
         self.one_run_at_a_time = self._can_reserve_runs()
         changes += concurrently(
@@ -148,18 +150,21 @@ class Deployer:
             s3.ensure_bucket,
             keeps_versions=use == "drop",
             short_lived=specs.SHORT_LIVED.get(use),
+            key=self.settings.organisation.kms_key,
         )
         return self._steps.take("bucket", name, ensure, name, policy, self.tags)
 
     def create_secret(self, part: str) -> Change:
         """Create the secret of a source or target: its address, key or signing secrets."""
         name, value = self.names.secret(part), self.settings.secrets[part]
-        return self._steps.take("secret", name, secrets.ensure_secret, name, value, self.tags)
+        ensure = partial(secrets.ensure_secret, key=self.settings.organisation.kms_key)
+        return self._steps.take("secret", name, ensure, name, value, self.tags)
 
     def create_queue(self) -> Change:
         """Create the queue of events that a function failed to process."""
         name = self.names.queue
-        return self._steps.take("queue", name, sqs.ensure_queue, name, self.tags)
+        ensure = partial(sqs.ensure_queue, key=self.settings.organisation.kms_key)
+        return self._steps.take("queue", name, ensure, name, self.tags)
 
     def create_log_group(self, use: FunctionUse) -> Change:
         """Create the log group of a function."""
@@ -311,6 +316,7 @@ class Deployer:
             other_role_arn=self.names.role_arn("load" if spec.use == "extract" else "extract"),
             layers=tuple(self._layer_arns[layer] for layer in self._layers(spec.use)),
             network=self.network.of(spec.use),
+            kms_key=self.settings.organisation.kms_key,
             environment=specs.function_environment(spec.use, self.names, self.settings),
             code=self.build_zip(spec.use),
             concurrency=spec.runs if self.one_run_at_a_time else None,

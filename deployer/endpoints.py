@@ -177,7 +177,8 @@ class EventEndpoint:
         return self._steps.take("event source", source.name, ensure, source, self._steps.tags)
 
     def _queue(self, name: str, more: sqs.Attributes) -> Change:
-        return self._steps.take("queue", name, sqs.ensure_queue, name, self._steps.tags, more)
+        ensure = partial(sqs.ensure_queue, key=self._steps.organisation.kms_key)
+        return self._steps.take("queue", name, ensure, name, self._steps.tags, more)
 
 
 class ReportApi:

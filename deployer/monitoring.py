@@ -49,7 +49,8 @@ class Monitoring:
         name, arn = self._names.topic, self._names.topic_arn
         policy = resource_policies.alarms_only(self._names)
         tags = self._steps.tags
-        return self._steps.take("topic", name, sns.ensure_topic, name, arn, policy, tags)
+        ensure = partial(sns.ensure_topic, key=self._steps.organisation.kms_key)
+        return self._steps.take("topic", name, ensure, name, arn, policy, tags)
 
     def create_subscription(self) -> Change:
         """Subscribe the e-mail address of the settings; its owner is asked to confirm it."""

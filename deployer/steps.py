@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Concatenate, ParamSpec
 
 from botocore.exceptions import ClientError
@@ -92,7 +93,8 @@ class Steps:
     def create_log_group(self, name: str) -> Change:
         """Create a log group."""
         days = self.organisation.log_days
-        return self.take("log group", name, logs.ensure_log_group, name, days, self.tags)
+        ensure = partial(logs.ensure_log_group, key=self.organisation.kms_key)
+        return self.take("log group", name, ensure, name, days, self.tags)
 
     def create_permission(self, permission: Permission) -> Change:
         """Create a permission to invoke a function."""

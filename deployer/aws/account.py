@@ -52,8 +52,9 @@ class Clients:
     sns: "SNSClient"
     cloudwatch: "CloudWatchClient"
     tagging: "ResourceGroupsTaggingAPIClient"
-    apigateway: Any  # the types of apigatewayv2 and of ec2 are not installed
+    apigateway: Any  # the types of these three are not installed
     ec2: Any
+    kms: Any
 
 
 @dataclass(frozen=True)
@@ -192,5 +193,6 @@ def _clients(
         cloudwatch=session.client("cloudwatch", endpoint_url=endpoint, config=config),
         tagging=session.client("resourcegroupstaggingapi", endpoint_url=endpoint, config=config),
         apigateway=session.client("apigatewayv2", endpoint_url=endpoint, config=config),
+        kms=session.client("kms", endpoint_url=endpoint, config=config),
         ec2=session.client("ec2", endpoint_url=endpoint, config=config),
     )

@@ -52,6 +52,7 @@ class Function:
     role_arn: str
     layers: tuple[str, ...]
     network: Network | None
+    kms_key: str | None
     environment: Mapping[str, str]
     code: Package
     concurrency: int | None
@@ -74,6 +75,7 @@ class Function:
             "Role": self.role_arn,
             "Layers": list(self.layers),
             "Environment": {"Variables": dict(self.environment)},
+            **({"KMSKeyArn": self.kms_key} if self.kms_key else {}),
         }
 
     @property
@@ -284,6 +286,7 @@ def _read_configuration(configuration: "FunctionConfigurationTypeDef") -> dict[s
         "Role": configuration.get("Role"),
         "Layers": [layer.get("Arn") for layer in configuration.get("Layers", [])],
         "Environment": {"Variables": environment.get("Variables", {})},
+        "KMSKeyArn": configuration.get("KMSKeyArn"),
         "VpcConfig": {
             "SubnetIds": sorted(network.get("SubnetIds", [])),
             "SecurityGroupIds": sorted(network.get("SecurityGroupIds", [])),

@@ -1,7 +1,7 @@
 """Log groups, created before the functions, which would create them without retention and tags."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deployer.aws.account import Account
 from deployer.aws.changes import Change, Resource, converge, found, one_each, remove
@@ -13,27 +13,46 @@ ABSENT = "ResourceNotFoundException"
 
 
 def ensure_log_group(
-    account: Account, name: str, retention_days: int, tags: Mapping[str, str]
+    account: Account,
+    name: str,
+    retention_days: int,
+    tags: Mapping[str, str],
+    *,
+    key: str | None = None,
 ) -> Change:
-    """Create or update a log group with its retention; tags of others are kept."""
+    """Create or update a log group with its retention; tags of others are kept.
+
+    It is encrypted by the `key` with an ARN, or as CloudWatch does by itself.
+    """
     logs = account.clients.logs
     arn = f"arn:{account.partition}:logs:{account.region}:{account.id}:log-group:{name}"
     group = _find(account, name)
+    by_key: Any = {"kmsKeyId": key} if key else {}
     present = logs.list_tags_for_resource(resourceArn=arn)["tags"] if group else {}
     return converge(
         account,
         Resource(
             kind="log group",
             name=name,
-            wanted={"retention": retention_days, "tags": {**present, **tags}},
-            actual=group and {"retention": group.get("retentionInDays"), "tags": present},
-            create=lambda: logs.create_log_group(logGroupName=name, tags=tags),
-            created_with=frozenset({"tags"}),
+            wanted={
+                "retention": retention_days,
+                **({"key": key} if key else {}),
+                "tags": {**present, **tags},
+            },
+            actual=group
+            and {
+                "retention": group.get("retentionInDays"),
+                "key": group.get("kmsKeyId"),
+                "tags": present,
+            },
+            create=lambda: logs.create_log_group(logGroupName=name, tags=tags, **by_key),
+            created_with=frozenset({"key", "tags"}),
             updates=one_each(
                 {
                     "retention": lambda: logs.put_retention_policy(
                         logGroupName=name, retentionInDays=retention_days
                     ),
+                    "key": lambda: logs.associate_kms_key(logGroupName=name, **by_key),
                     "tags": lambda: logs.tag_resource(resourceArn=arn, tags=tags),
                 }
             ),

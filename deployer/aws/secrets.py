@@ -19,8 +19,12 @@ def ensure_secret(
     name: str,
     value: Mapping[str, Any],
     tags: Mapping[str, str],
+    *,
+    key: str | None = None,
 ) -> Change:
     """Create or update a secret that holds `value` as JSON; tags of others are kept.
+
+    It is encrypted by the `key` with an ARN, or by that of AWS.
 
     A secret that is scheduled for deletion is restored: its name is taken for up to 30 days. One
     that Secrets Manager rotates keeps user and password: they are newer than those of the settings.
@@ -30,7 +34,8 @@ def ensure_secret(
     value = {**value, **_rotated(actual)}
     text = json.dumps(value)
     present = (actual or {}).get("tags", {})
-    tag_list: Any = [{"Key": key, "Value": tag} for key, tag in tags.items()]
+    tag_list: Any = [{"Key": name, "Value": tag} for name, tag in tags.items()]
+    by_key: Any = {"KmsKeyId": key} if key else {}
     return converge(
         account,
         Resource(
@@ -38,15 +43,19 @@ def ensure_secret(
             name=name,
             wanted={
                 "scheduled for deletion": False,
+                **({"key": key} if key else {}),
                 "value": Hidden(value),
                 "tags": {**present, **tags},
             },
             actual=actual,
-            create=lambda: secrets.create_secret(Name=name, SecretString=text, Tags=tag_list),
-            created_with=frozenset({"scheduled for deletion", "value", "tags"}),
+            create=lambda: secrets.create_secret(
+                Name=name, SecretString=text, Tags=tag_list, **by_key
+            ),
+            created_with=frozenset({"scheduled for deletion", "key", "value", "tags"}),
             updates=one_each(
                 {
                     "scheduled for deletion": lambda: secrets.restore_secret(SecretId=name),
+                    "key": lambda: secrets.update_secret(SecretId=name, **by_key),
                     "value": lambda: secrets.put_secret_value(SecretId=name, SecretString=text),
                     "tags": lambda: secrets.tag_resource(SecretId=name, Tags=tag_list),
                 }
@@ -92,6 +101,7 @@ def _read(account: Account, name: str) -> dict[str, Any] | None:
     return {
         "rotated": bool(described.get("RotationEnabled") or described.get("LastRotatedDate")),
         "scheduled for deletion": deleted,
+        "key": described.get("KmsKeyId"),
         # AWS does not return the value of a secret that is scheduled for deletion.
         "value": Hidden(None if deleted else _value(account, name)),
         "tags": _tags(described),

@@ -1,7 +1,7 @@
 """The topic of alarms and notices, and the e-mail address that is subscribed to it.
 
-The topic is not encrypted: alarms cannot use the key that AWS manages for SNS, and a key of our own
-would cost money for messages that contain no data.
+Without a key of the user's the topic is not encrypted: alarms cannot use the key that AWS manages
+for SNS, and a key of our own would cost money for messages that contain no data.
 https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns
 """
 
@@ -15,6 +15,7 @@ from deployer.aws.changes import Change, Resource, Update, converge, found, one_
 from deployer.resources.resource_policies import Policy
 
 ABSENT = "NotFound"
+KEY = "KmsMasterKeyId"
 MAX_SENDER = 100
 # Listed instead of the ARN of a subscription whose owner has not confirmed it.
 UNCONFIRMED = "PendingConfirmation"
@@ -24,13 +25,23 @@ MARK = "alert-email"
 
 
 def ensure_topic(
-    account: Account, name: str, arn: str, policy: Policy, tags: Mapping[str, str]
+    account: Account,
+    name: str,
+    arn: str,
+    policy: Policy,
+    tags: Mapping[str, str],
+    *,
+    key: str | None = None,
 ) -> Change:
-    """Create or update a topic; its name is the sender of its e-mails, tags of others are kept."""
+    """Create or update a topic; its name is the sender of its e-mails, tags of others are kept.
+
+    It is encrypted by the `key` with an ARN, if there is one.
+    """
     sns = account.clients.sns
     actual = _read_topic(account, arn)
     sender = name[:MAX_SENDER]
     attributes = {"DisplayName": sender, "Policy": json.dumps(policy)}
+    attributes |= {KEY: key} if key else {}
     tag_list: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
 
     def set_attribute(attribute: str) -> None:
@@ -46,15 +57,17 @@ def ensure_topic(
             wanted={
                 "sender": sender,
                 "policy": policy,
+                **({"key": key} if key else {}),
                 "tags": {**(actual or {}).get("tags", {}), **tags},
             },
             actual=actual,
             create=lambda: sns.create_topic(Name=name, Attributes=attributes, Tags=tag_list),
-            created_with=frozenset({"sender", "policy", "tags"}),
+            created_with=frozenset({"sender", "policy", "key", "tags"}),
             updates=one_each(
                 {
                     "sender": lambda: set_attribute("DisplayName"),
                     "policy": lambda: set_attribute("Policy"),
+                    "key": lambda: set_attribute(KEY),
                     "tags": lambda: sns.tag_resource(ResourceArn=arn, Tags=tag_list),
                 }
             ),
@@ -132,6 +145,7 @@ def _read_topic(account: Account, arn: str) -> dict[str, Any] | None:
     return {
         "sender": attributes.get("DisplayName"),
         "policy": json.loads(attributes["Policy"]) if attributes.get("Policy") else None,
+        "key": attributes.get(KEY),
         "tags": _read_tags(account, arn),
     }
 

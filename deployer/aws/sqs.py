@@ -9,6 +9,7 @@ from deployer.aws.changes import Change, Resource, Update, converge, found, remo
 
 # The longest that SQS keeps a message, in seconds: 14 days.
 KEPT_SECONDS = 14 * 24 * 3600
+KEY = "KmsMasterKeyId"
 ABSENT = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 # Of messages that wait, that are being processed, and that are delayed.
 COUNTS = (
@@ -21,19 +22,27 @@ Attributes = Mapping[str, Any]
 
 
 def ensure_queue(
-    account: Account, name: str, tags: Mapping[str, str], more: Attributes | None = None
+    account: Account,
+    name: str,
+    tags: Mapping[str, str],
+    more: Attributes | None = None,
+    *,
+    key: str | None = None,
 ) -> Change:
     """Create or update an encrypted queue that keeps messages for 14 days; tags of others are kept.
 
-    `more` are further attributes by AWS's names: numbers, and policies as documents.
+    `more` are further attributes by AWS's names: numbers, and policies as documents. Messages are
+    encrypted by the `key` with an ARN, or by SQS's own.
     """
     sqs = account.clients.sqs
     wanted: dict[str, Any] = {
         "MessageRetentionPeriod": KEPT_SECONDS,
-        "SqsManagedSseEnabled": True,
+        **({KEY: key} if key else {"SqsManagedSseEnabled": True}),
         **(more or {}),
     }
-    attributes: Any = {name: json.dumps(value) for name, value in wanted.items()}
+    attributes: Any = {
+        name: value if name == KEY else json.dumps(value) for name, value in wanted.items()
+    }
     answer = found(lambda: sqs.get_queue_url(QueueName=name), *ABSENT)
     url = answer["QueueUrl"] if answer else ""
     actual = _read(account, url, wanted) if url else None
@@ -85,5 +94,9 @@ def _read(account: Account, url: str, wanted: Attributes) -> dict[str, Any]:
     answer: Any = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
     attributes = answer.get("Attributes", {})
     present = sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
-    read = {name: json.loads(attributes[name]) for name in wanted if name in attributes}
+    read = {
+        name: attributes[name] if name == KEY else json.loads(attributes[name])
+        for name in wanted
+        if name in attributes
+    }
     return {**read, "tags": present}

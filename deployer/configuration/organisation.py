@@ -26,6 +26,8 @@ OWN_TAGS = (
     "project", "stage", "managed-by", "expires-at", "alert-email", "deployment", "role-id",
 )  # fmt: skip
 MAX_TAGS = 50 - 6
+KMS_KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]{1,64}", re.ASCII)
+_KEY_EXAMPLE = "arn:aws:kms:eu-west-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 ACCOUNTS = re.compile(r"\d{12}([ ,]+\d{12})*", re.ASCII)
 BOUNDARY = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]{1,512}", re.ASCII)
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
@@ -39,7 +41,8 @@ class Organisation:
 
     `tags` are set beside the deployment's own. Roles are created under `role_path`, limited by the
     policy with the ARN `boundary`. Logs are kept for `log_days`. `reserves_runs` is whether a
-    function's concurrency is reserved where the account's limit allows it.
+    function's concurrency is reserved where the account's limit allows it. `kms_key` is the ARN of
+    the key that encrypts everything, None for those of AWS.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -47,6 +50,7 @@ class Organisation:
     role_path: str = "/"
     log_days: int = 14
     reserves_runs: bool = True
+    kms_key: str | None = None
 
 
 NO_RULES = Organisation()
@@ -71,6 +75,7 @@ def read_organisation(environment: Environment, complain: Complain | None = None
         role_path=_role_path(environment, complain),
         log_days=_log_days(environment, complain),
         reserves_runs=_reserves_runs(environment, complain),
+        kms_key=_kms_key(environment, complain),
     )
     if problems:
         raise SettingsError(problems)
@@ -100,6 +105,11 @@ def _role_path(environment: Environment, complain: Complain) -> str:
 def _boundary(environment: Environment, complain: Complain) -> str | None:
     example = "arn:aws:iam::123456789012:policy/boundary"
     return _matching(environment, complain, "PERMISSIONS_BOUNDARY", BOUNDARY, example) or None
+
+
+def _kms_key(environment: Environment, complain: Complain) -> str | None:
+    """Return the ARN of a key; that of an alias would not do for a policy."""
+    return _matching(environment, complain, "KMS_KEY", KMS_KEY, _KEY_EXAMPLE) or None
 
 
 def _matching(

@@ -80,6 +80,10 @@ _ALARMS = """
 """
 _DASHBOARD = "cloudwatch:GetDashboard cloudwatch:PutDashboard cloudwatch:DeleteDashboards"
 _APIS = "apigateway:GET apigateway:POST apigateway:PATCH apigateway:DELETE"
+# With a key of the user's; Lambda uses it for the role of a function, by a grant.
+_KEY = "kms:DescribeKey kms:GetKeyPolicy"
+_KEY_IN_USE = "kms:Encrypt kms:Decrypt kms:GenerateDataKey kms:CreateGrant"
+_KEY_OF_SECRETS, _KEY_OF_LOG_GROUPS = " secretsmanager:UpdateSecret", " logs:AssociateKmsKey"
 # Actions without a resource, or whose resources are not identified by name.
 _ACCOUNT = """
     tag:GetResources lambda:GetAccountSettings lambda:ListEventSourceMappings
@@ -115,7 +119,7 @@ def deployer_policy(names: Names, rules: Organisation = NO_RULES) -> Policy:
         _all_of([names.access_log_group_arn, names.reports_log_group_arn]),
     ]
     queues = _all_of([names.queue_arn, names.events_queue_arn, names.dead_queue_arn])
-    gateway = names.gateway_arn
+    gateway, key = names.gateway_arn, rules.kms_key
     return policy_of(
         _allow("Buckets", _BUCKETS, buckets),
         _allow("Objects", _OBJECTS, f"{buckets}/*"),
@@ -131,9 +135,9 @@ def deployer_policy(names: Names, rules: Organisation = NO_RULES) -> Policy:
             **_allow("EventSources", _EVENT_SOURCES, "*"),
             "Condition": {"ArnLike": {"lambda:FunctionArn": functions}},
         },
-        _allow("LogGroups", _LOG_GROUPS, *log_groups),
+        _allow("LogGroups", _LOG_GROUPS + (_KEY_OF_LOG_GROUPS if key else ""), *log_groups),
         _allow("Rules", _RULES, _all_of(names.rule_arn(use) for use in get_args(RuleUse))),
-        _allow("Secrets", _SECRETS, names.secrets_arn),
+        _allow("Secrets", _SECRETS + (_KEY_OF_SECRETS if key else ""), names.secrets_arn),
         _allow("Queues", _QUEUES, queues),
         _allow("Topic", _TOPIC, names.topic_arn),
         _allow("Alarms", _ALARMS, _all_of(alarm.arn for alarm in possible_alarms(names))),
@@ -142,7 +146,21 @@ def deployer_policy(names: Names, rules: Organisation = NO_RULES) -> Policy:
         _allow("Account", _ACCOUNT, "*"),
         _allow("Networks", _NETWORKS, "*"),
         _allow("AccessLogs", _ACCESS_LOGS, "*"),
+        *_rights_to_key(key, names),
     )
+
+
+def _rights_to_key(key: str | None, names: Names) -> list[Policy]:
+    """Allow to encrypt by a key of the user's, through the services that do so for the caller."""
+    if key is None:
+        return []
+    encrypting = ("lambda", "s3", "secretsmanager")
+    via = [f"{service}.{names.region}.{names.domain}" for service in encrypting]
+    by_services = {"StringEquals": {"kms:ViaService": via}}
+    return [
+        _allow("Key", _KEY, key),
+        {**_allow("KeyInUse", _KEY_IN_USE, key), "Condition": by_services},
+    ]
 
 
 def _rights_of_roles(roles: str, boundary: str | None) -> Policy:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from deployer.configuration.databases import DatabaseAddress
 from deployer.configuration.existing_secrets import ExistingSecret
 from deployer.configuration.reader import RemoteBucket
-from deployer.resources import specs
+from deployer.resources import keys, specs
 from deployer.resources.names import BucketUse, FunctionUse, Names
 from deployer.resources.resource_policies import Policy, allow, policy_of
 from deployer.resources.secret_policies import NO_LOGINS, NO_SECRETS, logging_in, reading
@@ -48,13 +48,14 @@ def function_policy(
     in_network: bool = False,
     existing: Mapping[str, ExistingSecret] = NO_SECRETS,
     logins: Mapping[str, DatabaseAddress] = NO_LOGINS,
+    key: str | None = None,
 ) -> Policy:
     """Return the least rights that a function needs.
 
     `buckets` are those of others, by source; `apis` the names of the sources that are APIs and are
     not left out; `report_secrets` the names of the secrets by which reports are served;
     `in_network` whether it is in a network of the user's. By the name of a secret: `existing` are
-    those of others, `logins` the addresses in ours.
+    those of others, `logins` the addresses in ours. `key` is that which encrypts everything.
 
     In the processed bucket there is a prefix for each target table. If their list exceeds the limit
     of a policy, all prefixes are allowed except the reserved ones.
@@ -77,10 +78,15 @@ def function_policy(
     network = _network(use, names) if in_network else []
     rest = [*files, *secrets, *notices, *network, *_common(use, names)]
     tables = [table.id for target in declared.targets for table in target.tables]
-    policy = policy_of(*own[use](names, declared, tables), *rest)
+
+    def whole(tables: list[str]) -> Policy:
+        statements = [*own[use](names, declared, tables), *rest]
+        return policy_of(*statements, *(keys.rights(statements, key, names) if key else []))
+
+    policy = whole(tables)
     if len(json.dumps(policy, separators=(",", ":"))) <= POLICY_CHARACTERS:
         return policy
-    return policy_of(*own[use](names, declared, [ALL]), *rest)
+    return whole([ALL])
 
 
 def _extract(

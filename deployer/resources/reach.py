@@ -90,7 +90,8 @@ def in_network(settings: Settings) -> tuple[FunctionUse, ...]:
         spec.use
         for spec in specs.functions(settings)
         if any(
-            each.name in settings.databases for each in specs.databases(spec.use, settings.declared)
+            each.name in {**settings.databases, **settings.existing}
+            for each in specs.databases(spec.use, settings.declared)
         )
     )
 
@@ -168,6 +169,9 @@ def _blocked(settings: Settings, found: Surroundings) -> Iterator[str]:
     ports = {HTTPS: "AWS"}
     for name, address in settings.databases.items():
         ports.setdefault(address.port, name)
+    for name, secret in settings.existing.items():
+        if port := secret.address.get("port"):
+            ports.setdefault(port, name)
     for port, whose in ports.items():
         if not any(port in allowed for each in found.groups for allowed in each.lets_out):
             yield f"{GROUPS}: none lets out TCP port {port} ({whose}). Add an outbound rule to one."

@@ -21,4 +21,5 @@ def rights_of(
         in_network=in_network,
         existing=settings.existing,
         logins=settings.logins,
+        key=settings.organisation.kms_key,
     )

@@ -30,6 +30,7 @@ FUNCTION = lambda_functions.Function(
     role_arn="arn:aws:iam::123456789012:role/load",
     layers=(),
     network=None,
+    kms_key=None,
     environment={},
     code=Package(b"zip", "c2hh"),
     concurrency=None,

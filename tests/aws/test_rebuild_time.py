@@ -77,7 +77,7 @@ def test_a_rebuild_takes_seconds(sandbox: Sandbox, effort_of: EffortOf) -> None:
 
 
 def test_a_look_takes_seconds(sandbox: Sandbox, effort_of: EffortOf) -> None:
-    """A second deployment, like a plan, reads what is there and writes nothing: in 5 s."""
+    """A second deployment, like a plan, reads what is there and writes nothing: in 5.5 s."""
     sandbox.deploy()
 
     again, plan = effort_of(sandbox.deploy), effort_of(sandbox.plan)
@@ -85,4 +85,4 @@ def test_a_look_takes_seconds(sandbox: Sandbox, effort_of: EffortOf) -> None:
     assert again == plan
     assert again.writes == 0
     assert again.calls <= 145
-    assert again.chain <= 50
+    assert again.chain <= 55

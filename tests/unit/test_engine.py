@@ -46,7 +46,7 @@ LAYERS = (
     ("configuration",),
     ("resources", "packaging"),
     ("aws",),
-    ("steps", "terminal", "endpoints", "monitoring", "networking", "records"),
+    ("steps", "terminal", "endpoints", "monitoring", "networking", "encryption", "records"),
     ("operations", "inventory", "receipt", "arguments", "leftovers"),
     ("deployer", "teardown", "rollback"),
 )
