@@ -22,6 +22,7 @@ from local.emulator import REGION, Emulator
 from local.postgres import PostgresServer
 
 FUNCTIONS = ("extract", "transform", "load")
+NO_EVENT: Mapping[str, Any] = {}
 
 _numbers = count(1)
 
@@ -70,12 +71,12 @@ class FunctionProcess:
         self._process.communicate()
         self._errors.close()
 
-    def call(self) -> Call:
+    def call(self, event: Mapping[str, Any] = NO_EVENT) -> Call:
         """Invoke the function; raise BenchmarkError with its traceback when it fails."""
         answer: dict[str, Any] = {}
 
         def run() -> Measurement:
-            answer.update(self._ask())
+            answer.update(self._ask(event))
             return Measurement(answer["seconds"], answer["cpu"], answer["rows"], answer["peak"])
 
         measurement = self._databases.charged(run)
@@ -88,10 +89,10 @@ class FunctionProcess:
             answer["process_cpu"],
         )
 
-    def _ask(self) -> dict[str, Any]:
+    def _ask(self, event: Mapping[str, Any]) -> dict[str, Any]:
         if self._process.stdin is None or self._process.stdout is None:
             raise BenchmarkError(f"{self._name} has no pipes")
-        self._process.stdin.write("{}\n")
+        self._process.stdin.write(f"{json.dumps(event)}\n")
         self._process.stdin.flush()
         if line := self._process.stdout.readline():
             answer: dict[str, Any] = json.loads(line)
