@@ -30,11 +30,13 @@ class Target:
         """
         began, rounds = time.monotonic(), 0
         while rounds == 0 or time.monotonic() - began < seconds:
-            self._round()
+            self.round()
             rounds += 1
         return rounds
 
-    def _round(self) -> None:
+    def round(self) -> None:
+        """Try a round of inputs; raises as `run` does."""
+
         @settings(
             max_examples=EXAMPLES_AT_A_TIME,
             deadline=None,
