@@ -195,8 +195,9 @@ def _growth(results: Results) -> Iterator[str]:
             ("seconds", _number("seconds")),
             *COSTS,
         )
-        yield text
-        yield _table(columns, results.find(subject, case=case))
+        if found := results.find(subject, case=case):
+            yield text
+            yield _table(columns, found)
 
 
 def _packages(results: Results) -> Iterator[str]:
