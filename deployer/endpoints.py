@@ -126,6 +126,8 @@ class EventEndpoint:
                 function_arn=names.function_arn("receive"),
                 log_group_arn=names.access_log_group_arn,
                 tags=steps.tags,
+                rate=specs.EVENTS_A_SECOND,
+                burst=2 * specs.EVENTS_A_SECOND,
             ),
             use="receive",
             log_group=names.access_log_group,

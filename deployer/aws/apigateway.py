@@ -13,9 +13,6 @@ from deployer.aws.changes import Change, Resource, Update, converge, found, one_
 
 ABSENT = "NotFoundException"
 ROUTE = STAGE = "$default"
-# Above this many requests a second, or at once, API Gateway answers 429, and the provider retries.
-# The limit of the account is 10,000 for all of its APIs.
-RATE, BURST = 2_000, 4_000
 # Nothing that the caller chooses, such as the path: API Gateway does not escape it.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
 ACCESS_LOG = (
@@ -29,15 +26,18 @@ ACCESS_LOG = (
 
 @dataclass(frozen=True)
 class Api:
-    """An HTTP API as wanted: the function that answers, and where its requests are logged."""
+    """An HTTP API as wanted: the function that answers, and where its requests are logged.
+
+    Above `rate` requests a second, or `burst` at once, API Gateway answers 429.
+    """
 
     name: str
     description: str
     function_arn: str
     log_group_arn: str
     tags: Mapping[str, str]
-    rate: int = RATE
-    burst: int = BURST
+    rate: int
+    burst: int
     authorization: Literal["NONE", "AWS_IAM"] = "NONE"
 
     @property

@@ -235,7 +235,7 @@ def _failed_events(names: Names) -> Alarm:
         names,
         "failed-events",
         _queue(names.queue),
-        f"A function failed three times to process an event; the queue {names.queue} keeps the "
+        f"A function failed to process an event; the queue {names.queue} keeps the "
         "event and the error. Nothing is lost: the scheduled runs catch up. When the cause is "
         "fixed, purge the queue.",
         statistic="Maximum",

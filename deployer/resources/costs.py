@@ -42,6 +42,7 @@ ALERTS = 10
 EVENTS_A_DAY = 1_000  # on a working day
 REPORTS_A_DAY, REPORT_SECONDS = 1_000, 0.05
 EVENT_SECONDS, COLLECT_SECONDS = 0.05, 2.0
+MONTH_SECONDS = DAYS * 86_400
 # Five long polls of 20 seconds, also of an empty queue:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 POLLS_A_MINUTE = 15
@@ -83,11 +84,14 @@ class Costs:
     """An estimate for a month.
 
     `worst` is the sum if every run took until its timeout, as it does when a database hangs.
+    `floods` is what the endpoints cost on top if they were called all month as fast as they accept
+    it; its `basis` is what limits that.
     """
 
     items: tuple[Item, ...]
     worst: float
     one_at_a_time: bool
+    floods: tuple[Item, ...] = ()
 
     @property
     def total(self) -> float:
@@ -107,6 +111,11 @@ class Costs:
                 (
                     f"At most {self.worst:.2f} USD if a database hung all month and every run took "
                     f"until its timeout, {overlap}."
+                ),
+                *(
+                    f"At most {flood.usd:,.2f} USD more if {flood.what} came all month as fast as "
+                    f"the API accepts them: {flood.basis}."
+                    for flood in self.floods
                 ),
             )
         )
@@ -139,6 +148,10 @@ def monthly_cost(
         items=(*functions, *others),
         worst=round(sum(hanging) + sum(item.usd for item in others), 2),
         one_at_a_time=one_at_a_time,
+        floods=(
+            *([_flood_of_events(settings)] if settings.takes_events else []),
+            *([_flood_of_reports(settings, one_at_a_time)] if settings.reports.is_on else []),
+        ),
     )
 
 
@@ -159,9 +172,31 @@ def _hanging(spec: specs.FunctionSpec, runs: int, settings: Settings, one_at_a_t
     """Return the US dollars of a month in which every run of a function takes until its timeout."""
     seconds = runs * spec.timeout
     if one_at_a_time:
-        seconds = min(seconds, DAYS * 86_400)
+        seconds = min(seconds, MONTH_SECONDS)
     gb_seconds = seconds * spec.memory / 1024
     return runs * REQUEST + gb_seconds * GB_SECOND[settings.architecture]
+
+
+def _flood_of_events(settings: Settings) -> Item:
+    """Return the cost of a month in which events are posted as fast as they are accepted."""
+    [receive] = [spec for spec in specs.OF_EVENTS if spec.use == "receive"]
+    gb_seconds = EVENT_SECONDS * receive.memory / 1024
+    each = API_REQUEST + REQUEST + QUEUE_CALL + gb_seconds * GB_SECOND[settings.architecture]
+    usd = specs.EVENTS_A_SECOND * MONTH_SECONDS * each
+    return Item("events", usd, f"{specs.EVENTS_A_SECOND:,} a second")
+
+
+def _flood_of_reports(settings: Settings, one_at_a_time: bool) -> Item:
+    """Return the cost of a month in which reports are asked for as fast as they are accepted."""
+    [serve] = specs.OF_REPORTS
+    rate, most = int(settings.reports.rate), serve.runs or 0
+    at_once = rate * serve.timeout
+    limit = f"{rate:,} a second"
+    if one_at_a_time and most < at_once:
+        at_once, limit = most, f"{limit}, {most} at a time"
+    gb_seconds = at_once * MONTH_SECONDS * serve.memory / 1024
+    usd = rate * MONTH_SECONDS * (API_REQUEST + REQUEST)
+    return Item("requests", usd + gb_seconds * GB_SECOND[settings.architecture], limit)
 
 
 def _s3(runs: Mapping[FunctionUse, int], batches: int) -> Item:

@@ -50,7 +50,8 @@ class Asynchronous:
 # The next scheduled event does the same work: retries would only add load to a database that is
 # slow already. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
 BY_SCHEDULE = Asynchronous(retries=0, age=60, keeps_failed=False)
-BY_EVENT = Asynchronous(retries=2, age=3600, keeps_failed=True)
+# Events of new batches wait while another run is at work. The scheduled sweep is the retry.
+BY_EVENT = Asynchronous(retries=0, age=3600, keeps_failed=True)
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ FUNCTIONS = (
     FunctionSpec("page", "Writes the pipeline's page", 1024, 60),
 )
 
+# Above this API Gateway answers 429, and the provider retries. The limit of the account is 10,000
+# for all of its APIs.
+EVENTS_A_SECOND = 2_000
 # Of pipelines with events. The API waits at most 30 seconds for receive; concurrency is limited by
 # the API's throttling, and for collect by its event source.
 OF_EVENTS = (

@@ -95,12 +95,12 @@ def test_events_of_a_schedule_are_neither_retried_nor_kept(sandbox: Sandbox) -> 
         assert not found.get("DestinationConfig", {}).get("OnFailure")
 
 
-def test_events_of_batches_are_retried_and_kept(sandbox: Sandbox) -> None:
-    """Transform tries a batch three times, and then somebody is asked to look."""
+def test_events_of_batches_are_kept_and_not_retried(sandbox: Sandbox) -> None:
+    """Transform tries a batch again with its next sweep; somebody is asked to look."""
     sandbox.deploy()
 
     found = failures(sandbox, TRANSFORM)
-    assert (found["MaximumRetryAttempts"], found["MaximumEventAgeInSeconds"]) == (2, 3600)
+    assert (found["MaximumRetryAttempts"], found["MaximumEventAgeInSeconds"]) == (0, 3600)
     queue = "arn:aws:sqs:eu-west-2:123456789012:totesys-etl-dev-failed-events"
     assert found["DestinationConfig"]["OnFailure"] == {"Destination": queue}
 

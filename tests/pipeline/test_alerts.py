@@ -106,7 +106,7 @@ def count(account: Account, namespace: str, metric: str, service: str, value: fl
         (("RowsQuarantined", "transform", 1.0), "rows-quarantined"),
         (("TablesStopped", "extract", 1.0), "schema-drift"),
         (("SchemaChanges", "extract", 1.0), "schema-changes"),
-        (("SourceToWarehouse", "load", 1801.0), "freshness"),
+        (("SourceToWarehouse", "load", 87_301.0), "freshness"),  # 15 minutes after a day
     ],
 )
 def test_a_figure_of_a_function_rings(

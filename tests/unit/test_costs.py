@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import functions
+from deployer.configuration.apis import ReportSettings
 from deployer.configuration.databases import DatabaseAddress
 from deployer.configuration.settings import Settings
 from deployer.resources.costs import (
@@ -98,3 +99,22 @@ def test_every_metric_of_the_functions_is_paid_for() -> None:
     names = {name for text in code for name in re.findall(r'add_metric\(\s*"(\w+)"', text)}
 
     assert len(names) == CUSTOM_METRICS + METRICS_OF_FILES + METRICS_OF_EVENTS
+
+
+def test_endpoints_cost_what_they_accept() -> None:
+    """The worst month of an API is bounded by its rate, and by how many runs are reserved."""
+    posted = Settings("stripe", "stripe-etl", {"warehouse": DATABASE})
+    asked = replace(SETTINGS, reports=ReportSettings(rate="10", is_on=True))
+
+    events = monthly_cost(posted)
+    reserved, unbounded = (monthly_cost(asked, one_at_a_time=each) for each in (True, False))
+
+    # 2,592,000 s of 2,000 events: 1.76 USD a million for API, Lambda and SQS, and 0.05 s each.
+    assert events.text().splitlines()[-1] == (
+        "At most 12,579.86 USD more if events came all month as fast as the API accepts them: "
+        "2,000 a second."
+    )
+    assert [each.basis for each in reserved.floods] == ["10 a second, 20 at a time"]
+    assert [each.basis for each in unbounded.floods] == ["10 a second"]
+    assert reserved.floods[0].usd < unbounded.floods[0].usd
+    assert monthly_cost(SETTINGS).floods == ()
