@@ -40,6 +40,7 @@ from deployer.operations.doctor import examine
 from deployer.operations.findings import Finding, unknown
 from deployer.operations.page import find_page
 from deployer.operations.pipeline import Pipeline
+from deployer.operations.roles import roles_of
 from deployer.operations.status import read_status
 from deployer.operations.status_view import status_view
 from deployer.packaging import packages
@@ -224,6 +225,14 @@ def policy(options: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
+def roles(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Print the role that each function needs, and what existing roles lack."""
+    settings, aws = Settings.read(os.environ), _connect(terminal)
+    found = {each.function: asdict(each) for each in roles_of(aws, _names(aws), settings)}
+    terminal.result(found, Text(json.dumps(found, indent=2), overflow="ignore", no_wrap=True))
+    return 1 if any(each["lacks"] for each in found.values()) else 0
+
+
 def github(options: argparse.Namespace, terminal: Terminal) -> int:
     """Create the role by which a repository's GitHub Actions deploy without access keys."""
     aws = _connect(terminal)
@@ -258,34 +267,11 @@ def new(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def local(options: argparse.Namespace, terminal: Terminal) -> int:
     """Run everything on this machine: AWS, the databases and the pipeline."""
-    from local.addresses import read_address  # noqa: PLC0415
     from local.command import run_local  # noqa: PLC0415  a deployment needs no PostgreSQL
-    from local.preflight import only_parts, own_folder  # noqa: PLC0415
-    from local.sandbox import Options  # noqa: PLC0415
+    from local.options import chosen  # noqa: PLC0415
 
-    name, declared = read_pipeline(os.environ)
-    source, target = only_parts(name, declared)
-    chosen = Options(
-        directory=options.dir or own_folder(name, terminal.warn),
-        source_url=read_address(
-            "--source-url", options.source_url, source.setting, os.environ, terminal
-        )
-        if source
-        else options.source_url,
-        warehouse_url=read_address(
-            "--warehouse-url",
-            options.warehouse_url,
-            target.setting,
-            os.environ,
-            terminal,
-            kind=target.kind,
-        ),
-        port=options.port,
-        postgres_port=options.postgres_port,
-        scale=options.scale,
-        managed=options.managed,
-    )
-    return run_local(chosen, os.environ, terminal, once=options.once)
+    wanted = chosen(options, os.environ, terminal)
+    return run_local(wanted, os.environ, terminal, once=options.once)
 
 
 def _pipeline(terminal: Terminal) -> Pipeline:
@@ -340,6 +326,7 @@ COMMANDS = (
     reconcile,
     ddl,
     policy,
+    roles,
     github,
     new,
     local,

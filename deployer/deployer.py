@@ -24,6 +24,7 @@ from deployer.configuration.settings import Settings
 from deployer.encryption import check_key
 from deployer.endpoints import EventEndpoint, ReportApi
 from deployer.errors import explaining
+from deployer.existing_roles import check_roles
 from deployer.leftovers import old_layers, old_secrets
 from deployer.monitoring import Monitoring
 from deployer.networking import FunctionNetwork
@@ -79,6 +80,7 @@ class Deployer:
         """
         self.network.check()
         check_key(self.account, self.settings.organisation.kms_key, self.names)
+        self._role_ids |= check_roles(self.account, self.names)
         changes = concurrently(*self._before_functions())
         self.one_run_at_a_time = self._can_reserve_runs()
         changes += concurrently(
@@ -116,7 +118,8 @@ class Deployer:
         yield from self.report_api.before_functions()
         for use in uses:
             yield [partial(self.create_log_group, use)]
-            yield [partial(self.create_iam_role, use)]
+            if use not in self.names.existing_roles:
+                yield [partial(self.create_iam_role, use)]
 
     def _after_functions(self) -> Iterator[list[Step]]:
         """Yield the chains of steps by which the functions are invoked."""
@@ -173,14 +176,16 @@ class Deployer:
     def create_iam_role(self, use: FunctionUse) -> Change:
         """Create the role of a function, with the least rights that it needs."""
         name = self.names.role(use)
-        in_network = self.network.needs_rights(use)
-        policy = rights_of(use, self.names, self.settings, in_network=in_network)
-        self._policies[self.names.function(use)] = policy
+        policy = self._rights_of(use)
         trust = resource_policies.trust_policy(self.names)
         rules = self.settings.organisation
         path, boundary = rules.role_path, rules.boundary
         ensure = partial(iam.ensure_role, path=path, boundary=boundary, ids=self._role_ids)
         return self._steps.take("role", name, ensure, name, trust, policy, self.tags)
+
+    def _rights_of(self, use: FunctionUse) -> Policy:
+        in_network = self.network.needs_rights(use)
+        return rights_of(use, self.names, self.settings, in_network=in_network)
 
     def build_zip(self, use: FunctionUse) -> Package:
         """Build the zip of a function's code."""
@@ -197,6 +202,7 @@ class Deployer:
         name = self.names.function(spec.use)
         arn = self.names.function_arn(spec.use)
         function = self._functions[name] = self._function(spec)
+        self._policies[name] = self._rights_of(spec.use)
         return self._steps.take("function", name, lambda_functions.ensure_function, arn, function)
 
     def create_rule(self, use: RuleUse, schedule: str) -> Change:

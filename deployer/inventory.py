@@ -89,7 +89,8 @@ def occasional(names: Names) -> Iterator[ResourceId]:
 
 def _of_function(names: Names, use: FunctionUse) -> Iterator[ResourceId]:
     yield ResourceId("function", names.function(use))
-    yield ResourceId("role", names.role(use))
+    if use not in names.existing_roles:
+        yield ResourceId("role", names.role(use))
     yield ResourceId("log group", names.log_group(use))
 
 

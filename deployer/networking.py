@@ -67,6 +67,8 @@ def lambda_interfaces(account: Account, names: Names) -> list[str]:
 
     Nothing is asked of EC2, which may be forbidden, where no role has rights to a network.
     """
-    if not iam.allows(account, names.role(ALWAYS_CONNECTED), CHANGES_OF_NETWORKS[0]):
+    is_ours = ALWAYS_CONNECTED not in names.existing_roles
+    role = names.role(ALWAYS_CONNECTED)
+    if is_ours and not iam.allows(account, role, CHANGES_OF_NETWORKS[0]):
         return []
     return networks.interfaces(account, [names.function(use) for use in ALL_USES])

@@ -101,6 +101,12 @@ def allows(account: Account, name: str, action: str) -> bool:
     return any(each["Effect"] == "Allow" and action in each["Action"] for each in statements)
 
 
+def find_role(account: Account, name: str) -> dict[str, Any] | None:
+    """Return what AWS says about a role, None if there is none of that name."""
+    answer = found(lambda: account.clients.iam.get_role(RoleName=name), ABSENT)
+    return answer and dict(answer["Role"])
+
+
 def role_id(account: Account, name: str) -> str | None:
     """Return the id of a role, which another one of the same name does not have; None if absent."""
     answer = found(lambda: account.clients.iam.get_role(RoleName=name), ABSENT)

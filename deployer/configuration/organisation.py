@@ -28,6 +28,8 @@ OWN_TAGS = (
 MAX_TAGS = 50 - 6
 KMS_KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]{1,64}", re.ASCII)
 _KEY_EXAMPLE = "arn:aws:kms:eu-west-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+FUNCTIONS = ("extract", "transform", "load", "reconcile", "page", "receive", "collect", "serve")
+ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/([\w+=,.@-]+/)*[\w+=,.@-]{1,64}", re.ASCII)
 ACCOUNTS = re.compile(r"\d{12}([ ,]+\d{12})*", re.ASCII)
 BOUNDARY = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]{1,512}", re.ASCII)
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
@@ -42,7 +44,8 @@ class Organisation:
     `tags` are set beside the deployment's own. Roles are created under `role_path`, limited by the
     policy with the ARN `boundary`. Logs are kept for `log_days`. `reserves_runs` is whether a
     function's concurrency is reserved where the account's limit allows it. `kms_key` is the ARN of
-    the key that encrypts everything, None for those of AWS.
+    the key that encrypts everything, None for those of AWS. `roles` are the ARNs of roles of the
+    user's, by function.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -51,6 +54,7 @@ class Organisation:
     log_days: int = 14
     reserves_runs: bool = True
     kms_key: str | None = None
+    roles: Mapping[str, str] = field(default_factory=dict)
 
 
 NO_RULES = Organisation()
@@ -76,6 +80,7 @@ def read_organisation(environment: Environment, complain: Complain | None = None
         log_days=_log_days(environment, complain),
         reserves_runs=_reserves_runs(environment, complain),
         kms_key=_kms_key(environment, complain),
+        roles=_roles(environment, complain),
     )
     if problems:
         raise SettingsError(problems)
@@ -105,6 +110,16 @@ def _role_path(environment: Environment, complain: Complain) -> str:
 def _boundary(environment: Environment, complain: Complain) -> str | None:
     example = "arn:aws:iam::123456789012:policy/boundary"
     return _matching(environment, complain, "PERMISSIONS_BOUNDARY", BOUNDARY, example) or None
+
+
+def _roles(environment: Environment, complain: Complain) -> dict[str, str]:
+    """Return the roles of the user's: those of functions whose setting is not empty."""
+    example = "arn:aws:iam::123456789012:role/teams/data/load"
+    found = {
+        use: _matching(environment, complain, f"{use.upper()}_ROLE_ARN", ROLE, example)
+        for use in FUNCTIONS
+    }
+    return {use: arn for use, arn in found.items() if arn}
 
 
 def _kms_key(environment: Environment, complain: Complain) -> str | None:

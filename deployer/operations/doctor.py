@@ -28,6 +28,7 @@ from deployer.operations.status import not_ok
 from deployer.resources import specs
 from deployer.resources.deployer_policy import deployer_policy
 from deployer.resources.names import FunctionUse, Names, RuleUse
+from deployer.resources.roles import whole_rights_of
 
 ABSENT = "ResourceNotFoundException"
 DEPLOY = "run `python deploy.py`"
@@ -107,7 +108,7 @@ def _deployed(
     account: Account, names: Names, settings: Settings, now: datetime
 ) -> Iterator[Finding]:
     uses = [spec.use for spec in specs.functions(settings)]
-    yield from _roles(account, names, uses)
+    yield from _roles(account, names, settings, uses)
     for use, findings in ask_functions(account, names, uses).items():
         yield from (each.of(use) for each in findings)
     for use in get_args(RuleUse):
@@ -117,18 +118,30 @@ def _deployed(
     yield from _expiry(settings, now)
 
 
-def _roles(account: Account, names: Names, uses: Sequence[FunctionUse]) -> Iterator[Finding]:
-    """Yield whether the roles of functions may do what their policies say."""
+def _roles(
+    account: Account, names: Names, settings: Settings, uses: Sequence[FunctionUse]
+) -> Iterator[Finding]:
+    """Yield whether the roles of functions may do what their policies say.
+
+    Those of the user's may do what ours would be allowed.
+    """
     if account.is_local:
         return  # the local AWS simulates no conditions; the functions find out what it enforces
     with ThreadPoolExecutor() as threads:
-        for findings in threads.map(lambda use: list(_role(account, names, use)), uses):
+        for findings in threads.map(lambda use: list(_role(account, names, settings, use)), uses):
             yield from findings
 
 
-def _role(account: Account, names: Names, use: FunctionUse) -> Iterator[Finding]:
+def _role(
+    account: Account, names: Names, settings: Settings, use: FunctionUse
+) -> Iterator[Finding]:
     def check() -> Iterator[Finding]:
-        policy = own_policy(account, names.role(use))
+        is_theirs = use in names.existing_roles
+        policy = (
+            whole_rights_of(use, names, settings)
+            if is_theirs
+            else own_policy(account, names.role(use))
+        )
         yield from account_checks.role_rights(account, use, names.role_arn(use), policy)
 
     yield from looking(f"role of {use}", check)

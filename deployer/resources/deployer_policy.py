@@ -4,7 +4,7 @@ Every statement is limited to the names of the deployment where that is possible
 ids of APIs and event sources, and some lists are of a whole account.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from os.path import commonprefix
 from typing import get_args
 
@@ -36,6 +36,8 @@ _ROLES = """
 """
 # With a permissions boundary, roles can be given rights within it alone.
 _RIGHTS = "iam:CreateRole iam:PutRolePolicy"
+# Roles of the user's are looked at, and simulated, alone.
+_YOUR_ROLES = "iam:GetRole iam:SimulatePrincipalPolicy"
 _BOUNDARY = "iam:PutRolePermissionsBoundary"
 _FUNCTIONS = """
     lambda:CreateFunction lambda:GetFunction lambda:GetFunctionConfiguration lambda:DeleteFunction
@@ -113,7 +115,9 @@ def deployer_policy(names: Names, rules: Organisation = NO_RULES) -> Policy:
     uses = get_args(FunctionUse)
     functions = _all_of(names.function_arn(use) for use in uses)
     layers = _all_of(names.layer_arn(layer) for layer in EVERY_LAYER)
-    roles = _all_of(names.role_arn(use) for use in uses)
+    ours = [names.role_arn(use) for use in uses if use not in names.existing_roles]
+    roles = [_all_of(ours)] if ours else []
+    theirs = list(dict.fromkeys(names.existing_roles.values()))
     log_groups = [
         _all_of(names.log_group_arn(use) for use in uses),
         _all_of([names.access_log_group_arn, names.reports_log_group_arn]),
@@ -123,10 +127,10 @@ def deployer_policy(names: Names, rules: Organisation = NO_RULES) -> Policy:
     return policy_of(
         _allow("Buckets", _BUCKETS, buckets),
         _allow("Objects", _OBJECTS, f"{buckets}/*"),
-        _allow("Roles", _ROLES, roles),
-        _rights_of_roles(roles, rules.boundary),
+        *(_rights_to_roles(roles, rules.boundary) if roles else []),
+        *([_allow("YourRoles", _YOUR_ROLES, *theirs)] if theirs else []),
         {
-            **_allow("PassRoles", "iam:PassRole", roles),
+            **_allow("PassRoles", "iam:PassRole", *roles, *theirs),
             "Condition": {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
         },
         _allow("Functions", _FUNCTIONS, functions),
@@ -163,13 +167,14 @@ def _rights_to_key(key: str | None, names: Names) -> list[Policy]:
     ]
 
 
-def _rights_of_roles(roles: str, boundary: str | None) -> Policy:
+def _rights_to_roles(roles: Sequence[str], boundary: str | None) -> list[Policy]:
+    """Allow to create roles; those with a boundary of the user's only with that."""
+    changing = _allow("Roles", _ROLES, *roles)
     if boundary is None:
-        return _allow("RightsOfRoles", _RIGHTS, roles)
-    return {
-        **_allow("RightsOfRoles", f"{_RIGHTS} {_BOUNDARY}", roles),
-        "Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}},
-    }
+        return [changing, _allow("RightsOfRoles", _RIGHTS, *roles)]
+    limited = _allow("RightsOfRoles", f"{_RIGHTS} {_BOUNDARY}", *roles)
+    only = {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+    return [changing, {**limited, "Condition": only}]
 
 
 def _allow(sid: str, actions: str, *resources: str) -> dict[str, object]:

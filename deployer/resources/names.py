@@ -6,9 +6,9 @@ Nothing here calls AWS: a resource may not exist yet.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from deployer.configuration.organisation import read_organisation
+from deployer.configuration.organisation import Organisation, read_organisation
 from deployer.configuration.settings import Settings, read_names
 
 BucketUse = Literal["ingestion", "processed", "code", "drop"]
@@ -53,25 +53,29 @@ def fit(stem: str, ending: str, limit: int) -> str:
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one deployment; its roles are under the path `role_path`."""
+    """The names of one deployment; its roles are under the path `role_path`.
+
+    `roles` are pairs of a function and the ARN of a role of the user's that it runs as.
+    """
 
     project: str
     stage: str
     account: str
     region: str
     role_path: str = "/"
+    roles: tuple[tuple[FunctionUse, str], ...] = ()
 
     @classmethod
     def of(cls, settings: Settings, account: str, region: str) -> "Names":
         """Return the names of the deployment that settings describe."""
-        path = settings.organisation.role_path
-        return cls(settings.project, settings.stage, account, region, path)
+        rules = settings.organisation
+        return cls(settings.project, settings.stage, account, region, *_of_roles(rules))
 
     @classmethod
     def read(cls, environment: Mapping[str, str], account: str, region: str) -> "Names":
         """Return the names by the few settings that decide them; raise SettingsError as they do."""
-        path = read_organisation(environment).role_path
-        return cls(*read_names(environment), account, region, path)
+        rules = read_organisation(environment)
+        return cls(*read_names(environment), account, region, *_of_roles(rules))
 
     @property
     def prefix(self) -> str:
@@ -119,11 +123,18 @@ class Names:
 
     def role(self, use: FunctionUse) -> str:
         """Return the name of a function's role, with the region because IAM is global."""
+        if existing := self.existing_roles.get(use):
+            return existing.rpartition("/")[2]
         return fit(f"{self.prefix}-{self.region}", f"-{use}", MAX_ROLE)
 
     def role_arn(self, use: FunctionUse) -> str:
         """Return the ARN of a function's role."""
-        return self.arn_of_role(self.role(use))
+        return self.existing_roles.get(use) or self.arn_of_role(self.role(use))
+
+    @property
+    def existing_roles(self) -> dict[FunctionUse, str]:
+        """Return the ARNs of roles of the user's, by function."""
+        return dict(self.roles)
 
     def arn_of_role(self, name: str) -> str:
         """Return the ARN of a role that is created here."""
@@ -269,3 +280,9 @@ class Names:
 
     def _arn(self, service: str, resource: str) -> str:
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+
+def _of_roles(rules: Organisation) -> tuple[str, tuple[tuple[FunctionUse, str], ...]]:
+    """Return the path of roles, and the roles of the user's."""
+    uses = [use for use in get_args(FunctionUse) if use in rules.roles]
+    return rules.role_path, tuple((use, rules.roles[use]) for use in uses)

@@ -1,7 +1,7 @@
 """The rights of each function's role, by the settings of a deployment."""
 
 from deployer.configuration.settings import Settings
-from deployer.resources import policies, specs
+from deployer.resources import policies, reach, specs
 from deployer.resources.names import FunctionUse, Names
 from deployer.resources.resource_policies import Policy
 
@@ -23,3 +23,9 @@ def rights_of(
         logins=settings.logins,
         key=settings.organisation.kms_key,
     )
+
+
+def whole_rights_of(use: FunctionUse, names: Names, settings: Settings) -> Policy:
+    """Return the same, with the rights to the network that the settings name."""
+    connected = reach.in_network(settings) if settings.network else ()
+    return rights_of(use, names, settings, in_network=use in connected)

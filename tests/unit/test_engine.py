@@ -46,7 +46,16 @@ LAYERS = (
     ("configuration",),
     ("resources", "packaging"),
     ("aws",),
-    ("steps", "terminal", "endpoints", "monitoring", "networking", "encryption", "records"),
+    (
+        "steps",
+        "terminal",
+        "endpoints",
+        "monitoring",
+        "networking",
+        "encryption",
+        "existing_roles",
+        "records",
+    ),
     ("operations", "inventory", "receipt", "arguments", "leftovers"),
     ("deployer", "teardown", "rollback"),
 )
