@@ -35,6 +35,7 @@ def test_a_deployer_reaches_nothing_but_the_deployment() -> None:
         "Dashboard": ["arn:aws:cloudwatch::123456789012:dashboard/shop-dev-eu-west-2"],
         "Apis": [f"{APIS}/apis", f"{APIS}/apis/*", f"{APIS}/tags/*"],
         "Account": ["*"],
+        "Networks": ["*"],
         "AccessLogs": ["*"],
     }
 

@@ -110,7 +110,7 @@ def test_a_switch_is_true_or_false(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["true", "false"])
 def test_load_gets_the_setting_of_a_warehouse_of_ours(value: str) -> None:
-    """The setting goes to load, which makes what is missing, and to no other function."""
+    """It goes to load, which makes what is missing, and to reconcile, which looks for it."""
     settings = Settings.read({**REQUIRED, "WAREHOUSE_MANAGED": value})
     names = Names(settings.project, settings.stage, "123456789012", "eu-west-2")
 
@@ -119,8 +119,8 @@ def test_load_gets_the_setting_of_a_warehouse_of_ours(value: str) -> None:
         for spec in FUNCTIONS
     }
 
-    others = dict.fromkeys(("extract", "transform", "reconcile", "page"))
-    assert given == {**others, "load": value}
+    others = dict.fromkeys(("extract", "transform", "page"))
+    assert given == {**others, "load": value, "reconcile": value}
 
 
 def test_all_problems_are_reported_at_once() -> None:
