@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 IN_VENV := .venv/bin/python
 SOURCES := deploy.py teardown.py deployer etl functions pipelines local benchmarks
 
-.PHONY: help demo test coverage quick mutants soak bench check setup setup-deploy lock clean
+.PHONY: help demo test coverage quick mutants soak bench check audit setup setup-deploy lock clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F ': ' '{printf "%-14s%s\n", $$1, $$2}'
@@ -55,6 +55,15 @@ FIND_SECRETS := scan --quiet --no-validate --no-update-check --no-rule-cache --r
 	--git-history none --confidence low --no-dedup \
 	--skip-regex '^(password|one|two|s3cret|s3\[cret|12\#34)$$'
 
+audit: setup .build/audit/ready  ## parliament, prowler and zizmor; what they find has its reason in docs/audit.md
+	@$(IN_VENV) -m tests.audit
+
+.build/audit/ready: requirements/audit.txt requirements/audit-prowler.txt
+	@$(IN_VENV) -m venv --clear .build/audit
+	@.build/audit/bin/python $(INSTALL) -r requirements/audit.txt
+	@.build/audit/bin/python $(INSTALL) --no-deps -r requirements/audit-prowler.txt
+	@touch $@
+
 setup: .venv/ready  ## .venv with everything in it
 
 setup-deploy: .venv/ready-to-deploy  ## .venv with what deploy.py and teardown.py need, and no more
@@ -82,8 +91,10 @@ lock:  ## new versions into requirements/, from pyproject.toml (needs uv)
 	$(LOCK) -c requirements/dev.txt --group pipeline-retail -o pipelines/retail/requirements.txt
 	for group in layer-arrow layer-postgres layer-mysql layer-pandas layer-powertools; do \
 		$(LOCK) -c requirements/dev.txt --group $$group -o requirements/$$group.txt || exit 1; done
-	for group in local-aws bench; do \
+	for group in local-aws bench audit; do \
 		$(LOCK) --upgrade --group $$group -o requirements/$$group.txt || exit 1; done
+
+	$(LOCK) --upgrade --no-deps --group audit-prowler -o requirements/audit-prowler.txt
 
 clean:  ## remove what was made here: .venv, packages, the local databases and AWS
 	rm -rf .venv .build .local

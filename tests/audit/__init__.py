@@ -1,0 +1,1 @@
+"""Outside auditors, and the findings that docs/audit.md explains: `make audit`."""
