@@ -68,11 +68,21 @@ _RIGHTS = (
     "unit/test_policies.py",
     "unit/test_function_policies.py",
     "unit/test_resource_policies.py",
+    "unit/test_key_policies.py",
+    "unit/test_existing_secrets.py",
+    "unit/test_logins.py",
     "unit/test_missed_settings.py",
     "unit/test_stripe_declaration.py",
+    "unit/test_alarm_conditions.py",
+    "unit/test_alarm_states.py",
     "unit/test_alert_specs.py",
 )
-_RESOURCES = ("aws/test_notifications.py", "aws/test_permissions.py", "aws/test_buckets.py")
+_RESOURCES = (
+    "aws/test_notifications.py",
+    "aws/test_permissions.py",
+    "aws/test_buckets.py",
+    "aws/test_encryption.py",
+)
 _REMOVAL = (
     "unit/test_inventory.py",
     "unit/test_receipt.py",
@@ -82,6 +92,7 @@ _REMOVAL = (
     "aws/test_teardown_command.py",
     "aws/test_teardown_meanwhile.py",
     "aws/test_teardown.py",
+    "aws/test_private_network.py",
     "aws/test_odd_answers.py",
     "aws/test_files_deployed.py",
 )
@@ -125,7 +136,11 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("functions/targets", "batch comparing deletions numbered refused standing states", _TARGETS),
     ("functions/load", "loading", _TARGETS),
-    ("deployer/resources", "alarm_specs policies resource_policies", _RIGHTS),
+    (
+        "deployer/resources",
+        "alarm_specs keys policies resource_policies secret_policies",
+        _RIGHTS,
+    ),
     ("deployer/resources", "deployer_policy", ("unit/test_deployer_policy.py",)),
     ("deployer", "inventory receipt teardown", _REMOVAL),
     (
