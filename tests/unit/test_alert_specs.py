@@ -39,6 +39,22 @@ def test_every_trouble_has_its_alarm() -> None:
     }
 
 
+def test_only_a_pipeline_with_files_has_an_alarm_of_refused_ones() -> None:
+    """Elsewhere nothing counts any."""
+    assert ALARMS.keys() - {alarm.use for alarm in alarms(NAMES)} == {"files-refused"}
+
+
+@pytest.mark.parametrize(("minutes", "rings"), [(10_065, True), (10_066, False)])
+def test_silence_of_up_to_a_week_rings(minutes: int, *, rings: bool) -> None:
+    """The longest run of 15 minutes included; CloudWatch evaluates no longer time."""
+    schedules = {**specs.schedules(), "load": f"rate({minutes} minutes)"}
+
+    found = {alarm.use for alarm in alarms(NAMES, schedules)}
+
+    assert ("load-silence" in found) == rings
+    assert {"extract-silence", "transform-silence"} <= found
+
+
 @pytest.mark.parametrize("alarm", (ALARMS | EVENT_ALARMS).values(), ids=ALARMS | EVENT_ALARMS)
 def test_a_watched_metric_is_one_that_is_counted(alarm: Alarm) -> None:
     """A metric that its function does not count by this name would never ring."""
