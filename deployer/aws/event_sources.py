@@ -97,6 +97,12 @@ def remove_event_source(account: Account, name: str) -> bool:
     return remove(account, lambda: _find(account, name), delete, ABSENT)
 
 
+def is_enabled(account: Account, name: str) -> bool | None:
+    """Return whether an event source invokes its function; None if it does not exist."""
+    mapping = _find(account, name)
+    return None if mapping is None else bool(_read(mapping)["enabled"])
+
+
 def name_of(account: Account, uuid: str) -> str | None:
     """Return the name of an event source, None if there is none."""
     client = account.clients.lambda_

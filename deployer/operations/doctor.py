@@ -14,7 +14,7 @@ from typing import get_args
 
 from botocore.exceptions import ClientError
 
-from deployer.aws import sns
+from deployer.aws import event_sources, sns
 from deployer.aws.account import Account
 from deployer.aws.changes import found
 from deployer.aws.iam import own_policy
@@ -113,6 +113,8 @@ def _deployed(
         yield from (each.of(use) for each in findings)
     for use in get_args(RuleUse):
         yield from looking(f"schedule {use}", partial(_schedule, account, names, use))
+    if settings.takes_events:
+        yield from looking("events", partial(_event_source, account, names))
     yield from looking("e-mail", lambda: _mail(account, names, settings))
     yield from looking("alarms", lambda: _alarms(account, names))
     yield from _expiry(settings, now)
@@ -156,6 +158,16 @@ def _schedule(account: Account, names: Names, use: RuleUse) -> Iterator[Finding]
         yield to_do(what, "is switched off", f"{DEPLOY}, which switches it on")
     else:
         yield ok(what, f"is on: {rule.get('ScheduleExpression')}")
+
+
+def _event_source(account: Account, names: Names) -> Iterator[Finding]:
+    source = f"{names.events_queue}/{names.function('collect')}"
+    is_on = event_sources.is_enabled(account, source)
+    if is_on:
+        yield ok("events", f"{names.events_queue} invokes collect")
+    else:
+        how = "is switched off" if is_on is False else "does not exist"
+        yield to_do("events", f"the event source of collect {how}", DEPLOY)
 
 
 def _mail(account: Account, names: Names, settings: Settings) -> Iterator[Finding]:

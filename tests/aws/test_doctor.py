@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+import pipelines
 from deployer.aws.account import Account
 from deployer.configuration.settings import Settings
 from deployer.errors import AwsError, CredentialsError, SettingsError
@@ -21,6 +23,7 @@ from deployer.resources.names import Names
 from tests.aws.conftest import HTTP_OK
 from tests.aws.sandbox import Sandbox
 
+FOLDER = Path(__file__).parent.parent / "pipelines"
 NOW = datetime(2025, 1, 30, 12, tzinfo=UTC)
 ENVIRONMENT = {
     "SOURCE_DATABASE_URL": "postgresql://reader:Tr0ub4dor%263@db.example.com/totesys",
@@ -276,6 +279,28 @@ def test_what_is_wrong_with_a_deployment_is_named(deployed: Examined) -> None:
         "what to do",
         "sandbox": "has expired: set SANDBOX_EXPIRES_AT of the new one",
     }
+
+
+def test_events_that_nobody_collects_are_noticed(
+    examined: Examined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue has to invoke collect: an event source that is off, or gone, is to be repaired."""
+    monkeypatch.setattr("pipelines.__path__", [*pipelines.__path__, str(FOLDER)])
+    examined.environment |= {"PIPELINE": "till", "TILL_WEBHOOK_SECRET": "whsec_one"}
+    examined.sandbox.settings = Settings.read(examined.environment)
+    examined.sandbox.deploy()
+    assert "events" not in examined.wrong()
+    client = examined.account.clients.lambda_
+    [mapping] = client.list_event_source_mappings()["EventSourceMappings"]
+
+    client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    assert examined.wrong()["events"] == (
+        "the event source of collect is switched off: run `python deploy.py`"
+    )
+    client.delete_event_source_mapping(UUID=mapping["UUID"])
+    assert examined.wrong()["events"] == (
+        "the event source of collect does not exist: run `python deploy.py`"
+    )
 
 
 def test_an_address_that_is_not_confirmed_is_to_be_confirmed(
