@@ -32,6 +32,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 LOOK_SECONDS = 30.0
 # How long AWS may be out of reach, as after a laptop's sleep.
 OFFLINE_SECONDS = 600.0
+NEWEST = 3  # runs of a function that may be under way: it runs once at a time
+TIMESTAMP = "%Y%m%dT%H%M%SZ"  # in the id of a run, so that keys sort by time
 
 Answer = dict[str, Any]
 
@@ -78,14 +80,14 @@ class Invocations:
 
     def _under_way(self, use: FunctionUse, event: Answer) -> str | None:
         """Return the id of a run for this event that has not ended."""
-        listed = self._account.clients.s3.list_objects_v2(
-            Bucket=self._bucket(use), Prefix=_prefix(use)
-        )
         oldest = datetime.fromtimestamp(self._now() - BUSY_SECONDS, UTC)
-        recent = [
-            each["Key"] for each in listed.get("Contents", []) if each["LastModified"] > oldest
-        ]
-        for key in recent:
+        listed = self._account.clients.s3.list_objects_v2(
+            Bucket=self._bucket(use),
+            Prefix=_prefix(use),
+            StartAfter=f"{_prefix(use)}{oldest:{TIMESTAMP}}",
+        )
+        newest = [each["Key"] for each in listed.get("Contents", [])][-NEWEST:]
+        for key in newest:
             run = key.removeprefix(_prefix(use)).removesuffix(".json")
             outcome = self._read(use, run)
             is_running = outcome is not None and outcome["state"] == "running"
@@ -95,7 +97,7 @@ class Invocations:
 
     def _ask(self, use: FunctionUse, event: Answer) -> str:
         """Invoke a function asynchronously; return the id of the run."""
-        run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        run = f"{datetime.fromtimestamp(self._now(), UTC):{TIMESTAMP}}-{secrets.token_hex(4)}"
         invoking, name = self._account.clients.invoking, self._names.function(use)
         payload = json.dumps({**event, "follow": run})
         try:

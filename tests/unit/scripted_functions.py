@@ -4,7 +4,6 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,8 +11,6 @@ from deployer.aws.account import Account, Clients
 from deployer.aws.waiting import Patience, Waited
 from deployer.operations.pipeline import Pipeline
 from deployer.resources.names import Names
-
-EPOCH = datetime.fromtimestamp(0, UTC)
 
 NOTHING = {"batches": [], "rows": {}, "busy": False}
 
@@ -98,8 +95,9 @@ class S3:
 
     def list_objects_v2(self, **asked: Any) -> dict[str, Any]:
         if asked["Prefix"].startswith("runs/"):
-            found = [key for key in self.outcomes if key.startswith(asked["Prefix"])]
-            return {"Contents": [{"Key": key, "LastModified": EPOCH} for key in found]}
+            keys = [key for key in sorted(self.outcomes) if key > asked["StartAfter"]]
+            found = [key for key in keys if key.startswith(asked["Prefix"])]
+            return {"Contents": [{"Key": key} for key in found]}
         bucket = asked["Bucket"].rsplit("-", 1)[1]
         keys = [name.removeprefix(f"{bucket}/") for name in sorted(self.objects)]
         found = [
