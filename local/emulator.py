@@ -125,6 +125,13 @@ class Emulator:
             self._server = None
             self._clean()
 
+    def kill(self) -> None:
+        """End it and the functions that run, at once: what it has not written is lost."""
+        if self._server is not None:
+            self._server.kill()
+            self._server = None
+            self._clean()
+
     def __enter__(self) -> Self:
         """Start."""
         self.start()

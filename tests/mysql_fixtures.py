@@ -20,6 +20,7 @@ from etl.mysqlddl import quoted
 from local.mysql import MysqlServer, run_sql
 from local.mysql.installation import Installation, describe, find_installation, packaged_mariadb
 from local.system_account import server_account
+from tests.memory import fast_folder
 from tests.postgres_fixtures import Warehouse
 
 LOADER = "loader"
@@ -51,7 +52,7 @@ def own_mysql(settings: Mapping[str, str] | None = None) -> Iterator[MysqlServer
     server's command line, without the dashes.
     """
     installation = mysql_installation()
-    with tempfile.TemporaryDirectory(prefix="mysql tests ") as folder:
+    with tempfile.TemporaryDirectory(prefix="mysql tests ", dir=fast_folder()) as folder:
         directory = Path(folder)
         # As root the server runs as nobody, who has to get in.
         directory.chmod(0o711)

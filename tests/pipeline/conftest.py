@@ -24,7 +24,7 @@ from functions.sources.postgres import reader
 from functions.sources.rest import reader as rest_reader
 from functions.transform import handler as transform_handler
 from local.emulator import Emulator
-from tests.pipeline.local_process import somebodys_folder
+from tests.pipeline.local_process import throwaway_aws
 from tests.postgres_fixtures import Source, Warehouse
 
 MINUTE = 60_000
@@ -98,7 +98,7 @@ class Functions:
 @pytest.fixture(scope="session")
 def local_aws() -> Iterator[Emulator]:
     """Run one local AWS for the session."""
-    with somebodys_folder() as folder, Emulator(folder / "aws") as aws:
+    with throwaway_aws() as aws:
         yield aws
 
 

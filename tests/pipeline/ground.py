@@ -22,6 +22,7 @@ from local.databases import create_source, source_writer_url
 from local.postgres import SUPERUSER, PostgresServer, installed_postgres, reachable_binaries
 from local.server import LocalServer
 from local.system_account import server_account
+from tests.memory import fast_folder
 from tests.postgres_fixtures import SAMPLE_NOW, SAMPLE_SCALE, Source
 
 PATIENCE_SECONDS = 120.0
@@ -193,7 +194,7 @@ def promote(standby: PostgresServer) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="ground ") as name:
+    with tempfile.TemporaryDirectory(prefix="ground ", dir=fast_folder()) as name:
         folder = Path(name)
         folder.chmod(0o711)  # as root the server runs as nobody, who has to get in
         yield folder

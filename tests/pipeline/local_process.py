@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import deploy
+from local.emulator import Emulator
 from tests.memory import fast_folder
 
 
@@ -30,6 +31,18 @@ def somebodys_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="somebody's things ", dir=fast_folder()) as name:
         Path(name).chmod(0o711)
         yield Path(name).resolve()
+
+
+@contextmanager
+def throwaway_aws(*, sparingly: bool = False) -> Iterator[Emulator]:
+    """Run a local AWS that nobody starts again: to write its state takes up to half a minute."""
+    with somebodys_folder() as folder:
+        aws = Emulator(folder / "aws", sparingly=sparingly)
+        aws.start()
+        try:
+            yield aws
+        finally:
+            aws.kill()
 
 
 @pytest.fixture

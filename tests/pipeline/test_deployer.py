@@ -10,9 +10,9 @@ from deployer.aws.account import Account, connect
 from deployer.configuration.settings import Settings
 from deployer.resources.alarm_specs import alarms
 from deployer.resources.names import FunctionUse, Names
-from local.emulator import ACCOUNT, REGION, Emulator
+from local.emulator import ACCOUNT, REGION
 from tests.aws.sandbox import Sandbox, TinyPackages, pending
-from tests.pipeline.local_process import somebodys_folder
+from tests.pipeline.local_process import throwaway_aws
 
 NAMES = Names("totesys-etl", "dev", ACCOUNT, REGION)
 INGESTION, PROCESSED = NAMES.bucket("ingestion"), NAMES.bucket("processed")
@@ -46,7 +46,7 @@ Call = tuple[str, str, dict[str, object]]
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[Account]:
-    with somebodys_folder() as folder, Emulator(folder / "aws") as emulator:
+    with throwaway_aws() as emulator:
         yield connect(emulator.environment)
 
 

@@ -4,7 +4,6 @@ One local AWS is all accounts: an access key of twelve digits is the number of i
 """
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from local.connection import connect as connect_to
 from local.emulator import Emulator
 from pipelines.totesys.sample.business_day import place_order
 from tests.aws.sandbox import everything_in, pending
+from tests.pipeline.local_process import throwaway_aws
 from tests.pipeline.oracle import current, expected, history, records
 from tests.postgres_fixtures import SAMPLE_NOW, Source, Warehouse
 
@@ -87,7 +87,7 @@ class Sandbox:
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Emulator]:
     """Run a separate AWS; the packages of all accounts go with its folder."""
-    with tempfile.TemporaryDirectory(prefix="drill ") as folder, Emulator(Path(folder)) as aws:
+    with throwaway_aws(sparingly=True) as aws:
         yield aws
 
 

@@ -5,7 +5,6 @@ import json
 import socket
 import ssl
 import string
-import tempfile
 import traceback
 import zipfile
 from collections.abc import Callable, Iterator
@@ -38,6 +37,7 @@ from local.connection import connect as connect_to
 from local.emulator import Emulator
 from local.postgres import PostgresServer
 from tests.pipeline.conftest import Functions
+from tests.pipeline.local_process import throwaway_aws
 from tests.pipeline.oracle import current, expected
 from tests.pipeline.tls_peer import TlsPeer
 from tests.postgres_fixtures import Source, Warehouse
@@ -189,7 +189,7 @@ def test_no_refusal_of_the_command_line_shows_a_password(
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Emulator]:
     """Run a separate AWS; its packages go with its folder."""
-    with tempfile.TemporaryDirectory(prefix="secrets ") as folder, Emulator(Path(folder)) as aws:
+    with throwaway_aws(sparingly=True) as aws:
         yield aws
 
 
