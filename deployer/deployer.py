@@ -60,7 +60,7 @@ class Deployer:
         self._runtime, self._architecture = lambda_functions.runtime_of(account, *chosen)
         self._layer_arns: dict[str, str] = {}
         self._role_ids: dict[str, str] = {}
-        self._policies: dict[str, Policy] = {}
+        self._policies: dict[str, Policy | None] = {}
         self._functions: dict[str, lambda_functions.Function] = {}
         self.one_run_at_a_time = False
         self.functions = specs.functions(settings)
@@ -202,7 +202,8 @@ class Deployer:
         name = self.names.function(spec.use)
         arn = self.names.function_arn(spec.use)
         function = self._functions[name] = self._function(spec)
-        self._policies[name] = self._rights_of(spec.use)
+        is_ours = spec.use not in self.names.existing_roles
+        self._policies[name] = self._rights_of(spec.use) if is_ours else None
         return self._steps.take("function", name, lambda_functions.ensure_function, arn, function)
 
     def create_rule(self, use: RuleUse, schedule: str) -> Change:

@@ -35,8 +35,9 @@ class Record:
     """One deployment: its functions by name, as it configured them, and their rights.
 
     A function has the fields of `Function`, the digest of its code as `sha256` and the policy of
-    its role as `policy`. `code` is the digest of the archive with the zips. `log_form` is the form
-    of the logs that the functions read. `before` is the digest of the record before this one.
+    its role as `policy`, None if the role is not the deployment's own. `code` is the digest of the
+    archive with the zips, `log_form` the form of the logs that the functions read, `before` the
+    digest of the record before this one.
     `rolled_back` is when a rollback led back to this deployment, and from the one of which time,
     None if that had failed half-way.
     """
@@ -97,7 +98,10 @@ def code_of(account: Account, names: Names, record: Record) -> Mapping[str, byte
 
 
 def keep(
-    account: Account, names: Names, functions: Iterable[Function], policies: Mapping[str, Policy]
+    account: Account,
+    names: Names,
+    functions: Iterable[Function],
+    policies: Mapping[str, Policy | None],
 ) -> tuple[list[Change], list[Record]]:
     """Record a deployment, unless the newest record is of the same.
 
@@ -157,7 +161,7 @@ def _read(account: Account, names: Names, digest: str) -> Record | None:
     return Record(**document, rolled_back=tuple(led) if led else None)
 
 
-def _described(function: Function, policy: Policy) -> dict[str, Any]:
+def _described(function: Function, policy: Policy | None) -> dict[str, Any]:
     """Return what a record has of a function, as JSON has it."""
     values = {each.name: getattr(function, each.name) for each in fields(function)}
     kept = {name: value for name, value in values.items() if name not in NOT_RECORDED}

@@ -146,10 +146,9 @@ class Rollback:
         function = self._function(target, name, code)
         role = function.role_arn.rpartition("/")[2]
         arns = {self.names.function(u): self.names.function_arn(u) for u in get_args(FunctionUse)}
-        is_ours = function.role_arn not in self.names.existing_roles.values()
         rights = partial(steps.take, "role", role, iam.ensure_policy, role, policy)
         return [
-            *([rights] if is_ours else []),
+            *([rights] if policy else []),
             partial(
                 steps.take, "function", name, lambda_functions.ensure_function, arns[name], function
             ),

@@ -1,14 +1,19 @@
 """A rollback puts back what was deployed before, or says why it cannot and changes nothing."""
 
 import json
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from botocore.model import OperationModel
 
+from deployer import records
+from deployer.configuration.network import Network
+from deployer.configuration.organisation import Organisation
 from deployer.configuration.settings import Settings
 from deployer.errors import DeployError, OperationError
+from deployer.resources.resource_policies import trust_policy
 from deployer.rollback import Rollback, RolledBack
 from tests.aws.removing import NAMES, teardown
 from tests.aws.sandbox import Sandbox, everything_in, pending
@@ -178,6 +183,39 @@ def test_what_was_changed_by_hand_does_not_mislead(sandbox: Sandbox) -> None:
     roll_back(sandbox)
 
     assert running(sandbox) == first
+
+
+def test_a_network_is_put_back_as_the_function_had_it(sandbox: Sandbox) -> None:
+    """Subnets and groups are part of what was deployed."""
+    network = Network(("subnet-0a1b2c3d", "subnet-1a1b2c3d"), ("sg-0a1b2c3d",))
+    sandbox.deploy()
+    first = records.newest(sandbox.account, NAMES)
+    assert first is not None
+    function = first.function(NAMES.function("load"), b"", "AROA", {})
+
+    recorded = json.loads(json.dumps(asdict(replace(function, network=network)), default=str))
+    again = replace(first, functions={function.name: recorded | {"sha256": "", "policy": None}})
+
+    assert again.function(function.name, b"", "AROA", {}).network == network
+
+
+def test_a_role_that_is_not_ours_keeps_its_policy(sandbox: Sandbox) -> None:
+    """Whoever owns it decides about its rights; functions run as it again."""
+    iam = sandbox.account.clients.iam
+    trust = json.dumps(trust_policy(NAMES))
+    theirs = iam.create_role(RoleName="team-loads", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    with_role = replace(sandbox.settings, organisation=Organisation(roles={"load": theirs}))
+    sandbox.settings = with_role
+    sandbox.deploy()
+    sandbox.packages.code["load"] = "SECOND = True\n"
+    sandbox.deploy()
+
+    done = roll_back(sandbox)
+
+    assert iam.list_role_policies(RoleName="team-loads")["PolicyNames"] == []
+    assert "team-loads" not in [each.name for each in done.changes]
+    load = sandbox.account.clients.lambda_.get_function(FunctionName=NAMES.function("load"))
+    assert load["Configuration"]["Role"] == theirs
 
 
 def refused(sandbox: Sandbox) -> str:
