@@ -30,7 +30,11 @@ from functions.common.storage import error_code
 from functions.common.text import printable
 
 CHECK = {"check": True}
-SECONDS = 15.0  # less than the shortest timeout of a function, with its cold start
+SECONDS = 15.0  # for a session with a database
+# For all needs together: imports take long where a machine is slow, and an answer has to be given
+# before the function's timeout, of 20 seconds at least.
+LONGEST_SECONDS = 45.0
+SPARE_SECONDS = 4.0
 CONFIG = Config(
     connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2}
 )
@@ -82,14 +86,17 @@ def answers_checks(needs: Needs) -> Callable[[Handler], Handler]:
     def decorated(handler: Handler) -> Handler:
         @wraps(handler)
         def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-            return {"checks": check(needs)} if event == CHECK else handler(event, context)
+            if event != CHECK:
+                return handler(event, context)
+            left = context.get_remaining_time_in_millis() / 1000 - SPARE_SECONDS
+            return {"checks": check(needs, min(left, LONGEST_SECONDS))}
 
         return handle
 
     return decorated
 
 
-def check(needs: Needs, seconds: float = SECONDS) -> list[Finding]:
+def check(needs: Needs, seconds: float) -> list[Finding]:
     """Look at all needs concurrently, for so many seconds at most; return a finding for each."""
     try:
         wanted = list(needs())

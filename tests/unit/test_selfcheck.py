@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -13,7 +14,7 @@ from functions.common import selfcheck
 from functions.common.errors import DatabaseUnavailableError, WarehouseSetupError
 from functions.common.selfcheck import Need, answers_checks, check
 
-CONTEXT = cast("LambdaContext", None)
+CONTEXT = cast("LambdaContext", SimpleNamespace(get_remaining_time_in_millis=lambda: 20_000))
 
 
 def denied(code: str) -> ClientError:
@@ -30,7 +31,7 @@ def raising(error: Exception) -> Need:
 
 def failing(error: Exception) -> tuple[str, str]:
     """Return the detail and the next step of a need whose look raises."""
-    [found] = check(lambda: [raising(error)])
+    [found] = check(lambda: [raising(error)], seconds=5)
     assert not found["ok"]
     return found["detail"], found["next"]
 
@@ -127,6 +128,20 @@ def test_what_does_not_answer_is_a_finding_in_time() -> None:
     assert found[0]["next"] == selfcheck.NO_WAY_TO_AWS
 
 
+@pytest.mark.parametrize(("milliseconds", "seconds"), [(20_000, 16), (60_000, 45), (900_000, 45)])
+def test_an_answer_comes_before_the_timeout_of_the_function(
+    monkeypatch: pytest.MonkeyPatch, milliseconds: int, seconds: float
+) -> None:
+    """A function with 20 seconds answers in 16; a slow machine has more where there is more."""
+    given: list[float] = []
+    monkeypatch.setattr(selfcheck, "check", lambda _, seconds: given.append(seconds))
+    context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
+
+    answers_checks(list)(lambda event, context: {})({"check": True}, context)
+
+    assert given == [seconds]
+
+
 def test_a_pipeline_that_cannot_be_loaded_is_a_finding() -> None:
     """Whatever keeps the function from its work is reported as all others."""
 
@@ -134,7 +149,7 @@ def test_a_pipeline_that_cannot_be_loaded_is_a_finding() -> None:
         yield Need("first", lambda: "there")
         raise DeclarationError("pipelines/shop/pipeline.py, line 3: it has no PIPELINE")
 
-    assert check(needs) == [
+    assert check(needs, seconds=5) == [
         {
             "what": "settings and pipeline",
             "ok": False,
