@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 IN_VENV := .venv/bin/python
 SOURCES := deploy.py teardown.py deployer etl functions pipelines local benchmarks
 
-.PHONY: help demo test coverage quick mutants soak bench check audit setup setup-deploy lock clean
+.PHONY: help demo test coverage quick mutants runtimes soak bench check audit setup setup-deploy lock clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F ': ' '{printf "%-14s%s\n", $$1, $$2}'
@@ -31,6 +31,10 @@ quick: setup  ## the tests that need no database, in about half a minute
 MUTANTS ?= 300
 mutants: setup  ## whether tests notice defects in what decides about rows; MUTANTS=all MODULES=functions/load
 	@$(IN_VENV) -m tests.mutants --sample $(MUTANTS) --seed "$(SEED)" $(MODULES)
+
+RUNTIME ?=
+runtimes: setup  ## what is deployed, in AWS's runtime emulator, for each Python there is; RUNTIME=3.13
+	@RUNTIME=$(RUNTIME) $(IN_VENV) -m pytest -q tests/runtimes
 
 MINUTES ?= 30
 soak: setup  ## a random shop, functions killed and hindered, the comparison, and fuzzing; MINUTES=30
@@ -91,10 +95,10 @@ lock:  ## new versions into requirements/, from pyproject.toml (needs uv)
 	$(LOCK) -c requirements/dev.txt --group pipeline-retail -o pipelines/retail/requirements.txt
 	for group in layer-arrow layer-postgres layer-mysql layer-pandas layer-powertools; do \
 		$(LOCK) -c requirements/dev.txt --group $$group -o requirements/$$group.txt || exit 1; done
-	for group in local-aws bench audit; do \
+	for group in local-aws bench audit lambda-runtime; do \
 		$(LOCK) --upgrade --group $$group -o requirements/$$group.txt || exit 1; done
-
-	$(LOCK) --upgrade --no-deps --group audit-prowler -o requirements/audit-prowler.txt
+	for group in audit-prowler lambda-emulator; do \
+		$(LOCK) --upgrade --no-deps --group $$group -o requirements/$$group.txt || exit 1; done
 
 clean:  ## remove what was made here: .venv, packages, the local databases and AWS
 	rm -rf .venv .build .local

@@ -164,7 +164,7 @@ def build_layer(
     path = root / ".build" / "layers" / f"{name}-{recipe}.zip"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        options = () if host else _platform_options(python, architecture)
+        options = () if host else platform_options(python, architecture)
         _build(path, requirements, options, compiler)
     return _describe(name, path, compiler is not None)
 
@@ -192,7 +192,8 @@ def _recipe(requirements: Path, python: str, architecture: str, host: bool, comp
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
-def _platform_options(python: str, architecture: str) -> tuple[str, ...]:
+def platform_options(python: str, architecture: str) -> tuple[str, ...]:
+    """Return pip's options for the wheels of a function."""
     platforms = [f"{family}_{MACHINES[architecture]}" for family in PLATFORMS]
     chosen = [option for platform in platforms for option in ("--platform", platform)]
     return (*chosen, "--implementation", "cp", "--python-version", python)
