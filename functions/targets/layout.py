@@ -5,7 +5,7 @@ fails the load, with what to ask for.
 """
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 from urllib.parse import unquote
 
@@ -24,7 +24,8 @@ class Found:
 
     `types` are the SQL types of its columns, in order. `numbered` are the columns that the
     warehouse numbers itself, `required` those that need a value, `opaque` those compared by their
-    text, `denied` the rights that this role lacks.
+    text, `denied` the rights that this role lacks. `indexes` are the columns of each B-tree index
+    of all rows, in order.
     """
 
     schema: str
@@ -36,6 +37,11 @@ class Found:
     required: list[str]
     opaque: frozenset[str]
     denied: frozenset[str]
+    indexes: frozenset[tuple[str, ...]] = frozenset()
+
+    def finds(self, columns: Collection[str]) -> bool:
+        """Return whether an index finds rows by the values of these columns."""
+        return any(set(index[: len(columns)]) == set(columns) for index in self.indexes)
 
     @property
     def as_file(self) -> TableFile:
@@ -60,8 +66,8 @@ class WarehouseTable:
     """A table of the warehouse: `name` in manifests, and its `actual` name.
 
     `types` are the SQL types of its columns, `opaque` those compared by their text. `record_id` is
-    the column that the warehouse numbers itself, None unless it is a history. A kind adds how its
-    SQL names and compares them.
+    the column that the warehouse numbers itself, None unless it is a history. It `is_indexed` if an
+    index finds rows by their key. A kind adds how its SQL names and compares them.
     """
 
     name: str
@@ -73,6 +79,7 @@ class WarehouseTable:
     way: Way = "latest"
     other_columns: Mapping[str, str] = field(default_factory=dict)
     opaque: frozenset[str] = frozenset()
+    is_indexed: bool = False
 
     @property
     def declared(self) -> str:
@@ -239,7 +246,7 @@ def _table(make: Callable[..., T], declared: TargetTable, found: Found) -> T:
     if declared.way == "replace":
         rights.add("DELETE")
     found.require_rights(rights)
-    return make(
+    table = make(
         declared.id,
         found.schema,
         found.name,
@@ -250,6 +257,7 @@ def _table(make: Callable[..., T], declared: TargetTable, found: Found) -> T:
         declared.other_columns,
         found.opaque,
     )
+    return replace(table, is_indexed=bool(table.key) and found.finds(table.keys))
 
 
 def _plain(make: Callable[..., T], found: Found, record_id: str | None = None) -> T:

@@ -28,17 +28,11 @@ DENIED = (1044, 1142, 1143, 1227, 1370)
 class MysqlFound(Found):
     """A table as the catalogue has it.
 
-    `definitions` are the SQL of the columns' types, with their collations; `indexes` are the
-    columns of each B-tree index, in order.
+    `definitions` are the SQL of the columns' types, with their collations.
     """
 
     engine: str = ""
     definitions: Mapping[str, str] = field(default_factory=dict)
-    indexes: frozenset[tuple[str, ...]] = frozenset()
-
-    def finds(self, columns: Collection[str]) -> bool:
-        """Return whether an index finds rows by the values of these columns."""
-        return any(set(index[: len(columns)]) == set(columns) for index in self.indexes)
 
 
 def tables_of(

@@ -30,12 +30,10 @@ _UNKNOWN_VARIABLE = 1193
 class MysqlTable(WarehouseTable):
     """A table of the warehouse, as SQL names it and compares its values.
 
-    `definitions` are the SQL of the columns' types, with their collations. The table `is_indexed`
-    if an index finds rows by their key.
+    `definitions` are the SQL of the columns' types, with their collations.
     """
 
     definitions: Mapping[str, str] = field(default_factory=dict)
-    is_indexed: bool = False
 
     @property
     def target(self) -> str:
@@ -114,8 +112,7 @@ def inspect(
         found = there[home][actual]
         require_engine(found)
         table = MysqlTable(name, home, actual, *others)
-        is_indexed = bool(table.key) and found.finds(table.keys)
-        return replace(table, definitions=found.definitions, is_indexed=is_indexed)
+        return replace(table, definitions=found.definitions)
 
     layout = lay_out(make, there, _identity(connection, schema), target, declared, models=models)
     if layout.has_deletions:

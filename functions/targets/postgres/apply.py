@@ -12,7 +12,8 @@ from functions.targets.calendar import Days
 from functions.targets.numbered import Extent
 from functions.targets.postgres.binary import ROWS_AT_A_TIME, append_rows
 from functions.targets.postgres.newest import are_apart, classify, extent_of, is_numbered
-from functions.targets.postgres.stage import Stage
+from functions.targets.postgres.stage import FEW, Stage
+from functions.targets.postgres.tables import PostgresTable
 from functions.targets.states import require_keys
 
 
@@ -62,7 +63,7 @@ def append_history(
         days.cover(part)
         require_keys(table, part)
         doubtful = part
-        if are_apart(table, part, seen) if in_sequence else is_numbered(table, part):
+        if are_apart(table, part, seen) if in_sequence else _is_read(table, part):
             if rows and extent is None:
                 extent = extent_of(stage)
             found = classify(stage, part, extent)
@@ -75,6 +76,11 @@ def append_history(
     changed = insert(stage) if stage.rows else 0
     stage.connection.run("SET LOCAL enable_nestloop = on")
     return Loaded(rows, new + changed, 0)
+
+
+def _is_read(table: PostgresTable, part: pa.Table) -> bool:
+    """Return whether the records of rows are read and compared here: a few are looked up."""
+    return is_numbered(table, part) and not (table.finds_keys and part.num_rows <= FEW)
 
 
 def insert_changed(stage: Stage) -> int:

@@ -21,7 +21,15 @@ _TABLES = """
              WHERE o.opcintype = a.atttypid AND o.opcdefault AND m.amname = 'btree'
              AND o.opcnamespace = 'pg_catalog'::regnamespace) THEN a.attname::text END), NULL),
         ARRAY(SELECT r FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
-            WHERE NOT has_table_privilege(c.oid, r))
+            WHERE NOT has_table_privilege(c.oid, r)),
+        (SELECT coalesce(json_agg(ARRAY(
+                SELECT k.attname::text
+                FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS n (at, place)
+                JOIN pg_attribute k ON k.attrelid = c.oid AND k.attnum = n.at
+                WHERE place <= i.indnkeyatts ORDER BY place)), '[]')
+            FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+            WHERE i.indrelid = c.oid AND i.indisvalid AND m.amname = 'btree'
+            AND i.indpred IS NULL AND i.indexprs IS NULL)
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -43,9 +51,10 @@ def tables_of(connection: PostgresConnection, schema: str) -> dict[str, Found]:
             required,
             frozenset(opaque),
             frozenset(denied),
+            frozenset(map(tuple, indexes)),
         )
-        for name, oid, file, columns, types, numbered, required, opaque, denied in connection.run(
-            _TABLES, schema=schema
+        for name, oid, file, columns, types, numbered, required, opaque, denied, indexes in (
+            connection.run(_TABLES, schema=schema)
         )
     }
 

@@ -14,6 +14,7 @@ from functions.common.settings import required, switched_on
 from functions.targets import Feed, Place
 from functions.targets.loading import WarehouseLoader, models_of, prepared
 from functions.targets.postgres.create import create_missing, create_own_tables
+from functions.targets.postgres.indexes import create_indexes
 from functions.targets.postgres.lock import only_loader
 from functions.targets.postgres.ready import ready
 from functions.targets.postgres.session import PostgresSession
@@ -51,6 +52,8 @@ def loader(place: Place, feed: Feed, seconds: float) -> Iterator[WarehouseLoader
             make_declared_views(opened, schema, place.target, place.folder)
         declared = [mapping.target for mapping in feed.mappings]
         layout = inspect(opened, schema, place.target, declared, models_of(place, feed))
+        if is_managed:
+            create_indexes(opened, layout)
         session = PostgresSession(lock, layout, place.target.schemas(schema))
         loading = prepared(session, place, feed)
         if is_managed and layout.has_deletions:

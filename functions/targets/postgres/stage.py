@@ -19,6 +19,10 @@ SESSION_PARAMETERS = {
 }
 
 
+FEW = 1_000
+"""Rows that are looked up one by one where there is an index, beside however many records."""
+
+
 class Stage:
     """Rows of one table of a batch, in the temporary table `name` of a session."""
 
@@ -78,6 +82,13 @@ class Stage:
         """Return the SQL that joins the newest record of its key, `newest`, to each row `s`."""
         table = self.table
         keys, record_id = table.key_values("f"), identifier(str(table.record_id))
+        if table.finds_keys and self.rows <= FEW:
+            # Not in the order of the record id itself, by whose index all records would be read.
+            return (
+                f"LEFT JOIN LATERAL (SELECT {self.list_of('f')} FROM {table.target} AS f"
+                f" WHERE {table.same_key('f', 's')} ORDER BY f.{record_id} + 0 DESC LIMIT 1)"
+                " AS newest ON true"
+            )
         return (
             f"LEFT JOIN (SELECT DISTINCT ON ({keys}) {self.list_of('f')}"
             f" FROM {table.target} AS f JOIN {self.source} AS k ON {table.same_key('k', 'f')}"

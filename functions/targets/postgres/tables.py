@@ -22,6 +22,11 @@ class PostgresTable(WarehouseTable):
         """The quoted name of the table."""
         return f"{identifier(self.schema)}.{identifier(self.actual)}"
 
+    @property
+    def finds_keys(self) -> bool:
+        """Whether an index finds rows by their key, as SQL compares it."""
+        return self.is_indexed and self.opaque.isdisjoint(self.keys)
+
     def value(self, column: str, alias: str) -> str:
         """Return the SQL by which values of a column of an alias are compared."""
         value = f"{alias}.{identifier(column)}"
