@@ -110,7 +110,6 @@ def _set_newer_limits(opened: PostgresConnection, seconds: float) -> None:
 
 
 def _connect(database: Database, parameters: dict[str, str]) -> PostgresConnection:
-    password = password_of(database)
     with dialled(database, "PostgreSQL") as peer:
         return PostgresConnection(
             str(database),
@@ -118,7 +117,7 @@ def _connect(database: Database, parameters: dict[str, str]) -> PostgresConnecti
             tls_context(database),
             is_verified=database.sslmode == "verify-full",
             user=database.username,
-            password=password,
+            password=password_of(database),
             database=database.dbname,
             host=database.host,
             application_name=product.NAME,
