@@ -5,9 +5,10 @@ The batch logs, plain JSON in S3, are only read.
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from deployer.aws import sqs
 from deployer.aws.account import Account
@@ -24,6 +25,9 @@ NEW_POLICY_PAUSE = 10.0
 # Lambda waits 5 seconds for more events, and collect takes a few.
 COLLECT_SECONDS = 120.0
 BUSY_PAUSE = 1.0
+# In an event of a repair; an asynchronous event may have 256 kB in all.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+KEY_BYTES = 200_000
 CHANGED = ("inserted", "updated", "deleted")  # the counts of a marker for each target table
 
 
@@ -131,7 +135,8 @@ class Pipeline:
         with self._step("reconcile"):
             found = self._invoke("reconcile", {})
         found.pop("repair", None)
-        return found, [event for part in _parts(found) if (event := part.pop("repair", None))]
+        repairs = [event for part in _parts(found) if (event := part.pop("repair", None))]
+        return found, [part for event in repairs for part in _portions(event)]
 
     def _follow(self, events: Sequence[Answer]) -> Run:
         """Invoke extract with each event, then the other functions until nothing is left to do."""
@@ -270,6 +275,20 @@ class Pipeline:
         with explaining(f"bucket {bucket}"):
             marker = marker_of(s3, bucket, source, batch)
         return _sums(marker["rows"], CHANGED) if marker else {}
+
+
+def _portions(event: Answer) -> Iterator[Answer]:
+    """Yield the event of a repair as events that Lambda accepts: all keys, a part in each."""
+    absent: dict[str, list[Any]] = {}
+    size = 0
+    for name, keys in event.get("absent", {}).items():
+        for key in keys:
+            if size > KEY_BYTES:
+                yield {**event, "absent": absent}
+                event, absent, size = {**event, "read": []}, {}, 0
+            absent.setdefault(name, []).append(key)
+            size += len(json.dumps(key)) + 2
+    yield {**event, "absent": absent} if absent else event
 
 
 def _sums(tables: Mapping[str, Mapping[str, int]], counts: Sequence[str]) -> dict[str, int]:

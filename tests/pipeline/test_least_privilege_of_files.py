@@ -94,6 +94,7 @@ def _live_through_it_all(roles: Roles, warehouse: Warehouse) -> None:
     roles.run("transform")
     roles.run("reconcile")
     roles.run("page")
+    roles.run("load", {"check": True})
     # Only to who may list our bucket does S3 say that a file is gone.
     arn = roles.names.bucket_arn("drop")
     for use in ("extract", "reconcile"):

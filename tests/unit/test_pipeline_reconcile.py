@@ -1,5 +1,7 @@
 """A comparison of a deployed pipeline, and the repair of what it finds."""
 
+import json
+
 from tests.unit.scripted_functions import (
     NOTHING,
     REMODELLED,
@@ -102,3 +104,28 @@ def test_a_repair_of_what_agrees_reads_nothing() -> None:
 
     assert sandbox.pipeline.reconcile(repair=True)["agrees"] is True
     assert sandbox.functions.invoked == ["reconcile"]
+
+
+def test_a_repair_of_many_keys_is_several_events() -> None:
+    """An event of Lambda is small: tables are read with the first one, all keys come with some."""
+    keys = {"staff": ["x" * 96 + f"{n:04}" for n in range(3_000)], "design": list(range(1_500))}
+    apart = {"agrees": False, "tables": {}, "seconds": 1.0}
+    apart["repair"] = {"read": ["staff", "design"], "absent": keys}
+    agreeing = {"agrees": True, "tables": {}, "seconds": 1.0, "repair": {}}
+    sandbox = Sandbox(
+        Lambda(
+            reconcile=[apart, agreeing],
+            extract=[extracted(None)] * 2,
+            transform=[REMODELLED],
+            load=[NOTHING],
+        )
+    )
+
+    sandbox.pipeline.reconcile(repair=True)
+
+    first, second = sandbox.functions.events[1:3]
+    assert (first["read"], second["read"]) == (["staff", "design"], [])
+    assert list(first["absent"]) == ["staff"]
+    assert first["absent"]["staff"] + second["absent"]["staff"] == keys["staff"]
+    assert second["absent"]["design"] == keys["design"]
+    assert max(len(json.dumps(event)) for event in (first, second)) < 256_000
