@@ -19,7 +19,10 @@ from deployer.aws.account import Account
 from deployer.aws.changes import found
 from deployer.aws.iam import own_policy
 from deployer.configuration.settings import Settings
+from deployer.encryption import check_key
 from deployer.errors import CredentialsError, DeployError, SettingsError
+from deployer.existing_roles import check_roles
+from deployer.networking import FunctionNetwork
 from deployer.operations import account_checks
 from deployer.operations.account_checks import clock, looking
 from deployer.operations.findings import Finding, ok, to_do, unknown
@@ -93,10 +96,28 @@ def _caller(account: Account) -> Finding:
 
 
 def _before_deployment(account: Account, names: Names, settings: Settings) -> Iterator[Finding]:
-    functions = specs.functions(settings)
-    yield from account_checks.quotas(account, functions)
+    yield from account_checks.quotas(account, specs.functions(settings))
+    rules = settings.organisation
+    if settings.network is not None:
+        yield from _required("network", FunctionNetwork(account, settings, names).check)
+    if rules.kms_key is not None:
+        yield from _required("key", partial(check_key, account, rules.kms_key, names))
+    if names.existing_roles:
+        yield from _required("roles of yours", partial(check_roles, account, names))
     policy = deployer_policy(names, settings.organisation)
     yield from account_checks.caller_rights(account, policy)
+
+
+def _required(what: str, check: Callable[[], object]) -> Iterator[Finding]:
+    """Yield why a deployment would be refused before anything is made."""
+    try:
+        check()
+    except SettingsError as error:
+        yield from (to_do(what, problem) for problem in error.problems)
+    except DeployError as error:
+        yield to_do(what, str(error))
+    else:
+        yield ok(what, "as the deployment needs it")
 
 
 def _is_deployed(account: Account, names: Names) -> bool:

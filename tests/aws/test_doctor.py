@@ -214,6 +214,24 @@ def test_quotas_that_are_too_small_are_to_be_raised(examined: Examined) -> None:
     }
 
 
+def test_what_a_deployment_would_refuse_is_known_before(examined: Examined) -> None:
+    """A network, a key and a role of the user's that are not there, each with its setting."""
+    region, account = examined.account.region, examined.account.id
+    examined.environment |= {
+        "SUBNET_IDS": "subnet-0123456789abcdef0",
+        "SECURITY_GROUP_IDS": "sg-0123456789abcdef0",
+        "KMS_KEY": f"arn:aws:kms:{region}:{account}:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "LOAD_ROLE_ARN": f"arn:aws:iam::{account}:role/teams/data/load",
+    }
+
+    wrong = examined.wrong()
+
+    assert set(wrong) == {"network", "key", "roles of yours"}
+    assert "not found in this account and region (eu-west-2)" in wrong["network"]
+    assert "1234abcd-12ab-34cd-56ef-1234567890ab" in wrong["key"]
+    assert wrong["roles of yours"].startswith("LOAD_ROLE_ARN: there is no role ")
+
+
 def test_denied_actions_are_named_with_who_denies_them(examined: Examined) -> None:
     """At most six of a reason, and where the policy to ask for is printed."""
     organisation = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}
