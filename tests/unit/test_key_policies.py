@@ -7,9 +7,10 @@ import pytest
 
 from deployer.configuration.organisation import Organisation
 from deployer.resources.deployer_policy import deployer_policy
-from deployer.resources.keys import problems, problems_of_policy
+from deployer.resources.keys import problems, problems_of_policy, rights
 from deployer.resources.names import Names
 from deployer.resources.policies import function_policy
+from deployer.resources.resource_policies import Policy, allow
 from etl.loading import load
 from tests.documentation import blocks
 from tests.unit.reading_settings import problems as problems_of_settings
@@ -123,6 +124,7 @@ def test_a_key_is_named_by_its_arn(key: str) -> None:
         ("transform", ["kms:Decrypt", "kms:GenerateDataKey"], ["s3", "sqs"]),
         ("load", ["kms:Decrypt", "kms:GenerateDataKey"], ["s3", "secretsmanager"]),
         ("page", ["kms:Decrypt", "kms:GenerateDataKey"], ["s3", "secretsmanager"]),
+        ("serve", ["kms:Decrypt"], ["s3"]),
     ],
 )
 def test_a_role_uses_the_key_through_the_services_that_it_uses(
@@ -143,6 +145,14 @@ def test_a_role_uses_the_key_through_the_services_that_it_uses(
             }
         },
     }
+
+
+@pytest.mark.parametrize(
+    "statement", [allow("logs:PutLogEvents", "*"), {**allow("s3:PutObject", "*"), "Effect": "Deny"}]
+)
+def test_what_encrypts_nothing_needs_no_key(statement: Policy) -> None:
+    """A log is encrypted by CloudWatch itself, and a denial is no use."""
+    assert rights([statement], KEY, NAMES) == []
 
 
 def test_notices_are_encrypted_too() -> None:
