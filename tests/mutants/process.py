@@ -66,7 +66,10 @@ def _run(tree: Path, arguments: Sequence[str], cpu_seconds: int | None) -> None:
         _bound(cpu_seconds)
     _enter(tree)
     settings.register_profile(_PROFILE, deadline=None, derandomize=True, database=None)
-    code = pytest.main([*arguments, f"--hypothesis-profile={_PROFILE}"])
+    try:
+        code = pytest.main([*arguments, f"--hypothesis-profile={_PROFILE}"])
+    except KeyboardInterrupt:  # while pytest reads a conftest.py
+        code = pytest.ExitCode.INTERRUPTED
     sys.stdout.flush()
     os._exit(Exit.OUT_OF_TIME if _out_of_time.is_set() else code)
 

@@ -84,14 +84,14 @@ def executing(mutant: Mutant, covered: Covering) -> list[str]:
     return [test for file in files for of, test in sorted(tests) if of == file]
 
 
-def _result(mutant: Mutant, tree: Tree, tests: Sequence[str], stopping: Event) -> Result:
+def _result(mutant: Mutant, tree: Tree, tests: list[str], stopping: Event) -> Result:
     if not tests:
         return Result.LIVED
     with tree.tested(mutant, tests, _CPU_SECONDS) as process:
         _wait(process, stopping)
         code = process.exitcode
-    if code == pytest.ExitCode.USAGE_ERROR:  # its parameters are others with the mutant
-        files = [*dict.fromkeys(test.split("::")[0] for test in tests)]
+    files = [*dict.fromkeys(test.split("::")[0] for test in tests)]
+    if code == pytest.ExitCode.USAGE_ERROR and files != tests:  # other parameters with the mutant
         return _result(mutant, tree, files, stopping)
     return _meaning(code)
 

@@ -44,6 +44,8 @@ RESULTS = {
 def tree(tmp_path: Path) -> Tree:
     (tmp_path / "module.py").write_text(MODULE)
     (tmp_path / "test_module.py").write_text(TEST)
+    # Where it cannot be imported, pytest says that it was used in a wrong way.
+    (tmp_path / "conftest.py").write_text("from module import count\n\ncount([7]) + 0\n")
     return Tree(tmp_path)
 
 
