@@ -43,6 +43,16 @@ class PrivateNetwork:
         made = ec2.create_vpc_endpoint(VpcId=self.vpc, ServiceName=name, **of_kind)
         return str(made["VpcEndpoint"]["VpcEndpointId"])
 
+    def add_nat(self) -> str:
+        """Create a NAT gateway, and route everything outside the VPC to it."""
+        ec2 = self.account.clients.ec2
+        made = ec2.create_nat_gateway(SubnetId=self.subnets[0], ConnectivityType="private")
+        nat = str(made["NatGateway"]["NatGatewayId"])
+        ec2.create_route(
+            RouteTableId=self.table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat
+        )
+        return nat
+
     def add_interface(self, function: str) -> str:
         """Create a network interface as Lambda does for a function."""
         made = self.account.clients.ec2.create_network_interface(

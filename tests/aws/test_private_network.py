@@ -207,13 +207,7 @@ def test_a_network_without_a_way_is_refused_before_anything_is_made(
 def test_a_nat_gateway_is_a_way_to_everything(sandbox: Sandbox) -> None:
     """One route is enough, and the estimate has its price."""
     made = private_network(sandbox.account)
-    ec2 = sandbox.account.clients.ec2
-    nat = ec2.create_nat_gateway(SubnetId=made.subnets[0], ConnectivityType="private")
-    ec2.create_route(
-        RouteTableId=made.table,
-        DestinationCidrBlock="0.0.0.0/0",
-        NatGatewayId=nat["NatGateway"]["NatGatewayId"],
-    )
+    nat = made.add_nat()
     sandbox.settings = replace(sandbox.settings, network=made.network)
 
     deployer = sandbox.deployer()
@@ -221,9 +215,7 @@ def test_a_nat_gateway_is_a_way_to_everything(sandbox: Sandbox) -> None:
 
     assert list(networks_of(sandbox)) == list(CONNECTED)
     assert deployer.network.surroundings is not None
-    assert {each.nat for each in deployer.network.surroundings.subnets} == {
-        nat["NatGateway"]["NatGatewayId"]
-    }
+    assert {each.nat for each in deployer.network.surroundings.subnets} == {nat}
 
 
 def test_a_denied_right_to_the_network_fails_within_a_minute(

@@ -11,15 +11,18 @@ import boto3
 import pytest
 
 from deployer.aws.account import Account, connect
+from deployer.aws.networks import interfaces
 from deployer.configuration.organisation import NO_RULES, Organisation
 from deployer.configuration.settings import Settings
 from deployer.errors import AwsError
 from deployer.resources.deployer_policy import deployer_policy
 from deployer.resources.names import FunctionUse, Names
 from deployer.resources.resource_policies import Policy, policy_of, trust_policy
+from deployer.steps import Waiting
 from deployer.teardown import Teardown
 from local.emulator import Emulator
-from tests.aws.removing import teardown
+from tests.aws.private_network import private_network
+from tests.aws.removing import outcomes, teardown
 from tests.aws.sandbox import Sandbox, TinyPackages, pending
 from tests.aws.test_deployer_policy import without
 from tests.aws.test_encryption import a_key
@@ -128,6 +131,35 @@ def test_so_is_one_that_follows_the_rules_of_an_organisation(
     assert pending(sandbox.deploy())
     assert pending(sandbox.plan()) == []
     assert teardown(sandbox).remove().is_complete
+
+
+def test_so_is_one_in_a_private_network(
+    owner: Account, as_deployer: Callable[..., Account], settings: Settings, tmp_path: Path
+) -> None:
+    """With looks at the network alone; its interfaces are waited for, and then nothing is left."""
+    private = private_network(owner)
+    private.add_nat()
+    deployer = as_deployer("")
+    settings = replace(settings, network=private.network)
+    sandbox = Sandbox(deployer, settings, TinyPackages(tmp_path))
+    assert pending(sandbox.deploy())
+    assert pending(sandbox.plan()) == []
+    interface = private.add_interface("totesys-etl-dev-load")
+
+    def sleep(seconds: float) -> None:
+        waits = [event for event in sandbox.events if isinstance(event, Waiting)]
+        if waits and interface in interfaces(owner, ["totesys-etl-dev-load"]):
+            private.remove_interface(interface)
+
+    sandbox.account = replace(deployer, patience=replace(deployer.patience, sleep=sleep))
+    receipt = teardown(sandbox).remove()
+
+    assert receipt.is_complete
+    assert "network interface" in outcomes(receipt)["removed"]
+    found = owner.clients.ec2.describe_subnets(
+        Filters=[{"Name": "subnet-id", "Values": list(private.subnets)}]
+    )
+    assert len(found["Subnets"]) == 2
 
 
 def test_so_is_one_whose_roles_exist_already(

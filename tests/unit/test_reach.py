@@ -47,6 +47,15 @@ def test_functions_that_reach_no_database_stay_out_of_the_network() -> None:
     assert in_network(reports) == ("extract", "load", "reconcile", "page", "serve")
 
 
+def test_a_database_whose_address_is_somebody_elses_secret_is_in_the_network_too() -> None:
+    """RDS keeps such secrets, and its databases are in private subnets."""
+    arn = "arn:aws:secretsmanager:eu-west-2:123456789012:secret:theirs-AbCdEf"
+    settings = Settings.read({**REQUIRED, **IDS, "SOURCE_DATABASE_URL": arn})
+
+    assert settings.existing
+    assert "extract" in in_network(settings)
+
+
 @pytest.mark.parametrize(
     ("notify", "senders"), [("daily", ("reconcile",)), ("every-batch", ("load",)), ("failures", ())]
 )
