@@ -115,6 +115,7 @@ LATE_ANSWERS = (
     ),
     LateAnswer("OperationAbortedException", "", 60, "another change of the log group"),
     LateAnswer("NotFound", "Topic does not exist", 60, "SNS to see the new topic"),
+    LateAnswer("ResourceNotFound", "", 60, "CloudWatch to see the new alarm", "SetAlarmState"),
 )
 
 

@@ -78,6 +78,7 @@ LATE = {
     "PutRolePolicy": ("NoSuchEntity", "The role with name x cannot be found."),
     "PutRule": CONCURRENT,
     "PutTargets": CONCURRENT,
+    "SetAlarmState": ("ResourceNotFound", ""),
     "Subscribe": ("NotFound", "Topic does not exist"),
     "UpdateFunctionCode": (
         "ResourceConflictException",
@@ -133,6 +134,7 @@ def test_every_write_may_come_too_early_once(sandbox: Sandbox, waits: list[Waite
     assert {change.action for change in changes} == {"created"}
     assert pending(sandbox.plan()) == []
     assert {wait.waiting_for for wait in waits} == {
+        "CloudWatch to see the new alarm",
         "IAM to see its new role",
         "IAM to see the principal",
         "Lambda to see the new role",
