@@ -19,7 +19,7 @@ demo: setup  ## a pipeline on this machine, from a live database to the warehous
 # modules are in the middle, and many short ones at the end.
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 
-test: setup  ## all tests, in a process for each core
+test: setup  ## all tests, side by side
 	@$(IN_VENV) -m pytest $(SIDE_BY_SIDE)
 
 coverage: setup  ## the same in a third more time, with coverage, which is 90 % at least

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.models import s3_backends
 
 from functions.common.errors import SettingsError
 from functions.sources import Repair
@@ -33,7 +34,7 @@ def test_more_files_than_a_batch_has_are_several_batches(
 def test_more_keys_than_s3_lists_at_once_are_all_seen(drop: Drop) -> None:
     """A listing has a thousand keys a page."""
     for number in range(1005):
-        drop.put(f"none/{number}", "x")
+        s3_backends["123456789012"]["aws"].put_object("drop", f"none/{number}", b"x")
     drop.put("orders.csv", "id,note\n1,a\n")
 
     assert keys(drop.batch()) == ["orders.csv"]

@@ -115,6 +115,7 @@ class Lake:
     processed: str
     seen: dict[tuple[str, str], str] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
+    documents: dict[tuple[str, str], tuple[str, dict[str, Any]]] = field(default_factory=dict)
     before: States = field(default_factory=dict)
     batches_before: int = 0
     looks: int = 0
@@ -224,12 +225,19 @@ class Lake:
 
     def _log(self, bucket: str, prefix: str) -> dict[int, dict[str, Any]]:
         found = {}
-        for where, key in self.seen:
+        for (where, key), tag in self.seen.items():
             number = key.removeprefix(prefix).removesuffix(".json")
             if where == bucket and number.isdigit():
-                body = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-                found[int(number)] = json.loads(body)
+                found[int(number)] = self._document(bucket, key, tag)
         return found
+
+    def _document(self, bucket: str, key: str, tag: str) -> dict[str, Any]:
+        """Return a document of a log, which is read again only if it was written again."""
+        known, document = self.documents.get((bucket, key), ("", {}))
+        if known != tag:
+            document = json.loads(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+            self.documents[bucket, key] = (tag, document)
+        return document
 
 
 def _left_over(
