@@ -30,7 +30,7 @@ from deployer.monitoring import Monitoring
 from deployer.networking import FunctionNetwork
 from deployer.operations import selfcheck
 from deployer.packaging.packages import Package, Packages
-from deployer.records import keep
+from deployer.records import Recording, recording, write
 from deployer.resources import resource_policies, specs
 from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
 from deployer.resources.resource_policies import Policy
@@ -61,6 +61,7 @@ class Deployer:
         self._layer_arns: dict[str, str] = {}
         self._role_ids: dict[str, str] = {}
         self._policies: dict[str, Policy | None] = {}
+        self._recording = Recording([])
         self._functions: dict[str, lambda_functions.Function] = {}
         self.one_run_at_a_time = False
         self.functions = specs.functions(settings)
@@ -88,15 +89,16 @@ class Deployer:
         )
         changes += concurrently(*self._after_functions())
         changes += concurrently(self.monitoring.after_functions())
-        return changes + self.record()
+        return changes + self.remove_leftovers()
 
     def check_functions(self) -> None:
-        """Ask each function whether it starts and reaches what it needs; nothing is changed.
+        """Ask each function whether it starts and reaches what it needs; if so, record that.
 
         Raises:
             OperationError: a line for each thing that a function cannot use, with what to do.
         """
         selfcheck.require_working(self.account, self.names, [each.use for each in self.functions])
+        self.record()
 
     def _before_functions(self) -> Iterator[list[Step]]:
         """Yield the chains of steps that do not need the functions."""
@@ -241,19 +243,31 @@ class Deployer:
         ensure = s3_notifications.ensure_notification
         return self._steps.take("notification", notification.bucket, ensure, notification)
 
-    def record(self) -> list[Change]:
-        """Record the deployment for rollbacks; remove what neither it nor one of them needs."""
+    def remove_leftovers(self) -> list[Change]:
+        """Remove what neither this deployment needs, nor a rollback; the first one is recorded."""
         functions, account, names = self._functions.values(), self.account, self.names
         with explaining("record of the deployment"):
-            changes, kept = keep(account, names, functions, self._policies)
-            changes += [
+            self._recording = recording(account, names, functions, self._policies)
+        if len(self._recording.kept) == 1:
+            self.record()
+        with explaining("leftovers of deployments"):
+            changes = [
+                *self._recording.changes,
                 *self.monitoring.remove_old_alarms(),
-                *old_layers(account, names, self._layer_arns, kept),
+                *old_layers(account, names, self._layer_arns, self._recording.kept),
                 *old_secrets(account, names, self.settings),
             ]
         for change in changes:
             self._report(change)
         return changes
+
+    def record(self) -> None:
+        """Record the deployment, so that a later one can be rolled back to it."""
+        kept, code = self._recording.kept, self._recording.code
+        if code is not None:
+            with explaining("record of the deployment"):
+                self.account.write(lambda: write(self.account, self.names, kept, code))
+            self._recording = Recording(kept)
 
     def _can_reserve_runs(self) -> bool:
         if not self.settings.organisation.reserves_runs:

@@ -2,7 +2,8 @@
 
 A record lies in the code bucket, under its own digest, beside an archive with the zips. Others may
 write objects there, so the digest of the newest record is a tag of a function: nothing is believed
-that does not lead back to it. The newest record and the one before it are kept.
+that does not lead back to it. The newest record and the one before it are kept. A deployment whose
+functions do not work is not recorded, unless it is the first.
 """
 
 import hashlib
@@ -39,7 +40,7 @@ class Record:
     archive with the zips, `log_form` the form of the logs that the functions read, `before` the
     digest of the record before this one.
     `rolled_back` is when a rollback led back to this deployment, and from the one of which time,
-    None if that had failed half-way.
+    None if that had failed.
     """
 
     at: str
@@ -97,28 +98,36 @@ def code_of(account: Account, names: Names, record: Record) -> Mapping[str, byte
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def keep(
+@dataclass(frozen=True)
+class Recording:
+    """A deployment that is to be recorded.
+
+    `kept` are its record and the one before it, `code` the archive with its zips, None if it is
+    recorded already. `changes` has one if the deployment undoes a rollback.
+    """
+
+    kept: list[Record]
+    code: bytes | None = None
+    changes: Sequence[Change] = ()
+
+
+def recording(
     account: Account,
     names: Names,
     functions: Iterable[Function],
     policies: Mapping[str, Policy | None],
-) -> tuple[list[Change], list[Record]]:
-    """Record a deployment, unless the newest record is of the same.
-
-    Returns its record and the one before it, and a change if a rollback is undone by it.
-    """
+) -> Recording:
+    """Compare a deployment with the newest record, and write nothing."""
     deployed = {each.name: each for each in functions}
     described = {name: _described(each, policies[name]) for name, each in deployed.items()}
     last = newest(account, names)
     if last and last.functions == described:
         previous = before(account, names, last)
-        return [], [last, previous] if previous else [last]
-    body = _archived(deployed.values())
-    code = hashlib.sha256(body).hexdigest()
-    record = Record(now(), described, code, last.digest if last else None)
-    kept = [record, last] if last else [record]
-    account.write(lambda: write(account, names, kept, body))
-    return _undone(names, last), kept
+        return Recording([last, previous] if previous else [last])
+    code = _archived(deployed.values())
+    digest = hashlib.sha256(code).hexdigest()
+    record = Record(now(), described, digest, last.digest if last else None)
+    return Recording([record, last] if last else [record], code, _undone(names, last))
 
 
 def write(
@@ -147,7 +156,7 @@ def _undone(names: Names, last: Record | None) -> list[Change]:
     if not last or not last.rolled_back:
         return []
     at, led_from = last.rolled_back
-    origin = f"that of {led_from}" if led_from else "one that had failed half-way"
+    origin = f"that of {led_from}" if led_from else "one that had failed"
     was = f"of {last.at}, to which a rollback led from {origin} at {at}"
     return [Change("deployment", names.prefix, "updated", {"code": (was, "of this folder")})]
 

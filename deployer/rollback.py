@@ -32,7 +32,7 @@ INSTEAD = "Deploy the version that is wanted instead: check it out and run deplo
 class RolledBack:
     """A rollback: its changes, and the times of the deployments that it led from and to.
 
-    `led_from` is None if the deployment that was running had failed half-way.
+    `led_from` is None if the deployment that was running had failed.
     """
 
     changes: list[Change]
@@ -41,9 +41,9 @@ class RolledBack:
 
     def text(self) -> str:
         """Return what runs now, and what can be done about it."""
-        led_from = self.led_from or "(it had failed half-way)"
+        led_from = f"that of {self.led_from}" if self.led_from else "one that had failed"
         return (
-            f"Rolled back from the deployment of {led_from} to that of {self.led_to}. Data, "
+            f"Rolled back to the deployment of {self.led_to}, from {led_from}. Data, "
             "schedules, alarms and secrets are as they were; deploy.py deploys what is in this "
             "folder."
         )
@@ -61,8 +61,8 @@ class Rollback:
     def roll_back(self) -> RolledBack:
         """Go back to the deployment before; after a rollback, to the one that it led from.
 
-        If what runs is not what the newest record says, a deployment has failed half-way: then to
-        the newest record. After an error, running it again continues from there.
+        If what runs is not what the newest record says, a deployment has failed: then to the newest
+        record. After an error, running it again continues from there.
 
         Raises:
             OperationError: there is no way back; nothing was changed.

@@ -70,7 +70,11 @@ class Sandbox:
     events: list[Event] = field(default_factory=list)
 
     def deploy(self) -> list[Change]:
-        return self.deployer().deploy()
+        """Deploy, and record it as the check of functions does, which moto cannot run."""
+        deployer = self.deployer()
+        changes = deployer.deploy()
+        deployer.record()
+        return changes
 
     def plan(self) -> list[Change]:
         return self.deployer(planning=True).deploy()

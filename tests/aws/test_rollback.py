@@ -153,6 +153,20 @@ def test_of_a_deployment_that_failed_half_way_nothing_stays(sandbox: Sandbox) ->
     assert done.led_from is None
 
 
+def test_a_deployment_whose_functions_do_not_work_is_no_way_back(sandbox: Sandbox) -> None:
+    """However often it was tried: the last one that worked runs again."""
+    sandbox.deploy()
+    first = running(sandbox)
+    for number in (2, 3):
+        change(sandbox, number)
+        sandbox.deployer().deploy()  # its check fails, as moto runs no function
+
+    done = roll_back(sandbox)
+
+    assert running(sandbox) == first
+    assert done.led_from is None
+
+
 def test_a_rollback_that_failed_half_way_is_completed(sandbox: Sandbox) -> None:
     """Running it again goes on in the same direction."""
     sandbox.deploy()
