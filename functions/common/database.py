@@ -74,12 +74,14 @@ class DatabaseSecret:
     def read(self) -> "Database":
         """Return the database as the secret describes it now; raise SettingsError if it cannot."""
         try:
-            text = self.client.get_secret_value(SecretId=self.id).get("SecretString", "")
+            # No variable: a traceback would show it.
+            database = _decoded(
+                self.client.get_secret_value(SecretId=self.id).get("SecretString", ""), self
+            )
         except ClientError as error:
             raise SettingsError(
                 f"secret {self.id} cannot be read ({error_code(error)}): run deploy.py again"
             ) from error
-        database = _decoded(text, self)
         if database is None:
             what = _THEIRS if self.id.startswith("arn:") else "a database's: run deploy.py again"
             raise SettingsError(f"secret {self.id} is not {what}")
