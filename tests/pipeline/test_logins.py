@@ -43,7 +43,9 @@ class Rotating:
 def role(postgres: PostgresServer) -> Iterator[None]:
     with connect(postgres.superuser_url()) as superuser:
         superuser.run(f"CREATE ROLE {ROLE} LOGIN PASSWORD {literal('new')}")
+        superuser.run(f"GRANT CONNECT ON DATABASE postgres TO {ROLE}")
         yield
+        superuser.run(f"DROP OWNED BY {ROLE}")
         superuser.run(f"DROP ROLE {ROLE}")
 
 
