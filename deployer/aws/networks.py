@@ -13,6 +13,8 @@ from deployer.aws.account import Account
 from deployer.configuration.network import Network
 from deployer.resources.reach import HTTPS, Endpoint, Group, Subnet, Surroundings
 
+# Of a subnet with IPv6 alone, which Lambda cannot use: no IPv4 address of it is free.
+NO_IPV4 = "0.0.0.0/32"
 DEFAULT_ROUTE = "0.0.0.0/0"
 INTERFACE = re.compile(
     r"AWS Lambda VPC ENI-(?P<function>.+)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -75,20 +77,19 @@ def _subnet(
     region: str,
 ) -> Subnet:
     table = _table(subnet, tables)
-    default = [
-        route
-        for route in table.get("Routes", [])
-        if route.get("DestinationCidrBlock") == DEFAULT_ROUTE and route.get("State") == "active"
-    ]
+    active = [each for each in table.get("Routes", []) if each.get("State") == "active"]
+    default = [each for each in active if each.get("DestinationCidrBlock") == DEFAULT_ROUTE]
+    # An organisation may keep the endpoints of all its networks behind a transit gateway.
+    shared = any(each.get("TransitGatewayId") or each.get("CoreNetworkArn") for each in active)
     public = [each for each in default if each.get("GatewayId", "").startswith("igw-")]
     table_id = table.get("RouteTableId")
     return Subnet(
         id=subnet["SubnetId"],
         vpc=subnet["VpcId"],
-        cidr=subnet["CidrBlock"],
+        cidr=subnet.get("CidrBlock", NO_IPV4),
         free=subnet["AvailableIpAddressCount"],
         is_public=bool(public),
-        has_way_out=len(default) > len(public),
+        has_way_out=shared or len(default) > len(public),
         nat=next((each["NatGatewayId"] for each in default if each.get("NatGatewayId")), None),
         gateways=frozenset(
             _service(each, region)

@@ -1,6 +1,5 @@
 """Functions in a network of the user's: checked before, connected, disconnected, removed."""
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,10 +8,9 @@ import pytest
 from deployer.aws.waiting import Waited
 from deployer.errors import AwsError, SettingsError
 from deployer.resources.policies import CHANGES_OF_NETWORKS, LOOKS_AT_NETWORKS
-from deployer.steps import Waiting
 from tests.aws.faults import Faults
 from tests.aws.private_network import PrivateNetwork, private_network
-from tests.aws.removing import outcomes, teardown
+from tests.aws.removing import teardown
 from tests.aws.sandbox import Sandbox, everything_in, pending
 
 FUNCTION = "totesys-etl-dev-{}"
@@ -249,53 +247,6 @@ def test_a_right_that_arrives_late_is_waited_for(
     assert pending(sandbox.plan()) == []
 
 
-def test_teardown_waits_until_lambda_has_left_the_network(
-    sandbox: Sandbox, private: PrivateNetwork, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It says so, removes the roles last, and leaves the user's network as it is."""
-    sandbox.deploy()
-    interface = private.add_interface(FUNCTION.format("load"))
-    beside = private.add_interface("totesys-etl-prod-load")
-    slept: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        if sum(slept) > 1800 and interface in interfaces(private):
-            assert_roles_are_there(sandbox)
-            private.remove_interface(interface)
-
-    patience = replace(sandbox.account.patience, sleep=sleep, clock=lambda: sum(slept))
-    sandbox.account = replace(sandbox.account, patience=patience)
-    receipt = teardown(sandbox).remove()
-
-    assert receipt.is_complete
-    assert "network interface" in outcomes(receipt)["removed"]
-    assert [event for event in sandbox.events if isinstance(event, Waiting)] == [
-        Waiting("Lambda to remove its network interfaces, which takes 20 to 40 minutes")
-    ]
-    assert everything_in(sandbox.account) == []
-    assert interfaces(private) == [beside]
-    assert teardown(sandbox).look() == []
-
-
-def test_teardown_goes_on_after_an_hour_of_waiting(
-    sandbox: Sandbox, private: PrivateNetwork
-) -> None:
-    """Roles stay with the interfaces that need them, and the next run removes both."""
-    sandbox.deploy()
-    interface = private.add_interface(FUNCTION.format("load"))
-
-    first = teardown(sandbox).remove()
-    private.remove_interface(interface)
-    second = teardown(sandbox).remove()
-
-    assert not first.is_complete
-    assert outcomes(first)["stays"] == [*["role"] * 5, "network interface"]
-    assert interface in first.text()
-    assert second.is_complete
-    assert everything_in(sandbox.account) == []
-
-
 def test_a_function_whose_last_update_failed_is_updated_again(
     sandbox: Sandbox, private: PrivateNetwork
 ) -> None:
@@ -351,17 +302,3 @@ def test_a_function_that_could_not_be_connected_is_created_again(
     assert ("function", "created") in {each[:2] for each in pending(sandbox.deploy())}
     assert failing == []
     assert pending(sandbox.plan()) == []
-
-
-def interfaces(private: PrivateNetwork) -> list[str]:
-    found = private.account.clients.ec2.describe_network_interfaces(
-        Filters=[{"Name": "description", "Values": ["AWS Lambda VPC ENI-*"]}]
-    )
-    return [each["NetworkInterfaceId"] for each in found["NetworkInterfaces"]]
-
-
-def assert_roles_are_there(sandbox: Sandbox) -> None:
-    """Lambda removes interfaces with the rights of the roles."""
-    roles = sandbox.account.clients.iam.list_roles()["Roles"]
-    named = json.dumps([each["RoleName"] for each in roles])
-    assert ROLE.format("load") in named
