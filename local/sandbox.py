@@ -14,6 +14,7 @@ from typing import Self
 from deployer.configuration.databases import KINDS, DatabaseAddress, parse_database_url
 from deployer.configuration.declaration import create_statements, present_sources, read_pipeline
 from deployer.configuration.network import GROUPS, SUBNETS
+from deployer.configuration.organisation import OF_ONE_ACCOUNT
 from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
 from deployer.resources.names import Names
@@ -139,7 +140,7 @@ class Sandbox:
             **self.aws.environment,
             **self._addresses,
             **({"WAREHOUSE_MANAGED": "true"} if self.is_managed else {}),
-            **dict.fromkeys((SUBNETS, GROUPS), ""),  # this machine has none
+            **dict.fromkeys((SUBNETS, GROUPS, *OF_ONE_ACCOUNT), ""),  # this machine has none
         }
 
     @property

@@ -59,6 +59,14 @@ class Organisation:
 
 NO_RULES = Organisation()
 
+# What names something of one account, which another does not have.
+OF_ONE_ACCOUNT = (
+    "ALLOWED_ACCOUNTS",
+    "PERMISSIONS_BOUNDARY",
+    "KMS_KEY",
+    *(f"{use.upper()}_ROLE_ARN" for use in FUNCTIONS),
+)
+
 
 def problem(name: str, what: str, example: str) -> str:
     """Return the line about a setting that is malformed."""

@@ -1,13 +1,21 @@
 """The settings by which a deployment follows the rules of an organisation."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from deployer.configuration.organisation import read_organisation, require_allowed
+from deployer.configuration.organisation import (
+    Organisation,
+    read_organisation,
+    require_allowed,
+)
 from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
 from deployer.resources import specs
 from deployer.resources.names import Names
 from etl import product
+from local.sandbox import Sandbox
 from tests.unit.reading_settings import REQUIRED, problems
 
 BOUNDARY = "arn:aws:iam::123456789012:policy/teams/boundary"
@@ -124,3 +132,24 @@ def test_any_other_account_is_refused(allowed: str) -> None:
     """Also where the list is malformed or blank: it was meant to exclude accounts."""
     with pytest.raises(SettingsError, match="ALLOWED_ACCOUNTS"):
         require_allowed("123456789012", {"ALLOWED_ACCOUNTS": allowed})
+
+
+def test_a_sandbox_on_this_machine_uses_nothing_of_an_account() -> None:
+    """A `.env` for an account of the organisation serves `deploy.py local` too."""
+    of_an_account = {
+        "ALLOWED_ACCOUNTS": "123456789012",
+        "PERMISSIONS_BOUNDARY": BOUNDARY,
+        "KMS_KEY": "arn:aws:kms:eu-west-2:123456789012:key/1234",
+        "LOAD_ROLE_ARN": "arn:aws:iam::123456789012:role/load",
+    }
+    started: Any = SimpleNamespace(
+        _environment={**of_an_account, "TAGS": "owner=data"},
+        aws=SimpleNamespace(environment={}),
+        _addresses=REQUIRED,
+        is_managed=False,
+    )
+    environment: Any = Sandbox.environment
+
+    rules = Settings.read(environment.fget(started)).organisation
+
+    assert rules == Organisation(tags={"owner": "data"})
