@@ -171,7 +171,7 @@ def _decoded(text: str, secret: DatabaseSecret) -> Database | None:
             for name, value in found.items()
             if value not in (None, "") or name == "password"
         }
-        whole = {**port, **known, **secret.given, "secret": None}
+        whole = {**port, **known, **secret.given, "secret": None}  # nosec B105
         # Some tools write the port as text.
         database = msgspec.convert(whole, Database, strict=False)
     except (msgspec.DecodeError, RecursionError):
