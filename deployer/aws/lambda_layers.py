@@ -112,7 +112,7 @@ def remove_old_versions(account: Account, name: str, used: Collection[str]) -> l
 
 def version_exists(account: Account, arn: str) -> bool:
     """Return whether a layer version can still be attached to a function."""
-    name, _, version = arn.rpartition(":")
+    *_, name, version = arn.split(":")
     client = account.clients.lambda_
     look = partial(client.get_layer_version, LayerName=name, VersionNumber=int(version))
     return found(look, ABSENT) is not None

@@ -22,6 +22,7 @@ from deployer.operations.status import read_status
 from deployer.resources.deployer_policy import INLINE_CHARACTERS, deployer_policy
 from deployer.resources.names import Names
 from deployer.resources.resource_policies import Policy, policy_of
+from deployer.rollback import Rollback
 from tests.aws.asked import BOUNDARY, allowing, asked_by, record
 from tests.aws.private_network import private_network
 from tests.aws.removing import teardown
@@ -122,12 +123,12 @@ def look_at(account: Account, names: Names) -> None:
 
 
 def a_life(sandbox: Sandbox, others: Account, pipeline: str) -> None:
-    """Deploy a pipeline, change it, put it right, look at it, and remove it."""
+    """Deploy a pipeline, change it, put it right, roll back, look at it, and remove it."""
     names = names_of(sandbox)
     sandbox.deploy()
     change_by_hand(others, names)
-    sandbox.packages.code["load"] = "CHANGED = True\n"
-    sandbox.packages.locks["arrow"] = "changed"
+    sandbox.packages.code["load"] = f"CHANGED = {pipeline!r}\n"
+    sandbox.packages.locks["arrow"] = f"changed for {pipeline}"
     sandbox.settings = settings_of(
         pipeline,
         ALERT_EMAIL="",
@@ -135,6 +136,7 @@ def a_life(sandbox: Sandbox, others: Account, pipeline: str) -> None:
         WAREHOUSE_DATABASE_URL=WAREHOUSE.format("two"),
     )
     sandbox.deploy()
+    Rollback(sandbox.account, names, lambda _: None).roll_back()
     look_at(sandbox.account, names)
     teardown(sandbox).remove()
 
