@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108  folders in it have random names
-ROOM_BYTES = 4 << 30  # four processes of tests take 0.7 each at most
+ROOM_BYTES = 4 << 30  # four processes of tests take 0.94 each at most
 
 
 def fast_folder() -> str | None:
