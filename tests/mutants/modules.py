@@ -7,6 +7,7 @@ with a database cost seconds each: they are named where nothing cheaper shows th
 _TRANSFORM = (
     "unit/test_transform_values.py",
     "unit/test_transform_checks.py",
+    "unit/test_transform_cells.py",
     "unit/test_transform_making.py",
     "unit/test_transform_rows.py",
     "unit/test_transform_absent.py",

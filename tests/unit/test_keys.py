@@ -75,6 +75,8 @@ def test_without_a_value_in_every_column_there_is_no_key() -> None:
     rows = pa.table({"a": ["x", None, "y"], "b": [1, 2, None]})
 
     assert keys_of(rows, ["a", "b"]).to_pylist() == ["x,1", None, None]
+    small = pa.table({"a": [Decimal("0.00000001"), None]})
+    assert keys_of(small, ["a"]).to_pylist() == ["0.00000001", None]
 
 
 @pytest.mark.parametrize("key", ["a", "a,1,2", ""])

@@ -113,7 +113,11 @@ SERIES: Any = pd.Series
     ("values", "kind", "expected"),
     [
         (SERIES([1, 2], dtype="int8"), pa.int16(), [1, 2]),
+        (SERIES([1, 2], dtype="uint8"), pa.int16(), [1, 2]),
+        (SERIES([1, 2], dtype="uint16"), pa.int32(), [1, 2]),
         (SERIES([1, 2], dtype="uint32"), pa.int64(), [1, 2]),
+        (SERIES([1, 2], dtype="uint64"), pa.int64(), [1, 2]),
+        (SERIES([0.5, 1], dtype="float16"), pa.float32(), [0.5, 1.0]),
         (SERIES([1, None], dtype="Int64"), pa.int64(), [1, None]),
         (SERIES([0.1, None]), pa.float64(), [0.1, None]),
         (SERIES([0.5, 1], dtype="float32"), pa.float32(), [0.5, 1.0]),
@@ -133,6 +137,7 @@ SERIES: Any = pd.Series
          [time(9, 30, 15, 123000)] * 2),
         (SERIES([AT, AT], dtype=pd.ArrowDtype(pa.date64())), pa.date32(), [AT.date()] * 2),
         (SERIES(["x", "y"], dtype=pd.ArrowDtype(pa.large_string())), pa.string(), ["x", "y"]),
+        (SERIES(["x", "y"], dtype=pd.ArrowDtype(pa.string_view())), pa.string(), ["x", "y"]),
     ],
     ids=lambda value: str(getattr(value, "dtype", "")),
 )  # fmt: skip
@@ -142,6 +147,20 @@ def test_columns_come_in_the_form_that_load_expects(
     """Whatever pandas makes of a column, its values are exact and of one form for each type."""
     made = make(mapping_of(lambda item: item.assign(x=values)), ROWS, {})
     assert (made["x"].type, made["x"].to_pylist()) == (kind, expected)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_text_is_text_however_arrow_stores_it(kind: pa.DataType) -> None:
+    """A column that is declared as one may come in each of its forms."""
+    columns = {"id": Integer(), "x": Text()}
+    texts = SERIES(["x", "y"], dtype=pd.ArrowDtype(kind))
+
+    def with_texts(item: "pd.DataFrame") -> "pd.DataFrame":
+        return item[["id"]].assign(x=texts)
+
+    made = make(mapping_of(with_texts, columns=columns), ROWS, {})
+
+    assert (made["x"].type, made["x"].to_pylist()) == (pa.string(), ["x", "y"])
 
 
 def test_a_copy_needs_no_function() -> None:
