@@ -90,3 +90,28 @@ def test_the_key_of_an_api_is_read_where_it_wants_one(
 
     read = ["warehouse", *keys] if use == "reconcile" else keys
     assert reads == ([secrets(*read)] if read else [])
+
+
+def test_lambda_connects_a_function_to_a_network_and_its_code_cannot() -> None:
+    """The rights are for Lambda: a statement takes them from what runs in the function."""
+    changes = [
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:UnassignPrivateIpAddresses",
+    ]
+    looks = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+    before = function_policy("load", NAMES, load("totesys"))["Statement"]
+    after = function_policy("load", NAMES, load("totesys"), in_network=True)["Statement"]
+
+    assert [statement for statement in after if statement not in before] == [
+        allow(changes, "arn:aws:ec2:eu-west-2:*:*/*"),
+        allow(looks, "*"),
+        {
+            "Effect": "Deny",
+            "Action": [*changes, *looks],
+            "Resource": "*",
+            "Condition": {"ArnEquals": {"lambda:SourceFunctionArn": NAMES.function_arn("load")}},
+        },
+    ]
+    assert [statement for statement in before if statement not in after] == []

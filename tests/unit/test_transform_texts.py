@@ -194,6 +194,7 @@ def test_text_is_never_touched(text: str) -> None:
             "P1DT2H", "1 day 02:00:00", "-02:00", None, None, None]),
         (Bytes(), [r"\x00fF", r"\x", r"\x0", "00"], [r"\x00fF", r"\x", None, None]),
         (Json(), ['{"a":1,"a":2}', "NaN", "[1", "[" * 100_000, ""], [None] * 5),
+        (Json(), [r'"\u0000"', r'"\ud800"'], [r'"\u0000"', r'"\ud800"']),
         (Json(binary=True), [r'"\u0000"', r'"\\u0000"', r'"\ud800"'], [None, r'"\\u0000"', None]),
         (Timestamp(timezone=True), ["0001-01-01 00:00+01", "9999-12-31 23:59-01"], [None] * 2),
         (UnixTime(), ["1326853478", "-62135596800", "253402300800", "1.5", "1e9", ""], [
