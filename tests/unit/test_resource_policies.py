@@ -1,9 +1,20 @@
 """The policies of buckets and of the topic, whole: each word of them is a right."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from deployer.resources.names import BucketUse, Names
-from deployer.resources.resource_policies import Policy, alarms_only, bucket_policy, trust_policy
+from deployer.resources.names import BucketUse, FunctionUse, Names
+from deployer.resources.resource_policies import (
+    Policy,
+    alarms_only,
+    bucket_policy,
+    senders_only,
+    trust_policy,
+)
+from etl.loading import load
 
 NAMES = Names("shop", "dev", "123456789012", "eu-west-2")
 BUCKETS = "arn:aws:s3:::shop-dev-123456789012-eu-west-2"
@@ -89,5 +100,38 @@ def test_only_lambda_acts_in_a_role() -> None:
             "Principal": {"Service": "lambda.amazonaws.com"},
             "Action": "sts:AssumeRole",
             "Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}},
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lists", "uses"), [([False], ["receive"]), ([True, False], ["receive", "reconcile"])]
+)
+def test_events_are_queued_by_receive_and_by_who_fetches_missed_ones(
+    lists: list[bool], uses: list[FunctionUse]
+) -> None:
+    """Nobody else puts an event there that no provider signed."""
+    [listed] = load("stripe").events
+    events = [listed if each else replace(listed, missed=None) for each in lists]
+    declared: Any = SimpleNamespace(events=events)
+    roles = [NAMES.role_arn(use) for use in uses]
+    session = "arn:aws:sts::123456789012:assumed-role"
+
+    assert senders_only(NAMES, declared)["Statement"] == [
+        {
+            "Sid": "SendersOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:SendMessage",
+            "Resource": NAMES.events_queue_arn,
+            "Condition": {
+                "ArnNotLike": {
+                    "aws:PrincipalArn": [
+                        *roles,
+                        *(f"{session}/{NAMES.role(use)}/*" for use in uses),
+                    ]
+                },
+                "BoolIfExists": {"aws:ViaAWSService": "false"},
+            },
         }
     ]

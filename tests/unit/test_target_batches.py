@@ -183,6 +183,7 @@ def test_rows_that_are_accepted_now_go_in(loading: Loading) -> None:
         loading.entry("fact", [row(1, day=date(2024, 3, 1)), row(2, day=date(2024, 3, 2))])
     )
     first = loading.before.refused["fact"]
+    assert loading.there.state.days == {date(2024, 3, 1), date(2024, 3, 2)}
 
     assert loading.retry().refused["fact"] == first
     assert loading.before.rows == {"fact": Loaded(2, 0, 0, refused=2)}

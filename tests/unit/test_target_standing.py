@@ -286,6 +286,8 @@ def test_models_are_apart_from_tables(place: Place) -> None:
     place.restart()
     found = place.standing()
     assert (found.settled, found.is_ahead) == (6, True)
+    place.empty = {"dim"}
+    assert place.standing().is_ahead
     place.empty = {"fact", "dim"}
     found = place.standing()
     assert (found.settled, found.is_ahead) == (0, False)

@@ -97,8 +97,11 @@ def test_rows_with_all_of_their_key_are_accepted() -> None:
     both = table("dim", "latest", ("id", "at"))
 
     require_keys(both, pa.table({"at": [1], "id": [1], "name": pa.nulls(1)}))
+    require_keys(both, pa.table({"id": [1], "at": [1]}))
     with pytest.raises(CorruptLogError, match="have no id, at"):
         require_keys(both, pa.table({"id": [1]}))
+    with pytest.raises(CorruptLogError, match="have no id, at"):
+        require_keys(both, pa.table({"id": [1, 2], "at": [1, None]}))
 
 
 def test_keys_beyond_all_known_ones_are_new() -> None:
