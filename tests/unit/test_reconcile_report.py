@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from etl import (
     EventFeed,
+    EventList,
     Events,
     Integer,
     Pipeline,
@@ -182,6 +184,24 @@ def test_without_a_list_or_its_key_nobody_is_asked(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(events.key_secret_setting, "secret")
 
     assert reconcile._fetch(nothing, events) == {}
+
+
+def test_missed_events_are_queued_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each as collect takes it."""
+    events = replace(SOURCES[2], missed=EventList("https://api.example.com/v1/events"))
+    sent: list[dict[str, str]] = []
+    queue = SimpleNamespace(send_message=lambda **message: sent.append(message))
+    missed = [SimpleNamespace(message=lambda name=name: name) for name in ("one", "two")]
+    monkeypatch.setattr(reconcile, "boto3", SimpleNamespace(client=lambda *_, **__: queue))
+    monkeypatch.setattr(reconcile, "key_of", lambda *_: "key_1")
+    monkeypatch.setattr(reconcile, "missed_events", lambda *_: missed)
+    monkeypatch.setenv(events.key_secret_setting, "secret")
+    monkeypatch.setenv("EVENTS_QUEUE_URL", "queue")
+    nothing: Any = None
+    sides = Sides(PIPELINE, nothing, nothing, FakeBucket(), FakeBucket())
+
+    assert reconcile._fetch(sides, events) == {"third": 2}
+    assert sent == [{"QueueUrl": "queue", "MessageBody": name} for name in ("one", "two")]
 
 
 class There:
