@@ -153,11 +153,22 @@ def test_rows_without_a_key_are_not_loaded(scene: Scene, things: Things) -> None
         scene.load()
 
 
+def drop_indexes(scene: Scene) -> None:
+    """Drop the indexes that the tables need not have."""
+    names = scene.query(
+        "SELECT format('%I.%I', schemaname, indexname) FROM pg_indexes"
+        " WHERE schemaname = 'my schema' AND indexdef NOT LIKE 'CREATE UNIQUE%'"
+    )
+    for [name] in names:
+        scene.query(f"DROP INDEX {name}")
+
+
+@pytest.mark.parametrize("is_indexed", [True, False], ids=["index", "no index"])
 @pytest.mark.parametrize("kind", ["text", "several"], indirect=True)
-def test_a_long_history_of_any_key_is_read_once_a_batch(
-    scene: Scene, things: Things, monkeypatch: pytest.MonkeyPatch
+def test_a_few_rows_beside_a_long_history_are_compared_whatever_statistics_say(
+    scene: Scene, things: Things, monkeypatch: pytest.MonkeyPatch, *, is_indexed: bool
 ) -> None:
-    """A few rows are compared with all records in one pass, whatever statistics say."""
+    """By an index on the key, or with all records in one pass."""
     name = odd_id(scene)
     scene.batch(**{name: things.sized(1, 2, 3)})
     scene.load()
@@ -175,12 +186,18 @@ def test_a_long_history_of_any_key_is_read_once_a_batch(
         "UPDATE pg_class SET reltuples = 1, relpages = 1"
         " WHERE relnamespace = '\"my schema\"'::regnamespace"
     )
+    if not is_indexed:
+        drop_indexes(scene)
     plans = explained(monkeypatch, containing="AS newest")
 
     scene.batch(**{name: things.sized(7, 8)})
     scene.load()
 
     assert len(plans) == 1
-    assert "Nested Loop" not in plans[0]
-    assert plans[0].count("Seq Scan on") + plans[0].count("Index") <= 4
+    scans, by_index = plans[0].count("Seq Scan on"), plans[0].count("Index Cond")
+    if is_indexed:
+        assert (scans, by_index) == (1, 1)  # of the stage; of the table
+    else:
+        assert "Nested Loop" not in plans[0]
+        assert scans <= 4
     assert sizes(scene, quoted(f"current_{ODD}"))[-2:] == [7, 8]

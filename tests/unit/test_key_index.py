@@ -19,8 +19,8 @@ def table(
 
 
 def test_an_index_is_on_the_whole_key_by_its_quoted_names() -> None:
-    """Names of any form are quoted."""
-    assert index_of(table()) == 'CREATE INDEX ON "s"."T" ("a ""b""", "c")'
+    """Then the record id, by which the newest is found; names of any form are quoted."""
+    assert index_of(table()) == 'CREATE INDEX ON "s"."T" ("a ""b""", "c", "r")'
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,8 @@ def append_history(
         stage.fill(doubtful.to_batches(ROWS_AT_A_TIME))
         rows += part.num_rows
     insert = insert_states if in_sequence else insert_changed
-    changed = insert(stage) if stage.rows else 0
+    with stage.planned():
+        changed = insert(stage) if stage.rows else 0
     stage.connection.run("SET LOCAL enable_nestloop = on")
     return Loaded(rows, new + changed, 0)
 

@@ -80,11 +80,12 @@ def insert_missing_each(stage: Stage, rows: pa.Table) -> Outcome:
 def append_each(stage: Stage, rows: pa.Table) -> Outcome:
     """Append the rows that differ from the newest record of their key."""
     _convert(stage, [rows])
-    inserted, _ = _for_each(
-        stage.connection,
-        f"SELECT s.* {stage.changed()} ORDER BY s.{_PLACE}",
-        f"{_insert(stage)} _inserted := _inserted + 1;",
-    )
+    with stage.planned():
+        inserted, _ = _for_each(
+            stage.connection,
+            f"SELECT s.* {stage.changed()} ORDER BY s.{_PLACE}",
+            f"{_insert(stage)} _inserted := _inserted + 1;",
+        )
     return _outcome(stage.connection, rows.num_rows, inserted, 0)
 
 

@@ -20,8 +20,9 @@ _SHORT = re.compile(
 
 
 def index_of(table: PostgresTable) -> str:
-    """Return the statement that creates the index of a history."""
-    return f"CREATE INDEX ON {table.target} ({', '.join(map(identifier, table.keys))})"
+    """Return the statement that creates the index of a history, as `etl.ddl` declares it."""
+    columns = [*table.keys, str(table.record_id)]
+    return f"CREATE INDEX ON {table.target} ({', '.join(map(identifier, columns))})"
 
 
 def lacks_index(table: PostgresTable) -> bool:

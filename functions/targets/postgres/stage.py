@@ -3,7 +3,8 @@
 So the warehouse itself decides which values differ.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
 from pg8000.native import identifier
@@ -44,6 +45,20 @@ class Stage:
         keys = self.table.keys
         return [column for column in self.columns if column not in keys]
 
+    @property
+    def looks_up(self) -> bool:
+        """Whether the records of the rows are looked up one by one."""
+        return self.table.finds_keys and self.rows <= FEW
+
+    @contextmanager
+    def planned(self) -> Iterator[None]:
+        """Have statements in which rows are looked up use the index, whatever statistics say."""
+        if self.looks_up:
+            self.connection.run("SET LOCAL enable_seqscan = off")
+        yield
+        if self.looks_up:
+            self.connection.run("SET LOCAL enable_seqscan = on")
+
     def fill(self, batches: Iterable[pa.RecordBatch], extra: str = "") -> None:
         """Copy rows into the stage, creating it for the first; `extra` is as in `open`."""
         before = self.rows
@@ -82,7 +97,7 @@ class Stage:
         """Return the SQL that joins the newest record of its key, `newest`, to each row `s`."""
         table = self.table
         keys, record_id = table.key_values("f"), identifier(str(table.record_id))
-        if table.finds_keys and self.rows <= FEW:
+        if self.looks_up:
             # Not in the order of the record id itself, by whose index all records would be read.
             return (
                 f"LEFT JOIN LATERAL (SELECT {self.list_of('f')} FROM {table.target} AS f"
