@@ -41,6 +41,7 @@ from deployer.operations.findings import Finding, unknown
 from deployer.operations.page import find_page
 from deployer.operations.pipeline import Pipeline
 from deployer.operations.roles import roles_of
+from deployer.operations.selfcheck import require_working
 from deployer.operations.status import read_status
 from deployer.operations.status_view import status_view
 from deployer.packaging import packages
@@ -128,6 +129,8 @@ def rollback(options: argparse.Namespace, terminal: Terminal) -> int:
     document = {**asdict(done), **output.changes_document(done.changes)}
     terminal.result(document, output.counts(done.changes))
     terminal.note(done.text())
+    with terminal.step("check each function in Lambda"):
+        require_working(aws, _names(aws), done.functions)
     return 0
 
 

@@ -31,7 +31,7 @@ from deployer.networking import FunctionNetwork
 from deployer.operations import selfcheck
 from deployer.packaging.packages import Package, Packages
 from deployer.records import Recording, recording, write
-from deployer.resources import resource_policies, specs
+from deployer.resources import environments, resource_policies, specs
 from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
 from deployer.resources.resource_policies import Policy
 from deployer.resources.roles import rights_of
@@ -338,7 +338,7 @@ class Deployer:
             layers=tuple(self._layer_arns[layer] for layer in self._layers(spec.use)),
             network=self.network.of(spec.use),
             kms_key=self.settings.organisation.kms_key,
-            environment=specs.function_environment(spec.use, self.names, self.settings),
+            environment=environments.function_environment(spec.use, self.names, self.settings),
             code=self.build_zip(spec.use),
             concurrency=spec.runs if self.one_run_at_a_time else None,
             retries=spec.events.retries,

@@ -32,12 +32,14 @@ INSTEAD = "Deploy the version that is wanted instead: check it out and run deplo
 class RolledBack:
     """A rollback: its changes, and the times of the deployments that it led from and to.
 
+    `functions` are those that run again as they did.
     `led_from` is None if the deployment that was running had failed.
     """
 
     changes: list[Change]
     led_from: str | None
     led_to: str
+    functions: list[FunctionUse]
 
     def text(self) -> str:
         """Return what runs now, and what can be done about it."""
@@ -77,7 +79,8 @@ class Rollback:
             kept = [target, back] if back else [target]
             self.account.write(lambda: records.write(self.account, self.names, kept))
         led_from = target.rolled_back[1] if target.rolled_back else None
-        return RolledBack(self._restore(target, code), led_from, target.at)
+        uses = [use for use in get_args(FunctionUse) if self.names.function(use) in code]
+        return RolledBack(self._restore(target, code), led_from, target.at, uses)
 
     def _target(self) -> Record:
         """Return the record to go back to, with the way back from it, which leads to what runs."""

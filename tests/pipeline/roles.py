@@ -17,6 +17,7 @@ import pytest
 
 from deployer.aws.account import Account, connect
 from deployer.configuration.settings import Settings
+from deployer.resources.environments import function_environment
 from deployer.resources.names import BucketUse, FunctionUse, Names
 from deployer.resources.policies import function_policy
 from deployer.resources.resource_policies import Policy
@@ -24,7 +25,6 @@ from deployer.resources.specs import (
     FUNCTIONS,
     NOTICE_WRITERS,
     OUTCOME_BUCKETS,
-    function_environment,
     functions,
 )
 from functions.collect import handler as collect_handler

@@ -12,6 +12,7 @@ import deploy
 from deployer.aws.changes import Change
 from deployer.errors import OperationError
 from deployer.operations.pipeline import Run
+from deployer.rollback import RolledBack
 from tests.unit.conftest import (
     ACCOUNT,
     COSTS,
@@ -91,6 +92,32 @@ def test_a_function_that_reaches_less_than_it_needs_fails_the_deployment(
         "error: load: target: no right: ask for it",
         "error: page: start: gone",
     ]
+
+
+@pytest.mark.parametrize("problem", ["", "load: target: no right: ask for it"])
+def test_a_rollback_checks_what_runs_then(
+    command: Command, monkeypatch: pytest.MonkeyPatch, problem: str
+) -> None:
+    """What was restored is said before what it cannot reach."""
+    os.environ.update(SETTINGS)
+    done = RolledBack([UPDATED], "12:00", "11:00", ["load"])
+    asked: list[str] = []
+
+    def check(account: object, names: object, uses: list[str]) -> None:
+        asked.extend(uses)
+        if problem:
+            raise OperationError(problem)
+
+    rollback = SimpleNamespace(roll_back=lambda: done)
+    monkeypatch.setattr(deploy, "Rollback", lambda *_: rollback)
+    monkeypatch.setattr(deploy, "require_working", check)
+
+    status, out, err = command("rollback")
+
+    assert (status, asked) == (int(bool(problem)), ["load"])
+    assert out == "0 created, 1 updated, 0 removed, 0 unchanged\n"
+    assert done.text() in err
+    assert problem in err
 
 
 def test_deploy_as_json(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from deployer.configuration.settings import Settings, read_schema
-from deployer.resources import specs
+from deployer.resources.environments import function_environment
 from deployer.resources.names import Names
 from deployer.resources.roles import rights_of
 from tests.unit.reading_settings import REQUIRED, problems
@@ -33,7 +33,7 @@ def about_secrets(use: Any, settings: Settings, names: Names) -> list[Any]:
 def test_functions_read_the_secret_by_its_arn() -> None:
     """And none is made for it: the password is in no setting and in no secret of ours."""
     settings, names = read(SOURCE_DATABASE_ADDRESS=ADDRESS)
-    given = specs.function_environment("extract", names, settings)
+    given = function_environment("extract", names, settings)
 
     assert given["SOURCE_SECRET_ID"] == ARN
     assert json.loads(given["SOURCE_DATABASE_ADDRESS"]) == {
@@ -50,7 +50,7 @@ def test_a_secret_that_says_all_needs_no_address() -> None:
     """As one that was made for a rotation has it."""
     settings, names = read()
 
-    assert "SOURCE_DATABASE_ADDRESS" not in specs.function_environment("extract", names, settings)
+    assert "SOURCE_DATABASE_ADDRESS" not in function_environment("extract", names, settings)
 
 
 def test_a_role_may_read_this_secret_alone() -> None:
@@ -86,11 +86,11 @@ def test_reports_have_a_secret_of_others_too() -> None:
     settings, names = read(
         **TOKEN, WAREHOUSE_READER_URL=READER, WAREHOUSE_DATABASE_ADDRESS="postgresql://w/db"
     )
-    given = specs.function_environment("serve", names, settings)
+    given = function_environment("serve", names, settings)
 
     assert given["WAREHOUSE_SECRET_ID"] == READER
     assert json.loads(given["WAREHOUSE_DATABASE_ADDRESS"]) == {"host": "w", "dbname": "db"}
-    load = specs.function_environment("load", names, settings)
+    load = function_environment("load", names, settings)
     assert load["WAREHOUSE_SECRET_ID"] == "totesys-etl/dev/warehouse"
     assert "WAREHOUSE_DATABASE_ADDRESS" not in load
     [first, *_] = about_secrets("serve", settings, names)

@@ -7,9 +7,9 @@ import pytest
 
 from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
+from deployer.resources.environments import function_environment
 from deployer.resources.names import Names
 from deployer.resources.policies import function_policy
-from deployer.resources.specs import function_environment
 from etl import DeclarationError, EventFeed, EventList, Events, StampedSignature, Table, Text
 from etl.loading import load
 

@@ -10,8 +10,9 @@ from deployer.configuration.apis import ReportSettings
 from deployer.configuration.databases import DatabaseAddress
 from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
+from deployer.resources.environments import function_environment
 from deployer.resources.names import Names
-from deployer.resources.specs import FUNCTIONS, function_environment
+from deployer.resources.specs import FUNCTIONS
 from tests.unit.reading_settings import EXAMPLE, REQUIRED, problems
 
 

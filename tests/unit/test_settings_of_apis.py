@@ -8,8 +8,9 @@ import pipelines
 from deployer.configuration.declaration import read_secrets
 from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
+from deployer.resources.environments import function_environment
 from deployer.resources.names import FunctionUse, Names
-from deployer.resources.specs import function_environment, parts
+from deployer.resources.specs import parts
 
 NAMES = Names("exchange-etl", "dev", "123456789012", "eu-west-2")
 INGESTION, PROCESSED = NAMES.bucket_arn("ingestion"), NAMES.bucket_arn("processed")

@@ -10,8 +10,9 @@ from deployer.configuration.reader import RemoteBucket
 from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
 from deployer.resources.costs import monthly_cost
+from deployer.resources.environments import function_environment
 from deployer.resources.names import FunctionUse, Names
-from deployer.resources.specs import function_environment, layers_of, parts
+from deployer.resources.specs import layers_of, parts
 
 REQUIRED = {
     "PIPELINE": "market",

@@ -8,8 +8,9 @@ import pipelines
 from deployer.configuration.databases import DatabaseAddress
 from deployer.configuration.settings import Settings, read_schema
 from deployer.errors import SettingsError
+from deployer.resources.environments import function_environment
 from deployer.resources.names import Names
-from deployer.resources.specs import function_environment, layers_of, parts
+from deployer.resources.specs import layers_of, parts
 from etl import DeclarationError, MysqlWarehouse
 from etl.loading import load
 

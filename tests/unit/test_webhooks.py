@@ -8,8 +8,9 @@ import pipelines
 from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
 from deployer.operations.webhooks import signed_headers
+from deployer.resources.environments import function_environment
 from deployer.resources.names import Names
-from deployer.resources.specs import function_environment, functions
+from deployer.resources.specs import functions
 from etl import (
     WHOLE,
     BodySignature,
