@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.postgres_fixtures",
     "tests.mysql_fixtures",
     "tests.pipeline.local_process",
+    "tests.unit.package_repository",
     "tests.aws.files_lake",
     "tests.aws.posted",
     "tests.aws.transform_pipeline",

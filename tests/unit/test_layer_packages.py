@@ -1,9 +1,6 @@
-"""The packages that are deployed: reproducible, slim, and built only when something changed."""
+"""The layers that are deployed: reproducible, slim, and built only when something changed."""
 
-import base64
-import hashlib
 import io
-import os
 import struct
 import subprocess
 import sys
@@ -17,6 +14,7 @@ from deployer.errors import InstallError
 from deployer.packaging import installer, packages
 from deployer.packaging.archive import contents_sha256
 from deployer.packaging.slimming import slim
+from tests.unit.package_repository import names, write
 
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 NETWORK_DOWN = """WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by
@@ -26,31 +24,6 @@ ERROR: No matching distribution found for pyarrow==26.0.1
 """
 NO_WHEEL = "ERROR: No matching distribution found for pyarrow==26.0.1\n"
 CHANGED = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n"
-
-
-def write(path: Path, text: str = "") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A repository with one function and one layer."""
-    for name in ("", "common/", "extract/", "load/"):
-        write(tmp_path / f"functions/{name}__init__.py")
-    write(tmp_path / "functions/common/storage.py", "STORAGE = 1\n")
-    write(tmp_path / "functions/extract/handler.py", "def handler(event, context): ...\n")
-    write(tmp_path / "pipelines/__init__.py")
-    write(tmp_path / "pipelines/shop/__init__.py")
-    write(tmp_path / "pipelines/shop/pipeline.py", "from etl.tables import Table\n")
-    write(tmp_path / "pipelines/shop/warehouse.sql", "CREATE TABLE dim_item ();\n")
-    write(tmp_path / "pipelines/shop/.env", "PASSWORD=secret")
-    write(tmp_path / "pipelines/shop/sample/__init__.py")
-    write(tmp_path / "pipelines/other/pipeline.py")
-    write(tmp_path / "etl/__init__.py")
-    write(tmp_path / "etl/tables.py", "class Table: ...\n")
-    write(tmp_path / "requirements/layer-arrow.txt", "pyarrow==26.0.1 --hash=sha256:00\n")
-    return tmp_path
 
 
 class FakePip:
@@ -71,81 +44,6 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> FakePip:
     fake = FakePip()
     monkeypatch.setattr(packages, "install", fake)
     return fake
-
-
-def names(data: bytes) -> list[str]:
-    return zipfile.ZipFile(io.BytesIO(data)).namelist()
-
-
-def test_a_function_zip_holds_its_own_and_the_common_code(repository: Path) -> None:
-    """A function is deployed with what it imports and one pipeline, and nothing of the others."""
-    assert names(packages.build_function_zip("extract", "shop", root=repository).data) == [
-        "etl/__init__.py",
-        "etl/tables.py",
-        "functions/__init__.py",
-        "functions/common/__init__.py",
-        "functions/common/storage.py",
-        "functions/extract/__init__.py",
-        "functions/extract/handler.py",
-        "pipelines/__init__.py",
-        "pipelines/shop/__init__.py",
-        "pipelines/shop/pipeline.py",
-        "pipelines/shop/warehouse.sql",
-    ]
-
-
-def test_what_is_borrowed_from_another_function_comes_along(repository: Path) -> None:
-    """A module of another function is packed with what it needs itself, and nothing else of it."""
-    write(repository / "functions/load/__init__.py", "")
-    write(repository / "functions/load/handler.py", "")
-    write(repository / "functions/load/stage.py", "def fill():\n    import functions.load.star\n")
-    write(repository / "functions/load/star.py", "")
-    write(repository / "functions/extract/handler.py", "from functions.load.stage import fill\n")
-
-    assert [
-        name
-        for name in names(packages.build_function_zip("extract", "shop", root=repository).data)
-        if "load" in name
-    ] == ["functions/load/__init__.py", "functions/load/stage.py", "functions/load/star.py"]
-
-
-def test_a_function_zip_depends_on_nothing_but_the_sources(repository: Path) -> None:
-    """An unchanged function is recognised: dates, modes, bytecode and hidden files do not count."""
-    before = packages.build_function_zip("extract", "shop", root=repository)
-    handler = repository / "functions/extract/handler.py"
-    os.utime(handler, (0, 0))
-    handler.chmod(0o600)
-    write(repository / "functions/extract/__pycache__/handler.cpython-311.pyc", "bytecode")
-    write(repository / "functions/extract/.env", "PASSWORD=secret")
-    assert packages.build_function_zip("extract", "shop", root=repository) == before
-
-
-def test_a_changed_source_changes_the_hash(repository: Path) -> None:
-    """Changed code is noticed, and deployed."""
-    before = packages.build_function_zip("extract", "shop", root=repository)
-    write(repository / "functions/common/storage.py", "STORAGE = 2\n")
-    assert packages.build_function_zip("extract", "shop", root=repository).sha256 != before.sha256
-
-
-def test_the_hash_is_the_one_that_lambda_shows(repository: Path) -> None:
-    """The digest can be compared with the `CodeSha256` of a deployed function."""
-    package = packages.build_function_zip("extract", "shop", root=repository)
-    expected = base64.b64encode(hashlib.sha256(package.data).digest()).decode()
-    assert package.sha256 == expected
-
-
-def test_lambda_may_read_every_member(repository: Path) -> None:
-    """Files that only their owner may read here are still readable on Lambda."""
-    (repository / "functions/extract/handler.py").chmod(0o600)
-    data = packages.build_function_zip("extract", "shop", root=repository).data
-    members = zipfile.ZipFile(io.BytesIO(data)).infolist()
-    assert {oct(member.external_attr >> 16) for member in members} == {"0o100644"}
-
-
-def test_an_unknown_function_is_an_error(repository: Path) -> None:
-    """No empty package is ever deployed."""
-    with pytest.raises(NotADirectoryError):
-        packages.build_function_zip("extarct", "shop", root=repository)
 
 
 def test_a_layer_holds_packages_and_their_bytecode(repository: Path, pip: FakePip) -> None:
@@ -334,25 +232,3 @@ def test_a_layer_does_without_what_no_function_loads(tmp_path: Path) -> None:
         "pyarrow-26.0.1.dist-info/METADATA",
         "pyarrow/libarrow_python.so.2600",
     ]
-
-
-@pytest.mark.parametrize("function", ["extract", "transform", "load", "reconcile"])
-def test_a_function_zip_holds_all_modules_of_ours_that_it_imports(
-    function: str, tmp_path: Path
-) -> None:
-    """A module that is borrowed from another function is not forgotten."""
-    with zipfile.ZipFile(
-        io.BytesIO(packages.build_function_zip(function, "totesys").data)
-    ) as archive:
-        archive.extractall(tmp_path)
-    path = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
-
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", f"{path}; import functions.{function}.handler"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert (done.returncode, done.stderr) == (0, "")
