@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -177,6 +178,7 @@ class Deployed:
     """A deployer that finds everything as it should be."""
 
     one_run_at_a_time = True
+    network = SimpleNamespace(surroundings=None)
 
     def deploy(self) -> list[Any]:
         return []
