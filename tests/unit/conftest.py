@@ -1,7 +1,7 @@
 """The command line in an empty folder, against an account that is not there."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from deployer.configuration.settings import Settings
 from deployer.operations.pipeline import Run
 from deployer.resources.costs import monthly_cost
 from deployer.terminal import Terminal
+from functions.common.telemetry import metrics
 
 SETTINGS = {
     "SOURCE_DATABASE_URL": "postgresql://reader:s3cret@db.example.com/totesys",
@@ -25,6 +26,13 @@ WHO = "account 123456789012, region eu-west-2, stage dev"
 IN_NO_TIME = "       0.0 s"
 
 Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def no_metrics_of_others() -> Iterator[None]:
+    """Drop what a test has counted without a handler, which would have written it."""
+    yield
+    metrics.clear_metrics()
 
 
 @pytest.fixture
