@@ -110,12 +110,7 @@ def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
     form = form_of(feed, read.header)
     key = errors_key(table.id, read.file.key, _prefix(batch, table), form.ending)
     made: Mapping[str, list[DataFile]] = {}
-    log = batch.logs.processed
-
-    def is_overtaken() -> bool:
-        return log.newest() >= batch.manifest.batch
-
-    with RefusedRows(log.bucket, key, form, is_overtaken) as refused:
+    with RefusedRows(batch.logs.processed.bucket, key, form) as refused:
         if read.error is None:
             mappings = batch.mappings_of(table)
             made = write_rows(
