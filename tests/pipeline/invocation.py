@@ -15,7 +15,6 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -50,9 +49,6 @@ HANDLERS: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
 }
 MORE_PIPELINES = "TEST_PIPELINES"
 """The setting with a folder of further pipelines: this process knows nothing of the test's own."""
-
-COLD_STARTS = 8
-"""One in so many invocations of transform is the first of its function on this day."""
 
 OUR_CODE = str(Path(functions.__file__).parent)
 
@@ -128,8 +124,6 @@ def run(
 ) -> None:
     """Invoke a function here and now, and send its Outcome to whoever waits for it."""
     settle_in(environment, log)
-    if function == "transform" and os.getpid() % COLD_STARTS:
-        _have_swept()
     fault = _prepare(fate)
     try:
         result = HANDLERS[function](event, Context())
@@ -141,13 +135,6 @@ def run(
         outcome = Outcome(None, families, str(error), text, fault.suffered)
     sys.setprofile(None)
     answer.send(outcome)
-
-
-def _have_swept() -> None:
-    """Be a warm function: a cold one that finds no batch looks into 54 folders for old objects."""
-    today = datetime.now(UTC).date()
-    sources = transform_handler._pipeline().sources
-    transform_handler._swept.update((source.name, today) for source in sources)
 
 
 def settle_in(environment: dict[str, str], log: str) -> None:
