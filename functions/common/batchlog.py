@@ -59,6 +59,7 @@ class BatchLog(Generic[Manifest]):
         self._header = msgspec.json.Decoder(Header)
         self._number = re.compile(re.escape(self.prefix) + r"(\d{10})\.json")
         self._newest = 0
+        self.lost_a_claim = False  # the last one, to another run
 
     def key(self, batch: int) -> str:
         """Return the key of a batch's manifest."""
@@ -173,9 +174,10 @@ class BatchLog(Generic[Manifest]):
                 f"s3://{self.bucket.name}/{self.key(number)} would have {len(body):,} bytes, and "
                 f"{MANIFEST_BYTES:,} is the most that is read: call someone"
             )
-        if self.bucket.put_new(self.key(number), body):
-            return True
-        return self.read(number).run == manifest.run
+        is_ours = self.bucket.put_new(self.key(number), body)
+        is_ours = is_ours or self.read(number).run == manifest.run
+        self.lost_a_claim = not is_ours
+        return is_ours
 
 
 def _in_a_row(low: int, numbers: list[int]) -> int:

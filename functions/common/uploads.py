@@ -31,6 +31,7 @@ class Upload:
         self._bucket = bucket
         self._object: dict[str, Any] = {"Bucket": bucket.name, "Key": key}
         self._overwrite = overwrite
+        self._is_discarded = False
         self._pending = bytearray()
         self._upload: dict[str, Any] | None = None
         self._parts: list[CompletedPartTypeDef] = []
@@ -48,6 +49,10 @@ class Upload:
             self._send(bytes(self._pending[:PART_BYTES]))
             del self._pending[:PART_BYTES]
 
+    def discard(self) -> None:
+        """Leave the object as it is; to be called before the end of the block."""
+        self._is_discarded = True
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -55,13 +60,13 @@ class Upload:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if error is None:
+            if error is None and not self._is_discarded:
                 self._finish()
         except BaseException:
             self._abort()
             raise
         else:
-            if error is not None:
+            if error is not None or self._is_discarded:
                 self._abort()
         finally:
             self._thread.shutdown()

@@ -110,7 +110,14 @@ def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
     form = form_of(feed, read.header)
     key = errors_key(table.id, read.file.key, _prefix(batch, table), form.ending)
     made: Mapping[str, list[DataFile]] = {}
-    with RefusedRows(batch.logs.processed.bucket, key, form) as refused:
+    log = batch.logs.processed
+
+    def is_overtaken() -> bool:
+        # After a claim that was lost, what this run wrote before may be over something newer: then
+        # it writes that again.
+        return not log.lost_a_claim and log.newest() >= batch.manifest.batch
+
+    with RefusedRows(log.bucket, key, form, is_overtaken) as refused:
         if read.error is None:
             mappings = batch.mappings_of(table)
             made = write_rows(

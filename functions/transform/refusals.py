@@ -6,7 +6,7 @@ of the file overwrites it. The pipeline itself never reads it: it has the counts
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -29,13 +29,18 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]|(?<![^/])\.{1,2}(?![^/])")
 
 
 class RefusedRows:
-    """Writes the refused rows of a file as they are found; without any there is no object."""
+    """Writes the refused rows of a file as they are found; without any there is no object.
 
-    def __init__(self, bucket: Bucket, key: str, form: Form):
+    A run that was overtaken by another one leaves the other's object, which may be of a newer
+    version of the file.
+    """
+
+    def __init__(self, bucket: Bucket, key: str, form: Form, is_overtaken: Callable[[], bool]):
         self.rows = 0
         self._bucket = bucket
         self._key = key
         self._form = form
+        self._is_overtaken = is_overtaken
         self._before = 0  # rows of the file that were added so far
         self._stack = ExitStack()
         self._upload: Upload | None = None
@@ -71,8 +76,14 @@ class RefusedRows:
             self._upload = self._stack.enter_context(
                 Upload(self._bucket, self._key, overwrite=True)
             )
+            self._stack.push(self._leave_to_others)
             text = self._form.head + text
         self._upload.write(text.encode())
+
+    def _leave_to_others(self, error: type[BaseException] | None, *_: Any) -> None:
+        """Discard the object at the end of the block, if another run has overtaken this one."""
+        if error is None and self._upload is not None and self._is_overtaken():
+            self._upload.discard()
 
 
 def errors_key(table: str, key: str, prefix: str, ending: str = _CSV) -> str:

@@ -5,15 +5,19 @@ import gzip
 import io
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from functions.common.accounts import FileAccount
+from functions.common.batchlog import BatchLog
 from functions.common.logs import Logs
 from functions.common.manifests import ProcessedManifest
+from functions.transform import files
 from functions.transform import handler as transform
+from functions.transform.filerows import write_rows
 from tests.aws.drop import Drop
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -176,3 +180,36 @@ def test_a_corrected_file_goes_through(drop: Drop) -> None:
     assert done.refusals == []
     with drop.client.get_object(Bucket="drop", Key="reviews/1.csv")["Body"] as body:
         assert body.read() == b"stars\n5\n5\n"
+
+
+def test_a_run_that_was_overtaken_leaves_the_errors_of_newer_files(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one has made its batch and the next while it was held up; then it was killed."""
+    drop.put("orders.csv", HEADER + b"1,a\nx,b\ny,c\n")
+    drop.batch()
+    drop.put("orders.csv", HEADER + b"1,a\n2,b\nz,c\n")
+    done: list[ProcessedManifest] = []
+
+    def held_up(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(files, "write_rows", write_rows)
+        done.append(remodelled(drop))
+        return write_rows(*arguments, **options)
+
+    monkeypatch.setattr(files, "write_rows", held_up)
+    processed = BatchLog(drop.processed.bucket, drop.processed.source, ProcessedManifest)
+    monkeypatch.setattr(processed, "claim", killed)
+    with pytest.raises(KeyboardInterrupt):
+        list(
+            transform.work_off(
+                drop.pipeline, Logs(drop.log, processed), "run", lambda: NOW, lambda: True,
+                environment={"MAX_REJECTS": "95%"},
+            )
+        )  # fmt: skip
+
+    assert [each.batch for each in done] == [2]
+    assert [line for line, *_ in errors(drop, done[0].files[0])] == [4]
+
+
+def killed(_: object) -> bool:
+    raise KeyboardInterrupt

@@ -51,6 +51,19 @@ def test_an_object_is_what_was_written_whatever_its_size(s3: Any, size: int) -> 
     assert unfinished(s3) == []
 
 
+@pytest.mark.parametrize("size", [1, PART_BYTES + 1])
+def test_a_discarded_upload_leaves_the_object_as_it_is(s3: Any, size: int) -> None:
+    """Of less than a part or more; nothing of it remains."""
+    upload(s3, b"before")
+
+    with Upload(Bucket(s3, "lake"), KEY, overwrite=True) as written:
+        written.write(bytes(size))
+        written.discard()
+
+    assert stored(s3) == b"before"
+    assert unfinished(s3) == []
+
+
 def unfinished(s3: Any) -> list[Any]:
     found: list[Any] = s3.list_multipart_uploads(Bucket="lake").get("Uploads", [])
     return found
