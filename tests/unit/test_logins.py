@@ -266,7 +266,7 @@ def test_a_region_without_a_bundle_is_named() -> None:
     """With what to add to the URL."""
     error = ssl.SSLCertVerificationError()
     error.verify_message = "unable to get issuer certificate"
-    host = "shop.abc.mars-north-1.rds.amazonaws.com".replace("mars", "ma")
+    host = "shop.abc.ma-north-1.rds.amazonaws.com"
 
     said = str(untrusted(Database(host, 1, "u", "p", "d"), error))
 
