@@ -1,20 +1,22 @@
 """The batch log of a source: numbered manifests under one prefix of a bucket.
 
 Batches are numbered 1, 2, 3, … and the log is the pipeline's only state: the newest manifest is the
-watermark. A number is claimed with a conditional write, so no two runs own the same one.
+watermark. A number is claimed with a conditional write, so no two runs own the same one. Each
+manifest has the digest of the one before it, so that none can be exchanged unnoticed.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from etl.product import LOG_FORM
 from functions.common.errors import CorruptLogError
-from functions.common.manifests import Header
+from functions.common.manifests import Entry, Header
 from functions.common.storage import Bucket
 from functions.common.telemetry import logger
 
@@ -24,23 +26,7 @@ AHEAD = 64
 MANIFEST_BYTES = 32 << 20  # as Python objects that is about 200 MB
 
 
-class Numbered(Protocol):
-    """A document of a log, with its number and the run that wrote it."""
-
-    @property
-    def batch(self) -> int:
-        """Its number."""
-
-    @property
-    def written_at(self) -> datetime:
-        """When it was written."""
-
-    @property
-    def run(self) -> str:
-        """The id of the run that wrote it."""
-
-
-Manifest = TypeVar("Manifest", bound=Numbered)
+Manifest = TypeVar("Manifest", bound=Entry)
 
 
 class BatchLog(Generic[Manifest]):
@@ -59,6 +45,7 @@ class BatchLog(Generic[Manifest]):
         self._header = msgspec.json.Decoder(Header)
         self._number = re.compile(re.escape(self.prefix) + r"(\d{10})\.json")
         self._newest = 0
+        self._last = (0, "")  # the highest number that was read or written, and its digest
         self.lost_a_claim = False  # the last one, to another run
 
     def key(self, batch: int) -> str:
@@ -135,7 +122,17 @@ class BatchLog(Generic[Manifest]):
 
     def read(self, batch: int) -> Manifest:
         """Return the manifest of a batch; raise CorruptLogError when it is missing or malformed."""
-        return self._decode(batch, self.bucket.get(self.key(batch), MANIFEST_BYTES))
+        body = self.bucket.get(self.key(batch), MANIFEST_BYTES)
+        if batch >= self._last[0]:
+            self._last = batch, hashlib.sha256(body).hexdigest()
+        return self._decode(batch, body)
+
+    def digest(self, batch: int) -> str:
+        """Return the SHA-256 of a manifest as stored; it is read unless it was the last one."""
+        number, digest = self._last
+        if number == batch:
+            return digest
+        return hashlib.sha256(self.bucket.get(self.key(batch), MANIFEST_BYTES)).hexdigest()
 
     def read_each(self, batches: Sequence[int]) -> Iterator[Manifest]:
         """Yield the manifests of some batches in order; a bounded number is read ahead."""
@@ -163,18 +160,22 @@ class BatchLog(Generic[Manifest]):
     def claim(self, manifest: Manifest) -> bool:
         """Write the manifest under its number; return False if another run has claimed that number.
 
+        It is linked to the manifest before it, which costs a request only if that was not read.
         Where S3 wrote the manifest and its answer was lost, the repeated request finds the number
         taken: the run id shows that it is this run's own. Raises CorruptLogError for a manifest
         that is too large to be read.
         """
-        body = msgspec.json.encode(manifest)
         number = self.number(manifest)
+        previous = self.digest(number - 1) if number > 1 else None
+        body = msgspec.json.encode(structs.replace(manifest, previous_sha256=previous))
         if len(body) > MANIFEST_BYTES:
             raise CorruptLogError(
                 f"s3://{self.bucket.name}/{self.key(number)} would have {len(body):,} bytes, and "
                 f"{MANIFEST_BYTES:,} is the most that is read: call someone"
             )
         is_ours = self.bucket.put_new(self.key(number), body)
+        if is_ours:
+            self._last = number, hashlib.sha256(body).hexdigest()
         is_ours = is_ours or self.read(number).run == manifest.run
         self.lost_a_claim = not is_ours
         return is_ours

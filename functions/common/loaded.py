@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from functions.common.manifests import Source
+from functions.common.manifests import Entry, Source
 from functions.common.objects import BatchNumber, Count, DataFile, Moment, Sha256
 
 
@@ -89,7 +89,7 @@ class RefusedRows(Struct, frozen=True):
     reasons: dict[str, Count]
 
 
-class LoadedMarker(Struct, frozen=True):
+class LoadedMarker(Entry, frozen=True):
     """Proof that a batch is in a warehouse, and the state of the warehouse after it.
 
     `number` is the marker's own: a batch that is applied again, to a restored or another warehouse,
@@ -98,13 +98,11 @@ class LoadedMarker(Struct, frozen=True):
     show later rows. `evidence` identifies the states of histories; no history has lost a record
     since the marker `since`. `refused` are, by table, all rows that the warehouse rejects at
     present, last tried at `tried_at` against table definitions with the digest `definitions`.
-    `age_seconds` is the time from source snapshot to commit.
+    `age_seconds` is the time from source snapshot to commit. `processed_sha256` is the digest of
+    the batch's manifest, None in markers of earlier versions.
     """
 
     number: BatchNumber
-    batch: BatchNumber
-    written_at: Moment
-    run: str
     source: Source
     warehouse: Warehouse
     since: BatchNumber
@@ -116,3 +114,5 @@ class LoadedMarker(Struct, frozen=True):
     tried_at: Moment | None
     definitions: str
     settled: Count = 0
+    processed_sha256: Sha256 | None = None
+    previous_sha256: Sha256 | None = None

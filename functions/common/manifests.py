@@ -37,6 +37,18 @@ class Header(Struct, frozen=True):
     form: Form = 1
 
 
+class Entry(Struct, frozen=True):
+    """A document of a log: its batch, and when and by which run it was written.
+
+    Those of a log also have `previous_sha256`, the digest of the object before it in the log: None
+    for the first one, and where the code that wrote it did not link them yet.
+    """
+
+    batch: BatchNumber
+    written_at: Moment
+    run: str
+
+
 class Instance(Struct, frozen=True):
     """A run of a server: while none of this changes, it keeps what was committed.
 
@@ -149,7 +161,7 @@ class KeyParts(Struct, frozen=True):
         return [file for file in (self.digests, self.patch, *self.parts) if file is not None]
 
 
-class IngestionManifest(Struct, frozen=True):
+class IngestionManifest(Entry, frozen=True):
     """A batch in the ingestion bucket: consistent rows of all tables of a source.
 
     `targets` are the target tables that the source fed when the batch was written. `missing` are,
@@ -161,9 +173,6 @@ class IngestionManifest(Struct, frozen=True):
     the order of their rows, and which are `known`; it has no keys.
     """
 
-    batch: BatchNumber
-    written_at: Moment
-    run: str
     source: Source
     tables: dict[str, TableCapture]
     missing: dict[str, list[Key]]
@@ -176,6 +185,7 @@ class IngestionManifest(Struct, frozen=True):
     targets: list[str] = []
     files: list[FileRead] = []
     known: KnownFiles | None = None
+    previous_sha256: Sha256 | None = None
     form: Form | UnsetType = FORM
 
     def __post_init__(self) -> None:
@@ -263,18 +273,16 @@ class Quarantine(Struct, frozen=True):
     sha256: Sha256
 
 
-class ProcessedManifest(Struct, frozen=True):
+class ProcessedManifest(Entry, frozen=True):
     """A batch in the processed bucket, remodelled into target tables.
 
     `quarantine` has the rows in quarantine after this batch, by source table; `absent` are the keys
     of parents, by source table, that are not in the target yet, so that rows that refer to them
     wait. `files` are the accounts of a batch of files, `refusals` those of files refused in whole
-    or in part that no newer version has superseded, newest first.
+    or in part that no newer version has superseded, newest first. `ingested_sha256` is the digest
+    of the manifest that it was made from, None in batches of earlier versions.
     """
 
-    batch: BatchNumber
-    written_at: Moment
-    run: str
     source: Source
     tables: dict[str, StarTable]
     balance: dict[str, Balance]
@@ -282,6 +290,8 @@ class ProcessedManifest(Struct, frozen=True):
     absent: dict[str, list[Key]]
     files: list[FileAccount] = []
     refusals: list[FileAccount] = []
+    ingested_sha256: Sha256 | None = None
+    previous_sha256: Sha256 | None = None
     form: Form | UnsetType = FORM
 
     def brings(self, table: str) -> bool:

@@ -117,6 +117,7 @@ class _Marking:
     def __init__(self, loader: Loader, feed: Feed, newest: int) -> None:
         standing = loader.standing
         self._loader = loader
+        self._log = feed.log
         self._markers = feed.markers
         self._number = feed.markers.newest()
         self.newest = newest
@@ -176,6 +177,7 @@ class _Marking:
             refused=applied.refused,
             tried_at=self._tried_at,
             definitions=self._definitions,
+            processed_sha256=self._log.digest(manifest.batch),
         )
         if not self._markers.claim(marker):
             self._loader.require_lock()  # after a lost connection another loader may have started

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from msgspec import structs
 
 from etl import Events, Files, Pipeline
 from etl.loading import load
@@ -140,6 +141,7 @@ def work_off(
         manifest = remodel_batch(
             pipeline, logs, ingested, before, run=run, now=now, environment=environment
         )
+        manifest = structs.replace(manifest, ingested_sha256=logs.ingested.digest(number))
         ours = logs.processed.claim(manifest)
         before = manifest if ours else logs.processed.read(number)
         if ours:

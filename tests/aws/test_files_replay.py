@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
+
 from functions.common.manifests import IngestionManifest
 from functions.extract.replay import replay
 from tests.aws.drop import REVIEWS, VERSIONED_OR_NOT, Drop, keys
@@ -37,7 +39,7 @@ def test_rows_that_a_later_file_has_do_not_come_again(drop: Drop) -> None:
     }
     assert drop.rows(replayed) == [("1", "a"), ("x", "wrong"), ("4", "d")]
     assert replayed.tables["orders"].changed == 3
-    assert drop.log.read(3) == replayed
+    assert replace(drop.log.read(3), previous_sha256=None) == replayed
 
 
 def test_the_newest_batch_comes_again_as_it_is(drop: Drop) -> None:

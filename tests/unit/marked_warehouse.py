@@ -69,7 +69,7 @@ class Place:
             models = self.options.get("models", {})
             has_all = dict.fromkeys({**self.tables, **models}, batch) | has
             marker = LoadedMarker(
-                self.markers.newest() + 1, batch, NOW, "run", Source("1", 1, "shop", NOW),
+                batch, NOW, "run", self.markers.newest() + 1, Source("1", 1, "shop", NOW),
                 self.layout.identity, self.since, has_all, evidence, {}, 1.0, self.refused, TRIED,
                 "definitions", settled=batch,
             )  # fmt: skip

@@ -2,31 +2,33 @@
 
 from datetime import UTC, datetime
 
-import msgspec
 import pytest
 
 from functions.common.batchlog import BatchLog
 from functions.common.errors import CorruptLogError
+from functions.common.manifests import Entry
 from tests.unit.fake_bucket import FakeBucket
 
 NOW = datetime(2024, 11, 16, 12, tzinfo=UTC)
 LOTS = 100_000
 
 
-class Entry(msgspec.Struct, frozen=True):
-    batch: int
-    written_at: datetime = NOW
-    run: str = "ours"
+class Linked(Entry, frozen=True):
+    previous_sha256: str | None = None
+
+
+def entry(batch: int, run: str = "ours") -> Linked:
+    return Linked(batch, NOW, run)
 
 
 def key(batch: int) -> str:
     return f"batches/source/{batch:010d}.json"
 
 
-def log_of(*batches: int, others: tuple[str, ...] = ()) -> tuple[FakeBucket, BatchLog[Entry]]:
+def log_of(*batches: int, others: tuple[str, ...] = ()) -> tuple[FakeBucket, BatchLog[Linked]]:
     """Return a log whose bucket has manifests of these numbers, and other keys."""
     bucket = FakeBucket(dict.fromkeys((*map(key, batches), *others), b""))
-    return bucket, BatchLog(bucket, "source", Entry)
+    return bucket, BatchLog(bucket, "source", Linked)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 999, 1000, 1001, 2000, 4000, 4001, 12_345, LOTS])
@@ -137,16 +139,16 @@ def test_a_number_is_claimed_once() -> None:
     """The first run has the number, the second learns that it is taken, and nothing is lost."""
     _, log = log_of()
 
-    assert log.claim(Entry(1, run="first")) is True
-    assert log.claim(Entry(1, run="second")) is False
-    assert log.read(1) == Entry(1, run="first")
+    assert log.claim(entry(1, run="first")) is True
+    assert log.claim(entry(1, run="second")) is False
+    assert log.read(1) == entry(1, run="first")
 
 
 def test_a_claim_whose_answer_was_lost_is_still_ours() -> None:
     """A run that repeats its write does not mistake its own manifest for another run's."""
     _, log = log_of()
 
-    assert [log.claim(Entry(1, run="same")) for _ in range(2)] == [True, True]
+    assert [log.claim(entry(1, run="same")) for _ in range(2)] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -158,12 +160,15 @@ def test_a_claim_whose_answer_was_lost_is_still_ours() -> None:
         (b'{"written_at": "2024-11-16T12:00:00Z", "run": "a"}', "is not a manifest"),
         (b'{"batch": "7"}', "is not a manifest"),
         (b'{"batch": 7}\xff', "is not a manifest"),
-        (b'{"batch": 8}', "says that it is batch 8"),
+        (
+            b'{"batch": 8, "written_at": "2024-11-16T12:00:00Z", "run": "a"}',
+            "says that it is batch 8",
+        ),
     ],
 )
 def test_a_manifest_that_is_not_one_is_named(body: bytes, said: str) -> None:
     """The error names the object of S3 that is wrong."""
-    log = BatchLog(FakeBucket({key(7): body}), "source", Entry)
+    log = BatchLog(FakeBucket({key(7): body}), "source", Linked)
 
     with pytest.raises(CorruptLogError) as failure:
         log.read(7)
@@ -184,4 +189,4 @@ def test_a_manifest_of_a_later_form_is_refused() -> None:
     bucket = FakeBucket({key(1): b'{"batch": 1, "run": [], "form": 2}'})
 
     with pytest.raises(CorruptLogError, match=r"0000000001\.json has form 2, .* up to 1: deploy"):
-        BatchLog(bucket, "source", Entry).read(1)
+        BatchLog(bucket, "source", Linked).read(1)

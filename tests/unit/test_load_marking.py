@@ -27,7 +27,7 @@ def test_batches_go_in_in_order_and_each_is_marked(load: Load) -> None:
     assert load.loader.applied == [(1, ["a", "b"], []), (2, ["a", "b"], [])]
     assert [step.progress for step in steps] == ["new", "new"]
     marker = load.markers.read(2)
-    assert marker == steps[1].marker
+    assert structs.replace(marker, previous_sha256=None) == steps[1].marker
     assert (marker.batch, marker.has, marker.age_seconds) == (2, {"a": 2, "b": 2}, 90.0)
     assert (marker.evidence, marker.rows) == (load.loader.result.evidence, load.loader.result.rows)
     assert load.run() != []  # the standing of this loader is as it was opened

@@ -189,6 +189,8 @@ def test_a_manifest_is_json_that_a_person_can_read() -> None:
         "tried_at": "2024-11-16T09:00:02Z",
         "definitions": "digest",
         "settled": 0,
+        "processed_sha256": None,
+        "previous_sha256": None,
     }
 
 
@@ -279,7 +281,7 @@ def test_a_table_names_its_own_objects_once(key: str | None) -> None:
 
 
 # The digest of what manifests consist of, in the form of that number.
-FORMS = {1: "4360ece6f6860ee9"}
+FORMS = {1: "46f62f08a20f1b23"}
 
 
 def test_another_form_of_the_log_has_another_number() -> None:

@@ -70,7 +70,7 @@ def test_rows_that_a_later_batch_has_or_deleted_do_not_come_again(lake: Lake) ->
     assert (manifest.written_at, manifest.source.snapshot_at) == (NOW, NOW)
     assert (manifest.keys, manifest.keys_sha256) == (last.keys, last.keys_sha256)
     assert manifest.missing == {}
-    assert lake.logs.ingested.read(4) == manifest
+    assert replace(lake.logs.ingested.read(4), previous_sha256=None) == manifest
 
 
 def test_rows_that_are_all_current_are_not_written_again(lake: Lake) -> None:
