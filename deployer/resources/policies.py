@@ -131,7 +131,7 @@ def _transform(names: Names, declared: Pipeline, tables: list[str]) -> list[Poli
         *_objects("s3:GetObject", "processed", ["batches", *quarantine], names),
         *_objects("s3:PutObject", "processed", [*stars, "swept", "batches", *errors, *rows], names),
         *_objects("s3:AbortMultipartUpload", "processed", errors, names),
-        *_list("processed", ["batches", "swept", *stars], names),
+        *_list("processed", ["batches", "swept", *errors, *stars], names),
         *_objects("s3:DeleteObject", "processed", stars, names),
     ]
 

@@ -46,7 +46,6 @@ class BatchLog(Generic[Manifest]):
         self._number = re.compile(re.escape(self.prefix) + r"(\d{10})\.json")
         self._newest = 0
         self._last = (0, "")  # the highest number that was read or written, and its digest
-        self.lost_a_claim = False  # the last one, to another run
 
     def key(self, batch: int) -> str:
         """Return the key of a batch's manifest."""
@@ -176,9 +175,7 @@ class BatchLog(Generic[Manifest]):
         is_ours = self.bucket.put_new(self.key(number), body)
         if is_ours:
             self._last = number, hashlib.sha256(body).hexdigest()
-        is_ours = is_ours or self.read(number).run == manifest.run
-        self.lost_a_claim = not is_ours
-        return is_ours
+        return is_ours or self.read(number).run == manifest.run
 
 
 def _in_a_row(low: int, numbers: list[int]) -> int:

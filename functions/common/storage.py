@@ -62,8 +62,12 @@ class Bucket:
                 if error_code(error) != "ConditionalRequestConflict":
                     raise
                 last = error
-                self._sleep(0.1 * 2**attempt)
+                self.wait_for_other_write(attempt)
         raise last
+
+    def wait_for_other_write(self, attempt: int) -> None:
+        """Wait before another try at a key that is being written; attempts count from 0."""
+        self._sleep(0.1 * 2**attempt)
 
     def put(self, key: str, body: bytes | IO[bytes]) -> None:
         """Write an object for people at `key`, from memory or a seekable file; overwrite it."""
@@ -98,6 +102,16 @@ class Bucket:
             Bucket=self.name, Prefix=prefix, StartAfter=start_after, MaxKeys=limit
         )
         return [found["Key"] for found in answer.get("Contents", [])]
+
+    def etag(self, key: str) -> str | None:
+        """Return the ETag of the object at `key`, None if there is none; it need not be readable.
+
+        A listing needs no right to what is in it, and tells a missing key from a denied one.
+        """
+        answer = self.client.list_objects_v2(Bucket=self.name, Prefix=key, MaxKeys=1)
+        return next(
+            (each["ETag"] for each in answer.get("Contents", []) if each["Key"] == key), None
+        )
 
     def folders(self, prefix: str, start_after: str) -> list[str]:
         """Return the prefixes under `prefix`, up to the next slash, after `start_after`."""

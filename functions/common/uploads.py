@@ -3,6 +3,7 @@
 The object appears when it is complete; a failed upload leaves nothing.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -10,28 +11,46 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.common.errors import BucketAccessError
-from functions.common.storage import Bucket, error_code
+from functions.common.storage import CONFLICT_RETRIES, Bucket, error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 PART_BYTES = 8 << 20  # S3 wants at least 5 MB of each part but the last, and takes 10,000 of them
 
+Condition = dict[str, str]
+"""What has to be at the key when the object is written, as parameters of S3."""
+
+NEW: Condition = {"IfNoneMatch": "*"}
+
+
+def only_new() -> Condition:
+    """Overwrite nothing."""
+    return NEW
+
+
+def whatever_is_there() -> Condition:
+    """Overwrite any object."""
+    return {}
+
 
 class Upload:
     """Write an object in pieces, as in `with Upload(bucket, key) as upload: upload.write(piece)`.
 
     The object is complete at the end of the block; an error in the block aborts the upload. One of
-    less than a part takes one request. Raises BucketAccessError when the key is taken, unless the
-    object may `overwrite` another. One part is uploaded while the next one is filled.
+    less than a part takes one request. One part is uploaded while the next one is filled.
+
+    The `condition` is asked for just before the object is written, and again while it is not met;
+    for None the object remains as it is. Raises BucketAccessError when the key is taken.
     """
 
-    def __init__(self, bucket: Bucket, key: str, *, overwrite: bool = False) -> None:
+    def __init__(
+        self, bucket: Bucket, key: str, *, condition: Callable[[], Condition | None] = only_new
+    ) -> None:
         self.size = 0
         self._bucket = bucket
         self._object: dict[str, Any] = {"Bucket": bucket.name, "Key": key}
-        self._overwrite = overwrite
-        self._is_discarded = False
+        self._condition = condition
         self._pending = bytearray()
         self._upload: dict[str, Any] | None = None
         self._parts: list[CompletedPartTypeDef] = []
@@ -49,10 +68,6 @@ class Upload:
             self._send(bytes(self._pending[:PART_BYTES]))
             del self._pending[:PART_BYTES]
 
-    def discard(self) -> None:
-        """Leave the object as it is; to be called before the end of the block."""
-        self._is_discarded = True
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -60,13 +75,13 @@ class Upload:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if error is None and not self._is_discarded:
+            if error is None:
                 self._finish()
         except BaseException:
             self._abort()
             raise
         else:
-            if error is not None or self._is_discarded:
+            if error is not None:
                 self._abort()
         finally:
             self._thread.shutdown()
@@ -102,27 +117,41 @@ class Upload:
 
     def _finish(self) -> None:
         rest = bytes(self._pending)
-        if self._upload is None:
-            self._put(rest)
-            return
-        if rest:
-            self._send(rest)
-        self._arrive()
-        condition: dict[str, Any] = {} if self._overwrite else {"IfNoneMatch": "*"}
-        try:
-            self._bucket.client.complete_multipart_upload(
-                **self._upload, MultipartUpload={"Parts": self._parts}, **condition
-            )
-        except ClientError as error:
-            if error_code(error) == "PreconditionFailed":
-                raise self._taken() from error
-            raise
+        if self._upload is not None:
+            if rest:
+                self._send(rest)
+            self._arrive()
+        failed: Condition | None = None
+        for attempt in range(CONFLICT_RETRIES):
+            condition = self._condition()
+            if condition is None:
+                self._abort()
+                return
+            if condition == failed:
+                break
+            try:
+                self._complete(rest, condition)
+            except ClientError as error:
+                if error_code(error) in ("PreconditionFailed", "NoSuchKey"):
+                    failed = condition
+                elif error_code(error) == "ConditionalRequestConflict":
+                    self._bucket.wait_for_other_write(attempt)
+                else:
+                    raise
+            else:
+                return
+        raise self._taken()
 
-    def _put(self, body: bytes) -> None:
-        if self._overwrite:
-            self._bucket.put(self._object["Key"], body)
-        elif not self._bucket.put_new(self._object["Key"], body):
-            raise self._taken()
+    def _complete(self, body: bytes, condition: Condition) -> None:
+        """Write the object: its parts, or the whole body if there are none."""
+        client, where = self._bucket.client, self._upload
+        only: Any = condition
+        if where is None:
+            client.put_object(**self._object, Body=body, **only)
+        else:
+            client.complete_multipart_upload(
+                **where, MultipartUpload={"Parts": self._parts}, **only
+            )
 
     def _taken(self) -> BucketAccessError:
         where = f"s3://{self._bucket.name}/{self._object['Key']}"

@@ -113,9 +113,7 @@ def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
     log = batch.logs.processed
 
     def is_overtaken() -> bool:
-        # After a claim that was lost, what this run wrote before may be over something newer: then
-        # it writes that again.
-        return not log.lost_a_claim and log.newest() >= batch.manifest.batch
+        return log.newest() >= batch.manifest.batch
 
     with RefusedRows(log.bucket, key, form, is_overtaken) as refused:
         if read.error is None:

@@ -17,7 +17,7 @@ from etl.settings import share
 from functions.common.accounts import FileAccount
 from functions.common.errors import SettingsError
 from functions.common.storage import Bucket
-from functions.common.uploads import Upload
+from functions.common.uploads import NEW, Condition, Upload
 from functions.transform.reports import Form, Refused
 
 OPEN_AT_MOST = 1_000  # refused files that a manifest names
@@ -31,8 +31,8 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]|(?<![^/])\.{1,2}(?![^/])")
 class RefusedRows:
     """Writes the refused rows of a file as they are found; without any there is no object.
 
-    A run that was overtaken by another one leaves the other's object, which may be of a newer
-    version of the file.
+    A run that was overtaken leaves the other run's object, which may be of a newer version of the
+    file: the object is written only over what was there before the look at the log.
     """
 
     def __init__(self, bucket: Bucket, key: str, form: Form, is_overtaken: Callable[[], bool]):
@@ -74,16 +74,16 @@ class RefusedRows:
     def _write(self, text: str) -> None:
         if self._upload is None:
             self._upload = self._stack.enter_context(
-                Upload(self._bucket, self._key, overwrite=True)
+                Upload(self._bucket, self._key, condition=self._condition)
             )
-            self._stack.push(self._leave_to_others)
             text = self._form.head + text
         self._upload.write(text.encode())
 
-    def _leave_to_others(self, error: type[BaseException] | None, *_: Any) -> None:
-        """Discard the object at the end of the block, if another run has overtaken this one."""
-        if error is None and self._upload is not None and self._is_overtaken():
-            self._upload.discard()
+    def _condition(self) -> Condition | None:
+        etag = self._bucket.etag(self._key)
+        if self._is_overtaken():
+            return None
+        return NEW if etag is None else {"IfMatch": etag}
 
 
 def errors_key(table: str, key: str, prefix: str, ending: str = _CSV) -> str:

@@ -198,18 +198,49 @@ def test_a_run_that_was_overtaken_leaves_the_errors_of_newer_files(
 
     monkeypatch.setattr(files, "write_rows", held_up)
     processed = BatchLog(drop.processed.bucket, drop.processed.source, ProcessedManifest)
-    monkeypatch.setattr(processed, "claim", killed)
-    with pytest.raises(KeyboardInterrupt):
-        list(
-            transform.work_off(
-                drop.pipeline, Logs(drop.log, processed), "run", lambda: NOW, lambda: True,
-                environment={"MAX_REJECTS": "95%"},
-            )
-        )  # fmt: skip
+    transform_until_killed(drop, processed)
 
     assert [each.batch for each in done] == [2]
     assert [line for line, *_ in errors(drop, done[0].files[0])] == [4]
 
 
-def killed(_: object) -> bool:
-    raise KeyboardInterrupt
+def test_a_run_that_is_overtaken_while_it_writes_leaves_the_errors_of_newer_files(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one is as fast as that between its look at the log and its write."""
+    drop.put("orders.csv", HEADER + b"1,a\nx,b\ny,c\n")
+    drop.batch()
+    drop.put("orders.csv", HEADER + b"1,a\n2,b\nz,c\n")
+    done: list[ProcessedManifest] = []
+    processed = BatchLog(drop.processed.bucket, drop.processed.source, ProcessedManifest)
+    newest, looks = processed.newest, 0
+
+    def held_up() -> int:
+        nonlocal looks
+        looks += 1
+        found = newest()
+        if looks == 2:  # the first is that of the run's beginning
+            done.append(remodelled(drop))
+        return found
+
+    monkeypatch.setattr(processed, "newest", held_up)
+    transform_until_killed(drop, processed)
+
+    assert [each.batch for each in done] == [2]
+    assert [line for line, *_ in errors(drop, done[0].files[0])] == [4]
+
+
+def transform_until_killed(drop: Drop, processed: BatchLog[ProcessedManifest]) -> None:
+    """Transform the next batch, but be killed before its manifest is written."""
+
+    def killed(_: object) -> bool:
+        raise KeyboardInterrupt
+
+    done = transform.work_off(
+        drop.pipeline, Logs(drop.log, processed), "run", lambda: NOW, lambda: True,
+        environment={"MAX_REJECTS": "95%"},
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processed, "claim", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(done)

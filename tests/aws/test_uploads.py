@@ -1,14 +1,16 @@
 """Objects that are written piece by piece, in an S3 that moto keeps in this process."""
 
+from collections.abc import Callable
 from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse, HTTPHeaders
 from botocore.exceptions import ClientError
 
 from functions.common.errors import BucketAccessError
 from functions.common.storage import CLIENT_CONFIG, Bucket
-from functions.common.uploads import PART_BYTES, Upload
+from functions.common.uploads import PART_BYTES, Condition, Upload, only_new, whatever_is_there
 
 KEY = "files/drop/1"
 
@@ -29,8 +31,8 @@ def requests(s3: Any) -> list[str]:
     return asked
 
 
-def upload(s3: Any, body: bytes, *, overwrite: bool = False) -> int:
-    with Upload(Bucket(s3, "lake"), KEY, overwrite=overwrite) as written:
+def upload(s3: Any, body: bytes, condition: Callable[[], Condition | None] = only_new) -> int:
+    with Upload(Bucket(s3, "lake"), KEY, condition=condition) as written:
         for start in range(0, len(body), 3 << 20):
             written.write(body[start : start + (3 << 20)])
     return written.size
@@ -52,16 +54,48 @@ def test_an_object_is_what_was_written_whatever_its_size(s3: Any, size: int) -> 
 
 
 @pytest.mark.parametrize("size", [1, PART_BYTES + 1])
-def test_a_discarded_upload_leaves_the_object_as_it_is(s3: Any, size: int) -> None:
+def test_an_upload_without_a_condition_leaves_the_object_as_it_is(s3: Any, size: int) -> None:
     """Of less than a part or more; nothing of it remains."""
     upload(s3, b"before")
 
-    with Upload(Bucket(s3, "lake"), KEY, overwrite=True) as written:
-        written.write(bytes(size))
-        written.discard()
+    upload(s3, bytes(size), lambda: None)
 
     assert stored(s3) == b"before"
     assert unfinished(s3) == []
+
+
+@pytest.mark.parametrize("size", [1, PART_BYTES + 1])
+def test_the_condition_is_asked_for_again_when_it_is_not_met(s3: Any, size: int) -> None:
+    """Somebody else has written the object after the look at it."""
+    upload(s3, b"before")
+    bucket, looks = Bucket(s3, "lake"), 0
+    s3.meta.events.register("before-call.s3.CompleteMultipartUpload", refuse_other_etags(bucket))
+
+    def unless_written_since() -> Condition:
+        nonlocal looks
+        looks += 1
+        condition = {"IfMatch": bucket.etag(KEY) or ""}
+        if looks == 1:
+            upload(s3, b"in between", whatever_is_there)
+        return condition
+
+    upload(s3, bytes(size), unless_written_since)
+
+    assert looks == 2
+    assert stored(s3) == bytes(size)
+    assert unfinished(s3) == []
+
+
+def refuse_other_etags(bucket: Bucket) -> Callable[..., object]:
+    """Return what lets the completion of an upload be conditional: here it is not by itself."""
+
+    def refuse(params: dict[str, Any], **_: object) -> object:
+        if params["headers"].get("If-Match") in (None, bucket.etag(KEY)):
+            return None
+        error = {"Error": {"Code": "PreconditionFailed"}}
+        return AWSResponse("", 412, HTTPHeaders(), None), error
+
+    return refuse
 
 
 def unfinished(s3: Any) -> list[Any]:
@@ -92,7 +126,7 @@ def test_a_key_that_is_taken_is_left_as_it_is(s3: Any, size: int) -> None:
 def test_an_object_for_people_is_overwritten(s3: Any, size: int) -> None:
     """The newest is what they want to see."""
     upload(s3, b"first")
-    upload(s3, b"x" * size, overwrite=True)
+    upload(s3, b"x" * size, whatever_is_there)
 
     assert stored(s3) == b"x" * size
 

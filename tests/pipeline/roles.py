@@ -253,7 +253,7 @@ def break_off(roles: Roles, use: FunctionUse, bucket: BucketUse, key: str) -> No
     """Let a large object of a function break off while it is written."""
     with roles.acting(use), suppress(ConnectionError):
         place = Bucket(boto3.client("s3"), roles.names.bucket(bucket))
-        with Upload(place, key, overwrite=True) as upload:
+        with Upload(place, key) as upload:
             upload.write(bytes(PART_BYTES + 1))
             raise ConnectionError
 

@@ -33,7 +33,7 @@ TOTESYS: dict[FunctionUse, str] = {
         read processed: batches quarantine
         write processed: TABLES tombstones quarantine swept batches errors
         abort processed: errors
-        list processed: batches swept TABLES tombstones quarantine
+        list processed: batches swept errors TABLES tombstones quarantine
         remove processed: TABLES tombstones quarantine
     """,
     "load": """
@@ -76,7 +76,7 @@ RETAIL: dict[FunctionUse, str] = {
         read processed: batches
         write processed: TABLES swept batches errors
         abort processed: errors
-        list processed: batches swept TABLES
+        list processed: batches swept errors TABLES
         remove processed: TABLES
     """,
     "load": """
@@ -111,7 +111,7 @@ STRIPE: dict[FunctionUse, str] = {
         read processed: batches
         write processed: TABLES swept batches errors exports
         abort processed: errors
-        list processed: batches swept TABLES
+        list processed: batches swept errors TABLES
         remove processed: TABLES
     """,
     "reconcile": """
@@ -143,7 +143,7 @@ MARKET: dict[FunctionUse, str] = {
         read processed: batches
         write processed: TABLES swept batches errors
         abort processed: errors
-        list processed: batches swept TABLES
+        list processed: batches swept errors TABLES
         remove processed: TABLES
     """,
 }
@@ -163,7 +163,7 @@ EXCHANGE: dict[FunctionUse, str] = {
         read processed: batches
         write processed: TABLES swept batches errors
         abort processed: errors
-        list processed: batches swept TABLES
+        list processed: batches swept errors TABLES
         remove processed: TABLES
     """,
     "reconcile": """

@@ -9,7 +9,7 @@ from pg8000.native import identifier
 
 from functions.common.copy import send_csv
 from functions.common.storage import Bucket
-from functions.common.uploads import Upload
+from functions.common.uploads import Upload, whatever_is_there
 from functions.targets import Moment
 from functions.targets.derived import export_key
 from functions.targets.postgres.stage import Stage
@@ -33,7 +33,7 @@ def export_rows(stage: Stage, bucket: Bucket, moment: Moment) -> str:
 
 def _write(stage: Stage, bucket: Bucket, rows: str, moment: Moment) -> str:
     key = export_key(stage.table, moment)
-    with Upload(bucket, key, overwrite=True) as upload:
+    with Upload(bucket, key, condition=whatever_is_there) as upload:
         send_csv(stage.connection, f"SELECT {rows}", upload.write, ", HEADER")
     return key
 
