@@ -17,8 +17,10 @@ from pyarrow import csv
 
 from functions.common.errors import DatabaseStatementError
 from functions.common.pgconnection import PostgresConnection
+from functions.common.slices import sliced
 
 BLOCK_BYTES = 4 << 20  # parsed at a time
+CSV_BYTES = 16 << 20  # of rows in memory, formatted at a time
 BLOCKS_AHEAD = 2
 
 
@@ -204,6 +206,7 @@ def copy_in(
 def _csv_blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[memoryview]:
     options = csv.WriteOptions(include_header=False, quoting_style="needed")  # by every text
     for batch in batches:
-        sink = pa.BufferOutputStream()
-        csv.write_csv(batch, sink, options)
-        yield memoryview(sink.getvalue())
+        for rows in sliced(batch, batch.num_rows, CSV_BYTES):
+            sink = pa.BufferOutputStream()
+            csv.write_csv(rows, sink, options)
+            yield memoryview(sink.getvalue())

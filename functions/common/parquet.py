@@ -15,11 +15,13 @@ import pyarrow.parquet as pq
 
 from functions.common.errors import CorruptLogError
 from functions.common.objects import DataFile, ObjectNames
+from functions.common.slices import rows_within, sliced
 from functions.common.storage import Bucket
 
 ROWS_PER_PART = 500_000  # about 40 MB of narrow rows, which fits a function several times
-BYTES_PER_PART = 64 << 20  # in memory, for rows that are large
+BYTES_PER_PART = 32 << 20  # in memory, for rows that are large
 ROWS_PER_GROUP = 65_536  # that a reader holds at a time
+BYTES_PER_SLICE = 16 << 20  # in memory: a reader of large rows holds fewer
 
 EXPANDED_AT_MOST = 256 << 20  # a part, its last slice, and some margin
 
@@ -48,8 +50,8 @@ class PartWriter:
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
         """Append rows; a change of schema begins a new object."""
-        for start in range(0, rows.num_rows, ROWS_PER_GROUP):
-            self._append(rows.slice(start, ROWS_PER_GROUP))
+        for some in sliced(rows, ROWS_PER_GROUP, BYTES_PER_SLICE):
+            self._append(some)
 
     def _append(self, rows: pa.RecordBatch | pa.Table) -> None:
         if self._part is not None and self._part.schema != rows.schema:
@@ -146,14 +148,21 @@ def read_rows(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.RecordBatch]
         rows = 0
         with opened(bucket, file.key, file.sha256, file.rows) as source:
             # Arrow's threads would take over 50 MB, and save no time on at most one core.
-            for batch in source.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False):
+            size = _rows_per_slice(source.metadata)
+            for batch in source.iter_batches(batch_size=size, use_threads=False):
                 rows += batch.num_rows
                 yield batch
         require_rows(bucket, file.key, file.rows, rows)
 
 
+def _rows_per_slice(found: pq.FileMetaData) -> int:
+    """Return how many rows of an object a reader holds at a time."""
+    expanded = sum(found.row_group(at).total_byte_size for at in range(found.num_row_groups))
+    return rows_within(found.num_rows, expanded, ROWS_PER_GROUP, BYTES_PER_SLICE)
+
+
 def read_parts(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.Table]:
-    """Yield the rows of Parquet objects, an object at a time: about `ROWS_PER_PART` rows.
+    """Yield the rows of Parquet objects, an object at a time: about `BYTES_PER_PART` in memory.
 
     Each column is one chunk. A thread reads the next object while the caller works on one, so two
     are in memory. Raises CorruptLogError as `read_rows` does.

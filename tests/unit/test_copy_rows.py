@@ -6,6 +6,7 @@ from queue import Queue
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,3 +80,13 @@ def test_every_text_is_quoted_on_its_way_in() -> None:
     rows = pa.record_batch({"key": pa.array(["\\.", "", None])})
 
     assert [bytes(block) for block in _csv_blocks([rows])] == [b'"\\."\n""\n\n']
+
+
+def test_large_rows_are_formatted_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their CSV is never in memory as a whole."""
+    monkeypatch.setattr("functions.common.copy.CSV_BYTES", 50_000)
+    rows = pa.record_batch({"text": [str(place) * 10_000 for place in range(10)]})
+    blocks = [bytes(block) for block in _csv_blocks([rows])]
+
+    assert max(map(len, blocks)) < 60_000
+    assert b"".join(blocks).split() == [f'"{str(place) * 10_000}"'.encode() for place in range(10)]

@@ -178,6 +178,31 @@ def test_a_reader_holds_a_slice_at_a_time() -> None:
     assert sizes == [ROWS_PER_GROUP, ROWS_PER_GROUP, 5]
 
 
+def test_a_slice_of_large_rows_has_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded by bytes: 65,536 rows of 10 kB would be 655 MB."""
+    monkeypatch.setattr("functions.common.parquet.BYTES_PER_SLICE", 100_000)
+    bucket = FakeBucket()
+    parts = PartWriter(bucket, "sales_order", 7, DAY)
+    parts.write(pa.table({"text": ["x" * 10_000] * 35}))
+    sizes = [batch.num_rows for batch in read_rows(bucket, parts.close())]
+
+    assert sum(sizes) == 35
+    assert max(sizes) < 11
+
+
+def test_a_table_of_large_rows_is_written_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that are passed at once fill parts as well, each of which can be read."""
+    monkeypatch.setattr("functions.common.parquet.BYTES_PER_SLICE", 30_000)
+    monkeypatch.setattr("functions.common.parquet.BYTES_PER_PART", 60_000)
+    bucket = FakeBucket()
+    parts = PartWriter(bucket, "sales_order", 7, DAY)
+    parts.write(pa.table({"text": [str(place) * 10_000 for place in range(9)]}))
+    files = parts.close()
+
+    assert len(files) > 1
+    assert [row["text"][0] for row in contents(bucket, files)] == list("012345678")
+
+
 class WatchedBucket(FakeBucket):
     """A bucket that records which objects are requested."""
 

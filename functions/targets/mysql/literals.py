@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.common.errors import OversizedRowError
+from functions.common.slices import rows_within
 
 ROWS_AT_A_TIME = 16_384
 BYTES_AT_A_TIME = 8 << 20  # of rows in Arrow, before formatting
@@ -38,7 +39,8 @@ def insert_statements(
     """
     start, prefix = 0, head.encode()
     most = packet - len(prefix) - 1
-    for batch in rows.to_batches(_rows_at_a_time(rows)):
+    at_a_time = rows_within(rows.num_rows, rows.nbytes, ROWS_AT_A_TIME, BYTES_AT_A_TIME)
+    for batch in rows.to_batches(at_a_time):
         texts = _tuples(batch, kinds)
         ends = memoryview(texts.buffers()[1]).cast("i")[: len(texts) + 1]
         data, first = memoryview(texts.buffers()[2]), 0
@@ -50,11 +52,6 @@ def insert_statements(
             yield prefix + data[ends[first] : ends[last] - 1]  # without the last comma
             first = last
         start += len(texts)
-
-
-def _rows_at_a_time(rows: pa.Table) -> int:
-    size: int = max(1, rows.nbytes // max(1, rows.num_rows))
-    return min(ROWS_AT_A_TIME, max(1, BYTES_AT_A_TIME // size))
 
 
 def _tuples(rows: pa.RecordBatch, kinds: Sequence[str]) -> pa.Array:
