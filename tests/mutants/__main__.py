@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("modules", nargs="*", help="folders or modules; all by default")
+    parser.add_argument("modules", nargs="*", help="those of the sample in these folders or modules")
     parser.add_argument("--sample", default="300", help="how many mutants, or `all`")
     parser.add_argument("--seed", default="", help="any text: another sample")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
@@ -56,12 +56,18 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def sample(chosen: Sequence[str], size: str, seed: str) -> list[Mutant]:
-    """Return the mutants with the smallest digests: the same until their functions change."""
-    modules = [name for name in MODULES if not chosen or name.startswith(tuple(chosen))]
-    every = [mutant for name in modules for mutant in mutants_of(name, (ROOT / name).read_text())]
+    """Return the mutants with the smallest digests: the same until their functions change.
+
+    They are picked of all modules, and returned of those that are chosen, or of all.
+    """
+    every = [mutant for name in MODULES for mutant in mutants_of(name, (ROOT / name).read_text())]
     picked = sorted(every, key=lambda mutant: mutant.digest(seed))
     kept = {mutant.identity for mutant in (picked if size == "all" else picked[: int(size)])}
-    return [mutant for mutant in every if mutant.identity in kept]
+    return [
+        mutant
+        for mutant in every
+        if mutant.identity in kept and (not chosen or mutant.module.startswith(tuple(chosen)))
+    ]
 
 
 if __name__ == "__main__":

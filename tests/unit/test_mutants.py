@@ -148,17 +148,23 @@ def test_survivors_without_an_explanation_are_a_failure() -> None:
 
 def test_a_sample_is_the_same_for_the_same_seed() -> None:
     """So a survivor is found again, and a larger sample has it too; another seed has others."""
-    one, again = (sample(["deployer"], "40", "1") for _ in range(2))
-    larger, other = sample(["deployer"], "80", "1"), sample(["deployer"], "40", "2")
-    every = sample(["deployer"], "all", "1")
+    one, again = (sample([], "40", "1") for _ in range(2))
+    larger, other = sample([], "80", "1"), sample([], "40", "2")
 
     assert one == again
     assert len(one) == 40
     assert {each.identity for each in one} < {each.identity for each in larger}
     assert {each.identity for each in one} != {each.identity for each in other}
-    assert {each.module for each in every} == {
-        name for name in MODULES if name.startswith("deployer/")
-    }
+    assert {each.module for each in sample([], "all", "1")} == set(MODULES)
+
+
+def test_the_parts_of_a_sample_are_together_the_sample() -> None:
+    """What is run folder by folder is what a whole run has."""
+    functions, deployer = sample(["functions"], "40", "1"), sample(["deployer"], "40", "1")
+
+    assert functions + deployer == sample([], "40", "1")
+    assert functions
+    assert deployer
 
 
 def test_a_mutant_has_the_executing_it() -> None:
