@@ -48,7 +48,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("modules", nargs="*", help="those of the sample in these folders or modules")
+    parser.add_argument(
+        "modules", nargs="*", help="those of the sample in these folders or modules"
+    )
     parser.add_argument("--sample", default="300", help="how many mutants, or `all`")
     parser.add_argument("--seed", default="", help="any text: another sample")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")

@@ -142,7 +142,11 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "alarm_specs keys policies resource_policies secret_policies",
         _RIGHTS,
     ),
-    ("deployer/resources", "deployer_policy", ("unit/test_deployer_policy.py",)),
+    (
+        "deployer/resources",
+        "deployer_policy",
+        ("unit/test_deployer_policy.py", "unit/test_key_policies.py"),
+    ),
     ("deployer", "inventory receipt teardown", _REMOVAL),
     (
         "deployer/aws",

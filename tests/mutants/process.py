@@ -5,8 +5,8 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from enum import IntEnum
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
@@ -15,6 +15,8 @@ from threading import Event
 
 import pytest
 from hypothesis import settings
+
+from tests.mutants.measuring import Measurement
 
 # To import them takes a second, and most tests of a mutant take less.
 _LIBRARIES = [
@@ -36,15 +38,27 @@ class Exit(IntEnum):
     OUT_OF_TIME = 100
 
 
-@contextmanager
-def started(
-    tree: Path, arguments: Sequence[str], cpu_seconds: int | None = None
-) -> Iterator[ForkServerProcess]:
-    """Start pytest in a tree, and at last stop it, with all that it started.
+def measured(
+    tree: Path, arguments: Sequence[str], modules: Collection[str]
+) -> AbstractContextManager[ForkServerProcess]:
+    """Start pytest in a tree, shown, with a Measurement of modules; at last stop it."""
+    return _started(_measured, tree, arguments, modules)
 
-    Its exit code is that of the process, or one of Exit. Without a limit it is shown.
+
+def bounded(
+    tree: Path, arguments: Sequence[str], cpu_seconds: int
+) -> AbstractContextManager[ForkServerProcess]:
+    """Start pytest in a tree, at most for a time; at last stop it.
+
+    Its exit code is that of the process, or one of Exit.
     """
-    process = _context.Process(target=_run, args=(tree, arguments, cpu_seconds))
+    return _started(_bounded, tree, arguments, cpu_seconds)
+
+
+@contextmanager
+def _started(target: Callable[..., None], *args: object) -> Iterator[ForkServerProcess]:
+    """Start a process, and at last stop it, with all that it started."""
+    process = _context.Process(target=target, args=args)
     process.start()
     assert process.pid is not None
     try:
@@ -58,16 +72,24 @@ def started(
         process.join()
 
 
-def _run(tree: Path, arguments: Sequence[str], cpu_seconds: int | None) -> None:
+def _measured(tree: Path, arguments: Sequence[str], modules: Collection[str]) -> None:
+    _enter(tree)
+    _run(arguments, Measurement(modules))
+
+
+def _bounded(tree: Path, arguments: Sequence[str], cpu_seconds: int) -> None:
+    _hide()
+    _bound(cpu_seconds)
+    _enter(tree)
+    _run(arguments)
+
+
+def _run(arguments: Sequence[str], *plugins: object) -> None:
     os.setsid()  # an interrupt in the terminal is passed on once, by our parent
     gc.freeze()  # to look through all libraries for garbage takes a third of the time
-    if cpu_seconds is not None:
-        _hide()
-        _bound(cpu_seconds)
-    _enter(tree)
     settings.register_profile(_PROFILE, deadline=None, derandomize=True, database=None)
     try:
-        code = pytest.main([*arguments, f"--hypothesis-profile={_PROFILE}"])
+        code = pytest.main([*arguments, f"--hypothesis-profile={_PROFILE}"], plugins)
     except KeyboardInterrupt:  # while pytest reads a conftest.py
         code = pytest.ExitCode.INTERRUPTED
     sys.stdout.flush()

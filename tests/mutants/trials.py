@@ -11,11 +11,12 @@ from threading import Event
 
 import pytest
 
+from tests.mutants.measuring import Covering
 from tests.mutants.modules import TESTS
 from tests.mutants.operators import Mutant
 from tests.mutants.process import Exit
 from tests.mutants.report import Result
-from tests.mutants.tree import Covering, Tree
+from tests.mutants.tree import Tree
 
 # Of tests that take 40 at most: a busy machine changes nothing.
 _CPU_SECONDS = 240
@@ -37,7 +38,9 @@ def covering(modules: Collection[str], trees: Sequence[Tree]) -> Covering:
     files = [*dict.fromkeys(test for module in modules for test in TESTS[module])]
     parts = {tree: part for place, tree in enumerate(trees) if (part := files[place :: len(trees)])}
     with ExitStack() as stack:
-        started = [stack.enter_context(tree.measured(part)) for tree, part in parts.items()]
+        started = [
+            stack.enter_context(tree.measured(modules, part)) for tree, part in parts.items()
+        ]
         for each in started:
             each.join()
         if any(each.exitcode for each in started):
@@ -77,11 +80,10 @@ def executing(mutant: Mutant, covered: Covering) -> list[str]:
     """Return the tests that execute a mutant, the cheapest first; none if no test does."""
     files = TESTS[mutant.module]
     places = [(mutant.module, line) for line in mutant.lines]
-    found = [covered[place] for place in places if place in covered]
-    if found and not any(found):  # executed as the module is imported
+    names = {name for place in places for name in covered.get(place, ())}
+    if "" in names:  # executed as the module is imported
         return [*files]
-    tests = {(test.split("::")[0], test) for each in found for test in each}
-    return [test for file in files for of, test in sorted(tests) if of == file]
+    return [name for file in files for name in sorted(names) if name.split("::")[0] == file]
 
 
 def _result(mutant: Mutant, tree: Tree, tests: list[str], stopping: Event) -> Result:

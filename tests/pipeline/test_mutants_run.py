@@ -69,6 +69,43 @@ def test_a_mutant_is_killed_by_a_test_that_fails_or_does_not_end(
     assert not list(tree.path.rglob("*.pyc"))
 
 
+MEASURED = """import pytest
+from module import count
+
+FOUND = count([7])
+
+@pytest.fixture
+def found():
+    return count([])
+
+def test_found(found):
+    assert FOUND
+
+def test_count():
+    assert count([7]) == 1
+"""
+
+
+def test_a_test_executes_what_its_file_and_its_fixtures_do(tree: Tree) -> None:
+    """A line of a function is known for the file that calls it on import, and in a fixture."""
+    (tree.path / "test_module.py").write_text(MEASURED)
+    (tree.path / "conftest.py").unlink()
+
+    with tree.measured(["module.py"], ["test_module.py"]) as measured:
+        measured.join()
+
+    assert measured.exitcode == 0
+    file, test = "test_module.py", "test_module.py::test_count"
+    assert tree.covering(["module.py"]) == {
+        ("module.py", 1): {""},
+        ("module.py", 3): {""},
+        ("module.py", 4): {file, test},
+        ("module.py", 5): {file, test},
+        ("module.py", 6): {file, test},
+        ("module.py", 7): {file, test},
+    }
+
+
 @pytest.fixture
 def temporary() -> Iterator[Path]:
     """Make a folder whose path is short enough for a socket's."""
