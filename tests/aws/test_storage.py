@@ -6,7 +6,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, SSLError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from moto import mock_aws
@@ -168,3 +168,20 @@ def test_keys_are_listed_from_a_key_on(stub: Stubber, bucket: Bucket) -> None:
 
     assert bucket.keys_after("a/", "a/1", 2) == ["a/2", "a/3"]
     assert bucket.keys_after("a/", "a/1", 2) == []
+
+
+def test_a_request_that_a_link_cut_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever failed below HTTP, TLS as well: by default botocore gives up on that at once."""
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
+    sent: list[Any] = []
+
+    def cut(request: Any, **_: Any) -> None:
+        sent.append(request)
+        raise SSLError(endpoint_url=request.url, error=EOFError())
+
+    s3 = boto3.client("s3", config=CLIENT_CONFIG, aws_access_key_id="a", aws_secret_access_key="b")
+    s3.meta.events.register("before-send.s3.PutObject", cut)
+
+    with pytest.raises(SSLError):
+        Bucket(s3, "lake").put_new("a/1", b"x")
+    assert len(sent) == 6

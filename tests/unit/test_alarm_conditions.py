@@ -148,6 +148,7 @@ def test_each_alarm_rings_when_its_description_says(
         ("rate(1 minute)", (6, 300), 1800),
         ("rate(15 minutes)", (6, 300), 1800),
         ("rate(1 hour)", (15, 300), 4500),
+        ("rate(1425 minutes)", (288, 300), 86_400),
         ("cron(0 3 * * ? *)", (25, 3600), 87_300),
         ("cron(0/10 8-18 ? * MON-FRI *)", (62, 3600), 221_100),
         ("rate(6 days)", (145, 3600), 519_300),

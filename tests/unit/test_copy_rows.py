@@ -75,6 +75,21 @@ def test_every_row_comes_out_once_and_nothing_else_is_touched(
     assert rest == [other for position, other in sorted(others.items()) if position < len(rows)]
 
 
+def test_all_rows_that_have_arrived_are_taken_at_once() -> None:
+    """The driver handles one message at a time, which takes four times the CPU."""
+    rows = [b"1,a\n", b"2,b\n", b"3,c\n"]
+    sent = b"".join(message(b"d", row) for row in rows[1:]) + message(b"c", b"")
+    received: io.BufferedReader[Any] = io.BufferedReader(io.BytesIO(sent))
+    blocks: list[bytes] = []
+
+    taken = _Rows(received, blocks.append)
+    taken.write(rows[0])
+    taken.flush()
+
+    assert blocks == [b"".join(rows)]
+    assert received.read() == message(b"c", b"")
+
+
 def test_every_text_is_quoted_on_its_way_in() -> None:
     """Older servers end the rows at a line of nothing but \\., and NULL is not the empty text."""
     rows = pa.record_batch({"key": pa.array(["\\.", "", None])})

@@ -232,3 +232,17 @@ def test_tables_that_are_not_declared_any_more_make_no_manifest_malformed() -> N
 
     assert manifest.capture("payment") == INGESTION.tables["payment"]
     assert (manifest.capture("refund").files, manifest.capture("refund").horizon) == ([], None)
+
+
+@pytest.mark.parametrize("source", ["source", "other"])
+def test_rows_and_keys_are_of_one_source(source: str) -> None:
+    """A batch that names the rows of another source is refused, with deletions alone too."""
+    body = msgspec.json.encode(INGESTION).replace(b"source/payment/", f"{source}/payment/".encode())
+    deletions = json.loads(body)
+    deletions["tables"]["payment"]["files"] = []
+
+    for each in (body, json.dumps(deletions).encode()):
+        if source == "source":
+            assert read(each, IngestionManifest)
+        else:
+            assert "other/payment/2024-11-16" in refusal(each, IngestionManifest)

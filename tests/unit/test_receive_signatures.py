@@ -229,6 +229,7 @@ RIGHT = hmac_sha256(SIGNERS["payments"].secret.encode(), f"{NOW}.".encode() + BO
         (f"t={NOW},v0={RIGHT}", "signature_malformed"),
         (f"t={NOW},t={NOW},v1={RIGHT}", "signature_malformed"),
         (f"t={NOW - 9999},t={NOW},v1={RIGHT}", "signature_malformed"),
+        (f"t=1=2,t={NOW},v1={RIGHT}", "signature_malformed"),
         (f"t={NOW}.0,v1={RIGHT}", "signature_malformed"),
         (f"t=+{NOW},v1={RIGHT}", "signature_malformed"),
         (f"t=-{NOW},v1={RIGHT}", "signature_malformed"),

@@ -133,6 +133,7 @@ def test_a_list_is_read_page_by_page() -> None:
         [page(more=True)],
         [page({"type": "x"}, more=True)],
         [page(event(1), more=True), page(event(1), more=True)],
+        [page(event(1), more=True), page(more=True)],
     ],
 )
 def test_a_list_that_does_not_go_on_is_not_read_forever(answers: list[Any]) -> None:

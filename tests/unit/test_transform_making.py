@@ -94,6 +94,13 @@ def test_each_row_makes_one_row(rows: Make) -> None:
     assert " rows for 2: each row of its first parameter makes one row. " in error_of(rows)
 
 
+def test_the_order_of_the_rows_is_the_function_s() -> None:
+    """Where each key has one row, none of them comes after another."""
+    made = make(mapping_of(lambda item: item.sort_values("id", ascending=False)), ROWS, {})
+
+    assert made.to_pydict() == {"id": [2, 1], "name": [None, "s3cret"]}
+
+
 def test_the_columns_are_those_that_are_declared() -> None:
     """A declared table gets its columns in their order, and an error for any other."""
     columns = {"name": Text(nullable=True), "id": Integer()}

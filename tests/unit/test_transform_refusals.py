@@ -28,3 +28,12 @@ def test_a_name_that_is_too_long_is_cut_and_stays_distinct() -> None:
 
     assert len(set(keys)) == len(keys)
     assert all(len(key.encode()) <= 1024 and key.endswith(".csv") for key in keys)
+
+
+def test_a_name_of_just_the_bytes_that_s3_takes_is_whole() -> None:
+    """It is the file's own, without a mark."""
+    name = "o" * (1024 - len("errors/orders/.csv"))
+
+    assert errors_key("orders", name, "") == f"errors/orders/{name}.csv"
+    assert len(errors_key("orders", f"{name}o", "")) == 1024
+    assert f"errors/orders/{name}" not in errors_key("orders", f"{name}o", "")

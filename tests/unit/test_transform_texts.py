@@ -101,6 +101,11 @@ def test_decimals_are_exact_or_refused(text: str) -> None:
         assert made is not None
 
 
+def test_a_precision_without_a_scale_is_of_whole_numbers() -> None:
+    """As in SQL: numeric(3) has no digits after the point."""
+    assert read(Numeric(3), "120", "-7.0", "1.5", "1000") == [Decimal(120), Decimal(-7), None, None]
+
+
 @given(st.one_of(written("-", "+", "0", "17", ".", "e", "nan", "inf", " "), st.floats().map(repr)))
 def test_floating_point_numbers_are_python_s(text: str) -> None:
     """The nearest number of 64 bits; one that is too large for them is refused, not infinite."""
