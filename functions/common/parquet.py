@@ -5,7 +5,7 @@ object that would expand to more than a function can hold is rejected before it 
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
@@ -22,6 +22,8 @@ ROWS_PER_PART = 500_000  # about 40 MB of narrow rows, which fits a function sev
 BYTES_PER_PART = 32 << 20  # in memory, for rows that are large
 ROWS_PER_GROUP = 65_536  # that a reader holds at a time
 BYTES_PER_SLICE = 16 << 20  # in memory: a reader of large rows holds fewer
+READERS = 8  # objects that are fetched at a time, as manifests are
+ROWS_AT_ONCE = 1_000  # in all of these: 10 MB, if each is of 10 kB
 
 EXPANDED_AT_MOST = 256 << 20  # a part, its last slice, and some margin
 
@@ -138,21 +140,48 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_temporal(kind))
 
 
-def read_rows(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of Parquet objects in slices; one object is in memory at a time.
+def read_rows(
+    bucket: Bucket, files: Iterable[DataFile], columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of Parquet objects in slices; one object is in memory, or a few small ones.
 
-    Raises CorruptLogError for an object that is missing, damaged or replaced, at the latest after
-    its last row.
+    `columns` are those to read, None for all. Raises CorruptLogError for an object that is missing,
+    damaged or replaced, at the latest after its last row.
     """
-    for file in files:
+    for file, body in _bodies(bucket, files):
         rows = 0
-        with opened(bucket, file.key, file.sha256, file.rows) as source:
+        with opened(bucket, file.key, file.sha256, file.rows, body=body) as source:
             # Arrow's threads would take over 50 MB, and save no time on at most one core.
-            size = _rows_per_slice(source.metadata)
-            for batch in source.iter_batches(batch_size=size, use_threads=False):
+            size, names = _rows_per_slice(source.metadata), columns and list(columns)
+            for batch in source.iter_batches(batch_size=size, columns=names, use_threads=False):
                 rows += batch.num_rows
                 yield batch
         require_rows(bucket, file.key, file.rows, rows)
+
+
+def _bodies(bucket: Bucket, files: Iterable[DataFile]) -> Iterator[tuple[DataFile, bytes]]:
+    """Yield objects with their bytes; small ones, of which a long log has many, come together."""
+    for group in _groups(files):
+        if len(group) == 1:
+            yield group[0], bucket.get(group[0].key)
+            continue
+        with ThreadPoolExecutor(READERS) as pool:
+            bodies = list(pool.map(bucket.get, [file.key for file in group]))
+        yield from zip(group, bodies, strict=True)
+
+
+def _groups(files: Iterable[DataFile]) -> Iterator[list[DataFile]]:
+    """Yield up to `READERS` objects at a time, several only where they have few rows together."""
+    group: list[DataFile] = []
+    for file in files:
+        if group and (
+            len(group) == READERS or sum(each.rows for each in (*group, file)) > ROWS_AT_ONCE
+        ):
+            yield group
+            group = []
+        group.append(file)
+    if group:
+        yield group
 
 
 def _rows_per_slice(found: pq.FileMetaData) -> int:
@@ -190,14 +219,16 @@ def opened(
     sha256: str,
     rows: int | None = None,
     expanded: int = EXPANDED_AT_MOST,
+    *,
+    body: bytes | None = None,
 ) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet object for the context.
+    """Open a Parquet object for the context; `body` are its bytes, None to get them.
 
     Raises CorruptLogError, before anything is expanded, for an object that is missing or too large,
     or that has another digest, another number of rows (None: any) or more than `expanded` bytes in
     memory.
     """
-    body = bucket.get(key)
+    body = bucket.get(key) if body is None else body
     if digest(body) != sha256:
         raise _damaged(bucket, key, "it is not what was written there")
     try:

@@ -132,8 +132,8 @@ class _Current:
         self.log = log
         self.bucket = log.bucket
         self.manifest = log.read(batch)
-        later = (log.read(number) for number in range(batch + 1, last.batch + 1))
-        self.later = [each for each in later if each.replay_of is None]
+        later = log.read_each(range(batch + 1, last.batch + 1))
+        self.later = [_rows_only(each) for each in later if each.replay_of is None]
         self._targets = last.targets
         self._number, self._day = last.batch + 1, at.date()
 
@@ -178,7 +178,7 @@ class _Current:
         yield from reversed(self.later)
         yield self.manifest
         if self.manifest.targets != self._targets:
-            yield from (self.log.read(number) for number in range(self.manifest.batch - 1, 0, -1))
+            yield from self.log.read_each(range(self.manifest.batch - 1, 0, -1))
 
     def _superseded(self, table: Table, keys: pa.Array) -> pa.Array:
         """Return which keys a later batch has."""
@@ -187,7 +187,7 @@ class _Current:
         return _distinct(
             [
                 keys.filter(is_among(keys, keys_of(rows, table.keys)))
-                for rows in read_rows(self.bucket, files)
+                for rows in read_rows(self.bucket, files, table.keys)
             ]
         )
 
@@ -231,7 +231,7 @@ class _Partners:
         writer = self._current.writer(table)
         there = [
             keys_of(rows, table.keys)
-            for rows in read_rows(self._current.bucket, self._files[table])
+            for rows in read_rows(self._current.bucket, self._files[table], table.keys)
         ]
         for rows in self._found.get(table, []):
             keys = keys_of(rows, table.keys)
@@ -239,6 +239,16 @@ class _Partners:
             writer.write(rows.filter(pc.invert(is_there)))
             there.append(keys)
         return writer.close()
+
+
+def _rows_only(manifest: IngestionManifest) -> IngestionManifest:
+    """Return what of a later batch may supersede rows: of 100,000 batches all are in memory."""
+    tables = {
+        name: replace(capture, columns=[], seen=[])
+        for name, capture in manifest.tables.items()
+        if capture.objects
+    }
+    return replace(manifest, tables=tables, missing={}, key_parts={}, schemas={}, drift=[])
 
 
 def _without(keys: pa.Array, others: pa.Array) -> pa.Array:

@@ -78,7 +78,7 @@ class FilesAgain:
         return pc.unique(_chunked(found)) if found else mine[:0]
 
     def _keys(self, table: Table, files: list[DataFile]) -> Iterator[pa.Array]:
-        for rows in read_rows(self.bucket, files):
+        for rows in read_rows(self.bucket, files, table.keys):
             yield _keys_of(table, rows)
 
     def _without(

@@ -203,6 +203,50 @@ def test_a_table_of_large_rows_is_written_in_parts(monkeypatch: pytest.MonkeyPat
     assert [row["text"][0] for row in contents(bucket, files)] == list("012345678")
 
 
+class SlowBucket(FakeBucket):
+    """A bucket that answers no request before it has `together` of them."""
+
+    def __init__(self, objects: dict[str, bytes], together: int) -> None:
+        super().__init__(objects)
+        self._all_here = threading.Barrier(together, timeout=10)
+
+    def get(self, key: str, at_most: int = OBJECT_BYTES) -> bytes:
+        self._all_here.wait()
+        return super().get(key, at_most)
+
+
+def test_small_objects_are_fetched_together() -> None:
+    """A replay reads those of all later batches: one by one, 100,000 would take an hour."""
+    bucket = FakeBucket()
+    parts = writer(bucket)
+    for first in range(0, 80, 10):
+        parts.write(rows(first, 10))
+    files = parts.close()
+    slow = SlowBucket(bucket.objects, together=8)
+
+    assert [row["id"] for row in contents(slow, files)] == list(range(80))
+
+
+def test_large_objects_are_fetched_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not more than one is in memory."""
+    monkeypatch.setattr("functions.common.parquet.ROWS_AT_ONCE", 15)
+    bucket, files = three_parts()
+    found = read_rows(bucket, files)
+    next(found)
+
+    assert not bucket.asked[key(2)].is_set()
+
+
+def test_only_the_columns_that_are_needed_are_read() -> None:
+    """Comparing keys costs the keys, however wide the rows are."""
+    bucket = FakeBucket()
+    parts = writer(bucket)
+    parts.write(rows(0, 3))
+    [found] = read_rows(bucket, parts.close(), ["id"])
+
+    assert found.to_pydict() == {"id": [0, 1, 2]}
+
+
 class WatchedBucket(FakeBucket):
     """A bucket that records which objects are requested."""
 
