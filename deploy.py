@@ -44,6 +44,8 @@ from deployer.operations.roles import roles_of
 from deployer.operations.selfcheck import require_working
 from deployer.operations.status import read_status
 from deployer.operations.status_view import status_view
+from deployer.operations.verified_view import verified_view
+from deployer.operations.verify import verify_ledger
 from deployer.packaging import packages
 from deployer.resources.costs import monthly_cost
 from deployer.resources.deployer_policy import deployer_policy
@@ -202,6 +204,17 @@ def reconcile(options: argparse.Namespace, terminal: Terminal) -> int:
     return 0 if found["agrees"] else 1
 
 
+def verify(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Verify that nothing in the logs, and no object that they name, is missing or changed."""
+    aws = _connect(terminal)
+    names, s3 = _names(aws), aws.clients.s3
+    buckets = names.bucket("ingestion"), names.bucket("processed")
+    with terminal.step("verify the ledger"):
+        found = verify_ledger(s3, buckets, options.first, datetime.now(UTC), terminal.doing)
+    terminal.result(found.document(), *verified_view(found))
+    return 1 if found.faults else 0
+
+
 def doctor(options: argparse.Namespace, terminal: Terminal) -> int:
     """Check account, rights, databases and functions, and say what is to be done."""
     aws = partial(account.connect, os.environ)
@@ -327,6 +340,7 @@ COMMANDS = (
     send,
     replay,
     reconcile,
+    verify,
     ddl,
     policy,
     roles,

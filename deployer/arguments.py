@@ -57,6 +57,13 @@ def port(text: str) -> int:
     return int(text)
 
 
+def batch(text: str) -> int:
+    """Parse the number of a batch."""
+    if not (text.isdecimal() and 0 < int(text) < 10**10):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the number of a batch (1 or greater)")
+    return int(text)
+
+
 def scale(text: str) -> float:
     """Parse the size of a sample."""
     try:
@@ -102,6 +109,17 @@ def _of_reconcile(command: argparse.ArgumentParser) -> None:
         "--repair",
         action="store_true",
         help="read the tables that differ again from their source, then compare again",
+    )
+
+
+def _of_verify(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--from",
+        type=batch,
+        default=1,
+        dest="first",
+        metavar="BATCH",
+        help="verify the batches from this one on (default: all)",
     )
 
 
@@ -168,6 +186,7 @@ _OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "replay": _of_replay,
     "run": _of_run,
     "reconcile": _of_reconcile,
+    "verify": _of_verify,
     "github": _of_github,
     "new": _of_new,
     "local": _of_local,

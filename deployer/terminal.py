@@ -86,6 +86,10 @@ class Terminal:
             case Change():
                 self._working_on.pop((event.kind, event.name), None)
 
+    def doing(self, what: str) -> None:
+        """Record how far a step has come, to show it with the step."""
+        self._working_on = {("", ""): what}
+
     def event(self, event: Event) -> None:
         """Print an event of a deployment: a change, or a wait."""
         self.working(event)

@@ -1,0 +1,214 @@
+"""Verify the ledger: follow the chain of each log, and compare every object with its digest.
+
+Nothing here writes to AWS.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployer.aws.changes import found
+from deployer.errors import OperationError, explaining
+from deployer.operations.ledger import (
+    ORIGINS,
+    STAGES,
+    Document,
+    Log,
+    Named,
+    Stage,
+    Stored,
+    logs_of,
+    named,
+    parsed,
+    stored,
+)
+from deployer.operations.retired import Retired
+from deployer.operations.verified import Chain, Verified, What, kept
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+READERS = 10  # at a time, as many as the client has connections
+AHEAD = 40  # documents
+FAR_AHEAD = 1000  # numbers: functions ignore a document that is further ahead
+FILES = Path(".build") / "verify"
+
+Report = Callable[[str], None]
+
+
+def verify_ledger(
+    s3: "S3Client", buckets: Sequence[str], first: int, now: datetime, report: Report
+) -> Verified:
+    """Verify the logs of the ingestion and the processed bucket, from batch `first` on.
+
+    `report` is called with how far it has come.
+
+    Raises:
+        OperationError: there is nothing to verify.
+    """
+    with explaining("verify"):
+        return _Verification(s3, buckets, first, now, report).run()
+
+
+class _Verification:
+    """One verification, which continues what an earlier one has left."""
+
+    def __init__(
+        self, s3: "S3Client", buckets: Sequence[str], first: int, now: datetime, report: Report
+    ) -> None:
+        self._s3 = s3
+        ingestion, processed = buckets
+        self._buckets: dict[Stage, str] = {
+            "ingestion": ingestion,
+            "processed": processed,
+            "loaded": processed,
+        }
+        self._report = report
+        self._file = FILES / f"{processed}.json"
+        self.done = kept(self._file, first, now) or Verified(first, now.isoformat())
+        self._retired = Retired(self._s3, processed)
+        self._gone: set[Named] = set()
+        self._digests: dict[tuple[Log, int], str | None] = {}
+        self._pool = ThreadPoolExecutor(READERS)
+
+    def run(self) -> Verified:
+        """Verify what is left, and return what was found in all."""
+        with self._pool:
+            logs = found(self._logs, "NoSuchBucket") or []
+            # The later stages first: what they were made from is then listed as well.
+            listed = {log: self._listed(log) for log in reversed(logs)}
+            if not any(listed.values()):
+                begins = f" from {self.done.first} on" if self.done.first > 1 else ""
+                raise OperationError(
+                    f"s3://{self._buckets['ingestion']} has no batch{begins}: there is nothing to "
+                    "verify. `python deploy.py run` writes one."
+                )
+            self._require_same(logs)
+            for log in logs:
+                self._verify(log, listed[log])
+        self._file.unlink(missing_ok=True)
+        return self.done
+
+    def _logs(self) -> list[Log]:
+        return [
+            log
+            for stage, bucket in self._buckets.items()
+            for log in logs_of(self._s3, bucket, stage)
+        ]
+
+    def _listed(self, log: Log) -> list[int]:
+        """Return the numbers of a log to be verified; markers have numbers of their own."""
+        first = self.done.first
+        if log.stage != "loaded" or first == 1:
+            return log.numbers(self._s3, first)
+        numbers = log.numbers(self._s3, 1)
+        return numbers[bisect_left(numbers, first, key=lambda number: self._batch(log, number)) :]
+
+    def _batch(self, log: Log, number: int) -> int:
+        """Return the batch of a document, 0 if it says none."""
+        entry = stored(self._s3, log.bucket, log.key(number), keep=True)
+        document = parsed(entry.body) if entry else None
+        batch = document.get("batch") if document else None
+        return batch if isinstance(batch, int) else 0
+
+    def _require_same(self, logs: Sequence[Log]) -> None:
+        """Begin again if what was verified before is not what is there now."""
+        before = {log: self.done.logs[log.name] for log in logs if log.name in self.done.logs}
+        if any(self._digest(log, chain.newest) != chain.sha256 for log, chain in before.items()):
+            self.done = Verified(self.done.first, self.done.started_at)
+
+    def _digest(self, log: Log, number: int) -> str | None:
+        """Return the digest of a document, None if it is missing; each is read once."""
+        if (log, number) not in self._digests:
+            entry = stored(self._s3, log.bucket, log.key(number))
+            self._digests[log, number] = entry.sha256 if entry else None
+        return self._digests[log, number]
+
+    def _verify(self, log: Log, numbers: Sequence[int]) -> None:
+        """Verify the documents of a log that are left, and the objects that they name."""
+        if log.name not in self.done.logs:
+            before = numbers[0] - 1 if numbers and self.done.first > 1 else 0
+            self.done.logs[log.name] = Chain(newest=before)
+            self.done.logs[log.name].sha256 = self._digest(log, before) if before else None
+        chain = self.done.logs[log.name]
+        left = numbers[bisect_left(numbers, chain.newest + 1) :]
+        known: frozenset[Named] = frozenset()
+        for at in range(0, len(left), AHEAD):
+            some = left[at : at + AHEAD]
+            keys = [log.key(number) for number in some]
+            entries = self._pool.map(lambda key: stored(self._s3, log.bucket, key, keep=True), keys)
+            promised: list[tuple[int, Named]] = []
+            for number, entry in zip(some, entries, strict=True):
+                names = frozenset(self._document(log, chain, number, entry))
+                new = names - (known - self._gone)
+                promised += [(number, each) for each in sorted(new, key=lambda each: each.key)]
+                known = names
+            self._objects(log, promised, left[-1])
+            self.done.keep(self._file)
+            self._report(f"{log.name} {some[-1]:,} of {left[-1]:,}")
+
+    def _document(
+        self, log: Log, chain: Chain, number: int, entry: Stored | None
+    ) -> Iterator[Named]:
+        """Verify a document and its links; yield the objects that it names."""
+        if number - chain.newest > FAR_AHEAD:
+            why = f"the newest document before it is {chain.newest}"
+            self._fault(log, number, "unexpected", why)
+            return
+        for missing in range(chain.newest + 1, number):
+            self._fault(log, missing, "missing", f"{log.key(number)} is there")
+            chain.sha256 = None
+        document = parsed(entry.body) if entry else None
+        if entry is None:
+            self._fault(log, number, "missing", "it was there a moment ago")
+        elif document is None or log.number_of(document) != number:
+            self._fault(log, number, "changed", "it is not the document of that number")
+        if document is not None:
+            self._links(log, chain, number, document)
+            yield from named(document, log.bucket)
+        chain.documents += 1
+        chain.newest, chain.sha256 = number, entry.sha256 if entry else None
+        self._digests[log, number] = chain.sha256
+
+    def _links(self, log: Log, chain: Chain, number: int, document: Document) -> None:
+        """Compare the digests that a document has of its predecessor and of its origin."""
+        link = document.get("previous_sha256")
+        if link is None:
+            chain.unlinked += chain.linked_from is not None
+        else:
+            chain.linked_from = chain.linked_from or number
+            if chain.sha256 not in (None, link):
+                self._fault(log, number - 1, "changed", f"named by {log.key(number)}")
+        if log.stage == "ingestion":
+            return
+        before = STAGES[STAGES.index(log.stage) - 1]
+        origin = Log(log.source, before, self._buckets[before])
+        batch, made_from = document.get("batch"), document.get(ORIGINS[log.stage])
+        if not isinstance(batch, int) or batch < self.done.first:
+            return
+        digest = self._digest(origin, batch)
+        if digest is None:
+            self._fault(origin, batch, "missing", f"named by {log.key(number)}")
+        elif made_from not in (None, digest):
+            self._fault(origin, batch, "changed", f"named by {log.key(number)}")
+
+    def _objects(self, log: Log, promised: Sequence[tuple[int, Named]], newest: int) -> None:
+        """Compare objects with the digests that documents of a log, by their numbers, name."""
+        entries = self._pool.map(lambda at: stored(self._s3, at[1].bucket, at[1].key), promised)
+        for (number, each), entry in zip(promised, entries, strict=True):
+            why = f"named by {log.key(number)}"
+            if entry is None:
+                self._gone.add(each)
+                if number == newest or not self._retired.has(log, each):
+                    self.done.add(each.bucket, each.key, "missing", why)
+                continue
+            self.done.objects += 1
+            self.done.bytes += entry.size
+            if each.sha256 not in (None, entry.sha256):
+                self.done.add(each.bucket, each.key, "changed", why)
+
+    def _fault(self, log: Log, number: int, what: What, why: str) -> None:
+        self.done.add(log.bucket, log.key(number), what, why)
