@@ -93,3 +93,13 @@ def test_a_file_whose_rows_are_all_current_comes_again_as_it_is(drop: Drop) -> N
     drop.batch()
 
     assert again(drop, 1).files == first.files
+
+
+def test_a_later_file_without_rows_supersedes_none(drop: Drop) -> None:
+    """Each row of the file comes again, the first one too."""
+    drop.put("orders-1.csv", "id,note\n1,a\n2,b\n")
+    first = drop.batch()
+    drop.put("orders-2.csv", "id,note\n")
+    drop.batch()
+
+    assert again(drop, 1).files == first.files

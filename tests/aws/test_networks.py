@@ -8,10 +8,12 @@ import pytest
 
 from deployer.aws import networks
 from deployer.aws.account import Account
+from deployer.aws.changes import Change
 from deployer.configuration.network import Network
+from deployer.errors import CredentialsError
 from deployer.resources.reach import Endpoint, Group, Subnet, Surroundings
 from deployer.steps import Waiting
-from tests.aws.faults import stubbed
+from tests.aws.faults import Faults, stubbed
 from tests.aws.private_network import PrivateNetwork, private_network
 from tests.aws.removing import outcomes, teardown
 from tests.aws.sandbox import Sandbox, everything_in
@@ -19,6 +21,7 @@ from tests.aws.sandbox import Sandbox, everything_in
 FUNCTION = "totesys-etl-dev-{}"
 ROLE = "totesys-etl-dev-eu-west-2-{}"
 LOCAL = {"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"}
+DENIED = ("UnauthorizedOperation", "You are not authorized to perform this operation.")
 OUT = {"DestinationCidrBlock": "0.0.0.0/0", "State": "active"}
 
 
@@ -170,6 +173,7 @@ def test_teardown_waits_until_lambda_has_left_the_network(
     assert [event for event in sandbox.events if isinstance(event, Waiting)] == [
         Waiting("Lambda to remove its network interfaces, which takes 20 to 40 minutes")
     ]
+    assert Change("network interface", interface, "removed") in sandbox.events
     assert everything_in(sandbox.account) == []
     assert interfaces(private) == [beside]
     assert teardown(sandbox).look() == []
@@ -191,6 +195,37 @@ def test_teardown_goes_on_after_an_hour_of_waiting(
     assert interface in first.text()
     assert second.is_complete
     assert everything_in(sandbox.account) == []
+
+
+def test_roles_stay_where_the_interfaces_of_lambda_cannot_be_read(
+    sandbox: Sandbox, private: PrivateNetwork
+) -> None:
+    """They may be there, and Lambda removes them with the rights of the roles."""
+    sandbox.deploy()
+    Faults({"DescribeNetworkInterfaces": DENIED}).inject(sandbox, "before-call")
+
+    first, second = (teardown(sandbox).remove() for _ in range(2))
+
+    assert outcomes(first)["stays"] == [*["role"] * 5, "network interface"]
+    assert {each.why for each in first.entries if each.kind == "role"} == {
+        "Lambda needs it to remove network interfaces: run again in half an hour"
+    }
+    assert DENIED[1] in first.text()
+    assert second.is_complete
+
+
+def test_credentials_that_expire_while_lambda_leaves_end_the_teardown(
+    sandbox: Sandbox, private: PrivateNetwork
+) -> None:
+    """Nothing is known of the interfaces then, and none of the roles is removed."""
+    sandbox.deploy()
+    private.add_interface(FUNCTION.format("load"))
+    expired = ("ExpiredTokenException", "The security token included in the request is expired")
+    Faults({"DescribeNetworkInterfaces": expired}).inject(sandbox, "before-call")
+
+    with pytest.raises(CredentialsError):
+        teardown(sandbox).remove()
+    assert_roles_are_there(sandbox)
 
 
 def interfaces(private: PrivateNetwork) -> list[str]:

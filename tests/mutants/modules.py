@@ -12,6 +12,7 @@ _TRANSFORM = (
     "unit/test_transform_rows.py",
     "unit/test_transform_absent.py",
     "unit/test_transform_tables.py",
+    "unit/test_transform_quarantine.py",
     "unit/test_carried.py",
     "unit/test_transform_texts.py",
     "unit/test_star.py",
@@ -23,6 +24,7 @@ _TRANSFORM = (
 )
 _FILES = (
     "unit/test_transform_refusals.py",
+    "aws/test_refused_rows.py",
     "aws/test_transform_files.py",
     "aws/test_files_refused.py",
     "aws/test_files_over_time.py",
@@ -94,6 +96,7 @@ _REMOVAL = (
     "aws/test_teardown_meanwhile.py",
     "aws/test_teardown.py",
     "aws/test_private_network.py",
+    "aws/test_networks.py",
     "aws/test_odd_answers.py",
     "aws/test_files_deployed.py",
 )

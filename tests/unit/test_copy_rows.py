@@ -3,6 +3,7 @@
 import io
 import random
 from queue import Queue
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.common.copy import _csv_blocks, _Rows
+from functions.common.copy import _csv_blocks, _Rows, send_csv
 
 # Rows as COPY sends them in CSV: no NUL, a line feed at the end; some look like heads of messages.
 SHORT = st.text(st.sampled_from(["d", "\n", ",", "é", "x"]), max_size=300)
@@ -88,6 +89,23 @@ def test_all_rows_that_have_arrived_are_taken_at_once() -> None:
 
     assert blocks == [b"".join(rows)]
     assert received.read() == message(b"c", b"")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "options"), [("UTF8", ""), ("SQL_ASCII", ", ENCODING 'SQL_ASCII'")]
+)
+def test_bytes_of_no_known_encoding_come_as_they_are(encoding: str, options: str) -> None:
+    """One row that is not UTF-8 would fail all of them."""
+    asked: list[str] = []
+    connection: Any = SimpleNamespace(
+        received=None,
+        parameter_statuses={"server_encoding": encoding},
+        run=lambda sql, stream: asked.append(sql),
+    )
+
+    send_csv(connection, "TABLE a", Queue[bytes]().put)
+
+    assert asked == [f"COPY (TABLE a) TO STDOUT (FORMAT csv{options})"]
 
 
 def test_every_text_is_quoted_on_its_way_in() -> None:

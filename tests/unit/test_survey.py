@@ -1,12 +1,15 @@
 """The scan of a table: its digests, whether its keys differ from the known ones, and its keys."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
 from functions.sources.postgres.changes import SEEN_AT_MOST, are_few
 from functions.sources.postgres.keysets import DIGESTS
 from functions.sources.postgres.keysql import hashed, key_sql, text_sql
-from functions.sources.postgres.plan import Survey, _with
+from functions.sources.postgres.plan import Survey, _with, survey
 from tests.unit.test_keysets import key_set
 
 
@@ -56,3 +59,19 @@ def test_transactions_are_few_up_to_what_a_function_can_hold() -> None:
     """Ranges count from their first to their last."""
     assert are_few([(10**9, 10**9 + SEEN_AT_MOST - 1)])
     assert not are_few([(10**9, 10**9 + SEEN_AT_MOST)])
+
+
+def test_keys_that_are_not_scanned_are_those_that_are_known() -> None:
+    """Of a table that is left, and of one whose changed rows are read; one may have none yet."""
+    known = key_set({1, 2})
+    scans = {"left": "nothing", "read": "changes", "new": "changes"}
+    plans: Any = [SimpleNamespace(id=name, scan=scan) for name, scan in scans.items()]
+    not_asked: Any = None
+
+    found = survey(not_asked, plans, {"left": known, "read": known})
+
+    assert found == {
+        "left": Survey(known.digests, 0),
+        "read": Survey(known.digests, None),
+        "new": Survey(DIGESTS.empty_table(), None),
+    }

@@ -45,3 +45,8 @@ def test_open_rows_survive_a_retyped_column() -> None:
         {"payment_id": 1, "company_ac_number": "67305075", "paid": "true"},
         {"payment_id": 2, "company_ac_number": "GB33BUKB", "paid": "no"},
     ]
+
+
+def test_without_tables_nothing_is_open() -> None:
+    """As in a batch whose tables are in no target."""
+    assert together([]).to_pylist() == []
