@@ -14,7 +14,7 @@ def rows_within(rows: int, size: int, at_most: int, most_bytes: int) -> int:
     They are `at_most`, fewer if they would take more than `most_bytes` on average, and at least 1.
     """
     average = max(1, size // max(1, rows))
-    return min(at_most, max(1, most_bytes // average))
+    return max(1, min(at_most, most_bytes // average))
 
 
 def sliced(rows: Rows, at_most: int, most_bytes: int) -> Iterator[Rows]:

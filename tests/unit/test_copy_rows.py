@@ -123,3 +123,8 @@ def test_large_rows_are_formatted_a_few_at_a_time(monkeypatch: pytest.MonkeyPatc
 
     assert max(map(len, blocks)) < 60_000
     assert b"".join(blocks).split() == [f'"{str(place) * 10_000}"'.encode() for place in range(10)]
+
+
+def test_no_rows_are_no_csv() -> None:
+    """A comparison begins with a slice that has columns and no rows."""
+    assert list(_csv_blocks([pa.record_batch({"text": pa.array([], pa.string())})])) == []
