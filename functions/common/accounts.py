@@ -58,6 +58,7 @@ class KnownFiles(Struct, frozen=True):
 class FileAccount(Struct, frozen=True):
     """The outcome of a file: `rows` = `out` + `refused`, with the reasons in the object `errors`.
 
+    A version that is followed by a newer one in the same batch has no such object.
     `out` counts the rows that are in at least one target table. `reason` says why the whole file
     was refused; then none of its rows is in any target table.
     """

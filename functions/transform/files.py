@@ -53,7 +53,14 @@ def remodel_files(
 
     See `batch.remodel_batch`.
     """
-    outcomes = _together(batch, [_remodel(batch, read) for read in batch.manifest.files])
+    newest = {_name(read): read for read in batch.manifest.files}
+    outcomes = _together(
+        batch,
+        [
+            _remodel(batch, read, is_newest=newest[_name(read)] is read)
+            for read in batch.manifest.files
+        ],
+    )
     accounts = [each.account for each in outcomes]
     balances = {
         table.id: _balance(each for each in accounts if each.table == table.id)
@@ -99,8 +106,16 @@ def _came_before(batch: FileBatch, table: Table) -> bool:
     return balance is not None and balance.out > 0
 
 
-def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
+def _name(read: FileRead) -> tuple[str, str, str]:
+    """Return what all versions of a file have in common."""
+    return read.table, read.file.bucket, read.file.key
+
+
+def _remodel(batch: FileBatch, read: FileRead, *, is_newest: bool) -> Outcome:
     """Write the rows of a file into its target tables and `errors/`; decide whether to refuse it.
+
+    Of several versions in a batch the newest writes errors: two runs at the same batch might end
+    with those of another one.
 
     A file of a table that is no longer declared has no target rows and no refused ones.
     """
@@ -115,7 +130,7 @@ def _remodel(batch: FileBatch, read: FileRead) -> Outcome:
     def is_overtaken() -> bool:
         return log.newest() >= batch.manifest.batch
 
-    with RefusedRows(log.bucket, key, form, is_overtaken) as refused:
+    with RefusedRows(log.bucket, key if is_newest else None, form, is_overtaken) as refused:
         if read.error is None:
             mappings = batch.mappings_of(table)
             made = write_rows(

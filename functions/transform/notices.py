@@ -10,9 +10,11 @@ from functions.common.text import unlinked
 
 def step_notices(manifest: ProcessedManifest, bucket: str) -> Iterator[Notice]:
     """Yield the notices of each file of a batch; `bucket` is the one with the refused rows."""
+    newest = {each.file.key: each for each in manifest.files}
     for files in by_file(manifest.files):
         yield step(2, "checked", files, map(_checked, files))
-        yield step(3, "wrote what is refused of", files, (_refused(each, bucket) for each in files))
+        written = (_refused(each, bucket, newest[each.file.key]) for each in files)
+        yield step(3, "wrote what is refused of", files, written)
 
 
 def _checked(account: FileAccount) -> str:
@@ -22,8 +24,10 @@ def _checked(account: FileAccount) -> str:
     return f"{name}: {in_words(account)}"
 
 
-def _refused(account: FileAccount, bucket: str) -> str:
+def _refused(account: FileAccount, bucket: str, newest: FileAccount) -> str:
     name = unlinked(account.file.key)
+    if account.refused and account is not newest:
+        return f"{name}: nothing, as a newer version of it is in this batch."
     if account.errors is None:
         return f"{name}: no row is refused, so there is nothing to write."
     return f"{name}: the refused rows and why: s3://{bucket}/{unlinked(account.errors)}"

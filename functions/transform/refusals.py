@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -31,11 +32,15 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]|(?<![^/])\.{1,2}(?![^/])")
 class RefusedRows:
     """Writes the refused rows of a file as they are found; without any there is no object.
 
+    Without a key they are counted only.
+
     A run that was overtaken leaves the other run's object, which may be of a newer version of the
     file: the object is written only over what was there before the look at the log.
     """
 
-    def __init__(self, bucket: Bucket, key: str, form: Form, is_overtaken: Callable[[], bool]):
+    def __init__(
+        self, bucket: Bucket, key: str | None, form: Form, is_overtaken: Callable[[], bool]
+    ) -> None:
         self.rows = 0
         self._bucket = bucket
         self._key = key
@@ -72,15 +77,18 @@ class RefusedRows:
         self._write(self._form.file(reason))
 
     def _write(self, text: str) -> None:
+        if self._key is None:
+            return
         if self._upload is None:
+            condition = partial(self._condition, self._key)
             self._upload = self._stack.enter_context(
-                Upload(self._bucket, self._key, condition=self._condition)
+                Upload(self._bucket, self._key, condition=condition)
             )
             text = self._form.head + text
         self._upload.write(text.encode())
 
-    def _condition(self) -> Condition | None:
-        etag = self._bucket.etag(self._key)
+    def _condition(self, key: str) -> Condition | None:
+        etag = self._bucket.etag(key)
         if self._is_overtaken():
             return None
         return NEW if etag is None else {"IfMatch": etag}

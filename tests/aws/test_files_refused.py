@@ -230,6 +230,17 @@ def test_a_run_that_is_overtaken_while_it_writes_leaves_the_errors_of_newer_file
     assert [line for line, *_ in errors(drop, done[0].files[0])] == [4]
 
 
+def test_the_newest_version_in_a_batch_has_the_errors(drop: Drop) -> None:
+    """Two runs at the same batch cannot end with the refused rows of an older version."""
+    drop.put("orders.csv", HEADER + b"1,a\nx,b\n")
+    drop.put("orders.csv", HEADER + b"1,a\n2,b\nz,c\n")
+    done = remodelled(drop)
+
+    older, newer = done.files
+    assert (older.refused, older.errors) == (1, None)
+    assert errors(drop, newer) == [(4, "id is not a whole number: 'z'", "z,c")]
+
+
 def transform_until_killed(drop: Drop, processed: BatchLog[ProcessedManifest]) -> None:
     """Transform the next batch, but be killed before its manifest is written."""
 

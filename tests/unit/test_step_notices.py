@@ -147,6 +147,18 @@ def test_every_file_has_a_mail_with_its_numbers() -> None:
     ]
 
 
+def test_the_newest_version_in_a_batch_has_the_refused_rows() -> None:
+    """Those of an older one are not written: it is superseded already."""
+    newer = file("a.csv", 5, refused=2)
+    older = replace(newer, refused=1, errors=None)
+
+    texts = [text for subject, text in later(older, newer) if subject.startswith("3 of 5")]
+    assert texts == [
+        "a.csv: nothing, as a newer version of it is in this batch.",
+        "a.csv: the refused rows and why: s3://processed/errors/orders/a.csv",
+    ]
+
+
 @pytest.mark.parametrize("key", ["https://evil.example/a.csv", "a\r\nb.csv"])
 def test_no_name_of_a_file_is_a_link_or_a_line(key: str) -> None:
     """Whoever may drop files chooses their names."""
