@@ -61,6 +61,7 @@ _TARGETS = (
     "unit/test_load_sources.py",
 )
 _RECONCILE = (
+    "unit/test_reconcile_tombstones.py",
     "unit/test_reconcile_tables.py",
     "unit/test_reconcile_files.py",
     "unit/test_reconcile_missed.py",
@@ -81,6 +82,7 @@ _RIGHTS = (
     "unit/test_alert_specs.py",
 )
 _RESOURCES = (
+    "aws/test_odd_answers.py",
     "aws/test_notifications.py",
     "aws/test_permissions.py",
     "aws/test_buckets.py",
@@ -95,14 +97,15 @@ _REMOVAL = (
     "aws/test_teardown_command.py",
     "aws/test_teardown_meanwhile.py",
     "aws/test_teardown.py",
+    "aws/test_odd_answers.py",
     "aws/test_private_network.py",
     "aws/test_networks.py",
-    "aws/test_odd_answers.py",
     "aws/test_files_deployed.py",
 )
 
 _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("functions/common", "batchlog loaded manifests settings storage", _LOGS),
+    ("functions/common", "batchlog manifests settings storage", _LOGS),
+    ("functions/common", "loaded", ("unit/test_evidence.py", *_LOGS)),
     (
         "functions/common",
         "accounts carried keys",

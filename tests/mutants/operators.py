@@ -160,11 +160,13 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_left_out(node: ast.AST) -> bool:
-    """Return whether a node is a text, or a call that writes one to the log."""
+    """Return whether a node is a text or a type, or a call that writes to the log."""
     match node:
         case ast.Expr(ast.Call(func=ast.Attribute(value=ast.Name(id=name)))):
             return name in _LOGGERS
         case ast.Call(func=ast.Name(id="cast" | "NewType" | "TypeVar")):
+            return True
+        case ast.Subscript(value=ast.Name(id="Callable")):
             return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True

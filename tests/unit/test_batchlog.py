@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from functions.common import batchlog
 from functions.common.batchlog import BatchLog
 from functions.common.errors import CorruptLogError
 from functions.common.manifests import Entry
@@ -49,6 +50,11 @@ def test_a_long_log_takes_few_requests() -> None:
 
     bucket.requests.clear()
     assert log.newest() == LOTS
+    assert bucket.requests == {"list": 1}
+
+    bucket.put_new(key(LOTS + 1), b"")
+    bucket.requests.clear()
+    assert log.newest() == LOTS + 1
     assert bucket.requests == {"list": 1}
 
 
@@ -149,6 +155,24 @@ def test_a_claim_whose_answer_was_lost_is_still_ours() -> None:
     _, log = log_of()
 
     assert [log.claim(entry(1, run="same")) for _ in range(2)] == [True, True]
+
+
+def test_a_manifest_that_is_too_large_to_be_read_is_not_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would stop every later run; one of just the bytes that are read is written."""
+    bucket, log = log_of()
+    assert log.claim(entry(1))
+    size = len(bucket.objects[key(1)])
+    bucket.empty()
+
+    monkeypatch.setattr(batchlog, "MANIFEST_BYTES", size - 1)
+    with pytest.raises(CorruptLogError, match=f"would have {size} bytes, and {size - 1} is"):
+        log.claim(entry(1))
+    assert bucket.objects == {}
+
+    monkeypatch.setattr(batchlog, "MANIFEST_BYTES", size)
+    assert log.claim(entry(1))
 
 
 @pytest.mark.parametrize(

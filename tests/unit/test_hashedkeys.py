@@ -172,3 +172,21 @@ def test_a_row_without_a_key_is_not_known() -> None:
     assert first.is_known(hashes).to_pylist() == [False, False, False]
     assert second.is_known(hashes).to_pylist() == [True, False, False]
     assert third.is_known(hashes[:2]).to_pylist() == [True, True]
+
+
+def test_a_part_that_is_written_again_covers_the_buckets_that_it_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A key in the first bucket of the next part would be looked for in it, and be missed."""
+    monkeypatch.setattr(hashedkeys, "PART_BYTES", 3000)
+    table = Table()
+    table.becomes(many(1000))
+    first, *others = table.stored.parts
+    [some, *_] = (part.keys()["key"].to_pylist() for part in table.keys().ranges())
+
+    table.becomes(many(1000) - {*some[: len(some) * 3 // 4]})
+
+    again, *kept = table.stored.parts
+    assert again.rows < first.rows
+    assert again.last == first.last
+    assert kept == others

@@ -70,6 +70,7 @@ def test_each_decision_is_made_otherwise_once() -> None:
         ("a = {'b'}", ["set()"]),
         ("a = {'b': x, 'c': y}", ["{'c': y}", "{'b': x}"]),
         ("a, b = x, y", []),
+        ("a = Callable[[int], None]", []),
         ("a += x", ["a -= x"]),
         ("while x:\n        continue", ["False", "break"]),
         ("return x", ["return"]),

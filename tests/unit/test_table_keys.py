@@ -232,3 +232,28 @@ def test_integer_keys_have_buckets_of_their_upper_bits() -> None:
     assert keysets.digest_columns('a "key', SHIFT) == (
         '"a ""key" >> 12, count(*), sum(hashint8extended("a ""key", 0))'
     )
+
+
+def test_keys_of_changed_rows_join_those_that_are_known() -> None:
+    """Where a run reads changed rows alone nothing is gone: the next scan finds that out."""
+    keys = snapshot_keys({"staff": key_set({1, 2, 3})})
+    changed, found = plan(scan="changes"), Survey(keysets.DIGESTS.empty_table(), None)
+
+    keys.begin(changed, found, print)
+    keys.add(changed, pa.record_batch({"id": pa.array([3, 5])}))
+    keys.add(changed, pa.record_batch({"id": pa.array([7])}))
+    keys.end(changed, found, lambda some: pytest.fail(f"{some} are gone"))
+
+    assert keys.now == {"staff": key_set({1, 2, 3, 5, 7})}
+
+
+@pytest.mark.parametrize("others", [{"is_whole": True}, {"scan": "changes"}])
+def test_keys_in_parts_are_never_those_of_rows(source: set[Any], others: dict[str, Any]) -> None:
+    """They were read from the source before, with their hashes."""
+    source |= {"a", "b"}
+    keys, hashed = snapshot_keys({}), plan(is_hashed=True, **others)
+
+    keys.begin(hashed, None, print)
+    keys.add(hashed, pa.record_batch({"id": pa.array(["a"])}))
+
+    assert keys.absent(hashed, pa.array(["a", "b", "c"])).to_pylist() == ["c"]

@@ -101,6 +101,11 @@ def test_decimals_are_exact_or_refused(text: str) -> None:
         assert made is not None
 
 
+def test_a_zero_may_have_a_sign_and_any_digits() -> None:
+    """As in any number, the zeros in front are no matter."""
+    assert read(Integer(), "+0", "-0", "+000", "0" * 30, "-" + "0" * 30) == [0] * 5
+
+
 def test_a_precision_without_a_scale_is_of_whole_numbers() -> None:
     """As in SQL: numeric(3) has no digits after the point."""
     assert read(Numeric(3), "120", "-7.0", "1.5", "1000") == [Decimal(120), Decimal(-7), None, None]
