@@ -55,3 +55,17 @@ def test_a_file_without_refused_rows_has_no_object(bucket: Bucket) -> None:
 
     assert (refused.rows, refused.key) == (0, None)
     assert bucket.keys_after("", "", 10) == []
+
+
+@pytest.mark.parametrize("before", [None, b"theirs"])
+def test_a_run_that_was_overtaken_writes_nothing(bucket: Bucket, before: bytes | None) -> None:
+    """What is there may be of a newer version of the file; if nothing is, it has no such rows."""
+    if before is not None:
+        bucket.put(KEY, before)
+    rows = part("a", first=2)
+
+    with RefusedRows(bucket, KEY, form_of(FEED, ["id"]), lambda: True) as refused:
+        refused.add(rows, rows.select(["id"]), {0: "no"})
+
+    assert bucket.keys_after("", "", 10) == ([] if before is None else [KEY])
+    assert before is None or bucket.get(KEY) == before

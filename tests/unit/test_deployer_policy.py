@@ -1,5 +1,6 @@
 """What the policy of whoever deploys is limited to: names of the deployment, and two conditions."""
 
+from deployer.configuration.organisation import Organisation
 from deployer.resources.deployer_policy import deployer_policy
 from deployer.resources.names import Names
 
@@ -58,3 +59,22 @@ def test_a_deployer_changes_event_sources_of_the_deployment_alone() -> None:
         "EventSources",
         "PassRoles",
     }
+
+
+def test_a_deployer_gives_rights_within_the_boundary_alone() -> None:
+    """Roles and their rights need it, whoever is asked for them; without one, nothing limits it."""
+    boundary = "arn:aws:iam::123456789012:policy/limits"
+    limited = deployer_policy(NAMES, Organisation(boundary=boundary))["Statement"]
+    [rights] = [each for each in limited if each["Sid"] == "RightsOfRoles"]
+
+    assert rights == {
+        "Sid": "RightsOfRoles",
+        "Effect": "Allow",
+        "Action": ["iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"],
+        "Resource": [ROLES],
+        "Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}},
+    }
+    assert [each for each in limited if each != rights] == [
+        each for sid, each in STATEMENTS.items() if sid != "RightsOfRoles"
+    ]
+    assert STATEMENTS["RightsOfRoles"]["Action"] == ["iam:CreateRole", "iam:PutRolePolicy"]
