@@ -45,7 +45,7 @@ from deployer.operations.selfcheck import require_working
 from deployer.operations.status import read_status
 from deployer.operations.status_view import status_view
 from deployer.operations.verified_view import verified_view
-from deployer.operations.verify import verify_ledger
+from deployer.operations.verify import Ledger, verify_ledger
 from deployer.packaging import packages
 from deployer.resources.costs import monthly_cost
 from deployer.resources.deployer_policy import deployer_policy
@@ -207,10 +207,9 @@ def reconcile(options: argparse.Namespace, terminal: Terminal) -> int:
 def verify(options: argparse.Namespace, terminal: Terminal) -> int:
     """Verify that nothing in the logs, and no object that they name, is missing or changed."""
     aws = _connect(terminal)
-    names, s3 = _names(aws), aws.clients.s3
-    buckets = names.bucket("ingestion"), names.bucket("processed")
+    ledger = Ledger.of(aws, _names(aws), read_organisation(os.environ).proof_key)
     with terminal.step("verify the ledger"):
-        found = verify_ledger(s3, buckets, options.first, datetime.now(UTC), terminal.doing)
+        found = verify_ledger(ledger, options.first, datetime.now(UTC), terminal.doing)
     terminal.result(found.document(), *verified_view(found))
     return 1 if found.faults else 0
 

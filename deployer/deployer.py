@@ -21,7 +21,7 @@ from deployer.aws.changes import Change
 from deployer.aws.lambda_permissions import Permission
 from deployer.configuration.existing_secrets import require_region
 from deployer.configuration.settings import Settings
-from deployer.encryption import check_key
+from deployer.encryption import check_key, check_proof_key
 from deployer.endpoints import EventEndpoint, ReportApi
 from deployer.errors import explaining
 from deployer.existing_roles import check_roles
@@ -81,6 +81,7 @@ class Deployer:
         """
         self.network.check()
         check_key(self.account, self.settings.organisation.kms_key, self.names)
+        check_proof_key(self.account, self.settings.organisation.proof_key, self.names)
         self._role_ids |= check_roles(self.account, self.names)
         changes = concurrently(*self._before_functions())
         self.one_run_at_a_time = self._can_reserve_runs()

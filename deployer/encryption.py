@@ -1,6 +1,6 @@
-"""The key that encrypts a deployment: checked before anything is made.
+"""The keys that encrypt a deployment, and sign its proofs: checked before anything is made.
 
-The key is the user's: it is neither created nor changed nor removed here.
+They are the user's: they are neither created nor changed nor removed here.
 """
 
 from deployer.aws import kms, s3
@@ -29,6 +29,20 @@ def check_key(account: Account, key: str | None, names: Names) -> None:
     if key:
         with explaining(f"key {key}"):
             problems += _problems(account, key, names)
+    if problems:
+        raise SettingsError(problems)
+
+
+def check_proof_key(account: Account, key: str | None, names: Names) -> None:
+    """Read the key that signs proofs.
+
+    Raises:
+        SettingsError: it cannot sign them.
+    """
+    if key is None:
+        return
+    with explaining(f"key {key}"):
+        problems = [*keys.problems_of_signing(key, kms.describe_key(account, key), names)]
     if problems:
         raise SettingsError(problems)
 

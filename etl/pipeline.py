@@ -28,6 +28,7 @@ RESERVED = frozenset(
         "keys",
         "loaded",
         "page",
+        "proofs",
         "quarantine",
         "refused",
         "runs",

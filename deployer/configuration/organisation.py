@@ -44,7 +44,8 @@ class Organisation:
     `tags` are set beside the deployment's own. Roles are created under `role_path`, limited by the
     policy with the ARN `boundary`. Logs are kept for `log_days`. `reserves_runs` is whether a
     function's concurrency is reserved where the account's limit allows it. `kms_key` is the ARN of
-    the key that encrypts everything, None for those of AWS. `roles` are the ARNs of roles of the
+    the key that encrypts everything, None for those of AWS, `proof_key` that of the one that signs
+    proofs, None where they are not signed. `roles` are the ARNs of roles of the
     user's, by function.
     """
 
@@ -54,6 +55,7 @@ class Organisation:
     log_days: int = 14
     reserves_runs: bool = True
     kms_key: str | None = None
+    proof_key: str | None = None
     roles: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -64,6 +66,7 @@ OF_ONE_ACCOUNT = (
     "ALLOWED_ACCOUNTS",
     "PERMISSIONS_BOUNDARY",
     "KMS_KEY",
+    "PROOF_KEY",
     *(f"{use.upper()}_ROLE_ARN" for use in FUNCTIONS),
 )
 
@@ -87,7 +90,8 @@ def read_organisation(environment: Environment, complain: Complain | None = None
         role_path=_role_path(environment, complain),
         log_days=_log_days(environment, complain),
         reserves_runs=_reserves_runs(environment, complain),
-        kms_key=_kms_key(environment, complain),
+        kms_key=_key(environment, complain, "KMS_KEY"),
+        proof_key=_key(environment, complain, "PROOF_KEY"),
         roles=_roles(environment, complain),
     )
     if problems:
@@ -130,9 +134,9 @@ def _roles(environment: Environment, complain: Complain) -> dict[str, str]:
     return {use: arn for use, arn in found.items() if arn}
 
 
-def _kms_key(environment: Environment, complain: Complain) -> str | None:
+def _key(environment: Environment, complain: Complain, name: str) -> str | None:
     """Return the ARN of a key; that of an alias would not do for a policy."""
-    return _matching(environment, complain, "KMS_KEY", KMS_KEY, _KEY_EXAMPLE) or None
+    return _matching(environment, complain, name, KMS_KEY, _KEY_EXAMPLE) or None
 
 
 def _matching(

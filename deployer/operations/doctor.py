@@ -19,7 +19,7 @@ from deployer.aws.account import Account
 from deployer.aws.changes import found
 from deployer.aws.iam import own_policy
 from deployer.configuration.settings import Settings
-from deployer.encryption import check_key
+from deployer.encryption import check_key, check_proof_key
 from deployer.errors import CredentialsError, DeployError, SettingsError
 from deployer.existing_roles import check_roles
 from deployer.networking import FunctionNetwork
@@ -102,6 +102,9 @@ def _before_deployment(account: Account, names: Names, settings: Settings) -> It
         yield from _required("network", FunctionNetwork(account, settings, names).check)
     if rules.kms_key is not None:
         yield from _required("key", partial(check_key, account, rules.kms_key, names))
+    if rules.proof_key is not None:
+        check = partial(check_proof_key, account, rules.proof_key, names)
+        yield from _required("key of proofs", check)
     if names.existing_roles:
         yield from _required("roles of yours", partial(check_roles, account, names))
     policy = deployer_policy(names, settings.organisation)

@@ -7,7 +7,7 @@ Nothing here knows the form of a document beyond its links. Whatever names an ob
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,10 +46,11 @@ class Named:
 
 @dataclass(frozen=True)
 class Stored:
-    """An object as S3 has it: its digest and its size in bytes; `body` if it was asked for."""
+    """An object as S3 has it: its digest, its size in bytes, its metadata; `body` if asked for."""
 
     sha256: str
     size: int
+    metadata: Mapping[str, str]
     body: bytes = b""
 
 
@@ -114,7 +115,7 @@ def stored(s3: "S3Client", bucket: str, key: str, *, keep: bool = False) -> Stor
             size += len(piece)
             if keep:
                 parts.append(piece)
-    return Stored(digest.hexdigest(), size, b"".join(parts))
+    return Stored(digest.hexdigest(), size, answer.get("Metadata", {}), b"".join(parts))
 
 
 def parsed(body: bytes) -> Document | None:

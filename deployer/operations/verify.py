@@ -4,12 +4,14 @@ Nothing here writes to AWS.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deployer.aws.account import Account
 from deployer.aws.changes import found
 from deployer.errors import OperationError, explaining
 from deployer.operations.ledger import (
@@ -25,8 +27,11 @@ from deployer.operations.ledger import (
     parsed,
     stored,
 )
+from deployer.operations.proofs import Signatures, listed_proofs
 from deployer.operations.retired import Retired
 from deployer.operations.verified import Chain, Verified, What, kept
+from deployer.operations.verify_proofs import ProofVerification
+from deployer.resources.names import Names
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -36,13 +41,32 @@ AHEAD = 40  # documents
 FAR_AHEAD = 1000  # numbers: functions ignore a document that is further ahead
 FILES = Path(".build") / "verify"
 
+NO_BUCKET = "NoSuchBucket"
+
 Report = Callable[[str], None]
 
 
-def verify_ledger(
-    s3: "S3Client", buckets: Sequence[str], first: int, now: datetime, report: Report
-) -> Verified:
-    """Verify the logs of the ingestion and the processed bucket, from batch `first` on.
+@dataclass(frozen=True)
+class Ledger:
+    """Where the documents of a deployment are, by stage, and how signatures are checked."""
+
+    s3: "S3Client"
+    buckets: Mapping[Stage, str]
+    signatures: Signatures
+
+    @classmethod
+    def of(cls, account: Account, names: Names, key: str | None) -> "Ledger":
+        """Return that of a deployment, whose proofs are signed by a `key` (an ARN), if any."""
+        processed = names.bucket("processed")
+        return cls(
+            account.clients.s3,
+            {"ingestion": names.bucket("ingestion"), "processed": processed, "loaded": processed},
+            Signatures(account.clients.kms, key),
+        )
+
+
+def verify_ledger(ledger: Ledger, first: int, now: datetime, report: Report) -> Verified:
+    """Verify the logs from batch `first` on, and all proofs.
 
     `report` is called with how far it has come.
 
@@ -50,22 +74,15 @@ def verify_ledger(
         OperationError: there is nothing to verify.
     """
     with explaining("verify"):
-        return _Verification(s3, buckets, first, now, report).run()
+        return _Verification(ledger, first, now, report).run()
 
 
 class _Verification:
     """One verification, which continues what an earlier one has left."""
 
-    def __init__(
-        self, s3: "S3Client", buckets: Sequence[str], first: int, now: datetime, report: Report
-    ) -> None:
-        self._s3 = s3
-        ingestion, processed = buckets
-        self._buckets: dict[Stage, str] = {
-            "ingestion": ingestion,
-            "processed": processed,
-            "loaded": processed,
-        }
+    def __init__(self, ledger: Ledger, first: int, now: datetime, report: Report) -> None:
+        self._s3, self._buckets = ledger.s3, ledger.buckets
+        processed = self._buckets["processed"]
         self._report = report
         self._file = FILES / f"{processed}.json"
         self.done = kept(self._file, first, now) or Verified(first, now.isoformat())
@@ -73,14 +90,16 @@ class _Verification:
         self._gone: set[Named] = set()
         self._digests: dict[tuple[Log, int], str | None] = {}
         self._pool = ThreadPoolExecutor(READERS)
+        self._signatures = ledger.signatures
 
     def run(self) -> Verified:
         """Verify what is left, and return what was found in all."""
         with self._pool:
-            logs = found(self._logs, "NoSuchBucket") or []
-            # The later stages first: what they were made from is then listed as well.
+            # What a later document names is there when that is listed: the proofs come first.
+            keys = found(lambda: listed_proofs(self._s3, self._buckets["processed"]), NO_BUCKET)
+            logs = found(self._logs, NO_BUCKET) or []
             listed = {log: self._listed(log) for log in reversed(logs)}
-            if not any(listed.values()):
+            if not keys and not any(listed.values()):
                 begins = f" from {self.done.first} on" if self.done.first > 1 else ""
                 raise OperationError(
                     f"s3://{self._buckets['ingestion']} has no batch{begins}: there is nothing to "
@@ -89,6 +108,10 @@ class _Verification:
             self._require_same(logs)
             for log in logs:
                 self._verify(log, listed[log])
+            self._report("proofs")
+            signatures = self._signatures
+            proofs = ProofVerification(self._s3, self._buckets, signatures, self._digest, self.done)
+            proofs.run(keys or [])
         self._file.unlink(missing_ok=True)
         return self.done
 

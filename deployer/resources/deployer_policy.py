@@ -85,6 +85,7 @@ _APIS = "apigateway:GET apigateway:POST apigateway:PATCH apigateway:DELETE"
 # With a key of the user's; Lambda uses it for the role of a function, by a grant.
 _KEY = "kms:DescribeKey kms:GetKeyPolicy"
 _KEY_IN_USE = "kms:Encrypt kms:Decrypt kms:GenerateDataKey kms:CreateGrant"
+_PROOF_KEY = "kms:DescribeKey kms:Verify"
 _KEY_OF_SECRETS, _KEY_OF_LOG_GROUPS = " secretsmanager:UpdateSecret", " logs:AssociateKmsKey"
 # Actions without a resource, or whose resources are not identified by name.
 _ACCOUNT = """
@@ -151,6 +152,7 @@ def deployer_policy(names: Names, rules: Organisation = NO_RULES) -> Policy:
         _allow("Networks", _NETWORKS, "*"),
         _allow("AccessLogs", _ACCESS_LOGS, "*"),
         *_rights_to_key(key, names),
+        *([_allow("ProofKey", _PROOF_KEY, rules.proof_key)] if rules.proof_key else []),
     )
 
 

@@ -66,6 +66,7 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
         **_secrets(use, names, settings),
         **(_of_reports(names, settings) if use == "serve" else {}),
         **(_missed(names, settings) if use == "reconcile" else {}),
+        **(_proofs(settings) if use == "reconcile" else {}),
         **_notices(use, names, settings),
     }
 
@@ -110,6 +111,12 @@ def _missed(names: Names, settings: Settings) -> dict[str, str]:
         if source.name in settings.keys
     }
     return {**keys, "EVENTS_QUEUE_URL": names.events_queue_url} if keys else {}
+
+
+def _proofs(settings: Settings) -> dict[str, str]:
+    """Return the variable of the key that signs proofs."""
+    key = settings.organisation.proof_key
+    return {"PROOF_KEY": key} if key else {}
 
 
 def _secrets(use: FunctionUse, names: Names, settings: Settings) -> dict[str, str]:

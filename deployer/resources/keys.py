@@ -11,6 +11,7 @@ from typing import Any
 from deployer.resources.names import Names
 from deployer.resources.resource_policies import Policy, allow
 
+SIGNING_SPEC = "ECC_NIST_P256"
 USING = ("kms:Decrypt", "kms:GenerateDataKey")
 # The services that encrypt by the key with the rights of a function's role.
 SERVICES = ("s3", "secretsmanager", "sns", "sqs")
@@ -37,7 +38,7 @@ def users(names: Names) -> tuple[User, ...]:
 
 
 def problems(key: str, about: Mapping[str, Any] | None, names: Names) -> Iterator[str]:
-    """Yield why a key cannot be used, by what AWS says `about` it; None is that there is none."""
+    """Yield why a key cannot be used, by what AWS says `about` it; None if there is none."""
     if f":kms:{names.region}:" not in key:
         yield f"KMS_KEY is in another region than the deployment: replicate it to {names.region}"
     elif about is None:
@@ -46,6 +47,18 @@ def problems(key: str, about: Mapping[str, Any] | None, names: Names) -> Iterato
         yield f"KMS_KEY: the key is {about.get('KeyState')}, and has to be Enabled"
     elif about.get("KeySpec") != "SYMMETRIC_DEFAULT":
         yield "KMS_KEY: the key is not symmetric: AWS services use keys of SYMMETRIC_DEFAULT alone"
+
+
+def problems_of_signing(key: str, about: Mapping[str, Any] | None, names: Names) -> Iterator[str]:
+    """Yield why a key cannot sign proofs, by what AWS says `about` it; None if there is none."""
+    if f":kms:{names.region}:" not in key:
+        yield f"PROOF_KEY is in another region than the deployment: create one in {names.region}"
+    elif about is None:
+        yield f"PROOF_KEY: there is no key {key}, or its policy does not let you describe it"
+    elif about.get("KeyState") != "Enabled":
+        yield f"PROOF_KEY: the key is {about.get('KeyState')}, and has to be Enabled"
+    elif about.get("KeySpec") != SIGNING_SPEC or about.get("KeyUsage") != "SIGN_VERIFY":
+        yield f"PROOF_KEY: the key has to be one of {SIGNING_SPEC} to sign and verify"
 
 
 def problems_of_policy(policy: Mapping[str, Any], key: str, names: Names) -> Iterator[str]:

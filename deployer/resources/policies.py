@@ -49,13 +49,15 @@ def function_policy(
     existing: Mapping[str, ExistingSecret] = NO_SECRETS,
     logins: Mapping[str, DatabaseAddress] = NO_LOGINS,
     key: str | None = None,
+    proof_key: str | None = None,
 ) -> Policy:
     """Return the least rights that a function needs.
 
     `buckets` are those of others, by source; `apis` the names of the sources that are APIs and are
     not left out; `report_secrets` the names of the secrets by which reports are served;
     `in_network` whether it is in a network of the user's. By the name of a secret: `existing` are
-    those of others, `logins` the addresses in ours. `key` is that which encrypts everything.
+    those of others, `logins` the addresses in ours. `key` is that which encrypts everything,
+    `proof_key` that which signs proofs, both by their ARNs.
 
     In the processed bucket there is a prefix for each target table. If their list exceeds the limit
     of a policy, all prefixes are allowed except the reserved ones.
@@ -64,7 +66,7 @@ def function_policy(
         "extract": partial(_extract, buckets, apis),
         "transform": _transform,
         "load": _load,
-        "reconcile": partial(_reconcile, apis),
+        "reconcile": partial(_reconcile, apis, proof_key),
         "page": _page,
         "receive": _receive,
         "collect": _collect,
@@ -149,26 +151,31 @@ def _load(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
 
 
 def _reconcile(
-    apis: Collection[str], names: Names, declared: Pipeline, tables: list[str]
+    apis: Collection[str],
+    proof_key: str | None,
+    names: Names,
+    declared: Pipeline,
+    tables: list[str],
 ) -> list[Policy]:
     # Rows that are deleted from a database or in quarantine are not expected in the warehouse.
     kept = ["quarantine", "tombstones"] if _of_databases(declared) else []
     deleted = ["tombstones"] if _of_databases(declared) else []
     # Events cannot be read again from their source: those in the lake are compared.
     events = [source.name for source in declared.events]
-    has_newest = events or _of_databases(declared)
-    newest = _list("ingestion", ["batches"], names) if has_newest else []
     missed = [source for source in declared.events if source.missed]
     keys = [names.secret_arn(source.key_secret) for source in missed]
     asking = [allow("secretsmanager:GetSecretValue", keys)] if missed else []
     storing = [allow(STORING, names.events_queue_arn)] if missed else []
+    signing = [allow("kms:Sign", proof_key)] if proof_key else []
     return [
         *asking,
         *storing,
         *_objects("s3:GetObject", "ingestion", ["batches", "keys", *events, *apis], names),
-        *newest,
-        *_objects("s3:GetObject", "processed", ["batches", "loaded", *kept], names),
-        *_list("processed", ["loaded", *deleted], names),
+        *signing,
+        *_list("ingestion", ["batches"], names),
+        *_objects("s3:GetObject", "processed", ["batches", "loaded", "proofs", *kept], names),
+        *_objects("s3:PutObject", "processed", ["proofs"], names),
+        *_list("processed", ["batches", "loaded", "proofs", *deleted], names),
     ]
 
 

@@ -23,7 +23,7 @@ HOURS = 30 * 24
 NAT_PRICE = f"about {NAT_HOUR * HOURS:.2f} USD a month and {NAT_GB:.2f} a GB"
 ENDPOINT_PRICE = f"about {ENDPOINT_HOUR * HOURS:.2f} USD a month for each zone"
 # How AWS calls the services whose endpoints functions need.
-TITLES = {"s3": "S3", "secretsmanager": "Secrets Manager", "sns": "SNS", "sqs": "SQS"}
+TITLES = {"s3": "S3", "secretsmanager": "Secrets Manager", "sns": "SNS", "sqs": "SQS", "kms": "KMS"}
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,13 @@ def needs(settings: Settings) -> list[Need]:
     functions = in_network(settings)
     notices = specs.NOTICE_WRITERS[settings.notify]
     fetches_events = any(each.name in settings.keys for each in settings.declared.events)
+    signs = settings.organisation.proof_key is not None
     users = {
         "s3": functions,
         "secretsmanager": functions,
         "sns": tuple(use for use in functions if use in notices),
         "sqs": tuple(use for use in functions if use == "reconcile" and fetches_events),
+        "kms": tuple(use for use in functions if use == "reconcile" and signs),
     }
     return [Need(service, uses) for service, uses in users.items() if uses]
 

@@ -22,6 +22,7 @@ def rights_of(
         existing=settings.existing,
         logins=settings.logins,
         key=settings.organisation.kms_key,
+        proof_key=settings.organisation.proof_key,
     )
 
 

@@ -5,8 +5,9 @@ Errors and exports are for people, and are overwritten by newer ones.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from typing import IO, TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -32,6 +33,7 @@ CONFLICT_RETRIES = 8
 
 
 LISTED_AT_MOST = 1000  # keys that S3 lists or removes per request
+NO_METADATA: Mapping[str, str] = MappingProxyType({})
 OBJECT_BYTES = 128 << 20  # more than any function writes into one
 
 
@@ -50,11 +52,14 @@ class Bucket:
         self.name = name
         self._sleep = sleep
 
-    def put_new(self, key: str, body: bytes) -> bool:
+    def put_new(self, key: str, body: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
         """Write `body` at `key`; return False if the key is taken."""
+        described: dict[str, Any] = {"Metadata": dict(metadata)} if metadata else {}
         for attempt in range(CONFLICT_RETRIES):
             try:
-                self.client.put_object(Bucket=self.name, Key=key, Body=body, IfNoneMatch="*")
+                self.client.put_object(
+                    Bucket=self.name, Key=key, Body=body, IfNoneMatch="*", **described
+                )
                 return True
             except ClientError as error:
                 if error_code(error) == "PreconditionFailed":
@@ -112,6 +117,13 @@ class Bucket:
         return next(
             (each["ETag"] for each in answer.get("Contents", []) if each["Key"] == key), None
         )
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield all keys under a prefix, in order."""
+        keys = self.keys_after(prefix, prefix, LISTED_AT_MOST)
+        while keys:
+            yield from keys
+            keys = self.keys_after(prefix, keys[-1], LISTED_AT_MOST)
 
     def folders(self, prefix: str, start_after: str) -> list[str]:
         """Return the prefixes under `prefix`, up to the next slash, after `start_after`."""

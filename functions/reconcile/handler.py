@@ -7,7 +7,7 @@ no disagreement.
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,7 @@ from functions.common.secrets import key_of
 from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
+from functions.reconcile import proof
 from functions.reconcile.as_of import AsOf
 from functions.reconcile.comparison import Comparison
 from functions.reconcile.files import compare_files
@@ -47,13 +48,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sides:
-    """The pipeline, and the buckets between its sources and its targets."""
+    """The pipeline, the buckets between its sources and its targets, and who signs proofs."""
 
     pipeline: Pipeline
     folder: Path
     secrets: "SecretsManagerClient"
     ingestion: Bucket
     processed: Bucket
+    signer: proof.Signer | None = None
 
     def fed(self) -> list[tuple[Source, Target]]:
         """Return each source that is configured, with the target that it feeds."""
@@ -72,13 +74,15 @@ class Found:
     """The result of a comparison: the target's newest batch, and the comparison of each table.
 
     `made_of` is the main source table of each that can be read again. `extra` are the unexplained
-    keys, by source table, that are only in the target.
+    keys, by source table, that are only in the target. `heads` are the newest documents of the
+    source's logs.
     """
 
     batch: int
     tables: dict[str, Comparison]
     made_of: dict[str, str]
     extra: dict[str, list[Key]]
+    heads: dict[str, Any] = field(default_factory=dict)
 
     @property
     def apart(self) -> dict[str, Comparison]:
@@ -96,13 +100,14 @@ class Found:
 @cache
 def _sides() -> Sides:
     s3 = boto3.client("s3", config=CLIENT_CONFIG)
-    name = required(os.environ, "PIPELINE")
+    name, key = required(os.environ, "PIPELINE"), os.environ.get("PROOF_KEY")
     return Sides(
         load(name),
         folder(name),
         boto3.client("secretsmanager", config=CLIENT_CONFIG),
         Bucket(s3, required(os.environ, "INGESTION_BUCKET")),
         Bucket(s3, required(os.environ, "PROCESSED_BUCKET")),
+        proof.Signer(boto3.client("kms", config=CLIENT_CONFIG), key) if key else None,
     )
 
 
@@ -112,6 +117,8 @@ def _needs() -> Iterator[selfcheck.Need]:
     if any(isinstance(source, Events | Postgres) for source in sides.pipeline.sources):
         yield selfcheck.bucket("INGESTION_BUCKET", "batches/")
     yield selfcheck.bucket("PROCESSED_BUCKET", "loaded/")
+    if sides.signer is not None:
+        yield selfcheck.Need("key of proofs", sides.signer.check)
     yield from needs_of_sources(sides.pipeline.sources)
     yield from needs_of_targets(
         Place(target, sides.folder, os.environ, sides.secrets) for target in sides.pipeline.targets
@@ -129,16 +136,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     deleted and quarantined rows, and keys as examples; `sources`: for each `batch`, the newest one
     in the target (None if there is none), and `repair`, the event by which extract reads again what
     disagrees. `batch` is that of the only source, and `repair` the first one. `fetched` is the
-    number of missed events by source, which are in the queue now. Raises the first error, after all
-    sources were tried.
+    number of missed events by source, which are in the queue now. Writes all of it as a proof.
+    Raises the first error, after all sources were tried.
     """
     started = time.monotonic()
     found: dict[str, Found] = {}
     failures: list[Exception] = []
-    for source, target in _sides().fed():
+    fed = _sides().fed()
+    for source, target in fed:
         seconds = context.get_remaining_time_in_millis() / 1000
         try:
             found[source.name] = _compare_all(_sides(), source, target, seconds)
+            found[source.name] = replace(found[source.name], heads=_heads(_sides(), source.name))
         except Exception as error:  # the other sources are still compared
             logger.error(f"{source.name}: {error}")
             failures.append(error)
@@ -149,8 +158,28 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         except Exception as error:  # the other providers are still asked
             logger.error(f"{events.name}: {error}")
             failures.append(error)
+    sources = {name: _proven(found.get(name)) for name in [each.name for each, _ in fed]}
+    failures += proof.prove(_sides().processed, sources, _sides().signer, datetime.now(UTC))
     raise_first(failures)
     return _report(found) | {"fetched": fetched} | {"seconds": round(time.monotonic() - started, 3)}
+
+
+def _heads(sides: Sides, source: str) -> dict[str, Any]:
+    markers = MarkerLog(sides.processed, source)
+    return proof.heads(Logs.of(sides.ingestion, sides.processed, source), markers)
+
+
+def _proven(found: Found | None) -> dict[str, Any]:
+    """Return a source's part of a proof; None is that it could not be compared."""
+    if found is None:
+        return {"agrees": False, "error": "it could not be compared"}
+    tables = proof.compared({name: asdict(table) for name, table in found.tables.items()})
+    return {
+        "batch": found.batch or None,
+        "agrees": not found.apart,
+        "heads": found.heads,
+        "tables": tables,
+    }
 
 
 def _fetch(sides: Sides, source: Events) -> dict[str, int]:

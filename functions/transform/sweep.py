@@ -21,7 +21,7 @@ from functions.common.batchlog import BatchLog
 from functions.common.errors import CorruptLogError
 from functions.common.logs import Logs
 from functions.common.manifests import IngestionManifest, ProcessedManifest
-from functions.common.storage import LISTED_AT_MOST, Bucket
+from functions.common.storage import Bucket
 from functions.common.telemetry import logger
 
 DAYS_KEPT = 3  # so that the objects of a failed run can still be inspected
@@ -72,7 +72,7 @@ class Sweep(Generic[Manifest]):
 
     def _days_before(self, end: str) -> list[str]:
         """Return the days that have objects and were not swept, up to `end`, in order."""
-        done = max(_keys(self.notes, self._prefix), default="")
+        done = max(self.notes.keys(self._prefix), default="")
         last = done.removeprefix(self._prefix).removesuffix(".json")
         folders = {
             folder.removesuffix("/").rpartition("/")[2]
@@ -84,7 +84,7 @@ class Sweep(Generic[Manifest]):
     def _orphans(self, day: str, newest: int) -> Iterator[str]:
         named = lru_cache(maxsize=None)(self._named)
         for prefix in self.data:
-            for key in _keys(self.log.bucket, f"{prefix}/{day}/"):
+            for key in self.log.bucket.keys(f"{prefix}/{day}/"):
                 batch = _batch(key)
                 if batch is not None and batch <= newest and key not in (named(batch) or {key}):
                     yield key
@@ -103,7 +103,7 @@ class Sweep(Generic[Manifest]):
         named = self.named_latest(newest)
         for prefix in self.latest:
             of_day: dict[str, int] = {}
-            for key in _keys(self.log.bucket, f"{prefix}/{day}/"):
+            for key in self.log.bucket.keys(f"{prefix}/{day}/"):
                 batch = _batch(key)
                 if batch is not None and batch <= newest.batch:
                     of_day[key] = batch
@@ -117,7 +117,7 @@ class Sweep(Generic[Manifest]):
         They are needed if the newest manifest names them, or that of the last `batch` of the swept
         day, for readers of the batches since.
         """
-        before = takewhile(f"{prefix}/{day}".__gt__, _keys(self.log.bucket, f"{prefix}/"))
+        before = takewhile(f"{prefix}/{day}".__gt__, self.log.bucket.keys(f"{prefix}/"))
         if not (left := {key for key in before if _batch(key)} - named):
             return
         try:
@@ -130,13 +130,6 @@ def _batch(key: str) -> int | None:
     """Return the batch in a key, None for a key of another form."""
     match = _OBJECT.fullmatch(key.rpartition("/")[2])
     return int(match[1]) if match else None
-
-
-def _keys(bucket: Bucket, prefix: str) -> Iterator[str]:
-    keys = bucket.keys_after(prefix, prefix, LISTED_AT_MOST)
-    while keys:
-        yield from keys
-        keys = bucket.keys_after(prefix, keys[-1], LISTED_AT_MOST)
 
 
 def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[], bool]) -> int:

@@ -221,12 +221,14 @@ def test_what_a_deployment_would_refuse_is_known_before(examined: Examined) -> N
         "SUBNET_IDS": "subnet-0123456789abcdef0",
         "SECURITY_GROUP_IDS": "sg-0123456789abcdef0",
         "KMS_KEY": f"arn:aws:kms:{region}:{account}:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "PROOF_KEY": f"arn:aws:kms:{region}:{account}:key/5678abcd-12ab-34cd-56ef-1234567890ab",
         "LOAD_ROLE_ARN": f"arn:aws:iam::{account}:role/teams/data/load",
     }
 
     wrong = examined.wrong()
 
-    assert set(wrong) == {"network", "key", "roles of yours"}
+    assert set(wrong) == {"network", "key", "key of proofs", "roles of yours"}
+    assert "5678abcd-12ab-34cd-56ef-1234567890ab" in wrong["key of proofs"]
     assert "not found in this account and region (eu-west-2)" in wrong["network"]
     assert "1234abcd-12ab-34cd-56ef-1234567890ab" in wrong["key"]
     assert wrong["roles of yours"].startswith("LOAD_ROLE_ARN: there is no role ")

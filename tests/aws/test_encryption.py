@@ -191,3 +191,34 @@ def test_who_deploys_may_make_these_calls(sandbox: Sandbox, key: str) -> None:
     asked = {f"kms:{name}" for service, name in made if service == "kms"}
     assert asked == {"kms:DescribeKey", "kms:GetKeyPolicy"}
     assert asked <= actions
+
+
+def test_a_key_that_signs_proofs_is_named_by_reconcile_alone(sandbox: Sandbox) -> None:
+    """Its role may sign by it; set later or taken out, it is an update of that function."""
+    kms = sandbox.account.clients.kms
+    made = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    rules = Organisation(proof_key=made["KeyMetadata"]["Arn"])
+    sandbox.deploy()
+    sandbox.settings = replace(sandbox.settings, organisation=rules)
+
+    changed = [change for change in sandbox.plan() if change.action != "left"]
+    assert {change.kind for change in changed} <= {"function", "role"}
+    assert {change.name.rpartition("-")[2] for change in changed} == {"reconcile"}
+    sandbox.deploy()
+
+    functions = sandbox.account.clients.lambda_
+    for use in ("reconcile", "load"):
+        name = names_of(sandbox).function(use)
+        found = functions.get_function_configuration(FunctionName=name)
+        key = found["Environment"]["Variables"].get("PROOF_KEY")
+        assert key == (rules.proof_key if use == "reconcile" else None)
+    assert pending(sandbox.plan()) == []
+
+
+def test_a_key_that_cannot_sign_is_refused_before_anything(sandbox: Sandbox, key: str) -> None:
+    """A key that encrypts does not sign."""
+    sandbox.settings = replace(sandbox.settings, organisation=Organisation(proof_key=key))
+
+    with pytest.raises(SettingsError, match="PROOF_KEY: the key has to be one of ECC_NIST_P256"):
+        sandbox.deploy()
+    assert sandbox.writes == []

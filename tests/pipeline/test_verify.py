@@ -15,10 +15,13 @@ from moto import mock_aws
 
 from deployer.errors import OperationError
 from deployer.operations import verify
-from deployer.operations.ledger import named
+from deployer.operations.ledger import Stage, named
+from deployer.operations.proofs import Signatures
 from deployer.operations.verified import Fault, Verified
+from deployer.operations.verify import Ledger
 from local.connection import connect
 from tests.pipeline.conftest import Functions
+from tests.pipeline.reconciling import reconcile
 
 INGESTED = "batches/source/{:010d}.json"
 LOADED = "loaded/source/{:010d}.json"
@@ -33,6 +36,11 @@ class Lake:
     s3: Any
     ingestion: str = "ingestion"
     processed: str = "processed"
+
+    def ledger(self) -> Ledger:
+        names: dict[Stage, str] = {"ingestion": self.ingestion}
+        names |= dict.fromkeys(("processed", "loaded"), self.processed)
+        return Ledger(self.s3, names, Signatures(None, None))
 
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -87,8 +95,7 @@ def verified(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ver
     monkeypatch.setattr(verify, "FILES", tmp_path / "verify")
 
     def run(first: int = 1, report: Callable[[str], None] = lambda _: None) -> Verified:
-        buckets = lake.ingestion, lake.processed
-        return verify.verify_ledger(lake.s3, buckets, first, datetime.now(UTC), report)
+        return verify.verify_ledger(lake.ledger(), first, datetime.now(UTC), report)
 
     return run
 
@@ -121,7 +128,8 @@ def test_logs_that_nobody_has_touched_are_verified(lake: Lake, verified: Verify)
     """Every document of every log is read, and every object that one names is there unchanged."""
     found = verified()
 
-    assert (found.faults, found.notes) == ({}, [])
+    assert found.faults == {}
+    assert found.notes == ["there is no proof yet: reconcile writes one each night"]
     chains = {name: (c.documents, c.newest, c.linked_from) for name, c in found.logs.items()}
     assert chains == {
         f"source/{stage}": (4, 4, 2) for stage in ("ingestion", "processed", "loaded")
@@ -298,8 +306,43 @@ def test_a_log_of_an_earlier_version_is_verified_as_far_as_it_goes(
             shop.run("UPDATE design SET file_name = file_name || '+' WHERE design_id = 1")
         functions.run()
 
-    buckets = functions.ingestion, functions.processed
-    found = verify.verify_ledger(functions.s3, buckets, 1, datetime.now(UTC), print)
+    ledger = Lake(functions.s3, functions.ingestion, functions.processed).ledger()
+    found = verify.verify_ledger(ledger, 1, datetime.now(UTC), print)
 
     assert found.faults == {}
     assert {c.linked_from for c in found.logs.values()} == {2}
+
+
+def test_reconcile_proves_the_logs_and_what_it_compared(
+    functions: Functions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its proof, documents that were cut off the ends of all logs together are missed."""
+    monkeypatch.setattr(verify, "FILES", tmp_path / "verify")
+    functions.run()
+    assert reconcile()["agrees"]
+    ledger = Lake(functions.s3, functions.ingestion, functions.processed).ledger()
+    found = verify.verify_ledger(ledger, 1, datetime.now(UTC), print)
+    assert (found.faults, found.notes, found.proofs) == ({}, [], 1)
+
+    [key] = functions.keys(functions.processed, "proofs/")
+    proof = functions.document(functions.processed, key)
+    assert key == f"proofs/{proof['written_at'][:10]}.json"
+    assert (proof["agrees"], proof["not_shown"], proof["signed_with"]) == (True, [], None)
+    source = proof["sources"]["source"]
+    assert source["batch"] == 1
+    orders = source["tables"]["fact_sales_order"]
+    assert orders["source"] == orders["warehouse"] > 0
+    assert {stage: head["number"] for stage, head in source["heads"].items()} == {
+        "ingestion": 1, "processed": 1, "loaded": 1,
+    }  # fmt: skip
+
+    cut = [
+        (functions.ingestion, INGESTED.format(1)),
+        (functions.processed, INGESTED.format(1)),
+        (functions.processed, LOADED.format(1)),
+    ]
+    for bucket, document in cut:
+        functions.s3.delete_object(Bucket=bucket, Key=document)
+    assert verify.verify_ledger(ledger, 1, datetime.now(UTC), print).faults == {
+        f"s3://{bucket}/{document}": Fault("missing", f"named by {key}") for bucket, document in cut
+    }

@@ -2,10 +2,11 @@
 
 from bisect import bisect_right, insort
 from collections import Counter
+from collections.abc import Mapping
 from typing import IO, Any
 
 from functions.common.errors import CorruptLogError
-from functions.common.storage import OBJECT_BYTES, Bucket
+from functions.common.storage import NO_METADATA, OBJECT_BYTES, Bucket
 
 NO_CLIENT: Any = None
 S3_LISTS_AT_MOST = 1000
@@ -18,13 +19,15 @@ class FakeBucket(Bucket):
         super().__init__(NO_CLIENT, "lake")
         self.objects = dict(objects or {})
         self.requests: Counter[str] = Counter()
+        self.metadata: dict[str, Mapping[str, str]] = {}
         self._keys = sorted(self.objects)
 
-    def put_new(self, key: str, body: bytes) -> bool:
+    def put_new(self, key: str, body: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
         self.requests["put"] += 1
         if key in self.objects:
             return False
         self.objects[key] = body
+        self.metadata[key] = metadata
         insort(self._keys, key)
         return True
 

@@ -7,7 +7,7 @@ import pytest
 
 from deployer.configuration.organisation import Organisation
 from deployer.resources.deployer_policy import deployer_policy
-from deployer.resources.keys import problems, problems_of_policy, rights
+from deployer.resources.keys import problems, problems_of_policy, problems_of_signing, rights
 from deployer.resources.names import Names
 from deployer.resources.policies import function_policy
 from deployer.resources.resource_policies import Policy, allow
@@ -183,3 +183,43 @@ def test_who_deploys_uses_the_key_through_services_alone() -> None:
     assert "logs:AssociateKmsKey" in by_sid["LogGroups"]["Action"]
     assert "kms" not in str(without).lower()
     assert "UpdateSecret" not in str(without)
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        (None, "there is no key"),
+        ({"KeyState": "PendingDeletion"}, "the key is PendingDeletion, and has to be Enabled"),
+        (USABLE, "has to be one of ECC_NIST_P256 to sign and verify"),
+        (
+            {"KeyState": "Enabled", "KeySpec": "ECC_NIST_P256", "KeyUsage": "KEY_AGREEMENT"},
+            "has to be one of ECC_NIST_P256 to sign and verify",
+        ),
+    ],
+)
+def test_a_key_that_cannot_sign_proofs_is_refused(about: dict[str, str] | None, said: str) -> None:
+    """Each problem is one line, before anything is made."""
+    [problem] = problems_of_signing(KEY, about, NAMES)
+
+    assert problem.startswith("PROOF_KEY")
+    assert said in problem
+
+
+def test_a_key_of_the_region_signs_proofs() -> None:
+    """An enabled key of the one form; a key of another region is refused."""
+    about = {"KeyState": "Enabled", "KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}
+
+    assert [*problems_of_signing(KEY, about, NAMES)] == []
+    elsewhere = KEY.replace("eu-west-2", "us-east-1")
+    [problem] = problems_of_signing(elsewhere, about, NAMES)
+    assert "another region" in problem
+
+
+def test_who_deploys_verifies_by_the_key_of_proofs_and_cannot_sign() -> None:
+    """`deploy.py verify` needs no more, and whoever runs it cannot forge a proof."""
+    policy = deployer_policy(NAMES, Organisation(proof_key=KEY))
+    by_sid = {each["Sid"]: each for each in policy["Statement"]}
+
+    assert by_sid["ProofKey"]["Resource"] == [KEY]
+    assert by_sid["ProofKey"]["Action"] == ["kms:DescribeKey", "kms:Verify"]
+    assert "kms:Sign" not in str(policy)

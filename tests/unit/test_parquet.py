@@ -1,6 +1,7 @@
 """The Parquet objects of a batch: bounded parts, never written twice, none without rows."""
 
 import threading
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import date
 from decimal import Decimal
@@ -13,7 +14,7 @@ import pytest
 from functions.common.errors import CorruptLogError
 from functions.common.objects import DataFile
 from functions.common.parquet import ROWS_PER_GROUP, PartWriter, read_parts, read_rows
-from functions.common.storage import OBJECT_BYTES
+from functions.common.storage import NO_METADATA, OBJECT_BYTES
 from tests.unit.fake_bucket import FakeBucket
 
 DAY = date(2024, 11, 16)
@@ -34,7 +35,7 @@ def rows(first: int, count: int) -> pa.RecordBatch:
 class BrokenBucket(FakeBucket):
     """A bucket that is out of reach."""
 
-    def put_new(self, key: str, body: bytes) -> bool:
+    def put_new(self, key: str, body: bytes, metadata: Mapping[str, str] = NO_METADATA) -> bool:
         raise ConnectionError("no bucket")
 
 

@@ -45,8 +45,9 @@ TOTESYS: dict[FunctionUse, str] = {
     "reconcile": """
         read ingestion: batches keys rates
         list ingestion: batches
-        read processed: batches loaded quarantine tombstones
-        list processed: loaded tombstones
+        read processed: batches loaded proofs quarantine tombstones
+        write processed: proofs
+        list processed: batches loaded proofs tombstones
         files theirs: reports/
         secrets: source warehouse
     """,
@@ -88,8 +89,10 @@ RETAIL: dict[FunctionUse, str] = {
     """,
     "reconcile": """
         read ingestion: batches keys
-        read processed: batches loaded
-        list processed: loaded
+        list ingestion: batches
+        read processed: batches loaded proofs
+        write processed: proofs
+        list processed: batches loaded proofs
         files drop
         secrets: warehouse
     """,
@@ -119,8 +122,9 @@ STRIPE: dict[FunctionUse, str] = {
         queue events
         read ingestion: batches keys stripe
         list ingestion: batches
-        read processed: batches loaded
-        list processed: loaded
+        read processed: batches loaded proofs
+        write processed: proofs
+        list processed: batches loaded proofs
         secrets: warehouse
     """,
 }
@@ -168,8 +172,10 @@ EXCHANGE: dict[FunctionUse, str] = {
     """,
     "reconcile": """
         read ingestion: batches keys exchange press
-        read processed: batches loaded
-        list processed: loaded
+        list ingestion: batches
+        read processed: batches loaded proofs
+        write processed: proofs
+        list processed: batches loaded proofs
         secrets: warehouse exchange-api
     """,
 }
@@ -178,8 +184,9 @@ TILL: dict[FunctionUse, str] = {
     "reconcile": """
         read ingestion: batches keys till stock
         list ingestion: batches
-        read processed: batches loaded
-        list processed: loaded
+        read processed: batches loaded proofs
+        write processed: proofs
+        list processed: batches loaded proofs
         secrets: warehouse
     """,
 }
@@ -299,3 +306,14 @@ def test_who_writes_notices_may_publish_to_our_topic_alone(use: FunctionUse) -> 
     assert [statement for statement in after if statement not in before] == [
         allow(["sns:Publish", "sns:GetTopicAttributes"], NAMES.topic_arn)
     ]
+
+
+@pytest.mark.parametrize("use", get_args(FunctionUse))
+def test_only_reconcile_signs_proofs_and_by_that_key_alone(use: FunctionUse) -> None:
+    """The right to sign is nobody else's, and of exactly the key that the settings name."""
+    key = f"arn:aws:kms:eu-west-2:{NAMES.account}:key/1234"
+
+    policy = function_policy(use, NAMES, load("stripe"), proof_key=key)
+
+    keyed = [each for each in policy["Statement"] if "kms:" in str(each["Action"])]
+    assert keyed == ([allow("kms:Sign", key)] if use == "reconcile" else [])

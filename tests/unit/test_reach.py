@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from deployer.configuration.network import Network
+from deployer.configuration.organisation import Organisation
 from deployer.configuration.reader import RemoteBucket
 from deployer.configuration.settings import Settings
 from deployer.resources.reach import (
@@ -67,6 +68,16 @@ def test_only_who_sends_notices_needs_sns(notify: str, senders: tuple[str, ...])
 
     assert found.get("sns", ()) == senders
     assert set(found) - {"sns"} == {"s3", "secretsmanager"}
+
+
+def test_who_signs_proofs_needs_the_service_of_keys() -> None:
+    """A private network needs an endpoint for it, or a NAT; without a key nobody calls it."""
+    key = "arn:aws:kms:eu-west-2:123456789012:key/1234"
+    signing = replace(SETTINGS, organisation=Organisation(proof_key=key))
+
+    assert Need("kms", ("reconcile",)) in needs(signing)
+    [problem] = said(GOOD, signing)
+    assert "have no way to KMS, which reconcile must reach. Create an interface endpoint" in problem
 
 
 def test_who_fetches_missed_events_needs_the_queue_and_the_internet() -> None:

@@ -1,5 +1,6 @@
 """What reconcile returns: which tables disagree, and the event that repairs them."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -127,8 +128,15 @@ class Context:
 def test_a_source_that_fails_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """All are compared and asked; then the first error is raised."""
     compared, asked = [], []
-    sides = SimpleNamespace(fed=lambda: [(source, None) for source in SOURCES], pipeline=PIPELINE)
+    bucket = FakeBucket()
+    sides = SimpleNamespace(
+        fed=lambda: [(source, None) for source in SOURCES],
+        pipeline=PIPELINE,
+        processed=bucket,
+        signer=None,
+    )
     monkeypatch.setattr(reconcile, "_sides", lambda: sides)
+    monkeypatch.setattr(reconcile, "_heads", lambda *_: {"loaded": None})
 
     def compare(_: Any, source: Any, __: Any, seconds: float) -> Found:
         compared.append((source.name, seconds))
@@ -161,6 +169,12 @@ def test_a_source_that_fails_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(OSError, match="the list cannot be read"):
         reconcile.handler({}, context)
     assert (len(compared), asked) == (9, ["third"] * 3)
+    [first, *_] = [json.loads(body) for body in bucket.objects.values()]
+    assert first["sources"]["second"]["heads"] == {"loaded": None}
+    assert any(
+        "first: it could not be compared" in json.loads(body)["not_shown"]
+        for body in bucket.objects.values()
+    )
 
 
 def test_the_sides_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,6 +140,7 @@ def test_a_sandbox_on_this_machine_uses_nothing_of_an_account() -> None:
         "ALLOWED_ACCOUNTS": "123456789012",
         "PERMISSIONS_BOUNDARY": BOUNDARY,
         "KMS_KEY": "arn:aws:kms:eu-west-2:123456789012:key/1234",
+        "PROOF_KEY": "arn:aws:kms:eu-west-2:123456789012:key/5678",
         "LOAD_ROLE_ARN": "arn:aws:iam::123456789012:role/load",
     }
     started: Any = SimpleNamespace(
