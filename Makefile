@@ -15,6 +15,9 @@ help:  ## what there is to make
 demo: setup  ## a pipeline on this machine, from a live database to the warehouse; PIPELINE=totesys
 	@$(IN_VENV) deploy.py local --once
 
+# Without bytecode each of hundreds of processes would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 # A module stays in one process, and with it what its tests share. In their order: the longest
 # modules are in the middle, and many short ones at the end.
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
