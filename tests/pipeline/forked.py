@@ -1,5 +1,6 @@
 """Imported by the server that forks invocations; nothing else should import it."""
 
+import gc
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
@@ -24,3 +25,5 @@ def import_kinds() -> None:
 
 warm_up()
 import_kinds()
+# Or each process searches for garbage in all of this, and copies the memory that it marks.
+gc.freeze()
