@@ -22,6 +22,8 @@ from deployer.resources.names import BucketUse, FunctionUse, Names
 # A policy may take effect only some time after it was written.
 NEW_POLICY_SECONDS = 180.0
 NEW_POLICY_PAUSE = 10.0
+# What an event says again to a function that is not finished; a repair is requested once.
+GOES_ON = ("source", "now")
 # Lambda waits 5 seconds for more events, and collect takes a few.
 COLLECT_SECONDS = 120.0
 BUSY_PAUSE = 1.0
@@ -220,10 +222,13 @@ class Pipeline:
         """Invoke a function until it has nothing left to do."""
         began = self._clock()
         with self._step(use):
-            answers = [self._invoke(use, event or {})]
+            asked = event or {}
+            answers = [self._invoke(use, asked)]
             while _has_more(use, answers[-1]):
                 self._wait_for_others(answers[-1], self._clock() - began)
-                answers.append(self._invoke(use, event or {}))
+                if not any(part.get("postponed") for part in _parts(answers[-1])):
+                    asked = {name: asked[name] for name in GOES_ON if name in asked}
+                answers.append(self._invoke(use, asked))
         run.seconds[use] = round(run.seconds.get(use, 0) + self._clock() - began, 3)
         return answers
 

@@ -82,7 +82,8 @@ class SourceStatus:
     refuses, by target table. `stopped`: by source table, why it is not read. `schemas`: the
     registry by source table. `refusals`: the newest by file. `new_files`: those dropped after the
     newest batch was read. `source_to_warehouse`: the seconds that the newest loaded batch took.
-    `snapshot_age`: the seconds since its snapshot.
+    `snapshot_age`: the seconds since its snapshot. `filling`: by source table that is read in
+    several batches, how many rows have been read, of about how many.
     """
 
     batches: Mapping[FunctionUse, Batch | None]
@@ -93,6 +94,7 @@ class SourceStatus:
     schemas: Mapping[str, SourceTable]
     refusals: Mapping[str, RefusedFile] = field(default_factory=dict)
     new_files: int | None = None
+    filling: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,7 @@ def _source(
         schemas=schemas,
         refusals=refused_files((processed or {}).get("refusals", []), processed_bucket),
         new_files=_new_files(account, names.bucket("drop"), dropped, ingested),
+        filling=_filling(ingested),
     )
 
 
@@ -256,6 +259,12 @@ def _schemas(ingested: Document | None) -> dict[str, SourceTable]:
         )
         for name, table in registry.items()
     }
+
+
+def _filling(ingested: Document | None) -> dict[str, tuple[int, int]]:
+    tables = ingested.get("tables", {}) if ingested else {}
+    states = {name: table.get("filling") for name, table in tables.items()}
+    return {name: (each["rows"], each["of"]) for name, each in states.items() if each}
 
 
 def not_ok(account: Account, names: Names) -> dict[str, str]:

@@ -109,6 +109,9 @@ def _source_lines(source: SourceStatus) -> Iterator[tuple[str, Text]]:
     yield "freshness", _freshness(source)
     for name, why in source.stopped.items():
         yield "left out", _red(f"{name}: {why}")
+    for name, (rows, of) in source.filling.items():
+        progress = f"{rows:,} of about {max(of, rows):,} rows" if of else "after other tables"
+        yield "reading", _text(f"{name}: {progress}")
     if source.new_files:
         yield "files", Text(f"{_counted(source.new_files, 'file')} not read yet")
     for key, refused in source.refusals.items():

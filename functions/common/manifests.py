@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from etl.product import LOG_FORM
 from functions.common.accounts import FileAccount, FileRead, KnownFiles
+from functions.common.filling import Filling
 from functions.common.objects import (
     BatchNumber,
     Count,
@@ -85,10 +86,11 @@ class TableCapture(Struct, frozen=True):
     `key` are the columns that identify a row. `horizon` is a 64-bit transaction id: every
     transaction below it had ended in the snapshot, so the next batch reads the rows from `horizon`
     on, except those of the transactions in `seen` (inclusive ranges), which this or an earlier
-    batch has. `horizon` is None until the table has been read once. `columns` are (name, SQL type)
-    in the table's order; they, `fingerprint` and `incarnation` (which changes when the table is
-    recreated) are those of the last read. `error` says why the table was left out; its horizon is
-    then unchanged.
+    batch has. `horizon` is None until the table has been read once; `filling` is how far it has
+    been read until then, None if it is read in one batch. `columns` are (name, SQL type) in the
+    table's order; they, `fingerprint` and `incarnation` (which changes when the table is recreated)
+    are those of the last read. `error` says why the table was left out; its horizon is then
+    unchanged.
 
     Target rows are made of the rows in `files`: those that changed, and `companions`, unchanged
     rows that join with a changed one. The rows in `partners` are unchanged, in no other file of the
@@ -108,6 +110,7 @@ class TableCapture(Struct, frozen=True):
     error: str | None = None
     incarnation: str = ""
     partners: list[DataFile] = []
+    filling: Filling | None = None
 
     @property
     def joining(self) -> list[DataFile]:

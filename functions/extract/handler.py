@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -28,7 +28,7 @@ from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.extract.notices import step_notices
 from functions.extract.replay import replay
 from functions.extract.requests import ExtractRequest, request_of
-from functions.sources import Captured, needs_of, reader_of
+from functions.sources import NO_REPAIR, Captured, Read, Repair, needs_of, reader_of
 
 ATTEMPTS = 3  # at a batch number that another run claims first
 
@@ -122,10 +122,10 @@ def _report(last: Captured, result: dict[str, Any]) -> None:
 def _extract(source: Source, request: ExtractRequest, seconds: float) -> list[Captured]:
     """Write the next batches of a source, while there are more and half of the time is left."""
     end = time.monotonic() + seconds / 2
-    with _reading(source, request, seconds) as attempt:
-        batches = [_noticed(_claiming(attempt))]
+    with _reading(source, request, seconds) as read:
+        batches = [_noticed(_claiming(read, request.repair))]
         while batches[-1].more and time.monotonic() < end:
-            batches.append(_noticed(_claiming(attempt)))
+            batches.append(_noticed(_claiming(read, NO_REPAIR)))
     return batches
 
 
@@ -137,31 +137,29 @@ def _noticed(captured: Captured) -> Captured:
 
 
 @contextmanager
-def _reading(
-    source: Source, request: ExtractRequest, seconds: float
-) -> Iterator[Callable[[str], Captured]]:
-    """Yield a function that attempts to write a source's next batch, given the id of a run."""
+def _reading(source: Source, request: ExtractRequest, seconds: float) -> Iterator[Read]:
+    """Yield the function that attempts to write a source's next batch."""
     pipeline, log = _pipeline(), _log(source.name)
     if (batch := request.replay) is not None:
-        yield lambda run: Captured(
+        yield lambda run, _: Captured(
             replay(log, source, pipeline, batch, run=run, now=_utc_now), stopped={}
         )
         return
     with reader_of(source).opened(
         source, pipeline, log, seconds, now=request.now, scheduled=request.scheduled
     ) as read:
-        yield lambda run: read(run, request.repair)
+        yield read
 
 
-def _claiming(attempt: Callable[[str], Captured]) -> Captured:
+def _claiming(read: Read, repair: Repair) -> Captured:
     """Attempt to write a batch; start again if another run claims its number first."""
     run = str(uuid4())  # not the request id, which a repeated event shares
     for _ in range(ATTEMPTS - 1):
         try:
-            return attempt(run)
+            return read(run, repair)
         except BatchConflictError:
             logger.info("batch number taken, starting over from the newest batch")
-    return attempt(run)
+    return read(run, repair)
 
 
 def _utc_now() -> datetime:

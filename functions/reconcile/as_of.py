@@ -42,6 +42,13 @@ class AsOf:
             found = pc.or_(found, known.had(table, keys))
         return found
 
+    def progress(self, mapping: Mapping) -> str | None:
+        """Return how far the tables of a target table have been read; None if all of them are."""
+        captures = (
+            [self.manifest.capture(each.id) for each in mapping.tables] if self.manifest else []
+        )
+        return next((each.filling.progress for each in captures if each.filling), None)
+
     def put_aside(self, mapping: Mapping, columns: Sequence[str]) -> pa.Table | None:
         """Return columns of the rows that the batch left in quarantine for a target table."""
         if (entry := self._put_aside.get(mapping.main.id)) is None:

@@ -6,7 +6,7 @@ no disagreement.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -75,7 +75,7 @@ class Found:
 
     `made_of` is the main source table of each that can be read again. `extra` are the unexplained
     keys, by source table, that are only in the target. `heads` are the newest documents of the
-    source's logs.
+    source's logs. Of tables that are `reading` not all rows are in the target yet.
     """
 
     batch: int
@@ -83,11 +83,21 @@ class Found:
     made_of: dict[str, str]
     extra: dict[str, list[Key]]
     heads: dict[str, Any] = field(default_factory=dict)
+    reading: frozenset[str] = frozenset()
 
     @property
     def apart(self) -> dict[str, Comparison]:
         """The tables that disagree."""
-        return {name: table for name, table in self.tables.items() if not table.agrees}
+        return {
+            name: table
+            for name, table in self.tables.items()
+            if not table.agrees and name not in self.reading
+        }
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all tables were compared, and agree."""
+        return all(table.agrees for table in self.tables.values())
 
     @property
     def repair(self) -> dict[str, Any]:
@@ -176,7 +186,7 @@ def _proven(found: Found | None) -> dict[str, Any]:
     tables = proof.compared({name: asdict(table) for name, table in found.tables.items()})
     return {
         "batch": found.batch or None,
-        "agrees": not found.apart,
+        "agrees": found.agrees,
         "heads": found.heads,
         "tables": tables,
     }
@@ -207,20 +217,27 @@ def _report(found: dict[str, Found]) -> dict[str, Any]:
     metrics.add_metric("TablesApart", MetricUnit.Count, len(apart))
     for name, table in apart.items():
         logger.error(f"{name} disagrees with the source", extra=asdict(table))
-    subject = "Source and warehouse disagree" if apart else "Source and warehouse agree"
-    give_notice("daily", subject, notice(tables))
+    give_notice("daily", _subject(found.values()), notice(tables))
     sources = {
         name: {"batch": each.batch or None, "repair": _event(name, each, len(found))}
         for name, each in found.items()
     }
     batches = [each["batch"] for each in sources.values()]
     return {
-        "agrees": not apart,
+        "agrees": all(each.agrees for each in found.values()),
         "batch": batches[0] if len(batches) == 1 else None,
         "tables": {name: asdict(table) for name, table in tables.items()},
         "repair": next((each["repair"] for each in sources.values() if each["repair"]), {}),
         "sources": sources,
     }
+
+
+def _subject(found: Collection[Found]) -> str:
+    if any(each.apart for each in found):
+        return "Source and warehouse disagree"
+    if any(each.reading for each in found):
+        return "Source and warehouse agree as far as all is read"
+    return "Source and warehouse agree"
 
 
 def _event(source: str, found: Found, sources: int) -> dict[str, Any]:
@@ -247,4 +264,5 @@ def _compare_all(sides: Sides, source: Source, target: Target, seconds: float) -
             run = Run(sides.pipeline, here, there, logs, as_of)
             compared = [mapping for mapping in mappings if there.has(mapping)]
             tables = {each.target.name: compare_table(run, each) for each in compared}
-    return Found(there.batch, tables, made_of, run.extra)
+    reading = frozenset(each.target.name for each in compared if as_of.progress(each))
+    return Found(there.batch, tables, made_of, run.extra, reading=reading)

@@ -41,6 +41,8 @@ class Run:
 
 def compare_table(run: Run, mapping: Mapping) -> Comparison:
     """Compare a target table with the rows expected from the source."""
+    if (progress := run.as_of.progress(mapping)) is not None:
+        return Comparison(error=f"{progress}: compare again when all are in the warehouse")
     expected = Expected(run.current, run.pipeline, mapping, run.as_of)
     if expected.error is not None:
         return Comparison(error=expected.error)

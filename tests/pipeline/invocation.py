@@ -38,6 +38,7 @@ from functions.collect import handler as collect_handler
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
 from functions.receive import handler as receive_handler
+from functions.sources.postgres import filling
 from functions.transform import handler as transform_handler
 
 HANDLERS: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
@@ -49,6 +50,8 @@ HANDLERS: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
 }
 MORE_PIPELINES = "TEST_PIPELINES"
 """The setting with a folder of further pipelines: this process knows nothing of the test's own."""
+ROWS_AT_ONCE = "TEST_ROWS_AT_ONCE"
+"""The setting with how many rows a batch holds of tables that are read whole."""
 
 OUR_CODE = str(Path(functions.__file__).parent)
 
@@ -145,6 +148,8 @@ def settle_in(environment: dict[str, str], log: str) -> None:
     os.environ.update(environment)
     if folder := environment.get(MORE_PIPELINES):
         pipelines.__path__.append(folder)
+    if rows := environment.get(ROWS_AT_ONCE):
+        filling.ROWS_AT_ONCE = int(rows)
     os.environ.pop("AWS_PROFILE", None)  # its files have been read: see `warm_up`
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(output, 1)

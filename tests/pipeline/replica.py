@@ -16,12 +16,19 @@ class Replica:
     """The target tables after some batches: a key, a column of its row, one of each join.
 
     `shows` is the column that is shown of each source table. `queries` make the same in SQL, by
-    target table, with the joins in the order of the function's parameters.
+    target table, with the joins in the order of the function's parameters. Unless it `is_exact`,
+    rows may be deleted that were gone before they had been read.
     """
 
     def __init__(
-        self, lake: Lake, shows: Dictionary[Table, str], queries: Dictionary[str, str]
+        self,
+        lake: Lake,
+        shows: Dictionary[Table, str],
+        queries: Dictionary[str, str],
+        *,
+        is_exact: bool = True,
     ) -> None:
+        self._is_exact = is_exact
         self._lake = lake
         self._shows = shows
         self._queries = queries
@@ -32,7 +39,9 @@ class Replica:
         for mapping in self._mappings:
             table = self.tables[mapping.target.name]
             for row in self._lake.rows(batch, mapping.main, "tombstones"):
-                del table[_values(row, mapping.main.keys)]
+                key = _values(row, mapping.main.keys)
+                assert key in table or not self._is_exact
+                table.pop(key, None)
             joining = {each: self._by_key(batch, each, "joining") for each in mapping.tables}
             for key, row in self._by_key(batch, mapping.main, "files").items():
                 table[key] = (*key, *self._made(mapping, row, joining))

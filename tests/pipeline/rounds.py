@@ -11,12 +11,15 @@ from random import Random
 from local.emulator import Emulator
 from tests.pipeline.arena import TOTESYS, Arena, Servers, arena
 from tests.pipeline.disruptions import Disruptions
+from tests.pipeline.invocation import ROWS_AT_ONCE
 from tests.pipeline.recorded import warehouse_history
 from tests.pipeline.scene import Scene
 from tests.pipeline.storm import Storm
 from tests.pipeline.verdict import Verdict, compare
 from tests.pipeline.workload import Workload, repair_all
 
+# How many rows a batch holds of tables that are read whole, by rounds; the last holds all of them.
+BATCH_ROWS = (300, 1_000, 500_000)
 STEP_SECONDS = 0.2
 STEPS_A_LOOK = 5
 
@@ -79,6 +82,7 @@ def play(
 ) -> Figures:
     """Play a round from a seed and return its figures; `tick` sees them grow, and may end it."""
     with arena(servers, aws, f"round-{seed}", seed, pipeline) as place:
+        place.environment[ROWS_AT_ONCE] = str(BATCH_ROWS[seed % len(BATCH_ROWS)])
         a_round = _Round(place, seed, size, log)
         a_round.rage(tick)
         repair_all(place.source.superuser_url)

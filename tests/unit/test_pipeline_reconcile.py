@@ -97,6 +97,23 @@ def test_an_extract_that_was_postponed_is_asked_again() -> None:
     assert sandbox.sleeps == [1.0]
 
 
+def test_a_repair_that_takes_several_batches_is_requested_once() -> None:
+    """What a batch does not hold is read by further runs, which are not to begin again."""
+    sandbox = Sandbox(
+        Lambda(
+            reconcile=[{"repair": {**EVENT, "source": "source"}}, {"agrees": True}],
+            extract=[extracted(7) | {"more": True}, extracted(8) | {"more": False}],
+            transform=[REMODELLED],
+            load=[NOTHING],
+        )
+    )
+
+    sandbox.pipeline.reconcile(repair=True)
+
+    events = [{**EVENT, "source": "source"}, {"source": "source"}]
+    assert sandbox.functions.events[1:3] == events
+
+
 def test_a_repair_of_what_agrees_reads_nothing() -> None:
     """Where nothing can be repaired, the first comparison is the answer."""
     agreeing = {"agrees": True, "tables": {}, "seconds": 1.0}

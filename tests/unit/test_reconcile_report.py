@@ -240,7 +240,7 @@ def sides(monkeypatch: pytest.MonkeyPatch) -> Sides:
     monkeypatch.setattr(reconcile, "comparing", lambda _: kind)
     monkeypatch.setattr(reconcile, "comparable", lambda _: kind)
     monkeypatch.setattr(reconcile, "compare_files", lambda *_: {"events": BAD})
-    as_of = SimpleNamespace(manifest=None)
+    as_of = SimpleNamespace(manifest=None, progress=lambda _: None)
     monkeypatch.setattr(reconcile, "AsOf", lambda _, *moments: as_of if moments else None)
 
     def compare(run: Any, mapping: Any) -> Comparison:
@@ -250,6 +250,15 @@ def sides(monkeypatch: pytest.MonkeyPatch) -> Sides:
     monkeypatch.setattr(reconcile, "compare_table", compare)
     nothing: Any = None
     return Sides(PIPELINE, nothing, nothing, FakeBucket(), FakeBucket())
+
+
+def test_a_table_that_is_being_read_neither_agrees_nor_raises_an_alarm() -> None:
+    """Nothing is repaired of it: the rows are on their way."""
+    reading = Comparison(error="2 of about 3 rows are read")
+
+    found = Found(4, {"one": reading}, {"one": "one"}, {}, reading=frozenset({"one"}))
+
+    assert (found.agrees, found.apart, found.repair) == (False, {}, {})
 
 
 def test_tables_of_a_database_can_be_read_again(sides: Sides) -> None:

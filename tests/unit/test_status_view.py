@@ -180,6 +180,19 @@ def test_each_source_has_batches_and_findings_of_its_own() -> None:
     )
 
 
+def test_tables_that_are_read_in_several_batches_are_shown_with_their_progress() -> None:
+    """How many rows are read, of about how many; or that others come first."""
+    shop = replace(QUIET, filling={"sale": (1_500_000, 9_812_000), "line": (0, 0)})
+
+    said = printed(replace(EMPTY, sources={"shop": shop}))
+
+    assert said.splitlines()[4:] == [
+        "freshness  no batch has been loaded",
+        "reading    sale: 1,500,000 of about 9,812,000 rows",
+        "           line: after other tables",
+    ]
+
+
 def test_files_are_said_with_what_was_refused_of_them() -> None:
     """Files that are new, rows and files that were refused and where to read why, the bucket."""
     errors = "s3://shop-processed/errors/sale/sale.csv"

@@ -36,7 +36,8 @@ _COUNTS = f"""SELECT n.nspname::text, c.relname::text,
         (SELECT stats_reset FROM pg_stat_database WHERE datname = current_database())
     {_PARTS} AND current_setting('track_counts') = 'on' AND NOT pg_is_in_recovery()
     GROUP BY 1, 2 HAVING bool_and(p.relkind IN ('r', 'p'))"""
-_SIZES = f"""SELECT n.nspname::text, c.relname::text, sum(pg_relation_size(part))::bigint
+_SIZES = f"""SELECT n.nspname::text, c.relname::text, sum(pg_relation_size(part))::bigint,
+        sum(pg_table_size(part))::bigint
     {_PARTS} GROUP BY 1, 2"""
 
 
@@ -91,6 +92,7 @@ class Attention:
     sparing: bool
     _counts: dict[str, Counts] = field(init=False)
     _sizes: dict[str, int] = field(init=False, default_factory=dict)
+    table_sizes: dict[str, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Read the counts."""
@@ -104,18 +106,26 @@ class Attention:
     ) -> dict[str, TablePlan]:
         """Return the plans with what is scanned of each table; all of them are locked."""
         readable = [plan.table for plan in plans.values() if plan.error is None]
-        self._sizes = self._read_sizes(readable)
-        scans = self._scans(snapshot, before)
+        self._read_sizes(readable)
+        scans = self._scans(snapshot, before, [each for each in plans.values() if each.filling])
         return {
             name: replace(plan, scan=_possible(plan, scans.get(name, "all")))
             for name, plan in plans.items()
         }
 
-    def _read_sizes(self, tables: Collection[Table]) -> dict[str, int]:
-        found = self.connection.run(_SIZES, **named(tables)) if tables else []
-        return {table_id(schema, name): size for schema, name, size in found}
+    def _read_sizes(self, tables: Collection[Table]) -> None:
+        for schema, name, size, with_all in (
+            self.connection.run(_SIZES, **named(tables)) if tables else []
+        ):
+            self._sizes[table_id(schema, name)] = size
+            self.table_sizes[table_id(schema, name)] = with_all
 
-    def _scans(self, snapshot: Snapshot, before: IngestionManifest | None) -> dict[str, Scan]:
+    def _scans(
+        self,
+        snapshot: Snapshot,
+        before: IngestionManifest | None,
+        filling: Collection[TablePlan],
+    ) -> dict[str, Scan]:
         looked = self.memory.looked
         if not self.sparing or looked is None or before is None:
             return {}
@@ -129,7 +139,7 @@ class Attention:
             for name in self._counts.keys() & looked.scanned_at.keys()
             if timedelta(0) <= at - looked.scanned_at[name] < every
         }
-        return with_parents(scans, self.source.tables)
+        return with_parents(scans, self.source.tables, {plan.id for plan in filling})
 
     def _scan(self, name: str, looked: Looked) -> Scan:
         now, was = self._counts[name], looked.counts[name]
@@ -150,10 +160,10 @@ class Attention:
         before = self.memory.looked
         scanned = {
             name: snapshot.source.snapshot_at
-            if before is None or plan.is_whole or plan.scan == "all"
+            if before is None or plan.scan == "all"
             else before.scanned_at[name]
             for name, plan in plans.items()
-            if plan.error is None and name in self._counts
+            if plan.error is None and plan.turn == "now" and name in self._counts
         }
         self.memory.looked = Looked(
             (newest.batch, newest.run),
@@ -164,14 +174,16 @@ class Attention:
         )
 
 
-def with_parents(scans: Mapping[str, Scan], tables: Iterable[Table]) -> dict[str, Scan]:
+def with_parents(
+    scans: Mapping[str, Scan], tables: Iterable[Table], filling: Collection[str] = ()
+) -> dict[str, Scan]:
     """Return scans in which all that rows refer to, at any depth, is looked at with them.
 
     A changed row may refer to a row that came with it, whose table's counts are not there yet.
-    Tables that are not in `scans` are scanned.
+    Tables that are not in `scans` are scanned; of those that are `filling` rows are read anyway.
     """
     chosen = dict(scans)
-    pending = [table for table in tables if scans.get(table.id) != "nothing"]
+    pending = [table for table in tables if scans.get(table.id) != "nothing" or table.id in filling]
     while pending:
         for reference in pending.pop().all_references():
             if chosen.get(reference.table.id) == "nothing":
@@ -185,6 +197,8 @@ def _possible(plan: TablePlan, scan: Scan) -> Scan:
 
     The digests of hashed keys are the server's, and keys that may be equal are counted in a scan.
     """
+    if plan.since is None:
+        return "all"
     if scan == "changes" and (plan.is_hashed or not plan.columns.key_is_unique):
         return "all"
     return scan

@@ -3,9 +3,11 @@
 Data first, manifest last: until the manifest is claimed, nothing that was written counts.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchConflictError
@@ -18,6 +20,7 @@ from functions.sources.postgres.activity import Attention, Memory
 from functions.sources.postgres.alone import is_alone
 from functions.sources.postgres.changes import are_few, next_seen
 from functions.sources.postgres.declared import Declared
+from functions.sources.postgres.filling import with_portions
 from functions.sources.postgres.history import Snapshot
 from functions.sources.postgres.plan import (
     Survey,
@@ -32,6 +35,8 @@ from functions.sources.postgres.rows import BatchRows
 from functions.sources.postgres.snapshot import snapshot_of
 from functions.sources.postgres.tablekeys import SnapshotKeys
 from functions.sources.postgres.uniqueness import stop_at_equal_keys, stop_at_missing_keys
+
+_Position = tuple[int | None, list[tuple[int, int]]]
 
 
 def capture(
@@ -72,10 +77,13 @@ def capture(
         )
         _copy(rows, seen, repair)
     tables = {
-        name: _captured(plan, snapshot, rows) if plan.error is None else _stopped(plan, before)
+        name: _captured(plan, snapshot, rows, keys.now)
+        if plan.error is None
+        else _stopped(plan, before)
         for name, plan in seen.plans.items()
     }
-    if not (seen.is_due or any(each.changed or each.deleted for each in tables.values())):
+    is_due = seen.is_due or seen.goes_on
+    if not (is_due or any(each.changed or each.deleted for each in tables.values())):
         attention.remember(snapshot, before, seen.plans)
         return Captured(None, seen.stopped)
     stored = tablekeys.store(log.bucket, names, keys.now)
@@ -96,7 +104,8 @@ def capture(
     if not log.claim(manifest):
         raise BatchConflictError(f"batch {manifest.batch} was claimed by another run")
     attention.remember(snapshot, manifest, seen.plans)
-    return Captured(manifest, seen.stopped)
+    has_more = any(table.filling and not table.error for table in tables.values())
+    return Captured(manifest, seen.stopped, more=seen.goes_on and has_more)
 
 
 @dataclass(frozen=True)
@@ -124,10 +133,19 @@ class _Seen:
         return {name: plan.error for name, plan in self.plans.items() if plan.error is not None}
 
     @property
+    def goes_on(self) -> bool:
+        """Whether rows of a table are read for the first time, or again."""
+        return any(
+            plan.turn == "now" and (plan.is_whole or (plan.portion and not plan.portion.is_empty))
+            for plan in self.readable
+        )
+
+    @property
     def has_news(self) -> bool:
         """Whether there may be rows for a batch, or one is due."""
         return self.is_due or any(
             plan.is_whole
+            or plan.portion is not None
             or self.found[plan.id].may_have_changes
             or self.found[plan.id].differs_from(self.known.get(plan.id))
             for plan in self.readable
@@ -150,6 +168,7 @@ def _look(
     plans = plan_tables(connection, snapshot, before, declared, whole, sparse=sparse)
     plans = stop_at_missing_keys(connection, attention.choose(snapshot, before, plans))
     known = tablekeys.comparable(known, plans, before)
+    plans = with_portions(connection, plans, known, attention.table_sizes)
     found = survey(connection, [plan for plan in _readable(plans) if not plan.is_whole], known)
     plans = stop_at_equal_keys(connection, plans, found, known)
     at = snapshot.source.snapshot_at
@@ -183,7 +202,7 @@ def _known_keys(
 
 
 def _readable(plans: dict[str, TablePlan]) -> list[TablePlan]:
-    return [plan for plan in plans.values() if plan.error is None]
+    return [plan for plan in plans.values() if plan.is_read]
 
 
 def _reason_to_wait(
@@ -203,26 +222,41 @@ def _reason_to_wait(
     return None
 
 
-def _captured(plan: TablePlan, snapshot: Snapshot, rows: BatchRows) -> TableCapture:
+def _position(plan: TablePlan, snapshot: Snapshot, xids: Collection[int]) -> _Position:
+    """Return the horizon from which the next batch reads a table, and what it has above it."""
+    if plan.before is not None and (plan.is_left or plan.turn != "now"):
+        return plan.before.horizon if plan.since else None, plan.before.seen if plan.since else []
+    if plan.turn != "now":
+        return None, []
+    seen = next_seen(snapshot, plan.since, xids)
+    # With too many the next batch reads the table whole.
+    return (snapshot.horizon, seen) if are_few(seen) else (None, [])
+
+
+def _captured(
+    plan: TablePlan, snapshot: Snapshot, rows: BatchRows, keys: Mapping[str, TableKeys]
+) -> TableCapture:
     table = rows.tables[plan.id]
-    horizon: int | None = snapshot.horizon
-    seen = next_seen(snapshot, plan.since, table.xids)
-    if plan.is_left and plan.before is not None:
-        horizon, seen = plan.before.horizon, plan.before.seen
-    can_go_on = are_few(seen)  # otherwise the next batch reads the table whole
+    horizon, seen = _position(plan, snapshot, table.xids)
+    filling = None
+    if plan.portion is not None and plan.portion.to is not None:
+        of = tablekeys.number_of(keys.get(plan.id))
+        filling = replace(plan.portion.done(table.filled, of), horizon=horizon, seen=seen)
+        horizon, seen = None, []
     return TableCapture(
         key=list(plan.table.keys),
         columns=list(plan.columns.types),
         fingerprint=plan.columns.fingerprint,
         incarnation=plan.columns.incarnation,
-        horizon=horizon if can_go_on else None,
-        seen=seen if can_go_on else [],
+        horizon=horizon,
+        seen=seen,
         changed=table.changed,
         companions=table.companions,
         files=table.writer.close(),
         partners=table.partners.close(),
         deleted=table.deleted,
         tombstones=table.tombstones.close(),
+        filling=filling,
     )
 
 
@@ -240,5 +274,6 @@ def _stopped(plan: TablePlan, before: IngestionManifest | None) -> TableCapture:
         incarnation=was.incarnation,
         horizon=was.horizon if stands else None,
         seen=was.seen if stands else [],
+        filling=was.filling and (was.filling if stands else replace(was.filling, horizon=None)),
         error=plan.error,
     )

@@ -14,6 +14,8 @@ holds the horizon back.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from functions.common.copy import array, set_values, value
 from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.pgconnection import PostgresConnection
@@ -37,6 +39,9 @@ def standing(
 ) -> TableCapture | None:
     """Return the last batch's entry of a table, None if it is not valid in this snapshot."""
     capture = before.tables.get(table) if before else None
+    if capture is not None and capture.filling is not None:
+        position = capture.filling
+        capture = replace(capture, horizon=position.horizon, seen=position.seen)
     if before is None or capture is None or capture.horizon is None:
         return None
     return capture if snapshot.follows(before.source, capture.horizon) else None

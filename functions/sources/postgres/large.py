@@ -96,6 +96,15 @@ def _is_larger(name: str, sql_type: str, at_most: int) -> str:
     return f"(pg_column_size({column}) > {at_most} OR octet_length(concat({column})) > {at_most})"
 
 
+def size(column: str, sql_type: str) -> str:
+    """Return the SQL of the bytes of a value, or of what it takes as it is stored.
+
+    The value itself is not read.
+    """
+    measure = "octet_length" if _AS_STORED.fullmatch(sql_type) else "pg_column_size"
+    return f"{measure}({column})"
+
+
 def _note(name: str, at_most: int) -> str:
     """Return the content of a JSON object, without its braces, as a literal of SQL."""
     note: str = literal(msgspec.json.encode({carried_name(name): at_most}).decode()[1:-1])

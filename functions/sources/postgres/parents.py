@@ -51,7 +51,7 @@ class MissingParents:
 
     def _ask(self, wait: Wait, plan: TablePlan, known: TableKeys | None) -> None:
         types = plan.types_of(wait.columns)
-        named = f"SELECT DISTINCT {text_sql(types)} AS key FROM {plan.source} WHERE {plan.changed}"
+        named = f"SELECT DISTINCT {text_sql(types)} AS key FROM {plan.source} WHERE {plan.taken}"
         parent = self._plans[wait.parent.id]
         if parent.error is None:
             there = f"SELECT {parent.key_text} AS key FROM {parent.source}"

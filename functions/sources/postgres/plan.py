@@ -11,6 +11,7 @@ from pg8000.native import literal
 
 from etl import Table
 from functions.common.copy import copy_out
+from functions.common.filling import Filling
 from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres import changes, keysets, large, unfit
@@ -29,11 +30,18 @@ from functions.sources.postgres.keysql import (
     key_sql,
     text_sql,
 )
+from functions.sources.postgres.portions import Portion
 from functions.sources.postgres.sqltypes import arrow_type, is_accepted
 
 TableKeys = KeySet | HashedKeys
 XID, HASH = "_xid", "_hash"
 """The columns with a row's transaction and the hash of its key, which stay in extract."""
+
+Turn = Literal["now", "keys", "later"]
+"""What is read of a table: rows, only which keys are gone, or nothing, as other tables come first.
+
+Rows of a table are read after those of the tables to which they refer.
+"""
 
 Scan = Literal["all", "changes", "nothing"]
 """What is scanned of a table that is not read whole: rows and keys, or the rows that changed.
@@ -53,7 +61,8 @@ class TablePlan:
     at or above the new horizon, and None when none can be; `measured` are the columns of which a
     value may be too large to carry; `is_waited_for` says whether rows of others wait for those of
     this table, and `is_sparse` whether its integer keys are kept like other keys; `scan` what is
-    scanned of the table.
+    scanned of the table. `filling` is how far a table has been read that is not complete yet, and
+    `portion` the part of it that this batch reads.
     """
 
     columns: Columns
@@ -66,6 +75,9 @@ class TablePlan:
     is_waited_for: bool
     is_sparse: bool
     scan: Scan = "all"
+    filling: Filling | None = None
+    portion: Portion | None = None
+    turn: Turn = "now"
 
     @property
     def table(self) -> Table:
@@ -128,19 +140,45 @@ class TablePlan:
         )
 
     @property
+    def is_read(self) -> bool:
+        """Whether the table is looked at in this batch, or at least its statistics."""
+        return self.error is None and self.turn != "later"
+
+    @property
     def is_whole(self) -> bool:
-        """Whether all rows are read, as it is not known which have changed."""
-        return self.since is None
+        """Whether all rows are read in this batch, as it is not known which have changed."""
+        return self.since is None and self.portion is None and self.turn == "now"
 
     @property
     def is_left(self) -> bool:
         """Whether the table is not looked at, and keeps its position."""
-        return self.scan == "nothing" and not self.is_whole
+        return self.scan == "nothing" and self.since is not None
 
     @property
     def changed(self) -> str:
-        """The SQL condition that is true for the rows that changed."""
-        return changes.changed(self.variable, self.since)
+        """The SQL condition that is true for the rows that changed, of those that batches had."""
+        if self.is_whole or self.since is not None:
+            changed = changes.changed(self.variable, self.since)
+            return f"{changed} AND {self.portion.had_before}" if self.portion else changed
+        return "false"
+
+    def parts(self, *, changed: bool = True) -> dict[str, bool]:
+        """Return the SQL conditions for the rows that the batch reads: is each that of the portion?
+
+        No row is in two of them. Those that `changed` are left out on request.
+        """
+        if self.turn != "now":
+            return {}
+        found = {self.changed: False} if changed and not self.is_left else {}
+        if self.portion is None or self.portion.is_empty:
+            return found
+        apart = {f"{condition} AND NOT ({self.portion.rows})": False for condition in found}
+        return {self.portion.rows: True} | apart
+
+    @property
+    def taken(self) -> str:
+        """The SQL condition for the rows that the batch reads."""
+        return " OR ".join(f"({condition})" for condition in self.parts()) or "false"
 
     @property
     def schema(self) -> pa.Schema:
@@ -232,10 +270,17 @@ def plan_tables(
             measured,
             name in declared.waited_for,
             name in sparse,
+            filling=_filling(before, columns.table),
         )
     positions = {plan.variable: plan.since for plan in plans.values() if plan.since is not None}
     changes.give_values(connection, snapshot, positions)
     return plans
+
+
+def _filling(before: IngestionManifest | None, table: Table) -> Filling | None:
+    """Return how far the last batch has read a table, None if all of it, or by another key."""
+    capture = before.capture(table.id) if before else None
+    return capture.filling if capture is not None and has_key(capture, table) else None
 
 
 def has_key(capture: TableCapture | None, table: Table) -> bool:

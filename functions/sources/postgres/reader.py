@@ -18,7 +18,7 @@ from functions.common.pgconnection import PostgresConnection
 from functions.common.postgres import connection
 from functions.common.selfcheck import SECONDS
 from functions.common.storage import CLIENT_CONFIG
-from functions.sources import Read
+from functions.sources import Captured, Read, Repair
 from functions.sources.postgres.activity import Memory
 from functions.sources.postgres.capture import capture
 from functions.sources.postgres.columns import read_columns, unreadable
@@ -76,14 +76,23 @@ def opened(
     A `scheduled` run leaves tables that show no activity.
     """
     declared = Declared(source, pipeline)
+    goes_on = False
     with connected(source, seconds) as session:
-        yield lambda run, repair: capture(
-            session,
-            log,
-            declared,
-            run,
-            lambda: datetime.now(UTC),
-            repair=repair,
-            memory=_memory(log.bucket.name, log.prefix),
-            sparing=scheduled,
-        )
+
+        def read(run: str, repair: Repair) -> Captured:
+            nonlocal goes_on
+            captured = capture(
+                session,
+                log,
+                declared,
+                run,
+                lambda: datetime.now(UTC),
+                repair=repair,
+                memory=_memory(log.bucket.name, log.prefix),
+                # A batch after the first one is for what was too much for that.
+                sparing=scheduled or goes_on,
+            )
+            goes_on = captured.more
+            return captured
+
+        yield read

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.common.carried import KNOWN
-from functions.common.copy import copy_out
+from functions.common.copy import copy_out, set_values, text_array
 from functions.common.errors import RepairRequestError
 from functions.common.keys import Key, columns_of, keys_of, none_of
 from functions.common.parquet import PartWriter
@@ -25,6 +25,7 @@ from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.joins import Step, Way
 from functions.sources.postgres.parents import MissingParents
 from functions.sources.postgres.plan import XID, Survey, TablePlan
+from functions.sources.postgres.portions import Portion
 from functions.sources.postgres.references import References
 from functions.sources.postgres.tablekeys import SnapshotKeys
 
@@ -34,9 +35,9 @@ class TableRows:
     """A batch's rows of one table so far.
 
     `writer` takes the rows from which target rows are made, `partners` those that are only joined,
-    and `tombstones` the keys of deleted rows. `xids` are the recent transactions of its rows,
-    `came_along` the keys of its companions; `references` are the values of its references, by
-    columns.
+    and `tombstones` the keys of deleted rows. Of the changed rows, `filled` are those of its
+    portion. `xids` are the recent transactions of its rows, `came_along` the keys of its
+    companions; `references` are the values of its references, by columns.
     """
 
     writer: PartWriter
@@ -46,6 +47,7 @@ class TableRows:
     changed: int = 0
     companions: int = 0
     deleted: int = 0
+    filled: int = 0
     xids: set[int] = field(default_factory=set)
     came_along: list[pa.Array] = field(default_factory=list)
 
@@ -99,28 +101,45 @@ class BatchRows:
 
         Missing parents are recorded. `found` is None for a table that is read whole.
         """
-        gone = partial(self.delete, plan)
+        gone = partial(self._delete_had, plan)
         self._keys.begin(plan, found, gone)
-        if found is None or found.may_have_changes:
-            self._copy(plan)
+        if parts := plan.parts(changed=found is None or found.may_have_changes):
+            self._copy(plan, parts)
         self._keys.end(plan, found, gone)
 
-    def _copy(self, plan: TablePlan) -> None:
+    def _copy(self, plan: TablePlan, parts: Mapping[str, bool]) -> None:
         table, waits = self.tables[plan.id], self._declared.waits(plan.id)
-        for rows in self._read(plan, plan.changed):
-            self._take(plan, rows)
-            self.missing.look(waits, plan, rows, self._keys.now)
-            self._keys.add(plan, rows)
-            table.changed += rows.num_rows
+        for condition, is_portion in parts.items():
+            are_new = is_portion and plan.portion is not None and plan.portion.is_new
+            for rows in self._read(plan, condition):
+                self._take(plan, rows, are_new=are_new)
+                self.missing.look(waits, plan, rows, self._keys.now)
+                self._keys.add(plan, rows)
+                table.changed += rows.num_rows
+                table.filled += rows.num_rows if is_portion else 0
         self.missing.ask(waits, plan, self._keys.now)
         if not self._ways[plan.id]:
             table.writer.flush()  # it is complete: no companions will follow
 
+    def _delete_had(self, plan: TablePlan, keys: pa.Array) -> None:
+        """Write the keys of deleted rows that batches have had."""
+        if plan.portion is not None and plan.portion.had is not None:
+            keys = keys.filter(self._were_had(plan.portion, columns_of(keys, _kinds(plan))))
+        self.delete(plan, keys)
+
+    def _were_had(self, portion: Portion, keys: pa.RecordBatch) -> pa.Array:
+        """Return which keys are up to the place up to which batches have had rows."""
+        texts = map(text_array, pa.Table.from_batches([keys]).columns)
+        set_values(self._connection, dict(zip(portion.keys.names("gone"), texts, strict=True)))
+        rows = self._connection.run(portion.were_had())
+        return pa.array([is_had for [is_had] in rows], pa.bool_())
+
     def delete(self, plan: TablePlan, keys: pa.Array) -> None:
         """Write the keys of deleted rows, in the columns of the table's key."""
-        kinds = {plan.key: pa.int64()} if plan.has_integer_key else plan.key_types
+        if not len(keys):
+            return
         table = self.tables[plan.id]
-        table.tombstones.write(columns_of(keys, pa.schema(kinds)))
+        table.tombstones.write(columns_of(keys, _kinds(plan)))
         table.deleted += len(keys)
 
     def delete_absent(self, plan: TablePlan, asked: Sequence[Key]) -> None:
@@ -155,7 +174,7 @@ class BatchRows:
         """Yield the conditions that a row joins with a changed row, or no longer with any."""
         last = way[-1].parent
         if self.tables[last.id].changed:
-            yield joins.leads_to(way, last.changed)
+            yield joins.leads_to(way, last.taken)
         if self.tables[last.id].deleted:
             yield joins.leads_nowhere(way)
 
@@ -181,19 +200,22 @@ class BatchRows:
         return found.give(self._connection, step.casts)
 
     def _unchanged(self, plan: TablePlan, conditions: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the unchanged rows for which one of some conditions holds."""
-        if conditions and not plan.is_whole:
-            condition = joins.any_of(plan, conditions)
-            yield from self._read(plan, f"({condition}) AND NOT ({plan.changed})")
+        """Yield the unchanged rows that batches have had, for which one of some conditions holds.
+
+        Changed rows of a table that is not looked at will be in a later batch.
+        """
+        if conditions and plan.since is not None:
+            others = f"NOT ({plan.changed}) AND NOT ({plan.taken})"
+            had = plan.portion.had_before if plan.portion else "true"
+            yield from self._read(
+                plan, f"({joins.any_of(plan, conditions)}) AND {others} AND {had}"
+            )
 
     def _partners(self, plan: TablePlan, conditions: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows for which one of some conditions holds, and which are not in the batch.
-
-        Changed rows of a table that is not looked at are not, and join as well.
-        """
-        if plan.is_left:
-            return self._read(plan, joins.any_of(plan, conditions))
-        return self._unchanged(plan, conditions)
+        """Yield the rows for which one of some conditions holds, and which are not in the batch."""
+        if not plan.is_whole:
+            condition = f"({joins.any_of(plan, conditions)}) AND NOT ({plan.taken})"
+            yield from self._read(plan, condition)
 
     def _read(self, plan: TablePlan, condition: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows for which a condition holds, and record their recent transactions."""
@@ -203,19 +225,22 @@ class BatchRows:
                 table.xids.update(pc.unique(rows[XID].drop_null()).to_pylist())
             yield rows
 
-    def _take(self, plan: TablePlan, rows: pa.RecordBatch) -> None:
-        """Write rows from which target rows are made."""
+    def _take(self, plan: TablePlan, rows: pa.RecordBatch, *, are_new: bool = False) -> None:
+        """Write rows from which target rows are made; `are_new` if no batch has had any of them."""
         table = self.tables[plan.id]
-        table.writer.write(self._carried(plan, rows))
+        table.writer.write(self._carried(plan, rows, are_new=are_new))
         for references in table.references.values():
             references.add(rows)
 
-    def _carried(self, plan: TablePlan, rows: pa.RecordBatch) -> pa.RecordBatch:
+    def _carried(
+        self, plan: TablePlan, rows: pa.RecordBatch, *, are_new: bool = False
+    ) -> pa.RecordBatch:
         """Return rows as they are carried: with `_known`, if others wait for them."""
         carried = rows.select(plan.columns.schema.names)
         if plan.id not in self._declared.waited_for:
             return carried
-        return carried.append_column(KNOWN, self._keys.is_known(plan, rows))
+        none = pa.repeat(pa.scalar(False), rows.num_rows)
+        return carried.append_column(KNOWN, none if are_new else self._keys.is_known(plan, rows))
 
     def flush(self) -> None:
         """Begin to write the rows of all tables, in parallel."""
@@ -223,6 +248,11 @@ class BatchRows:
             table.writer.flush()
             table.partners.flush()
             table.tombstones.flush()
+
+
+def _kinds(plan: TablePlan) -> pa.Schema:
+    """Return the columns of a table's key as they are in tombstones."""
+    return pa.schema({plan.key: pa.int64()} if plan.has_integer_key else plan.key_types)
 
 
 def _among_none(keys: pa.Array, others: list[pa.Array]) -> pa.Array:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from functions.common.copy import array, copy_out, set_values, value
 from functions.common.manifests import IngestionManifest, KeyParts, TableCapture
@@ -49,6 +50,11 @@ def store(bucket: Bucket, names: ObjectNames, sets: Mapping[str, TableKeys]) -> 
     integers = {name: keys for name, keys in sets.items() if isinstance(keys, KeySet)}
     parts = {name: keys.stored for name, keys in sets.items() if isinstance(keys, HashedKeys)}
     return Stored(*keysets.store(bucket, names, integers), parts)
+
+
+def number_of(keys: TableKeys | None) -> int:
+    """Return how many keys a table has, by its digests."""
+    return pc.sum(keys.digests["rows"], min_count=0).as_py() if keys is not None else 0
 
 
 def in_parts(sets: Mapping[str, TableKeys]) -> set[str]:
@@ -127,7 +133,7 @@ class SnapshotKeys:
             return
         if plan.is_whole:
             self._built[plan.id].add(rows[plan.key])
-        elif plan.scan == "changes":
+        elif plan.scan != "all":
             self._built[plan.id].add(self._runs(plan).not_in(rows[plan.key]))
 
     def end(self, plan: TablePlan, found: Survey | None, gone: Gone) -> None:
@@ -147,7 +153,7 @@ class SnapshotKeys:
         """Return the keys that a table has now; None if they make too many runs."""
         if found is None:
             return self._built[plan.id].key_set()
-        if plan.scan == "changes":
+        if plan.scan != "all":
             return keysets.united(before, self._built[plan.id].key_set())
         if found.is_partial:
             return None
