@@ -98,7 +98,7 @@ lock:  ## new versions into requirements/, from pyproject.toml (needs uv)
 	$(LOCK) -c requirements/dev.txt --group pipeline-retail -o pipelines/retail/requirements.txt
 	for group in layer-arrow layer-postgres layer-mysql layer-pandas layer-powertools; do \
 		$(LOCK) -c requirements/dev.txt --group $$group -o requirements/$$group.txt || exit 1; done
-	for group in local-aws bench audit lambda-runtime; do \
+	for group in local-aws query bench audit lambda-runtime; do \
 		$(LOCK) --upgrade --group $$group -o requirements/$$group.txt || exit 1; done
 	for group in audit-prowler lambda-emulator; do \
 		$(LOCK) --upgrade --no-deps --group $$group -o requirements/$$group.txt || exit 1; done

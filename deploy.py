@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from deployer.arguments import parser
+from deployer.arguments import chosen_source, parser
 from deployer.aws import account, sns
 from deployer.aws.account import Account
 from deployer.configuration.declaration import (
@@ -33,7 +33,7 @@ from deployer.configuration.organisation import read_organisation
 from deployer.configuration.settings import Settings, read_names, read_schema
 from deployer.deployer import Deployer
 from deployer.endpoints import event_urls, report_urls
-from deployer.errors import DeployError, SettingsError
+from deployer.errors import DeployError
 from deployer.operations import github as github_role
 from deployer.operations import output, webhooks
 from deployer.operations.doctor import examine
@@ -101,14 +101,9 @@ def deploy(options: argparse.Namespace, terminal: Terminal) -> int:
         "endpoints": {**endpoints, **report_endpoints},
     }
     terminal.result(document, output.counts(changes), costs.text())
-    if drop_bucket:
-        terminal.note(f"Drop files into s3://{drop_bucket}/")
-    for name, url in endpoints.items():
-        terminal.note(f"Webhook URL of {name}, to enter at its provider: {url}")
-    for url in report_endpoints.values():
-        terminal.note(f"Reports: {url}")
-    for email in sns.unconfirmed(aws, _names(aws).topic_arn):
-        terminal.note(f"{email} receives no alarms until the link in the e-mail from AWS is opened")
+    emails = sns.unconfirmed(aws, _names(aws).topic_arn)
+    for line in output.what_is_next(drop_bucket, endpoints, report_endpoints, emails):
+        terminal.note(line)
     return 0
 
 
@@ -190,7 +185,7 @@ def send(options: argparse.Namespace, terminal: Terminal) -> int:
 def replay(options: argparse.Namespace, terminal: Terminal) -> int:
     """Process a batch again, for example after a fix in the pipeline."""
     pipeline = _pipeline(terminal)
-    done = pipeline.replay(_source(options.source, pipeline.sources), options.batch)
+    done = pipeline.replay(chosen_source(options.source, pipeline.sources), options.batch)
     terminal.result(asdict(done), *output.ran(done))
     return 0
 
@@ -212,6 +207,15 @@ def verify(options: argparse.Namespace, terminal: Terminal) -> int:
         found = verify_ledger(ledger, options.first, datetime.now(UTC), terminal.doing)
     terminal.result(found.document(), *verified_view(found))
     return 1 if found.faults else 0
+
+
+def query(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Ask the lake in SQL, as the warehouse is or was after a batch or at a time."""
+    from deployer.query.command import run_query  # noqa: PLC0415  nothing else needs Arrow
+
+    aws = _connect(terminal)
+    run_query(options, os.environ, aws, _names(aws), terminal)
+    return 0
 
 
 def doctor(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -307,15 +311,6 @@ def _from_here(settings: Settings) -> Iterator[Finding]:
         yield from look_from_here(settings)
 
 
-def _source(named: str | None, sources: Sequence[str]) -> str:
-    """Return the named source, or the only one; raise SettingsError if there is none."""
-    if named is None and len(sources) == 1:
-        return sources[0]
-    if named is None or named not in sources:
-        raise SettingsError([f"--source must be one of {', '.join(sources)}"])
-    return named
-
-
 def _connect(terminal: Terminal, *, planning: bool = False) -> Account:
     """Connect to the account, and show which it is before anything is changed."""
     _, stage = read_names(os.environ)
@@ -340,6 +335,7 @@ COMMANDS = (
     replay,
     reconcile,
     verify,
+    query,
     ddl,
     policy,
     roles,

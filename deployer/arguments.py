@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -75,6 +75,15 @@ def scale(text: str) -> float:
     return size
 
 
+def chosen_source(named: str | None, sources: Sequence[str]) -> str:
+    """Return the named source, or the only one; raise SettingsError if there is none."""
+    if named is None and len(sources) == 1:
+        return sources[0]
+    if named is None or named not in sources:
+        raise SettingsError([f"--source must be one of {', '.join(sources)}"])
+    return named
+
+
 def _of_send(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", type=Path, metavar="FILE", help="the body to post")
     _add_source(command)
@@ -120,6 +129,32 @@ def _of_verify(command: argparse.ArgumentParser) -> None:
         dest="first",
         metavar="BATCH",
         help="verify the batches from this one on (default: all)",
+    )
+
+
+def _of_query(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "sql", metavar="SELECT", nargs="?", help="one SELECT, in the SQL of DuckDB"
+    )
+    command.add_argument(
+        "--as-of",
+        metavar="BATCH|TIME",
+        help="as the warehouse was after it loaded this batch, or at a time in ISO 8601, in UTC "
+        "unless it has a zone (default: now); a batch that is not loaded yet does not count",
+    )
+    _add_source(command)
+    command.add_argument(
+        "--format",
+        choices=("table", "csv", "json", "parquet"),
+        help="a table for people unless given; json is the same as --json",
+    )
+    command.add_argument(
+        "--output", type=Path, metavar="FILE", help="write the answer there; parquet needs it"
+    )
+    command.add_argument(
+        "--tables",
+        action="store_true",
+        help="print the tables and their columns",
     )
 
 
@@ -187,6 +222,7 @@ _OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "run": _of_run,
     "reconcile": _of_reconcile,
     "verify": _of_verify,
+    "query": _of_query,
     "github": _of_github,
     "new": _of_new,
     "local": _of_local,

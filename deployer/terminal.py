@@ -51,6 +51,11 @@ class Terminal:
         self._working_on: dict[tuple[str, str], str] = {}
         self._answered = False
 
+    @property
+    def width(self) -> int:
+        """How many characters a line of a result may have."""
+        return self._results.width
+
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
         """Show a step while it lasts, and its seconds when it is done."""

@@ -26,6 +26,8 @@ CALENDAR_COLUMNS = {
 }
 """The columns of a calendar and their types."""
 
+_NAME_BYTES = 63  # of a name in PostgreSQL
+
 _PLAIN: dict[type[Column], str] = {
     types.SmallInteger: "smallint",
     types.Integer: "integer",
@@ -80,6 +82,12 @@ def search_path(schemas: Iterable[str]) -> str:
 def create_schema(schema: str) -> str:
     """Return the SQL that creates a schema unless it is there."""
     return f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)};"
+
+
+def current_view(history: str) -> str:
+    """Return the name of the view of a history's current state, truncated as PostgreSQL does."""
+    name = f"current_{history.removeprefix('fact_')}"
+    return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
 def sql_type(column: Column) -> str:

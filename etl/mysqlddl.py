@@ -124,6 +124,11 @@ def record_id(table: str) -> str:
     return name if len(name) <= NAME_CHARACTERS else "record_id"
 
 
+def current_view(history: str) -> str:
+    """Return the name of the view of a history's current state."""
+    return f"current_{history.removeprefix('fact_')}"[:NAME_CHARACTERS]
+
+
 def _decimal(precision: int | None, scale: int) -> str:
     digits, places = (_DIGITS, _SCALE) if precision is None else (precision, scale)
     if digits > _DIGITS or not 0 <= places <= min(_SCALE, digits):

@@ -7,9 +7,9 @@ import sysconfig
 import venv
 from pathlib import Path
 
-from deployer.packaging.installer import install
+from deployer.packaging.installer import install, make_once
 from deployer.packaging.packages import ROOT
-from local.system_account import SystemAccount, copy_readable, make_once
+from local.system_account import SystemAccount, copy_readable
 
 # Packages that are not ministack's, and what nothing needs at run time.
 _UNUSED = ("site-packages", "dist-packages", "test", "idlelib", "ensurepip", "*.a")

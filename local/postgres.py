@@ -9,10 +9,11 @@ from pathlib import Path
 import pg8000.native
 
 from deployer.errors import DeployError
+from deployer.packaging.installer import make_once
 from local.connection import connect
 from local.private_files import write_private
 from local.server import LocalServer
-from local.system_account import SystemAccount, copy_readable, make_once
+from local.system_account import SystemAccount, copy_readable
 
 SUPERUSER = "postgres"
 

@@ -10,7 +10,6 @@ import pwd
 import shutil
 import subprocess  # nosec B404
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -109,25 +108,6 @@ def reachable_home(directory: Path, account: SystemAccount) -> Path:
         )
     write_private(pointer, str(home))
     return home
-
-
-def make_once(place: Path, make: Callable[[Path], None]) -> Path:
-    """Return the folder `place`, which `make` creates under another name unless it exists.
-
-    It gets its name when it is complete: an interrupted one is never used, and of two that are
-    created at once the first counts.
-    """
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
-            draft = Path(scratch) / place.name
-            make(draft)
-            try:
-                draft.rename(place)
-            except OSError:
-                if not place.exists():
-                    raise
-    return place
 
 
 def copy_readable(source: Path, copy: Path, without: tuple[str, ...]) -> None:

@@ -8,13 +8,12 @@ from urllib.parse import unquote
 from rich.table import Table
 
 from deployer.configuration.databases import DatabaseAddress
+from deployer.configuration.declaration import current_view
 from deployer.terminal import table
 from etl.targets import Target
 from functions.common.loaded import LoadedMarker
 from functions.common.logs import MarkerLog
-from functions.targets.mysql.views import view_name as mysql_view_name
 from functions.targets.own_tables import DELETIONS
-from functions.targets.postgres.current import view_name
 from local.warehouse import look
 
 BATCHES_BACK = 200  # in which the newest change of a table is searched, at 3 ms a batch
@@ -86,7 +85,6 @@ def _places(
 def view_rows(address: DatabaseAddress, target: Target, schema: str) -> list[ViewRow]:
     """Count the views of a managed warehouse, and what was deleted."""
     histories = [table.name for table in target.tables if table.way == "history"]
-    named = mysql_view_name if target.kind == "mysql" else view_name
     with look(address, target.kind) as warehouse:
         found = warehouse.run(
             "SELECT table_name, count(DISTINCT business_id)"  # nosec B608
@@ -95,8 +93,9 @@ def view_rows(address: DatabaseAddress, target: Target, schema: str) -> list[Vie
         )
         deleted = {table: int(keys) for table, keys in found}
         return [
-            ViewRow(named(name), warehouse.count(schema, named(name)), deleted.get(name, 0))
+            ViewRow(view, warehouse.count(schema, view), deleted.get(name, 0))
             for name in histories
+            for view in [current_view(target, name)]
         ]
 
 

@@ -94,13 +94,27 @@ def create_statements(pipeline: str, schema: str) -> dict[str, dict[str, str]]:
 
 
 def _statements(target: Target, schema: str, folder: Path) -> dict[str, str]:
-    create_schema, tables, views = {
-        "postgres": (ddl.create_schema, ddl.postgres, ddl.create_views),
-        "mysql": (mysqlddl.create_schema, mysqlddl.mysql, mysqlddl.create_views),
+    create_schema, create_views = {
+        "postgres": (ddl.create_schema, ddl.create_views),
+        "mysql": (mysqlddl.create_schema, mysqlddl.create_views),
     }[target.kind]
     homes = [each for each in target.schemas(schema) if each != "public"]  # every database has it
     return (
         {f"schema {home}": create_schema(home) for home in homes}
-        | tables(target, schema, folder)
-        | views(target, schema, folder)
+        | table_statements(target, schema, folder)
+        | create_views(target, schema, folder)
     )
+
+
+def table_statements(target: Target, schema: str, folder: Path) -> dict[str, str]:
+    """Return the SQL that creates the tables of a target, by name.
+
+    Raises DeclarationError if the declaration lacks the types of a table.
+    """
+    return {"postgres": ddl.postgres, "mysql": mysqlddl.mysql}[target.kind](target, schema, folder)
+
+
+def current_view(target: Target, history: str) -> str:
+    """Return the name of the view of a history's current state in a managed warehouse."""
+    kinds = {"postgres": ddl.current_view, "mysql": mysqlddl.current_view}
+    return kinds[target.kind](history)

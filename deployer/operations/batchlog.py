@@ -68,13 +68,27 @@ class BatchLog:
     def _key(self, batch: int) -> str:
         return f"{self._prefix}{batch:010d}.json"
 
+    @property
+    def place(self) -> str:
+        """Where the log is, at any endpoint."""
+        return f"{self._s3.meta.endpoint_url} s3://{self._bucket}/{self._prefix}"
+
+    def tags(self, after: int) -> dict[int, str]:
+        """Return the next numbers, up to 1,000, each with the ETag of its document."""
+        return self._listed(after, PAGE)
+
     def _numbers_after(self, batch: int, limit: int) -> list[int]:
         """Return the next numbers, up to `limit`; keys without a number sort after them."""
+        return list(self._listed(batch, limit))
+
+    def _listed(self, after: int, limit: int) -> dict[int, str]:
         answer = self._s3.list_objects_v2(
-            Bucket=self._bucket, Prefix=self._prefix, StartAfter=self._key(batch), MaxKeys=limit
+            Bucket=self._bucket, Prefix=self._prefix, StartAfter=self._key(after), MaxKeys=limit
         )
-        matches = (self._number.fullmatch(found["Key"]) for found in answer.get("Contents", []))
-        return [int(match[1]) for match in matches if match]
+        matches = (
+            (self._number.fullmatch(found["Key"]), found) for found in answer.get("Contents", [])
+        )
+        return {int(match[1]): found.get("ETag", "") for match, found in matches if match}
 
 
 def newest_marker(s3: "S3Client", bucket: str, source: str) -> dict[str, Any] | None:

@@ -40,6 +40,23 @@ def counts(changes: Sequence[Change]) -> str:
     return ", ".join(f"{by_action[action]} {outcome}" for action, outcome in OUTCOMES.items())
 
 
+def what_is_next(
+    drop_bucket: str | None,
+    endpoints: Mapping[str, str],
+    reports: Mapping[str, str],
+    unconfirmed: Sequence[str],
+) -> Iterator[str]:
+    """Yield what is left to do after a deployment: where files, events and requests go, by name."""
+    if drop_bucket:
+        yield f"Drop files into s3://{drop_bucket}/"
+    for name, url in endpoints.items():
+        yield f"Webhook URL of {name}, to enter at its provider: {url}"
+    for url in reports.values():
+        yield f"Reports: {url}"
+    for email in unconfirmed:
+        yield f"{email} receives no alarms until the link in the e-mail from AWS is opened"
+
+
 def pending_lines(pending: Sequence[Change]) -> str:
     """Return what a deployment would change, attribute by attribute."""
     if not pending:

@@ -7,7 +7,8 @@ and their hashes.
 import re
 import subprocess  # nosec B404
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deployer.errors import InstallError
@@ -38,6 +39,25 @@ def install(requirements: Path, *options: str, python: Path | str = sys.executab
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # nosec B603
     if done.returncode:
         raise InstallError(_explain(requirements, done.stderr, options))
+
+
+def make_once(place: Path, make: Callable[[Path], None]) -> Path:
+    """Return the folder `place`, which `make` creates under another name unless it exists.
+
+    It gets its name when it is complete: an interrupted one is never used, and of two that are
+    created at once the first counts.
+    """
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
+            draft = Path(scratch) / place.name
+            make(draft)
+            try:
+                draft.rename(place)
+            except OSError:
+                if not place.exists():
+                    raise
+    return place
 
 
 def _explain(requirements: Path, said: str, options: Sequence[str]) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployer.errors import DeployError
+from deployer.packaging.installer import make_once
 from local.mysql.packages import fetch_mariadb
-from local.system_account import SystemAccount, copy_readable, make_once
+from local.system_account import SystemAccount, copy_readable
 
 PROGRAMS = ("mariadbd", "mysqld")
 # Where systems install servers outside of the users' PATH.

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deployer.errors import DeployError
+from deployer.packaging.installer import make_once
 from deployer.packaging.packages import ROOT
-from local.system_account import make_once
 
 # Newer releases call them without a version.
 PACKAGES = (

@@ -10,10 +10,9 @@ from pg8000.native import identifier
 
 from deployer.configuration.databases import parse_database_url
 from etl import Pipeline, TargetTable
-from etl.ddl import quoted
+from etl.ddl import current_view, quoted
 from functions.extract import handler as extract_handler
 from functions.load import handler as load_handler
-from functions.targets.postgres.current import view_name
 from functions.transform import handler as transform_handler
 from local.connection import connect
 from local.new_pipeline.command import write_pipeline
@@ -112,7 +111,7 @@ def assert_equal(functions: Functions, pipeline: Pipeline) -> None:
 def held(target: TargetTable) -> str:
     """Return the SQL of a table's current state: latest values stay when a row is deleted."""
     if target.way == "history":
-        return quoted(view_name(target.name))
+        return quoted(current_view(target.name))
     return (
         f"{quoted(target.name)} WHERE {quoted(target.key[0])}::text NOT IN (SELECT business_id"
         f" FROM deleted_rows WHERE table_name = '{target.name}' AND seen_again_at IS NULL)"

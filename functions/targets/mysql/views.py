@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etl import product
-from etl.mysqlddl import NAME_CHARACTERS
+from etl.mysqlddl import current_view
 from etl.targets import Target
 from functions.common.errors import PipelineCodeError, WarehouseSetupError
 from functions.common.mysql import MysqlConnection, ServerError, literal, quoted
@@ -24,18 +24,13 @@ MADE_BY_US = f"made by {product.NAME}"
 _UNDEFINED = (1054, 1064, 1146)  # a column, the SQL of another kind of server, a table
 
 
-def view_name(table: str) -> str:
-    """Return the name of the view of a history's current state."""
-    return f"current_{table.removeprefix('fact_')}"[:NAME_CHARACTERS]
-
-
 def make_views(connection: MysqlConnection, layout: MysqlLayout) -> None:
     """Create or replace the views of current states that are missing or outdated.
 
     Raises WarehouseSetupError if this account may not, or for another view of that name.
     """
     schema = layout.identity.schema
-    for view, table in views_of(layout, view_name).items():
+    for view, table in views_of(layout, current_view).items():
         _keep(
             connection,
             schema,

@@ -16,18 +16,10 @@ DELETIONS_TYPES = {
 }
 """The columns of the table of deleted rows."""
 
-_NAME_BYTES = 63  # of a name in PostgreSQL
-
 
 def deletions_in(schema: str) -> str:
     """Return the quoted name of the table of deleted rows."""
     return f"{identifier(schema)}.{identifier(DELETIONS)}"
-
-
-def view_name(table: str) -> str:
-    """Return the name of the view of a history's current state, truncated as PostgreSQL does."""
-    name = f"current_{table.removeprefix('fact_')}"
-    return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
 def current_state(

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 from pg8000.native import identifier
 
-from etl.ddl import sql_type
+from etl.ddl import current_view, sql_type
 from etl.targets import Target, TargetTable
 from functions.common.errors import WarehouseSetupError
 from functions.common.pgconnection import PostgresConnection
 from functions.targets.layout import Found, actual_name, record_id
 from functions.targets.own_tables import DELETIONS, LEDGER, LEDGER_COLUMNS
 from functions.targets.postgres.catalogue import tables_of
-from functions.targets.postgres.current import DELETIONS_TYPES, current_state, view_name
+from functions.targets.postgres.current import DELETIONS_TYPES, current_state
 from functions.targets.postgres.tables import PostgresTable
 
 RECORD_ID = "record_id"
@@ -72,7 +72,7 @@ def declared_names(connection: PostgresConnection, schema: str, target: Target) 
             kinds = {name: sql_type(column) for name, column in table.columns.items()}
             names.selects[table.name] = _empty(kinds)
         else:
-            names.missing[table.name] = names.missing[view_name(table.name)] = (
+            names.missing[table.name] = names.missing[current_view(table.name)] = (
                 f"table {table.name} is not in schema {home} of the warehouse, or this role may "
                 "not use the schema: has a batch been loaded?"
             )
@@ -107,7 +107,7 @@ def _add(names: Declared, table: TargetTable, found: Found, deletions: Found | N
         names.selects[table.name] = f"SELECT {', '.join(named)} FROM {_home(found)} AS f"
     if table.way != "history":
         return
-    current = view_name(table.name)
+    current = current_view(table.name)
     if deletions and not _may_read(deletions):
         names.missing[current] = (
             f"no right to SELECT on {found.schema}.{DELETIONS} of the warehouse, which says what "

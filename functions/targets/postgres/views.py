@@ -13,7 +13,7 @@ from pathlib import Path
 from pg8000.native import DatabaseError, identifier, literal
 
 from etl import product
-from etl.ddl import search_path
+from etl.ddl import current_view, search_path
 from etl.targets import Target
 from functions.common.errors import PipelineCodeError, WarehouseSetupError
 from functions.common.pgconnection import PostgresConnection
@@ -24,7 +24,7 @@ from functions.targets.layout import views_of
 from functions.targets.own_tables import DELETIONS
 from functions.targets.postgres.catalogue import check_may_create
 from functions.targets.postgres.create import create_schema
-from functions.targets.postgres.current import current_state, deletions_in, view_name
+from functions.targets.postgres.current import current_state, deletions_in
 from functions.targets.postgres.tables import PostgresLayout
 
 MADE_BY_US = f"Made by {product.NAME}"
@@ -40,7 +40,7 @@ def make_views(connection: PostgresConnection, layout: PostgresLayout) -> None:
     """
     schema = layout.identity.schema
     oid = layout.identity.tables[DELETIONS].oid
-    for view, table in views_of(layout, view_name).items():
+    for view, table in views_of(layout, current_view).items():
         columns = {column: column for column in table.types}
         query = current_state(table, columns, deletions_in(schema))
         # A query has only the names of its tables: these are the tables that have them now.

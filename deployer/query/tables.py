@@ -1,0 +1,122 @@
+"""The objects of a target table at a moment, and the rows in them that its warehouse never had.
+
+A row that the warehouse refuses is in the objects of its batch too. The markers say which rows are
+refused after each batch. Such a row is not in the warehouse while it is refused, and never was if
+a newer row of its key, or a deletion, came first. It is there from the retry on that accepted it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+Document = Mapping[str, Any]
+
+
+class File(NamedTuple):
+    """A Parquet object."""
+
+    key: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a batch has of a table; see `StarTable` of the manifests."""
+
+    batch: int
+    files: tuple[File, ...]
+    tombstones: tuple[File, ...]
+    is_filled: bool
+    is_snapshot: bool
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """Rows of a table that are not in the warehouse, in objects with a column `_batch`.
+
+    Those of `open_now` are refused at present. Those of `superseded` were open in the first of a
+    pair of markers and not in the second, which is not that of a retry.
+    """
+
+    open_now: tuple[File, ...] = ()
+    superseded: tuple[tuple[tuple[File, ...], tuple[File, ...]], ...] = ()
+
+    @property
+    def files(self) -> set[File]:
+        """All objects."""
+        pairs = (file for pair in self.superseded for files in pair for file in files)
+        return {*self.open_now, *pairs}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A table at a moment: what its batches have, in order, and what was refused."""
+
+    entries: tuple[Entry, ...] = ()
+    refusals: Refusals = field(default_factory=Refusals)
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """The objects with rows, in order."""
+        return tuple(file for entry in self.entries for file in entry.files)
+
+    @property
+    def objects(self) -> set[File]:
+        """All objects."""
+        gone = {file for entry in self.entries for file in entry.tombstones}
+        return {*self.files, *gone, *self.refusals.files}
+
+
+def contents(
+    table: str, manifests: Mapping[int, Document], has: int, refusals: Refusals
+) -> Contents:
+    """Return a table that has the batches up to `has`; a snapshot replaces what was before it."""
+    entries: list[Entry] = []
+    for batch in sorted(manifests):
+        if batch <= has and (entry := manifests[batch].get(table)):
+            found = _entry(batch, entry)
+            entries = [found] if found.is_snapshot else [*entries, found]
+    return Contents(tuple(entries), refusals)
+
+
+def _entry(batch: int, entry: Document) -> Entry:
+    return Entry(
+        batch,
+        tuple(_files(entry.get("files", ()))),
+        tuple(_files(entry.get("tombstones", ()))),
+        bool(entry.get("filled")),
+        bool(entry.get("snapshot")),
+    )
+
+
+def _files(documents: Iterable[Document]) -> Iterator[File]:
+    for each in documents:
+        yield File(each["key"], each["rows"], each["sha256"])
+
+
+def refusals(markers: Mapping[int, Document], last: int, table: str) -> Refusals:
+    """Return what the warehouse has refused of a table up to the marker `last`.
+
+    A loader that continues from an earlier batch, as after a restore, applies the later ones again,
+    so what was superseded in them is forgotten.
+    """
+    before: tuple[File, ...] = ()
+    superseded: list[tuple[int, tuple[tuple[File, ...], tuple[File, ...]]]] = []
+    for number in range(1, last + 1):
+        marker = markers[number]
+        now = tuple(_refused(marker.get("refused", {}).get(table, ())))
+        superseded = [each for each in superseded if each[0] <= marker["batch"]]
+        if set(before) - set(now) and not _is_retry(marker):
+            superseded.append((marker["batch"], (before, now)))
+        before = now
+    return Refusals(before, tuple(pair for _, pair in superseded))
+
+
+def _refused(rows: Iterable[Any]) -> Iterator[File]:
+    return _files(each["file"] for each in rows)
+
+
+def _is_retry(marker: Document) -> bool:
+    """Return whether refused rows were tried again; a first refusal has nothing before it."""
+    return bool(marker.get("tried_at") == marker["written_at"])

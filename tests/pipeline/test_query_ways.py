@@ -1,0 +1,166 @@
+"""What the lake answers for each way in which rows combine, beside PostgreSQL and MySQL."""
+
+from collections import Counter
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from botocore.exceptions import ClientError
+
+from deployer.query.cache import Cache
+from deployer.query.lake import Lake
+from etl import Integer, Numeric, Table, TargetTable, Text, history, latest, once, replace
+from etl.targets import Way
+from tests.pipeline.mysql_scene import MysqlScene
+from tests.pipeline.remembering import answers
+from tests.pipeline.target_scene import Rows, Scene, rows_of
+from tests.postgres_fixtures import Warehouse
+from tests.unit.fake_bucket import FakeBucket
+
+WAYS: dict[Way, Callable[[Table], TargetTable]] = {
+    "history": history,
+    "latest": latest,
+    "once": once,
+    "replace": replace,
+}
+THING = Table(
+    "thing",
+    key=("id", "part"),
+    columns={
+        "id": Integer(), "part": Text(), "word": Text(nullable=True),
+        "price": Numeric(nullable=True),
+    },
+)  # fmt: skip
+TYPES = {"id": pa.int32(), "part": pa.string(), "word": pa.string(), "price": pa.string()}
+KEYS = {"id": pa.int32(), "part": pa.string()}
+WORDS = ("a", "A", "a ", "", None, "\x01\t\n'\"\\", "bad", "bad too", "é\u202e", "a")
+PRICES = ("1.5", "1.50", "-0.001", None, "12345678901234567890.5", "0", "1.5")
+BATCHES = 14
+
+
+class ClientOf:
+    """The calls of S3's client that a query makes, on a bucket in memory."""
+
+    def __init__(self, bucket: FakeBucket) -> None:
+        self.meta = SimpleNamespace(endpoint_url="http://127.0.0.1")
+        self._bucket = bucket
+
+    def get_object(self, **asked: str) -> dict[str, Any]:
+        if asked["Key"] not in self._bucket.objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+        return {"Body": BytesIO(self._bucket.objects[asked["Key"]])}
+
+    def list_objects_v2(self, **asked: Any) -> dict[str, Any]:
+        keys = self._bucket.keys_after(asked["Prefix"], asked["StartAfter"], asked["MaxKeys"])
+        return {"Contents": [{"Key": key, "ETag": key} for key in keys]}
+
+
+class Beside:
+    """Batches of one table that are loaded into a warehouse and asked of the lake."""
+
+    def __init__(self, scene: Scene, cache: Path) -> None:
+        self.scene = scene
+        self._cache = cache
+
+    def lake(self) -> Lake:
+        tables = [SimpleNamespace(target=each) for each in self.scene.tables]
+        pipeline: Any = SimpleNamespace(targets=[self.scene.target], mappings=lambda _: tables)
+        client: Any = ClientOf(self.scene.bucket)
+        return Lake(client, "lake", pipeline, ["source"], Cache(self._cache))
+
+    def of_lake(self, as_of: int | None = None) -> Counter[Any]:
+        sql = "SELECT id, part, word, price FROM thing"
+        schema = self.scene.warehouse.schema
+        return Counter(answers(self.lake(), Path(), schema, {"": sql}, as_of)[""])
+
+    def of_warehouse(self) -> Counter[Any]:
+        rows = self.scene.query("SELECT id, part, word, price FROM thing")
+        return Counter(map(tuple, rows))
+
+
+@pytest.fixture(params=["postgres", "mysql"])
+def beside(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[TargetTable], Beside]:
+    """Return what makes a managed warehouse of either kind, and an empty lake."""
+
+    def make(table: TargetTable) -> Beside:
+        if request.param == "mysql":
+            warehouse: Warehouse = request.getfixturevalue("new_mysql_warehouse")()
+            return Beside(MysqlScene(warehouse, (table,)), tmp_path)
+        warehouse = request.getfixturevalue("new_managed_warehouse")()
+        return Beside(Scene(warehouse, (table,)), tmp_path)
+
+    return make
+
+
+def random_rows(random: Random, *, repeats: bool) -> pa.Table:
+    """Return rows of few keys; each key once unless it `repeats`."""
+    keys = [(number, part) for number in range(6) for part in ("x", "X,\\")]
+    chosen = random.choices(keys, k=8) if repeats else random.sample(keys, random.randrange(1, 9))
+    return rows_of(TYPES, *((*key, random.choice(WORDS), random.choice(PRICES)) for key in chosen))
+
+
+def random_batch(random: Random, way: Way) -> Rows:
+    """Return a batch as transform may write one for a way."""
+    kind = random.random()
+    gone = rows_of(KEYS, (random.randrange(6), "x")) if random.random() < 0.3 else None
+    if way == "replace" and kind < 0.3:
+        return Rows([random_rows(random, repeats=False)], snapshot=True)
+    if kind < 0.3 and way != "replace":
+        files = [random_rows(random, repeats=True) for _ in range(2)]
+        return Rows(files, gone, sequence=True)
+    if kind < 0.5:
+        files = [random_rows(random, repeats=False) for _ in range(2)]
+        return Rows(files, gone, filled=True)
+    return Rows([random_rows(random, repeats=False)], gone)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_lake_has_the_rows_of_the_warehouse(
+    way: Way, beside: Callable[[TargetTable], Beside], seed: int
+) -> None:
+    """Sequences, fills, snapshots and deletions, now and as of every batch."""
+    random, place = Random(seed), beside(WAYS[way](THING))
+    known: dict[int, Counter[Any]] = {}
+    for _ in range(BATCHES):
+        batch = place.scene.batch(thing=random_batch(random, way))
+        place.scene.load()
+        known[batch] = place.of_warehouse()
+        if random.random() < 0.5:
+            assert place.of_lake() == known[batch]
+
+    assert {batch: place.of_lake(batch) for batch in known} == known
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_rows_that_the_warehouse_refuses_are_not_there(
+    way: Way, beside: Callable[[TargetTable], Beside], seed: int
+) -> None:
+    """A refused row is not in the answer, until a retry accepts it; one superseded never is."""
+    random, place = Random(seed), beside(WAYS[way](THING))
+    place.scene.batch(thing=random_rows(random, repeats=False))
+    place.scene.load()
+    rule = "ALTER TABLE thing ADD CONSTRAINT rule CHECK (word NOT LIKE 'bad%')"
+    no_rule = "ALTER TABLE thing DROP CONSTRAINT rule"
+    known: dict[int, Counter[Any]] = {1: place.of_warehouse()}
+    is_strict = False
+    for number in range(BATCHES):
+        if number % 5 == 0 and not any(
+            (row[2] or "").startswith("bad") for row in known[max(known)]
+        ):
+            place.scene.query(rule)
+            is_strict = True
+        elif number % 5 == 4 and is_strict:
+            place.scene.query(no_rule)
+            is_strict = False
+        gone = rows_of(KEYS, (random.randrange(6), "x")) if random.random() < 0.3 else None
+        batch = place.scene.batch(thing=Rows([random_rows(random, repeats=False)], gone))
+        place.scene.load()
+        known[batch] = place.of_warehouse()
+        assert place.of_lake() == known[batch]
+
+    assert {batch: place.of_lake(batch) for batch in known} == known
