@@ -111,7 +111,11 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "accounts carried keys",
         ("unit/test_keys.py", "unit/test_replay.py", *_TRANSFORM, *_FILES),
     ),
-    ("functions/common", "copy", ("unit/test_copy_rows.py", "pipeline/test_copy.py")),
+    (
+        "functions/common",
+        "copy",
+        ("unit/test_copy_rows.py", "unit/test_copy_out.py", "pipeline/test_copy.py"),
+    ),
     (
         "functions/transform",
         "absent cells checks making quarantine refusals table texts values",

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from enum import IntEnum
@@ -26,6 +27,7 @@ _LIBRARIES = [
 ]
 _BYTES = 4 << 30  # a defect in a size could take all of the machine's
 _SECONDS_TO_STOP = 20  # for fixtures to stop their servers
+_COMPUTED_AT_LEAST = 0.05  # seconds, by whatever looks now and then whether something is there
 _PROFILE = "mutants"
 
 _context = get_context("forkserver")
@@ -46,13 +48,13 @@ def measured(
 
 
 def bounded(
-    tree: Path, arguments: Sequence[str], cpu_seconds: int
+    tree: Path, arguments: Sequence[str], cpu_seconds: int, idle_seconds: int
 ) -> AbstractContextManager[ForkServerProcess]:
-    """Start pytest in a tree, at most for a time; at last stop it.
+    """Start pytest in a tree, until it has computed, or computed nothing, for a time; stop it.
 
     Its exit code is that of the process, or one of Exit.
     """
-    return _started(_bounded, tree, arguments, cpu_seconds)
+    return _started(_bounded, tree, arguments, cpu_seconds, idle_seconds)
 
 
 @contextmanager
@@ -77,9 +79,10 @@ def _measured(tree: Path, arguments: Sequence[str], modules: Collection[str]) ->
     _run(arguments, Measurement(modules))
 
 
-def _bounded(tree: Path, arguments: Sequence[str], cpu_seconds: int) -> None:
+def _bounded(tree: Path, arguments: Sequence[str], cpu_seconds: int, idle_seconds: int) -> None:
     _hide()
     _bound(cpu_seconds)
+    _bound_idling(idle_seconds)
     _enter(tree)
     _run(arguments)
 
@@ -123,6 +126,20 @@ def _bound(cpu_seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (_BYTES, _BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + _SECONDS_TO_STOP))
     signal.signal(signal.SIGXCPU, _interrupt)
+
+
+def _bound_idling(seconds: int) -> None:
+    """Limit how long nothing is computed: a defect may leave threads that wait for each other."""
+    used = time.process_time()
+
+    def look(number: int, frame: object) -> None:
+        nonlocal used
+        before, used = used, time.process_time()
+        if used - before < _COMPUTED_AT_LEAST:
+            _interrupt(number, frame)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
 
 def _interrupt(number: int, frame: object) -> None:

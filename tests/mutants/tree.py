@@ -51,7 +51,7 @@ class Tree:
 
     @contextmanager
     def tested(
-        self, mutant: Mutant, tests: Sequence[str], cpu_seconds: int
+        self, mutant: Mutant, tests: Sequence[str], cpu_seconds: int, idle_seconds: int
     ) -> Iterator[ForkServerProcess]:
         """Start tests, up to the first that fails, with a mutant for its module."""
         arguments = [*_PYTEST, "-x", *tests]
@@ -59,7 +59,7 @@ class Tree:
         original, written = path.read_bytes(), path.stat()
         path.write_text(mutant.source)
         try:
-            with process.bounded(self.path, arguments, cpu_seconds) as started:
+            with process.bounded(self.path, arguments, cpu_seconds, idle_seconds) as started:
                 yield started
         finally:
             path.write_bytes(original)

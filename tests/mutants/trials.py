@@ -20,6 +20,7 @@ from tests.mutants.tree import Tree
 
 # Of tests that take 40 at most: a busy machine changes nothing.
 _CPU_SECONDS = 240
+_IDLE_SECONDS = 120  # for those that wait for another process
 _WAIT_SECONDS = 900  # for tests that wait for something
 _POLL_SECONDS = 0.5
 
@@ -89,7 +90,7 @@ def executing(mutant: Mutant, covered: Covering) -> list[str]:
 def _result(mutant: Mutant, tree: Tree, tests: list[str], stopping: Event) -> Result:
     if not tests:
         return Result.LIVED
-    with tree.tested(mutant, tests, _CPU_SECONDS) as process:
+    with tree.tested(mutant, tests, _CPU_SECONDS, _IDLE_SECONDS) as process:
         _wait(process, stopping)
         code = process.exitcode
     files = [*dict.fromkeys(test.split("::")[0] for test in tests)]

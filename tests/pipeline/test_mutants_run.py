@@ -14,20 +14,30 @@ from tests.mutants.operators import mutants_of
 from tests.mutants.report import Result
 from tests.mutants.tree import ROOT, Tree
 
-MODULE = """SIZES = {"small", "large"}
+MODULE = """from threading import Event
+
+SIZES = {"small", "large"}
 
 def count(rows):
     found = 0
     while found < len(rows):
         found += 1
     return found
+
+def wait():
+    done = Event()
+    done.set()
+    done.wait()
 """
 TEST = """import pytest
-from module import SIZES, count
+from module import SIZES, count, wait
 
 @pytest.mark.parametrize("size", sorted(SIZES))
 def test_sizes(size):
     assert size
+
+def test_wait():
+    wait()
 
 def test_count():
     assert count([7]) == 1
@@ -37,6 +47,8 @@ RESULTS = {
     "0 -> 1": Result.LIVED,
     "found += 1 -> found -= 1": Result.TIMED_OUT,
     "return found -> return": Result.KILLED,
+    "done.set() -> pass": Result.TIMED_OUT,
+    "done.wait() -> pass": Result.LIVED,
 }
 
 
@@ -55,11 +67,13 @@ def test_a_mutant_is_killed_by_a_test_that_fails_or_does_not_end(
     """Not by one that has other parameters; the time is the processor's, on a busy one too."""
     monkeypatch.setattr(trials, "TESTS", {"module.py": ["test_module.py"]})
     monkeypatch.setattr(trials, "_CPU_SECONDS", 2)
+    monkeypatch.setattr(trials, "_IDLE_SECONDS", 5)
     mutants = [each for each in mutants_of("module.py", MODULE) if each.mutation in RESULTS]
-    test = "test_module.py::test_sizes[small]"
-    covered = {("module.py", line): frozenset({test}) for line in range(1, 3)}
-    covered |= {
-        ("module.py", line): frozenset({"test_module.py::test_count"}) for line in range(3, 8)
+    executed = {"test_sizes[small]": [3], "test_count": range(5, 10), "test_wait": range(11, 15)}
+    covered = {
+        ("module.py", line): frozenset({f"test_module.py::{test}"})
+        for test, lines in executed.items()
+        for line in lines
     }
 
     results = {each.mutation: result for each, result in trials.trials(mutants, [tree], covered)}
@@ -97,12 +111,8 @@ def test_a_test_executes_what_its_file_and_its_fixtures_do(tree: Tree) -> None:
     assert measured.exitcode == 0
     file, test = "test_module.py", "test_module.py::test_count"
     assert tree.covering(["module.py"]) == {
-        ("module.py", 1): {""},
-        ("module.py", 3): {""},
-        ("module.py", 4): {file, test},
-        ("module.py", 5): {file, test},
-        ("module.py", 6): {file, test},
-        ("module.py", 7): {file, test},
+        **{("module.py", line): {""} for line in (1, 3, 5, 11)},
+        **{("module.py", line): {file, test} for line in (6, 7, 8, 9)},
     }
 
 
