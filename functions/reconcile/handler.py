@@ -188,6 +188,7 @@ def _proven(found: Found | None) -> dict[str, Any]:
         "batch": found.batch or None,
         "agrees": found.agrees,
         "heads": found.heads,
+        "reading": sorted(found.reading),
         "tables": tables,
     }
 
@@ -216,7 +217,7 @@ def _report(found: dict[str, Found]) -> dict[str, Any]:
     apart = {name: table for each in found.values() for name, table in each.apart.items()}
     metrics.add_metric("TablesApart", MetricUnit.Count, len(apart))
     for name, table in apart.items():
-        logger.error(f"{name} disagrees with the source", extra=asdict(table))
+        logger.error(f"{name} disagrees with the source", extra=_reported(table))
     give_notice("daily", _subject(found.values()), notice(tables))
     sources = {
         name: {"batch": each.batch or None, "repair": _event(name, each, len(found))}
@@ -226,7 +227,7 @@ def _report(found: dict[str, Found]) -> dict[str, Any]:
     return {
         "agrees": all(each.agrees for each in found.values()),
         "batch": batches[0] if len(batches) == 1 else None,
-        "tables": {name: asdict(table) for name, table in tables.items()},
+        "tables": {name: _reported(table) for name, table in tables.items()},
         "repair": next((each["repair"] for each in sources.values() if each["repair"]), {}),
         "sources": sources,
     }
@@ -238,6 +239,11 @@ def _subject(found: Collection[Found]) -> str:
     if any(each.reading for each in found):
         return "Source and warehouse agree as far as all is read"
     return "Source and warehouse agree"
+
+
+def _reported(table: Comparison) -> dict[str, Any]:
+    """Return the comparison of a table; its digests are in the proof alone."""
+    return {name: value for name, value in asdict(table).items() if not name.endswith("_digest")}
 
 
 def _event(source: str, found: Found, sources: int) -> dict[str, Any]:

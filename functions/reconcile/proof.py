@@ -27,7 +27,7 @@ ALGORITHM = "ECDSA_SHA_256"
 # The fields of a comparison that are no keys of rows.
 SHOWN = (
     *("source", "warehouse", "missing", "different", "extra", "pending", "deleted"),
-    *("quarantined", "error", "note"),
+    *("quarantined", "source_digest", "warehouse_digest", "error", "note"),
 )
 
 Document = dict[str, Any]
@@ -88,6 +88,7 @@ def not_shown(sources: Mapping[str, Document]) -> list[str]:
             continue
         if not found["batch"]:
             said.append(f"{source}: no batch is in the target")
+        said += [f"{name}: not all rows are in the target yet" for name in found.get("reading", ())]
         for name, table in found["tables"].items():
             if table["error"]:
                 said.append(f"{name}: it could not be compared")

@@ -209,7 +209,8 @@ class Counted:
     without a known deletion, `deleted` ones in the target only because the source deleted them.
     `pending` rows disagree because the source changed after the target's newest batch, and count as
     nothing else. `quarantined` are those of the missing and different rows that are in quarantine
-    or refused. `examples` has keys of each kind.
+    or refused. `examples` has keys of each kind. The digests are of the rows that were compared,
+    whatever their order: equal if all agree; None where nothing was compared.
     """
 
     source: int = 0
@@ -221,6 +222,8 @@ class Counted:
     deleted: int = 0
     quarantined: int = 0
     examples: dict[str, list[Key]] = field(default_factory=dict)
+    source_digest: str | None = field(default=None, compare=False)
+    warehouse_digest: str | None = field(default=None, compare=False)
 
 
 class Disagreements(Protocol):

@@ -12,6 +12,7 @@ from etl.mapping import Mapping
 from functions.common.keys import spoken
 from functions.common.objects import Key
 from functions.targets import Counted, Disagreements
+from functions.targets.digests import NONE, Sums, text
 from functions.targets.layout import Layout, WarehouseTable
 
 EXAMPLES = 5  # keys that are shown of each kind
@@ -103,9 +104,13 @@ class Tally:
     def _spoken(self, key: Key) -> Key:
         return key if isinstance(key, int) else spoken(key, self._columns)
 
-    def counted(self, in_source_only: int, in_target_only: int) -> Counted:
-        """Return the numbers of all rows."""
+    def counted(
+        self, in_source_only: int, in_target_only: int, here: Sums = NONE, there: Sums = NONE
+    ) -> Counted:
+        """Return the numbers of all rows; the digests are of the rows `here` and `there`."""
         return Counted(
+            source_digest=text(here),
+            warehouse_digest=text(there),
             source=self._source,
             warehouse=self._source - in_source_only + in_target_only,
             quarantined=self._quarantined,

@@ -17,10 +17,11 @@ from functions.common.mysql import MysqlConnection, connection, quoted
 from functions.common.objects import Key
 from functions.targets import Counted, Feed, Place
 from functions.targets.comparing import Keep, WarehouseComparer
+from functions.targets.digests import sums_of, text
 from functions.targets.mysql.apply import keep as keep_one
 from functions.targets.mysql.disagreements import Disagreements
 from functions.targets.mysql.session import MysqlTables
-from functions.targets.mysql.snapshot import line
+from functions.targets.mysql.snapshot import digest, line
 from functions.targets.mysql.stage import Stage, stage_of
 from functions.targets.mysql.tables import MysqlLayout, inspect
 from functions.targets.standing import loaded_batch, newest_marked
@@ -88,7 +89,16 @@ class MysqlComparer(WarehouseComparer):
             f" sum(is_here) AS here, sum(is_there) AS there FROM ({found}) AS found"
             " GROUP BY line) AS counted"
         )
-        counted = Counted(stage.rows, int(there), missing=int(missing), extra=int(extra))
+        sides = ((stage.source, "s"), (stage.table.target, "t"))
+        ours, theirs = (text(sums_of(*self._snapshot.run(digest(stage, *at)))) for at in sides)
+        counted = Counted(
+            stage.rows,
+            int(there),
+            missing=int(missing),
+            extra=int(extra),
+            source_digest=ours,
+            warehouse_digest=theirs,
+        )
         stage.drop()
         return counted
 

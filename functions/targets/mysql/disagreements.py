@@ -14,8 +14,9 @@ from functions.common.mysql import MysqlConnection, quoted
 from functions.common.objects import Key
 from functions.targets import Counted
 from functions.targets.comparing import EXAMPLES, EXPLAINING, KINDS, Tally
+from functions.targets.digests import HALVES, added, sums_of, without
 from functions.targets.mysql.literals import insert_statements
-from functions.targets.mysql.snapshot import line
+from functions.targets.mysql.snapshot import digest, half, halves, line
 from functions.targets.mysql.stage import Stage
 from functions.targets.mysql.tables import BOOLEAN
 
@@ -52,6 +53,8 @@ class Disagreements:
         self._create(snapshot, "unfit_keys")
         keys = pa.array(unfit, None if unfit else pa.string())
         self._put(snapshot, "unfit_keys", {self._shown: as_type(keys, self._key_type)})
+        self._here = sums_of(*snapshot.run(digest(stage, stage.source, "s")))
+        self._there = self._here
         for rows in self._found():
             self._put(notes, "apart", rows)
 
@@ -91,7 +94,7 @@ class Disagreements:
         [[missing, extra]] = self._notes.run(
             "SELECT coalesce(sum(NOT in_warehouse), 0), coalesce(sum(NOT in_source), 0) FROM apart"
         )
-        return tally.counted(int(missing), int(extra))
+        return tally.counted(int(missing), int(extra), self._here, self._there)
 
     def unexplained(self, limit: int) -> list[Key]:
         """Return up to `limit` keys that are in the warehouse only and unexplained."""
@@ -114,16 +117,22 @@ class Disagreements:
         stage, is_history = self._stage, self._stage.table.record_id is not None
         copies = "1" if is_history else "if(sum(here), 1, sum(there))"
         same = "max(line) = max(newest) AND max(line) = min(newest)"
+        theirs = halves("newest")
         if is_history:
-            same = f"max(line) = substr(max(newest), {_NUMBER_CHARACTERS + 1})"
+            state = f"substr(max(newest), {_NUMBER_CHARACTERS + 1})"
+            same, theirs = f"max(line) = {state}", ", ".join(half(state, at) for at in HALVES)
         for rows in self._snapshot.stream(
-            f"SELECT SQL_BIG_RESULT max(shown), sum(here), sum(there), min(fit), {copies} FROM"
+            f"SELECT SQL_BIG_RESULT max(shown), sum(here), sum(there), min(fit), {copies},"
+            f" {halves('line')}, {theirs} FROM"
             f" ({_expected(stage, self._key('s'), self._id('s'))} UNION ALL"
             f" SELECT {self._shown}, id, 1, 0, 0, NULL, NULL FROM unfit_keys UNION ALL"
             f" {_newest(stage, self._key('t'), self._id('t'))}) AS every_row GROUP BY id"
             f" HAVING NOT (sum(here) AND sum(there) AND min(fit) AND {same})"
         ):
-            yield self._apart([row for *row, copies in rows for _ in range(int(copies))])
+            for *_, one, two, three, four in rows:
+                left = without(self._there, sums_of((one, two)))
+                self._there = added(left, sums_of((three, four)))
+            yield self._apart([row[:4] for row in rows for _ in range(int(row[4]))])
 
     def _apart(self, rows: Sequence[Sequence[Any]]) -> dict[str, pa.Array]:
         """Return rows (key, in source, in warehouse, fit) as columns of `apart`.

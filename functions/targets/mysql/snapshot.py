@@ -14,6 +14,7 @@ from functions.common.keys import columns_of
 from functions.common.loaded import Loaded
 from functions.common.mysql import quoted
 from functions.common.telemetry import logger
+from functions.targets.digests import HALVES
 from functions.targets.mysql import careful
 from functions.targets.mysql.stage import Stage, insert
 from functions.targets.session import Outcome
@@ -136,6 +137,22 @@ def _lines_there(stage: Stage) -> str:
             f" FROM {stage.table.target} AS t GROUP BY line"
         )
     return there
+
+
+def digest(stage: Stage, table: str, alias: str) -> str:
+    """Return the query of the sums of a table's rows, for a digest of all of them."""
+    lines = f"SELECT {line(stage, alias)} AS line FROM {table} AS {alias}"
+    return f"SELECT {halves('line')} FROM ({lines}) AS digests"
+
+
+def halves(digest: str) -> str:
+    """Return the SQL of the sums of both halves of digests."""
+    return ", ".join(f"sum({half(digest, start)})" for start in HALVES)
+
+
+def half(digest: str, start: int) -> str:
+    """Return the SQL of the eight bytes of a digest from a place on, as a number."""
+    return f"CAST(CONV(HEX(SUBSTR({digest}, {start}, 8)), 16, 10) AS UNSIGNED)"
 
 
 def line(stage: Stage, alias: str) -> str:

@@ -16,10 +16,11 @@ from functions.common.postgres import connection
 from functions.common.settings import required
 from functions.targets import Counted, Feed, Place
 from functions.targets.comparing import Keep, WarehouseComparer
+from functions.targets.digests import sums_of, text
 from functions.targets.postgres.disagreements import Disagreements
 from functions.targets.postgres.fill import keep_first, keep_newest
 from functions.targets.postgres.session import PostgresTables
-from functions.targets.postgres.snapshot import missing, others
+from functions.targets.postgres.snapshot import digest, missing, others
 from functions.targets.postgres.stage import SESSION_PARAMETERS, stage_of
 from functions.targets.postgres.tables import PostgresLayout, inspect
 from functions.targets.standing import loaded_batch, newest_marked
@@ -80,6 +81,15 @@ class PostgresComparer(WarehouseComparer):
         self._connection.run("SET LOCAL enable_nestloop = off")
         [[lacking]] = self._connection.run(f"SELECT count(*) {missing(stage)}")
         [[extra]] = self._connection.run(f"SELECT count(*) FROM ({others(stage)}) AS found")
-        counted = Counted(stage.rows, stage.rows - lacking + extra, missing=lacking, extra=extra)
+        sides = (stage.source, stage.table.target)
+        here, there = (text(sums_of(*self._connection.run(digest(stage, at)))) for at in sides)
+        counted = Counted(
+            stage.rows,
+            stage.rows - lacking + extra,
+            missing=lacking,
+            extra=extra,
+            source_digest=here,
+            warehouse_digest=there,
+        )
         stage.drop()
         return counted

@@ -13,6 +13,8 @@ from functions.common.keys import as_type
 from functions.common.objects import Key
 from functions.targets import Counted
 from functions.targets.comparing import EXAMPLES, EXPLAINING, KINDS, Tally
+from functions.targets.digests import Sums, added, sums_of, without
+from functions.targets.postgres.snapshot import halves
 from functions.targets.postgres.stage import Stage
 
 
@@ -25,6 +27,7 @@ class Disagreements:
 
     def __init__(self, stage: Stage, unfit: Sequence[Key]) -> None:
         """Find them; `unfit` are keys of source rows that cannot be in the warehouse."""
+        self._stage = stage
         self._connection = connection = stage.connection
         self._in_source = stage.rows + len(unfit)
         self._columns = len(stage.table.key)
@@ -34,7 +37,8 @@ class Disagreements:
         connection.run(
             "CREATE TEMPORARY TABLE apart ON COMMIT DROP AS SELECT id,"
             " here.id IS NOT NULL AS in_source, there.id IS NOT NULL AS in_warehouse,"
-            f" here.fit FROM ({_expected(stage)}) AS here FULL JOIN ({_newest(stage)}) AS there"
+            f" here.fit, {_hash('here.row')} AS mine, {_hash('there.row')} AS theirs"
+            f" FROM ({_expected(stage)}) AS here FULL JOIN ({_newest(stage)}) AS there"
             " USING (id) WHERE here.fit IS NOT TRUE OR there.id IS NULL"
             " OR here.row IS DISTINCT FROM there.row"
         )
@@ -80,7 +84,18 @@ class Disagreements:
             "SELECT count(*) FILTER (WHERE NOT in_warehouse), count(*) FILTER (WHERE NOT in_source)"
             " FROM apart"
         )
-        return tally.counted(missing, extra)
+        return tally.counted(missing, extra, *self._sums())
+
+    def _sums(self) -> tuple[Sums, Sums]:
+        """Return those of the expected rows, and of the rows of the table."""
+        rows = f"SELECT {_row(self._stage, 's')} FROM {self._stage.source} AS s"
+        [mine] = self._connection.run(
+            f"SELECT {halves('digest')} FROM (SELECT {_hash('row')} AS digest FROM ({rows})"
+            " AS expected) AS digests"
+        )
+        [apart] = self._connection.run(f"SELECT {halves('mine')}, {halves('theirs')} FROM apart")
+        here = sums_of(mine)
+        return here, added(without(here, sums_of(apart[:2])), sums_of(apart[2:]))
 
     def unexplained(self, limit: int) -> list[Key]:
         """Return up to `limit` keys that are in the warehouse only and unexplained."""
@@ -120,6 +135,11 @@ def _key(stage: Stage, alias: str) -> str:
 def _row(stage: Stage, alias: str) -> str:
     values = ", ".join(stage.table.value(column, alias) for column in stage.columns)
     return f"ROW({values}) AS row"
+
+
+def _hash(row: str) -> str:
+    """Return the SQL of a digest of a row."""
+    return f"sha256(convert_to({row}::text, 'UTF8'))"
 
 
 def _expected(stage: Stage) -> str:

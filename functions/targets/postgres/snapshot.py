@@ -11,6 +11,7 @@ import pyarrow as pa
 from pg8000.native import identifier
 
 from functions.common.loaded import Loaded
+from functions.targets.digests import HALVES
 from functions.targets.postgres.binary import append_rows
 from functions.targets.postgres.stage import Stage
 
@@ -95,6 +96,21 @@ def _numbered(stage: Stage, table: str) -> str:
 def _counted(stage: Stage, table: str) -> str:
     line = _line(stage, "c")
     return f"(SELECT {line} AS line, count(*) AS copies FROM {table} AS c GROUP BY 1)"
+
+
+def digest(stage: Stage, table: str) -> str:
+    """Return the query of the sums of a table's rows, for a digest of all of them."""
+    lines = f"SELECT sha256(convert_to({_line(stage, 'n')}, 'UTF8')) AS digest FROM {table} AS n"
+    return f"SELECT {halves('digest')} FROM ({lines}) AS digests"
+
+
+def halves(digest: str) -> str:
+    """Return the SQL of the sums of both halves of digests, each as a number of 64 bits."""
+    return ", ".join(
+        f"sum(('x' || encode(substring({digest} FROM {start} FOR 8), 'hex'))::bit(64)::bigint"
+        "::numeric)"
+        for start in HALVES
+    )
 
 
 def _line(stage: Stage, alias: str) -> str:
