@@ -25,6 +25,13 @@ Stage = Literal["ingestion", "processed", "loaded"]
 STAGES: tuple[Stage, ...] = ("ingestion", "processed", "loaded")
 FOLDERS: dict[Stage, str] = {"ingestion": "batches/", "processed": "batches/", "loaded": "loaded/"}
 ORIGINS: dict[Stage, str] = {"processed": "ingested_sha256", "loaded": "processed_sha256"}
+# The fields by which documents name an object, and its digest.
+NAMING = (
+    ("key", "sha256"),
+    ("file", "sha256"),
+    ("keys", "keys_sha256"),
+    ("copy", "copy_sha256"),
+)
 MISSING = ("NoSuchKey", "404", "NoSuchVersion")
 READ_BYTES = 1 << 20
 _NUMBER = re.compile(r"(\d{10})\.json")
@@ -134,11 +141,11 @@ def named(document: object, bucket: str) -> Iterator[Named]:
             yield from named(each, bucket)
     if not isinstance(document, dict):
         return
-    for key, digest in (("key", "sha256"), ("file", "sha256"), ("keys", "keys_sha256")):
+    for key, digest in NAMING:
         match document.get(key), document.get(digest):
             case str(found), str(sha256):
                 yield Named(bucket, found, sha256)
-    if isinstance(copy := document.get("copy"), str):  # of a file that is read by its version
-        yield Named(bucket, copy, None)
+            case str(found), None if key == "copy":  # an earlier version kept no digest of it
+                yield Named(bucket, found, None)
     for each in document.values():
         yield from named(each, bucket)

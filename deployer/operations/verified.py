@@ -30,7 +30,8 @@ class Chain:
     """What was verified of one log: how many documents, and the newest one's number and digest.
 
     `linked_from` is the first document with the digest of its predecessor, None without any;
-    `unlinked` counts those after it that have none.
+    `unlinked` counts those after it that have none. `batch` is the newest batch of any document,
+    which was `written_at` that time.
     """
 
     documents: int = 0
@@ -38,6 +39,8 @@ class Chain:
     unlinked: int = 0
     newest: int = 0
     sha256: str | None = None
+    batch: int = 0
+    written_at: str = ""
 
 
 @dataclass

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,8 @@ AHEAD = 40  # documents
 FAR_AHEAD = 1000  # numbers: functions ignore a document that is further ahead
 FILES = Path(".build") / "verify"
 
+# All stages have a batch within minutes, and half an hour at most.
+IN_TIME = timedelta(minutes=30)
 NO_BUCKET = "NoSuchBucket"
 
 Report = Callable[[str], None]
@@ -83,7 +85,7 @@ class _Verification:
     def __init__(self, ledger: Ledger, first: int, now: datetime, report: Report) -> None:
         self._s3, self._buckets = ledger.s3, ledger.buckets
         processed = self._buckets["processed"]
-        self._report = report
+        self._report, self._now = report, now
         self._file = FILES / f"{processed}.json"
         self.done = kept(self._file, first, now) or Verified(first, now.isoformat())
         self._retired = Retired(self._s3, processed)
@@ -108,6 +110,7 @@ class _Verification:
             self._require_same(logs)
             for log in logs:
                 self._verify(log, listed[log])
+            self._ends(logs)
             self._report("proofs")
             signatures = self._signatures
             proofs = ProofVerification(self._s3, self._buckets, signatures, self._digest, self.done)
@@ -173,6 +176,28 @@ class _Verification:
             self.done.keep(self._file)
             self._report(f"{log.name} {some[-1]:,} of {left[-1]:,}")
 
+    def _ends(self, logs: Sequence[Log]) -> None:
+        """Compare the ends of logs: a batch that is long there has gone through all stages."""
+        for log in logs:
+            if log.stage == "ingestion" or log.name not in self.done.logs:
+                continue
+            chain = self.done.logs[log.name]
+            before = STAGES[STAGES.index(log.stage) - 1]
+            earlier = self.done.logs.get(f"{log.source}/{before}")
+            if earlier is None or chain.batch >= earlier.batch:
+                continue
+            why = f"nothing is of batch {earlier.batch}, which was written {earlier.written_at}"
+            if self._is_old(earlier.written_at):
+                self._fault(log, chain.newest + 1, "missing", why)
+            else:
+                self.done.notes.append(f"{log.name} ends at batch {chain.batch}: {why}")
+
+    def _is_old(self, moment: str) -> bool:
+        try:
+            return self._now - datetime.fromisoformat(moment) > IN_TIME
+        except (TypeError, ValueError):
+            return True
+
     def _document(
         self, log: Log, chain: Chain, number: int, entry: Stored | None
     ) -> Iterator[Named]:
@@ -191,6 +216,9 @@ class _Verification:
             self._fault(log, number, "changed", "it is not the document of that number")
         if document is not None:
             self._links(log, chain, number, document)
+            batch = document.get("batch")
+            if isinstance(batch, int) and batch >= chain.batch:
+                chain.batch, chain.written_at = batch, str(document.get("written_at"))
             yield from named(document, log.bucket)
         chain.documents += 1
         chain.newest, chain.sha256 = number, entry.sha256 if entry else None

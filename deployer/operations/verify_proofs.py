@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 NO_PROOF = "there is no proof yet: reconcile writes one each night"
+UNSIGNED = "it is not signed by PROOF_KEY: `python deploy.py reconcile` writes one that is"
 UNCHECKED = "signatures of proofs were not checked: PROOF_KEY is not set"
 
 
@@ -36,8 +37,7 @@ class ProofVerification:
     def run(self, keys: Sequence[str]) -> None:
         """Verify proofs by their keys, in order."""
         before: tuple[str, str] | None = None
-        signed: list[bool | None] = []
-        has_signature = False
+        has_signature = is_signed = False
         for key in keys:
             entry = stored(self._s3, self._bucket, key, keep=True)
             if entry is None:
@@ -46,10 +46,15 @@ class ProofVerification:
             self._links(key, entry, before)
             has_signature |= "signature" in entry.metadata
             if self._signatures.are_checked():
-                signed.append(self._signature(key, entry, after_signed=True in signed))
+                # The newest one covers all before it; an unsigned one must not follow a signed one.
+                is_needed = is_signed or key == keys[-1]
+                is_signed |= self._is_signed(key, entry, is_needed=is_needed)
             before = key, entry.sha256
             self._done.proofs += 1
-        self._notes(keys, signed, has_signature=has_signature)
+        if not keys:
+            self._done.notes.append(NO_PROOF)
+        elif has_signature and not self._signatures.are_checked():
+            self._done.notes.append(UNCHECKED)
 
     def _links(self, key: str, entry: Stored, before: tuple[str, str] | None) -> None:
         """Compare what a proof names: the one before it, and the newest documents of the logs."""
@@ -71,25 +76,14 @@ class ProofVerification:
                 url = head.log.bucket, head.log.key(head.number)
                 self._done.add(*url, what, why)
 
-    def _signature(self, key: str, entry: Stored, *, after_signed: bool) -> bool | None:
-        """Check a signature; once a proof is signed, all later ones have to be."""
+    def _is_signed(self, key: str, entry: Stored, *, is_needed: bool) -> bool:
+        """Check the signature of a proof; return whether it has one of the key, valid or not."""
         valid = self._signatures.is_valid(entry)
         if valid is False:
             self._fault(key, "changed", "its signature is not valid")
-        elif valid is None and after_signed:
-            self._fault(key, "unsigned", "it is not signed by PROOF_KEY, as an earlier one is")
-        return valid
-
-    def _notes(
-        self, keys: Sequence[str], signed: Sequence[bool | None], *, has_signature: bool
-    ) -> None:
-        notes = self._done.notes
-        if not keys:
-            notes.append(NO_PROOF)
-        elif has_signature and not self._signatures.are_checked():
-            notes.append(UNCHECKED)
-        elif self._signatures.are_checked() and True not in signed:
-            notes.append("no proof is signed by PROOF_KEY yet")
+        elif valid is None and is_needed:
+            self._fault(key, "unsigned", UNSIGNED)
+        return valid is not None
 
     def _fault(self, key: str, what: What, why: str) -> None:
         self._done.add(self._bucket, key, what, why)

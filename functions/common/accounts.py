@@ -10,6 +10,7 @@ from functions.common.objects import (
     ErrorsKey,
     KeyFile,
     Moment,
+    Sha256,
 )
 
 
@@ -34,8 +35,8 @@ class FileRead(Struct, frozen=True):
 
     `rows` are all of them, also those that could not be separated into values; `header` are the
     columns in the order of the file. `error` says why the file cannot be used. `copy` is the object
-    with the bytes of a file of a remote bucket. It is read `again` where an earlier batch has read
-    this version.
+    with the bytes of a file of a remote bucket, `copy_sha256` its digest (None in batches of an
+    earlier version). It is read `again` where an earlier batch has read this version.
     """
 
     table: str
@@ -46,6 +47,7 @@ class FileRead(Struct, frozen=True):
     error: str | None = None
     copy: CopyKey | None = None
     again: bool = False
+    copy_sha256: Sha256 | None = None
 
 
 class KnownFiles(Struct, frozen=True):

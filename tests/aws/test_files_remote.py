@@ -1,6 +1,7 @@
 """Files in somebody else's bucket, as extract's handler reads them."""
 
 import gzip
+import hashlib
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -79,6 +80,7 @@ def test_what_is_read_is_kept_as_it_came(theirs: Any) -> None:
         assert read.copy is not None
         assert read.copy.startswith(f"files/targets/{batch.source.snapshot_at:%Y-%m-%d}/")
         assert lake.get_object(Bucket="lake", Key=read.copy)["Body"].read() == body
+        assert read.copy_sha256 == hashlib.sha256(body).hexdigest()
     assert run()["batch"] is None
 
 

@@ -102,12 +102,14 @@ def test_proofs_from_before_the_key_are_covered_by_later_ones(proving: Proving) 
     assert (proven.verified(proven.key).faults, proven.verified(proven.key).notes) == ({}, [])
 
 
-def test_that_no_proof_is_signed_is_said(proving: Proving) -> None:
-    """Whoever has just set the key learns that nothing is signed by it yet."""
+def test_the_newest_proof_has_to_be_signed(proving: Proving) -> None:
+    """Whoever has just set the key learns what to do; whoever exchanges all proofs is found."""
     proven = proving(unsigned=3)
 
-    assert proven.verified(proven.key).faults == {}
-    assert proven.verified(proven.key).notes == ["no proof is signed by PROOF_KEY yet"]
+    [(url, fault)] = proven.verified(proven.key).faults.items()
+
+    assert (url, fault.what) == (f"s3://processed/{NIGHTS[2]}", "unsigned")
+    assert "`python deploy.py reconcile` writes one that is" in fault.why
 
 
 @pytest.mark.parametrize("night", NIGHTS)

@@ -1,6 +1,7 @@
 """What extract makes of the answers of an API: a batch for news, and nothing else."""
 
 import gzip
+import hashlib
 import json
 from dataclasses import replace
 from datetime import date, timedelta
@@ -31,6 +32,7 @@ def test_an_answer_becomes_a_batch_and_is_kept_as_it_came(aws: None) -> None:
         assert (read.rows, read.error) == (2, None)
         assert read.copy is not None
         assert read.copy.startswith("files/shop/2026-11-20/0000000001-")
+        assert read.copy_sha256 == hashlib.sha256(body).hexdigest()
 
 
 def test_an_answer_that_is_the_same_makes_no_batch(aws: None) -> None:

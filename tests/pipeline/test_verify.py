@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +214,21 @@ def test_a_log_that_is_cut_short_is_named(
         with removed(lake, bucket, *map(INGESTED.format, cut)) as urls:
             faults = verified().faults
         assert {url: fault.what for url, fault in faults.items()} == dict.fromkeys(urls, "missing")
+
+
+def test_markers_that_are_cut_off_are_noticed(
+    lake: Lake, verified: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No document names the newest marker: a batch that was not loaded in time is missing one."""
+    with removed(lake, lake.processed, LOADED.format(3), LOADED.format(4)) as [url, _]:
+        found = verified()
+        assert found.faults == {}
+        [note, _] = found.notes
+        assert note.startswith("source/loaded ends at batch 2: nothing is of batch 4, which was")
+
+        monkeypatch.setattr(verify, "IN_TIME", timedelta())
+        assert {url: fault.what for url, fault in verified().faults.items()} == {url: "missing"}
+    assert verified().faults == {}
 
 
 def test_a_document_far_ahead_is_named(lake: Lake, verified: Verify) -> None:

@@ -1,5 +1,6 @@
 """Copy the rows of one file into the lake, and the file itself if its bucket is not ours."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -43,12 +44,12 @@ class Lake:
 
         Raises MissingFileError for a file that was replaced or deleted after it was listed.
         """
-        pieces, copy = bytes_of(place, file), None
+        pieces, copy, digest = bytes_of(place, file), None, hashlib.sha256()
         if self.copies is None:
             rows = self.rows(feed, pieces)
         else:
             with Upload(self.bucket, key := self.copies.next()) as upload:
-                copied = _copied(pieces, upload)
+                copied = _copied(pieces, upload, digest)
                 rows = self.rows(feed, copied)
                 for _ in copied:  # the rest of a file that cannot be used
                     pass
@@ -62,6 +63,7 @@ class Lake:
                 objects=[each.key for each in rows.objects],
                 error=rows.error,
                 copy=copy,
+                copy_sha256=digest.hexdigest() if copy else None,
             ),
             rows.objects,
         )
@@ -98,7 +100,8 @@ def format_reader(
     return JsonReader(feed.table), "utf-8"
 
 
-def _copied(pieces: Iterator[bytes], upload: Upload) -> Iterator[bytes]:
+def _copied(pieces: Iterator[bytes], upload: Upload, digest: "hashlib._Hash") -> Iterator[bytes]:
     for piece in pieces:
+        digest.update(piece)
         upload.write(piece)
         yield piece

@@ -4,6 +4,7 @@ Data first, manifest last: nothing that was written counts until the manifest is
 is used only if all of its pages are usable.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -119,6 +120,7 @@ class Capture:
             objects=[each.key for each in rows.objects],
             error=rows.error,
             copy=key,
+            copy_sha256=hashlib.sha256(page.answer.body).hexdigest(),
         )
 
     def _claimed(self, batch: Batch, known: Known, run: str) -> IngestionManifest:
