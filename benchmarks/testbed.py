@@ -181,10 +181,15 @@ class Lake:
         }
 
     def write_parquet(self, table: str, folder: Path) -> None:
-        """Write the Parquet objects of a warehouse table in the first batch to a new folder."""
+        """Write the Parquet objects of a warehouse table in all batches to a new folder."""
         folder.mkdir()
-        manifest = json.loads(self._get("batches/source/0000000001.json"))
-        for number, file in enumerate(manifest["tables"][table]["files"]):
+        manifests = [key for key, _ in self._objects(self.processed, "batches/source/")]
+        files = [
+            file
+            for key in sorted(manifests)
+            for file in json.loads(self._get(key))["tables"][table]["files"]
+        ]
+        for number, file in enumerate(files):
             (folder / f"{number}.parquet").write_bytes(self._get(file["key"]))
 
     def remove(self) -> None:

@@ -11,7 +11,7 @@ A table without an index on its key would be sorted for each portion, and in one
 itself a row may come before the row to which it refers: such a table is read at once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 
@@ -96,14 +96,19 @@ class _Choice:
                 set_values(self.connection, plan.portion.values())
         return {name: chosen[name] for name in self.plans}
 
-    def _in_order(self) -> Iterable[Table]:
-        """Return the tables, each after those that its rows need."""
-        return TopologicalSorter(
+    def _in_order(self) -> Iterator[Table]:
+        """Yield the tables, each after those that its rows need; small ones before large ones."""
+        sorter = TopologicalSorter(
             {
                 table: [each for each in needed if table not in self._needed[each]]
                 for table, needed in self._needed.items()
             }
-        ).static_order()
+        )
+        sorter.prepare()
+        while sorter.is_active():
+            ready = sorted(sorter.get_ready(), key=lambda table: self.sizes.get(table.id, 0))
+            yield from ready
+            sorter.done(*ready)
 
     def _choose(self, plan: TablePlan) -> TablePlan:
         if plan.error is not None:
