@@ -20,7 +20,7 @@ import venv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import files, growth, minute, mysql, packages, postgres, report
+from benchmarks import files, growth, minute, mysql, packages, postgres, query, report
 from benchmarks.measuring import ROOT, BenchmarkError, Plan, Record, run_peer, say
 from benchmarks.results import Results, describe_run, plot_files, results_file
 from benchmarks.testbed import Testbed, testbed
@@ -40,6 +40,7 @@ SUBJECTS: dict[str, Subject] = {
     "extract": postgres.extract,
     "growth": growth.measure,
     "packages": packages.measure,
+    "query": query.measure,
 }
 REPORT = "report"
 PUBLISHED, TRIALS = ROOT / "docs", ROOT / ".build" / "benchmarks"

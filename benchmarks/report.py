@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import files, growth, minute, mysql, packages, postgres
+from benchmarks import files, growth, minute, mysql, packages, postgres, query
 from benchmarks.measuring import Record
 from benchmarks.results import Results, median
 from benchmarks.targets import MEBIBYTE, MEGABYTE, Target, targets
@@ -188,6 +188,7 @@ def _growth(results: Results) -> Iterator[str]:
         ("growth", growth.HISTORY, "records", "Records of each order in the fact table."),
         ("log", growth.COLD, "batches", "Batches in the log: the first call of a process."),
         ("log", growth.WARM, "batches", "Batches in the log: a later call, with nothing to do."),
+        ("query", query.COUNT, "rows", "`deploy.py query`: a count by month over a history."),
     ):
         columns = (
             (head, lambda one: f"{one['rows']:,}"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from benchmarks import files, growth, minute, mysql, packages, postgres
+from benchmarks import files, growth, minute, mysql, packages, postgres, query
 from benchmarks.databases import CONSTRAINED, UNCONSTRAINED
 from benchmarks.measuring import Record
 from benchmarks.results import Results, median
@@ -71,7 +71,7 @@ def targets(results: Results) -> list[Target]:
     return [
         *(*_extract(results), *_load(results), *_end_to_end(results)),
         *(*_files(results), *_mysql(results)),
-        *(*_memory(results), *_minute(results), *_packages(results)),
+        *(*_memory(results), *_minute(results), *_query(results), *_packages(results)),
     ]
 
 
@@ -144,6 +144,12 @@ def _memory(results: Results) -> Iterator[Target]:
     yield Target(f"peak memory, {LARGEST:,} ÷ {SECOND:,} rows", 1.15, grown)
     one = {use: peak / MEBIBYTE for use, peak in large.items() if use == "reconcile"}
     yield Target(f"peak memory of reconcile, {LARGEST:,} rows", 1024, one, " MB")
+
+
+def _query(results: Results) -> Iterator[Target]:
+    asked = results.find("query", case=query.COUNT, rows=LARGEST)
+    seconds = _medians([one for one in asked if one["contender"] == query.AGAIN], "seconds")
+    yield Target(f"count by month over {LARGEST:,} rows, from the cache", 5.0, seconds, " s")
 
 
 def _minute(results: Results) -> Iterator[Target]:
