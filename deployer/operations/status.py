@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from deployer.aws import sns, sqs
@@ -280,7 +281,7 @@ def _quarantine(
 ) -> dict[str, Quarantined]:
     entries = processed["quarantine"] if processed else {}
     return {
-        table: Quarantined(entry["rows"], _reasons(account, bucket, entry["file"]))
+        table: Quarantined(entry["rows"], _reasons(account, bucket, _objects(entry)))
         for table, entry in entries.items()
         if entry["rows"]
     }
@@ -298,17 +299,24 @@ def _refused(marker: Document | None) -> dict[str, Quarantined]:
     return held
 
 
-def _reasons(account: Account, bucket: str, key: str) -> dict[str, int]:
+def _objects(entry: Document) -> list[str]:
+    """Return the objects with the rows of a quarantine: one, or its parts."""
+    return [part["file"] for part in entry.get("parts") or [entry]]
+
+
+def _reasons(account: Account, bucket: str, keys: Iterable[str]) -> dict[str, int]:
     # Slow to import, and needed only for rows in quarantine.
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    answer = found(lambda: account.clients.s3.get_object(Bucket=bucket, Key=key), "NoSuchKey")
-    if answer is None:
-        return {}
-    body = pa.BufferReader(answer["Body"].read())
-    reasons = pq.read_table(body, columns=["_reason"])["_reason"].to_pylist()
-    return dict(Counter(reasons).most_common(REASONS))
+    reasons: Counter[str] = Counter()
+    for key in keys:
+        get = partial(account.clients.s3.get_object, Bucket=bucket, Key=key)
+        answer = found(get, "NoSuchKey")
+        if answer is not None:
+            body = pa.BufferReader(answer["Body"].read())
+            reasons.update(pq.read_table(body, columns=["_reason"])["_reason"].to_pylist())
+    return dict(reasons.most_common(REASONS))
 
 
 def _hours_left(

@@ -44,6 +44,15 @@ def none_of(integer: bool) -> pa.Array:
     return pa.array([], pa.int64() if integer else pa.string())
 
 
+def arrays_of(keys: Collection[Key]) -> list[pa.Array]:
+    """Return keys as arrays, integers and texts apart; without any there is no array."""
+    kinds = {int: pa.int64(), str: pa.string()}
+    found = [
+        pa.array([key for key in keys if isinstance(key, kind)], kinds[kind]) for kind in kinds
+    ]
+    return [each for each in found if len(each)]
+
+
 def is_among(keys: pa.Array, some: pa.Array | Collection[Key]) -> pa.Array:
     """Return which keys are among `some`; NULL never is, and a number never equals a text."""
     if not isinstance(some, pa.Array):

@@ -10,7 +10,6 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from etl.product import LOG_FORM
 from functions.common.accounts import FileAccount, FileRead, KnownFiles
 from functions.common.filling import Filling
 from functions.common.objects import (
@@ -22,14 +21,14 @@ from functions.common.objects import (
     KeysKey,
     Moment,
     Position,
-    QuarantineKey,
     Sha256,
     TransactionId,
 )
+from functions.common.quarantined import Quarantine
 
 Form = Annotated[int, Meta(ge=1)]
-# A manifest of the first form does not name it.
-FORM: Form | UnsetType = LOG_FORM if LOG_FORM > 1 else UNSET
+IN_PARTS: Form = 2
+"""The form of a manifest with a quarantine in parts; most have the first form, and name none."""
 
 
 class Header(Struct, frozen=True):
@@ -189,7 +188,7 @@ class IngestionManifest(Entry, frozen=True):
     files: list[FileRead] = []
     known: KnownFiles | None = None
     previous_sha256: Sha256 | None = None
-    form: Form | UnsetType = FORM
+    form: Form | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Raise ValueError if a table or a file names objects that are not its own."""
@@ -268,14 +267,6 @@ class Balance(Struct, frozen=True):
         )
 
 
-class Quarantine(Struct, frozen=True):
-    """The rows of one source table in quarantine after a batch, in one object."""
-
-    file: QuarantineKey
-    rows: Annotated[int, Meta(ge=1)]
-    sha256: Sha256
-
-
 class ProcessedManifest(Entry, frozen=True):
     """A batch in the processed bucket, remodelled into target tables.
 
@@ -295,7 +286,7 @@ class ProcessedManifest(Entry, frozen=True):
     refusals: list[FileAccount] = []
     ingested_sha256: Sha256 | None = None
     previous_sha256: Sha256 | None = None
-    form: Form | UnsetType = FORM
+    form: Form | UnsetType = UNSET
 
     def brings(self, table: str) -> bool:
         """Return whether the batch changes a target table."""
@@ -306,8 +297,8 @@ class ProcessedManifest(Entry, frozen=True):
         """Raise ValueError if a table names files that are not its own."""
         _require_own_files(self.tables)
         for name, entry in self.quarantine.items():
-            [_, source, *_] = entry.file.split("/")
-            _require_under(f"quarantine/{source}/{name}/", [entry.file])
+            [_, source, *_] = entry.objects[0].split("/")
+            _require_under(f"quarantine/{source}/{name}/", entry.objects)
 
     @property
     def objects(self) -> set[str]:

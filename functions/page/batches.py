@@ -10,8 +10,9 @@ from etl.pipeline import Pipeline
 from etl.sources import Source
 from functions.common.loaded import LoadedMarker
 from functions.common.logs import Logs, MarkerLog
-from functions.common.manifests import IngestionManifest, ProcessedManifest, Quarantine
+from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.parquet import opened
+from functions.common.quarantined import Quarantine
 from functions.common.storage import Bucket
 from functions.page.reasons import Reasons
 
@@ -161,8 +162,11 @@ def _quarantined(
 
 
 def _reasons(bucket: Bucket, entry: Quarantine) -> Counter[str]:
-    with opened(bucket, entry.file, entry.sha256, entry.rows, EXPANDED_AT_MOST) as rows:
-        return Counter(rows.read(columns=[REASON], use_threads=False)[REASON].to_pylist())
+    found: Counter[str] = Counter()
+    for part in entry.all_parts:
+        with opened(bucket, part.file, part.sha256, part.rows, EXPANDED_AT_MOST) as rows:
+            found.update(rows.read(columns=[REASON], use_threads=False)[REASON].to_pylist())
+    return found
 
 
 def _counted(table: str, reasons: Reasons, counts: Mapping[str, int]) -> Iterator[Aside]:

@@ -13,8 +13,9 @@ from etl import Table
 from etl.mapping import Mapping
 from functions.common.logs import Logs
 from functions.common.parquet import opened, require_rows
+from functions.common.quarantined import QuarantinePart
 from functions.sources import Comparable
-from functions.transform.quarantine import TARGET
+from functions.transform.quarantine import EXPANDED_AT_MOST, TARGET
 
 
 class AsOf:
@@ -54,7 +55,12 @@ class AsOf:
         if (entry := self._put_aside.get(mapping.main.id)) is None:
             return None
         wanted = list(dict.fromkeys([*columns, TARGET]))
-        with opened(self._processed, entry.file, entry.sha256) as source:
-            rows: pa.Table = source.read(columns=wanted, use_threads=False)
-        require_rows(self._processed, entry.file, entry.rows, rows.num_rows)
+        parts = [self._part(part, wanted) for part in entry.all_parts]
+        rows = pa.concat_tables(parts, promote_options="permissive")
         return rows.filter(pc.equal(rows[TARGET], mapping.target.id))
+
+    def _part(self, part: QuarantinePart, columns: list[str]) -> pa.Table:
+        with opened(self._processed, part.file, part.sha256, expanded=EXPANDED_AT_MOST) as source:
+            rows: pa.Table = source.read(columns=columns, use_threads=False)
+        require_rows(self._processed, part.file, part.rows, rows.num_rows)
+        return rows

@@ -14,7 +14,7 @@ from functions.common.keys import Key, is_among, keys_of
 
 
 class Absent:
-    """The keys, by the id of a table, of the parents that are absent: before a batch and `now`.
+    """The keys, by the id of a table, of the parents that are absent `now`, and that have `come`.
 
     A parent is absent until a batch has it fit for all of its target tables.
     """
@@ -26,10 +26,10 @@ class Absent:
         missing: Mapping[str, Collection[Key]],
     ) -> None:
         """Begin a batch: `before` were absent until now, `missing` are not in the source."""
-        self.before = before
         self.now = {
             table.id: {*before.get(table.id, ()), *missing.get(table.id, ())} for table in tables
         }
+        self.come: dict[str, Collection[Key]] = {}
         self._come: dict[str, set[Key]] = {name: set() for name in self.now}
         self._unfit: dict[str, set[Key]] = {name: set() for name in self.now}
 
@@ -54,13 +54,17 @@ class Absent:
         if table.id in self.now and rows.num_rows:
             self._unfit[table.id].update(keys_of(rows, table.keys).to_pylist())
 
-    def settle(self, table: Table, open_rows: pa.Table) -> None:
-        """Determine which rows of a table are absent, given those in quarantine now."""
+    def coming(self, table: Table) -> Collection[Key]:
+        """Return the keys that were absent, and of which the batch has had a row."""
+        return self._come.get(table.id, ())
+
+    def settle(self, table: Table, held: Collection[Key]) -> None:
+        """Determine which rows of a table are absent; `held` are those coming that are not fit."""
         if table.id not in self.now:
             return
-        held = keys_of(open_rows, table.keys).to_pylist() if open_rows.num_rows else []
         self.now[table.id] -= self._come[table.id].difference(held)
         self.now[table.id] |= self._unfit[table.id]
+        self.come[table.id] = self._come[table.id] - self.now[table.id]
 
     def left(self) -> dict[str, list[Key]]:
         """Return the keys that are absent now, in order."""

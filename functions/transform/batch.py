@@ -6,18 +6,27 @@ that the batch before did not have, on all batches of the log so far.
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from itertools import chain
 
-import pyarrow as pa
+from msgspec import UNSET
 
 from etl import Delivered, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
+from functions.common.keys import arrays_of
 from functions.common.logs import Logs
-from functions.common.manifests import Balance, IngestionManifest, ProcessedManifest, Quarantine
+from functions.common.manifests import (
+    IN_PARTS,
+    Balance,
+    IngestionManifest,
+    ProcessedManifest,
+)
+from functions.common.quarantined import Quarantine
 from functions.transform import quarantine
 from functions.transform.absent import Absent
 from functions.transform.filerows import FileBatch
 from functions.transform.files import remodel_files
-from functions.transform.remodelling import Remodelled, fill, remodel
+from functions.transform.held import Held
+from functions.transform.remodelling import Remodelled, Remodelling, fill
 from functions.transform.table import Batch
 
 
@@ -66,6 +75,7 @@ def remodel_batch(
         balance=_balances(done),
         quarantine=held,
         absent=absent.left(),
+        form=IN_PARTS if any(each.parts for each in held.values()) else UNSET,
     )
 
 
@@ -73,17 +83,33 @@ def _remodel_table(
     batch: Batch, table: Table, mappings: list[TargetMapping], before: ProcessedManifest | None
 ) -> tuple[dict[TargetMapping, Remodelled], Quarantine | None]:
     """Remodel the rows of a source table for each of its target tables; store the open ones."""
-    entry = before.quarantine.get(table.id) if before else None
-    was_open = quarantine.read(batch.processed, entry)
-    done: dict[TargetMapping, Remodelled] = {}
-    for mapping in mappings:
-        is_new = before is not None and mapping.target.id not in before.tables
-        mine = quarantine.of(mapping.target.id, was_open)
-        done[mapping] = fill(batch, mapping) if is_new else remodel(batch, mapping, mine)
-    is_open = quarantine.together([rows for each in done.values() for rows in each.open])
-    batch.absent.settle(table, is_open)
-    name = f"{batch.ingested.source}/{table.id}"
-    return done, _kept(batch, name, entry, was_open, is_open)
+    known = before.tables if before else {each.target.id: None for each in mappings}
+    old = [Remodelling(batch, each) for each in mappings if each.target.id in known]
+    waits = [wait for each in mappings for wait in batch.pipeline.waits(each)]
+    held = Held(
+        batch,
+        table,
+        waits,
+        before.quarantine.get(table.id) if before else None,
+        whole=_has_other_targets(batch, before),
+    )
+    for part, rows in held.touched():
+        mine = [quarantine.of(each.mapping.target.id, rows) for each in old]
+        stays = [held.not_again(each) for each in mine]
+        held.keep(part, mine, [one.release(its) for one, its in zip(old, stays, strict=True)])
+    done = {each.mapping: each.finish() for each in old}
+    done |= {each: fill(batch, each) for each in mappings if each not in done}
+    for rows in chain.from_iterable(each.open for each in done.values()):
+        held.add(rows)
+    coming = arrays_of(batch.absent.coming(table))
+    batch.absent.settle(table, [key for keys in coming for key in held.holds(keys).to_pylist()])
+    return {each: done[each] for each in mappings}, held.stored()
+
+
+def _has_other_targets(batch: Batch, before: ProcessedManifest | None) -> bool:
+    """Return whether target tables have been declared or removed, also of other source tables."""
+    mappings = batch.pipeline.mappings(batch.ingested.source)
+    return before is not None and before.tables.keys() != {each.target.id for each in mappings}
 
 
 def _by_main_table(mappings: Iterable[TargetMapping]) -> dict[Table, list[TargetMapping]]:
@@ -91,17 +117,6 @@ def _by_main_table(mappings: Iterable[TargetMapping]) -> dict[Table, list[Target
     for mapping in mappings:
         tables.setdefault(mapping.main, []).append(mapping)
     return tables
-
-
-def _kept(
-    batch: Batch, name: str, before: Quarantine | None, was_open: pa.Table, is_open: pa.Table
-) -> Quarantine | None:
-    """Write the rows that are open now, unless the same were open before."""
-    if not is_open.num_rows:
-        return None
-    if before is not None and is_open.equals(was_open):
-        return before
-    return quarantine.store(batch.processed, name, batch.number, batch.day, is_open)
 
 
 def _balances(done: dict[TargetMapping, Remodelled]) -> dict[str, Balance]:

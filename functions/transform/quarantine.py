@@ -1,43 +1,57 @@
 """The quarantine: rows of the source that cannot be in a target table yet, with the reason.
 
-One Parquet object holds all open rows of a source table after a batch: the columns as they were
+Parquet objects hold the open rows of a source table after a batch: the columns as they were
 ingested, `_batch` (the batch in which the row came), `_reason`, and `_target`, the target table
-that it is not fit for: it may be fit for another. A batch that does not change them writes no
-object, and names that of the batch before.
+that it is not fit for: it may be fit for another. A batch names the objects of the batch before
+whose rows it does not change.
 """
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
-from functions.common.manifests import Quarantine
 from functions.common.objects import ObjectNames
 from functions.common.parquet import digest, opened, packed, put, require_rows
+from functions.common.quarantined import MarksFile, QuarantinePart
 from functions.common.storage import Bucket
+from functions.transform.marks import Marks, as_table, from_table, marks_in, name_of
 
 BATCH, REASON, TARGET = "_batch", "_reason", "_target"
 
-EXPANDED_AT_MOST = 768 << 20  # transform holds all open rows of a table at once
+PART_BYTES = 16 << 20  # of rows in memory
+MARKED_BYTES = 1 << 20  # of an object that is too large to be read by every batch of its table
+EXPANDED_AT_MOST = 768 << 20  # earlier versions wrote all rows into one object
 
 
-def read(bucket: Bucket, entry: Quarantine | None) -> pa.Table:
-    """Return the open rows that a manifest's entry names, none for None."""
-    if entry is None:
-        return pa.table({})
-    with opened(bucket, entry.file, entry.sha256, entry.rows, EXPANDED_AT_MOST) as source:
+def read(bucket: Bucket, part: QuarantinePart) -> pa.Table:
+    """Return the open rows of a part."""
+    with opened(bucket, part.file, part.sha256, part.rows, EXPANDED_AT_MOST) as source:
         rows: pa.Table = source.read()
-    require_rows(bucket, entry.file, entry.rows, rows.num_rows)
+    require_rows(bucket, part.file, part.rows, rows.num_rows)
     return rows
 
 
-def store(bucket: Bucket, table: str, batch: int, day: date, rows: pa.Table) -> Quarantine:
-    """Write the open rows of `<source>/<table>` after a batch, under its day."""
+def marks(bucket: Bucket, file: MarksFile, by: Collection[Sequence[str]]) -> Marks:
+    """Return the marks of a part's rows by the columns of some keys, if it has them."""
+    names = list(map(name_of, by))
+    with opened(bucket, file.file, file.sha256) as source:
+        return from_table(source.read(columns=names, use_threads=False))
+
+
+def store(
+    bucket: Bucket, names: ObjectNames, rows: pa.Table, by: Collection[Sequence[str]]
+) -> QuarantinePart:
+    """Write open rows as a part; a large one gets marks by the columns of some keys."""
     body = packed(rows)
-    key = put(bucket, ObjectNames(f"quarantine/{table}", batch, day), body)
-    return Quarantine(key, rows.num_rows, digest(body))
+    part = QuarantinePart(put(bucket, names, body), rows.num_rows, digest(body))
+    if len(body) <= MARKED_BYTES:
+        return part
+    known = [columns for columns in by if set(columns) <= set(rows.column_names)]
+    body = packed(as_table(marks_in(rows, known)))
+    return replace(part, marks=MarksFile(put(bucket, names, body), digest(body)))
 
 
 def arrived(rows: pa.Table, batch: int, target: str, reasons: Mapping[int, str]) -> pa.Table:

@@ -15,30 +15,44 @@ from functions.transform.table import Batch, TableOfBatch
 
 @dataclass(frozen=True)
 class Remodelled:
-    """The outcome for a target table: its rows, their balance, and the open rows."""
+    """The outcome for a target table: its rows, their balance, and rows that are held back."""
 
     table: StarTable
     balance: Balance
     open: list[pa.Table]
 
 
-def remodel(batch: Batch, mapping: Mapping, open_rows: pa.Table) -> Remodelled:
-    """Divide the rows of a batch, and those open before it, between target and quarantine."""
-    table = TableOfBatch(batch, mapping)
-    kept = table.not_superseded(open_rows)
-    released, waiting = table.release(kept)
-    fit, unfit = table.take()
-    files = released + fit
-    balance = Balance(
-        taken=table.taken,
-        released=kept.num_rows - waiting.num_rows,
-        out=_rows(files),
-        quarantined=sum(rows.num_rows for rows in unfit),
-    )
-    _require_balance(batch, mapping, balance)
-    tombstones = table.write_deleted(table.deleted())
-    made = StarTable(balance.out, files, _rows(tombstones), tombstones)
-    return Remodelled(made, balance, [waiting, *unfit])
+class Remodelling:
+    """Divides the rows of a batch, and open ones before it, between target and quarantine."""
+
+    def __init__(self, batch: Batch, mapping: Mapping) -> None:
+        self.mapping = mapping
+        self._batch = batch
+        self._table = TableOfBatch(batch, mapping)
+        self._released = 0
+
+    def release(self, open_rows: pa.Table) -> pa.Table:
+        """Remodel the open rows of which a parent has come; return those that stay open."""
+        left = self._table.release(open_rows)
+        self._released += open_rows.num_rows - left.num_rows
+        return left
+
+    def finish(self) -> Remodelled:
+        """Remodel the batch's own rows."""
+        table = self._table
+        files = table.released()
+        fit, unfit = table.take()
+        files = files + fit
+        balance = Balance(
+            taken=table.taken,
+            released=self._released,
+            out=_rows(files),
+            quarantined=sum(rows.num_rows for rows in unfit),
+        )
+        _require_balance(self._batch, self.mapping, balance)
+        tombstones = table.write_deleted(table.deleted())
+        made = StarTable(balance.out, files, _rows(tombstones), tombstones)
+        return Remodelled(made, balance, unfit)
 
 
 def fill(batch: Batch, mapping: Mapping) -> Remodelled:

@@ -160,7 +160,7 @@ def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[]
         logs.processed,
         [f"{prefix}{table}" for prefix in data for table in targets],
         aside,
-        lambda newest: {entry.file for entry in newest.quarantine.values()},
+        lambda newest: {key for entry in newest.quarantine.values() for key in entry.objects},
         notes,
         f"{name}/processed",
     )

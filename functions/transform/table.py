@@ -79,42 +79,51 @@ class TableOfBatch:
             return open_rows
         mine = keys_of(open_rows, self._table.keys)
         stays = pa.repeat(pa.scalar(True), len(mine))
-        for rows in read_rows(self._lake, [*self._capture.files, *self._capture.tombstones]):
+        files = [*self._capture.files, *self._capture.tombstones]
+        for rows in read_rows(self._lake, files, self._table.keys):
             again = is_among(mine, keys_of(rows, self._table.keys))
             stays = pc.and_not(stays, again)
         return open_rows.filter(stays)
 
-    def release(self, open_rows: pa.Table) -> tuple[list[DataFile], pa.Table]:
-        """Write the open rows that no longer wait; return their files, and the rest."""
+    def release(self, open_rows: pa.Table) -> pa.Table:
+        """Write the open rows of which a parent has come and that are fit now; return the rest."""
         if not (open_rows.num_rows and self._waits and self._batch.is_own):
-            return [], open_rows
-        writer = self._batch.writer(self._mapping.target.id)
-        reasons = dict(enumerate(open_rows[quarantine.REASON].to_pylist()))
+            return open_rows
+        reasons: dict[int, str] = {}
         for positions, joined in self._ready(as_declared(self._table, open_rows)):
             rows = as_declared(self._table, open_rows.take(positions))
-            still = self._remodel(rows, writer, joined)
+            still = self._remodel(rows, self._releases, joined)
             self._batch.absent.note(self._table, checks.without(rows, still), (), is_new=False)
             for place, position in enumerate(positions.to_pylist()):
                 reasons[position] = still.get(place, "")
-        left = {position: reason for position, reason in reasons.items() if reason}
-        return writer.close(), quarantine.still_open(open_rows, left)
+        if not reasons:
+            return open_rows
+        every = dict(enumerate(open_rows[quarantine.REASON].to_pylist())) | reasons
+        left = {position: reason for position, reason in every.items() if reason}
+        return quarantine.still_open(open_rows, left)
+
+    @cached_property
+    def _releases(self) -> PartWriter:
+        return self._batch.writer(self._mapping.target.id)
+
+    def released(self) -> list[DataFile]:
+        """Return the files of the rows that were released."""
+        return self._releases.close()
 
     def _ready(self, rows: pa.Table) -> Iterator[tuple[pa.Array, Sequence[checks.Partners]]]:
-        """Yield the positions of open rows to check again, with their joined rows.
+        """Yield the positions of open rows of which a parent has come, with their joined rows.
 
         The rows that a row joins with are as in its batch: had one changed, the row would be in a
-        later batch too. So they are read from there, for rows that have stopped waiting.
+        later batch too. So they are read from there.
         """
-        if not self._mapping.joins:
-            yield pa.array(range(rows.num_rows), pa.int64()), ()
-            return
-        waited = checks.waiting(rows, self._waits, self._batch.absent.before)
-        waits = checks.waiting(rows, self._waits, self._batch.absent.now)
-        ready = pc.and_not(waited, waits)
+        ready = checks.waiting(rows, self._waits, self._batch.absent.come)
         batches = rows[quarantine.BATCH].combine_chunks()
+        if not self._mapping.joins:
+            batches = pa.repeat(self._batch.number, rows.num_rows)
         for number in pc.unique(batches.filter(ready)).to_pylist():
             positions = pc.indices_nonzero(pc.and_(ready, pc.equal(batches, number)))
-            yield positions, self._joined_in(self._batch.ingested.read(number))
+            joins = self._mapping.joins
+            yield positions, self._joined_in(self._batch.ingested.read(number)) if joins else ()
 
     def take(self) -> tuple[list[DataFile], list[pa.Table]]:
         """Write the batch's own rows that are fit; return their files, and the unfit rows."""

@@ -164,6 +164,7 @@ class Lake:
     def held(self, manifest: ProcessedManifest, table: Table) -> list[tuple[Any, ...]]:
         """Return the keys, the batch, the target and the reason of the open rows of a table."""
         entry = manifest.quarantine.get(table.id)
-        rows = self.stored(entry.file) if entry else []
+        parts = entry.all_parts if entry else []
+        rows = [row for part in parts for row in self.stored(part.file)]
         own = ("_batch", "_target", "_reason")
         return [tuple(row[name] for name in (*table.keys, *own)) for row in rows]

@@ -270,7 +270,7 @@ def test_a_damaged_quarantine_is_not_forgotten(pipeline: Pipeline, lake: Bucket)
     stars = pipeline.logs.processed.bucket
     pipeline.ingest({"payment": source_rows("payment", {"payment_date": "soon"})})
     invoke()
-    key = pipeline.logs.processed.read(2).quarantine["payment"].file
+    key = str(pipeline.logs.processed.read(2).quarantine["payment"].file)
     good = stars.get(key)
     overwrite(stars, key, good[:-1])
     pipeline.ingest({"payment": source_rows("payment", {"payment_id": 2})})

@@ -22,7 +22,7 @@ def test_a_bad_row_is_held_and_the_others_go_on(pipeline: Pipeline) -> None:
     )
     [original] = source_rows("sales_order", bad).to_pylist()
     reason = "agreed_delivery_date '2023-02-30' is not a date"
-    assert pipeline.stored(entry.file) == [
+    assert pipeline.stored(str(entry.file)) == [
         original | {"_batch": 1, "_reason": reason, "_target": "fact_sales_order"}
     ]
 
@@ -155,7 +155,7 @@ def test_open_rows_outlive_a_new_column(pipeline: Pipeline) -> None:
     )
     pipeline.ingest({"payment": wider})
     done = pipeline.transform()
-    rows = pipeline.stored(done.quarantine["payment"].file)
+    rows = pipeline.stored(str(done.quarantine["payment"].file))
     assert [(row["payment_id"], row["note"]) for row in rows] == [(1, None), (2, "new")]
 
 

@@ -15,6 +15,7 @@ from deployer.configuration.settings import Settings
 from deployer.errors import DeployError, OperationError
 from deployer.resources.resource_policies import trust_policy
 from deployer.rollback import Rollback, RolledBack
+from etl.product import LOG_FORM
 from tests.aws.removing import NAMES, teardown
 from tests.aws.sandbox import Sandbox, everything_in, pending
 
@@ -257,17 +258,17 @@ def test_code_that_would_misread_the_log_is_not_put_back(
     """What the newer code has written decides: until it has written, the way back is open."""
     sandbox.deploy()
     change(sandbox)
-    monkeypatch.setattr("deployer.records.LOG_FORM", 2)
+    monkeypatch.setattr("deployer.records.LOG_FORM", newer := LOG_FORM + 1)
     sandbox.deploy()
     name = NAMES.bucket("ingestion" if bucket == "ingestion" else "processed")
-    for batch, form in enumerate((None, 2), start=1):
+    for batch, form in enumerate((None, newer), start=1):
         sandbox.account.clients.s3.put_object(
             Bucket=name,
             Key=f"batches/source/{batch:010d}.json",
             Body=json.dumps({"batch": batch, **({"form": form} if form else {})}),
         )
 
-    assert f"s3://{name}/batches/source/ has form 2" in refused(sandbox)
+    assert f"s3://{name}/batches/source/ has form {newer}" in refused(sandbox)
 
 
 def test_a_rollback_passes_over_logs_that_it_can_read(sandbox: Sandbox) -> None:

@@ -100,7 +100,8 @@ class Pipeline:
 
     def held(self, manifest: ProcessedManifest, table: str) -> list[tuple[int, int, str]]:
         """Return key, batch and reason of the open rows of a source table."""
-        rows = self.stored(manifest.quarantine[table].file)
+        parts = manifest.quarantine[table].all_parts
+        rows = [row for part in parts for row in self.stored(part.file)]
         return [(row[f"{table}_id"], row["_batch"], row["_reason"]) for row in rows]
 
     def objects(self) -> dict[str, bytes]:

@@ -210,7 +210,7 @@ def test_a_missing_manifest_is_named() -> None:
 
 def test_a_manifest_of_a_later_form_is_refused() -> None:
     """Code never misreads what later code has written: the message says to deploy that again."""
-    bucket = FakeBucket({key(1): b'{"batch": 1, "run": [], "form": 2}'})
+    bucket = FakeBucket({key(1): b'{"batch": 1, "run": [], "form": 9}'})
 
-    with pytest.raises(CorruptLogError, match=r"0000000001\.json has form 2, .* up to 1: deploy"):
+    with pytest.raises(CorruptLogError, match=r"0000000001\.json has form 9, .* up to 2: deploy"):
         BatchLog(bucket, "source", Linked).read(1)

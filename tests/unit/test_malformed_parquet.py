@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from functions.common import parquet
 from functions.common.errors import CorruptLogError
-from functions.common.manifests import Quarantine
 from functions.common.objects import DataFile, ObjectNames
 from functions.common.parquet import PartWriter, digest, packed, read_parts, read_rows
+from functions.common.quarantined import QuarantinePart
 from functions.sources.postgres.keysets import KeySetBuilder, fetch, store
 from functions.transform import quarantine
 from tests.unit.fake_bucket import FakeBucket
@@ -199,9 +199,10 @@ def test_an_object_that_holds_no_keys_is_refused(other: pa.Table) -> None:
 def test_no_damaged_quarantine_is_believed() -> None:
     """Rows that wait are neither lost nor changed with the object that holds them."""
     bucket = FakeBucket()
-    entry = quarantine.store(bucket, "payment", 1, DAY, pa.table(rows(30)))
+    names = ObjectNames("quarantine/source/payment", 1, DAY)
+    entry = quarantine.store(bucket, names, pa.table(rows(30)), [])
     body = bucket.objects[entry.file]
-    assert entry == Quarantine(entry.file, 30, digest(body))
+    assert entry == QuarantinePart(entry.file, 30, digest(body))
     assert quarantine.read(bucket, entry).num_rows == 30
 
     for place in range(len(body)):

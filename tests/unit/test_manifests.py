@@ -25,12 +25,12 @@ from functions.common.manifests import (
     KeyPart,
     KeyParts,
     ProcessedManifest,
-    Quarantine,
     Source,
     StarTable,
     TableCapture,
 )
 from functions.common.objects import DataFile, KeyFile
+from functions.common.quarantined import Quarantine
 
 SNAPSHOT = datetime(2024, 11, 16, 9, 0, 0, 123000, tzinfo=UTC)
 NOW = datetime(2024, 11, 16, 9, 0, 2, tzinfo=UTC)
@@ -96,7 +96,7 @@ PROCESSED = ProcessedManifest(
     balance={"payment": Balance(taken=3, released=1, out=2, quarantined=2)},
     quarantine={
         "payment": Quarantine(
-            "quarantine/source/payment/2024-11-16/0000000007-0000000000001.parquet", 2, DIGEST
+            2, "quarantine/source/payment/2024-11-16/0000000007-0000000000001.parquet", DIGEST
         )
     },
     absent={"staff": [5]},
@@ -281,7 +281,7 @@ def test_a_table_names_its_own_objects_once(key: str | None) -> None:
 
 
 # The digest of what manifests consist of, in the form of that number.
-FORMS = {1: "58f0f115c22cf089"}
+FORMS = {2: "834ba6099b4c372d"}
 
 
 def test_another_form_of_the_log_has_another_number() -> None:
