@@ -26,6 +26,7 @@ RESERVED = frozenset(
         "exports",
         "files",
         "keys",
+        "lists",
         "loaded",
         "page",
         "proofs",

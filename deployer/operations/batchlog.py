@@ -3,8 +3,10 @@
 Nothing here writes, and nothing lists a whole log, which may have a hundred thousand batches.
 """
 
+import hashlib
 import json
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from deployer.errors import OperationError
@@ -53,12 +55,16 @@ class BatchLog:
         answer = self._s3.get_object(Bucket=self._bucket, Key=key)
         try:
             document: dict[str, Any] = json.loads(answer["Body"].read())
+            document |= lists_of(document, self._body)
         except (ValueError, RecursionError) as error:
             raise OperationError(
                 f"s3://{self._bucket}/{key} is not a manifest: restore its first version, which "
                 "S3 keeps."
             ) from error
         return document
+
+    def _body(self, key: str) -> bytes:
+        return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
     def newest_document(self) -> dict[str, Any] | None:
         """Return the document of the newest batch, None when the log is empty."""
@@ -89,6 +95,23 @@ class BatchLog:
             (self._number.fullmatch(found["Key"]), found) for found in answer.get("Contents", [])
         )
         return {int(match[1]): found.get("ETag", "") for match, found in matches if match}
+
+
+def lists_of(document: dict[str, Any], read: Callable[[str], bytes]) -> dict[str, Any]:
+    """Return the fields that are too long for a document, from the objects that it names.
+
+    Raises ValueError for an object that is not what was written there.
+    """
+    return {
+        name: _list(read(file["key"]), file["sha256"])
+        for name, file in (document.get("elsewhere") or {}).items()
+    }
+
+
+def _list(body: bytes, sha256: str) -> object:
+    if hashlib.sha256(body).hexdigest() != sha256:
+        raise ValueError("a long list is not what was written there")
+    return json.loads(body)
 
 
 def newest_marker(s3: "S3Client", bucket: str, source: str) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from deployer.aws.account import Account
 from deployer.aws.changes import found
 from deployer.errors import OperationError, explaining
+from deployer.operations.batchlog import lists_of
 from deployer.operations.ledger import (
     ORIGINS,
     STAGES,
@@ -219,10 +220,21 @@ class _Verification:
             batch = document.get("batch")
             if isinstance(batch, int) and batch >= chain.batch:
                 chain.batch, chain.written_at = batch, str(document.get("written_at"))
-            yield from named(document, log.bucket)
+            yield from named(document | self._lists(log, document), log.bucket)
         chain.documents += 1
         chain.newest, chain.sha256 = number, entry.sha256 if entry else None
         self._digests[log, number] = chain.sha256
+
+    def _lists(self, log: Log, document: Document) -> Document:
+        """Return the long lists of a document; one that was changed is a fault of its own."""
+        try:
+            return lists_of(document, lambda key: self._list(log, key))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return {}
+
+    def _list(self, log: Log, key: str) -> bytes:
+        entry = stored(self._s3, log.bucket, key, keep=True)
+        return entry.body if entry else b""
 
     def _links(self, log: Log, chain: Chain, number: int, document: Document) -> None:
         """Compare the digests that a document has of its predecessor and of its origin."""

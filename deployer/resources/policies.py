@@ -123,8 +123,8 @@ def _transform(names: Names, declared: Pipeline, tables: list[str]) -> list[Poli
     errors = ["errors"] if len(declared.sources) > len(_of_databases(declared)) else []
     rows = ["exports"] if any(target.row_exports for target in declared.targets) else []
     # Objects without a manifest are listed and removed; manifests and markers never are.
-    lake = [*_lake(declared), *(["files"] if _copies_files(declared) else [])]
-    stars = [*tables, *deleted, *quarantine]
+    lake = [*_lake(declared), *(["files"] if _copies_files(declared) else []), "lists"]
+    stars = [*tables, *deleted, *quarantine, "lists"]
     read = [*(source.name for source in declared.sources), *deleted, "batches"]
     return [
         *_objects("s3:GetObject", "ingestion", read, names),
@@ -305,11 +305,14 @@ def _network(use: FunctionUse, names: Names) -> list[Policy]:
 def _objects(action: str, bucket: BucketUse, prefixes: Sequence[str], names: Names) -> list[Policy]:
     """Allow an action on the objects under prefixes, which may be empty.
 
+    Whoever reads or writes the documents of a log reads or writes their long lists.
     ALL means all prefixes except the other reserved ones; a denial would beat `_outcomes`.
     """
     arn = names.bucket_arn(bucket)
     if not prefixes:
         return []
+    if "lists" not in prefixes and {"batches", "loaded"} & {*prefixes}:
+        prefixes = [*prefixes, "lists"]
     allowed = allow(action, [f"{arn}/{prefix}/*" for prefix in prefixes])
     if ALL not in prefixes:
         return [allowed]

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Generic, TypeVar
 
 import msgspec
@@ -16,7 +17,9 @@ from msgspec import structs
 
 from etl.product import LOG_FORM
 from functions.common.errors import CorruptLogError
+from functions.common.longlists import ListFile, lengthened, lists_of, shortened
 from functions.common.manifests import Entry, Header
+from functions.common.objects import ObjectNames
 from functions.common.storage import Bucket
 from functions.common.telemetry import logger
 
@@ -46,6 +49,7 @@ class BatchLog(Generic[Manifest]):
         self._number = re.compile(re.escape(self.prefix) + r"(\d{10})\.json")
         self._newest = 0
         self._last = (0, "")  # the highest number that was read or written, and its digest
+        self._lists: dict[str, ListFile] = {}  # those that it names, by digest
 
     def key(self, batch: int) -> str:
         """Return the key of a batch's manifest."""
@@ -123,7 +127,7 @@ class BatchLog(Generic[Manifest]):
         """Return the manifest of a batch; raise CorruptLogError when it is missing or malformed."""
         body = self.bucket.get(self.key(batch), MANIFEST_BYTES)
         if batch >= self._last[0]:
-            self._last = batch, hashlib.sha256(body).hexdigest()
+            self._last = batch, _sha256(body)
         return self._decode(batch, body)
 
     def digest(self, batch: int) -> str:
@@ -131,7 +135,7 @@ class BatchLog(Generic[Manifest]):
         number, digest = self._last
         if number == batch:
             return digest
-        return hashlib.sha256(self.bucket.get(self.key(batch), MANIFEST_BYTES)).hexdigest()
+        return _sha256(self.bucket.get(self.key(batch), MANIFEST_BYTES))
 
     def read_each(self, batches: Sequence[int]) -> Iterator[Manifest]:
         """Yield the manifests of some batches in order; a bounded number is read ahead."""
@@ -147,6 +151,10 @@ class BatchLog(Generic[Manifest]):
                     f"{where} has form {form}, and this code reads up to {LOG_FORM}: deploy the "
                     "version that wrote it, or a later one"
                 )
+            if lists := lists_of(body):
+                body = lengthened(body, {name: self._list(each) for name, each in lists.items()})
+                if batch >= self._last[0]:
+                    self._lists = {each.sha256: each for each in lists.values()}
             manifest = self._decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CorruptLogError(
@@ -166,16 +174,45 @@ class BatchLog(Generic[Manifest]):
         """
         number = self.number(manifest)
         previous = self.digest(number - 1) if number > 1 else None
-        body = msgspec.json.encode(structs.replace(manifest, previous_sha256=previous))
+        linked = structs.replace(manifest, previous_sha256=previous, elsewhere=msgspec.UNSET)
+        body = msgspec.json.encode(linked)
         if len(body) > MANIFEST_BYTES:
             raise CorruptLogError(
                 f"s3://{self.bucket.name}/{self.key(number)} would have {len(body):,} bytes, and "
                 f"{MANIFEST_BYTES:,} is the most that is read: call someone"
             )
+        names = ObjectNames(
+            f"lists/{self.folder}/{self.source}", number, manifest.written_at.date(), ".json"
+        )
+        body = shortened(body, partial(self._store, names))
         is_ours = self.bucket.put_new(self.key(number), body)
         if is_ours:
-            self._last = number, hashlib.sha256(body).hexdigest()
+            self._last = number, _sha256(body)
+            self._lists = {each.sha256: each for each in lists_of(body).values()}
         return is_ours or self.read(number).run == manifest.run
+
+    def _store(self, names: ObjectNames, value: bytes) -> ListFile:
+        """Write a long list, unless the manifest before names the same."""
+        digest = _sha256(value)
+        if digest in self._lists:
+            return self._lists[digest]
+        while not self.bucket.put_new(key := names.next(), value):
+            pass
+        return ListFile(key, digest)
+
+    def _list(self, file: ListFile) -> bytes:
+        """Return a long list; raise CorruptLogError if it is not what was written."""
+        value = self.bucket.get(file.key, MANIFEST_BYTES)
+        if _sha256(value) != file.sha256:
+            raise CorruptLogError(
+                f"s3://{self.bucket.name}/{file.key} is damaged: it is not what was written there. "
+                "Restore its first version, which S3 keeps"
+            )
+        return value
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _in_a_row(low: int, numbers: list[int]) -> int:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
-from functions.common.manifests import Entry, Source
+from functions.common.longlists import ListFile
+from functions.common.manifests import Entry, Form, Source
 from functions.common.objects import BatchNumber, Count, DataFile, Moment, Sha256
 
 
@@ -116,3 +117,5 @@ class LoadedMarker(Entry, frozen=True):
     settled: Count = 0
     processed_sha256: Sha256 | None = None
     previous_sha256: Sha256 | None = None
+    elsewhere: dict[str, ListFile] | UnsetType = UNSET
+    form: Form | UnsetType = UNSET

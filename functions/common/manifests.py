@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from functions.common.accounts import FileAccount, FileRead, KnownFiles
 from functions.common.filling import Filling
+from functions.common.longlists import ListFile
 from functions.common.objects import (
     BatchNumber,
     Count,
@@ -27,8 +28,6 @@ from functions.common.objects import (
 from functions.common.quarantined import Quarantine
 
 Form = Annotated[int, Meta(ge=1)]
-IN_PARTS: Form = 2
-"""The form of a manifest with a quarantine in parts; most have the first form, and name none."""
 
 
 class Header(Struct, frozen=True):
@@ -41,7 +40,8 @@ class Entry(Struct, frozen=True):
     """A document of a log: its batch, and when and by which run it was written.
 
     Those of a log also have `previous_sha256`, the digest of the object before it in the log: None
-    for the first one, and where the code that wrote it did not link them yet.
+    for the first one, and where the code that wrote it did not link them yet; and `elsewhere`, the
+    objects with its longest fields, of a long one.
     """
 
     batch: BatchNumber
@@ -188,6 +188,7 @@ class IngestionManifest(Entry, frozen=True):
     files: list[FileRead] = []
     known: KnownFiles | None = None
     previous_sha256: Sha256 | None = None
+    elsewhere: dict[str, ListFile] | UnsetType = UNSET
     form: Form | UnsetType = UNSET
 
     def __post_init__(self) -> None:
@@ -213,9 +214,10 @@ class IngestionManifest(Entry, frozen=True):
 
     @property
     def objects(self) -> set[str]:
-        """All objects with rows, and the copies of files that they were read from."""
+        """All objects with rows, the copies of files that they were read from, and long lists."""
         rows = {file.key for table in self.tables.values() for file in table.objects}
-        return rows | {file.copy for file in self.files if file.copy is not None}
+        copies = {file.copy for file in self.files if file.copy is not None}
+        return rows | copies | _lists(self.elsewhere)
 
     def capture(self, table: str) -> TableCapture:
         """Return the batch's entry of a table, an empty one if it was not declared then."""
@@ -286,6 +288,7 @@ class ProcessedManifest(Entry, frozen=True):
     refusals: list[FileAccount] = []
     ingested_sha256: Sha256 | None = None
     previous_sha256: Sha256 | None = None
+    elsewhere: dict[str, ListFile] | UnsetType = UNSET
     form: Form | UnsetType = UNSET
 
     def brings(self, table: str) -> bool:
@@ -302,8 +305,13 @@ class ProcessedManifest(Entry, frozen=True):
 
     @property
     def objects(self) -> set[str]:
-        """All objects with rows of target tables."""
-        return {file.key for table in self.tables.values() for file in table.objects}
+        """All objects with rows of target tables, and long lists."""
+        rows = {file.key for table in self.tables.values() for file in table.objects}
+        return rows | _lists(self.elsewhere)
+
+
+def _lists(elsewhere: Mapping[str, ListFile] | UnsetType) -> set[str]:
+    return set() if elsewhere is UNSET else {file.key for file in elsewhere.values()}
 
 
 def _require_own_files(

@@ -27,6 +27,12 @@ KeysKey = Annotated[str, Meta(pattern=rf"^keys/[a-z0-9_]+{_NAME}")]
 CopyKey = Annotated[
     str, Meta(pattern=r"^files/[a-z0-9_]+/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{10}-[0-9]+\Z")
 ]
+ListKey = Annotated[
+    str,
+    Meta(
+        pattern=r"^lists/(batches|loaded)/[a-z0-9_]+/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{10}-[0-9]+\.json\Z"
+    ),
+]
 ErrorsKey = Annotated[str, Meta(pattern=r"^errors/[^\x00-\x1f\x7f]+\Z")]
 QuarantineKey = Annotated[str, Meta(pattern=rf"^quarantine/[a-z0-9_]+/{_ID}{_NAME}")]
 

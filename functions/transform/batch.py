@@ -14,12 +14,8 @@ from etl import Delivered, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
 from functions.common.keys import arrays_of
 from functions.common.logs import Logs
-from functions.common.manifests import (
-    IN_PARTS,
-    Balance,
-    IngestionManifest,
-    ProcessedManifest,
-)
+from functions.common.longlists import IN_PARTS
+from functions.common.manifests import Balance, IngestionManifest, ProcessedManifest
 from functions.common.quarantined import Quarantine
 from functions.transform import quarantine
 from functions.transform.absent import Absent

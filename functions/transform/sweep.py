@@ -27,7 +27,7 @@ from functions.common.telemetry import logger
 DAYS_KEPT = 3  # so that the objects of a failed run can still be inspected
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_OBJECT = re.compile(r"(\d{10})-\d+(\.parquet)?")
+_OBJECT = re.compile(r"(\d{10})-\d+(\.parquet|\.json)?")
 
 Manifest = TypeVar("Manifest", bound=IngestionManifest | ProcessedManifest)
 
@@ -148,9 +148,10 @@ def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[]
     keeps_copies = isinstance(source, Rest) or (isinstance(source, Files) and source.remote)
     copies = [f"files/{name}"] if keeps_copies else []
     keys = [] if isinstance(source, Events) else [f"keys/{name}"]
+    lists = f"lists/batches/{name}"
     lake = Sweep(
         logs.ingested,
-        [*(f"{prefix}{name}/{table}" for prefix in data for table in tables), *copies],
+        [*(f"{prefix}{name}/{table}" for prefix in data for table in tables), *copies, lists],
         keys,
         lambda newest: newest.key_objects,
         notes,
@@ -158,7 +159,7 @@ def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[]
     )
     processed = Sweep(
         logs.processed,
-        [f"{prefix}{table}" for prefix in data for table in targets],
+        [*(f"{prefix}{table}" for prefix in data for table in targets), lists],
         aside,
         lambda newest: {key for entry in newest.quarantine.values() for key in entry.objects},
         notes,

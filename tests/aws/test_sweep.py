@@ -22,12 +22,15 @@ ORPHANS = [
     f"source/payment/{DAY}/0000000001-{DEAD}",
     f"tombstones/source/staff/{DAY}/0000000001-{DEAD}",
     f"keys/source/{DAY}/0000000001-{DEAD}",
+    f"lists/batches/source/{DAY}/0000000001-9999999990001.json",
 ]
 STAR_ORPHANS = [
     f"fact_payment/{DAY}/0000000001-{DEAD}",
     f"tombstones/dim_staff/{DAY}/0000000001-{DEAD}",
     f"quarantine/source/payment/{DAY}/0000000001-{DEAD}",
+    f"lists/batches/source/{DAY}/0000000001-9999999990001.json",
 ]
+OF_A_MARKER = f"lists/loaded/source/{DAY}/0000000001-9999999990001.json"
 UNDECIDED = f"source/payment/{DAY}/0000000003-{DEAD}"
 NOT_OURS = [
     f"source/payment/{DAY}/notes.txt",
@@ -58,6 +61,7 @@ def swept(pipeline: Pipeline) -> Pipeline:
     for bucket, orphans in ((lake, [*ORPHANS, UNDECIDED, *NOT_OURS]), (stars, STAR_ORPHANS)):
         for key in orphans:
             bucket.put_new(key, b"left behind")
+    stars.put_new(OF_A_MARKER, b"[]")
     return pipeline
 
 
@@ -75,6 +79,25 @@ def test_what_no_manifest_names_expires(swept: Pipeline) -> None:
                 assert {file.key for file in table.files + table.tombstones} <= keys(log.bucket)
     entries = swept.logs.processed.read(2).quarantine.values()
     assert {key for entry in entries for key in entry.objects} <= keys(stars)
+
+
+def test_long_lists_that_manifests_name_stay(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are named like rows, by the first manifest that has them."""
+    monkeypatch.setattr("functions.common.longlists.MOST_BYTES", 300)
+    pipeline.ingest(one_of_each())
+    pipeline.transform()
+    pipeline.ingest({}, at=SNAPSHOT + timedelta(days=1))
+    pipeline.transform()
+    buckets = pipeline.logs.ingested.bucket, pipeline.logs.processed.bucket
+    before = list(map(keys, buckets))
+
+    assert sweep(pipeline) == 0
+    for bucket, found in zip(buckets, before, strict=True):
+        assert any(key.startswith("lists/batches/source/") for key in found)
+        assert found <= keys(bucket)
+    assert pipeline.rows(pipeline.logs.processed.read(1), "fact_payment")
 
 
 def test_nothing_expires_early(swept: Pipeline) -> None:

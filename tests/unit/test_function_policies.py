@@ -41,12 +41,14 @@ COLLECT = [
         ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
         NAMES.events_queue_arn,
     ),
-    allow("s3:GetObject", [f"{INGESTION}/batches/*"]),
-    allow("s3:PutObject", [f"{INGESTION}/{each}/*" for each in ("till", "stock", "batches")]),
+    allow("s3:GetObject", [f"{INGESTION}/{each}/*" for each in ("batches", "lists")]),
+    allow(
+        "s3:PutObject", [f"{INGESTION}/{each}/*" for each in ("till", "stock", "batches", "lists")]
+    ),
     listing(INGESTION, "batches"),
 ]
 SERVE = [
-    allow("s3:GetObject", [f"{PROCESSED}/loaded/*"]),
+    allow("s3:GetObject", [f"{PROCESSED}/{each}/*" for each in ("loaded", "lists")]),
     listing(PROCESSED, "loaded"),
     secrets("warehouse", "sessions"),
 ]

@@ -19,42 +19,42 @@ FOLDER = Path(__file__).parent.parent / "pipelines"
 # A database, a file in somebody else's bucket, and an API.
 TOTESYS: dict[FunctionUse, str] = {
     "extract": """
-        read ingestion: source targets rates tombstones keys batches
-        write ingestion: source targets rates tombstones keys batches files
+        read ingestion: source targets rates tombstones keys batches lists
+        write ingestion: source targets rates tombstones keys batches files lists
         abort ingestion: files
         list ingestion: batches
         files theirs: reports/
         secrets: source
     """,
     "transform": """
-        read ingestion: source targets rates tombstones batches
-        list ingestion: batches source targets rates tombstones keys files
-        remove ingestion: source targets rates tombstones keys files
-        read processed: batches quarantine
-        write processed: TABLES tombstones quarantine swept batches errors
+        read ingestion: source targets rates tombstones batches lists
+        list ingestion: batches source targets rates tombstones keys files lists
+        remove ingestion: source targets rates tombstones keys files lists
+        read processed: batches quarantine lists
+        write processed: TABLES tombstones quarantine lists swept batches errors
         abort processed: errors
-        list processed: batches swept errors TABLES tombstones quarantine
-        remove processed: TABLES tombstones quarantine
+        list processed: batches swept errors TABLES tombstones quarantine lists
+        remove processed: TABLES tombstones quarantine lists
     """,
     "load": """
-        read processed: TABLES tombstones batches loaded refused
-        write processed: loaded refused
+        read processed: TABLES tombstones batches loaded refused lists
+        write processed: loaded refused lists
         list processed: batches loaded
         secrets: warehouse
     """,
     "reconcile": """
-        read ingestion: batches keys rates
+        read ingestion: batches keys rates lists
         list ingestion: batches
-        read processed: batches loaded proofs quarantine tombstones
+        read processed: batches loaded proofs quarantine tombstones lists
         write processed: proofs
         list processed: batches loaded proofs tombstones
         files theirs: reports/
         secrets: source warehouse
     """,
     "page": """
-        read ingestion: batches
+        read ingestion: batches lists
         list ingestion: batches
-        read processed: batches loaded quarantine page
+        read processed: batches loaded quarantine page lists
         write processed: page
         list processed: batches loaded
         secrets: warehouse
@@ -63,43 +63,43 @@ TOTESYS: dict[FunctionUse, str] = {
 # Files that are dropped, at most so many a day, all of whose rows are kept; with exports.
 RETAIL: dict[FunctionUse, str] = {
     "extract": """
-        read ingestion: keys batches
-        write ingestion: shop keys batches
+        read ingestion: keys batches lists
+        write ingestion: shop keys batches lists
         list ingestion: batches
-        read processed: batches
+        read processed: batches lists
         list processed: batches
         files drop
     """,
     "transform": """
-        read ingestion: shop batches
-        list ingestion: batches shop keys
-        remove ingestion: shop keys
-        read processed: batches
-        write processed: TABLES swept batches errors
+        read ingestion: shop batches lists
+        list ingestion: batches shop keys lists
+        remove ingestion: shop keys lists
+        read processed: batches lists
+        write processed: TABLES lists swept batches errors
         abort processed: errors
-        list processed: batches swept errors TABLES
-        remove processed: TABLES
+        list processed: batches swept errors TABLES lists
+        remove processed: TABLES lists
     """,
     "load": """
-        read processed: TABLES batches loaded refused
-        write processed: loaded refused exports
+        read processed: TABLES batches loaded refused lists
+        write processed: loaded refused exports lists
         abort processed: exports
         list processed: batches loaded
         secrets: warehouse
     """,
     "reconcile": """
-        read ingestion: batches keys
+        read ingestion: batches keys lists
         list ingestion: batches
-        read processed: batches loaded proofs
+        read processed: batches loaded proofs lists
         write processed: proofs
         list processed: batches loaded proofs
         files drop
         secrets: warehouse
     """,
     "page": """
-        read ingestion: batches
+        read ingestion: batches lists
         list ingestion: batches
-        read processed: batches loaded page
+        read processed: batches loaded page lists
         write processed: page
         list processed: batches loaded
         secrets: warehouse
@@ -108,21 +108,21 @@ RETAIL: dict[FunctionUse, str] = {
 # Events, and their provider's list of those that may have been missed.
 STRIPE: dict[FunctionUse, str] = {
     "transform": """
-        read ingestion: stripe batches
-        list ingestion: batches stripe keys
-        remove ingestion: stripe keys
-        read processed: batches
-        write processed: TABLES swept batches errors exports
+        read ingestion: stripe batches lists
+        list ingestion: batches stripe keys lists
+        remove ingestion: stripe keys lists
+        read processed: batches lists
+        write processed: TABLES lists swept batches errors exports
         abort processed: errors
-        list processed: batches swept errors TABLES
-        remove processed: TABLES
+        list processed: batches swept errors TABLES lists
+        remove processed: TABLES lists
     """,
     "reconcile": """
         secrets: stripe-api
         queue events
-        read ingestion: batches keys stripe
+        read ingestion: batches keys stripe lists
         list ingestion: batches
-        read processed: batches loaded proofs
+        read processed: batches loaded proofs lists
         write processed: proofs
         list processed: batches loaded proofs
         secrets: warehouse
@@ -131,49 +131,49 @@ STRIPE: dict[FunctionUse, str] = {
 # Files that are dropped, and some in somebody else's bucket, which are copied.
 MARKET: dict[FunctionUse, str] = {
     "extract": """
-        read ingestion: stalls keys batches
-        write ingestion: desk stalls keys batches files
+        read ingestion: stalls keys batches lists
+        write ingestion: desk stalls keys batches files lists
         abort ingestion: files
         list ingestion: batches
-        read processed: batches
+        read processed: batches lists
         list processed: batches
         files drop
         files theirs: reports/
     """,
     "transform": """
-        read ingestion: desk stalls batches
-        list ingestion: batches desk stalls keys files
-        remove ingestion: desk stalls keys files
-        read processed: batches
-        write processed: TABLES swept batches errors
+        read ingestion: desk stalls batches lists
+        list ingestion: batches desk stalls keys files lists
+        remove ingestion: desk stalls keys files lists
+        read processed: batches lists
+        write processed: TABLES lists swept batches errors
         abort processed: errors
-        list processed: batches swept errors TABLES
-        remove processed: TABLES
+        list processed: batches swept errors TABLES lists
+        remove processed: TABLES lists
     """,
 }
 # APIs alone, one of them with a key.
 EXCHANGE: dict[FunctionUse, str] = {
     "extract": """
-        read ingestion: exchange press keys batches
-        write ingestion: exchange press keys batches files
+        read ingestion: exchange press keys batches lists
+        write ingestion: exchange press keys batches files lists
         abort ingestion: files
         list ingestion: batches
         secrets: exchange-api
     """,
     "transform": """
-        read ingestion: exchange press batches
-        list ingestion: batches exchange press keys files
-        remove ingestion: exchange press keys files
-        read processed: batches
-        write processed: TABLES swept batches errors
+        read ingestion: exchange press batches lists
+        list ingestion: batches exchange press keys files lists
+        remove ingestion: exchange press keys files lists
+        read processed: batches lists
+        write processed: TABLES lists swept batches errors
         abort processed: errors
-        list processed: batches swept errors TABLES
-        remove processed: TABLES
+        list processed: batches swept errors TABLES lists
+        remove processed: TABLES lists
     """,
     "reconcile": """
-        read ingestion: batches keys exchange press
+        read ingestion: batches keys exchange press lists
         list ingestion: batches
-        read processed: batches loaded proofs
+        read processed: batches loaded proofs lists
         write processed: proofs
         list processed: batches loaded proofs
         secrets: warehouse exchange-api
@@ -182,9 +182,9 @@ EXCHANGE: dict[FunctionUse, str] = {
 # Events without such a list.
 TILL: dict[FunctionUse, str] = {
     "reconcile": """
-        read ingestion: batches keys till stock
+        read ingestion: batches keys till stock lists
         list ingestion: batches
-        read processed: batches loaded proofs
+        read processed: batches loaded proofs lists
         write processed: proofs
         list processed: batches loaded proofs
         secrets: warehouse
@@ -201,29 +201,29 @@ OF_PIPELINES = {
 # Of pipelines whose other sources are left out.
 OF_THE_REST = {
     "market": """
-        read ingestion: keys batches
-        write ingestion: desk keys batches
+        read ingestion: keys batches lists
+        write ingestion: desk keys batches lists
         list ingestion: batches
-        read processed: batches
+        read processed: batches lists
         list processed: batches
         files drop
     """,
     "exchange": """
-        read ingestion: keys batches
-        write ingestion: keys batches
+        read ingestion: keys batches lists
+        write ingestion: keys batches lists
         list ingestion: batches
     """,
 }
 # More tables than a policy has room for.
 OF_MANY: dict[str, str] = {
     "transform": """
-        read ingestion: source tombstones batches
-        list ingestion: batches source tombstones keys
-        remove ingestion: source tombstones keys
-        read processed: batches quarantine
-        write processed: TABLES tombstones quarantine swept batches
-        list processed: batches swept TABLES tombstones quarantine
-        remove processed: TABLES tombstones quarantine
+        read ingestion: source tombstones batches lists
+        list ingestion: batches source tombstones keys lists
+        remove ingestion: source tombstones keys lists
+        read processed: batches quarantine lists
+        write processed: TABLES tombstones quarantine lists swept batches
+        list processed: batches swept TABLES tombstones quarantine lists
+        remove processed: TABLES tombstones quarantine lists
     """,
     "load": TOTESYS["load"],
 }
