@@ -31,6 +31,7 @@ _FILES = (
 )
 _LOGS = (
     "unit/test_batchlog.py",
+    "unit/test_chain.py",
     "unit/test_logs.py",
     "unit/test_function_settings.py",
     "unit/test_manifests.py",
@@ -48,6 +49,7 @@ _EXTRACT = (
     "unit/test_table_keys.py",
     "unit/test_survey.py",
     "unit/test_plan_tables.py",
+    "unit/test_plan_parts.py",
     "unit/test_extract_changes.py",
     "unit/test_history.py",
 )
@@ -66,6 +68,8 @@ _RECONCILE = (
     "unit/test_reconcile_files.py",
     "unit/test_reconcile_missed.py",
     "unit/test_reconcile_report.py",
+    "unit/test_proof.py",
+    "unit/test_reconcile_needs.py",
     "unit/test_text.py",
 )
 _RIGHTS = (
