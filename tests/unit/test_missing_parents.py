@@ -62,7 +62,7 @@ def test_parents_by_text_are_looked_up_in_the_source(monkeypatch: Any) -> None:
     monkeypatch.setattr(parents, "copy_out", copy_out)
     there = SimpleNamespace(error=None, key_text="id", source="staff_table")
     found = missing({"staff": there})
-    named = plan(pa.string(), source="work", changed="true")
+    named = plan(pa.string(), source="work", taken="true")
 
     found.look(WAITS[:1], named, batch(boss=[1]), {})
     assert (found.by_table(), queries) == ({}, [])
@@ -83,6 +83,6 @@ def test_parents_of_a_table_that_is_left_out_are_those_that_it_had(monkeypatch: 
     there = SimpleNamespace(not_in=lambda keys: keys.filter(pa.array([False, True])))
 
     sparse: Any = {"staff": there}
-    found.ask(WAITS[:1], plan(source="work", changed="true"), sparse)
+    found.ask(WAITS[:1], plan(source="work", taken="true"), sparse)
 
     assert found.by_table() == {"staff": [7]}
