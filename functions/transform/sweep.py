@@ -56,7 +56,7 @@ class Sweep(Generic[Manifest]):
         manifest = self.log.read(newest)
         # A batch of an earlier day than the newest one's can no longer be claimed.
         end = min(today - timedelta(days=DAYS_KEPT), manifest.source.snapshot_at.date())
-        for day in self._days_before(end.isoformat()):
+        for day in self._days_to((end - timedelta(days=1)).isoformat()):
             if not has_time():
                 break
             orphans = [*self._orphans(day, newest), *self._superseded(day, manifest)]
@@ -70,16 +70,18 @@ class Sweep(Generic[Manifest]):
     def _prefix(self) -> str:
         return f"swept/{self.name}/"
 
-    def _days_before(self, end: str) -> list[str]:
-        """Return the days that have objects and were not swept, up to `end`, in order."""
+    def _days_to(self, newest: str) -> list[str]:
+        """Return the days that have objects and were not swept, up to `newest`, in order."""
         done = max(self.notes.keys(self._prefix), default="")
         last = done.removeprefix(self._prefix).removesuffix(".json")
+        if last >= newest:
+            return []  # without a look into the folder of each table
         folders = {
             folder.removesuffix("/").rpartition("/")[2]
             for prefix in (*self.data, *self.latest)
             for folder in self.log.bucket.folders(f"{prefix}/", f"{prefix}/{last}")
         }
-        return sorted(day for day in folders if _DAY.fullmatch(day) and last < day < end)
+        return sorted(day for day in folders if _DAY.fullmatch(day) and last < day <= newest)
 
     def _orphans(self, day: str, newest: int) -> Iterator[str]:
         named = lru_cache(maxsize=None)(self._named)

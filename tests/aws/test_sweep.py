@@ -133,6 +133,25 @@ def test_a_day_is_looked_at_once(swept: Pipeline, monkeypatch: pytest.MonkeyPatc
     assert read == ["batches/source/0000000002.json"] * 2  # the newest one of each log
 
 
+def test_a_function_that_starts_again_looks_into_no_folder(
+    swept: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the newest day that is due was swept, its marker is all that a sweep looks for."""
+    looked: list[str] = []
+    real = Bucket.folders
+
+    def folders(bucket: Bucket, prefix: str, start_after: str) -> list[str]:
+        looked.append(prefix)
+        return real(bucket, prefix, start_after)
+
+    monkeypatch.setattr(Bucket, "folders", folders)
+    sweep(swept)
+    assert "fact_payment/" in looked
+    looked.clear()
+
+    assert (sweep(swept), looked) == (0, [])
+
+
 @pytest.mark.parametrize("dies_at", [0, 1])
 def test_a_sweep_that_died_is_done_again(
     swept: Pipeline, monkeypatch: pytest.MonkeyPatch, dies_at: int
