@@ -168,7 +168,7 @@ def test_nothing_is_lost_or_stuck_when_the_ground_moves(
 
     It equals the source in the end, and the history of each fact is what the batches showed of it.
     """
-    size = Size(0.0, writers=3, think=0.05, workers=3, disruptions=disruptions)
+    size = Size(0.0, writers=3, think=0.1, workers=3, disruptions=disruptions)
     with own_server() as source, own_server() as warehouse:
         servers = Servers(source, warehouse)
         total = play(servers, local_aws, seed, size, log=tmp_path / "functions.log")

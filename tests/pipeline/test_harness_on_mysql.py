@@ -48,7 +48,7 @@ def test_stars_in_mysql_are_equal_to_the_shop(
 
     Row by row, the calendar and each record of the histories, and nothing comes in twice.
     """
-    size = Size(0.0, writers=3, think=0.05, workers=3, disruptions=disruptions)
+    size = Size(0.0, writers=3, think=0.1, workers=3, disruptions=disruptions)
     with own_server() as source, own_mysql() as warehouse:
         total = play(
             Servers(source, warehouse),
