@@ -102,7 +102,7 @@ class _Verification:
             keys = found(lambda: listed_proofs(self._s3, self._buckets["processed"]), NO_BUCKET)
             logs = found(self._logs, NO_BUCKET) or []
             listed = {log: self._listed(log) for log in reversed(logs)}
-            if not keys and not any(listed.values()):
+            if not any(listed.values()) and (self.done.first > 1 or not keys):
                 begins = f" from {self.done.first} on" if self.done.first > 1 else ""
                 raise OperationError(
                     f"s3://{self._buckets['ingestion']} has no batch{begins}: there is nothing to "
@@ -157,7 +157,9 @@ class _Verification:
     def _verify(self, log: Log, numbers: Sequence[int]) -> None:
         """Verify the documents of a log that are left, and the objects that they name."""
         if log.name not in self.done.logs:
-            before = numbers[0] - 1 if numbers and self.done.first > 1 else 0
+            before = self.done.first - 1
+            if log.stage == "loaded" and before:
+                before = numbers[0] - 1 if numbers else 0
             self.done.logs[log.name] = Chain(newest=before)
             self.done.logs[log.name].sha256 = self._digest(log, before) if before else None
         chain = self.done.logs[log.name]

@@ -256,6 +256,9 @@ def test_a_part_of_a_log_is_verified(lake: Lake, verified: Verify) -> None:
     with overwritten(lake, bucket, key, edited(lake, bucket, key, run="x")) as url:
         assert verified(3).faults == {url: Fault("changed", f"named by {INGESTED.format(3)}")}
         assert verified(4).faults == {}
+    with removed(lake, lake.processed, INGESTED.format(3)) as [url]:
+        assert {url: fault.what for url, fault in verified(3).faults.items()} == {url: "missing"}
+        assert verified(4).faults == {}
     with pytest.raises(OperationError, match="no batch from 5 on"):
         verified(5)
 

@@ -92,6 +92,22 @@ def test_a_long_step_is_heard_of_in_a_pipe(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("in_a_terminal")
+def test_a_terminal_shows_how_far_a_step_has_come(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a step of many parts the newest is shown, and nothing of it in the next step."""
+    terminal = Terminal(clock=Clock(0.0, 15.0, 15.0, 16.0))
+
+    with terminal.step("verify the ledger"):
+        terminal.doing("source/ingestion 40 of 90")
+        terminal.doing("source/ingestion 80 of 90")
+    with terminal.step("deploy the pipeline"):
+        pass
+
+    shown = capsys.readouterr().err
+    assert "verify the ledger: source/ingestion 80 of 90 … " in shown
+    assert "deploy the pipeline: source" not in shown
+
+
+@pytest.mark.usefixtures("in_a_terminal")
 def test_a_terminal_shows_the_step_at_work(capsys: pytest.CaptureFixture[str]) -> None:
     """A person sees a live line: the step, what it is at, and its seconds so far."""
     terminal = Terminal(clock=Clock(0.0, 15.0))
