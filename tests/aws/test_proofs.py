@@ -16,16 +16,12 @@ from deployer.operations import verify
 from deployer.operations.proofs import Signatures
 from deployer.operations.verified import Fault, Verified
 from functions.common.batchlog import BatchLog
-from functions.common.manifests import Entry
 from functions.common.storage import Bucket
 from functions.reconcile.proof import Signer, prove
+from tests.unit.linked import Linked
 
 NIGHT = datetime(2024, 11, 16, 3, tzinfo=UTC)
 NIGHTS = [f"proofs/2024-11-{16 + night}.json" for night in range(3)]
-
-
-class Linked(Entry, frozen=True):
-    previous_sha256: str | None = None
 
 
 @dataclass

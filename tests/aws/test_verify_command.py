@@ -12,17 +12,13 @@ from deployer.aws.account import Account
 from deployer.operations import verify
 from deployer.resources.names import Names
 from functions.common.batchlog import BatchLog
-from functions.common.manifests import Entry
 from functions.common.storage import Bucket
 from functions.reconcile.proof import Signer, prove
+from tests.unit.linked import Linked
 
 NAMES = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
 INGESTION, PROCESSED = NAMES.bucket("ingestion"), NAMES.bucket("processed")
 NOW = datetime(2024, 11, 16, 3, tzinfo=UTC)
-
-
-class Linked(Entry, frozen=True):
-    previous_sha256: str | None = None
 
 
 @pytest.fixture(autouse=True)

@@ -3,22 +3,15 @@
 from datetime import UTC, datetime
 
 import pytest
-from msgspec import UNSET, UnsetType
 
 from functions.common import batchlog
 from functions.common.batchlog import BatchLog
 from functions.common.errors import CorruptLogError
-from functions.common.longlists import ListFile
-from functions.common.manifests import Entry
 from tests.unit.fake_bucket import FakeBucket
+from tests.unit.linked import Linked
 
 NOW = datetime(2024, 11, 16, 12, tzinfo=UTC)
 LOTS = 100_000
-
-
-class Linked(Entry, frozen=True):
-    previous_sha256: str | None = None
-    elsewhere: dict[str, ListFile] | UnsetType = UNSET
 
 
 def entry(batch: int, run: str = "ours") -> Linked:

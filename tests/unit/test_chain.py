@@ -8,16 +8,12 @@ import pytest
 
 from functions.common.batchlog import BatchLog
 from functions.common.errors import CorruptLogError
-from functions.common.manifests import Entry
 from functions.targets import Applied
 from tests.unit.fake_bucket import FakeBucket
 from tests.unit.fake_loader import Load
+from tests.unit.linked import Linked
 
 NOW = datetime(2024, 11, 16, 12, tzinfo=UTC)
-
-
-class Linked(Entry, frozen=True):
-    previous_sha256: str | None = None
 
 
 def entry(batch: int) -> Linked:
