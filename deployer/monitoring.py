@@ -9,6 +9,7 @@ from deployer.configuration.settings import Settings
 from deployer.resources import resource_policies, specs
 from deployer.resources.alarm_specs import alarms, silence_alarms
 from deployer.resources.dashboard import dashboard_body
+from deployer.resources.log_alarm import log_alarm
 from deployer.steps import Step, Steps
 
 
@@ -28,7 +29,13 @@ class Monitoring:
 
         One after the other: CloudWatch accepts three alarms a second.
         """
-        wanted = alarms(self._names, self._schedules, of_files=self._settings.reads_files)
+        settings = self._settings
+        wanted = alarms(
+            self._names,
+            self._schedules,
+            of_files=settings.reads_files,
+            of_logs=bool(settings.logged),
+        )
         silence = silence_alarms(self._names, self._schedules)
         return [
             self.create_topic,
@@ -64,6 +71,7 @@ class Monitoring:
             self._names,
             self._schedules,
             of_files=self._settings.reads_files,
+            of_logs=bool(self._settings.logged),
             api_id=self._events_api_id() if self._settings.takes_events else None,
             serves=self._settings.reports.is_on,
         )
@@ -71,10 +79,15 @@ class Monitoring:
         return self._steps.take("dashboard", name, ensure, name, body, self._steps.tags)
 
     def remove_old_alarms(self) -> list[Change]:
-        """Remove the alarms of silence that a schedule which may pause for a week cannot have."""
+        """Remove the alarms of silence that a schedule which may pause for a week cannot have.
+
+        And that of the log of sources, where no source keeps it any more.
+        """
         wanted = silence_alarms(self._names, self._schedules)
         old = {alarm.name for alarm in silence_alarms(self._names, specs.schedules())}
         old -= {alarm.name for alarm in wanted}
+        if not self._settings.logged:
+            old.add(log_alarm(self._names).name)
         return [
             Change("alarm", name, "removed")
             for name in sorted(old)

@@ -18,6 +18,7 @@ from deployer.aws.waiting import Waited
 from deployer.errors import AwsError, CredentialsError, DeployError, explaining
 from deployer.inventory import REMOVERS, ResourceId, named, occasional, tagged
 from deployer.networking import lambda_interfaces
+from deployer.operations.slots import SLOT, drop_slots, slots_of
 from deployer.receipt import Entry, Outcome, Receipt
 from deployer.resources import specs
 from deployer.resources.names import Names
@@ -65,7 +66,8 @@ class Teardown:
 
     def look(self) -> list[ResourceId]:
         """Return what `remove` would remove, in that order, and remove nothing."""
-        return self._existing([each for each in self._find() if not self._is_kept(each)])
+        found = self._existing([each for each in self._find() if not self._is_kept(each)])
+        return [*found, *(ResourceId(SLOT, name) for name in slots_of(self.account, self.names))]
 
     def remove(self) -> Receipt:
         """Remove the deployment, and look again until nothing of it is left.
@@ -78,6 +80,7 @@ class Teardown:
         resources = self._find()
         self._remove(resources, "rule", "notification", "api", "event source")
         self._wait_for_running_functions()
+        self._drop_slots()
         self._remove(resources, "function")
         # A function that is still running can write nothing without its role.
         self._remove_roles(resources)
@@ -86,6 +89,13 @@ class Teardown:
         self._remove(resources, "log group")
         self._remove_recreated(resources)
         return self._receipt(resources)
+
+    def _drop_slots(self) -> None:
+        """Have extract drop its replication slots, while it still can."""
+        for entry in drop_slots(self.account, self.names):
+            self._entries[ResourceId(entry.kind, entry.name)] = entry
+            if entry.outcome == "removed":
+                self._report(Change(entry.kind, entry.name, "removed"))
 
     def _find(self) -> list[ResourceId]:
         """Return what may belong to the deployment, in the order of its removal."""

@@ -1,5 +1,6 @@
 """The kinds of sources that a pipeline may have."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -9,6 +10,25 @@ from etl.events import EventFeed, Events
 from etl.files import Feed, Files
 from etl.rest import Resource, Rest
 from etl.tables import Table
+
+SCAN, WAL = "scan", "wal"
+CAPTURES = (SCAN, WAL)
+CAPTURE_ENDING = "_CAPTURE"
+"""How changed rows are found: by scanning tables, or by their keys in the write-ahead log."""
+
+SLOT_NAME_AT_MOST = 63
+
+
+def slot_name(bucket: str, source: str) -> str:
+    """Return the name of the replication slot in a source, given the ingestion bucket.
+
+    The bucket's name, which is unique in AWS, tells deployments apart that share a source.
+    """
+    name = f"{bucket.removesuffix('-ingestion')}_{source}".replace("-", "_")
+    if len(name) <= SLOT_NAME_AT_MOST:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return f"{name[: SLOT_NAME_AT_MOST - 13]}_{digest}"
 
 
 @dataclass(frozen=True)
@@ -45,6 +65,20 @@ class Postgres:
     def secret_setting(self) -> str:
         """The name of the functions' variable with the id of the secret that holds its address."""
         return f"{self.name.upper()}_SECRET_ID"
+
+    @property
+    def capture_setting(self) -> str:
+        """The name of the setting that says how changed rows are found: one of CAPTURES."""
+        return f"{self.name.upper()}{CAPTURE_ENDING}"
+
+    def slot(self, bucket: str) -> str:
+        """Return the name of the replication slot of the deployment that writes into a bucket."""
+        return slot_name(bucket, self.name)
+
+    @property
+    def publication(self) -> str:
+        """The name of the publication by which the owner of the source shows its changes."""
+        return f"etl_{self.name}"
 
     @property
     def address_setting(self) -> str:

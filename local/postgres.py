@@ -66,6 +66,8 @@ _SERVER_SETTINGS = {
     "log_timezone": "UTC",
     # Safe when processes die, not when the machine does; the files here can all be made again.
     "fsync": "off",
+    # For sources whose changes are looked up in their log.
+    "wal_level": "logical",
     # A failed CREATE ROLE would put the password that it names into the log.
     "log_min_error_statement": "panic",
 }

@@ -192,6 +192,13 @@ def tags_of(account: Account, name: str) -> Mapping[str, str]:
     return answer.get("Tags", {}) if answer else {}
 
 
+def environment_of(account: Account, name: str) -> Mapping[str, str]:
+    """Return the environment variables of a function; none if there is no function."""
+    read = account.clients.lambda_.get_function_configuration
+    answer = found(lambda: read(FunctionName=name), ABSENT)
+    return answer.get("Environment", {}).get("Variables", {}) if answer else {}
+
+
 def remove_function(account: Account, name: str) -> bool:
     """Remove a function with its permissions; return whether it existed."""
     client = account.clients.lambda_

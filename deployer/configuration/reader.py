@@ -26,6 +26,7 @@ from deployer.errors import AddressError
 from etl import Files, Postgres, Setting
 from etl.pipeline import Pipeline
 from etl.settings import share
+from etl.sources import CAPTURES, SCAN
 from etl.targets import Target
 
 ARCHITECTURES = ("arm64", "x86_64")
@@ -129,6 +130,15 @@ class Reader:
         """Return the databases, without optional ones whose address is not set."""
         present = [*present_sources(declared, self._environment), *declared.targets]
         return [part for part in declared.databases if part in present]
+
+    def captures(self, declared: Pipeline) -> dict[str, str]:
+        """Read how changed rows are found, of the sources for which that is not by a scan."""
+        found = {
+            source.name: self.choice(source.capture_setting, CAPTURES, SCAN)
+            for source in self.present(declared)
+            if isinstance(source, Postgres)
+        }
+        return {name: capture for name, capture in found.items() if capture != SCAN}
 
     def schema(self, declared: Pipeline) -> str:
         """Read the schema of the warehouse; the default is the declared one, or the URL's database.

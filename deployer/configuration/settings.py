@@ -40,7 +40,7 @@ from deployer.errors import SettingsError
 from etl import Events, Files
 from etl.loading import load
 from etl.pipeline import Pipeline
-from etl.sources import Source
+from etl.sources import WAL, Postgres, Source
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,18 @@ class Settings:
     """What the user decides about one deployment.
 
     `pipeline` is the folder of its declaration. By the name of a source or target: `databases` are
-    addresses, `existing` the secrets of others that have them instead, `buckets` those of files in
-    somebody else's bucket, `webhooks` the signing secrets of events, `urls` those of APIs, `keys`
-    those of APIs and of providers' lists of events. `own` are the values of the settings that the
-    pipeline declares, `reports` how its reports are served.
+    addresses, `existing` the secrets of others that have them instead, `captures` how changed rows
+    are found if not by a scan, `buckets` those of files in somebody else's bucket, `webhooks` the
+    signing secrets of events, `urls` those of APIs, `keys` those of APIs and of providers' lists of
+    events. `own` are the values of the settings that the pipeline declares, `reports` how its
+    reports are served.
     """
 
     pipeline: str
     project: str
     databases: Mapping[str, DatabaseAddress]
     existing: Mapping[str, ExistingSecret] = field(default_factory=dict)
+    captures: Mapping[str, str] = field(default_factory=dict)
     buckets: Mapping[str, RemoteBucket] = field(default_factory=dict)
     webhooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     urls: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -95,6 +97,7 @@ class Settings:
             project=reader.matching("PROJECT", NAME, default_project(pipeline)),
             databases=reader.databases(declared),
             existing=reader.existing(declared),
+            captures=reader.captures(declared),
             buckets=reader.buckets(declared),
             webhooks=read_webhooks(present, environment, reader.complain),
             urls=read_urls(present, environment, reader.complain),
@@ -178,6 +181,12 @@ class Settings:
     def takes_events(self) -> bool:
         """Whether events are posted to an endpoint of the deployment."""
         return bool(self.declared.events)
+
+    @property
+    def logged(self) -> list[Postgres]:
+        """The sources whose changes are looked up in their write-ahead log, through a slot."""
+        databases = (each for each in self.declared.sources if isinstance(each, Postgres))
+        return [each for each in databases if self.captures.get(each.name) == WAL]
 
     @property
     def posted(self) -> list[Events]:

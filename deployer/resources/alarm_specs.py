@@ -16,6 +16,7 @@ from deployer.resources.alarms import (
     Metric,
 )
 from deployer.resources.cadence import longest_pause
+from deployer.resources.log_alarm import log_alarm
 from deployer.resources.names import FunctionUse, Names
 
 # The promise of the pipeline: from the source to the warehouse within 30 minutes.
@@ -44,9 +45,13 @@ Schedules = Mapping[FunctionUse, str]
 
 
 def alarms(
-    names: Names, schedules: Schedules | None = None, *, of_files: bool = False
+    names: Names,
+    schedules: Schedules | None = None,
+    *,
+    of_files: bool = False,
+    of_logs: bool = False,
 ) -> tuple[Alarm, ...]:
-    """Return the alarms of every deployment, with or without that of a pipeline with files.
+    """Return the alarms of every deployment, and those of files and of logs of sources if wanted.
 
     Those of silence and of freshness depend on the schedules, None for the default ones; the names
     of all do not, but for a function that may pause for a week, whose silence no alarm can watch.
@@ -58,6 +63,7 @@ def alarms(
         _failed_events(names),
         *_of_rows(names),
         *([_refused_files(names)] if of_files else []),
+        *([log_alarm(names)] if of_logs else []),
         *_of_tables(names),
         _freshness(names, schedules),
     )
@@ -192,7 +198,11 @@ def report_alarms(names: Names, api_id: str = "") -> tuple[Alarm, ...]:
 
 def possible_alarms(names: Names) -> tuple[Alarm, ...]:
     """Return every alarm that a deployment may have."""
-    return (*alarms(names, of_files=True), *event_alarms(names), *report_alarms(names))
+    return (
+        *alarms(names, of_files=True, of_logs=True),
+        *event_alarms(names),
+        *report_alarms(names),
+    )
 
 
 def _errors(names: Names, use: FunctionUse) -> Alarm:

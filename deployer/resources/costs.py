@@ -37,7 +37,8 @@ STORED_GB = 1.0  # a batch is 30 kB, the layers are 60 MB
 LOG_BYTES = 2_000  # of one run
 CUSTOM_METRICS = 11  # of any pipeline,
 METRICS_OF_FILES = 1  # further ones with a source of files,
-METRICS_OF_EVENTS = 4  # or of events
+METRICS_OF_EVENTS = 4  # or of events,
+METRICS_OF_LOGS = 1  # or with one whose changes are looked up in its log
 ALERTS = 10
 EVENTS_A_DAY = 1_000  # on a working day
 REPORTS_A_DAY, REPORT_SECONDS = 1_000, 0.05
@@ -249,11 +250,13 @@ def _secrets(settings: Settings, runs: Mapping[FunctionUse, int]) -> Item:
 
 def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[Item, ...]:
     names = Names(settings.project, settings.stage, account="", region="")
-    ringing = alarms(names, specs.schedules(settings), of_files=settings.reads_files)
+    kinds = {"of_files": settings.reads_files, "of_logs": bool(settings.logged)}
+    ringing = alarms(names, specs.schedules(settings), **kinds)
     number = len(ringing) + (len(event_alarms(names)) if settings.takes_events else 0)
     number += len(report_alarms(names)) if settings.reports.is_on else 0
     metrics = CUSTOM_METRICS + (METRICS_OF_FILES if settings.reads_files else 0)
     metrics += METRICS_OF_EVENTS if settings.takes_events else 0
+    metrics += METRICS_OF_LOGS if settings.logged else 0
     gigabytes = sum(runs.values()) * LOG_BYTES / 1e9
     return (
         Item("CloudWatch alarms", number * ALARM, f"{number} alarms"),

@@ -13,6 +13,7 @@ from deployer.resources.alarm_specs import (
     report_alarms,
 )
 from deployer.resources.alarms import PERIOD_SECONDS
+from deployer.resources.log_alarm import RETAINED_BYTES
 from deployer.resources.names import FunctionUse, Names
 
 # The grid of a dashboard is 24 wide.
@@ -27,10 +28,11 @@ def dashboard_body(
     schedules: Schedules,
     *,
     of_files: bool = False,
+    of_logs: bool = False,
     api_id: str | None = None,
     serves: bool = False,
 ) -> Body:
-    """Return the body of the dashboard; with files, with the events of an API, and with reports.
+    """Return the body of the dashboard; with files, logs, the events of an API, and reports.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
     """
@@ -62,10 +64,11 @@ def dashboard_body(
         _graph("Throttles", names, _lambda("Throttles", names, uses, "Sum")),
         _graph("Runs", names, _lambda("Invocations", names, uses, "Sum")),
         _graph("Duration of a run (ms)", names, _lambda("Duration", names, uses, "Maximum")),
+        *([_of_logs(names)] if of_logs else []),
         *(_of_events(names, api_id) if api_id else []),
     ]
     ringing = (
-        *alarms(names, schedules, of_files=of_files),
+        *alarms(names, schedules, of_files=of_files, of_logs=of_logs),
         *(event_alarms(names) if api_id else ()),
         *(report_alarms(names) if serves else ()),
     )
@@ -77,6 +80,12 @@ def dashboard_body(
 def _count(metric: str, service: str, names: Names, statistic: str = "Sum") -> Metric:
     """Return a metric that a function emits."""
     return [names.prefix, metric, "service", service, {"stat": statistic}]
+
+
+def _of_logs(names: Names) -> dict[str, Any]:
+    """Return the graph of the logs that sources keep."""
+    metrics = [_count("LogRetained", "extract", names, "Maximum")]
+    return _graph("Log that a source keeps (bytes)", names, metrics, limit=RETAINED_BYTES)
 
 
 def _of_events(names: Names, api_id: str) -> list[dict[str, Any]]:

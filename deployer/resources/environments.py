@@ -7,6 +7,7 @@ from deployer.configuration.apis import TOKEN, TOKENS_SECRET
 from deployer.configuration.settings import Settings
 from deployer.resources import specs
 from deployer.resources.names import FunctionUse, Names
+from etl.sources import WAL
 
 
 def function_environment(use: FunctionUse, names: Names, settings: Settings) -> Mapping[str, str]:
@@ -21,6 +22,7 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
     own = {
         "extract": {
             "INGESTION_BUCKET": names.bucket("ingestion"),
+            **{source.capture_setting: WAL for source in settings.logged},
         },
         "transform": {
             "INGESTION_BUCKET": names.bucket("ingestion"),

@@ -125,6 +125,22 @@ class TableCapture(Struct, frozen=True):
 NOT_DECLARED = TableCapture(key=[], columns=[], fingerprint="", horizon=None, seen=[])
 
 
+class LogIndex(Struct, frozen=True):
+    """What the next batch may look up in the write-ahead log of a source; positions are in bytes.
+
+    Every transaction with a commit below `covered` is shown by the batch's snapshot; None if no
+    such position is known. All with a commit below `reached` have an id below `end`. The changes of
+    `tables` since the batch are in the log from `covered` on; each has a digest of how it is
+    published. At `scanned_at` all of them had been scanned.
+    """
+
+    covered: Position | None
+    reached: Position
+    end: TransactionId
+    scanned_at: Moment
+    tables: dict[str, str] = {}
+
+
 class TableSchema(Struct, frozen=True):
     """The registry's entry of a source table: its columns, and since when it has had them.
 
@@ -172,7 +188,8 @@ class IngestionManifest(Entry, frozen=True):
     the objects with the keys of the other tables. `replay_of` is the batch that this one repeats.
     `schemas` is the registry of the source's tables in this batch's snapshot, `drift` describes how
     they have changed since the last batch. A batch of files lists the files that it has read, in
-    the order of their rows, and which are `known`; it has no keys.
+    the order of their rows, and which are `known`; it has no keys. `index` is there where changes
+    are looked up in the source's write-ahead log.
     """
 
     source: Source
@@ -187,6 +204,7 @@ class IngestionManifest(Entry, frozen=True):
     targets: list[str] = []
     files: list[FileRead] = []
     known: KnownFiles | None = None
+    index: LogIndex | None = None
     previous_sha256: Sha256 | None = None
     elsewhere: dict[str, ListFile] | UnsetType = UNSET
     form: Form | UnsetType = UNSET

@@ -13,12 +13,12 @@ from uuid import uuid4
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from etl import Events, Pipeline
+from etl import Events, Pipeline, Postgres
 from etl.loading import load
 from etl.sources import Source
 from functions.common import selfcheck
 from functions.common.batchlog import BatchLog
-from functions.common.errors import BatchConflictError, raise_first
+from functions.common.errors import BatchConflictError, PipelineError, raise_first
 from functions.common.manifests import IngestionManifest
 from functions.common.notices import give_notices
 from functions.common.outcomes import stores_outcomes
@@ -28,7 +28,15 @@ from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.extract.notices import step_notices
 from functions.extract.replay import replay
 from functions.extract.requests import ExtractRequest, request_of
-from functions.sources import NO_REPAIR, Captured, Read, Repair, needs_of, reader_of
+from functions.sources import (
+    NO_REPAIR,
+    Captured,
+    Read,
+    Repair,
+    needs_of,
+    reader_of,
+    releasing,
+)
 
 ATTEMPTS = 3  # at a batch number that another run claims first
 
@@ -63,7 +71,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Write what changed in each source as one batch of the ingestion bucket.
 
     An event {"source": name} requests one source only, {"now": true} also sources that are not due
-    yet. {"replay": n} requests the rows of batch n again. An event with tables to `read`, such as
+    yet. {"replay": n} requests the rows of batch n again, and {"release": true} nothing but to drop
+    the replication slots, which returns `slots`: for each source whether one was `dropped`, or the
+    `error`. An event with tables to `read`, such as
     reconcile's answer, requests these tables whole. The event of a schedule leaves tables that show
     no activity, until the interval that their source declares is over. Anything else is ignored.
 
@@ -74,6 +84,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     one, and `seconds`. Raises the first source's error, after all were tried.
     """
     started = time.monotonic()
+    if isinstance(event, dict) and event.get("release") is True:
+        return {"slots": dict(_released())}
     request = request_of(event, tuple(filter(_is_there, _pipeline().sources)))
     results: dict[str, dict[str, Any]] = {}
     failures: list[Exception] = []
@@ -95,6 +107,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {"sources": results, **only, "seconds": round(time.monotonic() - started, 3)}
 
 
+def _released() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Drop the slot in each database; yield whether there was one, or the error."""
+    bucket = required(os.environ, "INGESTION_BUCKET")
+    for source in filter(_is_there, _pipeline().sources):
+        if isinstance(source, Postgres):
+            try:
+                yield source.name, {"dropped": releasing(source).release(source, bucket)}
+            except PipelineError as error:  # the other sources are still asked
+                logger.warning(f"source {source.name}: its slot is not dropped: {error}")
+                yield source.name, {"error": str(error)}
+
+
 def _is_there(source: Source) -> bool:
     """Return whether a source is configured, as an optional one may not be."""
     if isinstance(source, Events):
@@ -105,6 +129,8 @@ def _is_there(source: Source) -> bool:
 def _report(last: Captured, result: dict[str, Any]) -> None:
     """Log and count the findings of a run in a source."""
     metrics.add_metric("ExtractsPostponed", MetricUnit.Count, int(bool(last.postponed)))
+    if last.retained is not None:
+        metrics.add_metric("LogRetained", MetricUnit.Bytes, last.retained)
     if last.postponed:
         # No heartbeat metric: runs that are postponed for half an hour must raise an alarm.
         logger.warning(f"nothing was read: {last.postponed}", extra=result)

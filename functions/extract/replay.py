@@ -67,6 +67,7 @@ def replay(
         targets=last.targets,
         files=reads,
         known=last.known,
+        index=last.index,
     )
     if not log.claim(manifest):
         raise BatchConflictError(f"batch {manifest.batch} was claimed by another run")

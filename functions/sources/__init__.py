@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, cast
 from msgspec import Meta, Struct
 
 from etl import Delivered, Events, Pipeline, Table
-from etl.sources import Source
+from etl.sources import Postgres, Source
 from functions.common.accounts import FileVersion
 from functions.common.batchlog import BatchLog
 from functions.common.manifests import IngestionManifest
@@ -51,7 +51,8 @@ class Captured:
 
     `stopped` says, by table, why tables could not be read; `postponed` why the source was not read
     at all, so that the next run has to; `waiting` what is available but not due yet. There may be
-    `more` than fits into a batch.
+    `more` than fits into a batch. `retained` are the bytes of its log that the source keeps for us,
+    None if it keeps none.
     """
 
     manifest: IngestionManifest | None
@@ -59,6 +60,7 @@ class Captured:
     postponed: str | None = None
     waiting: str | None = None
     more: bool = False
+    retained: int | None = None
 
     @property
     def drift(self) -> list[str]:
@@ -111,6 +113,21 @@ def needs_of(sources: Iterable[Source]) -> Iterator[Need]:
         reader = reader_of(source)
         if not source.optional or reader.is_configured(source):
             yield Need(f"source {source.name}", partial(reader.look, source))
+
+
+class Releasing(Protocol):
+    """Interface of the module `reader` of a kind whose sources keep something for a deployment."""
+
+    def release(self, source: Source, bucket: str) -> bool:
+        """Drop what a source keeps for the deployment that writes into a bucket.
+
+        Returns whether there was anything; raises PipelineError if it cannot be dropped.
+        """
+
+
+def releasing(source: Postgres) -> Releasing:
+    """Return the interface of a source's kind for the end of a deployment."""
+    return cast("Releasing", import_module(f"{__name__}.{source.kind}.reader"))
 
 
 class Current(Protocol):

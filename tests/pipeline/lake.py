@@ -23,6 +23,7 @@ from functions.extract.replay import replay
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.postgres.activity import Memory
 from functions.sources.postgres.capture import capture
+from functions.sources.postgres.columns import sql_name
 from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.snapshot import SESSION_PARAMETERS
 from local.connection import connect
@@ -42,6 +43,7 @@ class Lake:
     pipeline: Pipeline
     bucket: FakeBucket = field(default_factory=FakeBucket)
     memory: Memory = field(default_factory=Memory)
+    logged: bool = False
 
     def __post_init__(self) -> None:
         self.log = BatchLog(self.bucket, self.source.name, IngestionManifest)
@@ -67,7 +69,14 @@ class Lake:
                 repair=repair,
                 memory=self.memory,
                 sparing=sparing,
+                logged=self.logged,
             )
+
+    def publish(self) -> None:
+        """Let changes be looked up in the source's log from now on."""
+        names = ", ".join(sql_name(table) for table in self.source.tables)
+        self.sql(f"CREATE PUBLICATION {self.source.publication} FOR TABLE {names}")
+        self.logged = True
 
     def batch(self, repair: Repair = NO_REPAIR) -> IngestionManifest:
         """Extract what has changed, as there must be something."""

@@ -4,7 +4,10 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
+
 from etl import SELF, Pipeline, Postgres, PostgresWarehouse, Table, Text, Timestamp, Uuid, latest
+from etl.sources import CAPTURES, WAL
 from tests.pipeline.lake import Lake
 from tests.pipeline.replica import Replica
 
@@ -112,11 +115,14 @@ def changes(number: random.Random) -> Iterator[str]:
     )
 
 
+@pytest.mark.parametrize("capture", CAPTURES)
 def test_rows_made_of_each_batch_alone_are_those_of_plain_sql(
-    new_lake: Callable[..., Lake],
+    new_lake: Callable[..., Lake], capture: str
 ) -> None:
     """Whatever the keys are, also those with commas, quotes, spaces and backslashes in them."""
     lake = new_lake(WORLD, *CREATE)
+    if capture == WAL:
+        lake.publish()
     replica, number = Replica(lake, SHOWS, ORACLE), random.Random(11)
     for _ in range(60):
         lake.sql(*(next(changes(number)) for _ in range(number.randint(1, 12))))

@@ -36,6 +36,7 @@ class Plan:
     table: Table
     is_hashed: bool = False
     scan: str = "all"
+    touched: object = None
     error: str | None = None
     since: str | None = "a position"
     filling: str | None = None

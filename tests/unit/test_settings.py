@@ -124,6 +124,23 @@ def test_load_gets_the_setting_of_a_warehouse_of_ours(value: str) -> None:
     assert given == {**others, "load": value, "reconcile": value}
 
 
+def test_extract_gets_how_changed_rows_of_a_source_are_found() -> None:
+    """By a scan, unless the owner of the source allows its log to be read."""
+    logged = Settings.read({**REQUIRED, "SOURCE_CAPTURE": "wal"})
+    names = Names(logged.project, logged.stage, "123456789012", "eu-west-2")
+
+    given = {
+        spec.use: function_environment(spec.use, names, logged).get("SOURCE_CAPTURE")
+        for spec in FUNCTIONS
+    }
+
+    assert given == {**dict.fromkeys(given), "extract": "wal"}
+    assert Settings.read({**REQUIRED, "SOURCE_CAPTURE": "scan"}) == Settings.read(REQUIRED)
+    assert problems(SOURCE_CAPTURE="log") == [
+        "SOURCE_CAPTURE must be one of scan, wal. Example: SOURCE_CAPTURE=scan"
+    ]
+
+
 def test_all_problems_are_reported_at_once() -> None:
     """Everything that is missing or malformed is named in one run, one line each."""
     with pytest.raises(SettingsError) as caught:

@@ -33,7 +33,7 @@ NOTHING: Any = None
 def plan(*, is_hashed: bool = False, **others: Any) -> Any:
     """Return what is asked of the plan of a table."""
     names = {"id": "staff", "key": "id", "key_sql": "id", "key_text": "id", "source": "staff"}
-    others = {"scan": "all", "is_whole": False} | others
+    others = {"scan": "all", "is_whole": False, "is_logged": False} | others
     return SimpleNamespace(**names, is_hashed=is_hashed, error=None, **others)
 
 

@@ -16,10 +16,12 @@ from datetime import datetime, timedelta
 
 from etl import Postgres, Table
 from etl.tables import table_id
-from functions.common.manifests import IngestionManifest, Instance
+from functions.common.manifests import IngestionManifest, Instance, LogIndex
 from functions.common.pgconnection import PostgresConnection
+from functions.sources.postgres.changelog import ChangeLog
 from functions.sources.postgres.columns import NAMED, named
 from functions.sources.postgres.history import Snapshot
+from functions.sources.postgres.pgoutput import Touched
 from functions.sources.postgres.plan import Scan, TablePlan
 
 # A table's rows include those of its partitions, and of tables that inherit from it.
@@ -62,11 +64,13 @@ class Looked:
     """What tables were like when they were last looked at.
 
     `newest` is the number and the run of the newest batch then; `sizes` are in bytes; `scanned_at`
-    is when the keys of a table were last scanned, by the server's clock.
+    is when the keys of a table were last scanned, by the server's clock; `index` is there where
+    changes are looked up in the source's log.
     """
 
     newest: tuple[int, str]
     instance: Instance
+    index: LogIndex | None
     counts: Mapping[str, Counts]
     sizes: Mapping[str, int]
     scanned_at: Mapping[str, datetime]
@@ -83,13 +87,15 @@ class Memory:
 class Attention:
     """Chooses for each table of a source what this run scans, and remembers it for the next one.
 
-    To be created before the snapshot; a run that is not `sparing` scans everything.
+    To be created before the snapshot; a run that is not `sparing` scans everything. With a `log`
+    tables whose changes it shows are not scanned.
     """
 
     connection: PostgresConnection
     source: Postgres
     memory: Memory
     sparing: bool
+    log: ChangeLog | None = None
     _counts: dict[str, Counts] = field(init=False)
     _sizes: dict[str, int] = field(init=False, default_factory=dict)
     table_sizes: dict[str, int] = field(init=False, default_factory=dict)
@@ -107,11 +113,42 @@ class Attention:
         """Return the plans with what is scanned of each table; all of them are locked."""
         readable = [plan.table for plan in plans.values() if plan.error is None]
         self._read_sizes(readable)
-        scans = self._scans(snapshot, before, [each for each in plans.values() if each.filling])
-        return {
-            name: replace(plan, scan=_possible(plan, scans.get(name, "all")))
+        logged = self._logged(snapshot, before, plans.values())
+        filling = [each for each in plans.values() if each.filling]
+        scans = self._scans(snapshot, before, filling, logged)
+        chosen = {
+            name: replace(
+                plan,
+                scan=_possible(plan, "logged" if name in logged else scans.get(name, "all")),
+                touched=logged.get(name),
+            )
             for name, plan in plans.items()
         }
+        if self.log:
+            self.log.give(chosen.values())
+        return chosen
+
+    def _logged(
+        self,
+        snapshot: Snapshot,
+        before: IngestionManifest | None,
+        plans: Iterable[TablePlan],
+    ) -> Mapping[str, Touched]:
+        """Return the tables of which the source's log shows what was written since the batch."""
+        if self.log is None:
+            return {}
+        known, looked = None, self.memory.looked
+        if before and snapshot.follows(before.source, snapshot.horizon):
+            known = before.index
+            if looked and looked.index and self._was(looked, snapshot, before):
+                known = looked.index
+        tables = [plan.table for plan in plans if plan.error is None and not plan.filling]
+        return self.log.look(snapshot, known, tables)
+
+    def _was(self, looked: Looked, snapshot: Snapshot, before: IngestionManifest) -> bool:
+        """Return whether the batch was the newest one, on this server, when it was looked at."""
+        newest = before.batch, before.run
+        return newest == looked.newest and snapshot.probe.instance == looked.instance
 
     def _read_sizes(self, tables: Collection[Table]) -> None:
         for schema, name, size, with_all in (
@@ -125,13 +162,12 @@ class Attention:
         snapshot: Snapshot,
         before: IngestionManifest | None,
         filling: Collection[TablePlan],
+        logged: Mapping[str, Touched],
     ) -> dict[str, Scan]:
         looked = self.memory.looked
         if not self.sparing or looked is None or before is None:
             return {}
-        if (before.batch, before.run) != looked.newest:
-            return {}
-        if snapshot.probe.instance != looked.instance:
+        if not self._was(looked, snapshot, before):
             return {}
         at, every = snapshot.source.snapshot_at, self.source.scan_every
         scans = {
@@ -139,7 +175,12 @@ class Attention:
             for name in self._counts.keys() & looked.scanned_at.keys()
             if timedelta(0) <= at - looked.scanned_at[name] < every
         }
-        return with_parents(scans, self.source.tables, {plan.id for plan in filling})
+        of_log: dict[str, Scan] = dict.fromkeys(self.log.tables if self.log else (), "all")
+        found: dict[str, Scan] = {
+            name: "nothing" if touched.is_empty else "changes" for name, touched in logged.items()
+        }
+        are_filling = {plan.id for plan in filling}
+        return with_parents({**scans, **of_log, **found}, self.source.tables, are_filling)
 
     def _scan(self, name: str, looked: Looked) -> Scan:
         now, was = self._counts[name], looked.counts[name]
@@ -154,24 +195,37 @@ class Attention:
         newest: IngestionManifest | None,
         plans: Mapping[str, TablePlan],
     ) -> None:
-        """Remember a run that has left `newest` as the newest batch."""
+        """Remember a run that has left `newest` as the newest batch, and advance in the log."""
         if newest is None:
             return
+        index = self.index_after(snapshot, plans)
         before = self.memory.looked
         scanned = {
             name: snapshot.source.snapshot_at
             if before is None or plan.scan == "all"
-            else before.scanned_at[name]
+            else before.scanned_at.get(name, snapshot.source.snapshot_at)
             for name, plan in plans.items()
             if plan.error is None and plan.turn == "now" and name in self._counts
         }
         self.memory.looked = Looked(
             (newest.batch, newest.run),
             snapshot.probe.instance,
+            index,
             {name: self._counts[name] for name in scanned},
             self._sizes,
             scanned,
         )
+        if self.log:
+            self.log.advance(index, newest.index)
+
+    @property
+    def retained(self) -> int | None:
+        """The bytes of its log that the source keeps for us; None if it keeps none."""
+        return self.log.retained if self.log else None
+
+    def index_after(self, snapshot: Snapshot, plans: Mapping[str, TablePlan]) -> LogIndex | None:
+        """Return what the next run may look up in the source's log."""
+        return self.log.index_after(snapshot, plans) if self.log else None
 
 
 def with_parents(
@@ -197,8 +251,6 @@ def _possible(plan: TablePlan, scan: Scan) -> Scan:
 
     The digests of hashed keys are the server's, and keys that may be equal are counted in a scan.
     """
-    if plan.since is None:
+    if plan.since is None or (scan == "changes" and plan.is_hashed):
         return "all"
-    if scan == "changes" and (plan.is_hashed or not plan.columns.key_is_unique):
-        return "all"
-    return scan
+    return "all" if scan in ("changes", "logged") and not plan.columns.key_is_unique else scan

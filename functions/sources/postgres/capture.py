@@ -18,6 +18,7 @@ from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.postgres import tablekeys
 from functions.sources.postgres.activity import Attention, Memory
 from functions.sources.postgres.alone import is_alone
+from functions.sources.postgres.changelog import ChangeLog
 from functions.sources.postgres.changes import are_few, next_seen
 from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.filling import with_portions
@@ -49,17 +50,21 @@ def capture(
     repair: Repair = NO_REPAIR,
     memory: Memory | None = None,
     sparing: bool = False,
+    logged: bool = False,
 ) -> Captured:
     """Write what changed since the newest batch, and what a repair requests, as the next batch.
 
-    A `sparing` run leaves tables that show no activity since the last one of this `memory`.
+    A `sparing` run leaves tables that show no activity since the last one of this `memory`. Changes
+    are looked up in the source's log if it is `logged`.
 
     Raises BatchConflictError if another run has claimed the number in the meantime; what this one
     wrote then does not count.
     """
     newest = log.newest()
     before = log.read(newest) if newest else None
-    attention = Attention(connection, declared.source, memory or Memory(), sparing)
+    slot = declared.source.slot(log.bucket.name)
+    changes = ChangeLog(connection, declared.source, slot) if logged else None
+    attention = Attention(connection, declared.source, memory or Memory(), sparing, changes)
     with snapshot_of(connection, declared.source) as snapshot:
         if postponed := _reason_to_wait(connection, log, snapshot, before):
             return Captured(None, {}, postponed)
@@ -68,7 +73,7 @@ def capture(
         )
         if not seen.has_news:
             attention.remember(snapshot, before, seen.plans)
-            return Captured(None, seen.stopped)
+            return Captured(None, seen.stopped, retained=attention.retained)
         day = snapshot.source.snapshot_at.date()
         names = ObjectNames(f"keys/{declared.source.name}", newest + 1, day)
         keys = SnapshotKeys(connection, log.bucket, names, seen.known)
@@ -85,7 +90,7 @@ def capture(
     is_due = seen.is_due or seen.goes_on
     if not (is_due or any(each.changed or each.deleted for each in tables.values())):
         attention.remember(snapshot, before, seen.plans)
-        return Captured(None, seen.stopped)
+        return Captured(None, seen.stopped, retained=attention.retained)
     stored = tablekeys.store(log.bucket, names, keys.now)
     manifest = IngestionManifest(
         batch=newest + 1,
@@ -100,12 +105,18 @@ def capture(
         schemas=seen.registry.schemas,
         drift=seen.registry.drift,
         targets=declared.targets,
+        index=attention.index_after(snapshot, seen.plans),
     )
     if not log.claim(manifest):
         raise BatchConflictError(f"batch {manifest.batch} was claimed by another run")
     attention.remember(snapshot, manifest, seen.plans)
     has_more = any(table.filling and not table.error for table in tables.values())
-    return Captured(manifest, seen.stopped, more=seen.goes_on and has_more)
+    return Captured(
+        manifest,
+        seen.stopped,
+        more=seen.goes_on and has_more,
+        retained=attention.retained,
+    )
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from functions.common.manifests import KeyPart, KeyParts
 from functions.common.objects import KeyFile, ObjectNames
 from functions.common.parquet import digest, opened, packed, put
 from functions.common.storage import Bucket
-from functions.sources.postgres.keysets import DIGESTS, DigestBuilder
+from functions.sources.postgres.keysets import DIGESTS, DigestBuilder, digests_after
 from functions.sources.postgres.keysql import FIRST_BUCKET, HASH_SHIFT, LAST_BUCKET
 
 PART_BYTES = 16 << 20  # in memory, where a key takes its text and 8 bytes: 380,000 UUIDs
@@ -32,6 +32,9 @@ _PART = pa.schema([("bucket", pa.int32()), ("key", pa.string())])
 _PATCH = pa.schema([*_PART, ("is_there", pa.bool_())])
 _LOWER_HALF = (1 << 32) - 1
 _NO_KEYS = KeyParts()
+
+Gone = Callable[[pa.Array], None]
+"""Takes keys that a table no longer has; may be called several times."""
 
 
 class HashedKeys:
@@ -143,17 +146,21 @@ def renewed(
     before: HashedKeys,
     names: ObjectNames,
     found: Iterable[pa.RecordBatch],
-    gone: Callable[[pa.Array], None],
+    gone: Gone,
     *,
     stale: pa.Array | None = None,
     digests: pa.Table | None = None,
+    asked: pa.Table | None = None,
 ) -> Renewed:
     """Return the keys that a table has now, and call `gone` with the removed ones, part by part.
 
     `found` are the keys of the buckets that are `stale`, as FOUND, ordered by hash; `digests` those
-    of all buckets now. Both are None for a table whose keys are all found.
+    of all buckets now. Both are None for a table whose keys are all found, and for one of which
+    only some keys (as FOUND) were `asked` for.
     """
-    return _Renewal(before, names, _Sorted(found), gone, stale).run(digests)
+    if asked is not None:
+        stale = pc.unique(pc.shift_right(asked["hash"], HASH_SHIFT)).cast(pa.int64())
+    return _Renewal(before, names, _Sorted(found), gone, stale, asked=asked).run(digests)
 
 
 class _Renewal:
@@ -164,14 +171,18 @@ class _Renewal:
         before: HashedKeys,
         names: ObjectNames,
         found: "_Sorted",
-        gone: Callable[[pa.Array], None],
+        gone: Gone,
         stale: pa.Array | None,
+        *,
+        asked: pa.Table | None,
     ) -> None:
         self._before = before
         self._names = names
         self._found = found
         self._gone = gone
         self._stale = stale
+        self._asked = asked
+        self._removed: list[pa.Array] = []
         self._added: list[pa.Array] = []
         self._parts: list[KeyPart] = []
         self._patch: list[pa.Table] = []
@@ -184,6 +195,8 @@ class _Renewal:
             else:
                 self._keep(part, part.patch())
         self._close(LAST_BUCKET)
+        if self._asked is not None:
+            digests = self._digests_after(self._asked)
         stored = KeyParts(
             self._put(self._found.digests() if digests is None else digests),
             _covering_all(self._parts),
@@ -192,6 +205,13 @@ class _Renewal:
         added = pa.concat_arrays([pa.array([], pa.int64()), *self._added])
         is_first = not self._before.stored.parts
         return Renewed(HashedKeys(self._before.bucket, stored), None if is_first else added)
+
+    def _digests_after(self, asked: pa.Table) -> pa.Table:
+        """Return the digests of all keys, when the ones asked for are known to be there or not."""
+        removed = pa.chunked_array(self._removed, pa.string())
+        gone = asked.filter(pc.is_in(asked["key"], removed.combine_chunks()))["hash"]
+        came = pa.chunked_array(self._added, pa.int64())
+        return digests_after(self._before.digests, came=_digests(came), gone=_digests(gone))
 
     def _renew(self, part: Range) -> None:
         """Compare a part with the keys found, and write it again unless little has changed."""
@@ -213,11 +233,14 @@ class _Renewal:
     def _compared(self, before: pa.Table, now: pa.Table) -> pa.Table:
         """Return the keys of some buckets as _PART, and record the added and removed ones."""
         stale = before
-        if self._stale is not None:
+        if self._asked is not None:
+            stale = before.filter(pc.is_in(before["key"], self._asked["key"].combine_chunks()))
+        elif self._stale is not None:
             stale = before.filter(pc.is_in(before["bucket"].cast(pa.int64()), self._stale))
         if len(gone := _without(stale, now)):
+            self._removed += gone["key"].chunks
             self._gone(gone["key"].combine_chunks())
-        if self._before.stored.parts:
+        if self._before.stored.parts or self._asked is not None:
             self._added += _without(now, stale)["hash"].chunks
         bucket = pc.shift_right(now["hash"], HASH_SHIFT).cast(pa.int32())
         here = pa.table([bucket, now["key"]], schema=_PART)
@@ -267,9 +290,7 @@ class _Sorted:
             rows = next(self._coming, None)
             if rows is None:
                 return self._cut(pc.less_equal(bucket, last)), True
-            hashes = rows["hash"]
-            upper, lower = pc.shift_right(hashes, 32), pc.bit_wise_and(hashes, _LOWER_HALF)
-            self._digests.add(pc.shift_right(hashes, HASH_SHIFT), upper, lower)
+            _add(self._digests, rows["hash"])
             self._rest = pa.concat_tables([self._rest, pa.Table.from_batches([rows])])
 
     def _cut(self, is_first: pa.ChunkedArray) -> pa.Table:
@@ -280,6 +301,19 @@ class _Sorted:
     def digests(self) -> pa.Table:
         """Return the digests of all keys, once all are taken."""
         return self._digests.digests()
+
+
+def _add(digests: DigestBuilder, hashes: pa.Array) -> None:
+    upper, lower = pc.shift_right(hashes, 32), pc.bit_wise_and(hashes, _LOWER_HALF)
+    digests.add(pc.shift_right(hashes, HASH_SHIFT), upper, lower)
+
+
+def _digests(hashes: pa.ChunkedArray) -> pa.Table:
+    """Return the digests of keys with these hashes."""
+    builder = DigestBuilder()
+    for chunk in hashes.chunks:
+        _add(builder, chunk)
+    return builder.digests()
 
 
 def _without(rows: pa.Table, others: pa.Table) -> pa.Table:

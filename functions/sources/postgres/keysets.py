@@ -204,6 +204,41 @@ def united(keys: KeySet, others: KeySet | None) -> KeySet | None:
     return KeySet(*_few(shift, digests), runs) if len(runs) <= RUNS_AT_MOST else None
 
 
+def without(keys: KeySet, gone: pa.Array) -> KeySet:
+    """Return a set without some of its keys (int64, distinct)."""
+    if not len(gone):
+        return keys
+    builder = DigestBuilder()
+    builder.add(pc.shift_right(gone, keys.shift), *hash_halves(gone))
+    digests = digests_after(keys.digests, gone=builder.digests())
+    return KeySet(keys.shift, digests, _split(keys.runs, gone))
+
+
+def digests_after(
+    before: pa.Table, *, came: pa.Table | None = None, gone: pa.Table | None = None
+) -> pa.Table:
+    """Return digests after keys with others came and went; all are DIGESTS."""
+    changes = [before, *([came] if came else [])]
+    if gone:
+        negative = [pc.negate(gone["rows"]), pc.negate(gone["sum"])]
+        changes.append(pa.table([gone["bucket"], *negative], names=DIGESTS.names).cast(DIGESTS))
+    digests = _added_up(changes).cast(DIGESTS)
+    return digests.filter(pc.greater(digests["rows"], 0)).sort_by("bucket")
+
+
+def _split(runs: pa.Table, gone: pa.Array) -> pa.Table:
+    """Return ordered runs without some of their keys.
+
+    The n-th first key still belongs to the n-th last one: 1-5 without 3 has first keys 1 and 4,
+    last keys 2 and 5.
+    """
+    keys = gone.to_pylist()
+    firsts = sorted([*runs["first"].to_pylist(), *(key + 1 for key in keys)])
+    lasts = sorted([*runs["last"].to_pylist(), *(key - 1 for key in keys)])
+    left = [pair for pair in zip(firsts, lasts, strict=True) if pair[0] <= pair[1]]
+    return pa.table([[first for first, _ in left], [last for _, last in left]], schema=RUNS)
+
+
 def _at(keys: KeySet, shift: int) -> pa.Table:
     """Return the digests of a set for buckets of another size."""
     digests = keys.digests

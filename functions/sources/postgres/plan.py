@@ -7,10 +7,10 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pg8000.native import literal
+from pg8000.native import identifier, literal
 
 from etl import Table
-from functions.common.copy import copy_out
+from functions.common.copy import copy_out, value
 from functions.common.filling import Filling
 from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.pgconnection import PostgresConnection
@@ -30,6 +30,7 @@ from functions.sources.postgres.keysql import (
     key_sql,
     text_sql,
 )
+from functions.sources.postgres.pgoutput import Touched
 from functions.sources.postgres.portions import Portion
 from functions.sources.postgres.sqltypes import arrow_type, is_accepted
 
@@ -43,11 +44,12 @@ Turn = Literal["now", "keys", "later"]
 Rows of a table are read after those of the tables to which they refer.
 """
 
-Scan = Literal["all", "changes", "nothing"]
+Scan = Literal["all", "changes", "logged", "nothing"]
 """What is scanned of a table that is not read whole: rows and keys, or the rows that changed.
 
 A key that came is in a changed row, so the keys need no scan unless rows were deleted. A row that
-got another key counts as updated: the next scan of all finds that the old one is gone.
+got another key counts as updated: the next scan of all finds that the old one is gone. Where the
+source's log shows which rows were written, only these are looked up.
 """
 
 
@@ -61,8 +63,9 @@ class TablePlan:
     at or above the new horizon, and None when none can be; `measured` are the columns of which a
     value may be too large to carry; `is_waited_for` says whether rows of others wait for those of
     this table, and `is_sparse` whether its integer keys are kept like other keys; `scan` what is
-    scanned of the table. `filling` is how far a table has been read that is not complete yet, and
-    `portion` the part of it that this batch reads.
+    scanned of the table, and `touched` the keys in the source's log where it is `logged`. `filling`
+    is how far a table has been read that is not complete yet, and `portion` the part of it that
+    this batch reads.
     """
 
     columns: Columns
@@ -75,6 +78,7 @@ class TablePlan:
     is_waited_for: bool
     is_sparse: bool
     scan: Scan = "all"
+    touched: Touched | None = None
     filling: Filling | None = None
     portion: Portion | None = None
     turn: Turn = "now"
@@ -155,6 +159,11 @@ class TablePlan:
         return self.scan == "nothing" and self.since is not None
 
     @property
+    def is_logged(self) -> bool:
+        """Whether the source's log shows which rows were written."""
+        return self.scan == "logged" and self.since is not None
+
+    @property
     def changed(self) -> str:
         """The SQL condition that is true for the rows that changed, of those that batches had."""
         if self.is_whole or self.since is not None:
@@ -169,7 +178,7 @@ class TablePlan:
         """
         if self.turn != "now":
             return {}
-        found = {self.changed: False} if changed and not self.is_left else {}
+        found = {self.found: False} if changed and not self.is_left else {}
         if self.portion is None or self.portion.is_empty:
             return found
         apart = {f"{condition} AND NOT ({self.portion.rows})": False for condition in found}
@@ -179,6 +188,25 @@ class TablePlan:
     def taken(self) -> str:
         """The SQL condition for the rows that the batch reads."""
         return " OR ".join(f"({condition})" for condition in self.parts()) or "false"
+
+    @property
+    def found(self) -> str:
+        """The SQL condition by which these rows are found: by their keys, where these are known."""
+        return f"{self.changed} AND {self.has_key('written')}" if self.is_logged else self.changed
+
+    def has_key(self, which: Literal["written", "moved"]) -> str:
+        """Return the SQL condition that a row has one of the keys in the source's log."""
+        columns = ", ".join(identifier(name) for name in self.table.keys)
+        return f"({columns}) IN (SELECT * FROM {self.logged_keys(which)})"
+
+    def logged_keys(self, which: Literal["written", "moved"]) -> str:
+        """Return the keys in the source's log as a table with the columns of the key, as SQL."""
+        names = ", ".join(identifier(name) for name in self.table.keys)
+        arrays = (
+            value(f"{self.variable}_{which}_{place}", f"{self.columns.casts[name]}[]")
+            for place, name in enumerate(self.table.keys)
+        )
+        return f"unnest({', '.join(arrays)}) AS logged ({names})"
 
     @property
     def schema(self) -> pa.Schema:
@@ -303,7 +331,8 @@ def survey(
         if plan.scan != "all":
             keys = known.get(plan.id)
             digests = keysets.DIGESTS.empty_table() if keys is None else keys.digests
-            found[plan.id] = Survey(digests, 0 if plan.scan == "nothing" else None)
+            is_same = plan.scan == "nothing" or (plan.touched and plan.touched.is_empty)
+            found[plan.id] = Survey(digests, 0 if is_same else None)
     return found
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import boto3
 
 from etl import Pipeline, Postgres
+from etl.sources import WAL
 from functions.common.batchlog import BatchLog
 from functions.common.database import stored_database
 from functions.common.errors import DatabaseAccessError
@@ -18,11 +19,14 @@ from functions.common.pgconnection import PostgresConnection
 from functions.common.postgres import connection
 from functions.common.selfcheck import SECONDS
 from functions.common.storage import CLIENT_CONFIG
+from functions.common.telemetry import logger
 from functions.sources import Captured, Read, Repair
+from functions.sources.postgres import slot
 from functions.sources.postgres.activity import Memory
 from functions.sources.postgres.capture import capture
 from functions.sources.postgres.columns import read_columns, unreadable
 from functions.sources.postgres.declared import Declared
+from functions.sources.postgres.slot import SlotError
 from functions.sources.postgres.snapshot import SESSION_PARAMETERS
 
 if TYPE_CHECKING:
@@ -53,6 +57,31 @@ def look(source: Postgres) -> str:
         return f"{session.where}, {session.encryption}: {len(source.tables)} tables can be read"
 
 
+def release(source: Postgres, bucket: str) -> bool:
+    """Drop the slot of the deployment that writes into a bucket; return whether there was one.
+
+    Raises DatabaseAccessError if the server refuses to drop it.
+    """
+    with connected(source, SECONDS) as session:
+        try:
+            return slot.drop(session, source.slot(bucket))
+        except SlotError as error:
+            raise DatabaseAccessError(f"{session.where}: {error}") from error
+
+
+def _drop_unused_slot(session: PostgresConnection, source: Postgres, bucket: str) -> None:
+    """Drop the slot that is left from when changes were looked up in the source's log."""
+    name = source.slot(bucket)
+    try:
+        if slot.drop(session, name):
+            logger.info(f"source {source.name}: the slot {name} is not used any more and dropped")
+    except SlotError as error:
+        logger.warning(
+            f"source {source.name}: the slot {name} is not used any more and fills the server's "
+            f"disk, but cannot be dropped ({error}): run SELECT pg_drop_replication_slot('{name}')"
+        )
+
+
 @contextmanager
 def connected(source: Postgres, seconds: float) -> Iterator[PostgresConnection]:
     """Open a session in a source, for no longer than some seconds."""
@@ -76,8 +105,12 @@ def opened(
     A `scheduled` run leaves tables that show no activity.
     """
     declared = Declared(source, pipeline)
+    logged = os.environ.get(source.capture_setting) == WAL
+    memory = _memory(log.bucket.name, log.prefix)
     goes_on = False
     with connected(source, seconds) as session:
+        if not logged and memory.looked is None:
+            _drop_unused_slot(session, source, log.bucket.name)
 
         def read(run: str, repair: Repair) -> Captured:
             nonlocal goes_on
@@ -88,9 +121,10 @@ def opened(
                 run,
                 lambda: datetime.now(UTC),
                 repair=repair,
-                memory=_memory(log.bucket.name, log.prefix),
+                memory=memory,
                 # A batch after the first one is for what was too much for that.
                 sparing=scheduled or goes_on,
+                logged=logged,
             )
             goes_on = captured.more
             return captured

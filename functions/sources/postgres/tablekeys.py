@@ -4,7 +4,7 @@ Keys of one integer column are in runs (`keysets`), as long as these are few. Al
 parts by their hashes (`hashedkeys`). Both know the digests of their buckets.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,15 +15,12 @@ from functions.common.manifests import IngestionManifest, KeyParts, TableCapture
 from functions.common.objects import ObjectNames
 from functions.common.pgconnection import PostgresConnection
 from functions.common.storage import Bucket
-from functions.sources.postgres import hashedkeys, keysets
-from functions.sources.postgres.hashedkeys import FOUND, HashedKeys, Renewed
+from functions.sources.postgres import hashedkeys, keysets, loggedkeys
+from functions.sources.postgres.hashedkeys import FOUND, Gone, HashedKeys, Renewed
 from functions.sources.postgres.keysets import KeySet, KeySetBuilder
 from functions.sources.postgres.keysql import HASH_SHIFT, hashed, is_integer
 from functions.sources.postgres.plan import HASH, Survey, TableKeys, TablePlan
 from functions.sources.postgres.sqltypes import arrow_type
-
-Gone = Callable[[pa.Array], None]
-"""Takes keys that a table no longer has; may be called several times."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +114,10 @@ class SnapshotKeys:
             self._built[plan.id] = KeySetBuilder()
             return
         before = self._hashed(plan)
+        if plan.is_logged:
+            renewed = loggedkeys.in_parts(self._connection, plan, before, self._names, gone)
+            self._renewed[plan.id], self.now[plan.id] = renewed, renewed.keys
+            return
         digests = found.digests if found else None
         stale = keysets.changed_buckets(before.digests, digests) if found else None
         renewed = Renewed(before, pa.array([], pa.int64()))
@@ -141,11 +142,16 @@ class SnapshotKeys:
         if plan.is_hashed:
             return
         before = self._runs(plan)
-        now = self._runs_now(plan, found, before)
+        deleted: Iterable[pa.Array]
+        if plan.is_logged:
+            now, deleted = loggedkeys.in_runs(self._connection, plan, before)
+        else:
+            now = self._runs_now(plan, found, before)
+            deleted = keysets.deleted_keys(before, now) if now is not None else []
         if now is None:
             deleted = self._to_parts(plan, before)
         else:
-            self.now[plan.id], deleted = now, keysets.deleted_keys(before, now)
+            self.now[plan.id] = now
         for keys in deleted:
             gone(keys)
 
