@@ -185,6 +185,7 @@ def _growth(results: Results) -> Iterator[str]:
     for subject, case, head, text in (
         ("growth", growth.ROWS, "rows", "Each function over the whole database, no foreign keys."),
         ("growth", growth.QUIET, "rows", "A quiet minute: a warm extract, and nothing new."),
+        ("growth", growth.CHANGED, "rows", "A warm extract, and a few rows that have changed."),
         ("growth", growth.HISTORY, "records", "Records of each order in the fact table."),
         ("log", growth.COLD, "batches", "Batches in the log: the first call of a process."),
         ("log", growth.WARM, "batches", "Batches in the log: a later call, with nothing to do."),

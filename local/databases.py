@@ -50,6 +50,20 @@ def create_source(
     return server.url(READER, server.password(READER), database)
 
 
+def publish_source(server: PostgresServer, pipeline: str, *, database: str = "") -> None:
+    """Let changes of a source be looked up in its log, as its owner would."""
+    [source] = (each for each in load(pipeline).sources if isinstance(each, Postgres))
+    tables = ", ".join(
+        f"{identifier(table.schema)}.{identifier(table.name)}" for table in source.tables
+    )
+    with connect(server.superuser_url(database or pipeline)) as connection:
+        connection.run(f"ALTER ROLE {identifier(READER)} REPLICATION")
+        found = "SELECT FROM pg_publication WHERE pubname = :name"
+        if not connection.run(found, name=source.publication):
+            name = identifier(source.publication)
+            connection.run(f"CREATE PUBLICATION {name} FOR TABLE {tables}")
+
+
 def source_writer_url(server: PostgresServer, database: str) -> str:
     """Return the URL of the role that may insert into and update the source."""
     return server.url(WRITER, server.password(WRITER), database)

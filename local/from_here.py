@@ -44,5 +44,5 @@ def _looked(
 
 def _look(part: Postgres | Target, address: DatabaseAddress, settings: Settings) -> str:
     if isinstance(part, Postgres):
-        return check_source(address, part, settings.pipeline)
+        return check_source(address, part, settings.pipeline, logged=part in settings.logged)
     return check_warehouse(address, part, settings.warehouse_schema, settings.warehouse_managed)

@@ -19,6 +19,7 @@ from deployer.errors import AddressError, DeployError, SettingsError
 from etl import DeclarationError, Pipeline, Postgres
 from etl.targets import Target
 from functions.sources.postgres.columns import read_columns, unreadable
+from functions.sources.postgres.logready import missing
 from functions.targets.mysql.ready import ready as mysql_ready
 from functions.targets.postgres.ready import ready
 from local.connection import DatabaseProblem, mysql_session, session
@@ -107,16 +108,22 @@ def check_pipeline(directory: Path, pipeline: str) -> None:
     write_private(owner, pipeline)
 
 
-def check_source(address: DatabaseAddress, source: Postgres, pipeline: str) -> str:
-    """Return what can be read; raise DatabaseProblem, a line for each table that cannot."""
+def check_source(
+    address: DatabaseAddress, source: Postgres, pipeline: str, *, logged: bool = False
+) -> str:
+    """Return what can be read; raise DatabaseProblem, a line for each table that cannot.
+
+    If changes are `logged`, there is also a line for what is missing to look them up in the log.
+    """
     with session(address) as connection:
         columns = read_columns(connection, source.tables)
+        unready = missing(connection, source) if logged else []
     if not any(table.types for table in columns.values()):
         raise DatabaseProblem(
             f"database {address.dbname} at {address.host}:{address.port} has none of the tables "
             f"that pipelines/{pipeline} declares: is it the right database?"
         )
-    if problems := unreadable(columns):
+    if problems := [*unreadable(columns), *unready]:
         raise DatabaseProblem("\n".join(problems))
     return f"{len(columns)} tables can be read"
 

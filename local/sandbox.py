@@ -26,6 +26,7 @@ from local.databases import (
     create_managed_warehouse,
     create_source,
     create_warehouse,
+    publish_source,
     source_writer_url,
 )
 from local.emulator import ACCOUNT, REGION, Emulator
@@ -241,6 +242,8 @@ class Sandbox:
                     now=datetime.now(UTC).replace(tzinfo=None),
                     scale=self.options.scale,
                 )
+                if self.settings.logged:
+                    publish_source(self.postgres, self.pipeline)
         if self._loads_into("postgres"):
             self._make_warehouse(self.settings)
 

@@ -35,6 +35,8 @@ from deployer.resources.roles import whole_rights_of
 
 ABSENT = "ResourceNotFoundException"
 DEPLOY = "run `python deploy.py`"
+# Before a sandbox expires, for a person to have a chance to see it.
+TEARDOWN_HOURS = 24
 
 Connect = Callable[[], Account]
 LookFromHere = Callable[[Settings], Iterator[Finding]]
@@ -219,7 +221,10 @@ def _expiry(settings: Settings, now: datetime) -> Iterator[Finding]:
     if settings.expires_at is None:
         return
     hours = (settings.expires_at - now).total_seconds() / 3600
-    if hours > 0:
+    if settings.logged and 0 < hours < TEARDOWN_HOURS:
+        text = f"expires in {hours:.0f} hours, and leaves a slot that fills the disk of the source"
+        yield to_do("sandbox", text, "run `python teardown.py` before")
+    elif hours > 0:
         yield ok("sandbox", f"expires in {hours:.0f} hours")
     else:
         yield to_do("sandbox", "has expired", "set SANDBOX_EXPIRES_AT of the new one")

@@ -25,6 +25,8 @@
     ├── OversizedAnswerError             an answer of an API with more bytes than allowed
     ├── RefusedRowsError                 rows that the target refuses because of their values
     ├── OversizedRowError                a row that is longer than a statement may be
+    ├── SlotError                        a slot that cannot be used: tables are scanned
+    │   └── MalformedLogError            a message in it that cannot be understood
     ├── receive.requests.RequestError    a request that receive does not accept, and its reply
     └── serve.problems.Problem           a request that serve has no report for, and its reply
 
@@ -140,6 +142,14 @@ class OversizedAnswerError(Refusal):
 
 class RefusedRowsError(Refusal):
     """The target refused rows because of their values."""
+
+
+class SlotError(Refusal):
+    """A replication slot, or the log that it keeps, cannot be used at present."""
+
+
+class MalformedLogError(SlotError):
+    """A message in the log is not of the protocol, or of a later version of it."""
 
 
 class OversizedRowError(Refusal):

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from functions.common.accounts import FileAccount, FileRead, KnownFiles
 from functions.common.filling import Filling
+from functions.common.logindex import LogIndex
 from functions.common.longlists import ListFile
 from functions.common.objects import (
     BatchNumber,
@@ -123,22 +124,6 @@ class TableCapture(Struct, frozen=True):
 
 
 NOT_DECLARED = TableCapture(key=[], columns=[], fingerprint="", horizon=None, seen=[])
-
-
-class LogIndex(Struct, frozen=True):
-    """What the next batch may look up in the write-ahead log of a source; positions are in bytes.
-
-    Every transaction with a commit below `covered` is shown by the batch's snapshot; None if no
-    such position is known. All with a commit below `reached` have an id below `end`. The changes of
-    `tables` since the batch are in the log from `covered` on; each has a digest of how it is
-    published. At `scanned_at` all of them had been scanned.
-    """
-
-    covered: Position | None
-    reached: Position
-    end: TransactionId
-    scanned_at: Moment
-    tables: dict[str, str] = {}
 
 
 class TableSchema(Struct, frozen=True):

@@ -3,10 +3,12 @@
 import io
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from deployer.operations import doctor
 from deployer.receipt import Entry
 from tests.aws.conftest import HTTP_OK
 from tests.aws.removing import teardown
@@ -98,6 +100,22 @@ def test_the_alarm_of_the_log_comes_and_goes_with_the_setting(logged: Sandbox) -
 
     assert alarms.describe_alarms(AlarmNames=[name])["MetricAlarms"] == []
     assert captures(logged) == {}
+
+
+@pytest.mark.parametrize(("hours", "state"), [(23, "to do"), (25, "ok")])
+def test_doctor_asks_for_a_teardown_before_a_sandbox_expires(
+    sandbox: Sandbox, hours: int, state: str
+) -> None:
+    """What expires with the account cannot drop its slot any more."""
+    now = datetime(2025, 1, 31, tzinfo=UTC)
+    settings = replace(
+        sandbox.settings, captures={"source": "wal"}, expires_at=now + timedelta(hours=hours)
+    )
+
+    [finding] = doctor._expiry(settings, now)
+
+    assert (finding.what, finding.state) == ("sandbox", state)
+    assert ("teardown.py" in finding.next) == (state == "to do")
 
 
 def captures(sandbox: Sandbox) -> dict[str, str]:

@@ -146,7 +146,7 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("functions/sources/postgres", "keysql", (*_EXTRACT, "pipeline/test_keysql.py")),
     (
         "functions/sources/postgres",
-        "plan",
+        "plan surveys",
         (*_EXTRACT, "unit/test_missing_parents.py", "pipeline/test_extract_keys.py"),
     ),
     ("functions/targets", "batch comparing deletions numbered refused standing states", _TARGETS),

@@ -8,11 +8,10 @@ import pytest
 from functions.extract import handler as extract_handler
 from functions.sources.postgres import reader
 from local.connection import connect
-from local.databases import READER
+from local.databases import READER, publish_source
 from local.postgres import PostgresServer
 from tests.pipeline.conftest import Context, Functions
-from tests.pipeline.ground import restart, run_sql
-from tests.pipeline.logical import logical_server, published_shop
+from tests.pipeline.ground import own_server, restart, run_sql, shop_on
 from tests.pipeline.oracle import current, expected
 from tests.pipeline.recorded import record
 from tests.pipeline.test_activity import DESIGN, SCHEDULED, scanned
@@ -30,17 +29,21 @@ MANY_DESIGNS = (
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    """A server with wal_level = logical."""
-    with logical_server() as server:
+    """A server that also knows prepared transactions."""
+    with own_server() as server:
+        run_sql(server.superuser_url(), "ALTER SYSTEM SET max_prepared_transactions = 5")
+        restart(server)
         yield server
 
 
 @pytest.fixture
 def source(server: PostgresServer) -> Iterator[Source]:
-    """The published shop, which is dropped with all that reads its log."""
-    source = published_shop(server)
+    """The shop, whose owner lets its log be read; it is dropped with all that reads it."""
+    source = shop_on(server)
+    publish_source(server, "totesys", database=source.database)
     yield source
-    drop_slots(source)
+    run_sql(source.superuser_url, "SELECT pg_drop_replication_slot(slot_name)"
+            " FROM pg_replication_slots")  # fmt: skip
     run_sql(server.superuser_url(), f"DROP DATABASE {source.database} WITH (FORCE)")
 
 
@@ -56,12 +59,6 @@ def shop(
     functions = functions_on(source, new_warehouse())
     functions.run()
     return functions
-
-
-def drop_slots(source: Source) -> None:
-    run_sql(
-        source.superuser_url, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
-    )
 
 
 def by_schedule() -> dict[str, Any]:

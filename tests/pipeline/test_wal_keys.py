@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from functions.sources.postgres import hashedkeys, keysets, plan
+from functions.sources.postgres import hashedkeys, keysets, surveys
+from functions.sources.postgres.plan import TablePlan
 from tests.pipeline.lake import Lake
 from tests.pipeline.test_keys import CREATE, PIPELINE, TABLES, Copy, Shop, keys_in_sql
 
@@ -30,7 +31,7 @@ def test_after_every_batch_the_keys_are_those_of_the_tables(
     shop.trade(len(TABLES))
     copy.apply(lake.batch())
     with monkeypatch.context() as unscanned:
-        unscanned.setattr(plan, "_scan", no_scan)
+        unscanned.setattr(surveys, "_scan", no_scan)
         for number in range(10):
             shop.trade()
             if manifest := lake.extract(sparing=bool(number % 2)).manifest:
@@ -41,5 +42,5 @@ def test_after_every_batch_the_keys_are_those_of_the_tables(
     assert lake.extract().manifest is None
 
 
-def no_scan(table: plan.TablePlan, _: object) -> str:
+def no_scan(table: TablePlan, _: object) -> str:
     raise AssertionError(f"{table.table} is scanned")

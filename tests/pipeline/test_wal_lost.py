@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from etl import Postgres
-from functions.sources.postgres import changelog, pgoutput, plan
+from functions.sources.postgres import changelog, pgoutput, surveys
 from functions.sources.postgres import slot as slots
 from local.connection import connect
 from tests.pipeline.ground import wait_until
@@ -203,7 +203,7 @@ def test_a_transaction_that_commits_late_is_found(lake: Lake) -> None:
 def without_scans() -> Iterator[None]:
     """Let a scan of any table be an error."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "_scan", no_scan)
+        patch.setattr(surveys, "_scan", no_scan)
         yield
 
 

@@ -36,7 +36,7 @@ class Plan:
     table: Table
     is_hashed: bool = False
     scan: str = "all"
-    touched: object = None
+    lookup: object = None
     error: str | None = None
     since: str | None = "a position"
     filling: str | None = None

@@ -13,7 +13,8 @@ from functions.sources.postgres.changes import Since
 from functions.sources.postgres.columns import Columns
 from functions.sources.postgres.keysets import KeySet
 from functions.sources.postgres.keysql import hashed
-from functions.sources.postgres.plan import TablePlan, _filling, _scan
+from functions.sources.postgres.plan import TablePlan, _filling
+from functions.sources.postgres.surveys import _scan
 from tests.unit.test_extract_changes import CAPTURE, after
 
 TABLE = Table("design", key="id", columns={"id": Integer()})

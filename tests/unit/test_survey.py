@@ -9,7 +9,7 @@ import pytest
 from functions.sources.postgres.changes import SEEN_AT_MOST, are_few
 from functions.sources.postgres.keysets import DIGESTS
 from functions.sources.postgres.keysql import hashed, key_sql, text_sql
-from functions.sources.postgres.plan import Survey, _with, survey
+from functions.sources.postgres.surveys import Survey, _with, survey
 from tests.unit.test_keysets import key_set
 
 
@@ -67,7 +67,7 @@ def test_keys_that_are_not_scanned_are_those_that_are_known() -> None:
     """Of a table that is left, and of one whose changed rows are read; one may have none yet."""
     known = key_set({1, 2})
     scans = {"left": "nothing", "read": "changes", "new": "changes"}
-    plans: Any = [SimpleNamespace(id=name, scan=scan) for name, scan in scans.items()]
+    plans: Any = [SimpleNamespace(id=name, scan=scan, lookup=None) for name, scan in scans.items()]
     not_asked: Any = None
 
     found = survey(not_asked, plans, {"left": known, "read": known})

@@ -18,7 +18,8 @@ from functions.common.objects import ObjectNames
 from functions.sources.postgres import keysets, tablekeys
 from functions.sources.postgres.hashedkeys import HashedKeys
 from functions.sources.postgres.keysets import SHIFT, KeySet, keys_of
-from functions.sources.postgres.plan import Survey, TableKeys
+from functions.sources.postgres.plan import TableKeys
+from functions.sources.postgres.surveys import Survey
 from functions.sources.postgres.tablekeys import SnapshotKeys
 from tests.unit.fake_bucket import FakeBucket
 from tests.unit.hashed_table import found, hash_of

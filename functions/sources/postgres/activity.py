@@ -16,11 +16,13 @@ from datetime import datetime, timedelta
 
 from etl import Postgres, Table
 from etl.tables import table_id
-from functions.common.manifests import IngestionManifest, Instance, LogIndex
+from functions.common.logindex import LogIndex
+from functions.common.manifests import IngestionManifest, Instance
 from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres.changelog import ChangeLog
 from functions.sources.postgres.columns import NAMED, named
 from functions.sources.postgres.history import Snapshot
+from functions.sources.postgres.lookup import Lookup
 from functions.sources.postgres.pgoutput import Touched
 from functions.sources.postgres.plan import Scan, TablePlan
 
@@ -120,7 +122,7 @@ class Attention:
             name: replace(
                 plan,
                 scan=_possible(plan, "logged" if name in logged else scans.get(name, "all")),
-                touched=logged.get(name),
+                lookup=_lookup(plan, logged.get(name)),
             )
             for name, plan in plans.items()
         }
@@ -244,6 +246,13 @@ def with_parents(
                 chosen[reference.table.id] = "changes"
                 pending.append(reference.table)
     return chosen
+
+
+def _lookup(plan: TablePlan, touched: Touched | None) -> Lookup | None:
+    if touched is None:
+        return None
+    casts = {name: plan.columns.casts[name] for name in plan.table.keys}
+    return Lookup(plan.variable, casts, touched)
 
 
 def _possible(plan: TablePlan, scan: Scan) -> Scan:

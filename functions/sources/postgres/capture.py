@@ -24,16 +24,15 @@ from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.filling import with_portions
 from functions.sources.postgres.history import Snapshot
 from functions.sources.postgres.plan import (
-    Survey,
     TableKeys,
     TablePlan,
     has_key,
     plan_tables,
-    survey,
 )
 from functions.sources.postgres.registry import Registry, register
 from functions.sources.postgres.rows import BatchRows
 from functions.sources.postgres.snapshot import snapshot_of
+from functions.sources.postgres.surveys import Survey, survey
 from functions.sources.postgres.tablekeys import SnapshotKeys
 from functions.sources.postgres.uniqueness import stop_at_equal_keys, stop_at_missing_keys
 

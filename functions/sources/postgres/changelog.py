@@ -16,23 +16,24 @@ what a snapshot shows. But whoever commits below it has an id by then:
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-import pyarrow as pa
 from msgspec.structs import replace
 
 from etl import Postgres, Table
-from functions.common.copy import set_values, text_array
-from functions.common.manifests import LogIndex
+from functions.common.copy import set_values
+from functions.common.errors import SlotError
+from functions.common.logindex import LogIndex
 from functions.common.pgconnection import PostgresConnection
 from functions.common.telemetry import logger
 from functions.sources.postgres import slot as slots
 from functions.sources.postgres.history import Snapshot
-from functions.sources.postgres.pgoutput import MalformedMessageError, Messages, Touched
+from functions.sources.postgres.pgoutput import Messages, Touched
 from functions.sources.postgres.plan import TablePlan
 from functions.sources.postgres.published import Published, published
-from functions.sources.postgres.slot import Slot, SlotError
+from functions.sources.postgres.slot import Slot
 
 LOG_AT_MOST = 128 << 20  # bytes that are decoded, in some seconds; with more, tables are scanned
 WORTH_A_WRITE = 1 << 20  # bytes of log for which a run without a batch advances the slot
@@ -123,11 +124,10 @@ class ChangeLog:
             raise SlotError("the server has not written the log of the last commits yet")
         parts = {part: keys for name, keys in touched.items() for part in self._parts(name)}
         messages = Messages(parts)
-        try:
-            for message in slots.peek(self.connection, slot, self.source.publication, position):
+        found = slots.peek(self.connection, slot, self.source.publication, position)
+        with closing(found):
+            for message in found:
                 messages.take(message)
-        except MalformedMessageError as error:
-            raise SlotError(f"it has {error}") from error
 
     def _parts(self, name: str) -> Collection[int]:
         return self._published[name].parts
@@ -140,18 +140,8 @@ class ChangeLog:
     def give(self, plans: Iterable[TablePlan]) -> None:
         """Set the values by which the rows of logged tables are found."""
         for plan in plans:
-            if not plan.is_logged or plan.touched is None:
-                continue
-            for which in ("written", "moved"):
-                keys = sorted(getattr(plan.touched, which))
-                columns = zip(*keys, strict=True) if keys else ([] for _ in plan.table.keys)
-                values = {
-                    f"{plan.variable}_{which}_{place}": text_array(
-                        pa.chunked_array([pa.array(column, pa.string())])
-                    )
-                    for place, column in enumerate(columns)
-                }
-                set_values(self.connection, values)
+            if plan.is_logged and plan.lookup:
+                set_values(self.connection, plan.lookup.values())
 
     def index_after(self, snapshot: Snapshot, plans: Mapping[str, TablePlan]) -> LogIndex | None:
         """Return what is known after a run, for the next one."""

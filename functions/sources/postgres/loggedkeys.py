@@ -26,10 +26,10 @@ def in_runs(
 
     The former are None if they make too many runs.
     """
-    if not _has_moved(plan):
+    if plan.lookup is None or not plan.lookup.touched.moved:
         return before, []
-    asked = _read(connection, f"SELECT {plan.key_sql} FROM {plan.logged_keys('moved')}", _KEYS)
-    query = f"SELECT {plan.key_sql} FROM {plan.source} WHERE {plan.has_key('moved')}"
+    asked = _read(connection, f"SELECT {plan.key_sql} FROM {plan.lookup.keys('moved')}", _KEYS)
+    query = f"SELECT {plan.key_sql} FROM {plan.source} WHERE {plan.lookup.has_key('moved')}"
     here = _read(connection, query, _KEYS)["key"].combine_chunks()
     known = asked["key"].combine_chunks()
     known = known.filter(keysets.is_in(before, known))
@@ -48,16 +48,12 @@ def in_parts(
     gone: Gone,
 ) -> Renewed:
     """Return the other keys that a table has now, and call `gone` with those it no longer has."""
-    if not _has_moved(plan):
+    if plan.lookup is None or not plan.lookup.touched.moved:
         return Renewed(before, pa.array([], pa.int64()))
-    asked = _read(connection, _hashed(plan, plan.logged_keys("moved")), FOUND)
-    here = f"{plan.source} WHERE {plan.has_key('moved')}"
+    asked = _read(connection, _hashed(plan, plan.lookup.keys("moved")), FOUND)
+    here = f"{plan.source} WHERE {plan.lookup.has_key('moved')}"
     found = copy_out(connection, _hashed(plan, here), FOUND)
     return hashedkeys.renewed(before, names, found, gone, asked=asked)
-
-
-def _has_moved(plan: TablePlan) -> bool:
-    return plan.touched is not None and bool(plan.touched.moved)
 
 
 def _hashed(plan: TablePlan, rows: str) -> str:

@@ -8,6 +8,8 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from functions.common.errors import MalformedLogError
+
 Values = tuple[str, ...]
 
 KEYS_AT_MOST = 50_000  # of a table; with more a scan of it is cheaper
@@ -16,10 +18,6 @@ _IGNORED = b"BCOYM"  # begin, commit, origin, type, message
 _COUNTED = {ord("t"): True, ord("b"): True, ord("n"): False, ord("u"): False}
 _OF_IDENTITY = 1
 OID_BYTES = 4
-
-
-class MalformedMessageError(Exception):
-    """A message that is not of the protocol, or of a later version of it."""
 
 
 @dataclass
@@ -67,7 +65,7 @@ class Messages:
         self._places: dict[int, list[int] | None] = {}
 
     def take(self, message: bytes) -> None:
-        """Take a message; raise MalformedMessageError for one that cannot be understood."""
+        """Take a message; raise MalformedLogError for one that cannot be understood."""
         kind, body = message[:1], message[1:]
         try:
             match kind:
@@ -78,9 +76,9 @@ class Messages:
                 case b"T":
                     self._truncate(body)
                 case _ if not kind or kind not in _IGNORED:
-                    raise MalformedMessageError(f"a message of the unknown kind {kind!r}")
+                    raise MalformedLogError(f"it has a message of the unknown kind {kind!r}")
         except (struct.error, IndexError, KeyError, ValueError) as error:
-            raise MalformedMessageError(f"a message of kind {kind!r} is malformed") from error
+            raise MalformedLogError(f"its message of kind {kind!r} is malformed") from error
 
     def _describe(self, body: bytes) -> None:
         """Take a relation's columns, before its first change: find those of the key.

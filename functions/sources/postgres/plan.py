@@ -1,20 +1,17 @@
 """Decide how each table of the source is read in this batch, before any row is."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
-from pg8000.native import identifier, literal
 
 from etl import Table
-from functions.common.copy import copy_out, value
 from functions.common.filling import Filling
 from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.pgconnection import PostgresConnection
-from functions.sources.postgres import changes, keysets, large, unfit
+from functions.sources.postgres import changes, large, unfit
 from functions.sources.postgres.changes import Since
 from functions.sources.postgres.columns import Columns, read_columns, sql_name
 from functions.sources.postgres.declared import Declared
@@ -22,15 +19,12 @@ from functions.sources.postgres.hashedkeys import HashedKeys
 from functions.sources.postgres.history import Snapshot
 from functions.sources.postgres.keysets import KeySet
 from functions.sources.postgres.keysql import (
-    BUCKETS,
-    HASH_SHIFT,
     hash_of,
-    hashed,
     is_integer,
     key_sql,
     text_sql,
 )
-from functions.sources.postgres.pgoutput import Touched
+from functions.sources.postgres.lookup import Lookup
 from functions.sources.postgres.portions import Portion
 from functions.sources.postgres.sqltypes import arrow_type, is_accepted
 
@@ -63,9 +57,9 @@ class TablePlan:
     at or above the new horizon, and None when none can be; `measured` are the columns of which a
     value may be too large to carry; `is_waited_for` says whether rows of others wait for those of
     this table, and `is_sparse` whether its integer keys are kept like other keys; `scan` what is
-    scanned of the table, and `touched` the keys in the source's log where it is `logged`. `filling`
-    is how far a table has been read that is not complete yet, and `portion` the part of it that
-    this batch reads.
+    scanned of the table, and `lookup` finds the keys in the source's log where it is `logged`;
+    `filling` is how far a table has been read that is not complete yet, and `portion` the part of
+    it that this batch reads.
     """
 
     columns: Columns
@@ -78,7 +72,7 @@ class TablePlan:
     is_waited_for: bool
     is_sparse: bool
     scan: Scan = "all"
-    touched: Touched | None = None
+    lookup: Lookup | None = None
     filling: Filling | None = None
     portion: Portion | None = None
     turn: Turn = "now"
@@ -192,21 +186,9 @@ class TablePlan:
     @property
     def found(self) -> str:
         """The SQL condition by which these rows are found: by their keys, where these are known."""
-        return f"{self.changed} AND {self.has_key('written')}" if self.is_logged else self.changed
-
-    def has_key(self, which: Literal["written", "moved"]) -> str:
-        """Return the SQL condition that a row has one of the keys in the source's log."""
-        columns = ", ".join(identifier(name) for name in self.table.keys)
-        return f"({columns}) IN (SELECT * FROM {self.logged_keys(which)})"
-
-    def logged_keys(self, which: Literal["written", "moved"]) -> str:
-        """Return the keys in the source's log as a table with the columns of the key, as SQL."""
-        names = ", ".join(identifier(name) for name in self.table.keys)
-        arrays = (
-            value(f"{self.variable}_{which}_{place}", f"{self.columns.casts[name]}[]")
-            for place, name in enumerate(self.table.keys)
-        )
-        return f"unnest({', '.join(arrays)}) AS logged ({names})"
+        if self.lookup is None or not self.is_logged:
+            return self.changed
+        return f"{self.changed} AND {self.lookup.has_key('written')}"
 
     @property
     def schema(self) -> pa.Schema:
@@ -236,29 +218,6 @@ class TablePlan:
     def parse(self, block: bytes, schema: pa.Schema) -> list[pa.RecordBatch]:
         """Parse rows of `select` as a schema: that of the columns, then what `more` gives."""
         return unfit.parse(block, schema, has_notes=bool(self.measured))
-
-
-@dataclass(frozen=True)
-class Survey:
-    """The result of one scan of a table: digests of its keys, and how many rows changed.
-
-    `changed` is None where the rows are copied without being counted first. `is_partial` says that
-    there are too many digests: the keys are sparse, and all are read.
-    """
-
-    digests: pa.Table
-    changed: int | None
-    is_partial: bool = False
-
-    def differs_from(self, known: TableKeys | None) -> bool:
-        """Return whether the table's keys differ from the known ones; None stands for no keys."""
-        digests = known.digests if known is not None else keysets.DIGESTS.empty_table()
-        return self.is_partial or len(keysets.changed_buckets(digests, self.digests)) > 0
-
-    @property
-    def may_have_changes(self) -> bool:
-        """Whether rows have changed, or nobody has counted."""
-        return self.changed != 0
 
 
 def plan_tables(
@@ -317,64 +276,3 @@ def has_key(capture: TableCapture | None, table: Table) -> bool:
         return False
     types = dict(capture.columns)
     return all(is_accepted(table.columns[name], types.get(name, "")) for name in table.keys)
-
-
-def survey(
-    connection: PostgresConnection, plans: list[TablePlan], known: Mapping[str, TableKeys]
-) -> dict[str, Survey]:
-    """Scan tables, each once, in one statement; keys are grouped as in the `known` sets.
-
-    Of a table that is not to be scanned completely, the keys count as those that are known.
-    """
-    found = _scanned(connection, [plan for plan in plans if plan.scan == "all"], known)
-    for plan in plans:
-        if plan.scan != "all":
-            keys = known.get(plan.id)
-            digests = keysets.DIGESTS.empty_table() if keys is None else keys.digests
-            is_same = plan.scan == "nothing" or (plan.touched and plan.touched.is_empty)
-            found[plan.id] = Survey(digests, 0 if is_same else None)
-    return found
-
-
-def _scanned(
-    connection: PostgresConnection, plans: list[TablePlan], known: Mapping[str, TableKeys]
-) -> dict[str, Survey]:
-    if not plans:
-        return {}
-    scans = [_scan(plan, known.get(plan.id)) for plan in plans]
-    schema = pa.schema([("table", pa.string()), *keysets.DIGESTS, ("changed", pa.int64())])
-    surveys = {plan.id: Survey(keysets.DIGESTS.empty_table(), 0) for plan in plans}
-    at_most = {plan.id: BUCKETS if plan.is_hashed else keysets.DIGESTS_AT_MOST for plan in plans}
-    for rows in copy_out(connection, " UNION ALL ".join(scans), schema):
-        for name in pc.unique(rows["table"]).to_pylist():
-            mine = rows.filter(pc.equal(rows["table"], name))
-            surveys[name] = _with(surveys[name], mine, at_most[name])
-    return {
-        name: replace(found, digests=found.digests.sort_by("bucket").combine_chunks())
-        for name, found in surveys.items()
-    }
-
-
-def _scan(plan: TablePlan, known: TableKeys | None) -> str:
-    if not plan.is_hashed:
-        shift = known.shift if isinstance(known, KeySet) else keysets.SHIFT
-        digests, rows = keysets.digest_columns(plan.key, shift), plan.source
-        changed = plan.changed
-    else:
-        digests = f"hash >> {HASH_SHIFT}, count(*), sum(hash)"
-        rows = f"{hashed(plan.key_text, plan.source, f'{plan.changed} AS changed')} AS hashed"
-        changed = "changed"
-    return (
-        f"SELECT {literal(plan.id)}, {digests}, count(*) FILTER (WHERE {changed})"
-        f" FROM {rows} GROUP BY 2"
-    )
-
-
-def _with(found: Survey, rows: pa.RecordBatch, at_most: int) -> Survey:
-    """Return a survey with more of its rows, and at most some number of digests."""
-    changed = (found.changed or 0) + pc.sum(rows["changed"]).as_py()
-    # A row whose key Arrow cannot hold has none.
-    digests = rows.filter(rows["bucket"].is_valid()).select(keysets.DIGESTS.names)
-    if found.is_partial or len(found.digests) + len(digests) > at_most:
-        return Survey(keysets.DIGESTS.empty_table(), changed, is_partial=True)
-    return Survey(pa.concat_tables([found.digests, pa.Table.from_batches([digests])]), changed)

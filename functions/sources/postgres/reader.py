@@ -13,7 +13,7 @@ from etl import Pipeline, Postgres
 from etl.sources import WAL
 from functions.common.batchlog import BatchLog
 from functions.common.database import stored_database
-from functions.common.errors import DatabaseAccessError
+from functions.common.errors import DatabaseAccessError, SlotError
 from functions.common.manifests import IngestionManifest
 from functions.common.pgconnection import PostgresConnection
 from functions.common.postgres import connection
@@ -26,7 +26,7 @@ from functions.sources.postgres.activity import Memory
 from functions.sources.postgres.capture import capture
 from functions.sources.postgres.columns import read_columns, unreadable
 from functions.sources.postgres.declared import Declared
-from functions.sources.postgres.slot import SlotError
+from functions.sources.postgres.logready import missing
 from functions.sources.postgres.snapshot import SESSION_PARAMETERS
 
 if TYPE_CHECKING:
@@ -49,11 +49,20 @@ def is_configured(source: Postgres) -> bool:
     return bool(os.environ.get(source.secret_setting))
 
 
+def _is_logged(source: Postgres) -> bool:
+    """Return whether changes are to be looked up in the source's log."""
+    return os.environ.get(source.capture_setting) == WAL
+
+
 def look(source: Postgres) -> str:
     """Return what can be read; raise DatabaseAccessError for tables that cannot."""
     with connected(source, SECONDS) as session:
         if problems := unreadable(read_columns(session, source.tables)):
             raise DatabaseAccessError("; ".join(problems))
+        if _is_logged(source) and (problems := missing(session, source)):
+            raise DatabaseAccessError(
+                f"{session.where}: {'; '.join(problems)}. Until then tables are scanned"
+            )
         return f"{session.where}, {session.encryption}: {len(source.tables)} tables can be read"
 
 
@@ -105,7 +114,7 @@ def opened(
     A `scheduled` run leaves tables that show no activity.
     """
     declared = Declared(source, pipeline)
-    logged = os.environ.get(source.capture_setting) == WAL
+    logged = _is_logged(source)
     memory = _memory(log.bucket.name, log.prefix)
     goes_on = False
     with connected(source, seconds) as session:

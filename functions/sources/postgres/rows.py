@@ -24,9 +24,10 @@ from functions.sources.postgres.changes import SEEN_AT_MOST
 from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.joins import Step, Way
 from functions.sources.postgres.parents import MissingParents
-from functions.sources.postgres.plan import XID, Survey, TablePlan
+from functions.sources.postgres.plan import XID, TablePlan
 from functions.sources.postgres.portions import Portion
 from functions.sources.postgres.references import References
+from functions.sources.postgres.surveys import Survey
 from functions.sources.postgres.tablekeys import SnapshotKeys
 
 

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/logicaldecoding.html
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ import pyarrow as pa
 from pg8000.native import identifier, literal
 
 from functions.common.copy import copy_out
+from functions.common.errors import SlotError
 from functions.common.pgconnection import PostgresConnection
 from functions.common.sqlstate import described
 
@@ -51,10 +52,6 @@ _REASONS = {
     "53400": "no slot is free: increase max_replication_slots",
     "55006": "another session uses it",
 }
-
-
-class SlotError(Exception):
-    """Why a slot cannot be used at present, for the log."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +159,7 @@ def _end_of_record(position: int, segment: int) -> int:
 
 def peek(
     connection: PostgresConnection, slot: Slot, publication: str, position: int
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Yield the messages of the transactions that were committed below a position, in order.
 
     They stay in the slot. Raises SlotError; the transaction then goes on as if nothing was read.

@@ -19,8 +19,9 @@ from functions.sources.postgres import hashedkeys, keysets, loggedkeys
 from functions.sources.postgres.hashedkeys import FOUND, Gone, HashedKeys, Renewed
 from functions.sources.postgres.keysets import KeySet, KeySetBuilder
 from functions.sources.postgres.keysql import HASH_SHIFT, hashed, is_integer
-from functions.sources.postgres.plan import HASH, Survey, TableKeys, TablePlan
+from functions.sources.postgres.plan import HASH, TableKeys, TablePlan
 from functions.sources.postgres.sqltypes import arrow_type
+from functions.sources.postgres.surveys import Survey
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from pg8000.native import identifier
 
 from functions.common.keys import spoken
 from functions.common.pgconnection import PostgresConnection
-from functions.sources.postgres.plan import Survey, TableKeys, TablePlan
+from functions.sources.postgres.plan import TableKeys, TablePlan
+from functions.sources.postgres.surveys import Survey
 
 
 def stop_at_missing_keys(
