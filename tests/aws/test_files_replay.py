@@ -2,8 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from msgspec.structs import replace
 
+from etl import Feed, Files, Integer, Pipeline, PostgresWarehouse, Table, Text, latest
+from functions.common.errors import OutdatedBatchError
 from functions.common.manifests import IngestionManifest
 from functions.extract.replay import replay
 from tests.aws.drop import REVIEWS, VERSIONED_OR_NOT, Drop, keys
@@ -103,3 +106,20 @@ def test_a_later_file_without_rows_supersedes_none(drop: Drop) -> None:
     drop.batch()
 
     assert again(drop, 1).files == first.files
+
+
+def test_files_without_the_key_of_today_cannot_come_again(drop: Drop) -> None:
+    """Which of their rows later files have is not known; the newest batch has no later ones."""
+    drop.put("orders-1.csv", "id,note\n1,a\n")
+    drop.batch()
+    drop.put("orders-2.csv", "id,note\n2,b\n")
+    drop.batch()
+    orders = Table("orders", key="code", columns={"id": Integer(), "code": Text()})
+    drop.source = Files("shop", (Feed(orders, "orders*.csv"),))
+    drop.pipeline = Pipeline(
+        sources=[drop.source], targets=[PostgresWarehouse("warehouse", (latest(orders),))]
+    )
+
+    with pytest.raises(OutdatedBatchError, match="some have no column code, which is declared"):
+        again(drop, 1)
+    assert drop.log.newest() == 2

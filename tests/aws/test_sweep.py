@@ -65,6 +65,18 @@ def swept(pipeline: Pipeline) -> Pipeline:
     return pipeline
 
 
+def test_leftovers_of_the_newest_batch_expire_too(swept: Pipeline) -> None:
+    """A run that lost its number to the one whose manifest is there left them."""
+    lake = swept.logs.ingested.bucket
+    left = f"source/payment/{DAY}/0000000002-{DEAD}"
+    lake.put_new(left, b"left behind")
+
+    sweep(swept)
+
+    assert left not in keys(lake)
+    assert UNDECIDED in keys(lake)
+
+
 def test_what_no_manifest_names_expires(swept: Pipeline) -> None:
     """After some days the leftovers of dead runs are gone, and nothing else is."""
     lake, stars = swept.logs.ingested.bucket, swept.logs.processed.bucket

@@ -165,7 +165,13 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "deployer/aws",
         "changes lambda_permissions s3 s3_notifications",
-        (*_RESOURCES, *_REMOVAL, "aws/test_deploy.py", "aws/test_repairs.py"),
+        (
+            *_RESOURCES,
+            *_REMOVAL,
+            "aws/test_deploy.py",
+            "aws/test_repairs.py",
+            "aws/test_organisations.py",
+        ),
     ),
 )
 
