@@ -26,7 +26,7 @@ from functions.common.objects import (
     Sha256,
     TransactionId,
 )
-from functions.common.quarantined import Quarantine
+from functions.common.quarantined import AbsentFile, Quarantine
 
 Form = Annotated[int, Meta(ge=1)]
 
@@ -277,9 +277,10 @@ class ProcessedManifest(Entry, frozen=True):
 
     `quarantine` has the rows in quarantine after this batch, by source table; `absent` are the keys
     of parents, by source table, that are not in the target yet, so that rows that refer to them
-    wait. `files` are the accounts of a batch of files, `refusals` those of files refused in whole
-    or in part that no newer version has superseded, newest first. `ingested_sha256` is the digest
-    of the manifest that it was made from, None in batches of earlier versions.
+    wait, `absent_files` the objects with many of them. `files` are the accounts of a batch of
+    files, `refusals` those of files refused in whole or in part that no newer version has
+    superseded, newest first. `ingested_sha256` is the digest of the manifest that it was made from,
+    None in batches of earlier versions.
     """
 
     source: Source
@@ -290,6 +291,7 @@ class ProcessedManifest(Entry, frozen=True):
     files: list[FileAccount] = []
     refusals: list[FileAccount] = []
     ingested_sha256: Sha256 | None = None
+    absent_files: dict[str, AbsentFile] = {}
     previous_sha256: Sha256 | None = None
     elsewhere: dict[str, ListFile] | UnsetType = UNSET
     form: Form | UnsetType = UNSET
@@ -305,6 +307,15 @@ class ProcessedManifest(Entry, frozen=True):
         for name, entry in self.quarantine.items():
             [_, source, *_] = entry.objects[0].split("/")
             _require_under(f"quarantine/{source}/{name}/", entry.objects)
+        for name, file in self.absent_files.items():
+            [_, source, *_] = file.file.split("/")
+            _require_under(f"quarantine/{source}/{name}/", [file.file])
+
+    @property
+    def held_objects(self) -> set[str]:
+        """All objects with rows in quarantine, their marks, and keys of absent parents."""
+        held = {key for entry in self.quarantine.values() for key in entry.objects}
+        return held | {file.file for file in self.absent_files.values()}
 
     @property
     def objects(self) -> set[str]:

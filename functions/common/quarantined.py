@@ -24,6 +24,14 @@ class QuarantinePart(Struct, frozen=True):
     marks: MarksFile | None = None
 
 
+class AbsentFile(Struct, frozen=True):
+    """The object with the keys of a table's parents that are absent, where they are many."""
+
+    file: QuarantineKey
+    rows: Annotated[int, Meta(ge=1)]
+    sha256: Sha256
+
+
 class Quarantine(Struct, frozen=True):
     """The rows of one source table in quarantine after a batch: in one object, or in `parts`."""
 

@@ -185,12 +185,11 @@ class _Current:
         """Return which keys a later batch has."""
         captures = [manifest.capture(table.id) for manifest in self.later]
         files = [file for each in captures for file in (*each.files, *each.tombstones)]
-        return _distinct(
-            [
-                keys.filter(is_among(keys, keys_of(rows, table.keys)))
-                for rows in read_rows(self.bucket, files, table.keys)
-            ]
+        found = (
+            keys.filter(is_among(keys, keys_of(rows, table.keys)))
+            for rows in read_rows(self.bucket, files, table.keys)
         )
+        return _distinct([each for each in found if len(each)])
 
     def _read(self, table: Table, files: list[DataFile]) -> Iterator[pa.RecordBatch]:
         """Yield rows; raise OutdatedBatchError for those that transform would always refuse."""

@@ -4,6 +4,7 @@ They are missing in the source, or have never been fit.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,12 +12,15 @@ import pyarrow.compute as pc
 from etl import Table
 from functions.common.carried import KNOWN
 from functions.common.keys import Key, is_among, keys_of
+from functions.transform.absentkeys import AbsentKeys
 
 
 class Absent:
     """The keys, by the id of a table, of the parents that are absent `now`, and that have `come`.
 
-    A parent is absent until a batch has it fit for all of its target tables.
+    Those that were absent before are read for the tables that need them. `changed` are the tables
+    of which other keys may be absent than before. A parent is absent until a batch has it fit for
+    all of its target tables.
     """
 
     def __init__(
@@ -26,9 +30,10 @@ class Absent:
         missing: Mapping[str, Collection[Key]],
     ) -> None:
         """Begin a batch: `before` were absent until now, `missing` are not in the source."""
-        self.now = {
-            table.id: {*before.get(table.id, ()), *missing.get(table.id, ())} for table in tables
-        }
+        self.now = AbsentKeys(
+            {table.id: partial(_united, table.id, before, missing) for table in tables}
+        )
+        self.changed = {name for name in self.now if missing.get(name)}
         self.come: dict[str, Collection[Key]] = {}
         self._come: dict[str, set[Key]] = {name: set() for name in self.now}
         self._unfit: dict[str, set[Key]] = {name: set() for name in self.now}
@@ -62,17 +67,22 @@ class Absent:
         """Determine which rows of a table are absent; `held` are those coming that are not fit."""
         if table.id not in self.now:
             return
-        self.now[table.id] -= self._come[table.id].difference(held)
-        self.now[table.id] |= self._unfit[table.id]
-        self.come[table.id] = self._come[table.id] - self.now[table.id]
+        if self._come[table.id] or self._unfit[table.id]:
+            now = self.now[table.id]
+            now -= self._come[table.id].difference(held)
+            now |= self._unfit[table.id]
+            self.come[table.id] = self._come[table.id] - now
+            self.changed.add(table.id)
 
-    def left(self) -> dict[str, list[Key]]:
-        """Return the keys that are absent now, in order."""
-        return {
-            name: sorted(keys, key=lambda key: (isinstance(key, str), key))
-            for name, keys in sorted(self.now.items())
-            if keys
-        }
+    def left(self, table: str) -> list[Key]:
+        """Return the keys of a table, by its id, that are absent now, in order."""
+        return sorted(self.now[table], key=lambda key: (isinstance(key, str), key))
+
+
+def _united(
+    table: str, before: Mapping[str, Collection[Key]], missing: Mapping[str, Collection[Key]]
+) -> set[Key]:
+    return {*before.get(table, ()), *missing.get(table, ())}
 
 
 def _is_known(rows: pa.Table) -> pa.Array:

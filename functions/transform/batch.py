@@ -4,20 +4,23 @@ The result depends only on the batch and on the open rows of the batch before; f
 that the batch before did not have, on all batches of the log so far.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from itertools import chain
 
 from msgspec import UNSET
 
 from etl import Delivered, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
-from functions.common.keys import arrays_of
+from functions.common.keys import Key, arrays_of
 from functions.common.logs import Logs
 from functions.common.longlists import IN_PARTS
 from functions.common.manifests import Balance, IngestionManifest, ProcessedManifest
-from functions.common.quarantined import Quarantine
-from functions.transform import quarantine
+from functions.common.objects import ObjectNames
+from functions.common.quarantined import AbsentFile, Quarantine
+from functions.common.storage import Bucket
+from functions.transform import absentkeys, quarantine
 from functions.transform.absent import Absent
 from functions.transform.filerows import FileBatch
 from functions.transform.files import remodel_files
@@ -48,7 +51,7 @@ def remodel_batch(
         return remodel_files(batch_of_files, before, run=run, now=now)
     absent = Absent(
         sorted(pipeline.waited_for(source), key=lambda table: table.id),
-        before.absent if before else {},
+        _known_absent(logs.processed.bucket, before),
         ingested.missing,
     )
     day = ingested.source.snapshot_at.date()
@@ -62,6 +65,7 @@ def remodel_batch(
         done |= remodelled
         if kept:
             held[table.id] = kept
+    lists, objects = _still_absent(batch, before)
     return ProcessedManifest(
         batch=ingested.batch,
         written_at=now(),
@@ -70,9 +74,42 @@ def remodel_batch(
         tables={mapping.target.id: each.table for mapping, each in done.items()},
         balance=_balances(done),
         quarantine=held,
-        absent=absent.left(),
-        form=IN_PARTS if any(each.parts for each in held.values()) else UNSET,
+        absent=lists,
+        absent_files=objects,
+        form=IN_PARTS if objects or any(each.parts for each in held.values()) else UNSET,
     )
+
+
+def _known_absent(
+    bucket: Bucket, before: ProcessedManifest | None
+) -> Mapping[str, Collection[Key]]:
+    """Return the parents that were absent after a batch; long lists are read when asked for."""
+    if before is None:
+        return {}
+    found: dict[str, Callable[[], set[Key]]] = {
+        name: partial(set, keys) for name, keys in before.absent.items()
+    }
+    for name, file in before.absent_files.items():
+        found[name] = partial(absentkeys.read, bucket, file)
+    return absentkeys.AbsentKeys(found)
+
+
+def _still_absent(
+    batch: Batch, before: ProcessedManifest | None
+) -> tuple[dict[str, list[Key]], dict[str, AbsentFile]]:
+    """Return the parents that are absent after a batch: in lists, and in objects."""
+    lists: dict[str, list[Key]] = {}
+    files: dict[str, AbsentFile] = {}
+    for name in batch.absent.now:
+        if before and name in before.absent_files and name not in batch.absent.changed:
+            files[name] = before.absent_files[name]
+        elif keys := batch.absent.left(name):
+            lists[name] = keys
+    for name in [name for name, keys in lists.items() if len(keys) > absentkeys.MOST_LISTED]:
+        prefix = f"quarantine/{batch.ingested.source}/{name}"
+        names = ObjectNames(prefix, batch.number, batch.day)
+        files[name] = absentkeys.store(batch.processed, names, lists.pop(name))
+    return lists, files
 
 
 def _remodel_table(

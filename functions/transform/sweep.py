@@ -163,7 +163,7 @@ def sweep_all(pipeline: Pipeline, logs: Logs, today: date, has_time: Callable[[]
         logs.processed,
         [*(f"{prefix}{table}" for prefix in data for table in targets), lists],
         aside,
-        lambda newest: {key for entry in newest.quarantine.values() for key in entry.objects},
+        lambda newest: newest.held_objects,
         notes,
         f"{name}/processed",
     )

@@ -146,3 +146,28 @@ def test_an_object_of_an_earlier_version_is_read(
 
     assert len(done.quarantine["payment"].parts) == 1
     assert [row[0] for row in pipeline.held(done, "payment")] == [2]
+
+
+def test_many_absent_parents_are_read_by_those_that_may_wait_for_them(
+    pipeline: Pipeline, read: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch without them, and without rows that refer to them, names the object as it is."""
+    monkeypatch.setattr("functions.transform.absentkeys.MOST_LISTED", 1)
+    missing = {"transaction": [91, 92]}
+    pipeline.ingest(payments(1, transaction_id=91), missing=missing)
+    first = pipeline.transform()
+    held = first.absent_files["transaction"]
+    assert (first.absent, held.rows, first.form) == ({}, 2, 2)
+    read()
+
+    pipeline.ingest({"design": source_rows("design", {})})
+    assert pipeline.transform().absent_files == first.absent_files
+    assert read() == []
+    pipeline.ingest(payments(2, transaction_id=92))
+    assert pipeline.transform().absent_files == first.absent_files
+    assert held.file in read()
+    pipeline.ingest({"transaction": source_rows("transaction", {"transaction_id": 92})})
+    done = pipeline.transform()
+
+    assert (done.absent, done.absent_files) == ({"transaction": [91]}, {})
+    assert [row["payment_id"] for row in pipeline.rows(done, "fact_payment")] == [2]

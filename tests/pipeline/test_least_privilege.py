@@ -107,7 +107,12 @@ def _leave_orphans(roles: Roles) -> None:
             prefix = key.removesuffix("/*")
             below = {"tombstones": "/source/staff" if "ingestion" in bucket else "/dim_staff"}
             below |= {"source": "/staff", "quarantine": "/source/staff", "keys": "/source"}
-            below |= {"targets": "/sales_target", "files": "/targets", "rates": "/exr"}
+            below |= {
+                "lists": "/batches/source",
+                "targets": "/sales_target",
+                "files": "/targets",
+                "rates": "/exr",
+            }
             roles.account.clients.s3.put_object(
                 Bucket=bucket,
                 Key=f"{prefix}{below.get(prefix, '')}/2024-01-01/0000000001-999.parquet",

@@ -115,6 +115,7 @@ def _drop(roles: Roles, files: Mapping[str, bytes]) -> None:
 def _leave_orphans(roles: Roles) -> None:
     """Leave under every prefix what the sweep of transform removes: nothing names it."""
     below = {"desk": "/sale", "stalls": "/stall", "keys": "/desk", "files": "/stalls"}
+    below |= {"lists": "/batches/desk"}
     for grant in grants_of(roles.policy("transform")):
         if grant.action == "s3:DeleteObject":
             bucket, _, key = grant.resource.removeprefix("arn:aws:s3:::").partition("/")

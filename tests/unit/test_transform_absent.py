@@ -31,7 +31,7 @@ def absent(
 
 def settled(found: Absent, *, held: pa.Table | None = None) -> dict[str, list[Key]]:
     found.settle(STAFF, [] if held is None else held["id"].to_pylist())
-    return found.left()
+    return {name: keys for name in sorted(found.now) if (keys := found.left(name))}
 
 
 def test_parents_stay_absent_until_they_come() -> None:
@@ -87,6 +87,6 @@ def test_tables_that_nobody_waits_for_have_none_absent() -> None:
     """Their rows cost nothing."""
     found = absent()
     found.note(OTHER, rows(1), [0], is_new=True)
-    found.settle(OTHER, rows())
+    found.settle(OTHER, [])
 
-    assert found.left() == {}
+    assert settled(found) == {}
