@@ -28,6 +28,7 @@ from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.load.loading import Step, load_pending
 from functions.load.notices import file_notices, notice, step_notices
+from functions.load.pace import Pace
 from functions.targets import Feed, Place, kind_of, needs_of
 
 if TYPE_CHECKING:
@@ -150,9 +151,8 @@ def _load_feed(
     with kind_of(place.target).loader(place, feed, milliseconds / 1000) as loader:
         result.is_busy = loader is None
         if loader is not None:
-            for step in load_pending(
-                loader, feed, lambda: context.get_remaining_time_in_millis() >= spare
-            ):
+            pace = Pace(context.get_remaining_time_in_millis, spare, milliseconds)
+            for step in load_pending(loader, feed, pace.has_time):
                 result.add(step, feed.log.bucket.name)
                 _report(step, place.target, feed.log.bucket.name, of_files=of_files)
 
