@@ -123,6 +123,17 @@ def test_a_set_is_brought_up_to_date_by_its_changed_buckets(
 
 
 @FEW
+@given(KEYS, KEYS)
+def test_a_set_without_some_of_its_keys_is_that_of_the_others(
+    keys: set[int], others: set[int]
+) -> None:
+    """However they split its runs: no other key goes with them, and digests are the source's."""
+    gone = pa.array(sorted(keys & others), pa.int64())
+
+    assert keysets.without(key_set(keys), gone) == key_set(keys - others)
+
+
+@FEW
 @given(st.dictionaries(st.text(max_size=5), KEYS.filter(bool), max_size=3))
 def test_key_sets_are_fetched_as_they_were_stored(tables: dict[str, set[int]]) -> None:
     """The sets of all tables are in one object, and come back from it."""
