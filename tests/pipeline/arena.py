@@ -11,8 +11,9 @@ from botocore.config import Config
 from pg8000.native import identifier
 
 from deployer.configuration.databases import parse_database_url
+from etl.sources import SCAN, WAL
 from local.connection import connect
-from local.databases import create_source, create_warehouse, source_writer_url
+from local.databases import create_source, create_warehouse, publish_source, source_writer_url
 from local.emulator import ACCOUNT, REGION, UNCHECKED, Emulator
 from local.mysql import MysqlServer
 from local.mysql.databases import DATABASE, create_mysql_warehouse
@@ -99,6 +100,7 @@ def arena(
             undo.callback(_remove, lake, bucket)
         settings = {
             # The server that forks invocations may have begun in another test, with its settings.
+            "SOURCE_CAPTURE": SCAN,
             **pipeline,
             "WAREHOUSE_MANAGED": "false",
             "SOURCE_SECRET_ID": f"{name}/source",
@@ -107,6 +109,8 @@ def arena(
             "INGESTION_BUCKET": lake.ingestion,
             "PROCESSED_BUCKET": lake.processed,
         }
+        if settings["SOURCE_CAPTURE"] == WAL:
+            publish_source(servers.source, "totesys", database=source.database)
         links = [
             undo.enter_context(FaultyLink(server.port, f"link {seed} {of}").open())
             for of, server in vars(servers).items()

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
+
+import pg8000.native
 
 from local.databases import READER
 from tests.pipeline import ground
@@ -9,6 +12,7 @@ from tests.pipeline.scene import Condition, Disruption, Scene, copy_database, re
 
 IDS = 5_000  # more than a shop takes between a snapshot and the restore of it
 ROWS = 3
+SLOT_IN_USE = "55006"
 
 MEANWHILE = {
     "staff": ("department", "department_name"),
@@ -62,6 +66,29 @@ def crash_source(scene: Scene) -> Iterator[Condition]:
         ground.crash(scene.place.servers.source)
 
 
+def lose_slots(scene: Scene) -> Iterator[Condition]:
+    """Let somebody read what is in the slot, then drop it; where there is none, do nothing."""
+    url = scene.place.source.superuser_url
+    free = "FROM pg_replication_slots WHERE NOT active AND database = current_database()"
+    for change in (
+        "pg_replication_slot_advance(slot_name, pg_current_wal_flush_lsn())",
+        "pg_drop_replication_slot(slot_name)",
+    ):
+        ground.wait_until(partial(_is_changed, url, f"SELECT {change} {free}"), "the slot is free")
+        yield scene.after(extract=2)
+
+
+def _is_changed(url: str, statement: str) -> bool:
+    """Run a statement about slots; return False if extract uses one just then."""
+    try:
+        ground.run_sql(url, statement)
+    except pg8000.native.DatabaseError as error:
+        if error.args[0]["C"] != SLOT_IN_USE:
+            raise
+        return False
+    return True
+
+
 def wrap_source(scene: Scene) -> Iterator[Condition]:
     """Let transaction ids begin again in the next epoch, where frozen rows have the same ids."""
     server = scene.place.servers.source
@@ -109,6 +136,7 @@ SOURCE_DISRUPTIONS: dict[str, Disruption] = {
     "source forked": fork_source,
     "source crashed": crash_source,
     "source wrapped": wrap_source,
+    "slots lost": lose_slots,
     "table closed": close_table,
     "replica lagging": lag_replica,
 }

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from etl.sources import WAL
 from functions.common.errors import BatchConflictError
 from local.connection import connect
 from local.emulator import Emulator
-from tests.pipeline.arena import Servers
+from tests.pipeline.arena import TOTESYS, Servers
 from tests.pipeline.conftest import Functions
 from tests.pipeline.disruptions import SIDES
 from tests.pipeline.ground import own_server, wait_until
@@ -51,6 +52,9 @@ ROUNDS = [
     ),
 ]
 """The disruptions of each round, on the source's side and on the warehouse's."""
+
+LOGGED = ("slots lost", "source restored", "table closed", "source crashed")
+"""Those of the round in which changes are looked up in the source's log."""
 
 SetUp = Callable[[Source, Warehouse], Functions]
 
@@ -182,9 +186,25 @@ def test_nothing_is_lost_or_stuck_when_the_ground_moves(
     assert total.batches > 0
 
 
+def test_nothing_is_lost_or_stuck_where_changes_are_in_the_log(
+    local_aws: Emulator, tmp_path: Path, seed: int, say: Callable[[str], None]
+) -> None:
+    """Slots are read and dropped by somebody, functions killed and the source restored at work."""
+    size = Size(0.0, writers=3, think=0.05, workers=3, disruptions=LOGGED)
+    pipeline = {**TOTESYS, "SOURCE_CAPTURE": WAL}
+    with own_server() as source, own_server() as warehouse:
+        servers, log = Servers(source, warehouse), tmp_path / "functions.log"
+        total = play(servers, local_aws, seed, size, log=log, pipeline=pipeline)
+
+    say(f"{total.transactions} transactions, {total.batches} batches, {total.kills} kills")
+    assert total.wrong == []
+    assert total.disruptions == Counter(LOGGED)
+    assert total.batches > 0
+
+
 def test_all_disruptions_have_their_turn() -> None:
     """Each disruption that the soak knows is in one of the rounds of every test run."""
-    assert sorted(name for names in ROUNDS for name in names) == sorted(
+    assert sorted({name for names in (*ROUNDS, LOGGED) for name in names}) == sorted(
         name for side in SIDES for name in side
     )
 
