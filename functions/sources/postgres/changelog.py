@@ -76,7 +76,7 @@ class ChangeLog:
 
         `known` is what the batch, or the last run that found no difference from it, knew.
         """
-        if self._slot is None:
+        if self._slot is None or snapshot.probe.position is None:
             return {}
         chosen = {table.id: table for table in tables}
         self._known = known

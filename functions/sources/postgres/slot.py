@@ -71,7 +71,8 @@ def ready(connection: PostgresConnection, name: str) -> Slot:
 
     To be called outside a transaction.
     """
-    [[level, is_replica]] = connection.run(_ABILITY)
+    with reasons():
+        [[level, is_replica]] = connection.run(_ABILITY)
     if is_replica:
         raise SlotError("the source is a replica: give the address of the primary")
     if level != "logical":
@@ -97,7 +98,8 @@ def ready(connection: PostgresConnection, name: str) -> Slot:
 
 
 def _state(connection: PostgresConnection, name: str) -> list[Any] | None:
-    return next(iter(connection.run(_STATE, name=name)), None)
+    with reasons():
+        return next(iter(connection.run(_STATE, name=name)), None)
 
 
 def _create(connection: PostgresConnection, name: str) -> None:
