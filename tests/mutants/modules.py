@@ -46,6 +46,7 @@ _EXTRACT = (
     "unit/test_keysets.py",
     "unit/test_hashed_parts.py",
     "unit/test_hashedkeys.py",
+    "unit/test_asked_keys.py",
     "unit/test_table_keys.py",
     "unit/test_survey.py",
     "unit/test_plan_tables.py",
