@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -10,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from botocore.exceptions import ClientError
 
 from deployer.query.cache import Cache
 from deployer.query.lake import Lake
@@ -20,7 +18,7 @@ from tests.pipeline.mysql_scene import MysqlScene
 from tests.pipeline.remembering import answers
 from tests.pipeline.target_scene import Rows, Scene, rows_of
 from tests.postgres_fixtures import Warehouse
-from tests.unit.fake_bucket import FakeBucket
+from tests.unit.client_of import ClientOf
 
 WAYS: dict[Way, Callable[[Table], TargetTable]] = {
     "history": history,
@@ -41,23 +39,6 @@ KEYS = {"id": pa.int32(), "part": pa.string()}
 WORDS = ("a", "A", "a ", "", None, "\x01\t\n'\"\\", "bad", "bad too", "é\u202e", "a")
 PRICES = ("1.5", "1.50", "-0.001", None, "12345678901234567890.5", "0", "1.5")
 BATCHES = 14
-
-
-class ClientOf:
-    """The calls of S3's client that a query makes, on a bucket in memory."""
-
-    def __init__(self, bucket: FakeBucket) -> None:
-        self.meta = SimpleNamespace(endpoint_url="http://127.0.0.1")
-        self._bucket = bucket
-
-    def get_object(self, **asked: str) -> dict[str, Any]:
-        if asked["Key"] not in self._bucket.objects:
-            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
-        return {"Body": BytesIO(self._bucket.objects[asked["Key"]])}
-
-    def list_objects_v2(self, **asked: Any) -> dict[str, Any]:
-        keys = self._bucket.keys_after(asked["Prefix"], asked["StartAfter"], asked["MaxKeys"])
-        return {"Contents": [{"Key": key, "ETag": key} for key in keys]}
 
 
 class Beside:
