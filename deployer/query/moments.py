@@ -58,7 +58,7 @@ def standing(markers: Mapping[int, Document], source: str, as_of: AsOf | None) -
     if not 1 <= as_of <= newest:
         loaded = f"loaded are 1 to {newest}" if newest else "no batch is loaded yet"
         raise OperationError(f"batch {as_of} of {source} is not in the warehouse: {loaded}.")
-    number = _last(markers, lambda each: bool(each["batch"] <= as_of))
+    number = _first_time(markers, as_of)
     return Standing(as_of, markers[number]["written_at"], number, {})
 
 
@@ -72,6 +72,20 @@ def _after(markers: Mapping[int, Document], number: int) -> Standing:
         return Standing(0, None, 0, {})
     marker = markers[number]
     return Standing(marker["batch"], marker["written_at"], number, marker["has"])
+
+
+def _first_time(markers: Mapping[int, Document], batch: int) -> int:
+    """Return the last marker before a later batch, or before the batch is applied again.
+
+    It may be applied again to a warehouse that was restored, and be accepted otherwise then.
+    """
+    number = 0
+    for each in range(1, len(markers) + 1):
+        found, before = markers[each]["batch"], markers[number]["batch"] if number else 0
+        if found > batch or found < before == batch:
+            break
+        number = each
+    return number
 
 
 def _last(markers: Mapping[int, Document], is_one: Callable[[Document], bool]) -> int:

@@ -98,18 +98,22 @@ def _files(documents: Iterable[Document]) -> Iterator[File]:
 def refusals(markers: Mapping[int, Document], last: int, table: str) -> Refusals:
     """Return what the warehouse has refused of a table up to the marker `last`.
 
-    A loader that continues from an earlier batch, as after a restore, applies the later ones again,
-    so what was superseded in them is forgotten.
+    A loader that applies a batch again, as after a restore, begins with what was refused before it,
+    so what was superseded since then is forgotten.
     """
     before: tuple[File, ...] = ()
+    batch = 0
     superseded: list[tuple[int, tuple[tuple[File, ...], tuple[File, ...]]]] = []
     for number in range(1, last + 1):
         marker = markers[number]
         now = tuple(_refused(marker.get("refused", {}).get(table, ())))
-        superseded = [each for each in superseded if each[0] <= marker["batch"]]
-        if set(before) - set(now) and not _is_retry(marker):
+        if _is_retry(marker):
+            pass  # what is gone was accepted
+        elif marker["batch"] <= batch:
+            superseded = [each for each in superseded if each[0] < marker["batch"]]
+        elif set(before) - set(now):
             superseded.append((marker["batch"], (before, now)))
-        before = now
+        before, batch = now, marker["batch"]
     return Refusals(before, tuple(pair for _, pair in superseded))
 
 

@@ -48,6 +48,10 @@ class Beside:
         self.scene = scene
         self._cache = cache
 
+    @property
+    def kind(self) -> str:
+        return self.scene.target.kind
+
     def lake(self) -> Lake:
         tables = [SimpleNamespace(target=each) for each in self.scene.tables]
         pipeline: Any = SimpleNamespace(targets=[self.scene.target], mappings=lambda _: tables)
@@ -85,19 +89,28 @@ def random_rows(random: Random, *, repeats: bool) -> pa.Table:
     return rows_of(TYPES, *((*key, random.choice(WORDS), random.choice(PRICES)) for key in chosen))
 
 
+def random_gone(random: Random, *files: pa.Table) -> pa.Table | None:
+    """Return a key that is deleted, of which the batch has no row, or None."""
+    key = (random.randrange(6), "x")
+    there = {row for file in files for row in zip(*file.to_pydict().values(), strict=True)}
+    if random.random() > 0.3 or key in {row[:2] for row in there}:
+        return None
+    return rows_of(KEYS, key)
+
+
 def random_batch(random: Random, way: Way) -> Rows:
     """Return a batch as transform may write one for a way."""
     kind = random.random()
-    gone = rows_of(KEYS, (random.randrange(6), "x")) if random.random() < 0.3 else None
     if way == "replace" and kind < 0.3:
         return Rows([random_rows(random, repeats=False)], snapshot=True)
     if kind < 0.3 and way != "replace":
         files = [random_rows(random, repeats=True) for _ in range(2)]
-        return Rows(files, gone, sequence=True)
+        return Rows(files, random_gone(random, *files), sequence=True)
     if kind < 0.5:
         files = [random_rows(random, repeats=False) for _ in range(2)]
-        return Rows(files, gone, filled=True)
-    return Rows([random_rows(random, repeats=False)], gone)
+        return Rows(files, random_gone(random, *files), filled=True)
+    rows = random_rows(random, repeats=False)
+    return Rows([rows], random_gone(random, rows))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -130,16 +143,17 @@ def test_rows_that_the_warehouse_refuses_are_not_there(
     known: dict[int, Counter[Any]] = {1: place.of_warehouse()}
     is_strict = False
     for number in range(BATCHES):
-        if number % 5 == 0 and not any(
-            (row[2] or "").startswith("bad") for row in known[max(known)]
-        ):
+        is_clean = not any((row[2] or "").startswith("bad") for row in known[max(known)])
+        if number % 5 == 0 and is_clean and not is_strict:
             place.scene.query(rule)
             is_strict = True
-        elif number % 5 == 4 and is_strict:
+        # MySQL rebuilds the table, which gets all batches again: what a `once` table then keeps
+        # depends on the rows that were there.
+        elif number % 5 == 4 and is_strict and (way, place.kind) != ("once", "mysql"):
             place.scene.query(no_rule)
             is_strict = False
-        gone = rows_of(KEYS, (random.randrange(6), "x")) if random.random() < 0.3 else None
-        batch = place.scene.batch(thing=Rows([random_rows(random, repeats=False)], gone))
+        rows = random_rows(random, repeats=False)
+        batch = place.scene.batch(thing=Rows([rows], random_gone(random, rows)))
         place.scene.load()
         known[batch] = place.of_warehouse()
         assert place.of_lake() == known[batch]

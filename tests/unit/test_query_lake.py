@@ -12,6 +12,7 @@ import pytest
 from deployer.errors import OperationError, SettingsError
 from deployer.query.cache import Cache
 from deployer.query.lake import Lake
+from deployer.query.tables import refusals
 from tests.unit.client_of import ClientOf
 from tests.unit.fake_bucket import FakeBucket
 
@@ -133,3 +134,34 @@ def test_a_gap_in_the_log_is_no_state(
     bucket.put("batches/a/0000000002.json", b'{"batch": 2, "tables": {}, "form": 99}')
     with pytest.raises(OperationError, match="batch 2 was written in form 99"):
         lake_of(bucket).at(None)
+
+
+def refused(batch: int, minute: int, *names: str, retry: bool = False) -> Any:
+    """Return a marker after which the rows in some objects are refused."""
+    at = (NOON + timedelta(minutes=minute)).isoformat()
+    objects = [{"file": {"key": name, "rows": 1, "sha256": name}} for name in names]
+    tried = {"tried_at": at} if retry else {}
+    return {"batch": batch, "written_at": at, "refused": {"t": objects}, **tried}
+
+
+def test_refused_rows_are_accepted_by_a_retry_and_superseded_by_a_batch() -> None:
+    """And a batch that is applied again, to a warehouse that lost it, begins where it began."""
+    markers = {
+        1: refused(1, 1, "x", retry=True),
+        2: refused(2, 2, "x", "y"),
+        3: refused(3, 3, "y"),  # x was superseded
+        4: refused(3, 4, retry=True),  # y was accepted
+        5: refused(2, 5, "x", "y"),  # restored to batch 1
+    }
+
+    def found(last: int) -> tuple[list[str], list[list[list[str]]]]:
+        of = refusals(markers, last, "t")
+        pairs = [[[file.key for file in files] for files in pair] for pair in of.superseded]
+        return [file.key for file in of.open_now], pairs
+
+    superseded = [[["x", "y"], ["y"]]]
+    assert found(1) == (["x"], [])
+    assert found(2) == (["x", "y"], [])
+    assert found(3) == (["y"], superseded)
+    assert found(4) == ([], superseded)
+    assert found(5) == (["x", "y"], [])

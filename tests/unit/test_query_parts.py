@@ -62,6 +62,14 @@ def test_a_batch_counts_from_when_it_was_loaded() -> None:
     assert (quiet.batch, quiet.marker, quiet.has("t")) == (2, 1, 2)
 
 
+def test_a_batch_is_meant_as_it_was_loaded_first() -> None:
+    """With what a retry accepted before the next one, not as a restored warehouse got it again."""
+    order = [1, 2, 2, 4, 2, 4, 5]
+    markers = {number: marker(batch, number) for number, batch in enumerate(order, 1)}
+
+    assert [standing(markers, "s", batch).marker for batch in range(1, 6)] == [1, 3, 3, 4, 7]
+
+
 @pytest.mark.parametrize("batch", [0, 5])
 def test_a_batch_that_is_not_loaded_is_no_moment(batch: int) -> None:
     """The message says which batches are."""
