@@ -90,3 +90,17 @@ def test_tables_that_nobody_waits_for_have_none_absent() -> None:
     found.settle(OTHER, [])
 
     assert settled(found) == {}
+
+
+def test_tables_whose_absent_keys_may_differ_are_known() -> None:
+    """The others keep the objects of the batch before: the cost follows the change."""
+    assert absent({"staff": [3], "city": ["a"]}).changed == set()
+    assert absent({}, {"staff": [3], "city": []}).changed == {"staff"}
+
+    found = absent({"staff": [3], "city": ["a"]})
+    found.note_unfit(STAFF, pa.table({"id": pa.array([7], pa.int64())}))
+    settled(found)
+
+    assert found.changed == {"staff"}
+    found.settle(CITY, [])
+    assert found.changed == {"staff"}
