@@ -32,5 +32,5 @@ def test_copies_of_files_are_swept_where_there_are_some(
     )
 
     assert sweep_all(pipeline, scene.logs, date(2027, 1, 1), lambda: True) == 0
-    of_lake = {"shop/staff/", "shop/lines/", "keys/shop/"} | ({"files/shop/"} if remote else set())
-    assert set(listed) == {*of_lake, "staff/"}
+    of_lake = {"shop/staff/", "shop/lines/", "keys/shop/", "lists/batches/shop/"}
+    assert set(listed) == {*of_lake, "staff/"} | ({"files/shop/"} if remote else set())
