@@ -31,6 +31,11 @@ CLIENT_CONFIG = Config(
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 CONFLICT_RETRIES = 8
 
+Condition = Mapping[str, str]
+"""What has to be at a key when an object is written there, as parameters of S3."""
+
+ANYTHING: Condition = MappingProxyType({})
+NEW: Condition = MappingProxyType({"IfNoneMatch": "*"})
 
 LISTED_AT_MOST = 1000  # keys that S3 lists or removes per request
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
@@ -74,9 +79,13 @@ class Bucket:
         """Wait before another try at a key that is being written; attempts count from 0."""
         self._sleep(0.1 * 2**attempt)
 
-    def put(self, key: str, body: bytes | IO[bytes]) -> None:
-        """Write an object for people at `key`, from memory or a seekable file; overwrite it."""
-        self.client.put_object(Bucket=self.name, Key=key, Body=body)
+    def put(self, key: str, body: bytes | IO[bytes], condition: Condition = ANYTHING) -> None:
+        """Write an object for people at `key`, from memory or a seekable file; overwrite it.
+
+        A `condition` of S3 says what has to be there: its ClientError if something else is.
+        """
+        only: Any = condition
+        self.client.put_object(Bucket=self.name, Key=key, Body=body, **only)
 
     def get(self, key: str, at_most: int = OBJECT_BYTES) -> bytes:
         """Return the bytes at `key`; raise CorruptLogError if there are none, or over `at_most`.

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from functions.common.errors import BucketAccessError
-from functions.common.storage import CONFLICT_RETRIES, Bucket, error_code
+from functions.common.storage import (
+    ANYTHING,
+    CONFLICT_RETRIES,
+    NEW,
+    Bucket,
+    Condition,
+    error_code,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 PART_BYTES = 8 << 20  # S3 wants at least 5 MB of each part but the last, and takes 10,000 of them
-
-Condition = dict[str, str]
-"""What has to be at the key when the object is written, as parameters of S3."""
-
-NEW: Condition = {"IfNoneMatch": "*"}
 
 
 def only_new() -> Condition:
@@ -31,7 +33,7 @@ def only_new() -> Condition:
 
 def whatever_is_there() -> Condition:
     """Overwrite any object."""
-    return {}
+    return ANYTHING
 
 
 class Upload:
@@ -144,14 +146,13 @@ class Upload:
 
     def _complete(self, body: bytes, condition: Condition) -> None:
         """Write the object: its parts, or the whole body if there are none."""
-        client, where = self._bucket.client, self._upload
+        if self._upload is None:
+            self._bucket.put(self._object["Key"], body, condition)
+            return
         only: Any = condition
-        if where is None:
-            client.put_object(**self._object, Body=body, **only)
-        else:
-            client.complete_multipart_upload(
-                **where, MultipartUpload={"Parts": self._parts}, **only
-            )
+        self._bucket.client.complete_multipart_upload(
+            **self._upload, MultipartUpload={"Parts": self._parts}, **only
+        )
 
     def _taken(self) -> BucketAccessError:
         where = f"s3://{self._bucket.name}/{self._object['Key']}"

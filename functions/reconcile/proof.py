@@ -129,7 +129,7 @@ def write(bucket: Bucket, document: Document, now: datetime, signer: Signer | No
 
     Raises CorruptLogError if another program writes proofs at the same time.
     """
-    for name in (f"{now:%Y-%m-%d}", f"{now:%Y-%m-%d-%H%M%S}"):
+    for name in (f"{now:%Y-%m-%d}", f"{now:%Y-%m-%d-%H%M%S}", f"{now:%Y-%m-%d-%H%M%S-%f}"):
         key = f"{PREFIX}{name}.json"
         proof = {
             "written_at": now,

@@ -17,8 +17,8 @@ from etl import EventFeed, Feed, Resource
 from etl.settings import share
 from functions.common.accounts import FileAccount
 from functions.common.errors import SettingsError
-from functions.common.storage import Bucket
-from functions.common.uploads import NEW, Condition, Upload
+from functions.common.storage import NEW, Bucket, Condition
+from functions.common.uploads import Upload
 from functions.transform.reports import Form, Refused
 
 OPEN_AT_MOST = 1_000  # refused files that a manifest names

@@ -79,7 +79,7 @@ def test_serve_may_read_its_secrets_and_the_markers_and_nothing_else(served: San
     secret = "arn:aws:secretsmanager:eu-west-2:123456789012:secret:totesys-etl/dev"
     bucket = NAMES.bucket_arn("processed")
     assert allowed(served) == {
-        "s3:GetObject": [f"{bucket}/loaded/*"],
+        "s3:GetObject": [f"{bucket}/loaded/*", f"{bucket}/lists/*"],
         "s3:ListBucket": bucket,
         "secretsmanager:GetSecretValue": [
             f"{secret}/warehouse-??????",

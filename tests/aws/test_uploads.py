@@ -9,8 +9,8 @@ from botocore.awsrequest import AWSResponse, HTTPHeaders
 from botocore.exceptions import ClientError
 
 from functions.common.errors import BucketAccessError
-from functions.common.storage import CLIENT_CONFIG, Bucket
-from functions.common.uploads import PART_BYTES, Condition, Upload, only_new, whatever_is_there
+from functions.common.storage import CLIENT_CONFIG, Bucket, Condition
+from functions.common.uploads import PART_BYTES, Upload, only_new, whatever_is_there
 
 KEY = "files/drop/1"
 

@@ -147,8 +147,10 @@ ALLOWED: dict[FunctionUse, list[Call]] = {
         get(PROCESSED, "loaded/source/0000000001.json"),
         get(PROCESSED, "quarantine/source/sales_order/2025-01-31/0000000001-0000000000001.parquet"),
         get(PROCESSED, "tombstones/dim_staff/2025-01-31/0000000001-0000000000001.parquet"),
+        listing(PROCESSED, "batches/source/"),
         listing(PROCESSED, "loaded/source/"),
         listing(PROCESSED, "tombstones/dim_staff/"),
+        put(PROCESSED, "proofs/2025-01-31.json"),
     ],
     "page": [
         secret(NAMES.secret("warehouse")),
@@ -201,8 +203,8 @@ REFUSED: dict[FunctionUse, list[Call]] = {
         put(INGESTION, "batches/source/0000000009.json"),
         get(PROCESSED, "fact_payment/2025-01-31/0000000001-0000000000001.parquet"),
         get(INGESTION, "source/payment/2025-01-31/0000000001-0000000000001.parquet"),
-        listing(PROCESSED, "batches/source/"),
         listing(INGESTION, "source/payment/"),
+        remove(PROCESSED, "proofs/2025-01-31.json"),
         publish(NAMES.topic_arn),
     ],
     "page": [

@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import IO, Any
 
+from botocore.exceptions import ClientError
+
 from functions.common.errors import CorruptLogError
-from functions.common.storage import NO_METADATA, OBJECT_BYTES, Bucket
+from functions.common.storage import ANYTHING, NEW, NO_METADATA, OBJECT_BYTES, Bucket, Condition
 
 NO_CLIENT: Any = None
 S3_LISTS_AT_MOST = 1000
@@ -31,8 +33,10 @@ class FakeBucket(Bucket):
         insort(self._keys, key)
         return True
 
-    def put(self, key: str, body: bytes | IO[bytes]) -> None:
+    def put(self, key: str, body: bytes | IO[bytes], condition: Condition = ANYTHING) -> None:
         self.requests["put"] += 1
+        if condition == NEW and key in self.objects:
+            raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
         if key not in self.objects:
             insort(self._keys, key)
         self.objects[key] = body if isinstance(body, bytes) else body.read()

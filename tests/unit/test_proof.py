@@ -109,7 +109,7 @@ def test_a_proof_that_cannot_be_signed_is_written_and_reported() -> None:
 
 def test_a_name_that_another_program_has_taken_is_an_error() -> None:
     """Nothing is overwritten, whoever wrote it."""
-    taken = [f"proofs/2024-11-{name}.json" for name in ("16", "16-030507")]
+    taken = [f"proofs/2024-11-{name}.json" for name in ("16", "16-030507", "16-030507-000000")]
     bucket = FakeBucket(dict.fromkeys(taken, b"{}"))
 
     [failure] = prove(bucket, FOUND, None, NIGHT)
