@@ -33,6 +33,7 @@ _LOGS = (
     "unit/test_batchlog.py",
     "unit/test_chain.py",
     "unit/test_logs.py",
+    "unit/test_longlists.py",
     "unit/test_function_settings.py",
     "unit/test_manifests.py",
     "unit/test_malformed_manifests.py",
