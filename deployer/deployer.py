@@ -249,12 +249,12 @@ class Deployer:
         functions, account, names = self._functions.values(), self.account, self.names
         with explaining("record of the deployment"):
             self._recording = recording(account, names, functions, self._policies)
-        if len(self._recording.kept) == 1:
+        if is_first := len(self._recording.kept) == 1:
             self.record()
         with explaining("leftovers of deployments"):
             changes = [
                 *self._recording.changes,
-                *self.monitoring.remove_old_alarms(),
+                *self.monitoring.remove_old_alarms(is_first=is_first),
                 *old_layers(account, names, self._layer_arns, self._recording.kept),
                 *old_secrets(account, names, self.settings),
             ]

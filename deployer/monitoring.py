@@ -78,15 +78,16 @@ class Monitoring:
         name, ensure = self._names.dashboard, cloudwatch.ensure_dashboard
         return self._steps.take("dashboard", name, ensure, name, body, self._steps.tags)
 
-    def remove_old_alarms(self) -> list[Change]:
+    def remove_old_alarms(self, *, is_first: bool) -> list[Change]:
         """Remove the alarms of silence that a schedule which may pause for a week cannot have.
 
-        And that of the log of sources, where no source keeps it any more.
+        And that of the log of sources, where no source keeps it any more: the first deployment has
+        none.
         """
         wanted = silence_alarms(self._names, self._schedules)
         old = {alarm.name for alarm in silence_alarms(self._names, specs.schedules())}
         old -= {alarm.name for alarm in wanted}
-        if not self._settings.logged:
+        if not (self._settings.logged or is_first):
             old.add(log_alarm(self._names).name)
         return [
             Change("alarm", name, "removed")

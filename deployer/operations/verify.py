@@ -228,7 +228,7 @@ class _Verification:
         self._digests[log, number] = chain.sha256
 
     def _lists(self, log: Log, document: Document) -> Document:
-        """Return the long lists of a document; one that was changed is a fault of its own."""
+        """Return the long lists of a document; one that was changed is a fault by itself."""
         try:
             return lists_of(document, lambda key: self._list(log, key))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

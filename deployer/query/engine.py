@@ -13,7 +13,7 @@ from deployer.packaging.packages import ROOT
 def load_duckdb(root: Path = ROOT) -> Any:
     """Return the module `duckdb` of the locked version; raise InstallError.
 
-    It is in a folder of its own, by this Python and the lock: a process that has another version
+    It is in a separate folder, by this Python and the lock: a process that has another version
     installed gets this one.
     """
     requirements = root / "requirements" / "query.txt"

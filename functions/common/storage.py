@@ -120,7 +120,7 @@ class Bucket:
     def etag(self, key: str) -> str | None:
         """Return the ETag of the object at `key`, None if there is none; it need not be readable.
 
-        A listing needs no right to what is in it, and tells a missing key from a denied one.
+        A listing needs no right to read it, and a missing key is no denied one there.
         """
         answer = self.client.list_objects_v2(Bucket=self.name, Prefix=key, MaxKeys=1)
         return next(

@@ -1,6 +1,6 @@
 """Proofs: what reconcile found, and the newest document of each log, written once and signed.
 
-A proof is an object of its own, `proofs/<date>.json`, and a later one of the same day has its time
+A proof is a separate object, `proofs/<date>.json`, and a later one of the same day has its time
 too. It names the proof before it by its digest, and the newest documents of the logs by theirs: so
 whoever keeps a proof, or trusts its signature, can tell whether anything before it was changed.
 The signature, of the bytes of the object, is in the object's metadata.
