@@ -80,15 +80,15 @@ def dropped(scan: Scan, what: Dropped, among: str) -> str:
     return f"SELECT place FROM (SELECT place, {other} AS other FROM {some}) WHERE other IS NOT NULL"
 
 
-def deleted(scan: Scan, all_rows: Scan, gone: str) -> str:
+def deleted(scan: Scan, returning: Scan, gone: str) -> str:
     """Return the query of the places of rows that were deleted, and have not returned.
 
     `gone` is a relation of deleted keys, each with the place `until` which it deletes. A key has
-    returned with any row that was loaded later, also with one that changes nothing.
+    returned with any later row of `returning`, also with one that changes nothing.
     """
     until = f"SELECT {scan.keys}, max(until) AS until FROM {gone} GROUP BY ALL"
     last = (
-        f"SELECT {scan.keys}, max(place) AS last FROM {all_rows.relation}"
+        f"SELECT {scan.keys}, max(place) AS last FROM {returning.relation}"
         f" SEMI JOIN {gone} USING ({scan.keys}) GROUP BY ALL"
     )
     return (

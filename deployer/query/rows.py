@@ -38,14 +38,14 @@ class Rows:
         self._number = number
         self._types: dict[str, str] = {}
         self._raw = self._all_rows()
-        self._rows = self._without(self._raw, "kept", self._excluded())
+        kept = self._rows = self._without(self._raw, "kept", self._excluded())
         declared = stored.declared
         is_whole = len(contents.entries) == 1 and contents.entries[0].is_snapshot
         if declared.key and contents.files and not is_whole:
             what = reducing.BY_WAY[declared.way]
             places = self._dropped(self._rows, what)
             if declared.way == "replace":
-                self._delete(places, self._rows)
+                self._delete(places, self._rows, kept)
             self._rows = self._without(self._rows, "rows", places)
 
     @property
@@ -58,7 +58,7 @@ class Rows:
         if not self._contents.files:
             return self.table
         places = self._dropped(self._rows, "outdated")
-        self._delete(places, self._rows)
+        self._delete(places, self._rows, self._raw)
         return self._query(self._without(self._rows, "current", places))
 
     def days(self) -> list[str]:
@@ -224,8 +224,12 @@ class Rows:
         self._connection.execute(f"COPY {places} TO {literal(str(draft))} (FORMAT parquet)")
         self._cache.adopt(name, draft)
 
-    def _delete(self, places: str, scan: Scan) -> None:
-        """Add the rows of deleted keys to the places that are dropped."""
+    def _delete(self, places: str, scan: Scan, returning: Scan) -> None:
+        """Add the rows of deleted keys to the places that are dropped.
+
+        A key returns with the rows of `returning`. To a history, whose deletions are marks beside
+        it, that is also one that is refused: the mark is gone as soon as the source has the key.
+        """
         files = [file for entry in self._contents.entries for file in entry.tombstones]
         if not files:
             return
@@ -238,7 +242,7 @@ class Rows:
         limits = f"{listed(reducing.limits(self._contents))}::BIGINT[]"
         until = f"list_extract({limits}, file_index::BIGINT + 1)"
         gone = self._table("gone", f"SELECT {keys}, {until} AS until FROM {relation}")
-        self._connection.execute(f"INSERT INTO {places} {reducing.deleted(scan, self._raw, gone)}")
+        self._connection.execute(f"INSERT INTO {places} {reducing.deleted(scan, returning, gone)}")
 
     def _table(self, what: str, query: str) -> str:
         name = self._name(what)

@@ -159,3 +159,24 @@ def test_rows_that_the_warehouse_refuses_are_not_there(
         assert place.of_lake() == known[batch]
 
     assert {batch: place.of_lake(batch) for batch in known} == known
+
+
+def test_a_deleted_row_stays_deleted_while_its_return_is_refused(
+    beside: Callable[[TargetTable], Beside],
+) -> None:
+    """A row that the warehouse refused brings nothing back; once accepted, it is there."""
+    place = beside(replace(THING))
+    key = (1, "x")
+    place.scene.batch(thing=rows_of(TYPES, (*key, "old", "1.5")))
+    place.scene.batch(thing=Rows([], rows_of(KEYS, key)))
+    place.scene.load()
+    place.scene.query("ALTER TABLE thing ADD CONSTRAINT rule CHECK (word NOT LIKE 'bad%')")
+    place.scene.batch(thing=rows_of(TYPES, (*key, "bad", "1.5"), (2, "x", "new", None)))
+    place.scene.load()
+    known = {3: place.of_warehouse()}
+    place.scene.batch(thing=rows_of(TYPES, (*key, "good", "1.5")))
+    place.scene.load()
+    known[4] = place.of_warehouse()
+
+    assert [sum(rows.values()) for rows in known.values()] == [1, 2]
+    assert {batch: place.of_lake(batch) for batch in known} == known
