@@ -11,7 +11,8 @@ class LogIndex(Struct, frozen=True):
     Every transaction with a commit below `covered` is shown by the batch's snapshot; None if no
     such position is known. All with a commit below `reached` have an id below `end`. The changes of
     `tables` since the batch are in the log from `covered` on; each has a digest of how it is
-    published. At `scanned_at` all of them had been scanned.
+    published. Tables that are `unsettled` are published as well, but transactions below an id may
+    have written them before that, and some have not ended. At `scanned_at` all had been scanned.
     """
 
     covered: Position | None
@@ -19,3 +20,4 @@ class LogIndex(Struct, frozen=True):
     end: TransactionId
     scanned_at: Moment
     tables: dict[str, str] = {}
+    unsettled: dict[str, tuple[str, TransactionId]] = {}

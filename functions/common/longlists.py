@@ -1,4 +1,4 @@
-"""The long lists of a document of a log, in objects of their own.
+"""The long lists of a document of a log, in separate objects.
 
 A document has `MOST_BYTES` at most. What is too long for it, such as the files of a large batch or
 the tables of a wide source, is an object that the document names with its digest, in `elsewhere`.

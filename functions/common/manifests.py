@@ -11,7 +11,9 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from functions.common.accounts import FileAccount, FileRead, KnownFiles
+from functions.common.batchkeys import KeyIndex, KeySet
 from functions.common.filling import Filling
+from functions.common.keyparts import KeyParts
 from functions.common.logindex import LogIndex
 from functions.common.longlists import ListFile
 from functions.common.objects import (
@@ -19,7 +21,6 @@ from functions.common.objects import (
     Count,
     DataFile,
     Key,
-    KeyFile,
     KeysKey,
     Moment,
     Position,
@@ -90,7 +91,7 @@ class TableCapture(Struct, frozen=True):
     been read until then, None if it is read in one batch. `columns` are (name, SQL type) in the
     table's order; they, `fingerprint` and `incarnation` (which changes when the table is recreated)
     are those of the last read. `error` says why the table was left out; its horizon is then
-    unchanged.
+    unchanged. `unreported`: keys are gone that later batches report, as they are many.
 
     Target rows are made of the rows in `files`: those that changed, and `companions`, unchanged
     rows that join with a changed one. The rows in `partners` are unchanged, in no other file of the
@@ -111,6 +112,7 @@ class TableCapture(Struct, frozen=True):
     incarnation: str = ""
     partners: list[DataFile] = []
     filling: Filling | None = None
+    unreported: bool = False
 
     @property
     def joining(self) -> list[DataFile]:
@@ -139,29 +141,6 @@ class TableSchema(Struct, frozen=True):
     since: Moment
     carried: bool
     error: str | None = None
-
-
-class KeyPart(KeyFile, frozen=True):
-    """The keys of a range of buckets: those after the part before, up to `last`."""
-
-    last: Annotated[int, Meta(ge=-(2**15), le=2**15 - 1)]
-
-
-class KeyParts(Struct, frozen=True):
-    """The keys of a table that are not single integers, ordered by bucket.
-
-    `digests` are those of the buckets; `patch` has the keys added and removed since a part was
-    written. A table without rows has neither.
-    """
-
-    digests: KeyFile | None = None
-    parts: list[KeyPart] = []
-    patch: KeyFile | None = None
-
-    @property
-    def files(self) -> list[KeyFile]:
-        """All objects."""
-        return [file for file in (self.digests, self.patch, *self.parts) if file is not None]
 
 
 class IngestionManifest(Entry, frozen=True):
@@ -231,9 +210,9 @@ class StarTable(Struct, frozen=True):
     """A batch's rows of one target table.
 
     In a `filled` one the table may have had the rows before: the table is new in this batch, and
-    the files have the rows of all batches so far, one batch per file, in order; or the batch is a
-    replay. A `snapshot` replaces the whole table. In a `sequence` a key may occur more than once,
-    and the rows are in chronological order.
+    the files have the rows of all batches so far, in order; or the batch is a replay. A `snapshot`
+    replaces the whole table. In a `sequence` a key may occur more than once, and the rows are in
+    chronological order.
     """
 
     rows: Count
@@ -280,7 +259,9 @@ class ProcessedManifest(Entry, frozen=True):
     wait, `absent_files` the objects with many of them. `files` are the accounts of a batch of
     files, `refusals` those of files refused in whole or in part that no newer version has
     superseded, newest first. `ingested_sha256` is the digest of the manifest that it was made from,
-    None in batches of earlier versions.
+    None in batches of earlier versions. `keys` are by source table, None in batches of earlier
+    versions; each thousandth batch has the `index` of the thousand up to it. `reasons` are, by
+    target table, the objects with why rows are in quarantine, as [key, reason].
     """
 
     source: Source
@@ -292,6 +273,9 @@ class ProcessedManifest(Entry, frozen=True):
     refusals: list[FileAccount] = []
     ingested_sha256: Sha256 | None = None
     absent_files: dict[str, AbsentFile] = {}
+    keys: dict[str, KeySet] | None = None
+    index: KeyIndex | UnsetType = UNSET
+    reasons: dict[str, ListFile] = {}
     previous_sha256: Sha256 | None = None
     elsewhere: dict[str, ListFile] | UnsetType = UNSET
     form: Form | UnsetType = UNSET
@@ -321,7 +305,8 @@ class ProcessedManifest(Entry, frozen=True):
     def objects(self) -> set[str]:
         """All objects with rows of target tables, and long lists."""
         rows = {file.key for table in self.tables.values() for file in table.objects}
-        return rows | _lists(self.elsewhere)
+        reasons = (*self.reasons.values(), *(each.reasons for each in self.files))
+        return rows | {each.key for each in reasons if each} | _lists(self.elsewhere)
 
 
 def _lists(elsewhere: Mapping[str, ListFile] | UnsetType) -> set[str]:

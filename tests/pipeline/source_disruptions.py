@@ -12,6 +12,8 @@ from tests.pipeline.scene import Condition, Disruption, Scene, copy_database, re
 
 IDS = 5_000  # more than a shop takes between a snapshot and the restore of it
 ROWS = 3
+ADVANCE = "pg_replication_slot_advance(slot_name, pg_current_wal_flush_lsn())"
+DROP = "pg_drop_replication_slot(slot_name)"
 SLOT_IN_USE = "55006"
 
 MEANWHILE = {
@@ -68,14 +70,15 @@ def crash_source(scene: Scene) -> Iterator[Condition]:
 
 def lose_slots(scene: Scene) -> Iterator[Condition]:
     """Let somebody read what is in the slot, then drop it; where there is none, do nothing."""
+    for change in (ADVANCE, DROP):
+        _change_slots(scene, change)
+        yield scene.after(extract=2)
+
+
+def _change_slots(scene: Scene, change: str) -> None:
     url = scene.place.source.superuser_url
     free = "FROM pg_replication_slots WHERE NOT active AND database = current_database()"
-    for change in (
-        "pg_replication_slot_advance(slot_name, pg_current_wal_flush_lsn())",
-        "pg_drop_replication_slot(slot_name)",
-    ):
-        ground.wait_until(partial(_is_changed, url, f"SELECT {change} {free}"), "the slot is free")
-        yield scene.after(extract=2)
+    ground.wait_until(partial(_is_changed, url, f"SELECT {change} {free}"), "the slot is free")
 
 
 def _is_changed(url: str, statement: str) -> bool:
@@ -94,6 +97,7 @@ def wrap_source(scene: Scene) -> Iterator[Condition]:
     server = scene.place.servers.source
     # Rows that somebody's snapshot keeps from being frozen would be lost for good.
     with scene.shop.gate.closed(), scene.storm.gate.closed():
+        _change_slots(scene, DROP)  # which keeps the catalogue's rows from being frozen
         [[reached]] = ground.run_sql(server.superuser_url(), "SELECT pg_current_xact_id()::text")
         epoch = int(str(reached)) // ground.EPOCH
         ground.wrap(server, (epoch + 1) * ground.EPOCH + scene.random.randint(750, 2_000))

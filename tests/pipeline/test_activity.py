@@ -14,6 +14,7 @@ from functions.extract import handler as extract_handler
 from functions.sources.postgres import reader
 from local.connection import connect
 from tests.pipeline.conftest import Context, Functions
+from tests.pipeline.invocation import SCHEDULED
 from tests.pipeline.oracle import current, expected
 from tests.pipeline.recorded import record
 from tests.pipeline.test_harness import let_trade
@@ -21,7 +22,6 @@ from tests.pipeline.verdict import Lake, Verdict, compare
 from tests.pipeline.workload import Workload, repair_all
 from tests.postgres_fixtures import Source
 
-SCHEDULED = {"version": "0", "detail-type": "Scheduled Event", "source": "aws.events"}
 RUNS = 6
 DESIGN = (
     "INSERT INTO design (design_id, last_updated, design_name, file_location, file_name)"

@@ -154,6 +154,7 @@ def test_earlier_deletions_are_recorded_when_the_setting_is_switched_on(
 ) -> None:
     """A prepared warehouse that becomes ours records what one would that always was."""
     monkeypatch.setattr(batchlog, "AHEAD", 2)
+    monkeypatch.setattr("functions.targets.deletions.AT_ONCE", 2)
     change(functions.source, KEEP)
     functions.run()
     eventful_days(functions)

@@ -7,7 +7,7 @@ from itertools import chain
 import pytest
 
 from functions.sources import Repair
-from functions.sources.postgres import filling, keysets
+from functions.sources.postgres import filling, keysets, unreported
 from tests.pipeline.lake import Lake
 from tests.pipeline.replica import Replica
 from tests.pipeline.test_extract_joins import CREATE as HOUSE_CREATE
@@ -63,6 +63,7 @@ def test_a_first_load_of_many_batches_ends_with_what_the_tables_have(
 ) -> None:
     """However the tables change meanwhile, each batch says of their keys what is true."""
     monkeypatch.setattr(filling, "ROWS_AT_ONCE", rows)
+    monkeypatch.setattr(unreported, "DELETED_AT_ONCE", rows // 3)
     monkeypatch.setattr(keysets, "RUNS_AT_MOST", runs)
     monkeypatch.setattr(keysets, "DIGESTS_AT_MOST", max(runs, 5))
     fill(lake)
@@ -76,8 +77,12 @@ def test_a_first_load_of_many_batches_ends_with_what_the_tables_have(
         if batches < CHANGING:
             shop.trade()
         assert batches < CHANGING + len(TABLES) * 40
-    if last := lake.extract().manifest:
-        copy.apply(last)
+    has_more = True
+    while has_more:
+        captured = lake.extract()
+        if captured.manifest is not None:
+            copy.apply(captured.manifest)
+        has_more = captured.more
 
     assert copy.keys == keys_in_sql(lake)
     assert lake.extract().manifest is None
@@ -89,6 +94,7 @@ def test_joined_rows_are_those_of_plain_sql_when_all_portions_are_read(
 ) -> None:
     """At every level, when tables change, are altered, recreated or repaired in the middle."""
     monkeypatch.setattr(filling, "ROWS_AT_ONCE", rows)
+    monkeypatch.setattr(unreported, "DELETED_AT_ONCE", rows)
     lake, draw = new_lake(HOUSE, *HOUSE_CREATE, *HOUSE_FILL), random.Random(seed)
     replica = Replica(lake, SHOWS, ORACLE, is_exact=False)
     for number in range(40):
@@ -108,6 +114,37 @@ def test_joined_rows_are_those_of_plain_sql_when_all_portions_are_read(
             break
 
     assert replica.tables == replica.oracle()
+    assert lake.extract().manifest is None
+
+
+@pytest.mark.parametrize("runs", [1 << 18, 5], ids=["runs", "too many runs"])
+@pytest.mark.parametrize("is_logged", [False, True], ids=["scanned", "logged"])
+def test_many_deletions_are_reported_in_several_batches(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, *, runs: int, is_logged: bool
+) -> None:
+    """Each once, by runs of a schedule too, while keys come back and others come or go."""
+    monkeypatch.setattr(unreported, "DELETED_AT_ONCE", 7)
+    monkeypatch.setattr(keysets, "RUNS_AT_MOST", runs)
+    fill(lake)
+    if is_logged:
+        lake.publish()
+    copy = Copy(lake)
+    copy.apply(lake.batch())
+    lake.sql("DELETE FROM note WHERE note_id % 3 > 0", "DELETE FROM number WHERE n % 3 > 0",
+             'DELETE FROM "Person"', "TRUNCATE event")  # fmt: skip
+    deleted, has_more = [], True
+    while has_more:
+        captured = lake.extract(sparing=True)
+        assert captured.manifest is not None
+        copy.apply(captured.manifest)
+        deleted.append(sum(table.deleted for table in captured.manifest.tables.values()))
+        has_more = captured.more
+        if len(deleted) == 2:
+            lake.sql("INSERT INTO note VALUES (28, 'again')", "DELETE FROM country",
+                     "INSERT INTO event VALUES (now(), 'new', 1, 'new')")  # fmt: skip
+
+    assert copy.keys == keys_in_sql(lake)
+    assert (max(deleted), sum(deleted)) == (7, 20 + 20 + 30 + 30 + 30 - 1)
     assert lake.extract().manifest is None
 
 
@@ -184,6 +221,18 @@ def test_wide_rows_make_small_portions(lake: Lake, monkeypatch: pytest.MonkeyPat
 
     taken = [each.manifest.capture("number").changed for each in batches if each.manifest]
     assert taken == [3, 1, 1, 3]
+
+
+def test_a_table_that_the_planner_takes_for_small_is_read_at_once(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pages might hold more rows than a batch, but when it was analysed they did not."""
+    monkeypatch.setattr(filling, "ROWS_AT_ONCE", 20)
+    monkeypatch.setattr(filling, "_portion", None)
+    lake.sql("INSERT INTO number SELECT n, repeat('x', 1000) FROM generate_series(1, 8) AS n")
+    lake.sql("ANALYZE")
+
+    assert lake.batch().capture("number").changed == 8
 
 
 def test_a_table_that_refers_to_itself_or_has_no_order_is_read_at_once(

@@ -12,9 +12,10 @@ from local.databases import READER, publish_source
 from local.postgres import PostgresServer
 from tests.pipeline.conftest import Context, Functions
 from tests.pipeline.ground import own_server, restart, run_sql, shop_on
+from tests.pipeline.invocation import SCHEDULED
 from tests.pipeline.oracle import current, expected
 from tests.pipeline.recorded import record
-from tests.pipeline.test_activity import DESIGN, SCHEDULED, scanned
+from tests.pipeline.test_activity import DESIGN, scanned
 from tests.pipeline.test_harness import let_trade
 from tests.pipeline.verdict import Lake, compare
 from tests.pipeline.workload import Workload, repair_all

@@ -157,6 +157,16 @@ def test_a_commit_that_is_in_the_log_before_it_is_visible_is_not_passed_over(lak
         assert [row["name"] for row in lake.rows(lake.batch(), city)] == ["changed"]
 
 
+def test_the_newest_commit_of_all_is_not_passed_over_while_it_waits(lake: Lake) -> None:
+    """It is behind the end of every snapshot, and in the log that a batch covers."""
+    lake.sql("UPDATE city SET name = 'before' WHERE code = '9'")
+    with waiting_for_a_standby(lake, CHANGE):
+        assert [row["name"] for row in lake.rows(lake.batch(), city)] == ["before"]
+
+    with without_scans():
+        assert [row["name"] for row in lake.rows(lake.batch(), city)] == ["changed"]
+
+
 @contextmanager
 def waiting_for_a_standby(lake: Lake, statement: str) -> Iterator[None]:
     """Run a statement whose commit is in the log, and visible only after the context."""
@@ -199,12 +209,45 @@ def test_a_transaction_that_commits_late_is_found(lake: Lake) -> None:
     assert [row["code"] for row in lake.rows(batch, city, "tombstones")] == ["8"]
 
 
+def test_what_was_written_before_a_table_was_published_is_found(lake: Lake) -> None:
+    """Publishing waits for no transaction, and the log never shows what they wrote before."""
+    lake.sql(f"ALTER PUBLICATION {PUBLICATION} DROP TABLE city")
+    session = connect(lake.url)
+    session.run("BEGIN")
+    session.run(CHANGE)
+    lake.sql(f"ALTER PUBLICATION {PUBLICATION} ADD TABLE city")
+    for name in ("a", "b"):
+        lake.sql(f"UPDATE kind SET name = '{name}'")
+        lake.batch()
+    session.run("COMMIT")
+    session.close()
+    lake.sql("UPDATE kind SET name = 'c'")
+
+    assert [row["name"] for row in lake.rows(lake.batch(), city)] == ["changed"]
+    lake.sql(DELETE)
+    with without_scans():
+        assert lake.batch().tables[city.id].deleted == 1
+
+
 @contextmanager
 def without_scans() -> Iterator[None]:
     """Let a scan of any table be an error."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(surveys, "_scan", no_scan)
         yield
+
+
+def test_a_lock_on_another_published_table_is_waited_for_by_nobody(lake: Lake) -> None:
+    """As of VACUUM FULL, for an hour: until it ends, tables are scanned."""
+    lake.sql("CREATE TABLE others ()", f"ALTER PUBLICATION {PUBLICATION} ADD TABLE others", CHANGE)
+    session = connect(lake.url)
+    session.run("BEGIN")
+    session.run("LOCK TABLE others IN ACCESS EXCLUSIVE MODE")
+
+    assert [row["name"] for row in lake.rows(lake.batch(), city)] == ["changed"]
+    session.close()
+    lake.sql(DELETE)
+    assert lake.batch().tables[city.id].deleted == 1
 
 
 def test_a_run_that_is_killed_before_it_advances_the_slot_loses_nothing(

@@ -35,8 +35,8 @@ def test_each_statement_that_is_named_helps(lake: Lake) -> None:
     problems = found(lake, ROLE)
     statements = [
         f'ALTER ROLE "{ROLE}" REPLICATION',
+        "ALTER TABLE public.visit REPLICA IDENTITY FULL",
         f'CREATE PUBLICATION "etl_world" FOR TABLE {TABLES}',
-        'ALTER TABLE "public"."visit" REPLICA IDENTITY FULL',
     ]
     assert [each in problem for each, problem in zip(statements, problems, strict=True)] == [
         True, True, True
@@ -56,13 +56,39 @@ def test_each_statement_that_is_named_helps(lake: Lake) -> None:
     ids=["table", "rows"],
 )
 def test_a_publication_that_shows_less_is_noticed(lake: Lake, statement: str) -> None:
-    """The table is named; until then it is scanned."""
+    """The table is named, and the statement helps; until then it is scanned."""
     lake.publish()
     assert found(lake) == []
     lake.sql(statement)
-
     [problem] = found(lake)
-    assert problem.endswith('ALTER PUBLICATION "etl_world" ADD TABLE "public"."city"')
+    lake.sql(problem.partition(": ")[2])
+
+    assert problem.startswith("the publication does not show all rows of table city: ")
+    assert found(lake) == []
+
+
+def test_each_partition_shows_its_own_deleted_rows(lake: Lake) -> None:
+    """Whatever the whole table declares; a deferrable key and an included column are not shown."""
+    lake.sql(
+        "ALTER TABLE visit DROP CONSTRAINT visit_pkey",
+        "ALTER TABLE visit RENAME TO old",
+        "CREATE TABLE visit (LIKE old) PARTITION BY HASH (person)",
+        "ALTER TABLE visit REPLICA IDENTITY FULL",
+        'CREATE TABLE "a part" PARTITION OF visit FOR VALUES WITH (MODULUS 1, REMAINDER 0)',
+        "ALTER TABLE kind DROP CONSTRAINT kind_pkey CASCADE, ADD PRIMARY KEY (kind) DEFERRABLE",
+        "ALTER TABLE city DROP CONSTRAINT city_pkey, ADD PRIMARY KEY (code) INCLUDE (country)",
+        "CREATE PUBLICATION etl_world FOR ALL TABLES WITH (publish_via_partition_root)",
+    )
+    problems = [problem.partition(": ")[2] for problem in found(lake)]
+
+    assert problems == [
+        "ALTER TABLE public.city REPLICA IDENTITY FULL",
+        "ALTER TABLE public.kind REPLICA IDENTITY FULL",
+        'ALTER TABLE public."a part" REPLICA IDENTITY FULL',
+        'ALTER PUBLICATION "etl_world" SET (publish_via_partition_root = false)',
+    ]
+    lake.sql(*problems)
+    assert found(lake) == []
 
 
 def test_a_publication_of_everything_is_as_good(lake: Lake) -> None:

@@ -1,12 +1,12 @@
 """The keys of a table through some batches, and the source that has them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from hashlib import sha256
 
 import pyarrow as pa
 
-from functions.common.manifests import KeyParts
+from functions.common.keyparts import KeyParts
 from functions.common.objects import ObjectNames
 from functions.sources.postgres.hashedkeys import FOUND, HashedKeys, Renewed, renewed
 from functions.sources.postgres.keysets import changed_buckets
@@ -43,8 +43,13 @@ class Table:
     def keys(self) -> HashedKeys:
         return HashedKeys(self.bucket, self.stored)
 
-    def becomes(self, keys: set[str], *, is_whole: bool = False) -> tuple[list[str], Renewed]:
-        """Return the keys that are gone, in no order, and what the next batch has."""
+    def becomes(
+        self, keys: set[str], *, is_whole: bool = False, room: int = 1 << 30
+    ) -> tuple[list[str], Renewed]:
+        """Return the keys that are gone, in no order, and what the next batch has.
+
+        At most `room` of them are reported.
+        """
         self.batch += 1
         gone: list[str] = []
         names = ObjectNames("keys/shop", self.batch, DAY)
@@ -53,7 +58,7 @@ class Table:
             digests = self.digests(keys)
             stale = changed_buckets(self.keys().digests, digests)
         new = renewed(
-            self.keys(), names, found(keys, stale), lambda some: gone.extend(some.to_pylist()),
+            self.keys(), names, found(keys, stale), into(gone, room),
             stale=stale, digests=digests,
         )  # fmt: skip
         self.stored, self.there = new.keys.stored, keys
@@ -62,12 +67,23 @@ class Table:
     def digests(self, keys: set[str]) -> pa.Table:
         """Return what the source's scan says of its buckets."""
         whole = renewed(
-            HashedKeys(FakeBucket()), ObjectNames("keys/shop", 1, DAY), found(keys), print
+            HashedKeys(FakeBucket()), ObjectNames("keys/shop", 1, DAY), found(keys), into([])
         )
         return whole.keys.digests
 
     def rows_read(self) -> set[str]:
         return {key for part in self.keys().ranges() for key in part.keys()["key"].to_pylist()}
+
+
+def into(gone: list[str], room: int = 1 << 30) -> Callable[[pa.Array], int]:
+    """Return what takes keys that are gone into a list, until that has as many as there is room."""
+
+    def take(keys: pa.Array) -> int:
+        some = keys[: room - len(gone)].to_pylist()
+        gone.extend(some)
+        return len(some)
+
+    return take
 
 
 def many(count: int) -> set[str]:

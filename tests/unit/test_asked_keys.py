@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from functions.common.objects import ObjectNames
 from functions.sources.postgres import hashedkeys
 from functions.sources.postgres.hashedkeys import FOUND, Renewed, renewed
-from tests.unit.hashed_table import DAY, Table, found, hash_of, many
+from tests.unit.hashed_table import DAY, Table, found, hash_of, into, many
 
 KEYS = st.sets(st.text("ab,\\é", max_size=3), max_size=30)
 
@@ -20,7 +20,7 @@ def asking(table: Table, asked: set[str], there: set[str]) -> tuple[list[str], R
         table.keys(),
         ObjectNames("keys/shop", 2, DAY),
         found(asked & there),
-        lambda some: gone.extend(some.to_pylist()),
+        into(gone),
         asked=pa.Table.from_batches(found(asked), FOUND),
     )
     table.stored = new.keys.stored

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from functions.common.errors import CorruptLogError
-from functions.common.manifests import KeyParts
+from functions.common.keyparts import KeyParts
 from functions.common.objects import ObjectNames
 from functions.common.parquet import digest, packed
 from functions.sources.postgres import hashedkeys
@@ -98,7 +98,12 @@ def test_a_truncated_table_hands_over_its_keys_in_pieces(monkeypatch: pytest.Mon
     table.becomes(many(4000))
     largest = max(part.rows for part in table.stored.parts)
     pieces: list[pa.Array] = []
-    new = renewed(table.keys(), ObjectNames("keys/shop", 2, DAY), found(set()), pieces.append)
+
+    def take(keys: pa.Array) -> int:
+        pieces.append(keys)
+        return len(keys)
+
+    new = renewed(table.keys(), ObjectNames("keys/shop", 2, DAY), found(set()), take)
 
     assert sum(map(len, pieces)) == 4000
     assert max(map(len, pieces)) <= largest < 300

@@ -15,7 +15,7 @@ from functions.common.accounts import KnownFiles
 from functions.common.errors import CorruptLogError
 from functions.common.manifests import IngestionManifest, Source, TableCapture
 from functions.common.objects import ObjectNames
-from functions.sources.postgres import keysets, tablekeys
+from functions.sources.postgres import keysets, tablekeys, unreported
 from functions.sources.postgres.hashedkeys import HashedKeys
 from functions.sources.postgres.keysets import SHIFT, KeySet, keys_of
 from functions.sources.postgres.plan import TableKeys
@@ -34,7 +34,7 @@ NOTHING: Any = None
 def plan(*, is_hashed: bool = False, **others: Any) -> Any:
     """Return what is asked of the plan of a table."""
     names = {"id": "staff", "key": "id", "key_sql": "id", "key_text": "id", "source": "staff"}
-    others = {"scan": "all", "is_whole": False, "is_logged": False} | others
+    others = {"scan": "all", "is_whole": False, "is_logged": False, "is_incomplete": False} | others
     return SimpleNamespace(**names, is_hashed=is_hashed, error=None, **others)
 
 
@@ -106,6 +106,20 @@ def test_keys_of_a_table_that_is_read_whole_are_those_of_its_rows() -> None:
     assert keys_of(keys.now["staff"].runs).to_pylist() == [1, 3, 4]  # type: ignore[union-attr]
     assert keys.is_known(plan(), rows).to_pylist() == [True, False, True]
     assert keys.absent(plan(), pa.array([1, 2, 4, 5, None])).to_pylist() == [5]
+
+
+def test_keys_that_are_too_many_to_be_reported_stay_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next batch finds those that this one has no room for; they are not there any more."""
+    monkeypatch.setattr(unreported, "DELETED_AT_ONCE", 2)
+    keys, deleted = snapshot_keys({"staff": key_set({1, 2, 3, 4, 5})}), list[int]()
+
+    keys.begin(plan(), None, print)
+    keys.add(plan(is_whole=True), pa.record_batch({"id": pa.array([3, 6])}))
+    keys.end(plan(), None, lambda some: deleted.extend(some.to_pylist()))
+
+    assert (deleted, set(keys.cut)) == ([1, 2], {"staff"})
+    assert keys_of(keys.stored["staff"].runs).to_pylist() == [3, 4, 5, 6]  # type: ignore[union-attr]
+    assert keys_of(keys.now["staff"].runs).to_pylist() == [3, 6]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("known", [{}, {"staff": HashedKeys(FakeBucket())}], ids=["new", "parts"])

@@ -20,17 +20,12 @@ from functions.common.logindex import LogIndex
 from functions.common.manifests import IngestionManifest, Instance
 from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres.changelog import ChangeLog
-from functions.sources.postgres.columns import NAMED, named
+from functions.sources.postgres.columns import OF_PARTS, named
 from functions.sources.postgres.history import Snapshot
 from functions.sources.postgres.lookup import Lookup
 from functions.sources.postgres.pgoutput import Touched
-from functions.sources.postgres.plan import Scan, TablePlan
+from functions.sources.postgres.plan import ROW_BYTES, Scan, TablePlan, TableSize
 
-# A table's rows include those of its partitions, and of tables that inherit from it.
-_PARTS = f"""FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL (
-    WITH RECURSIVE tree (part) AS (
-        SELECT c.oid UNION SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = part)
-    SELECT part FROM tree) AS parts JOIN pg_class p ON p.oid = part WHERE {NAMED}"""
 # A foreign table has no statistics, and neither has a replica.
 _COUNTS = f"""SELECT n.nspname::text, c.relname::text,
         sum(pg_stat_get_tuples_inserted(part))::bigint,
@@ -38,11 +33,15 @@ _COUNTS = f"""SELECT n.nspname::text, c.relname::text,
         sum(pg_stat_get_tuples_deleted(part))::bigint,
         string_agg(p.relfilenode::text, ',' ORDER BY part),
         (SELECT stats_reset FROM pg_stat_database WHERE datname = current_database())
-    {_PARTS} AND current_setting('track_counts') = 'on' AND NOT pg_is_in_recovery()
+    {OF_PARTS} AND current_setting('track_counts') = 'on' AND NOT pg_is_in_recovery()
     GROUP BY 1, 2 HAVING bool_and(p.relkind IN ('r', 'p'))"""
+# The rows are estimated as for a plan: as many on each page as when the table was last analysed.
 _SIZES = f"""SELECT n.nspname::text, c.relname::text, sum(pg_relation_size(part))::bigint,
-        sum(pg_table_size(part))::bigint
-    {_PARTS} GROUP BY 1, 2"""
+        sum(pg_table_size(part))::bigint,
+        sum(CASE WHEN p.relpages > 0 AND p.reltuples >= 0
+            THEN p.reltuples / p.relpages / current_setting('block_size')::integer
+            ELSE 1.0 / {ROW_BYTES} END * pg_relation_size(part))::bigint
+    {OF_PARTS} GROUP BY 1, 2"""
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Attention:
     log: ChangeLog | None = None
     _counts: dict[str, Counts] = field(init=False)
     _sizes: dict[str, int] = field(init=False, default_factory=dict)
-    table_sizes: dict[str, int] = field(init=False, default_factory=dict)
+    table_sizes: dict[str, TableSize] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Read the counts."""
@@ -116,8 +115,7 @@ class Attention:
         readable = [plan.table for plan in plans.values() if plan.error is None]
         self._read_sizes(readable)
         logged = self._logged(snapshot, before, plans.values())
-        filling = [each for each in plans.values() if each.filling]
-        scans = self._scans(snapshot, before, filling, logged)
+        scans = self._scans(snapshot, before, plans.values(), logged)
         chosen = {
             name: replace(
                 plan,
@@ -144,7 +142,11 @@ class Attention:
             known = before.index
             if looked and looked.index and self._was(looked, snapshot, before):
                 known = looked.index
-        tables = [plan.table for plan in plans if plan.error is None and not plan.filling]
+        tables = [
+            plan.table
+            for plan in plans
+            if plan.error is None and not plan.filling and not plan.has_unreported
+        ]
         return self.log.look(snapshot, known, tables)
 
     def _was(self, looked: Looked, snapshot: Snapshot, before: IngestionManifest) -> bool:
@@ -153,17 +155,17 @@ class Attention:
         return newest == looked.newest and snapshot.probe.instance == looked.instance
 
     def _read_sizes(self, tables: Collection[Table]) -> None:
-        for schema, name, size, with_all in (
+        for schema, name, size, with_all, rows in (
             self.connection.run(_SIZES, **named(tables)) if tables else []
         ):
             self._sizes[table_id(schema, name)] = size
-            self.table_sizes[table_id(schema, name)] = with_all
+            self.table_sizes[table_id(schema, name)] = TableSize(rows, with_all)
 
     def _scans(
         self,
         snapshot: Snapshot,
         before: IngestionManifest | None,
-        filling: Collection[TablePlan],
+        plans: Collection[TablePlan],
         logged: Mapping[str, Touched],
     ) -> dict[str, Scan]:
         looked = self.memory.looked
@@ -172,16 +174,17 @@ class Attention:
         if not self._was(looked, snapshot, before):
             return {}
         at, every = snapshot.source.snapshot_at, self.source.scan_every
+        unreported = {plan.id for plan in plans if plan.has_unreported}
         scans = {
             name: self._scan(name, looked)
-            for name in self._counts.keys() & looked.scanned_at.keys()
+            for name in (self._counts.keys() & looked.scanned_at.keys()) - unreported
             if timedelta(0) <= at - looked.scanned_at[name] < every
         }
         of_log: dict[str, Scan] = dict.fromkeys(self.log.tables if self.log else (), "all")
         found: dict[str, Scan] = {
             name: "nothing" if touched.is_empty else "changes" for name, touched in logged.items()
         }
-        are_filling = {plan.id for plan in filling}
+        are_filling = {plan.id for plan in plans if plan.filling}
         return with_parents({**scans, **of_log, **found}, self.source.tables, are_filling)
 
     def _scan(self, name: str, looked: Looked) -> Scan:

@@ -3,7 +3,7 @@
 Data first, manifest last: until the manifest is claimed, nothing that was written counts.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -81,16 +81,17 @@ def capture(
         )
         _copy(rows, seen, repair)
     tables = {
-        name: _captured(plan, snapshot, rows, keys.now)
+        name: _captured(plan, snapshot, rows, keys)
         if plan.error is None
         else _stopped(plan, before)
         for name, plan in seen.plans.items()
     }
-    is_due = seen.is_due or seen.goes_on
+    # Also without rows and deletions: a table's keys that are gone may be those of no row so far.
+    is_due = seen.is_due or seen.goes_on or keys.cut
     if not (is_due or any(each.changed or each.deleted for each in tables.values())):
         attention.remember(snapshot, before, seen.plans)
         return Captured(None, seen.stopped, retained=attention.retained)
-    stored = tablekeys.store(log.bucket, names, keys.now)
+    stored = tablekeys.store(log.bucket, names, keys.stored)
     manifest = IngestionManifest(
         batch=newest + 1,
         written_at=now(),
@@ -113,7 +114,7 @@ def capture(
     return Captured(
         manifest,
         seen.stopped,
-        more=seen.goes_on and has_more,
+        more=(seen.goes_on and has_more) or bool(keys.cut),
         retained=attention.retained,
     )
 
@@ -244,13 +245,13 @@ def _position(plan: TablePlan, snapshot: Snapshot, xids: Collection[int]) -> _Po
 
 
 def _captured(
-    plan: TablePlan, snapshot: Snapshot, rows: BatchRows, keys: Mapping[str, TableKeys]
+    plan: TablePlan, snapshot: Snapshot, rows: BatchRows, keys: SnapshotKeys
 ) -> TableCapture:
     table = rows.tables[plan.id]
     horizon, seen = _position(plan, snapshot, table.xids)
     filling = None
     if plan.portion is not None and plan.portion.to is not None:
-        of = tablekeys.number_of(keys.get(plan.id))
+        of = tablekeys.number_of(keys.now.get(plan.id))
         filling = replace(plan.portion.done(table.filled, of), horizon=horizon, seen=seen)
         horizon, seen = None, []
     return TableCapture(
@@ -267,6 +268,7 @@ def _captured(
         deleted=table.deleted,
         tombstones=table.tombstones.close(),
         filling=filling,
+        unreported=plan.id in keys.cut,
     )
 
 
@@ -286,4 +288,5 @@ def _stopped(plan: TablePlan, before: IngestionManifest | None) -> TableCapture:
         seen=was.seen if stands else [],
         filling=was.filling and (was.filling if stands else replace(was.filling, horizon=None)),
         error=plan.error,
+        unreported=was.unreported,
     )

@@ -6,13 +6,18 @@ nothing is lost. It shows every change of a table since a batch if
 
 * the slot has all commits from a position on below which the batch has everything (`covered`),
 * it is read up to a position taken after the snapshot: a commit is in the log before it is visible,
-* and the table has been published in the same way since the batch.
+* and the table was published in the same way when the transactions since the batch began.
 
 A commit may be in the log for a while before it is visible, so that a position alone does not say
-what a snapshot shows. But whoever commits below it has an id by then:
+what a snapshot shows. But whoever commits below it has an id by then, and until it is visible a
+lock on that, which every role may see:
 
-    run 1: position 900, then a snapshot of ids below 75; 70 is open, and may have a commit at 890
-    run 2: a snapshot in which all ids below 75 have ended: it shows everything below 900
+    run 1: position 900; ids up to 80 are locked; then a snapshot in which 70 and 80 are still open,
+           of which each may have a commit at 890
+    run 2: a snapshot in which all ids below 81 have ended: it shows everything below 900
+
+The same goes for a table that has just been published, which does not wait for the transactions
+that write it: what they wrote before is not shown, whenever they commit.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -30,6 +35,7 @@ from functions.common.pgconnection import PostgresConnection
 from functions.common.telemetry import logger
 from functions.sources.postgres import slot as slots
 from functions.sources.postgres.history import Snapshot
+from functions.sources.postgres.logstart import Start, start
 from functions.sources.postgres.pgoutput import Messages, Touched
 from functions.sources.postgres.plan import TablePlan
 from functions.sources.postgres.published import Published, published
@@ -53,13 +59,18 @@ class ChangeLog:
     slot_name: str
     retained: int | None = None
     _slot: Slot | None = field(init=False, default=None)
+    _start: Start | None = field(init=False, default=None)
     _known: LogIndex | None = field(init=False, default=None)
     _published: Mapping[str, Published] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Find the slot, or make it: what is committed after that will be in it."""
         try:
-            self._slot = slots.ready(self.connection, self.slot_name)
+            slot = slots.ready(self.connection, self.slot_name)
+            [[reached]] = self.connection.run(_POSITION)
+            self.retained = reached - slot.restart
+            self._start = start(self.connection, self.source, reached)
+            self._slot = slot
         except SlotError as error:
             self._report(error)
 
@@ -78,23 +89,30 @@ class ChangeLog:
         """
         if self._slot is None or snapshot.probe.position is None:
             return {}
-        chosen = {table.id: table for table in tables}
-        self._known = known
-        self._published = published(self.connection, self.source.publication, chosen.values())
+        self._known, chosen = known, {table.id: table for table in tables}
+        try:
+            with slots.apart(self.connection):
+                self._published = published(
+                    self.connection, self.source.publication, chosen.values()
+                )
+            return self._touched(self._slot, snapshot, chosen)
+        except SlotError as error:
+            self._report(error)
+            return {}
+
+    def _touched(
+        self, slot: Slot, snapshot: Snapshot, chosen: Mapping[str, Table]
+    ) -> dict[str, Touched]:
+        known = self._known
         [[position]] = self.connection.run(_POSITION)
-        self.retained = position - self._slot.restart
-        if not (self._is_complete(self._slot, known) and known and self._is_fresh(known, snapshot)):
+        if not (self._is_complete(slot, known) and known and self._is_fresh(known, snapshot)):
             return {}
         touched = {
             name: Touched(chosen[name].keys)
             for name, each in self._published.items()
             if known.tables.get(name) == each.fingerprint
         }
-        try:
-            self._read(self._slot, position, touched)
-        except SlotError as error:
-            self._report(error)
-            return {}
+        self._read(slot, position, touched)
         return {name: keys for name, keys in touched.items() if not keys.is_lost}
 
     def _is_complete(self, slot: Slot, known: LogIndex | None) -> bool:
@@ -145,19 +163,22 @@ class ChangeLog:
 
     def index_after(self, snapshot: Snapshot, plans: Mapping[str, TablePlan]) -> LogIndex | None:
         """Return what is known after a run, for the next one."""
-        position = snapshot.probe.position
-        if self._slot is None or position is None:
+        if self._slot is None or self._start is None:
             return None
         at, known = snapshot.source.snapshot_at, self._known
         scanned = {
             name: each.fingerprint
             for name, each in self._published.items()
-            if _is_complete(plans[name])
+            if _is_complete(plans[name]) and self._start.published.get(name) == each
         }
-        new = LogIndex(None, position, snapshot.end, at, scanned)
+        end = self._start.end
+        since = {name: (each, _since(known, name, each, end)) for name, each in scanned.items()}
+        unsettled = {name: each for name, each in since.items() if each[1] > snapshot.horizon}
+        tables = {name: each for name, each in scanned.items() if name not in unsettled}
+        new = LogIndex(None, self._start.reached, end, at, tables, unsettled)
         if known and any(plan.is_logged for plan in plans.values()):
             new = replace(new, scanned_at=known.scanned_at)
-        return settled(new, known, snapshot)
+        return settled(new, known, snapshot.horizon)
 
     def advance(self, index: LogIndex | None, recorded: LogIndex | None) -> None:
         """Let the server forget the log below what is covered, if the newest batch has `recorded`.
@@ -184,16 +205,26 @@ def _is_complete(plan: TablePlan) -> bool:
     return is_read and not plan.filling and not plan.portion and plan.scan in ("all", "logged")
 
 
-def settled(new: LogIndex, known: LogIndex | None, snapshot: Snapshot) -> LogIndex:
+def _since(known: LogIndex | None, name: str, digest: str, end: int) -> int:
+    """Return the id from which on all that transactions wrote to a table is shown."""
+    if known is None:
+        return end
+    if known.tables.get(name) == digest:
+        return 0
+    was, since = known.unsettled.get(name, ("", end))
+    return since if was == digest else end
+
+
+def settled(new: LogIndex, known: LogIndex | None, horizon: int) -> LogIndex:
     """Return what is known now, given what was known before, with the position that is covered.
 
     An earlier position is kept until all that may have committed below it has ended: a newer one
-    would wait for transactions that began later.
+    would wait for transactions that began later. All below `horizon` have.
     """
-    if snapshot.horizon == snapshot.end:  # none is open
+    if horizon >= new.end:
         return replace(new, covered=new.reached)
     if known is None:
         return new
-    if snapshot.horizon >= known.end:
+    if horizon >= known.end:
         return replace(new, covered=known.reached)
     return replace(new, covered=known.covered, reached=known.reached, end=known.end)

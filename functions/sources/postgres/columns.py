@@ -71,6 +71,28 @@ NAMED = """(n.nspname::text, c.relname::text) IN (
     SELECT * FROM unnest(CAST(:schemas AS text[]), CAST(:names AS text[])))"""
 """The condition that a table (c) of a schema (n) is one of those in the parameters of `named`."""
 
+OF_PARTS = f"""FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL (
+    WITH RECURSIVE tree (part) AS (
+        SELECT c.oid UNION SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = part)
+    SELECT part FROM tree) AS parts JOIN pg_class p ON p.oid = part WHERE {NAMED}"""
+"""The tables (c) of `NAMED`, each with all that holds its rows (p): itself, its partitions, and the
+tables that inherit from it."""
+
+
+# What is asked of a table is asked once for all of its columns, and of a type once for all tables:
+# it is most of what a run reads in which nothing has changed.
+_ATTRIBUTES = f"""
+    WITH c AS MATERIALIZED (SELECT c.oid, n.nspname, c.relname, {{of_table}}
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND {{which}}),
+    a AS MATERIALIZED (SELECT a.* FROM c JOIN pg_attribute a ON a.attrelid = c.oid
+        WHERE a.attnum > 0 AND NOT a.attisdropped),
+    base AS MATERIALIZED (SELECT a.atttypid, a.atttypmod, base.*
+        FROM (SELECT DISTINCT a.atttypid, a.atttypmod FROM a) AS a, {_TYPE})
+    SELECT c.nspname::text, c.relname::text, a.attname::text, base.described, {{what}}
+    FROM c JOIN a ON a.attrelid = c.oid JOIN base USING (atttypid, atttypmod)
+    ORDER BY c.nspname, c.relname, a.attnum"""
+
 
 def named(tables: Collection[Table]) -> dict[str, list[str]]:
     """Return the parameters of `NAMED` for some tables."""
@@ -138,7 +160,8 @@ def read_columns(connection: PostgresConnection, tables: Collection[Table]) -> d
     """Return the current columns of each table, by its id; none for a missing table."""
     known = _attributes(
         connection,
-        f"base.cast_to, a.attnum, a.attnotnull, a.attlen, {_UNIQUE}, {_REFUSED}, {_PARTS}",
+        "base.cast_to, a.attnum, a.attnotnull, a.attlen, c.indexes, c.refused, c.parts",
+        f"{_UNIQUE} AS indexes, {_REFUSED} AS refused, {_PARTS} AS parts",
         NAMED,
         **named(tables),
     )
@@ -158,6 +181,7 @@ def read_others(connection: PostgresConnection, tables: Collection[Table]) -> di
     others = _attributes(
         connection,
         "a.attnum",
+        "c.relkind",
         f"n.nspname = ANY(:schemas) AND NOT c.relispartition AND NOT {NAMED}",
         **named(tables),
     )
@@ -169,17 +193,31 @@ def fingerprint(value: object) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()
 
 
-def _attributes(
-    connection: PostgresConnection, what: str, which: str, **parameters: list[str]
-) -> dict[str, list[list[Any]]]:
-    """Return name, type and `what` (SQL) of the columns of tables, in the tables' order."""
+def read_names(connection: PostgresConnection, tables: Collection[Table]) -> list[Table]:
+    """Return the tables that are there and may be read."""
     rows = connection.run(
-        "SELECT n.nspname::text, c.relname::text, a.attname::text, base.described,"
-        f" {what} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped,"
-        f" {_TYPE} WHERE c.relkind IN ('r', 'p') AND {which}"
-        " ORDER BY n.nspname, c.relname, a.attnum",
-        **parameters,
+        "SELECT n.nspname::text, c.relname::text"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE c.relkind IN ('r', 'p') AND {NAMED} AND {_REFUSED} IS NULL",
+        **named(tables),
+    )
+    there = {table_id(schema, name) for schema, name in rows}
+    return [table for table in tables if table.id in there]
+
+
+def _attributes(
+    connection: PostgresConnection,
+    what: str,
+    of_table: str,
+    which: str,
+    **parameters: list[str],
+) -> dict[str, list[list[Any]]]:
+    """Return name, type and `what` (SQL) of the columns of tables, in the tables' order.
+
+    `what` may use what is selected `of_table`, once for all of its columns.
+    """
+    rows = connection.run(
+        _ATTRIBUTES.format(of_table=of_table, which=which, what=what), **parameters
     )
     found: dict[str, list[list[Any]]] = {}
     for schema, table, *attribute in rows:

@@ -22,13 +22,13 @@ from functions.common.copy import set_values
 from functions.common.filling import Filling
 from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres import large
-from functions.sources.postgres.plan import TableKeys, TablePlan, Turn
+from functions.sources.postgres.plan import TableKeys, TablePlan, TableSize, Turn
 from functions.sources.postgres.portions import KeyOrder, Portion, Texts, started_over
 
-# Load is the slowest: with foreign keys some 14,000 rows a second, so 40 of its 900 seconds.
-ROWS_AT_ONCE = 500_000
-BYTES_AT_ONCE = 256 << 20
-ROW_BYTES = 36  # at least, in a table's pages: a header of 23, a pointer of 4, and a key
+# Load is the slowest: with foreign keys some 14,000 rows a second, so 180 of its 900 seconds.
+ROWS_AT_ONCE = 2_500_000
+BYTES_AT_ONCE = 512 << 20
+NO_SIZE = TableSize()
 
 _ORDER = """SELECT string_agg(concat_ws(' ', attnum, atttypid, attcollation,
         CASE WHEN attcollation <> 0 THEN pg_collation_actual_version(attcollation) END), ','
@@ -49,6 +49,10 @@ class Room:
         """Whether it holds more rows."""
         return self.rows > 0 and self.bytes > 0
 
+    def holds(self, rows: int, size: int) -> bool:
+        """Return whether it holds so much more."""
+        return rows <= self.rows and size <= self.bytes
+
     def take(self, rows: int, size: int) -> None:
         """Use some of it."""
         self.rows -= rows
@@ -59,15 +63,15 @@ def with_portions(
     connection: PostgresConnection,
     plans: Mapping[str, TablePlan],
     known: Mapping[str, TableKeys],
-    sizes: Mapping[str, int],
+    sizes: Mapping[str, TableSize],
 ) -> dict[str, TablePlan]:
     """Return the plans with the rows that this batch reads of tables that are read whole.
 
-    `known` are the keys that each table had, `sizes` the bytes that it takes. Without large tables
-    nothing is asked of the database.
+    `known` are the keys that each table had. Without large tables nothing is asked of the database.
     """
-    whole = [plan for plan in plans.values() if plan.error is None and plan.is_whole]
-    is_small = sum(sizes.get(plan.id, 0) for plan in whole) <= ROWS_AT_ONCE * ROW_BYTES
+    whole = [sizes.get(plan.id, NO_SIZE) for plan in plans.values() if _is_whole(plan)]
+    room = Room(ROWS_AT_ONCE, BYTES_AT_ONCE)
+    is_small = room.holds(sum(each.rows for each in whole), sum(each.bytes for each in whole))
     if is_small and not any(plan.filling for plan in plans.values()):
         return dict(plans)
     return _Choice(connection, plans, known, sizes).chosen()
@@ -80,7 +84,7 @@ class _Choice:
     connection: PostgresConnection
     plans: Mapping[str, TablePlan]
     known: Mapping[str, TableKeys]
-    sizes: Mapping[str, int]
+    sizes: Mapping[str, TableSize]
     incomplete: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -106,7 +110,7 @@ class _Choice:
         )
         sorter.prepare()
         while sorter.is_active():
-            ready = sorted(sorter.get_ready(), key=lambda table: self.sizes.get(table.id, 0))
+            ready = sorted(sorter.get_ready(), key=lambda table: self._size(table).bytes)
             yield from ready
             sorter.done(*ready)
 
@@ -162,11 +166,14 @@ class _Choice:
 
     def _is_small(self, plan: TablePlan) -> bool:
         """Return whether the batch holds a whole table; if so, make room for it."""
-        size = self.sizes.get(plan.id, 0)
-        if size // ROW_BYTES > self._room.rows or size > self._room.bytes:
+        size = self._size(plan.table)
+        if not self._room.holds(size.rows, size.bytes):
             return False
-        self._room.take(size // ROW_BYTES, size)
+        self._room.take(size.rows, size.bytes)
         return True
+
+    def _size(self, table: Table) -> TableSize:
+        return self.sizes.get(table.id, NO_SIZE)
 
     def _has_keys(self, plan: TablePlan) -> bool:
         keys = self.known.get(plan.id)
@@ -184,11 +191,25 @@ class _Choice:
         at_most = tuple(begun.again) or None
         ahead = _portion(plan, begun, at_most)
         set_values(self.connection, ahead.values())
-        for found, number, size, *texts in self.connection.run(_last(plan, ahead, self._room)):
-            self._room.take(number, int(size))
-            if found > number:
-                return tuple(texts)
-        return at_most
+        rows, order = self._room.rows, _Ahead(plan, ahead)
+        [[found, size]] = self.connection.run(order.size_of(rows + 1))
+        if size > self._room.bytes:
+            return self._end_of_wide(order, at_most)
+        self._room.take(min(found, rows), int(size))
+        if found <= rows:
+            return at_most
+        [texts] = self.connection.run(order.key_at(rows))
+        return tuple(texts)
+
+    def _end_of_wide(self, order: "_Ahead", at_most: Texts | None) -> Texts | None:
+        """Return the same where the rows ahead are more bytes than a batch holds."""
+        [[found, number, size, *texts]] = self.connection.run(order.last_within(self._room))
+        self._room.take(number, int(size))
+        return tuple(texts) if found > number else at_most
+
+
+def _is_whole(plan: TablePlan) -> bool:
+    return plan.error is None and plan.is_whole
 
 
 def _portion(plan: TablePlan, begun: Filling, to: Texts | None) -> Portion:
@@ -196,21 +217,53 @@ def _portion(plan: TablePlan, begun: Filling, to: Texts | None) -> Portion:
     return Portion(KeyOrder(plan.source, casts, plan.variable), begun, to)
 
 
-def _last(plan: TablePlan, ahead: Portion, room: Room) -> str:
-    """Return the query for the last row of what a batch holds, and for how many rows are ahead."""
-    names = [f"k{number}" for number in range(len(plan.table.keys))]
-    keys = [f"t.{identifier(key)}" for key in plan.table.keys]
-    named = ", ".join(f"{key} AS {name}" for key, name in zip(keys, names, strict=True))
-    order, texts = ", ".join(names), ", ".join(f"concat({name})" for name in names)
-    return (
-        f"WITH ahead AS (SELECT {named}, {_width(plan)} AS width FROM {plan.source} AS t"
-        f" WHERE {ahead.rows} ORDER BY {', '.join(keys)} LIMIT {room.rows + 1}),"
-        " summed AS (SELECT *, row_number() OVER w AS number, sum(width) OVER w AS size"
-        f" FROM ahead WINDOW w AS (ORDER BY {order} ROWS UNBOUNDED PRECEDING))"
-        f" SELECT (SELECT count(*) FROM ahead), number, size, {texts} FROM summed"
-        f" WHERE number = 1 OR number <= {room.rows} AND size <= {room.bytes}"
-        " ORDER BY number DESC LIMIT 1"
-    )
+@dataclass(frozen=True)
+class _Ahead:
+    """Queries for the rows after the place up to which a table is read, in the order of its key."""
+
+    plan: TablePlan
+    ahead: Portion
+
+    def size_of(self, rows: int) -> str:
+        """Return the query for how many rows are ahead, and their bytes, up to a number of them."""
+        widths = f"SELECT {_width(self.plan)} AS width {self._from} ORDER BY {self._keys}"
+        return f"SELECT count(*), coalesce(sum(width), 0) FROM ({widths} LIMIT {rows}) AS ahead"
+
+    def key_at(self, number: int) -> str:
+        """Return the query for the key of a row, counted from 1, as texts."""
+        texts = ", ".join(f"concat({key})" for key in self._columns)
+        return f"SELECT {texts} {self._from} ORDER BY {self._keys} LIMIT 1 OFFSET {number - 1}"
+
+    def last_within(self, room: Room) -> str:
+        """Return the query for the last row of what a batch holds, and for how many are ahead.
+
+        A window over the rows takes three times what their sum takes.
+        """
+        names = [f"k{number}" for number in range(len(self._columns))]
+        pairs = zip(self._columns, names, strict=True)
+        named = ", ".join(f"{key} AS {name}" for key, name in pairs)
+        order, texts = ", ".join(names), ", ".join(f"concat({name})" for name in names)
+        return (
+            f"WITH ahead AS (SELECT {named}, {_width(self.plan)} AS width {self._from}"
+            f" ORDER BY {self._keys} LIMIT {room.rows + 1}),"
+            " summed AS (SELECT *, row_number() OVER w AS number, sum(width) OVER w AS size"
+            f" FROM ahead WINDOW w AS (ORDER BY {order} ROWS UNBOUNDED PRECEDING))"
+            f" SELECT (SELECT count(*) FROM ahead), number, size, {texts} FROM summed"
+            f" WHERE number = 1 OR number <= {room.rows} AND size <= {room.bytes}"
+            " ORDER BY number DESC LIMIT 1"
+        )
+
+    @property
+    def _columns(self) -> list[str]:
+        return [f"t.{identifier(key)}" for key in self.plan.table.keys]
+
+    @property
+    def _keys(self) -> str:
+        return ", ".join(self._columns)
+
+    @property
+    def _from(self) -> str:
+        return f"FROM {self.plan.source} AS t WHERE {self.ahead.rows}"
 
 
 def _width(plan: TablePlan) -> str:

@@ -8,7 +8,7 @@ its keys have: a few changes are kept in a patch, which all parts share.
     part up to bucket 3: a b c; patch: b is gone, d is there -> its keys are a c d
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,12 +17,13 @@ import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from functions.common.errors import CorruptLogError
-from functions.common.manifests import KeyPart, KeyParts
+from functions.common.keyparts import KeyPart, KeyParts
 from functions.common.objects import KeyFile, ObjectNames
 from functions.common.parquet import digest, opened, packed, put
 from functions.common.storage import Bucket
 from functions.sources.postgres.keysets import DIGESTS, DigestBuilder, digests_after
 from functions.sources.postgres.keysql import FIRST_BUCKET, HASH_SHIFT, LAST_BUCKET
+from functions.sources.postgres.unreported import Report, unlike_any
 
 PART_BYTES = 16 << 20  # in memory, where a key takes its text and 8 bytes: 380,000 UUIDs
 PATCH_SHARE = 32  # a part is written again when the patch of it has this share of its keys
@@ -32,9 +33,6 @@ _PART = pa.schema([("bucket", pa.int32()), ("key", pa.string())])
 _PATCH = pa.schema([*_PART, ("is_there", pa.bool_())])
 _LOWER_HALF = (1 << 32) - 1
 _NO_KEYS = KeyParts()
-
-Gone = Callable[[pa.Array], None]
-"""Takes keys that a table no longer has; may be called several times."""
 
 
 class HashedKeys:
@@ -146,21 +144,21 @@ def renewed(
     before: HashedKeys,
     names: ObjectNames,
     found: Iterable[pa.RecordBatch],
-    gone: Gone,
+    report: Report,
     *,
     stale: pa.Array | None = None,
     digests: pa.Table | None = None,
     asked: pa.Table | None = None,
 ) -> Renewed:
-    """Return the keys that a table has now, and call `gone` with the removed ones, part by part.
+    """Return the keys that a table has now, and report the removed ones, part by part.
 
-    `found` are the keys of the buckets that are `stale`, as FOUND, ordered by hash; `digests` those
-    of all buckets now. Both are None for a table whose keys are all found, and for one of which
-    only some keys (as FOUND) were `asked` for.
+    Those that are not reported are kept. `found` are the keys of the buckets that are `stale`, as
+    FOUND, ordered by hash; `digests` those of all buckets now. Both are None for a table whose keys
+    are all found, and for one of which only some keys (as FOUND) were `asked` for.
     """
     if asked is not None:
         stale = pc.unique(pc.shift_right(asked["hash"], HASH_SHIFT)).cast(pa.int64())
-    return _Renewal(before, names, _Sorted(found), gone, stale, asked=asked).run(digests)
+    return _Renewal(before, names, _Sorted(found), report, stale, asked=asked).run(digests)
 
 
 class _Renewal:
@@ -171,7 +169,7 @@ class _Renewal:
         before: HashedKeys,
         names: ObjectNames,
         found: "_Sorted",
-        gone: Gone,
+        report: Report,
         stale: pa.Array | None,
         *,
         asked: pa.Table | None,
@@ -179,10 +177,11 @@ class _Renewal:
         self._before = before
         self._names = names
         self._found = found
-        self._gone = gone
+        self._report = report
         self._stale = stale
         self._asked = asked
-        self._removed: list[pa.Array] = []
+        self._removed: list[pa.Array] = []  # of those asked for
+        self._kept: list[pa.Table] = []  # their digests
         self._added: list[pa.Array] = []
         self._parts: list[KeyPart] = []
         self._patch: list[pa.Table] = []
@@ -197,8 +196,11 @@ class _Renewal:
         self._close(LAST_BUCKET)
         if self._asked is not None:
             digests = self._digests_after(self._asked)
+        digests = self._found.digests() if digests is None else digests
+        if self._kept:
+            digests = digests_after(digests, came=pa.concat_tables(self._kept))
         stored = KeyParts(
-            self._put(self._found.digests() if digests is None else digests),
+            self._put(digests),
             _covering_all(self._parts),
             self._put(pa.concat_tables([_PATCH.empty_table(), *self._patch])),
         )
@@ -237,14 +239,25 @@ class _Renewal:
             stale = before.filter(pc.is_in(before["key"], self._asked["key"].combine_chunks()))
         elif self._stale is not None:
             stale = before.filter(pc.is_in(before["bucket"].cast(pa.int64()), self._stale))
-        if len(gone := _without(stale, now)):
-            self._removed += gone["key"].chunks
-            self._gone(gone["key"].combine_chunks())
+        kept = self._reported(_without(stale, now))
         if self._before.stored.parts or self._asked is not None:
             self._added += _without(now, stale)["hash"].chunks
         bucket = pc.shift_right(now["hash"], HASH_SHIFT).cast(pa.int32())
         here = pa.table([bucket, now["key"]], schema=_PART)
-        return pa.concat_tables([_without(before, stale), here])
+        return pa.concat_tables([_without(before, stale), here, kept])
+
+    def _reported(self, gone: pa.Table) -> pa.Table:
+        """Report keys that are gone; return those that are kept."""
+        if not len(gone):
+            return gone
+        keys = gone["key"].combine_chunks()
+        number = self._report(keys)
+        if self._asked is not None:
+            self._removed.append(keys[:number])
+        kept = gone.slice(number)
+        if len(kept):
+            self._kept.append(unlike_any(kept["bucket"]))
+        return kept
 
     def _keep(self, part: Range, patch: pa.Table) -> None:
         if part.part is None:

@@ -263,19 +263,28 @@ def changed_buckets(before: pa.Table, now: pa.Table) -> pa.Array:
 
 def deleted_keys(before: KeySet, now: KeySet) -> Iterator[pa.Array]:
     """Yield the keys that are no longer there, in order, a bounded number at a time."""
-    there, here = before.runs, now.runs
-    if before.shift == now.shift:
-        changed = changed_buckets(before.digests, now.digests)
-        there, here = in_buckets(before, changed), in_buckets(now, changed)
+    there, here = apart(before, now)
     for keys in pieces(there):
         if len(deleted := keys.filter(pc.invert(_in_runs(here, keys)))):
             yield deleted
 
 
+def apart(before: KeySet, now: KeySet) -> tuple[pa.Table, pa.Table]:
+    """Return the runs of both sets in which they may differ."""
+    if before.shift != now.shift:
+        return before.runs, now.runs
+    changed = changed_buckets(before.digests, now.digests)
+    return in_buckets(before, changed), in_buckets(now, changed)
+
+
+def sizes(runs: pa.Table) -> pa.ChunkedArray:
+    """Return how many keys each run has."""
+    return pc.add(pc.subtract(runs["last"], runs["first"]), 1)
+
+
 def pieces(runs: pa.Table) -> Iterator[pa.Array]:
     """Yield the keys of runs, in order, a bounded number at a time."""
-    sizes = pc.add(pc.subtract(runs["last"], runs["first"]), 1)
-    ends = pc.cumulative_sum(sizes).combine_chunks()
+    ends = pc.cumulative_sum(sizes(runs)).combine_chunks()
     start = before = 0
     while start < len(ends):
         end = pc.search_sorted(ends, before + KEYS_AT_A_TIME, side="right").as_py()

@@ -11,10 +11,11 @@ from functions.common.copy import copy_out
 from functions.common.objects import ObjectNames
 from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres import hashedkeys, keysets
-from functions.sources.postgres.hashedkeys import FOUND, Gone, HashedKeys, Renewed
+from functions.sources.postgres.hashedkeys import FOUND, HashedKeys, Renewed
 from functions.sources.postgres.keysets import KeySet, KeySetBuilder
 from functions.sources.postgres.keysql import hashed
 from functions.sources.postgres.plan import TablePlan
+from functions.sources.postgres.unreported import Report
 
 _KEYS = pa.schema([("key", pa.int64())])
 
@@ -22,7 +23,7 @@ _KEYS = pa.schema([("key", pa.int64())])
 def in_runs(
     connection: PostgresConnection, plan: TablePlan, before: KeySet
 ) -> tuple[KeySet | None, list[pa.Array]]:
-    """Return the integer keys that a table has now, and those that it no longer has.
+    """Return the integer keys that a table has now, and in order those that it no longer has.
 
     The former are None if they make too many runs.
     """
@@ -37,7 +38,7 @@ def in_runs(
     came = KeySetBuilder()
     came.add(before.not_in(here))
     now = keysets.united(keysets.without(before, lost), came.key_set())
-    return now, [lost] if len(lost) else []
+    return now, [lost.sort()] if len(lost) else []
 
 
 def in_parts(
@@ -45,15 +46,15 @@ def in_parts(
     plan: TablePlan,
     before: HashedKeys,
     names: ObjectNames,
-    gone: Gone,
+    report: Report,
 ) -> Renewed:
-    """Return the other keys that a table has now, and call `gone` with those it no longer has."""
+    """Return the other keys that a table has now, and report those that it no longer has."""
     if plan.lookup is None or not plan.lookup.touched.moved:
         return Renewed(before, pa.array([], pa.int64()))
     asked = _read(connection, _hashed(plan, plan.lookup.keys("moved")), FOUND)
     here = f"{plan.source} WHERE {plan.lookup.has_key('moved')}"
     found = copy_out(connection, _hashed(plan, here), FOUND)
-    return hashedkeys.renewed(before, names, found, gone, asked=asked)
+    return hashedkeys.renewed(before, names, found, report, asked=asked)
 
 
 def _hashed(plan: TablePlan, rows: str) -> str:

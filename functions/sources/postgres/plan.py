@@ -8,6 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 from etl import Table
+from functions.common.carried import TRANSACTION
 from functions.common.filling import Filling
 from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.pgconnection import PostgresConnection
@@ -28,8 +29,11 @@ from functions.sources.postgres.lookup import Lookup
 from functions.sources.postgres.portions import Portion
 from functions.sources.postgres.sqltypes import arrow_type, is_accepted
 
+ROW_BYTES = 36  # at least, in a table's pages: a header of 23, a pointer of 4, and a key
 TableKeys = KeySet | HashedKeys
 XID, HASH = "_xid", "_hash"
+# The ids of older transactions may have been given out again.
+_TRANSACTION = f"CASE WHEN age(xmin) BETWEEN 0 AND {2**31 - 2} THEN xmin::text::bigint END"
 """The columns with a row's transaction and the hash of its key, which stay in extract."""
 
 Turn = Literal["now", "keys", "later"]
@@ -45,6 +49,14 @@ A key that came is in a changed row, so the keys need no scan unless rows were d
 got another key counts as updated: the next scan of all finds that the old one is gone. Where the
 source's log shows which rows were written, only these are looked up.
 """
+
+
+@dataclass(frozen=True)
+class TableSize:
+    """About how many rows a table has, and the bytes that it takes."""
+
+    rows: int = 0
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,6 +165,16 @@ class TablePlan:
         return self.scan == "nothing" and self.since is not None
 
     @property
+    def has_unreported(self) -> bool:
+        """Whether keys are gone that the last batch had no room for: they have to be scanned."""
+        return self.before is not None and self.before.unreported
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether there are known keys of which no batch has had a row."""
+        return self.portion is not None and self.portion.had is not None
+
+    @property
     def is_logged(self) -> bool:
         """Whether the source's log shows which rows were written."""
         return self.scan == "logged" and self.since is not None
@@ -192,9 +214,10 @@ class TablePlan:
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of `rows`: that of the columns, `_xid` unless none is recent, `_hash`.
+        """The Arrow schema of `rows`: that of the columns, `_xid`, `_transaction`, `_hash`.
 
-        The last only where a key is hashed, and rows of others wait for it.
+        The first of these unless none is recent, the second unless the table is read whole, the
+        last only where a key is hashed, and rows of others wait for it.
         """
         return pa.schema([*self.columns.schema, *((name, pa.int64()) for name in self._own)])
 
@@ -206,6 +229,8 @@ class TablePlan:
     def _own(self) -> dict[str, str]:
         """Expressions that `rows` selects beside the columns, as SQL."""
         own = {} if self.recent_xid is None else {XID: self.recent_xid}
+        if self.since is not None:
+            own[TRANSACTION] = _TRANSACTION
         if self.is_waited_for and self.is_hashed:
             own[HASH] = hash_of(self.key_text)
         return own

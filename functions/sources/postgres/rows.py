@@ -12,7 +12,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.common.carried import KNOWN
+from functions.common.carried import KNOWN, TRANSACTION
 from functions.common.copy import copy_out, set_values, text_array
 from functions.common.errors import RepairRequestError
 from functions.common.keys import Key, columns_of, keys_of, none_of
@@ -124,7 +124,7 @@ class BatchRows:
 
     def _delete_had(self, plan: TablePlan, keys: pa.Array) -> None:
         """Write the keys of deleted rows that batches have had."""
-        if plan.portion is not None and plan.portion.had is not None:
+        if plan.portion is not None and plan.is_incomplete:
             keys = keys.filter(self._were_had(plan.portion, columns_of(keys, _kinds(plan))))
         self.delete(plan, keys)
 
@@ -237,7 +237,8 @@ class BatchRows:
         self, plan: TablePlan, rows: pa.RecordBatch, *, are_new: bool = False
     ) -> pa.RecordBatch:
         """Return rows as they are carried: with `_known`, if others wait for them."""
-        carried = rows.select(plan.columns.schema.names)
+        recent = [TRANSACTION] if TRANSACTION in rows.schema.names else []
+        carried = rows.select([*plan.columns.schema.names, *recent])
         if plan.id not in self._declared.waited_for:
             return carried
         none = pa.repeat(pa.scalar(False), rows.num_rows)

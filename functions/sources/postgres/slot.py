@@ -48,7 +48,7 @@ SESSION_OVER = ("57P", "08")
 _REASONS = {
     "42501": "this role may not use replication slots: ALTER ROLE … REPLICATION, in Amazon RDS "
     "GRANT rds_replication TO …",
-    "55P03": "transactions that are open keep it from being made",
+    "55P03": "open transactions, or locks on published tables, are in the way",
     "53400": "no slot is free: increase max_replication_slots",
     "55006": "another session uses it",
 }
@@ -173,16 +173,23 @@ def peek(
         f" data END FROM pg_logical_slot_peek_binary_changes({literal(slot.name)},"
         f" '{lsn(position)}', NULL, 'proto_version', '1', 'publication_names', {names})"
     )
-    connection.run("SAVEPOINT peek")
+    with apart(connection):
+        for rows in copy_out(connection, query, _DATA):
+            for data in rows["data"].to_pylist():
+                yield bytes.fromhex(data[2:])
+
+
+@contextmanager
+def apart(connection: PostgresConnection) -> Iterator[None]:
+    """Turn errors into SlotErrors, after which the transaction goes on as if nothing was asked."""
+    connection.run("SAVEPOINT apart")
     try:
         with reasons():
-            for rows in copy_out(connection, query, _DATA):
-                for data in rows["data"].to_pylist():
-                    yield bytes.fromhex(data[2:])
+            yield
     except SlotError:
-        connection.run("ROLLBACK TO SAVEPOINT peek")
+        connection.run("ROLLBACK TO SAVEPOINT apart")
         raise
-    connection.run("RELEASE SAVEPOINT peek")
+    connection.run("RELEASE SAVEPOINT apart")
 
 
 def advance(connection: PostgresConnection, slot: Slot, position: int) -> None:

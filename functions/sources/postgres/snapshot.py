@@ -18,7 +18,7 @@ from functions.common.errors import DatabaseAccessError, DatabaseUnavailableErro
 from functions.common.manifests import Instance, Source
 from functions.common.pgconnection import PostgresConnection
 from functions.common.postgres import SESSION
-from functions.sources.postgres.columns import read_columns, sql_name
+from functions.sources.postgres.columns import read_names, sql_name
 from functions.sources.postgres.history import XIDS, Probe, Snapshot
 
 SESSION_PARAMETERS = {
@@ -101,11 +101,7 @@ def _begin(
     """
     for pause in (0.0, *LOCK_PAUSES):
         sleep(pause)
-        tables = [
-            sql_name(columns.table)
-            for columns in read_columns(connection, source.tables).values()
-            if columns.types and columns.refused is None
-        ]
+        tables = [sql_name(table) for table in read_names(connection, source.tables)]
         probe = _probe(connection)
         connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         if not tables:

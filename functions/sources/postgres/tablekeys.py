@@ -4,24 +4,27 @@ Keys of one integer column are in runs (`keysets`), as long as these are few. Al
 parts by their hashes (`hashedkeys`). Both know the digests of their buckets.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.common.copy import array, copy_out, set_values, value
-from functions.common.manifests import IngestionManifest, KeyParts, TableCapture
+from functions.common.keyparts import KeyParts
+from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.objects import ObjectNames
 from functions.common.pgconnection import PostgresConnection
 from functions.common.storage import Bucket
-from functions.sources.postgres import hashedkeys, keysets, loggedkeys
-from functions.sources.postgres.hashedkeys import FOUND, Gone, HashedKeys, Renewed
+from functions.sources.postgres import hashedkeys, keysets, loggedkeys, unreported
+from functions.sources.postgres.hashedkeys import FOUND, HashedKeys, Renewed
 from functions.sources.postgres.keysets import KeySet, KeySetBuilder
 from functions.sources.postgres.keysql import HASH_SHIFT, hashed, is_integer
 from functions.sources.postgres.plan import HASH, TableKeys, TablePlan
 from functions.sources.postgres.sqltypes import arrow_type
 from functions.sources.postgres.surveys import Survey
+from functions.sources.postgres.unreported import Gone, Report, Reporting
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,19 @@ class SnapshotKeys:
         self._known = known
         self._built: dict[str, KeySetBuilder] = {}
         self._renewed: dict[str, Renewed] = {}
+        self._reporting = Reporting()
+        self._kept: dict[str, KeySet] = {}
         self.now = dict(known)
+
+    @property
+    def stored(self) -> Mapping[str, TableKeys]:
+        """The keys that the next batch knows: also those that are gone and are not reported yet."""
+        return {**self.now, **self._kept}
+
+    @property
+    def cut(self) -> Collection[str]:
+        """The tables of which a later batch reports more keys that are gone."""
+        return self._reporting.cut
 
     def begin(self, plan: TablePlan, found: Survey | None, gone: Gone) -> None:
         """Find keys that came or went, before rows of a table are read.
@@ -114,9 +129,9 @@ class SnapshotKeys:
         if not plan.is_hashed:
             self._built[plan.id] = KeySetBuilder()
             return
-        before = self._hashed(plan)
+        before, report = self._hashed(plan), self._report(plan, gone)
         if plan.is_logged:
-            renewed = loggedkeys.in_parts(self._connection, plan, before, self._names, gone)
+            renewed = loggedkeys.in_parts(self._connection, plan, before, self._names, report)
             self._renewed[plan.id], self.now[plan.id] = renewed, renewed.keys
             return
         digests = found.digests if found else None
@@ -125,7 +140,7 @@ class SnapshotKeys:
         if stale is None or len(stale):
             keys = self._found(plan, stale)
             renewed = hashedkeys.renewed(
-                before, self._names, keys, gone, stale=stale, digests=digests
+                before, self._names, keys, report, stale=stale, digests=digests
             )
         self._renewed[plan.id], self.now[plan.id] = renewed, renewed.keys
 
@@ -153,8 +168,20 @@ class SnapshotKeys:
             deleted = self._to_parts(plan, before)
         else:
             self.now[plan.id] = now
+        report = self._report(plan, gone)
         for keys in deleted:
-            gone(keys)
+            number = report(keys)
+            if number < len(keys) and now is not None:
+                self._kept[plan.id] = unreported.keeping(now, before, keys[number].as_py())
+                break
+
+    def _report(self, plan: TablePlan, gone: Gone) -> Report:
+        """Return what reports keys that are gone.
+
+        Of an incomplete table it reports all. A key of which no batch has had a row is not deleted,
+        and if it was kept and came back, its row would seem to be known.
+        """
+        return partial(self._reporting.report, plan.id, gone, is_bounded=not plan.is_incomplete)
 
     def _runs_now(self, plan: TablePlan, found: Survey | None, before: KeySet) -> KeySet | None:
         """Return the keys that a table has now; None if they make too many runs."""
@@ -172,11 +199,19 @@ class SnapshotKeys:
         return now if len(now.runs) <= keysets.RUNS_AT_MOST else None
 
     def _to_parts(self, plan: TablePlan, before: KeySet) -> Iterator[pa.Array]:
-        """Store the keys that a table has now in parts, and yield those that it no longer has."""
-        none = HashedKeys(self._bucket)
-        keys = hashedkeys.renewed(none, self._names, self._found(plan, None), lambda _: None).keys
+        """Store the keys that a table has now in parts, and yield those that it no longer has.
+
+        Of the known keys only so many are compared as may be reported, and the others are stored.
+        """
+        compared, kept = before.runs, keysets.RUNS.empty_table()
+        if not plan.is_incomplete:
+            compared, kept = unreported.divided(before.runs, self._reporting.room)
+        if len(kept):
+            self._reporting.cut.add(plan.id)
+        none, found = HashedKeys(self._bucket), self._found(plan, None, kept)
+        keys = hashedkeys.renewed(none, self._names, found, len).keys
         self.now[plan.id] = keys
-        return filter(len, map(keys.not_in, keysets.pieces(before.runs)))
+        return filter(len, map(keys.not_in, keysets.pieces(compared)))
 
     def is_known(self, plan: TablePlan, rows: pa.RecordBatch) -> pa.Array:
         """Return, by row, whether the last batch had its key."""
@@ -211,14 +246,27 @@ class SnapshotKeys:
         found = copy_out(self._connection, query, pa.schema([("key", pa.int64())]))
         return keysets.merged([keysets.runs_of(rows["key"]) for rows in found])
 
-    def _found(self, plan: TablePlan, buckets: pa.Array | None) -> Iterator[pa.RecordBatch]:
-        """Yield keys with their hashes, in order of hash: those of some buckets, or all."""
-        condition = "key IS NOT NULL"
+    def _found(
+        self, plan: TablePlan, buckets: pa.Array | None, others: pa.Table | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield keys with their hashes, in order of hash: those of some buckets, or all.
+
+        `others` are runs of integers that count as keys of the table.
+        """
+        condition, rows = "key IS NOT NULL", plan.source
+        if others:
+            ends = {name: array(others[name].to_pylist()) for name in others.column_names}
+            set_values(self._connection, ends)
+            pairs = ", ".join(value(name, "bigint[]") for name in ends)
+            rows = (
+                f"(SELECT {plan.key_sql} FROM {plan.source} UNION SELECT generate_series(first,"
+                f" last) FROM unnest({pairs}) AS runs (first, last)) AS keys"
+            )
         if buckets is not None:
             set_values(self._connection, {"buckets": array(buckets.to_pylist())})
             condition += f" AND hash >> {HASH_SHIFT} IN {_buckets()}"
         query = (
-            f"SELECT hash, key FROM {hashed(plan.key_text, plan.source)} AS hashed"
+            f"SELECT hash, key FROM {hashed(plan.key_text, rows)} AS hashed"
             f" WHERE {condition} ORDER BY hash"
         )
         return copy_out(self._connection, query, FOUND)
