@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from functions.common.longlists import ListFile
 from functions.common.objects import (
     BatchNumber,
     CopyKey,
@@ -36,7 +37,8 @@ class FileRead(Struct, frozen=True):
     `rows` are all of them, also those that could not be separated into values; `header` are the
     columns in the order of the file. `error` says why the file cannot be used. `copy` is the object
     with the bytes of a file of a remote bucket, `copy_sha256` its digest (None in batches of an
-    earlier version). It is read `again` where an earlier batch has read this version.
+    earlier version). It is read `again` where an earlier batch has read this version. `url` is what
+    an API was asked.
     """
 
     table: str
@@ -48,6 +50,7 @@ class FileRead(Struct, frozen=True):
     copy: CopyKey | None = None
     again: bool = False
     copy_sha256: Sha256 | None = None
+    url: str | None = None
 
 
 class KnownFiles(Struct, frozen=True):
@@ -62,7 +65,8 @@ class FileAccount(Struct, frozen=True):
 
     A version that is followed by a newer one in the same batch has no such object.
     `out` counts the rows that are in at least one target table. `reason` says why the whole file
-    was refused; then none of its rows is in any target table.
+    was refused; then none of its rows is in any target table. `reasons` is the object with the
+    refused rows, of very many the first, as [line, reason]; None in batches of earlier versions.
     """
 
     table: str
@@ -72,3 +76,4 @@ class FileAccount(Struct, frozen=True):
     refused: Count
     errors: ErrorsKey | None = None
     reason: str | None = None
+    reasons: ListFile | None = None

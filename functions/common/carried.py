@@ -22,6 +22,14 @@ LINE, WRONG, ROW = "_line", "_wrong", "_row"
 """The columns of a file's rows: the line on which a record begins, why it cannot be parsed (NULL if
 it can), and the record as it came, where that is needed."""
 
+EVENT, RECEIVED, SIGNED = "_event", "_received", "_signed"
+"""The columns of an event's row beside these: its id, the time at which it was received, and
+whether its signature was checked (`true`; `false` for one from the provider's list)."""
+
+TRANSACTION = "_transaction"
+"""The column with the lower 32 bits of the id of the transaction that wrote a row of a database,
+where the row was read because it is recent."""
+
 _IS_CARRIED: dict[type[etl.Column], Callable[[pa.DataType], bool]] = {
     etl.SmallInteger: pa.types.is_integer,
     etl.Integer: pa.types.is_integer,

@@ -90,6 +90,14 @@ class RefusedRows(Struct, frozen=True):
     reasons: dict[str, Count]
 
 
+class LoadEntry(Struct, frozen=True, array_like=True):
+    """A marker in the index: its batch, when it was written, and tables with other refused rows."""
+
+    batch: BatchNumber
+    written_at: Moment
+    refused: list[str] = []
+
+
 class LoadedMarker(Entry, frozen=True):
     """Proof that a batch is in a warehouse, and the state of the warehouse after it.
 
@@ -100,7 +108,8 @@ class LoadedMarker(Entry, frozen=True):
     since the marker `since`. `refused` are, by table, all rows that the warehouse rejects at
     present, last tried at `tried_at` against table definitions with the digest `definitions`.
     `age_seconds` is the time from source snapshot to commit. `processed_sha256` is the digest of
-    the batch's manifest, None in markers of earlier versions.
+    the batch's manifest, None in markers of earlier versions. Each thousandth has the `index` of
+    the thousand markers up to it, in order.
     """
 
     number: BatchNumber
@@ -116,6 +125,7 @@ class LoadedMarker(Entry, frozen=True):
     definitions: str
     settled: Count = 0
     processed_sha256: Sha256 | None = None
+    index: list[LoadEntry] | UnsetType = UNSET
     previous_sha256: Sha256 | None = None
     elsewhere: dict[str, ListFile] | UnsetType = UNSET
     form: Form | UnsetType = UNSET

@@ -5,6 +5,7 @@ warehouse they are about. The newest one is the state of the load; the older one
 warehouse was restored, moved or replaced.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from etl.sources import Source
@@ -53,3 +54,9 @@ class MarkerLog(BatchLog[LoadedMarker]):
         if batch not in self._read:
             self._read[batch] = super().read(batch)
         return self._read[batch]
+
+    def read_each(self, batches: Sequence[int]) -> Iterator[LoadedMarker]:
+        """Yield some markers in order; they are not kept, as they may be many."""
+        for each in super().read_each(batches):
+            self._read.pop(each.number, None)
+            yield each

@@ -24,6 +24,7 @@ ROWS_PER_GROUP = 65_536  # that a reader holds at a time
 BYTES_PER_SLICE = 16 << 20  # in memory: a reader of large rows holds fewer
 READERS = 8  # objects that are fetched at a time, as manifests are
 ROWS_AT_ONCE = 1_000  # in all of these: 10 MB, if each is of 10 kB
+BYTES_AT_ONCE = 1 << 20  # of so few rows, when they are written
 
 EXPANDED_AT_MOST = 256 << 20  # a part, its last slice, and some margin
 
@@ -96,11 +97,16 @@ def put(bucket: Bucket, names: ObjectNames, body: bytes) -> str:
 
 
 class _Part:
-    """A Parquet object being built; `bytes` is about the size of its rows in memory."""
+    """A Parquet object being built; `bytes` is about the size of its rows in memory.
+
+    A few rows wait for others: each write makes a group of rows, with metadata for each column.
+    """
 
     def __init__(self, schema: pa.Schema) -> None:
         self.rows = self.bytes = 0
         self.schema = schema
+        self._few: list[pa.Table] = []
+        self._few_rows = self._few_bytes = 0
         self._sink = pa.BufferOutputStream()
         self._writer = pq.ParquetWriter(
             self._sink,
@@ -116,11 +122,22 @@ class _Part:
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
         table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
-        self._writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+        self._few.append(table)
+        self._few_rows += rows.num_rows
+        self._few_bytes += rows.nbytes
         self.rows += rows.num_rows
         self.bytes += rows.nbytes
+        if self._few_rows >= ROWS_AT_ONCE or self._few_bytes >= BYTES_AT_ONCE:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        rows, self._few = self._few, []
+        self._few_rows = self._few_bytes = 0
+        if rows:
+            self._writer.write_table(pa.concat_tables(rows), row_group_size=ROWS_PER_GROUP)
 
     def finish(self) -> bytes:
+        self._write_group()
         self._writer.close()
         body: bytes = self._sink.getvalue().to_pybytes()
         return body

@@ -26,13 +26,15 @@ _MALFORMED = (
 class Received:
     """An event as it was received: its source's name, the time, the headers with fields, the body.
 
-    Header names are in lower case; the time has a zone.
+    Header names are in lower case; the time has a zone. It is `signed` if receive has checked its
+    signature, None where an earlier version did not say so.
     """
 
     source: str
     received_at: datetime
     headers: Mapping[str, str]
     body: bytes
+    signed: bool | None = None
 
     def message(self) -> str:
         """Return the message for the queue, in ASCII, because SQS rejects some characters.
@@ -44,6 +46,7 @@ class Received:
                 "source": self.source,
                 "received_at": self.received_at.astimezone(UTC).isoformat(),
                 "headers": dict(self.headers),
+                "signed": self.signed,
                 "body": b64encode(zlib.compress(self.body)).decode(),
             }
         )
@@ -56,7 +59,9 @@ class Received:
             headers = {str(name): str(value) for name, value in said["headers"].items()}
             moment = datetime.fromisoformat(said["received_at"])
             body = _inflated(b64decode(said["body"], validate=True))
-            return cls(str(said["source"]), moment.astimezone(UTC), headers, body)
+            signed = said.get("signed")
+            signed = signed if isinstance(signed, bool) else None
+            return cls(str(said["source"]), moment.astimezone(UTC), headers, body, signed)
         except _MALFORMED:
             raise InvalidMessageError("it is no message of the function receive") from None
 

@@ -106,7 +106,7 @@ def _received(request: Request) -> Reply:
     _require_event(body)
     wanted = headers_of(source)
     kept = {name: value for name, value in request.headers.items() if name in wanted}
-    received = Received(source.name, datetime.fromtimestamp(now, UTC), kept, body)
+    received = Received(source.name, datetime.fromtimestamp(now, UTC), kept, body, signed=True)
     message = store(_queue(), required(os.environ, "EVENTS_QUEUE_URL"), received)
     logger.info("stored", message_id=message)
     return STORED

@@ -4,6 +4,7 @@ The result depends only on the batch and on the open rows of the batch before; f
 that the batch before did not have, on all batches of the log so far.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from functools import partial
@@ -15,17 +16,20 @@ from etl import Delivered, Pipeline, Table
 from etl.mapping import Mapping as TargetMapping
 from functions.common.keys import Key, arrays_of
 from functions.common.logs import Logs
-from functions.common.longlists import IN_PARTS
+from functions.common.longlists import IN_PARTS, ListFile
 from functions.common.manifests import Balance, IngestionManifest, ProcessedManifest
 from functions.common.objects import ObjectNames
 from functions.common.quarantined import AbsentFile, Quarantine
 from functions.common.storage import Bucket
 from functions.transform import absentkeys, quarantine
 from functions.transform.absent import Absent
+from functions.transform.batchkeys import BatchKeys
 from functions.transform.filerows import FileBatch
 from functions.transform.files import remodel_files
+from functions.transform.filling import fill
 from functions.transform.held import Held
-from functions.transform.remodelling import Remodelled, Remodelling, fill
+from functions.transform.reasons import Reasons
+from functions.transform.remodelling import Remodelled, Remodelling
 from functions.transform.table import Batch
 
 
@@ -47,7 +51,7 @@ def remodel_batch(
     """
     source = logs.ingested.source
     if isinstance(files := pipeline.source(source), Delivered):
-        batch_of_files = FileBatch(pipeline, files, logs, ingested, environment)
+        batch_of_files = FileBatch(pipeline, files, logs, ingested, environment, BatchKeys())
         return remodel_files(batch_of_files, before, run=run, now=now)
     absent = Absent(
         sorted(pipeline.waited_for(source), key=lambda table: table.id),
@@ -56,7 +60,15 @@ def remodel_batch(
     )
     day = ingested.source.snapshot_at.date()
     batch = Batch(
-        ingested.batch, day, ingested, absent, pipeline, logs.ingested, logs.processed.bucket
+        ingested.batch,
+        day,
+        ingested,
+        absent,
+        pipeline,
+        logs.ingested,
+        logs.processed.bucket,
+        BatchKeys(),
+        defaultdict(Reasons),
     )
     done: dict[TargetMapping, Remodelled] = {}
     held: dict[str, Quarantine] = {}
@@ -76,8 +88,18 @@ def remodel_batch(
         quarantine=held,
         absent=lists,
         absent_files=objects,
+        keys=batch.keys.sets(),
+        reasons=_reasons(batch),
         form=IN_PARTS if objects or any(each.parts for each in held.values()) else UNSET,
     )
+
+
+def _reasons(batch: Batch) -> dict[str, ListFile]:
+    """Store why rows are not in target tables; return the objects by target table."""
+    prefix = f"lists/batches/{batch.ingested.source}"
+    names = ObjectNames(prefix, batch.number, batch.day, ".json")
+    stored = {name: each.stored(batch.processed, names) for name, each in batch.reasons.items()}
+    return {name: file for name, file in stored.items() if file}
 
 
 def _known_absent(

@@ -10,11 +10,13 @@ from etl.mapping import Mapping as TargetMapping
 from functions.common.accounts import FileRead
 from functions.common.ahead import ahead
 from functions.common.errors import RowBalanceError
+from functions.common.keys import keys_of
 from functions.common.logs import Logs
 from functions.common.manifests import IngestionManifest
 from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter, read_rows
 from functions.transform import checks
+from functions.transform.batchkeys import BatchKeys
 from functions.transform.cells import checked, with_all_columns
 from functions.transform.making import make
 from functions.transform.rowexports import RowExports
@@ -25,7 +27,8 @@ Refuse = Callable[[pa.Table, pa.Table, Mapping[int, str]], None]
 
 @dataclass(frozen=True)
 class FileBatch:
-    """A batch of files, events or answers; `environment` has the settings.
+    """A batch of files, events or answers; `environment` has the settings, `keys` are
+    collected.
 
     The events of a table count as one file of JSON documents.
     """
@@ -35,6 +38,7 @@ class FileBatch:
     logs: Logs
     manifest: IngestionManifest
     environment: Mapping[str, str]
+    keys: BatchKeys
 
     @property
     def mappings(self) -> tuple[TargetMapping, ...]:
@@ -75,6 +79,8 @@ def write_rows(
     ):
         for rows, converted, refused in parts:
             refuse(rows, converted, refused)
+            if table.keys:
+                batch.keys.add(table.id, keys_of(converted, table.keys))
             taken += rows.num_rows
             fit += rows.num_rows - len(refused)
             if len(refused) < rows.num_rows:

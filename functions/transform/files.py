@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import pyarrow as pa
+
 from etl import Files, Table
 from etl.mapping import Mapping as TargetMapping
 from functions.common.accounts import FileAccount, FileRead
+from functions.common.carried import LINE
+from functions.common.longlists import ListFile
 from functions.common.manifests import Balance, IngestionManifest, ProcessedManifest, StarTable
-from functions.common.objects import DataFile
+from functions.common.objects import DataFile, ObjectNames
 from functions.transform.filerows import FileBatch, rows_of, write_rows
+from functions.transform.reasons import Reasons
 from functions.transform.refusals import (
     RefusedRows,
     errors_key,
@@ -36,6 +41,7 @@ class Outcome:
     refused: int
     errors: str | None = None
     reason: str | None = None
+    reasons: ListFile | None = None
 
     @property
     def account(self) -> FileAccount:
@@ -43,7 +49,8 @@ class Outcome:
         rows = self.read.rows
         refused = rows if self.reason else self.refused
         table, file = self.read.table, self.read.file
-        return FileAccount(table, file, rows, rows - refused, refused, self.errors, self.reason)
+        out, errors = rows - refused, self.errors
+        return FileAccount(table, file, rows, out, refused, errors, self.reason, self.reasons)
 
 
 def remodel_files(
@@ -90,6 +97,7 @@ def remodel_files(
             accounts,
             batch.pipeline.replaced(batch.source.name),
         ),
+        keys=batch.keys.sets(),
     )
 
 
@@ -121,26 +129,33 @@ def _remodel(batch: FileBatch, read: FileRead, *, is_newest: bool) -> Outcome:
     """
     if (table := batch.table(read)) is None:
         return Outcome(read, {}, 0)
+    if not table.keys:
+        batch.keys.add(table.id, pa.array([""]))  # any of its rows may be in the batch
     feed = batch.source.feed(table)
     form = form_of(feed, read.header)
     key = errors_key(table.id, read.file.key, _prefix(batch, table), form.ending)
     made: Mapping[str, list[DataFile]] = {}
-    log = batch.logs.processed
+    log, reasons = batch.logs.processed, Reasons()
 
     def is_overtaken() -> bool:
         return log.newest() >= batch.manifest.batch
 
     with RefusedRows(log.bucket, key if is_newest else None, form, is_overtaken) as refused:
         if read.error is None:
+
+            def refuse(rows: pa.Table, converted: pa.Table, why: Mapping[int, str]) -> None:
+                refused.add(rows, converted, why)
+                reasons.add(rows[LINE], why)
+
             mappings = batch.mappings_of(table)
-            made = write_rows(
-                batch, table, read, batch.manifest, mappings=mappings, refuse=refused.add
-            )
+            made = write_rows(batch, table, read, batch.manifest, mappings=mappings, refuse=refuse)
         else:
             refused.add_file(read.error)
     limit = most_refused(feed, batch.environment)
     reason = read.error or too_many(read.rows, refused.rows, limit)
-    return Outcome(read, made, refused.rows, refused.key, reason)
+    day = batch.manifest.source.snapshot_at.date()
+    names = ObjectNames(f"lists/batches/{batch.source.name}", batch.manifest.batch, day, ".json")
+    return Outcome(read, made, refused.rows, refused.key, reason, reasons.stored(log.bucket, names))
 
 
 def _prefix(batch: FileBatch, table: Table) -> str:

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from etl import Events, Files, Pipeline
 from etl.loading import load
@@ -31,6 +31,7 @@ from functions.common.settings import required
 from functions.common.storage import CLIENT_CONFIG, Bucket
 from functions.common.telemetry import MetricUnit, logger, metrics
 from functions.transform.batch import remodel_batch
+from functions.transform.batchkeys import index_of
 from functions.transform.notices import step_notices
 from functions.transform.sweep import sweep_all
 from functions.transform.trial import try_all
@@ -141,7 +142,11 @@ def work_off(
         manifest = remodel_batch(
             pipeline, logs, ingested, before, run=run, now=now, environment=environment
         )
-        manifest = structs.replace(manifest, ingested_sha256=logs.ingested.digest(number))
+        manifest = structs.replace(
+            manifest,
+            ingested_sha256=logs.ingested.digest(number),
+            index=index_of(logs.processed, manifest) or UNSET,
+        )
         ours = logs.processed.claim(manifest)
         before = manifest if ours else logs.processed.read(number)
         if ours:

@@ -54,10 +54,12 @@ def store(
     return replace(part, marks=MarksFile(put(bucket, names, body), digest(body)))
 
 
-def arrived(rows: pa.Table, batch: int, target: str, reasons: Mapping[int, str]) -> pa.Table:
-    """Return the rows of a batch that are not fit for a target, with the quarantine's columns."""
-    wrong = rows.take(_positions(reasons))
-    numbers = pa.array([batch] * wrong.num_rows, pa.int64())
+def arrived(rows: pa.Table, batches: pa.Array, target: str, reasons: Mapping[int, str]) -> pa.Table:
+    """Return the rows that are not fit for a target, with the quarantine's columns.
+
+    `batches` are the numbers of the batches in which the rows came.
+    """
+    wrong, numbers = rows.take(_positions(reasons)), batches.take(_positions(reasons))
     marked = wrong.append_column(BATCH, numbers).append_column(REASON, _text(reasons))
     return marked.append_column(TARGET, pa.array([target] * wrong.num_rows, pa.string()))
 

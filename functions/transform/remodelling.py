@@ -1,15 +1,13 @@
-"""Remodel a batch for one target table, or all batches so far for a new one."""
+"""Remodel a batch for one target table."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from etl.mapping import Mapping
 from functions.common.errors import RowBalanceError
-from functions.common.manifests import Balance, IngestionManifest, StarTable
+from functions.common.manifests import Balance, StarTable
 from functions.common.objects import DataFile
-from functions.transform import quarantine
 from functions.transform.table import Batch, TableOfBatch
 
 
@@ -46,47 +44,22 @@ class Remodelling:
         balance = Balance(
             taken=table.taken,
             released=self._released,
-            out=_rows(files),
+            out=rows_of(files),
             quarantined=sum(rows.num_rows for rows in unfit),
         )
-        _require_balance(self._batch, self.mapping, balance)
+        require_balance(self._batch, self.mapping, balance)
         tombstones = table.write_deleted(table.deleted())
-        made = StarTable(balance.out, files, _rows(tombstones), tombstones)
+        made = StarTable(balance.out, files, rows_of(tombstones), tombstones)
         return Remodelled(made, balance, unfit)
 
 
-def fill(batch: Batch, mapping: Mapping) -> Remodelled:
-    """Remodel the rows of all batches of the log up to this one, each into its own files."""
-    files: list[DataFile] = []
-    open_rows, deleted = pa.table({}), pa.table({})
-    taken = quarantined = 0
-    for manifest in _manifests(batch):
-        table = TableOfBatch(replace(batch, manifest=manifest), mapping)
-        fit, unfit = table.take()
-        open_rows = quarantine.together([table.not_superseded(open_rows), *unfit])
-        deleted = quarantine.together([table.not_come_back(deleted), *table.deleted()])
-        files += fit
-        taken += table.taken
-        quarantined += sum(rows.num_rows for rows in unfit)
-    batch.absent.note_unfit(mapping.main, open_rows)
-    balance = Balance(taken, released=0, out=_rows(files), quarantined=quarantined)
-    _require_balance(batch, mapping, balance)
-    tombstones = table.write_deleted([deleted])
-    made = StarTable(balance.out, files, _rows(tombstones), tombstones, filled=True)
-    return Remodelled(made, balance, [open_rows])
-
-
-def _manifests(batch: Batch) -> Iterator[IngestionManifest]:
-    """Yield the manifests of the log in their order, the batch's own last."""
-    yield from batch.ingested.read_each(range(1, batch.number))
-    yield batch.manifest
-
-
-def _rows(files: list[DataFile]) -> int:
+def rows_of(files: list[DataFile]) -> int:
+    """Return how many rows objects have."""
     return sum(file.rows for file in files)
 
 
-def _require_balance(batch: Batch, mapping: Mapping, balance: Balance) -> None:
+def require_balance(batch: Batch, mapping: Mapping, balance: Balance) -> None:
+    """Raise RowBalanceError if rows of a source table went nowhere, or came from nowhere."""
     if balance.taken + balance.released != balance.out + balance.quarantined:
         raise RowBalanceError(
             f"batch {batch.number}: of {balance.taken} rows of {mapping.main.name} and "

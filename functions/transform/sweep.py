@@ -74,7 +74,7 @@ class Sweep(Generic[Manifest]):
         """Return the days that have objects and were not swept, up to `newest`, in order."""
         done = max(self.notes.keys(self._prefix), default="")
         last = done.removeprefix(self._prefix).removesuffix(".json")
-        if last >= newest:
+        if last >= newest or not (last or self._is_as_old_as(newest)):
             return []  # without a look into the folder of each table
         folders = {
             folder.removesuffix("/").rpartition("/")[2]
@@ -82,6 +82,16 @@ class Sweep(Generic[Manifest]):
             for folder in self.log.bucket.folders(f"{prefix}/", f"{prefix}/{last}")
         }
         return sorted(day for day in folders if _DAY.fullmatch(day) and last < day <= newest)
+
+    def _is_as_old_as(self, day: str) -> bool:
+        """Return whether the log begins by a day; one whose first batch cannot be read may.
+
+        What is older, dead runs have left: it is removed with the first day that has a batch.
+        """
+        try:
+            return self.log.read(1).source.snapshot_at.date().isoformat() <= day
+        except CorruptLogError:
+            return True
 
     def _orphans(self, day: str, newest: int) -> Iterator[str]:
         named = lru_cache(maxsize=None)(self._named)

@@ -3,6 +3,7 @@
 Rows are processed in slices; only joined rows and those in quarantine are held.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -16,14 +17,16 @@ from etl import Pipeline, Table, Text
 from etl import mapping as declared
 from functions.common.batchlog import BatchLog
 from functions.common.carried import UNFIT
-from functions.common.keys import is_among, keys_of
+from functions.common.keys import keys_of
 from functions.common.manifests import IngestionManifest
 from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter, read_rows
 from functions.common.storage import Bucket
 from functions.transform import checks, quarantine
 from functions.transform.absent import Absent
+from functions.transform.batchkeys import BatchKeys
 from functions.transform.making import make
+from functions.transform.reasons import Reasons
 from functions.transform.rowexports import RowExports
 from functions.transform.rows import as_declared, require_columns
 from functions.transform.values import convert, form
@@ -34,7 +37,9 @@ class Batch:
     """A batch of a source, the absent parents, and where its rows come from and go.
 
     `number` and `day` are for the keys of written objects. `manifest` names the rows: those of the
-    batch, or of an earlier one with which a new target table is filled.
+    batch, or of an earlier one with which a new target table is filled. `keys`, and `reasons` by
+    target table, are collected. `read_ahead` has objects of the ingestion bucket that have been
+    read already.
     """
 
     number: int
@@ -44,6 +49,14 @@ class Batch:
     pipeline: Pipeline
     ingested: BatchLog[IngestionManifest]
     processed: Bucket
+    keys: BatchKeys
+    reasons: defaultdict[str, Reasons]
+    read_ahead: Bucket | None = None
+
+    @property
+    def lake(self) -> Bucket:
+        """The bucket of the rows, or one of which some objects have been read already."""
+        return self.read_ahead or self.ingested.bucket
 
     @property
     def is_own(self) -> bool:
@@ -62,7 +75,7 @@ class TableOfBatch:
         self._batch = batch
         self._mapping = mapping
         self._table = mapping.main
-        self._lake = batch.ingested.bucket
+        self._lake = batch.lake
         self._waits = batch.pipeline.waits(mapping)
         self._calendar = batch.pipeline.calendar_of(mapping)
         self._exports = RowExports(batch.processed, batch.pipeline)
@@ -73,21 +86,9 @@ class TableOfBatch:
         """How many rows the batch has."""
         return sum(file.rows for file in self._capture.files)
 
-    def not_superseded(self, open_rows: pa.Table) -> pa.Table:
-        """Return the open rows that the batch neither has again nor deletes."""
-        if not open_rows.num_rows:
-            return open_rows
-        mine = keys_of(open_rows, self._table.keys)
-        stays = pa.repeat(pa.scalar(True), len(mine))
-        files = [*self._capture.files, *self._capture.tombstones]
-        for rows in read_rows(self._lake, files, self._table.keys):
-            again = is_among(mine, keys_of(rows, self._table.keys))
-            stays = pc.and_not(stays, again)
-        return open_rows.filter(stays)
-
     def release(self, open_rows: pa.Table) -> pa.Table:
         """Write the open rows of which a parent has come and that are fit now; return the rest."""
-        if not (open_rows.num_rows and self._waits and self._batch.is_own):
+        if not (open_rows.num_rows and self._waits):
             return open_rows
         reasons: dict[int, str] = {}
         for positions, joined in self._ready(as_declared(self._table, open_rows)):
@@ -129,16 +130,30 @@ class TableOfBatch:
         """Write the batch's own rows that are fit; return their files, and the unfit rows."""
         manifest, unfit = self._batch.manifest, []
         writer = self._batch.writer(self._mapping.target.id)
-        for part in read_rows(self._lake, self._capture.files):
-            rows = self._declared(self._table, pa.Table.from_batches([part]))
-            reasons = self._remodel(rows, writer, self._partners)
-            if self._batch.is_own:
-                is_new = manifest.replay_of is None
-                self._batch.absent.note(self._table, rows, reasons, is_new=is_new)
+        for rows in self.rows():
+            wrong, reasons = self.remodel(rows, writer)
+            is_new = manifest.replay_of is None
+            self._batch.absent.note(self._table, rows, reasons, is_new=is_new)
             if reasons:
-                target = self._mapping.target.id
-                unfit.append(quarantine.arrived(rows, manifest.batch, target, reasons))
+                unfit.append(wrong)
         return writer.close(), unfit
+
+    def rows(self) -> Iterator[pa.Table]:
+        """Yield the rows of the batch with all columns of their table, in slices."""
+        for part in read_rows(self._lake, self._capture.files):
+            yield self._declared(self._table, pa.Table.from_batches([part]))
+
+    def remodel(
+        self, rows: pa.Table, writer: PartWriter, batches: pa.Array | None = None
+    ) -> tuple[pa.Table, dict[int, str]]:
+        """Write the rows that are fit for the target; return the unfit ones, and why they are.
+
+        `batches` are those in which the rows came; None for the batch itself.
+        """
+        if batches is None:
+            batches = pa.repeat(pa.scalar(self._batch.manifest.batch), rows.num_rows)
+        reasons = self._remodel(rows, writer, self._partners)
+        return quarantine.arrived(rows, batches, self._mapping.target.id, reasons), reasons
 
     def _remodel(
         self, rows: pa.Table, writer: PartWriter, joined: Sequence[checks.Partners]
@@ -146,7 +161,10 @@ class TableOfBatch:
         """Write the rows that are fit for the target; return why the others are not."""
         around = checks.Surroundings(self._calendar, joined, self._waits, self._batch.absent.now)
         converted = convert(self._table, rows)
+        keys = keys_of(converted, self._table.keys)
+        self._batch.keys.add(self._table.id, keys)
         reasons = checks.reasons(self._table, rows, converted, around)
+        self._batch.reasons[self._mapping.target.id].add(keys, reasons)
         if len(reasons) < rows.num_rows:
             partners = dict(chain.from_iterable(each.by_parameter() for each in joined))
             fit = checks.without(converted, reasons)
@@ -180,13 +198,24 @@ class TableOfBatch:
         require_columns(table, rows)
         return rows
 
+    def tombstones(self) -> Iterator[pa.Table]:
+        """Yield the keys of deleted rows as the source had them."""
+        for part in read_rows(self._lake, self._capture.tombstones):
+            yield pa.Table.from_batches([part])
+
+    def target_keys(self, rows: pa.Table) -> pa.Table:
+        """Return the keys of rows as the target has them, but for those that it cannot have.
+
+        They are among the keys of the batch.
+        """
+        keys = convert(self._table, rows, self._table.keys).drop_null()
+        self._batch.keys.add(self._table.id, keys_of(keys, self._table.keys))
+        return keys.rename_columns(list(self._mapping.target.key))
+
     def deleted(self) -> Iterator[pa.Table]:
         """Yield the keys of deleted rows as the target has them, but for those it cannot have."""
-        target = self._mapping.target
-        for part in read_rows(self._lake, self._capture.tombstones if target.key else []):
-            rows = pa.Table.from_batches([part])
-            keys = convert(self._table, rows, self._table.keys).drop_null()
-            yield keys.rename_columns(list(target.key))
+        if self._mapping.target.key:
+            yield from map(self.target_keys, self.tombstones())
 
     def write_deleted(self, keys: Iterable[pa.Table]) -> list[DataFile]:
         """Write the keys of deleted rows; return their files."""
@@ -194,14 +223,3 @@ class TableOfBatch:
         for some in keys:
             writer.write(some)
         return writer.close()
-
-    def not_come_back(self, deleted: pa.Table) -> pa.Table:
-        """Return the keys of `deleted` of which the batch has no row."""
-        if not deleted.num_rows:
-            return deleted
-        keys = keys_of(deleted, self._mapping.target.key)
-        stays = pa.repeat(pa.scalar(True), len(keys))
-        for part in read_rows(self._lake, self._capture.files):
-            come = convert(self._table, pa.Table.from_batches([part]), self._table.keys)
-            stays = pc.and_not(stays, is_among(keys, keys_of(come, self._table.keys)))
-        return deleted.filter(stays)

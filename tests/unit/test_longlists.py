@@ -1,4 +1,4 @@
-"""Long lists of manifests: in objects of their own, read as they were written or not at all."""
+"""Long lists of manifests: in separate objects, read as they were written or not at all."""
 
 import hashlib
 import json

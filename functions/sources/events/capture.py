@@ -11,10 +11,12 @@ from datetime import datetime
 from etl import Events, Pipeline, Table
 from functions.common.accounts import FileRead, FileVersion, KnownFiles
 from functions.common.batchlog import BatchLog
+from functions.common.carried import EVENT, RECEIVED, SIGNED
 from functions.common.errors import BatchConflictError
 from functions.common.manifests import IngestionManifest, Source, TableCapture
 from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter
+from functions.common.received import Received
 from functions.sources.events.messages import Message
 from functions.sources.events.rows import EventRow, row_of
 from functions.sources.formats.rows import RowsBuilder
@@ -28,12 +30,14 @@ class TableRows:
     def __init__(self, writer: PartWriter, table: Table) -> None:
         self.bytes = 0
         self._writer = writer
-        self._rows = RowsBuilder(list(table.columns))
+        self._rows = RowsBuilder(list(table.columns), (EVENT, RECEIVED, SIGNED))
 
-    def add(self, place: int, row: EventRow, size: int) -> None:
-        """Append an event of some bytes, at its place in the batch."""
-        self.bytes += size
-        self._rows.add(place, row.cells, row.text, row.wrong)
+    def add(self, place: int, row: EventRow, received: Received) -> None:
+        """Append an event, at its place in the batch."""
+        self.bytes += len(received.body)
+        signed = None if received.signed is None else str(received.signed).lower()
+        more = row.id, received.received_at.isoformat(), signed
+        self._rows.add(place, row.cells, row.text, row.wrong, more=more)
         if self._rows.bytes >= ROWS_BYTES:
             self._writer.write(self._rows.finish())
 
@@ -104,7 +108,7 @@ class Capture:
                 prefix = f"{self.source.name}/{table.id}"
                 writer = PartWriter(self.log.bucket, prefix, batch, at.date())
                 tables[table] = TableRows(writer, table)
-            tables[table].add(place, row, len(received.body))
+            tables[table].add(place, row, received)
         objects = {table.id: rows.close() for table, rows in tables.items()}
         return [
             self._read(table, batch, at, rows.bytes, objects[table.id])

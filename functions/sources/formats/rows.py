@@ -21,33 +21,42 @@ class RowsBuilder:
 
     `_line` is the line on which a record begins. `_wrong` is why it cannot be separated into
     values, or which of them are no text, NULL for a good one; `_row` is the record as it came.
-    Columns with the name of one of the engine's own are left out.
+    Columns with the name of one of the engine's own are left out, except `more`, whose texts each
+    row has after its values.
     """
 
-    def __init__(self, columns: Sequence[str]) -> None:
+    def __init__(self, columns: Sequence[str], more: Sequence[str] = ()) -> None:
         self._columns = columns
+        self._more = more
         self._nothing: list[str | None] = [None] * len(columns)
         self._rows: list[list[str | int | None]] = []
         self.bytes = 0
 
     def add(
-        self, line: int, values: Sequence[str | None], row: str | None, wrong: str | None = None
+        self,
+        line: int,
+        values: Sequence[str | None],
+        row: str | None,
+        wrong: str | None = None,
+        *,
+        more: Sequence[str | None] = (),
     ) -> None:
         """Append a row, or a `wrong` one with the values that it has, if it has any.
 
         `row` is the record as it came.
         """
         cells = values or self._nothing
-        self._rows.append([*cells, line, wrong, row])
+        self._rows.append([*cells, *more, line, wrong, row])
         self.bytes += sum(map(len, filter(None, (*cells, row))))
 
     def finish(self) -> pa.RecordBatch:
         """Return the rows added so far, and begin again."""
-        columns = list(zip(*self._rows, strict=True)) or [()] * (len(self._columns) + len(_OWN))
-        kinds = [pa.string()] * len(self._columns) + _OWN.types
+        names = [*self._columns, *self._more, *_OWN.names]
+        columns = list(zip(*self._rows, strict=True)) or [()] * len(names)
+        kinds = [pa.string()] * (len(names) - len(_OWN)) + _OWN.types
         arrays = [pa.array(cells, kind) for cells, kind in zip(columns, kinds, strict=True)]
         self._rows, self.bytes = [], 0
-        return _carried([*self._columns, *_OWN.names], arrays)
+        return _carried(names, arrays, len(self._columns))
 
 
 def as_read(table: pa.Table, first_line: int, extra: pa.Array | None) -> pa.RecordBatch:
@@ -62,13 +71,13 @@ def as_read(table: pa.Table, first_line: int, extra: pa.Array | None) -> pa.Reco
         lines = pc.add(lines, pc.subtract(pc.cumulative_sum(extra), extra))
     columns = [column.combine_chunks() for column in table.columns]
     nulls = pa.nulls(size, pa.string())
-    return _carried([*table.column_names, *_OWN.names], [*columns, lines, nulls, nulls])
+    names = [*table.column_names, *_OWN.names]
+    return _carried(names, [*columns, lines, nulls, nulls], table.num_columns)
 
 
-def _carried(names: Sequence[str], arrays: Sequence[pa.Array]) -> pa.RecordBatch:
-    """Return columns as rows, without those of a file with the name of one of the engine's."""
-    last = len(names) - len(_OWN)
-    kept = [place for place, name in enumerate(names) if place >= last or name not in OWN_COLUMNS]
+def _carried(names: Sequence[str], arrays: Sequence[pa.Array], given: int) -> pa.RecordBatch:
+    """Return columns as rows, without those of the first `given` with the name of an engine's."""
+    kept = [place for place, name in enumerate(names) if place >= given or name not in OWN_COLUMNS]
     return pa.record_batch(
         [arrays[place] for place in kept], names=[names[place] for place in kept]
     )

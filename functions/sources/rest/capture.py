@@ -121,6 +121,7 @@ class Capture:
             error=rows.error,
             copy=key,
             copy_sha256=hashlib.sha256(page.answer.body).hexdigest(),
+            url=page.url,
         )
 
     def _claimed(self, batch: Batch, known: Known, run: str) -> IngestionManifest:

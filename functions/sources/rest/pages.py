@@ -29,10 +29,14 @@ _NEXT = re.compile(r';\s*rel\s*=\s*"?(?:[^"]*\s)?next(?:\s[^"]*)?"?\s*(?:;|$)', 
 
 @dataclass(frozen=True)
 class Page:
-    """A page of the answer about a resource; reading its properties may raise UnusableFileError."""
+    """A page of the answer about a resource; reading its properties may raise UnusableFileError.
+
+    `url` is what was asked, as a manifest may have it.
+    """
 
     resource: Resource
     answer: Answer
+    url: str
 
     @cached_property
     def digest(self) -> str:
@@ -123,7 +127,7 @@ def read_pages(api: Api, resource: Resource, start: str | None, at_most: int) ->
     left = at_most
     try:
         while url is not None:
-            page = Page(resource, api.ask(url, accept, left))
+            page = Page(resource, api.ask(url, accept, left), _shown(url, resource))
             if page.is_empty or (pages.found and _is_end(page)):
                 break
             pages.found.append(page)
@@ -162,6 +166,21 @@ def _with(url: str, query: Mapping[str, str], *, is_default: bool = False) -> st
         given = [(name, value) for name, value in given if name not in query]
         more = dict(query)
     return urlunsplit(parts._replace(query=urlencode([*given, *more.items()], safe=":,+*")))
+
+
+def _shown(url: str, resource: Resource) -> str:
+    """Return a URL with the values of declared parameters alone: of others, one may be a key."""
+    declared = {
+        *resource.query,
+        *([resource.window.parameter] if resource.window else []),
+        *([resource.paging.parameter] if isinstance(resource.paging, PageNumber) else []),
+    }
+    parts = urlsplit(url)
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    query = urlencode(
+        [(name, value if name in declared else "...") for name, value in given], safe=":,+*"
+    )
+    return urlunsplit(parts._replace(query=query, fragment=""))
 
 
 def _is_end(page: Page) -> bool:
