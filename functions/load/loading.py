@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import uuid4
 
+from msgspec.structs import replace
+
 from functions.common.batchlog import BatchLog
 from functions.common.errors import CorruptLogError, PipelineCodeError
 from functions.common.loaded import LoadedMarker
 from functions.common.manifests import ProcessedManifest
+from functions.load.marks import index_of
 from functions.load.models import Models
 from functions.targets import Applied, Feed, Loader, Standing
 
@@ -179,6 +182,7 @@ class _Marking:
             definitions=self._definitions,
             processed_sha256=self._log.digest(manifest.batch),
         )
+        marker = replace(marker, index=index_of(self._markers, marker))
         if not self._markers.claim(marker):
             self._loader.require_lock()  # after a lost connection another loader may have started
             raise CorruptLogError(

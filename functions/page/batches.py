@@ -63,7 +63,8 @@ class SourceState:
     """The state of a source.
 
     `batches` are the newest, in their order; `loaded` is the newest marker, `waiting` how many
-    batches are not in the target. `stopped` says which source tables are not read, and why.
+    batches are not in the target. `stopped` says which source tables are not read, and why;
+    `filling` how far those are that are read in several batches.
     """
 
     name: str
@@ -73,6 +74,7 @@ class SourceState:
     changes: dict[str, Change] = field(default_factory=dict)
     aside: list[Aside] = field(default_factory=list)
     stopped: dict[str, str] = field(default_factory=dict)
+    filling: dict[str, str] = field(default_factory=dict)
 
 
 def state_of(declared: Pipeline, source: Source, logs: Logs, markers: MarkerLog) -> SourceState:
@@ -102,6 +104,7 @@ def state_of(declared: Pipeline, source: Source, logs: Logs, markers: MarkerLog)
             *_refused(loaded),
         ],
         _stopped(read[-1]) if read else {},
+        _filling(read[-1]) if read else {},
     )
 
 
@@ -200,3 +203,7 @@ def _stopped(newest: IngestionManifest) -> dict[str, str]:
     return {
         name: table.error for name, table in newest.schemas.items() if table.error and table.carried
     }
+
+
+def _filling(newest: IngestionManifest) -> dict[str, str]:
+    return {name: table.filling.progress for name, table in newest.tables.items() if table.filling}

@@ -34,6 +34,11 @@ def freshness(states: Sequence[SourceState], broken: Mapping[str, str]) -> Eleme
         element("p", element("strong", outside(name), ": "), outside(why, 500), class_="failed")
         for name, why in broken.items()
     ]
+    said += [
+        element("p", element("strong", outside(name), ": "), outside(progress), class_="note")
+        for state in states
+        for name, progress in state.filling.items()
+    ]
     return card("Freshness", table("Freshness", heads, rows, frozenset({1, 4, 5})), *said)
 
 

@@ -10,6 +10,7 @@ that came after the batch is pending; one due to a file that is gone from the bu
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +22,7 @@ from functions.common.accounts import FileVersion
 from functions.common.keys import is_among, keys_of
 from functions.common.logs import Logs
 from functions.reconcile.comparison import Comparison
+from functions.reconcile.manyfiles import rows_of, together
 from functions.sources import FilesNow, listable
 from functions.targets import Comparer, Counted
 from functions.transform import cells, checks
@@ -129,20 +131,26 @@ class ExpectedRows:
 
         The first slice has no rows, so that there is always one with the columns.
         """
-        yield self._fit(pa.table({}))[0]
-        for number, file in enumerate(self._chosen.read):
-            is_before = number < self._chosen.before_gone
-            for rows in self._now.rows(self._mapping.main, file, was_accepted=True):
+        yield self._fit(cells.with_all_columns(self._mapping.main, pa.table({})))[0]
+        read, before_gone = self._chosen.read, self._chosen.before_gone
+        parts = (read[:before_gone], self._before_gone), (read[before_gone:], self._after_gone)
+        for files, keys in parts:
+            for rows in self._rows(files, was_accepted=True):
                 made, refused = self._fit(rows)
                 self.refused += refused
-                if self._chosen.before_gone:
-                    self._note(made, self._before_gone if is_before else self._after_gone)
+                if before_gone:
+                    self._note(made, keys)
                 yield made
-        for file in self._chosen.newer:
-            for rows in self._now.rows(self._mapping.main, file, was_accepted=False):
-                made, _ = self._fit(rows)
-                self._note(made, self.changed)
-                yield made
+        for rows in self._rows(self._chosen.newer, was_accepted=False):
+            made, _ = self._fit(rows)
+            self._note(made, self.changed)
+            yield made
+
+    def _rows(self, files: Sequence[FileVersion], *, was_accepted: bool) -> Iterator[pa.Table]:
+        main = self._mapping.main
+        read = partial(self._now.rows, main, was_accepted=was_accepted)
+        found = (cells.with_all_columns(main, rows) for rows in rows_of(files, read))
+        return together(found)
 
     def _note(self, made: pa.Table, keys: list[pa.Array]) -> None:
         if self._mapping.target.key:
@@ -150,7 +158,6 @@ class ExpectedRows:
 
     def _fit(self, rows: pa.Table) -> tuple[pa.Table, int]:
         main = self._mapping.main
-        rows = cells.with_all_columns(main, rows)
         converted, wrong = cells.checked(main, rows, self._calendar)
         return make(self._mapping, checks.without(converted, wrong), {}), len(wrong)
 

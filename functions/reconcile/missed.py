@@ -12,6 +12,7 @@ from functions.common.fields import value_at
 from functions.common.httpclient import Api
 from functions.common.jsontext import Decoder, encoded
 from functions.common.manifests import IngestionManifest
+from functions.common.objects import DataFile
 from functions.common.parquet import read_rows
 from functions.common.received import Received
 
@@ -33,7 +34,7 @@ def missed_events(
             continue
         body = encoded(event).encode()
         if len(body) <= source.max_bytes:
-            yield Received(source.name, now, {}, body)
+            yield Received(source.name, now, {}, body, signed=False)
 
 
 def _text_at(event: Any, path: str) -> str | None:
@@ -47,15 +48,16 @@ def _known(source: Events, log: BatchLog[IngestionManifest], since: datetime) ->
         feed.table.id: next(name for name, path in feed.fields.items() if path == source.id)
         for feed in source.feeds
     }
-    known: set[str] = set()
-    for number in range(log.newest(), 0, -1):
-        manifest = log.read(number)
+    files: dict[str, list[DataFile]] = {table: [] for table in columns}
+    for manifest in log.read_each(range(log.newest(), 0, -1)):
         if manifest.source.snapshot_at < since:
             break
-        for table, capture in manifest.tables.items():
-            if column := columns.get(table):
-                for rows in read_rows(log.bucket, capture.files):
-                    known.update(rows.column(column).drop_null().to_pylist())
+        for table in files:
+            files[table] += manifest.capture(table).files
+    known: set[str] = set()
+    for table, column in columns.items():
+        for rows in read_rows(log.bucket, files[table], [column]):
+            known.update(rows.column(column).drop_null().to_pylist())
     return known
 
 

@@ -69,7 +69,7 @@ def test_the_page_says_how_the_pipeline_is_doing(functions: Functions) -> None:
     assert "Sales in pounds" not in said  # without rates
 
 
-def test_what_a_browser_is_told_of_the_page(functions: Functions) -> None:
+def test_what_the_page_says_to_a_browser(functions: Functions) -> None:
     """It is HTML, and asked for again each time; others' caches have nothing of it."""
     functions.run()
     make(functions)

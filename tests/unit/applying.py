@@ -36,7 +36,7 @@ class Loading:
         return Warehouse(session, self.bucket, "shop", self.derived)
 
     def files(self, name: str, *parts: list[Row]) -> list[DataFile]:
-        """Write rows, each part in an object of its own."""
+        """Write rows, each part in a separate object."""
         return [file for rows in parts for file in self._written(name, rows)]
 
     def _written(self, name: str, rows: list[Row]) -> list[DataFile]:

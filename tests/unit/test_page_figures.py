@@ -6,14 +6,19 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import pytest
+from msgspec.structs import replace
 
 from etl import Figure, MysqlWarehouse
 from functions.common.errors import PipelineCodeError
+from functions.common.filling import Filling
 from functions.page.asking import asked
+from functions.page.batches import SourceState, _filling
 from functions.page.figures import drawn, failed
 from functions.page.markup import serialized
 from functions.page.numbers import amount, duration, scale, short, spoken
+from functions.page.sections import freshness
 from functions.targets.reading import Cell, Rows
+from tests.unit.test_extract_changes import CAPTURE, after
 
 WEEKS = ("2026-11-02", "2026-11-09", "2026-11-16")
 
@@ -197,3 +202,13 @@ def test_a_kind_of_target_that_cannot_be_read_is_named() -> None:
     assert ["".join(made.itertext()) for made in answers.figures] == [
         "SalesNot shown: targets of the kind mysql cannot be read yet"
     ]
+
+
+def test_a_table_that_is_read_in_several_batches_is_shown_with_its_rows() -> None:
+    """Until all of them are read, the page says how far it is."""
+    begun = replace(CAPTURE, filling=Filling(to=["7"], rows=1_500_000, of=9_812_000))
+    shop = SourceState("shop", [], None, 0, filling=_filling(after(begun)))
+
+    made = freshness([shop], {})
+
+    assert texts(made, "p") == ["design: 1,500,000 of about 9,812,000 rows are read"]

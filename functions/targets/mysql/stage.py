@@ -179,5 +179,5 @@ def insert(connection: MysqlConnection, target: str, table: MysqlTable, rows: pa
 
 
 def stage_of(connection: MysqlConnection, layout: MysqlLayout, name: str) -> Stage:
-    """Return an empty stage for a table, with a short name of its own."""
+    """Return an empty stage for a table, with a short, unique name."""
     return Stage(connection, layout.all[name], f"etl_stage_{list(layout.all).index(name)}")

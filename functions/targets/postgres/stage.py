@@ -145,5 +145,5 @@ class Stage:
 
 
 def stage_of(connection: PostgresConnection, layout: PostgresLayout, name: str) -> Stage:
-    """Return an empty stage for a table, with a short name of its own."""
+    """Return an empty stage for a table, with a short, unique name."""
     return Stage(connection, layout.all[name], f"stage_{list(layout.all).index(name)}")
