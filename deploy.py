@@ -213,6 +213,15 @@ def query(options: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
+def why(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Show where a row of a target table comes from: all of its versions, and what made them."""
+    from deployer.why.command import run_why  # noqa: PLC0415  nothing else needs Arrow
+
+    aws = _connect(terminal)
+    run_why(options, os.environ, aws, _names(aws), terminal)
+    return 0
+
+
 def doctor(options: argparse.Namespace, terminal: Terminal) -> int:
     """Check account, rights, databases and functions, and say what is to be done."""
     aws = partial(account.connect, os.environ)
@@ -293,7 +302,7 @@ def _pipeline(terminal: Terminal) -> Pipeline:
     aws = _connect(terminal)
     sources = [each.name for each in present_sources(declared, os.environ)]
     events = [each.name for each in declared.events if each.name in sources]
-    return Pipeline(aws, _names(aws), sources, terminal.step, events=events)
+    return Pipeline(aws, _names(aws), sources, terminal.step, events=events, doing=terminal.doing)
 
 
 def _from_here(settings: Settings) -> Iterator[Finding]:
@@ -320,24 +329,9 @@ def _names(aws: Account) -> Names:
 
 
 COMMANDS = (
-    plan,
-    doctor,
-    rollback,
-    status,
-    page,
-    run,
-    send,
-    replay,
-    reconcile,
-    verify,
-    query,
-    ddl,
-    policy,
-    roles,
-    github,
-    new,
-    local,
-)
+    plan, doctor, rollback, status, page, run, send, replay, reconcile, verify, query, why, ddl,
+    policy, roles, github, new, local,
+)  # fmt: skip
 
 
 if __name__ == "__main__":

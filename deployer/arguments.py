@@ -158,6 +158,13 @@ def _of_query(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _of_why(command: argparse.ArgumentParser) -> None:
+    command.add_argument("table", metavar="TABLE", help="the target table")
+    command.add_argument(
+        "key", metavar="KEY", nargs="+", help="the value of each column of the table's key"
+    )
+
+
 def _of_github(command: argparse.ArgumentParser) -> None:
     command.add_argument("repository", metavar="OWNER/NAME", help="the repository on GitHub")
     command.add_argument(
@@ -223,6 +230,7 @@ _OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "reconcile": _of_reconcile,
     "verify": _of_verify,
     "query": _of_query,
+    "why": _of_why,
     "github": _of_github,
     "new": _of_new,
     "local": _of_local,

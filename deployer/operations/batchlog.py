@@ -114,11 +114,6 @@ def _list(body: bytes, sha256: str) -> object:
     return json.loads(body)
 
 
-def newest_marker(s3: "S3Client", bucket: str, source: str) -> dict[str, Any] | None:
-    """Return the marker of a source's batch that was loaded last, into any warehouse."""
-    return BatchLog(s3, bucket, f"loaded/{source}/").newest_document()
-
-
 def marker_of(s3: "S3Client", bucket: str, source: str, batch: int) -> dict[str, Any] | None:
     """Return the newest marker of a recently loaded batch of a source, None if there is none.
 

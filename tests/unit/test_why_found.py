@@ -1,0 +1,61 @@
+"""`why` finds the batches of a row by the index of the log, and reads few documents for it."""
+
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from deployer.query.cache import Cache
+from deployer.why.asking import asked
+from deployer.why.life import life_of
+from etl import keymarks
+from tests.unit.long_log import PIPELINE, LongLog, SlowClient
+
+
+@pytest.fixture
+def short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have an index for each 50 batches."""
+    monkeypatch.setattr(keymarks, "STRETCH", 50)
+
+
+def ignore(_: str) -> None:
+    """Show no progress."""
+
+
+@pytest.mark.parametrize(("old", "most"), [(0, 1_000), (60, 1_000), (210, 1_000), (0, 9)])
+@pytest.mark.usefixtures("short_stretches")
+def test_the_batches_of_a_key_are_found_in_a_long_log(
+    old: int, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With marks or a range, with an index, and where an earlier version has written neither."""
+    monkeypatch.setattr(keymarks, "MOST_MARKS", most)
+    log = LongLog(210, Random(old), keys=300, old=old)
+    objects = log.objects(Cache(tmp_path), partial(SlowClient, seconds=0))
+
+    for key in (7, 300):
+        life = life_of(asked(PIPELINE, ["source"], "thing", [str(key)]), objects, ignore)
+        assert [step.batch for step in life] == log.batches_of.get(key, [])
+        assert [step.row for step in life] == [
+            {"id": key, "word": str(n)} for n in log.batches_of.get(key, [])
+        ]
+        assert all(step.loaded for step in life)
+
+
+@pytest.mark.usefixtures("short_stretches")
+def test_few_documents_are_read(tmp_path: Path) -> None:
+    """One for each index, those after the newest, and those of the batches that have the row."""
+    log = LongLog(410, Random(1), keys=900)
+    made: list[SlowClient] = []
+
+    def client(bucket: object) -> SlowClient:
+        made.append(SlowClient(bucket, seconds=0))  # type: ignore[arg-type]
+        return made[-1]
+
+    life = life_of(
+        asked(PIPELINE, ["source"], "thing", ["7"]), log.objects(Cache(tmp_path), client), ignore
+    )
+
+    logs, listings, indexes, after = 2, 3 * 3, 8, 10
+    of_steps = 4 * len(life)  # two documents and two objects
+    assert sum(each.calls for each in made) <= listings + logs * (indexes + after) + of_steps
