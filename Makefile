@@ -96,9 +96,9 @@ lock:  ## new versions into requirements/, from pyproject.toml (needs uv)
 		-o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/deploy.txt
 	$(LOCK) -c requirements/dev.txt --group pipeline-retail -o pipelines/retail/requirements.txt
-	for group in layer-arrow layer-postgres layer-mysql layer-pandas layer-powertools; do \
+	for group in layer-arrow layer-postgres layer-mysql layer-pandas layer-lake layer-powertools; do \
 		$(LOCK) -c requirements/dev.txt --group $$group -o requirements/$$group.txt || exit 1; done
-	for group in local-aws query bench audit lambda-runtime; do \
+	for group in local-aws query lake-readers bench audit lambda-runtime; do \
 		$(LOCK) --upgrade --group $$group -o requirements/$$group.txt || exit 1; done
 	for group in audit-prowler lambda-emulator; do \
 		$(LOCK) --upgrade --no-deps --group $$group -o requirements/$$group.txt || exit 1; done

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from deployer.aws import (
+    glue,
     iam,
     lambda_functions,
     lambda_layers,
@@ -25,7 +26,7 @@ from deployer.encryption import check_key, check_proof_key
 from deployer.endpoints import EventEndpoint, ReportApi
 from deployer.errors import explaining
 from deployer.existing_roles import check_roles
-from deployer.leftovers import old_layers, old_secrets
+from deployer.leftovers import old_lake, old_layers, old_secrets
 from deployer.monitoring import Monitoring
 from deployer.networking import FunctionNetwork
 from deployer.operations import selfcheck
@@ -116,6 +117,8 @@ class Deployer:
         for name in settings.secrets:
             yield [partial(self.create_secret, name)]
         yield [self.create_queue]
+        if settings.has_lake:
+            yield [self.create_database]
         yield self.monitoring.before_functions()
         yield from self.endpoint.before_functions()
         yield from self.report_api.before_functions()
@@ -141,6 +144,8 @@ class Deployer:
             *self._on_schedule("page-sweep", "page", specs.SWEEP_SCHEDULE),
             *self._on_new_objects("processed", "page", specs.MARKERS),
         ]
+        if settings.has_lake:
+            yield self._on_schedule("lake-schedule", "lake", settings.lake_schedule)
         yield from self.endpoint.after_functions()
         yield from self.report_api.after_functions()
 
@@ -171,6 +176,11 @@ class Deployer:
         name = self.names.queue
         ensure = partial(sqs.ensure_queue, key=self.settings.organisation.kms_key)
         return self._steps.take("queue", name, ensure, name, self.tags)
+
+    def create_database(self) -> Change:
+        """Create the database of the Iceberg tables in the Glue catalogue."""
+        name, arn = self.names.lake_database, self.names.lake_database_arn
+        return self._steps.take("database", name, glue.ensure_database, name, arn, self.tags)
 
     def create_log_group(self, use: FunctionUse) -> Change:
         """Create the log group of a function."""
@@ -257,6 +267,7 @@ class Deployer:
                 *self.monitoring.remove_old_alarms(is_first=is_first),
                 *old_layers(account, names, self._layer_arns, self._recording.kept),
                 *old_secrets(account, names, self.settings),
+                *([] if is_first or self.settings.has_lake else old_lake(account, names)),
             ]
         for change in changes:
             self._report(change)

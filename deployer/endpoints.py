@@ -18,13 +18,13 @@ from deployer.aws.lambda_permissions import Permission
 from deployer.configuration.apis import IAM, ReportSettings
 from deployer.configuration.settings import Settings
 from deployer.resources import resource_policies, specs
-from deployer.resources.alarm_specs import (
+from deployer.resources.alarms import Alarm
+from deployer.resources.endpoint_alarms import (
     event_api_alarms,
     event_queue_alarms,
     report_api_alarms,
     report_function_alarms,
 )
-from deployer.resources.alarms import Alarm
 from deployer.resources.names import FunctionUse, Names
 from deployer.steps import Step, Steps
 from etl import Events, Report

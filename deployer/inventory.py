@@ -13,6 +13,7 @@ from deployer.aws import (
     apigateway,
     cloudwatch,
     event_sources,
+    glue,
     iam,
     lambda_functions,
     lambda_layers,
@@ -29,7 +30,7 @@ from deployer.configuration.apis import TOKENS_SECRET
 from deployer.errors import ConflictError
 from deployer.resources import specs
 from deployer.resources.alarm_specs import alarms, possible_alarms
-from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
+from deployer.resources.names import LAKE_RULE, BucketUse, FunctionUse, Names, RuleUse
 
 # Removes a resource by name and returns whether it existed; a planning account removes nothing.
 Remover = Callable[[Account, str], bool]
@@ -46,7 +47,8 @@ class ResourceId:
 def named(names: Names, secret_parts: Iterable[str]) -> Iterator[ResourceId]:
     """Yield the resources that every deployment has, with the secrets of these parts."""
     for rule in get_args(RuleUse):
-        yield ResourceId("rule", names.rule(rule))
+        if rule != LAKE_RULE:
+            yield ResourceId("rule", names.rule(rule))
     yield ResourceId("notification", f"{names.bucket('ingestion')}/{names.function('transform')}")
     yield ResourceId("notification", f"{names.bucket('processed')}/{names.function('page')}")
     for spec in specs.FUNCTIONS:
@@ -68,7 +70,7 @@ def named(names: Names, secret_parts: Iterable[str]) -> Iterator[ResourceId]:
 def occasional(names: Names) -> Iterator[ResourceId]:
     """Yield the resources that only some deployments have, by their sources, targets and APIs."""
     yield ResourceId("notification", f"{names.bucket('drop')}/{names.function('extract')}")
-    for layer in (*specs.DATABASE_LAYERS, specs.OWN_LAYER, specs.LIGHT_LAYER):
+    for layer in (*specs.DATABASE_LAYERS, specs.OWN_LAYER, specs.LIGHT_LAYER, specs.LAKE_LAYER):
         yield ResourceId("layer", names.layer(layer))
     always = alarms(names)
     for alarm in possible_alarms(names):
@@ -76,8 +78,10 @@ def occasional(names: Names) -> Iterator[ResourceId]:
             yield ResourceId("alarm", alarm.name)
     yield ResourceId("bucket", names.bucket("drop"))
     yield ResourceId("event source", f"{names.events_queue}/{names.function('collect')}")
-    for spec in (*specs.OF_EVENTS, *specs.OF_REPORTS):
+    for spec in (*specs.OF_EVENTS, *specs.OF_REPORTS, *specs.OF_LAKE):
         yield from _of_function(names, spec.use)
+    yield ResourceId("rule", names.rule(LAKE_RULE))
+    yield ResourceId("database", names.lake_database)
     for api in (names.api, names.reports_api):
         yield ResourceId("api", api)
     for group in (names.access_log_group, names.reports_log_group):
@@ -150,6 +154,7 @@ REMOVERS: Mapping[str, Remover] = {
     "topic": _remove_topic,
     "queue": sqs.remove_queue,
     "secret": secrets.remove_secret,
+    "database": glue.remove_database,
     "bucket": s3.remove_bucket,
     "log group": logs.remove_log_group,
     "other": _refuse,
@@ -169,6 +174,7 @@ ARNS: Mapping[str, re.Pattern[str]] = {
         ("queue", r"sqs:[^:]+:\d+:(?P<name>[^:]+)"),
         # AWS appends six random characters.
         ("secret", r"secretsmanager:[^:]+:\d+:secret:(?P<name>.+)-.{6}"),
+        ("database", r"glue:[^:]+:\d+:database/(?P<name>[^/]+)"),
         ("bucket", r"s3:::(?P<name>[^/]+)"),
         ("log group", r"logs:[^:]+:\d+:log-group:(?P<name>[^:]+)(:\*)?"),
     )

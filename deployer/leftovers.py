@@ -1,15 +1,17 @@
 """What an earlier deployment needed, and neither this one nor a rollback does."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from deployer.aws import lambda_layers, secrets
+from deployer.aws import cloudwatch, lambda_layers, schedules, secrets
 from deployer.aws.account import Account
 from deployer.aws.changes import Change
 from deployer.configuration.settings import Settings
 from deployer.errors import explaining
 from deployer.records import Record
 from deployer.resources import specs
-from deployer.resources.names import Names
+from deployer.resources.alarm_specs import alarms, schedules_with_lake
+from deployer.resources.names import LAKE_RULE, Names
 
 
 def old_layers(
@@ -28,3 +30,21 @@ def old_secrets(account: Account, names: Names, settings: Settings) -> list[Chan
     tags = specs.own_tags(settings.project, settings.stage)
     with explaining("old secrets"):
         return secrets.remove_other_secrets(account, names.secret(""), wanted, tags)
+
+
+def old_lake(account: Account, names: Names) -> Iterator[Change]:
+    """Remove the schedule and the alarms of Iceberg tables that are no longer kept.
+
+    Function and tables stay, as they are, until the teardown.
+    """
+    rule = names.rule(LAKE_RULE)
+    with explaining(f"rule {rule}"):
+        if not schedules.remove_rule(replace(account, planning=True), rule):
+            return
+        theirs = {*alarms(names, schedules_with_lake())} - {*alarms(names)}
+        for name in sorted(alarm.name for alarm in theirs):
+            if cloudwatch.remove_alarm(account, name):
+                yield Change("alarm", name, "removed")
+        # Last: a removal that breaks off is repeated while the rule exists.
+        if schedules.remove_rule(account, rule):
+            yield Change("rule", rule, "removed")

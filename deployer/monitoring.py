@@ -7,7 +7,7 @@ from deployer.aws import cloudwatch, sns
 from deployer.aws.changes import Change
 from deployer.configuration.settings import Settings
 from deployer.resources import resource_policies, specs
-from deployer.resources.alarm_specs import alarms, silence_alarms
+from deployer.resources.alarm_specs import alarms, schedules_with_lake, silence_alarms
 from deployer.resources.dashboard import dashboard_body
 from deployer.resources.log_alarm import log_alarm
 from deployer.steps import Step, Steps
@@ -85,7 +85,8 @@ class Monitoring:
         none.
         """
         wanted = silence_alarms(self._names, self._schedules)
-        old = {alarm.name for alarm in silence_alarms(self._names, specs.schedules())}
+        by_default = schedules_with_lake() if self._settings.has_lake else specs.schedules()
+        old = {alarm.name for alarm in silence_alarms(self._names, by_default)}
         old -= {alarm.name for alarm in wanted}
         if not (self._settings.logged or is_first):
             old.add(log_alarm(self._names).name)

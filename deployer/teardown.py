@@ -85,6 +85,7 @@ class Teardown:
         # A function that is still running can write nothing without its role.
         self._remove_roles(resources)
         self._remove(resources, "layer", "alarm", "dashboard", "topic", "queue", "secret", "other")
+        self._remove(resources, "database")
         self._remove(resources, "bucket")
         self._remove(resources, "log group")
         self._remove_recreated(resources)
@@ -206,7 +207,7 @@ class Teardown:
 
         Nothing depends on it: an interrupted batch is processed again, with the same result.
         """
-        for spec in (*specs.FUNCTIONS, *specs.OF_EVENTS, *specs.OF_REPORTS):
+        for spec in (*specs.FUNCTIONS, *specs.OF_EVENTS, *specs.OF_REPORTS, *specs.OF_LAKE):
             name, group = self.names.function(spec.use), self.names.log_group(spec.use)
 
             def is_idle(group: str = group, timeout: int = spec.timeout) -> bool:

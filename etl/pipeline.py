@@ -26,6 +26,7 @@ RESERVED = frozenset(
         "exports",
         "files",
         "keys",
+        "lake",
         "lists",
         "loaded",
         "page",

@@ -22,7 +22,7 @@ SLOT_NAME_AT_MOST = 63
 def slot_name(bucket: str, source: str) -> str:
     """Return the name of the replication slot in a source, given the ingestion bucket.
 
-    The bucket's name, which is unique in AWS, tells deployments apart that share a source.
+    The bucket's name, which is unique in AWS, distinguishes deployments that share a source.
     """
     name = f"{bucket.removesuffix('-ingestion')}_{source}".replace("-", "_")
     if len(name) <= SLOT_NAME_AT_MOST:

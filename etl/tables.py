@@ -23,12 +23,16 @@ _INTEGERS = (SmallInteger, Integer, BigInteger)
 OWN_COLUMNS = frozenset(
     {
         "_batch",
+        "_event",
         "_hash",
         "_known",
         "_line",
         "_reason",
+        "_received",
         "_row",
+        "_signed",
         "_target",
+        "_transaction",
         "_unfit",
         "_wrong",
         "_xid",

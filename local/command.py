@@ -71,7 +71,7 @@ def _pipeline(sandbox: Sandbox, aws: Account, terminal: Terminal) -> Pipeline:
     names = Names.of(sandbox.settings, aws.id, aws.region)
     sources = [source.name for source in sandbox.sources]
     events = [source.name for source in sandbox.settings.posted]
-    return Pipeline(aws, names, sources, terminal.step, events=events)
+    return Pipeline(aws, names, sources, terminal.step, events=events, doing=terminal.doing)
 
 
 def deploy(sandbox: Sandbox, aws: Account, terminal: Terminal) -> None:

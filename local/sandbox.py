@@ -88,7 +88,7 @@ class Sandbox:
 
     @property
     def needs_postgres(self) -> bool:
-        """Whether a database of its own is PostgreSQL."""
+        """Whether one of its databases is PostgreSQL."""
         return self.has_own_source or self._loads_into("postgres")
 
     def _loads_into(self, kind: str) -> bool:

@@ -33,6 +33,8 @@ def exports(addresses: Mapping[str, str], settings: Settings) -> Files:
         "STAGE": settings.stage,
         "EXTRACT_SCHEDULE": settings.extract_schedule,
         "LOAD_SCHEDULE": settings.load_schedule,
+        "LAKE": settings.lake,
+        "LAKE_SCHEDULE": settings.lake_schedule,
     }
     lines = (f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
     return {"env": ("".join(lines), SECRET)}

@@ -52,7 +52,8 @@ class Clients:
     sns: "SNSClient"
     cloudwatch: "CloudWatchClient"
     tagging: "ResourceGroupsTaggingAPIClient"
-    apigateway: Any  # the types of these three are not installed
+    apigateway: Any  # the types of these four are not installed
+    glue: Any
     ec2: Any
     kms: Any
 
@@ -193,6 +194,7 @@ def _clients(
         cloudwatch=session.client("cloudwatch", endpoint_url=endpoint, config=config),
         tagging=session.client("resourcegroupstaggingapi", endpoint_url=endpoint, config=config),
         apigateway=session.client("apigatewayv2", endpoint_url=endpoint, config=config),
+        glue=session.client("glue", endpoint_url=endpoint, config=config),
         kms=session.client("kms", endpoint_url=endpoint, config=config),
         ec2=session.client("ec2", endpoint_url=endpoint, config=config),
     )

@@ -17,6 +17,7 @@ Differences = Mapping[str, tuple[object, object]]
 
 ALREADY_EXISTS = frozenset(
     {
+        "AlreadyExistsException",
         "BucketAlreadyOwnedByYou",
         "EntityAlreadyExists",
         "ResourceAlreadyExistsException",

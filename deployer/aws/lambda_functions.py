@@ -332,23 +332,16 @@ def _settle(account: Account, name: str) -> None:
 
 def _is_settled(account: Account, name: str) -> bool:
     """Return whether it has settled; a missing update status counts as in progress."""
-    now = _configuration(account, name)
-    if now.get("State") == "Failed":
-        raise _failed(name, now.get("StateReasonCode"), now.get("StateReason"))
-    if now.get("LastUpdateStatus") == "Failed":
-        raise _failed(
-            name, now.get("LastUpdateStatusReasonCode"), now.get("LastUpdateStatusReason")
-        )
+    now: Any = _configuration(account, name)
+    for what in ("State", "LastUpdateStatus"):
+        if now.get(what) == "Failed":
+            reason = f"({now.get(f'{what}ReasonCode')}): {now.get(f'{what}Reason')}"
+            raise AwsError(f"function {name}: AWS could not make it ready {reason}")
     # An unused function becomes Inactive until its next invocation.
-    return (
-        now.get("State") in ("Active", "Inactive") and now.get("LastUpdateStatus") == "Successful"
-    )
+    states = now.get("State"), now.get("LastUpdateStatus")
+    return states in (("Active", "Successful"), ("Inactive", "Successful"))
 
 
 def _configuration(account: Account, name: str) -> "FunctionConfigurationTypeDef":
     answer: Any = account.clients.lambda_.get_function_configuration(FunctionName=name)
     return answer  # type: ignore[no-any-return]
-
-
-def _failed(name: str, code: str | None, reason: str | None) -> AwsError:
-    return AwsError(f"function {name}: AWS could not make it ready ({code}): {reason}")

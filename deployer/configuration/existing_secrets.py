@@ -72,7 +72,7 @@ def read_existing_secrets(
 
 
 def require_region(existing: Mapping[str, ExistingSecret], region: str) -> None:
-    """Raise SettingsError for secrets of another region: the functions ask that of their own."""
+    """Raise SettingsError for secrets of another region: the functions ask in theirs."""
     problems = [
         f"{each.arn} is in another region than the functions: replicate it to {region}"
         for each in existing.values()

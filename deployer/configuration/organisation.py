@@ -28,7 +28,9 @@ OWN_TAGS = (
 MAX_TAGS = 50 - 6
 KMS_KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]{1,64}", re.ASCII)
 _KEY_EXAMPLE = "arn:aws:kms:eu-west-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-FUNCTIONS = ("extract", "transform", "load", "reconcile", "page", "receive", "collect", "serve")
+FUNCTIONS = (
+    "extract", "transform", "load", "reconcile", "page", "receive", "collect", "serve", "lake",
+)  # fmt: skip
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/([\w+=,.@-]+/)*[\w+=,.@-]{1,64}", re.ASCII)
 ACCOUNTS = re.compile(r"\d{12}([ ,]+\d{12})*", re.ASCII)
 BOUNDARY = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]{1,512}", re.ASCII)

@@ -31,6 +31,8 @@ from etl.targets import Target
 
 ARCHITECTURES = ("arm64", "x86_64")
 SWITCH = ("false", "true")
+ICEBERG = "iceberg"
+LAKES = ("off", ICEBERG)
 DEFAULT_SCHEMA = "public"
 
 # Replaces an address with a problem, so that the settings after it are checked too.

@@ -32,6 +32,8 @@ from deployer.configuration.reader import (
     ARCHITECTURES,
     DEFAULT_SCHEMA,
     EMAIL,
+    ICEBERG,
+    LAKES,
     NAME,
     Reader,
     RemoteBucket,
@@ -75,6 +77,8 @@ class Settings:
     stage: str = "dev"
     extract_schedule: str = "rate(1 minute)"
     load_schedule: str = "rate(2 minutes)"
+    lake: str = "off"
+    lake_schedule: str = "rate(15 minutes)"
     expires_at: datetime | None = None
     runtime: str = runtimes.DEFAULT
     architecture: str = "arm64"
@@ -113,6 +117,8 @@ class Settings:
             stage=reader.matching("STAGE", NAME, cls.stage),
             extract_schedule=reader.schedule("EXTRACT_SCHEDULE", cls.extract_schedule),
             load_schedule=reader.schedule("LOAD_SCHEDULE", cls.load_schedule),
+            lake=reader.choice("LAKE", LAKES, cls.lake),
+            lake_schedule=reader.schedule("LAKE_SCHEDULE", cls.lake_schedule),
             expires_at=reader.moment("SANDBOX_EXPIRES_AT"),
             runtime=runtimes.read_runtime(environment, reader.complain),
             architecture=reader.choice("LAMBDA_ARCHITECTURE", ARCHITECTURES, cls.architecture),
@@ -171,6 +177,11 @@ class Settings:
         found = {each.name: each.key_secret for each in declared.events}
         found |= {each.name: each.key_secret for each in declared.apis}
         return {name: secret for name, secret in found.items() if name in self.keys}
+
+    @property
+    def has_lake(self) -> bool:
+        """Whether Iceberg tables are kept equal to the warehouse."""
+        return self.lake == ICEBERG
 
     @property
     def takes_files(self) -> bool:

@@ -12,7 +12,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missin
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from deployer.resources.names import Names
+from deployer.resources.names import FunctionUse, Names
 
 PERIOD_SECONDS = 300
 # Alarms on more than a day, and at most a week, need periods of an hour:
@@ -20,6 +20,7 @@ PERIOD_SECONDS = 300
 LONG_PERIOD_SECONDS = 3600
 DAY_SECONDS, WEEK_SECONDS = 86_400, 7 * 86_400
 WARM_UP_MINUTES = 2 * 24 * 60  # at most
+STATUS = "`python deploy.py status`"
 
 
 @dataclass(frozen=True)
@@ -122,3 +123,29 @@ class Alarm:
         ]
         share = {"Id": "share", "Expression": "100 * part / whole", "Label": "percent"}
         return [*sums, {**share, "ReturnData": True}]
+
+
+def errors(names: Names, use: FunctionUse) -> Alarm:
+    """Return the alarm of a function that fails."""
+    return Alarm(
+        names,
+        f"{use}-errors",
+        Metric("AWS/Lambda", "Errors", ("FunctionName", names.function(use))),
+        f"{use} failed. The log group {names.log_group(use)} has the reason and the next step. The "
+        "next run retries by itself; this alarm ends when a run succeeds.",
+    )
+
+
+def happening(names: Names, use: str, metric: Metric, description: str) -> Alarm:
+    """Return the alarm of something that is counted when it happens: nothing counts its end."""
+    return Alarm(names, use, metric, description, missing="notBreaching", mails_end=False)
+
+
+def counted(names: Names, use: FunctionUse, name: str) -> Metric:
+    """Return a metric that a function counts."""
+    return Metric(names.prefix, name, ("service", use))
+
+
+def queued(queue: str, name: str = "ApproximateNumberOfMessagesVisible") -> Metric:
+    """Return a metric of a queue: by default how many messages it has."""
+    return Metric("AWS/SQS", name, ("QueueName", queue))

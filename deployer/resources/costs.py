@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from deployer.configuration.settings import Settings
 from deployer.resources import reach, specs
-from deployer.resources.alarm_specs import alarms, event_alarms, report_alarms
+from deployer.resources.alarm_specs import alarms
 from deployer.resources.cadence import DAYS, MINUTES, runs_a_month
+from deployer.resources.endpoint_alarms import event_alarms, report_alarms
 from deployer.resources.names import FunctionUse, Names
 from deployer.resources.reach import Surroundings
 
@@ -38,6 +39,7 @@ LOG_BYTES = 2_000  # of one run
 CUSTOM_METRICS = 11  # of any pipeline,
 METRICS_OF_FILES = 1  # further ones with a source of files,
 METRICS_OF_EVENTS = 4  # or of events,
+METRICS_OF_LAKE = 1  # or with Iceberg tables,
 METRICS_OF_LOGS = 1  # or with one whose changes are looked up in its log
 ALERTS = 10
 EVENTS_A_DAY = 1_000  # on a working day
@@ -68,6 +70,7 @@ IDLE: Mapping[FunctionUse, Idle] = {
     "load": Idle(0.1, lists=3, reads=1, secrets=1),
     "reconcile": Idle(30.0, lists=10, secrets=2),
     "page": Idle(0.1, lists=3, reads=1),
+    "lake": Idle(1.0, lists=3, reads=10),
 }
 
 
@@ -134,7 +137,8 @@ def monthly_cost(
     batches = min(runs["extract"], BATCHES_A_DAY * WORKING_DAYS)
     runs["transform"] += batches  # each invokes it
     runs["page"] += batches
-    functions = [_function(spec, runs[spec.use], batches, settings) for spec in specs.FUNCTIONS]
+    scheduled = [*specs.FUNCTIONS, *(specs.OF_LAKE if settings.has_lake else ())]
+    functions = [_function(spec, runs[spec.use], batches, settings) for spec in scheduled]
     others = [
         *([_events(settings)] if settings.takes_events else []),
         *([_reports(settings)] if settings.reports.is_on else []),
@@ -144,7 +148,7 @@ def monthly_cost(
         _notices(settings, batches),
         *([_network(settings, network)] if network else []),
     ]
-    hanging = [_hanging(spec, runs[spec.use], settings, one_at_a_time) for spec in specs.FUNCTIONS]
+    hanging = [_hanging(spec, runs[spec.use], settings, one_at_a_time) for spec in scheduled]
     return Costs(
         items=(*functions, *others),
         worst=round(sum(hanging) + sum(item.usd for item in others), 2),
@@ -201,8 +205,8 @@ def _flood_of_reports(settings: Settings, one_at_a_time: bool) -> Item:
 
 
 def _s3(runs: Mapping[FunctionUse, int], batches: int) -> Item:
-    writes = batches * BATCH_WRITES + sum(runs[use] * idle.lists for use, idle in IDLE.items())
-    reads = batches * BATCH_READS + sum(runs[use] * idle.reads for use, idle in IDLE.items())
+    writes = batches * BATCH_WRITES + sum(IDLE[use].lists * number for use, number in runs.items())
+    reads = batches * BATCH_READS + sum(IDLE[use].reads * number for use, number in runs.items())
     return Item(
         "S3",
         writes * S3_WRITE + reads * S3_READ + STORED_GB * S3_GB,
@@ -239,7 +243,7 @@ def _reports(settings: Settings) -> Item:
 
 def _secrets(settings: Settings, runs: Mapping[FunctionUse, int]) -> Item:
     number = len(settings.secrets)
-    reading = [use for use in IDLE if specs.databases(use, settings.declared)]
+    reading = [use for use in runs if specs.databases(use, settings.declared)]
     reads = sum(runs[use] * IDLE[use].secrets for use in reading)
     return Item(
         "Secrets Manager",
@@ -257,6 +261,7 @@ def _cloudwatch(settings: Settings, runs: Mapping[FunctionUse, int]) -> tuple[It
     metrics = CUSTOM_METRICS + (METRICS_OF_FILES if settings.reads_files else 0)
     metrics += METRICS_OF_EVENTS if settings.takes_events else 0
     metrics += METRICS_OF_LOGS if settings.logged else 0
+    metrics += METRICS_OF_LAKE if settings.has_lake else 0
     gigabytes = sum(runs.values()) * LOG_BYTES / 1e9
     return (
         Item("CloudWatch alarms", number * ALARM, f"{number} alarms"),

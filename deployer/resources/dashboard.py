@@ -4,15 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployer.resources import specs
-from deployer.resources.alarm_specs import (
-    WAITING_SECONDS,
-    Schedules,
-    alarms,
-    allowed_seconds,
-    event_alarms,
-    report_alarms,
-)
+from deployer.resources.alarm_specs import BEHIND_SECONDS, Schedules, alarms, allowed_seconds
 from deployer.resources.alarms import PERIOD_SECONDS
+from deployer.resources.endpoint_alarms import WAITING_SECONDS, event_alarms, report_alarms
 from deployer.resources.log_alarm import RETAINED_BYTES
 from deployer.resources.names import FunctionUse, Names
 
@@ -54,7 +48,8 @@ def dashboard_body(
     ]
     queue: Metric = ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", names.queue]
     events, reports = specs.OF_EVENTS if api_id else (), specs.OF_REPORTS if serves else ()
-    uses = [spec.use for spec in (*specs.FUNCTIONS, *events, *reports)]
+    lake = specs.OF_LAKE if "lake" in schedules else ()
+    uses = [spec.use for spec in (*specs.FUNCTIONS, *events, *reports, *lake)]
     graphs = [
         freshness,
         _graph("Rows changed and loaded", names, rows),
@@ -66,6 +61,7 @@ def dashboard_body(
         _graph("Duration of a run (ms)", names, _lambda("Duration", names, uses, "Maximum")),
         *([_of_logs(names)] if of_logs else []),
         *(_of_events(names, api_id) if api_id else []),
+        *([_of_lake(names)] if lake else []),
     ]
     ringing = (
         *alarms(names, schedules, of_files=of_files, of_logs=of_logs),
@@ -86,6 +82,12 @@ def _of_logs(names: Names) -> dict[str, Any]:
     """Return the graph of the logs that sources keep."""
     metrics = [_count("LogRetained", "extract", names, "Maximum")]
     return _graph("Log that a source keeps (bytes)", names, metrics, limit=RETAINED_BYTES)
+
+
+def _of_lake(names: Names) -> dict[str, Any]:
+    """Return the graph of how long Iceberg tables have lacked what is loaded."""
+    metrics = [_count("LakeBehind", "lake", names, "Maximum")]
+    return _graph("Iceberg tables behind the warehouse (s)", names, metrics, limit=BEHIND_SECONDS)
 
 
 def _of_events(names: Names, api_id: str) -> list[dict[str, Any]]:

@@ -18,7 +18,13 @@ from deployer.resources.resource_policies import Policy, policy_of
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 INLINE_CHARACTERS = 10_240
 
-EVERY_LAYER = (*specs.LAYERS, *specs.DATABASE_LAYERS, specs.LIGHT_LAYER, specs.OWN_LAYER)
+EVERY_LAYER = (
+    *specs.LAYERS,
+    *specs.DATABASE_LAYERS,
+    specs.LAKE_LAYER,
+    specs.LIGHT_LAYER,
+    specs.OWN_LAYER,
+)
 
 _BUCKETS = """
     s3:CreateBucket s3:DeleteBucket s3:ListBucket s3:ListBucketVersions
@@ -81,6 +87,10 @@ _ALARMS = """
     cloudwatch:DeleteAlarms cloudwatch:ListTagsForResource cloudwatch:TagResource
 """
 _DASHBOARD = "cloudwatch:GetDashboard cloudwatch:PutDashboard cloudwatch:DeleteDashboards"
+_LAKE = """
+    glue:CreateDatabase glue:GetDatabase glue:DeleteDatabase glue:GetTables glue:DeleteTable
+    glue:GetTags glue:TagResource
+"""
 _APIS = "apigateway:GET apigateway:POST apigateway:PATCH apigateway:DELETE"
 # With a key of the user's; Lambda uses it for the role of a function, by a grant.
 _KEY = "kms:DescribeKey kms:GetKeyPolicy"
@@ -147,6 +157,7 @@ def deployer_policy(names: Names, rules: Organisation = NO_RULES) -> Policy:
         _allow("Topic", _TOPIC, names.topic_arn),
         _allow("Alarms", _ALARMS, _all_of(alarm.arn for alarm in possible_alarms(names))),
         _allow("Dashboard", _DASHBOARD, names.dashboard_arn),
+        _allow("Lake", _LAKE, *names.lake_arns),
         _allow("Apis", _APIS, f"{gateway}/apis", f"{gateway}/apis/*", f"{gateway}/tags/*"),
         _allow("Account", _ACCOUNT, "*"),
         _allow("Networks", _NETWORKS, "*"),

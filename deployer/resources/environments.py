@@ -45,6 +45,10 @@ def function_environment(use: FunctionUse, names: Names, settings: Settings) -> 
             "PROCESSED_BUCKET": names.bucket("processed"),
             "WAREHOUSE_SCHEMA": settings.warehouse_schema,
         },
+        "lake": {
+            "PROCESSED_BUCKET": names.bucket("processed"),
+            "LAKE_DATABASE": names.lake_database,
+        },
         "receive": {
             "EVENTS_QUEUE_URL": names.events_queue_url,
         },

@@ -13,11 +13,17 @@ from deployer.configuration.settings import Settings, read_names
 
 BucketUse = Literal["ingestion", "processed", "code", "drop"]
 FunctionUse = Literal[
-    "extract", "transform", "load", "reconcile", "page", "receive", "collect", "serve"
+    "extract", "transform", "load", "reconcile", "page", "receive", "collect", "serve", "lake"
 ]
 RuleUse = Literal[
-    "extract-schedule", "transform-sweep", "load-schedule", "reconcile-schedule", "page-sweep"
+    "extract-schedule",
+    "transform-sweep",
+    "load-schedule",
+    "reconcile-schedule",
+    "page-sweep",
+    "lake-schedule",
 ]
+LAKE_RULE: RuleUse = "lake-schedule"  # of deployments with Iceberg tables
 
 # https://docs.aws.amazon.com/general/latest/gr/aws-service-information.html
 MAX_BUCKET = 63
@@ -29,6 +35,7 @@ MAX_API = 128
 MAX_LAYER = 140
 MAX_TOPIC = 256
 MAX_ALARM = 255
+MAX_DATABASE = 255
 MAX_DASHBOARD = 255
 
 
@@ -272,6 +279,22 @@ class Names:
     def dashboard_arn(self) -> str:
         """Return the ARN of the dashboard, which has no region."""
         return f"arn:{self.partition}:cloudwatch::{self.account}:dashboard/{self.dashboard}"
+
+    @property
+    def lake_database(self) -> str:
+        """Return the name of the database of Iceberg tables; Athena knows no hyphen in a name."""
+        return fit(self.prefix, "", MAX_DATABASE).replace("-", "_")
+
+    @property
+    def lake_database_arn(self) -> str:
+        """Return the ARN of that database."""
+        return self._arn("glue", f"database/{self.lake_database}")
+
+    @property
+    def lake_arns(self) -> list[str]:
+        """Return the ARNs that Glue checks for that database and its tables."""
+        tables = self._arn("glue", f"table/{self.lake_database}/*")
+        return [self._arn("glue", "catalog"), self.lake_database_arn, tables]
 
     @property
     def gateway_arn(self) -> str:

@@ -20,6 +20,8 @@ from etl import Files, Postgres
 from etl.pipeline import RESERVED, Pipeline
 
 ALL = "*"
+# None of them deletes: a table is dropped by a person, or by the teardown.
+KEEPING_TABLES = ("glue:GetTable", "glue:CreateTable", "glue:UpdateTable")
 # A function reads the attributes to check that it reaches the queue, without sending anything.
 STORING = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
 # Of all inline policies of a role, without white space:
@@ -71,6 +73,7 @@ def function_policy(
         "receive": _receive,
         "collect": _collect,
         "serve": _serve,
+        "lake": _iceberg,
     }
     publishing = ["sns:Publish", "sns:GetTopicAttributes"]
     notices = [allow(publishing, names.topic_arn)] if writes_notices else []
@@ -211,6 +214,19 @@ def _serve(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
     return [
         *_objects("s3:GetObject", "processed", ["loaded"], names),
         *_list("processed", ["loaded"], names),
+    ]
+
+
+def _iceberg(names: Names, declared: Pipeline, tables: list[str]) -> list[Policy]:
+    fed = (mapping for each in _of_databases(declared) for mapping in declared.mappings(each.name))
+    deleted = ["tombstones"] if any(mapping.target.way == "replace" for mapping in fed) else []
+    read = [*tables, *deleted, "batches", "loaded", "refused", "lake"]
+    return [
+        *_objects("s3:GetObject", "processed", read, names),
+        *_objects("s3:PutObject", "processed", ["lake"], names),
+        *_objects("s3:DeleteObject", "processed", ["lake"], names),
+        *_list("processed", ["batches", "loaded", "lake"], names),
+        allow([*KEEPING_TABLES], names.lake_arns),
     ]
 
 

@@ -17,6 +17,7 @@ from etl.targets import Target
 
 LAYERS = ("arrow", "pandas")  # of every pipeline
 DATABASE_LAYERS = ("postgres", "mysql")  # by the kinds of its databases
+LAKE_LAYER = "lake"  # of the function that keeps Iceberg tables
 LIGHT_LAYER = "powertools"  # of functions that answer requests, and read no Parquet
 OWN_LAYER = "pipeline"
 SWEEP_SCHEDULE = "rate(5 minutes)"
@@ -97,6 +98,9 @@ OF_EVENTS = (
 # Of pipelines that serve reports. Each run has at most one connection to the warehouse.
 OF_REPORTS = (FunctionSpec("serve", "Serves reports", 1024, 29, runs=20),)
 
+# Of deployments with LAKE=iceberg. No new account allows more memory; parts of a table are in it.
+OF_LAKE = (FunctionSpec("lake", "Commits to Iceberg tables", 3008, 900),)
+
 # The functions whose failed events are kept, which their roles must allow.
 KEEPS_FAILED = frozenset(spec.use for spec in FUNCTIONS if spec.events.keeps_failed)
 
@@ -107,6 +111,7 @@ def functions(settings: Settings) -> tuple[FunctionSpec, ...]:
         *FUNCTIONS,
         *(OF_EVENTS if settings.takes_events else ()),
         *(OF_REPORTS if settings.reports.is_on else ()),
+        *(OF_LAKE if settings.has_lake else ()),
     )
 
 
@@ -118,6 +123,7 @@ def schedules(settings: Settings | type[Settings] = Settings) -> Mapping[Functio
         "load": settings.load_schedule,
         "reconcile": RECONCILE_SCHEDULE,
         "page": SWEEP_SCHEDULE,
+        **({"lake": settings.lake_schedule} if settings.lake != "off" else {}),
     }
 
 
@@ -128,6 +134,7 @@ OUTCOME_BUCKETS: Mapping[FunctionUse, BucketUse] = {
     "load": "processed",
     "reconcile": "processed",
     "page": "processed",
+    "lake": "processed",
 }
 READS_SOURCES = frozenset[FunctionUse]({"extract", "reconcile"})
 READS_TARGETS = frozenset[FunctionUse]({"load", "reconcile", "page", "serve"})
@@ -185,6 +192,7 @@ def layers_of(use: FunctionUse, pipeline: str, declared: Pipeline) -> tuple[str,
         LIGHT_LAYER: use in ANSWERS_REQUESTS,
         "arrow": use not in ANSWERS_REQUESTS,
         **{kind: kind in kinds for kind in DATABASE_LAYERS},
+        LAKE_LAYER: use == "lake",
         "pandas": use in RUNS_ROW_FUNCTIONS,
         OWN_LAYER: use in RUNS_PIPELINE_CODE and requirements(pipeline).is_file(),
     }

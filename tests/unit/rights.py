@@ -28,7 +28,7 @@ def expected(lines: str, use: FunctionUse, tables: list[str]) -> list[Policy]:
     log = allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams)
     failed = [allow("sqs:SendMessage", NAMES.queue_arn)] if use == "transform" else []
     outcomes = {"extract": "ingestion"} | dict.fromkeys(
-        ("transform", "load", "reconcile", "page"), "processed"
+        ("transform", "load", "reconcile", "page", "lake"), "processed"
     )
     if use in outcomes:
         failed += _statements(f"write {outcomes[use]}: runs/{use}", [])
@@ -56,6 +56,8 @@ def _statements(line: str, tables: list[str]) -> list[Policy]:
         case "secrets":
             secrets = [NAMES.secret_arn(name) for name in names]
             return [allow("secretsmanager:GetSecretValue", secrets)]
+        case "glue":
+            return [allow([f"glue:{name}" for name in names], NAMES.lake_arns)]
         case "queue":
             return [allow(["sqs:SendMessage", "sqs:GetQueueAttributes"], NAMES.events_queue_arn)]
     allowed = allow(_ACTIONS[what], [f"{arn}/{name}/*" for name in names])

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from deployer.resources import specs
-from deployer.resources.alarm_specs import SIGNS_OF_LIFE, alarms, event_alarms
+from deployer.resources.alarm_specs import SIGNS_OF_LIFE, alarms
 from deployer.resources.alarms import PERIOD_SECONDS, Alarm
 from deployer.resources.dashboard import dashboard_body
+from deployer.resources.endpoint_alarms import event_alarms
 from deployer.resources.names import Names
 
 ROOT = Path(__file__).resolve().parents[2]

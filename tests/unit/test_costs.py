@@ -12,6 +12,7 @@ from deployer.resources.costs import (
     CUSTOM_METRICS,
     METRICS_OF_EVENTS,
     METRICS_OF_FILES,
+    METRICS_OF_LAKE,
     METRICS_OF_LOGS,
     monthly_cost,
 )
@@ -99,7 +100,7 @@ def test_every_metric_of_the_functions_is_paid_for() -> None:
     code = [path.read_text() for path in Path(functions.__path__[0]).rglob("*.py")]
     names = {name for text in code for name in re.findall(r'add_metric\(\s*"(\w+)"', text)}
 
-    optional = METRICS_OF_FILES + METRICS_OF_EVENTS + METRICS_OF_LOGS
+    optional = METRICS_OF_FILES + METRICS_OF_EVENTS + METRICS_OF_LOGS + METRICS_OF_LAKE
     assert len(names) == CUSTOM_METRICS + optional
 
 

@@ -34,6 +34,11 @@ def test_a_deployer_reaches_nothing_but_the_deployment() -> None:
         "Topic": [f"arn:aws:sns:{HERE}:shop-dev-alerts"],
         "Alarms": [f"arn:aws:cloudwatch:{HERE}:alarm:shop-dev-*"],
         "Dashboard": ["arn:aws:cloudwatch::123456789012:dashboard/shop-dev-eu-west-2"],
+        "Lake": [
+            f"arn:aws:glue:{HERE}:catalog",
+            f"arn:aws:glue:{HERE}:database/shop_dev",
+            f"arn:aws:glue:{HERE}:table/shop_dev/*",
+        ],
         "Apis": [f"{APIS}/apis", f"{APIS}/apis/*", f"{APIS}/tags/*"],
         "Account": ["*"],
         "Networks": ["*"],

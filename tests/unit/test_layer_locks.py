@@ -37,4 +37,4 @@ def test_every_layer_with_dates_limits_dateutil() -> None:
     declared = (ROOT / "pyproject.toml").read_text()
     with_dates = [lock for lock in LOCKS if "python-dateutil==" in lock.read_text()]
 
-    assert len(with_dates) == declared.count('"python-dateutil<3"') == 3
+    assert len(with_dates) == declared.count('"python-dateutil<3"') == 4

@@ -88,7 +88,7 @@ def test_a_rebuilt_layer_is_the_same_to_the_byte(repository: Path, pip: FakePip)
     assert packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository) == first
 
 
-def test_a_layer_is_told_by_its_contents(repository: Path, pip: FakePip) -> None:
+def test_a_layer_is_identified_by_its_contents(repository: Path, pip: FakePip) -> None:
     """Not by how another zlib compresses them, nor by whether this machine has the interpreter."""
     layer = packages.build_layer("arrow", THIS, "x86_64", host=True, root=repository)
     elsewhere = packages.build_layer("arrow", "3.99", "x86_64", host=False, root=repository)

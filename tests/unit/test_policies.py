@@ -10,7 +10,7 @@ import pipelines
 from deployer.configuration.reader import RemoteBucket
 from deployer.resources.names import FunctionUse
 from deployer.resources.policies import function_policy
-from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, latest
+from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, latest, replace
 from etl.loading import load
 from tests.unit.rights import NAMES, allow, expected
 
@@ -105,6 +105,13 @@ RETAIL: dict[FunctionUse, str] = {
         secrets: warehouse
     """,
 }
+LAKE_OF_FILES = """
+    read processed: TABLES batches loaded refused lake lists
+    write processed: lake
+    remove processed: lake
+    list processed: batches loaded lake
+    glue: GetTable CreateTable UpdateTable
+"""
 # Events, and their provider's list of those that may have been missed.
 STRIPE: dict[FunctionUse, str] = {
     "transform": """
@@ -251,6 +258,28 @@ def test_a_function_has_these_rights_and_no_other(
     policy = function_policy(use, NAMES, declared, buckets, apis=apis)
 
     assert policy == {"Version": "2012-10-17", "Statement": expected(lines, use, tables)}
+
+
+def test_the_lake_changes_its_own_objects_and_tables_alone() -> None:
+    """What was processed can be read, and no table can be dropped."""
+    declared = load("retail")
+    tables = [table.id for target in declared.targets for table in target.tables]
+
+    policy = function_policy("lake", NAMES, declared)
+
+    assert policy["Statement"] == expected(LAKE_OF_FILES, "lake", tables)
+
+
+def test_the_lake_reads_deletions_of_a_database_where_they_are_applied() -> None:
+    """What is deleted leaves a table of type `replace`, and no other."""
+    table = Table("department", key="id", columns={"id": Integer()})
+    warehouse = PostgresWarehouse("warehouse", (replace(table),))
+    declared = Pipeline(sources=[Postgres("source", (table,))], targets=[warehouse])
+    lines = LAKE_OF_FILES.replace("TABLES", "TABLES tombstones")
+
+    policy = function_policy("lake", NAMES, declared)
+
+    assert policy["Statement"] == expected(lines, "lake", ["department"])
 
 
 @pytest.mark.parametrize(("pipeline", "lines"), OF_THE_REST.items())

@@ -1,0 +1,1 @@
+"""The Lambda function that keeps Apache Iceberg tables equal to what was loaded."""

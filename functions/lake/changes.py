@@ -1,0 +1,186 @@
+"""What has happened to a target table since a position, by the markers of what was loaded.
+
+A batch counts once it is loaded: the Iceberg table then equals the warehouse's as of a marker. Rows
+that the warehouse refuses are left out until a retry accepts them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl.targets import Way
+from functions.common.batchlog import BatchLog
+from functions.common.errors import CorruptLogError
+from functions.common.keys import keys_of
+from functions.common.loaded import LoadedMarker, RefusedRows
+from functions.common.manifests import ProcessedManifest, StarTable
+from functions.common.parquet import read_parts
+from functions.common.storage import Bucket
+from functions.targets.refused import BATCH, REASON, read
+from functions.targets.states import newest_of
+
+_NOTHING = StarTable(0, [])
+
+
+@dataclass(frozen=True)
+class Position:
+    """The last marker whose state a table has, and the last batch; 0 before the first."""
+
+    marker: int = 0
+    batch: int = 0
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one marker says about a table, which then has batches up to `position.batch`.
+
+    `entries` are those of its batches since the marker before, `refused` the rows that are refused
+    at present; `retried` those that were until a retry, which accepted the others.
+    """
+
+    position: Position
+    entries: list[tuple[int, StarTable]]
+    refused: list[RefusedRows]
+    retried: list[RefusedRows]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the table stays as it is."""
+        return not (self.entries or self.retried)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Rows, in their order; `key` is the object that has just these, None if there is none.
+
+    `name` sorts after those of earlier rows: the name of the object, or of one to be written.
+    """
+
+    rows: pa.Table
+    name: str
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Keys, as text, of rows that were deleted."""
+
+    keys: pa.Array
+
+
+class Cleared:
+    """A snapshot begins: all earlier rows are gone."""
+
+
+Event = Arrival | Deletion | Cleared
+
+
+def changes(
+    markers: BatchLog[LoadedMarker],
+    log: BatchLog[ProcessedManifest],
+    table: str,
+    position: Position,
+) -> Iterator[Change]:
+    """Yield what each marker after a position says about a table.
+
+    A warehouse that was restored gets batches again that the table has: they are left out. Raises
+    CorruptLogError for a log that ends before the position.
+    """
+    newest = markers.newest()
+    if position.marker > newest:
+        raise CorruptLogError(
+            f"the Iceberg table of {table} has marker {position.marker} of {markers.source}, and "
+            f"the newest is {newest}: was the log emptied? Drop the table, and it is made again"
+        )
+    before = _refused(markers, position.marker, table)
+    for number in range(position.marker + 1, newest + 1):
+        marker = markers.read(number)
+        has = max(position.batch, marker.has.get(table, 0))
+        batches = range(position.batch + 1, has + 1)
+        found = ((batch, log.read(batch).tables.get(table, _NOTHING)) for batch in batches)
+        entries = [(batch, entry) for batch, entry in found if entry.objects or entry.snapshot]
+        now = marker.refused.get(table, [])
+        is_retry = marker.tried_at == marker.written_at and not entries and now != before
+        position = Position(number, has)
+        yield Change(position, entries, now, before if is_retry else [])
+        before = now
+
+
+def _refused(markers: BatchLog[LoadedMarker], number: int, table: str) -> list[RefusedRows]:
+    return markers.read(number).refused.get(table, []) if number else []
+
+
+def events(
+    bucket: Bucket, change: Change, key: tuple[str, ...], way: Way, *, is_new: bool
+) -> Iterator[Event]:
+    """Yield what happens to the rows of a table by one change, in order.
+
+    `is_new` says that the table has no rows yet. Of a batch that repeats what a history has, as a
+    replay does, only the last row of each key counts.
+    """
+    for batch, entry in change.entries:
+        if entry.snapshot:
+            yield Cleared()
+        refused = _of_batch(bucket, change.refused, batch)
+        if way == "history" and entry.filled and not is_new:
+            for number, rows in enumerate(newest_of(read_parts(bucket, entry.files[::-1]), key)):
+                yield Arrival(_without(rows, refused, key), f"{batch:010d}-{number:013d}")
+        else:
+            for file, rows in zip(entry.files, read_parts(bucket, entry.files), strict=True):
+                left = _without(rows, refused, key)
+                is_whole = left.num_rows == rows.num_rows
+                yield Arrival(left, _name(file.key), file.key if is_whole else None)
+        is_new = is_new and not entry.files
+        for gone in read_parts(bucket, entry.tombstones if way == "replace" else []):
+            yield Deletion(keys_of(gone, key).cast(pa.string()))
+    if change.retried:
+        yield from _accepted(bucket, change, key)
+
+
+def _accepted(bucket: Bucket, change: Change, key: tuple[str, ...]) -> Iterator[Arrival]:
+    """Yield the rows that a retry accepted."""
+    left = [rows.drop_columns([REASON]) for rows in read(bucket, change.refused)]
+    for rows in read(bucket, change.retried):
+        accepted = rows.drop_columns([REASON])
+        for each in left:
+            accepted = _without(accepted, each, key)
+        name = f"{change.position.batch:010d}-z{change.position.marker:010d}"
+        yield Arrival(accepted.drop_columns([BATCH]), name)
+
+
+def _of_batch(bucket: Bucket, refused: Iterable[RefusedRows], batch: int) -> pa.Table | None:
+    """Return the refused rows of a batch, None if there are none."""
+    rows = [each.filter(pc.equal(each[BATCH], batch)) for each in read(bucket, refused)]
+    if not any(each.num_rows for each in rows):
+        return None
+    return pa.concat_tables(rows, promote_options="permissive").drop_columns([BATCH, REASON])
+
+
+def _without(rows: pa.Table, others: pa.Table | None, key: tuple[str, ...]) -> pa.Table:
+    """Return rows without as many of those that equal others, from the last on."""
+    if others is None or not others.num_rows:
+        return rows
+    names = [name for name in others.column_names if name in rows.column_names]
+    left = Counter(_tuples(others.select(names)))
+    wanted = keys_of(others, key).cast(pa.string())
+    is_candidate = pc.is_in(keys_of(rows, key).cast(pa.string()), wanted)
+    candidates = pc.indices_nonzero(is_candidate)
+    values = list(_tuples(rows.take(candidates).select(names)))
+    dropped = []
+    for place, value in reversed(list(zip(candidates.to_pylist(), values, strict=True))):
+        if left[value]:
+            left[value] -= 1
+            dropped.append(place)
+    places = pa.array(range(rows.num_rows), pa.int64())
+    return rows.filter(pc.invert(pc.is_in(places, pa.array(dropped, pa.int64()))))
+
+
+def _tuples(rows: pa.Table) -> Iterable[tuple[object, ...]]:
+    return zip(*(column.to_pylist() for column in rows.columns), strict=True)
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2].removesuffix(".parquet")

@@ -1,0 +1,66 @@
+"""What `LAKE=iceberg` deploys, and how it is removed again."""
+
+from dataclasses import replace
+
+from deployer.resources.names import Names
+from tests.aws.removing import teardown
+from tests.aws.sandbox import Sandbox, everything_in, pending
+
+
+def with_lake(sandbox: Sandbox, schedule: str = "rate(15 minutes)") -> Names:
+    """Switch Iceberg tables on, and return the names of the deployment."""
+    sandbox.settings = replace(sandbox.settings, lake="iceberg", lake_schedule=schedule)
+    return Names.of(sandbox.settings, sandbox.account.id, sandbox.account.region)
+
+
+def test_a_database_a_function_and_its_schedule_are_deployed(sandbox: Sandbox) -> None:
+    """The function has a layer and a role to itself; a second deployment writes nothing."""
+    names = with_lake(sandbox)
+    sandbox.deploy()
+    clients = sandbox.account.clients
+    function = clients.lambda_.get_function(FunctionName=names.function("lake"))["Configuration"]
+
+    assert clients.glue.get_database(Name="totesys_etl_dev")["Database"]["Name"]
+    assert clients.glue.get_tags(ResourceArn=names.lake_database_arn)["Tags"]["stage"] == "dev"
+    assert function["Environment"]["Variables"]["LAKE_DATABASE"] == "totesys_etl_dev"
+    assert [layer["Arn"].split(":")[6] for layer in function["Layers"]] == [
+        names.layer("arrow"), names.layer("lake"),
+    ]  # fmt: skip
+    rule = clients.events.describe_rule(Name=names.rule("lake-schedule"))
+    assert rule["ScheduleExpression"] == "rate(15 minutes)"
+    assert pending(sandbox.plan()) == []
+
+
+def test_switched_off_it_no_longer_runs_and_switched_on_it_does(sandbox: Sandbox) -> None:
+    """Nothing rings then, and the tables stay; a plan shows what goes."""
+    names = with_lake(sandbox)
+    sandbox.deploy()
+    sandbox.settings = replace(sandbox.settings, lake="off")
+    gone = [
+        *(("alarm", names.alarm(f"lake-{each}")) for each in ("behind", "errors", "silence")),
+        ("rule", names.rule("lake-schedule")),
+    ]
+    for change in (sandbox.plan, sandbox.deploy):
+        assert [(c.kind, c.name) for c in change() if c.action == "removed"] == gone
+
+    assert pending(sandbox.plan()) == []
+    assert sandbox.account.clients.glue.get_database(Name=names.lake_database)
+    with_lake(sandbox)
+    sandbox.deploy()
+    assert pending(sandbox.plan()) == []
+
+
+def test_teardown_removes_the_database_with_its_tables(sandbox: Sandbox) -> None:
+    """And all that belongs to it; the receipt names it, and without a lake has no line of it."""
+    names = with_lake(sandbox)
+    sandbox.deploy()
+    glue = sandbox.account.clients.glue
+    glue.create_table(DatabaseName=names.lake_database, TableInput={"Name": "sales"})
+
+    receipt = teardown(sandbox).remove()
+
+    assert receipt.is_complete
+    removed = {entry.name for entry in receipt.entries if entry.outcome == "removed"}
+    assert {names.lake_database, names.function("lake"), names.rule("lake-schedule")} <= removed
+    assert glue.get_databases()["DatabaseList"] == []
+    assert everything_in(sandbox.account) == []
