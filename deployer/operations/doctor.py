@@ -30,7 +30,7 @@ from deployer.operations.selfcheck import ask_functions
 from deployer.operations.status import not_ok
 from deployer.resources import specs
 from deployer.resources.deployer_policy import deployer_policy
-from deployer.resources.names import FunctionUse, Names, RuleUse
+from deployer.resources.names import LAKE_RULE, FunctionUse, Names, RuleUse
 from deployer.resources.roles import whole_rights_of
 
 ABSENT = "ResourceNotFoundException"
@@ -137,8 +137,9 @@ def _deployed(
     yield from _roles(account, names, settings, uses)
     for use, findings in ask_functions(account, names, uses).items():
         yield from (each.of(use) for each in findings)
-    for use in get_args(RuleUse):
-        yield from looking(f"schedule {use}", partial(_schedule, account, names, use))
+    rules: tuple[RuleUse, ...] = get_args(RuleUse)
+    for rule in (each for each in rules if each != LAKE_RULE or settings.has_lake):
+        yield from looking(f"schedule {rule}", partial(_schedule, account, names, rule))
     if settings.takes_events:
         yield from looking("events", partial(_event_source, account, names))
     yield from looking("e-mail", lambda: _mail(account, names, settings))

@@ -48,13 +48,16 @@ class Invocations:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.time,
+        *,
+        watch: Callable[[FunctionUse], None] = lambda _: None,
     ) -> None:
-        """`now` returns the seconds of the epoch."""
+        """`now` returns the seconds of the epoch; `watch` is called while a function works."""
         self._account = account
         self._names = names
         self._clock = clock
         self._sleep = sleep
         self._now = now
+        self._watch = watch
 
     def invoke(self, use: FunctionUse, event: Answer) -> tuple[Answer, str | None]:
         """Return a function's answer, and its error if it failed.
@@ -132,6 +135,7 @@ class Invocations:
                         f"{use}: it was ended before it had finished: {end}. The log group "
                         f"{self._names.log_group(use)} shows how far it came."
                     )
+            self._watch(use)
             self._sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -17,6 +17,7 @@ from deployer.errors import OperationError, explaining
 from deployer.operations.batchlog import BatchLog, marker_of
 from deployer.operations.files import RefusedFile, refused_files
 from deployer.operations.invocations import BUSY_SECONDS, Answer, Invocations
+from deployer.operations.progress import Watch
 from deployer.resources.names import BucketUse, FunctionUse, Names
 
 # A policy may take effect only some time after it was written.
@@ -69,6 +70,7 @@ class Pipeline:
         step: Callable[[str], AbstractContextManager[None]],
         *,
         events: Sequence[str] = (),
+        doing: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.time,
@@ -76,7 +78,7 @@ class Pipeline:
         """`step` is a context that is entered with the name of each stage.
 
         `events` are the names of the sources whose events are posted: nothing invokes extract for
-        them.
+        them. `doing` is called with how far a stage is, every few seconds.
         """
         self.account = account
         self.names = names
@@ -85,7 +87,8 @@ class Pipeline:
         self._step = step
         self._clock = clock
         self._sleep = sleep
-        self.invocations = Invocations(account, names, clock, sleep, now)
+        watch = Watch(account, names, sources, doing, now)
+        self.invocations = Invocations(account, names, clock, sleep, now, watch=watch.look)
 
     def run(self, *, now: bool = False) -> Run:
         """Load what has changed in the sources, and what an earlier run left unfinished.

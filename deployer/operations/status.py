@@ -17,8 +17,8 @@ from deployer.aws.account import Account
 from deployer.aws.changes import found
 from deployer.endpoints import event_urls, report_urls
 from deployer.errors import explaining
-from deployer.operations.batchlog import BatchLog, newest_marker
 from deployer.operations.files import RefusedFile, count_new, refused_files, unmatched
+from deployer.operations.progress import LOGS, Progress, catching_up, log_of, reading
 from deployer.resources import specs
 from deployer.resources.alarm_specs import possible_alarms
 from deployer.resources.names import FunctionUse, Names
@@ -84,7 +84,7 @@ class SourceStatus:
     registry by source table. `refusals`: the newest by file. `new_files`: those dropped after the
     newest batch was read. `source_to_warehouse`: the seconds that the newest loaded batch took.
     `snapshot_age`: the seconds since its snapshot. `filling`: by source table that is read in
-    several batches, how many rows have been read, of about how many.
+    several batches, how far that is. `seconds_left`: until no batch waits to be loaded.
     """
 
     batches: Mapping[FunctionUse, Batch | None]
@@ -95,7 +95,8 @@ class SourceStatus:
     schemas: Mapping[str, SourceTable]
     refusals: Mapping[str, RefusedFile] = field(default_factory=dict)
     new_files: int | None = None
-    filling: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    filling: Mapping[str, Progress] = field(default_factory=dict)
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True)
@@ -180,9 +181,9 @@ def _source(
     account: Account, names: Names, source: str, now: datetime, dropped: Files | None
 ) -> SourceStatus:
     processed_bucket = names.bucket("processed")
-    ingested = _newest(account, names.bucket("ingestion"), source)
-    processed = _newest(account, processed_bucket, source)
-    marker = found(lambda: newest_marker(account.clients.s3, processed_bucket, source), NO_BUCKET)
+    logs = {use: log_of(account, names, use, source) for use in LOGS}
+    ingested, processed, marker = (found(log.newest_document, NO_BUCKET) for log in logs.values())
+    waiting = ingested["batch"] - marker["batch"] if ingested and marker else 0
     schemas = _schemas(ingested)
     return SourceStatus(
         batches={
@@ -199,7 +200,8 @@ def _source(
         schemas=schemas,
         refusals=refused_files((processed or {}).get("refusals", []), processed_bucket),
         new_files=_new_files(account, names.bucket("drop"), dropped, ingested),
-        filling=_filling(ingested),
+        filling=reading(logs["extract"], ingested, now) if ingested else {},
+        seconds_left=catching_up(logs["load"], marker, waiting, now) if marker else None,
     )
 
 
@@ -236,11 +238,6 @@ def _function(account: Account, name: str) -> FunctionStatus | None:
     )
 
 
-def _newest(account: Account, bucket: str, source: str) -> Document | None:
-    log = BatchLog(account.clients.s3, bucket, f"{specs.BATCH_LOG}{source}/")
-    return found(log.newest_document, NO_BUCKET)
-
-
 def _batch(document: Document | None) -> Batch | None:
     if document is None:
         return None
@@ -260,12 +257,6 @@ def _schemas(ingested: Document | None) -> dict[str, SourceTable]:
         )
         for name, table in registry.items()
     }
-
-
-def _filling(ingested: Document | None) -> dict[str, tuple[int, int]]:
-    tables = ingested.get("tables", {}) if ingested else {}
-    states = {name: table.get("filling") for name, table in tables.items()}
-    return {name: (each["rows"], each["of"]) for name, each in states.items() if each}
 
 
 def not_ok(account: Account, names: Names) -> dict[str, str]:

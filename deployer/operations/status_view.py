@@ -6,11 +6,11 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
+from deployer.operations.progress import about, duration
 from deployer.operations.status import Batch, FunctionStatus, SourceStatus, SourceTable, Status
 from deployer.terminal import printable, table
 
 NAME_WIDTH = 22  # of a table of the source; PostgreSQL allows 63 characters
-EXACT_BELOW = 10  # seconds
 KEYS_SHOWN = 3
 
 
@@ -109,9 +109,8 @@ def _source_lines(source: SourceStatus) -> Iterator[tuple[str, Text]]:
     yield "freshness", _freshness(source)
     for name, why in source.stopped.items():
         yield "left out", _red(f"{name}: {why}")
-    for name, (rows, of) in source.filling.items():
-        progress = f"{rows:,} of about {max(of, rows):,} rows" if of else "after other tables"
-        yield "reading", _text(f"{name}: {progress}")
+    for name, progress in source.filling.items():
+        yield "reading", _text(f"{name}: {progress.text}")
     if source.new_files:
         yield "files", Text(f"{_counted(source.new_files, 'file')} not read yet")
     for key, refused in source.refusals.items():
@@ -129,10 +128,10 @@ def _freshness(status: SourceStatus) -> Text:
     if loaded is None or status.snapshot_age is None or status.source_to_warehouse is None:
         return Text("no batch has been loaded")
     waiting = ingested.number - loaded.number if ingested else 0
-    age, took = _duration(status.snapshot_age), _duration(status.source_to_warehouse)
+    age, took = duration(status.snapshot_age), duration(status.source_to_warehouse)
     text = Text(f"batch {loaded.number:,}, the source as of {age} ago, loaded in {took}; ")
     if waiting > 0:
-        return text + _red(f"{_counted(waiting, 'batch')} waiting")
+        return text + _red(f"{_counted(waiting, 'batch')} waiting{about(status.seconds_left)}")
     return text + Text("none waiting")
 
 
@@ -164,13 +163,6 @@ def _carried(each: SourceTable) -> Text:
 
 def _minute(moment: str) -> str:
     return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M}" if moment else ""
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("days", 86_400), ("hours", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= EXACT_BELOW else f"{seconds:.1f} s"
 
 
 def _counted(number: int, noun: str) -> str:

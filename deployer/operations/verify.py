@@ -127,7 +127,7 @@ class _Verification:
         ]
 
     def _listed(self, log: Log) -> list[int]:
-        """Return the numbers of a log to be verified; markers have numbers of their own."""
+        """Return the numbers of a log to be verified; markers are numbered separately."""
         first = self.done.first
         if log.stage != "loaded" or first == 1:
             return log.numbers(self._s3, first)

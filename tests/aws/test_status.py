@@ -118,7 +118,7 @@ def test_an_empty_account_has_a_status(account: Account) -> None:
 
 def test_a_deployment_is_reported_in_full(sandbox: Sandbox) -> None:
     """Functions, batches, freshness, quarantine, drift, alarms, queue and expiry are all there."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     clients = sandbox.account.clients
     put_batches(sandbox.account)
     clients.cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue="ALARM", StateReason="test")
@@ -163,7 +163,7 @@ def test_a_deployment_is_reported_in_full(sandbox: Sandbox) -> None:
 
 def test_a_status_is_json(sandbox: Sandbox) -> None:
     """A program reads the same document, by the names of its fields."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     put_batches(sandbox.account)
 
     document = json.loads(json.dumps(asdict(read_status(sandbox.account, NAMES, SOURCES, NOW))))
@@ -179,7 +179,7 @@ def test_a_status_is_json(sandbox: Sandbox) -> None:
 
 def test_the_warehouse_that_was_loaded_last_counts(sandbox: Sandbox) -> None:
     """While a restored warehouse gets batches again, the last of these is the newest there."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     put_batches(sandbox.account)
     for number, minute in ((2, 30), (3, 20)):
         marker = {
@@ -200,7 +200,7 @@ def test_the_warehouse_that_was_loaded_last_counts(sandbox: Sandbox) -> None:
 
 def test_who_has_not_confirmed_is_named(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that gets no mail yet is in the status; moto confirms, so the listing is ours."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     listing = {
         "Subscriptions": [
             {
@@ -229,7 +229,7 @@ def test_who_has_not_confirmed_is_named(sandbox: Sandbox, monkeypatch: pytest.Mo
 
 def test_a_half_removed_deployment_has_a_status(sandbox: Sandbox) -> None:
     """Resources that are gone already are left out, and the rest is reported."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     put_batches(sandbox.account)
     clients = sandbox.account.clients
     clients.lambda_.delete_function(FunctionName=NAMES.function("extract"))
@@ -250,7 +250,7 @@ def test_a_half_removed_deployment_has_a_status(sandbox: Sandbox) -> None:
 
 def test_a_refused_look_is_one_line(sandbox: Sandbox) -> None:
     """A right that is missing is named, and not taken for something that is not there."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     Faults({"GetFunction": ("AccessDeniedException", "No.")}, times=None).inject(
         sandbox, "before-call"
     )

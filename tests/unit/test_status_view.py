@@ -6,6 +6,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from deployer.operations.files import RefusedFile
+from deployer.operations.progress import Progress
 from deployer.operations.status import (
     Batch,
     FunctionStatus,
@@ -70,6 +71,7 @@ def test_a_busy_deployment_fits_the_terminal() -> None:
                 },
                 source_to_warehouse=61.4,
                 snapshot_age=1234.5,
+                seconds_left=130.0,
                 quarantine={
                     "payment": Quarantined(1, {"payment_amount NaN is not a number": 1}),
                     "sales_order": Quarantined(
@@ -112,7 +114,7 @@ def test_a_busy_deployment_fits_the_terminal() -> None:
         "transform  Active        2025-01-30 09:00  1,204  2025-01-30 10:15\n"
         "load       not deployed                    1,202  2025-01-30 10:12\n"
         "freshness   batch 1,202, the source as of 21 min ago, loaded in 61 s; 2 batches\n"
-        "            waiting\n"
+        "            waiting, about 2 min left\n"
         "left out    design: column file_location is gone: put it back or adapt the\n"
         "            pipeline\n"
         "quarantine  payment: 1 row\n"
@@ -181,14 +183,20 @@ def test_each_source_has_batches_and_findings_of_its_own() -> None:
 
 
 def test_tables_that_are_read_in_several_batches_are_shown_with_their_progress() -> None:
-    """How many rows are read, of about how many; or that others come first."""
-    shop = replace(QUIET, filling={"sale": (1_500_000, 9_812_000), "line": (0, 0)})
+    """How many rows are read of how many, and the time left; or that others come first."""
+    filling = {
+        "sale": Progress(1_500_000, 9_812_000, 260.0),
+        "shop": Progress(9_000, 8_000),
+        "line": Progress(0, 0),
+    }
+    shop = replace(QUIET, filling=filling)
 
     said = printed(replace(EMPTY, sources={"shop": shop}))
 
     assert said.splitlines()[4:] == [
         "freshness  no batch has been loaded",
-        "reading    sale: 1,500,000 of about 9,812,000 rows",
+        "reading    sale: 1,500,000 of about 9,812,000 rows, about 4 min left",
+        "           shop: 9,000 of about 9,000 rows",
         "           line: after other tables",
     ]
 
