@@ -29,13 +29,18 @@ class Lake:
     sources: Sequence[str]
     cache: Cache
 
-    def at(self, as_of: AsOf | None, source: str | None = None) -> "Moment":
-        """Return the lake as of a moment; `source` is that of a batch, if there are several.
+    def at(
+        self, as_of: AsOf | None, source: str | None = None, tables: Iterable[str] = ()
+    ) -> "Moment":
+        """Return the lake as of a moment; `source` is that of a batch, if several are in use.
 
-        The tables of the other sources are as they were when that batch was loaded.
+        Without one it is the source of all `tables` that are asked for, by their names in
+        manifests. The tables of other sources are as they were when that batch was loaded.
         """
         if isinstance(as_of, int):
-            return self._after_batch(as_of, source)
+            feeding = list({self.source_of(table): None for table in tables})
+            alone = feeding[0] if len(feeding) == 1 else None
+            return self._after_batch(as_of, source or alone)
         markers = {name: self._markers(name) for name in self.sources}
         return self._moment(
             markers, {name: standing(each, name, as_of) for name, each in markers.items()}
@@ -48,6 +53,18 @@ class Lake:
         at = loaded_at(of_batch)
         others = {name: standing(each, name, at) for name, each in markers.items()}
         return self._moment(markers, others | {source: of_batch})
+
+    def source_of(self, table: str) -> str | None:
+        """Return the source that feeds a table; None if it is left out."""
+        return next(
+            (
+                name
+                for name in self.sources
+                for mapping in self.pipeline.mappings(name)
+                if mapping.target.id == table
+            ),
+            None,
+        )
 
     def _markers(self, source: str) -> dict[int, Document]:
         with explaining(f"s3://{self.bucket}/loaded/{source}/"):
@@ -81,24 +98,12 @@ class Moment:
 
     def contents(self, table: str) -> Contents:
         """Return what a target table, by its name in manifests, consisted of."""
-        source = self._source_of(table)
+        source = self.lake.source_of(table)
         if source is None:
             return Contents()
         at = self.standings[source]
         refused = refusals(self.markers[source], at.marker, table)
         return contents(table, self.manifests[source], at.has(table), refused)
-
-    def _source_of(self, table: str) -> str | None:
-        """Return the source that feeds a table; None if it is left out."""
-        return next(
-            (
-                name
-                for name in self.lake.sources
-                for mapping in self.lake.pipeline.mappings(name)
-                if mapping.target.id == table
-            ),
-            None,
-        )
 
     def fetch(self, tables: Iterable[Contents], say: Progress) -> "Mapping[File, Path]":
         """Return where the objects of some tables are on this machine."""

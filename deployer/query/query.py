@@ -44,9 +44,10 @@ def ask(lake: Lake, catalog: Catalog, question: Question, terminal: Terminal) ->
     database = Database(duckdb, catalog, lake.cache)
     sql = database.select_of(question.sql)
     named = database.named_in(sql)
+    stored = {name: each.declared.id for name, each in named.tables.items()}
     with terminal.step("read the logs"):
-        moment = lake.at(question.as_of, question.source)
-    tables = {name: moment.contents(each.declared.id) for name, each in named.tables.items()}
+        moment = lake.at(question.as_of, question.source, stored.values())
+    tables = {name: moment.contents(table) for name, table in stored.items()}
     with terminal.step("fetch objects"):
         paths = moment.fetch(tables.values(), terminal.doing)
     with terminal.step("make tables"):

@@ -1,5 +1,9 @@
-"""The lake of events, of files in MySQL and of files that replace tables, as of every batch."""
+"""The lake of events, of files in MySQL and of files that replace tables, as of every batch.
 
+And the life of their rows, by what reading everything finds.
+"""
+
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +16,7 @@ from pipelines.stripe.pipeline import PIPELINE, STAGING
 from pipelines.stripe.sample import posts
 from tests.pipeline.conftest import Functions
 from tests.pipeline.event_scene import SECRET, Request, endpoint_of
+from tests.pipeline.everything import Everything
 from tests.pipeline.reconciling import fresh_clients
 from tests.pipeline.remembering import Memory
 from tests.pipeline.test_retail import SAMPLE, Drop, drop
@@ -25,6 +30,7 @@ STATE = ["object_id", "event_id", "type", "created", "amount", "status", "object
 ZIP_CODE = [
     "ZIPCODE", "CITY", "STATE", "LATITUDE", "LONGITUDE", "LOCATION", "DECOMISSIONED",
 ]  # fmt: skip
+PER_BATCH = 20
 POINTS = ["ZIPCODE", "ST_X(COORDS)", "ST_Y(COORDS)"]
 
 
@@ -49,8 +55,8 @@ def test_events_and_their_states_are_those_of_the_warehouse(
     sample = posts("stripe", [SECRET], datetime.now(UTC).replace(tzinfo=None))
     random = Random(seed)
     random.shuffle(sample)
-    for start in range(0, len(sample), 20):
-        for headers, body, _ in [*sample[start : start + 20], random.choice(sample)]:
+    for start in range(0, len(sample), PER_BATCH):
+        for headers, body, _ in [*sample[start : start + PER_BATCH], random.choice(sample)]:
             endpoint.post(Request(headers, body))
         endpoint.collect(twice=random.random() < 0.5)
         endpoint.load()
@@ -58,6 +64,12 @@ def test_events_and_their_states_are_those_of_the_warehouse(
 
     assert len(memory.answers) > 2
     assert memory.wrong() == []
+    assert Everything(functions, "stripe", "stripe").unexplained(tmp_path, random, most=1) == []
+
+
+def as_zipcode(text: str) -> str | None:
+    """Return a zip code as the table has it, None for a text that is none."""
+    return text.zfill(5) if re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) else None
 
 
 def test_files_in_mysql_are_those_of_the_warehouse(
@@ -78,6 +90,8 @@ def test_files_in_mysql_are_those_of_the_warehouse(
         memory.note()
 
     assert memory.wrong() == []
+    zips = Everything(zipcodes.functions, "zipster", "zips", normal=as_zipcode)
+    assert zips.unexplained(tmp_path, zipcodes.random, most=9) == []
 
 
 def test_files_that_replace_a_table_are_those_of_the_warehouse(
@@ -99,6 +113,13 @@ def test_files_that_replace_a_table_are_those_of_the_warehouse(
 
     assert len(memory.answers) == 3
     assert memory.wrong() == []
+    file = drop.texts["reviews.csv"].decode().splitlines()
+    line = random.choice(file[1:])
+    review, product = line.split(",")
+    key = [f"review={review}", f"product_id={product}"]
+    life = Everything(drop.functions, "retail", "shop").told("reviews", key, tmp_path)
+    lines = [place[2] for batch, *_, made in life if batch == 3 for _, _, place, _ in made]
+    assert lines == [number for number, each in enumerate(file, 1) if each == line]
 
 
 def some_lines(random: Random, text: bytes) -> bytes:

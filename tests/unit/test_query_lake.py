@@ -80,9 +80,13 @@ def test_the_other_sources_are_as_they_were_then(
 def test_a_batch_needs_its_source_where_there_are_several(
     bucket: FakeBucket, lake_of: Callable[[FakeBucket], Lake]
 ) -> None:
-    """The message names them."""
-    with pytest.raises(SettingsError, match="--source must be one of a, b"):
-        lake_of(bucket).at(2)
+    """One that feeds all tables that are asked for is meant; else the message names them."""
+    lake = lake_of(bucket)
+    for tables in ([], ["t_a", "t_b"], ["t_left_out"]):
+        with pytest.raises(SettingsError, match="--source must be one of a, b"):
+            lake.at(2, None, tables)
+
+    assert batches(lake, 2, None, ["t_b"]) == batches(lake, 2, "b", ["t_a"])
 
 
 def test_only_new_documents_are_read_again(
