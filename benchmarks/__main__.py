@@ -20,7 +20,18 @@ import venv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import files, growth, minute, mysql, packages, postgres, query, report
+from benchmarks import (
+    changes,
+    files,
+    growth,
+    minute,
+    mysql,
+    packages,
+    postgres,
+    query,
+    report,
+    side_by_side,
+)
 from benchmarks.measuring import ROOT, BenchmarkError, Plan, Record, run_peer, say
 from benchmarks.results import Results, describe_run, plot_files, results_file
 from benchmarks.testbed import Testbed, testbed
@@ -37,7 +48,9 @@ SUBJECTS: dict[str, Subject] = {
     "files": files.measure,
     "mysql": mysql.measure,
     "log": growth.measure_log,
+    "side-by-side": side_by_side.measure,
     "extract": postgres.extract,
+    "changes": changes.measure,
     "growth": growth.measure,
     "packages": packages.measure,
     "query": query.measure,

@@ -13,10 +13,8 @@ from pathlib import Path
 from benchmarks.databases import CONSTRAINED, FACT, FACT_COLUMNS, UNCONSTRAINED, Database
 from benchmarks.measuring import Measurement, Record, record, say
 from benchmarks.minute import change
-from benchmarks.testbed import FUNCTIONS, NO_EVENT, Call, Lake, Testbed, reach_only
-from etl.sources import CAPTURES
+from benchmarks.testbed import FUNCTIONS, Call, Lake, Testbed, reach_only
 from local.connection import connect
-from local.databases import publish_source
 from local.emulator import Emulator
 
 SIZES = (100_000, 1_000_000, 2_000_000, 10_000_000)
@@ -24,9 +22,6 @@ ROWS, HISTORY = "rows", "history"
 ALL = (*FUNCTIONS, "reconcile")
 HISTORY_ROWS = 100_000
 DEPTHS = (1, 5, 10, 20)
-QUIET = "quiet"
-CHANGED = "changed"
-BY_SCHEDULE = {"detail-type": "Scheduled Event"}
 CHANGES = 50
 """Rows changed in the batch that comes after the whole table."""
 
@@ -40,15 +35,10 @@ LINKS = 30_000  # a file may have 65,000 names on ext4
 def measure(testbed: Testbed) -> Iterator[Record]:
     """Yield a record for each function at each size, then for load at each depth of history.
 
-    Of extract also one for a quiet minute: with nothing new, by a schedule and when it is asked;
-    and for a few changes, found by a scan and by the source's log.
-
     The warehouse has no foreign keys: checking them is linear, and most of the time.
     """
     plan = testbed.plan
     for rows in plan.sizes(SIZES):
-        yield from _quiet(testbed, rows)
-        yield from _changed(testbed, rows)
         runs: dict[str, list[Measurement]] = {use: [] for use in ALL}
         for _ in range(plan.repeat or (1 if plan.quick or rows > 2_000_000 else 2)):
             for use, taken in _whole(testbed, rows).items():
@@ -99,40 +89,6 @@ def _whole(testbed: Testbed, rows: int) -> dict[str, Measurement]:
                 taken[use] = function.call().measurement
             say(f"growth: {rows:,} rows, {use}: {taken[use].seconds:.2f} s")
     return taken
-
-
-def _quiet(testbed: Testbed, rows: int) -> Iterator[Record]:
-    """Call a warm extract when nothing has changed."""
-    with (
-        testbed.lake(testbed.databases.source(rows)) as lake,
-        lake.function("extract") as function,
-    ):
-        function.call()
-        for contender, event in (("extract, asked", NO_EVENT), ("extract, scheduled", BY_SCHEDULE)):
-            calls = [function.call(event).measurement for _ in range(WARM_CALLS)]
-            say(f"quiet: {rows:,} rows, {contender}: {calls[-1].seconds:.2f} s")
-            yield record(QUIET, rows, contender, calls)
-
-
-def _changed(testbed: Testbed, rows: int) -> Iterator[Record]:
-    """Call a warm extract when a few rows have changed, found by a scan and by the source's log."""
-    source = testbed.databases.source(rows)
-    publish_source(testbed.databases.server, "totesys", database=source.name)
-    for capture in CAPTURES:
-        contender = f"extract, {CHANGES} changes, {capture}"
-        with (
-            testbed.lake(source, SOURCE_CAPTURE=capture) as lake,
-            lake.function("extract") as function,
-        ):
-            function.call()
-            calls = []
-            for _ in range(WARM_CALLS):
-                with connect(source.superuser_url) as shop:
-                    change(shop, CHANGES)
-                calls.append(function.call(BY_SCHEDULE).measurement)
-            function.call({"release": True})
-        say(f"changed: {rows:,} rows, {contender}: {calls[-1].seconds:.2f} s")
-        yield record(CHANGED, rows, contender, calls)
 
 
 def _history(testbed: Testbed, rows: int) -> Iterator[Record]:

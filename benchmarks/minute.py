@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 import pg8000.native
@@ -91,12 +91,12 @@ def _warm(
     yield {"case": WARM, "rows": changes, "contender": ALL, "seconds": spread(totals)}
 
 
-def change(shop: pg8000.native.Connection, rows: int) -> None:
-    """Change so many rows: about half by new orders, the others without a trace."""
+def change(shop: pg8000.native.Connection, rows: int, now: datetime = NOW) -> None:
+    """Change so many rows: about half by new orders from `now` on, the others without a trace."""
     rng = Random(rows)  # noqa: S311  # nosec B311  # must repeat; nothing here is a secret
     orders = rows // (2 * ROWS_OF_AN_ORDER)
     for number in range(orders):
-        place_order(shop, rng, NOW + timedelta(minutes=number))
+        place_order(shop, rng, now + timedelta(minutes=number))
     silent = rows - orders * ROWS_OF_AN_ORDER
     shop.run(
         "UPDATE sales_order SET design_id = CASE design_id WHEN 1 THEN 2 ELSE design_id - 1 END"

@@ -4,7 +4,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import files, growth, minute, mysql, packages, postgres, query
+from benchmarks import (
+    changes,
+    files,
+    growth,
+    minute,
+    mysql,
+    packages,
+    postgres,
+    query,
+    side_by_side,
+)
 from benchmarks.measuring import Record
 from benchmarks.results import Results, median
 from benchmarks.targets import MEBIBYTE, MEGABYTE, Target, targets
@@ -23,6 +33,11 @@ cores, and all tables; the other tools and `psql` move one table and keep their 
 TRIAL = "**A trial, not with the usual sizes, repetitions and tools: its figures mean nothing.**"
 UNMEASURED = "Not measured."
 SPEED = "A ÷ B is the time of A in times that of B, for a million rows and more."
+
+CHANGES = """\
+`wal` and `scan` are the two ways of `SOURCE_CAPTURE`; ours reads all tables, `psql` and dlt look at
+`sales_order` alone and find of its rows those with a newer `last_updated`. `found` of the stream
+are messages. `MB read` are blocks of the source that PostgreSQL read, in memory or not."""
 
 # The contender that the others are compared with, by subject.
 BASELINES = {
@@ -47,7 +62,10 @@ def render(results: Results, plots: Iterable[Path]) -> str:
         parts += [f"## {TITLES.get(subject, subject.capitalize())}"]
         tables = list(_compared(results, subject, baseline))
         parts += [f"The ratio is to `{baseline}`.", *tables] if tables else [UNMEASURED]
-    parts += ["## Typical minute", *_minute(results), "## Growth", *_growth(results)]
+    parts += ["## Typical minute", *_minute(results)]
+    parts += ["## What changes cost", *_changes(results), "## Growth", *_growth(results)]
+    if results.find("side-by-side"):
+        parts += ["## Side by side", *_side_by_side(results)]
     parts += ["## Packages", *_packages(results)]
     parts += ["## Plots", *([f"![{plot.stem}]({plot.name})" for plot in plots] or ["None."])]
     parts += ["## Environment", _environment(results.run)]
@@ -181,11 +199,34 @@ def _batch_kilobytes(one: Record) -> str:
     return f"{size / 1000:,.0f}" if size else ""
 
 
+def _changes(results: Results) -> Iterator[str]:
+    columns = (
+        ("rows beside them", lambda one: f"{one['rows']:,}"),
+        ("contender", _contender),
+        ("found", _count("rows_moved")),
+        ("seconds", _number("seconds", 3)),
+        ("CPU s", _number("cpu", 3)),
+        ("DB CPU s", _number("database_cpu", 3)),
+        ("MB read", _megabytes_read),
+    )
+    for case, text in (
+        (changes.QUIET, "A quiet minute: nothing has changed."),
+        (changes.CHANGED, f"{changes.CHANGES} rows have changed, about half without a new stamp."),
+    ):
+        yield text
+        yield _table(columns, results.find("changes", case=case))
+    if results.find("changes"):
+        yield CHANGES
+
+
+def _megabytes_read(one: Record) -> str:
+    read = median(one, "read")
+    return "" if read is None else f"{read / MEGABYTE:,.1f}"
+
+
 def _growth(results: Results) -> Iterator[str]:
     for subject, case, head, text in (
         ("growth", growth.ROWS, "rows", "Each function over the whole database, no foreign keys."),
-        ("growth", growth.QUIET, "rows", "A quiet minute: a warm extract, and nothing new."),
-        ("growth", growth.CHANGED, "rows", "A warm extract, and a few rows that have changed."),
         ("growth", growth.HISTORY, "records", "Records of each order in the fact table."),
         ("log", growth.COLD, "batches", "Batches in the log: the first call of a process."),
         ("log", growth.WARM, "batches", "Batches in the log: a later call, with nothing to do."),
@@ -200,6 +241,29 @@ def _growth(results: Results) -> Iterator[str]:
         if found := results.find(subject, case=case):
             yield text
             yield _table(columns, found)
+
+
+def _side_by_side(results: Results) -> Iterator[str]:
+    yield "Sessions of psql at the same time, each with its share of the rows."
+    compared = results.find("side-by-side")
+    alone = {
+        one["case"]: median(one, "seconds")
+        for one in compared
+        if one["contender"] == side_by_side.ALONE
+    }
+
+    def faster(one: Record) -> str:
+        first, seconds = alone.get(one["case"]), median(one, "seconds")
+        return f"{first / seconds:.2f}" if first and seconds else ""
+
+    columns = (
+        ("what", lambda one: str(one["case"])),
+        ("sessions", _contender),
+        ("rows/s", _rate),
+        ("times one", faster),
+        *COSTS[:2],
+    )
+    yield _table(columns, compared)
 
 
 def _packages(results: Results) -> Iterator[str]:

@@ -128,9 +128,9 @@ class Lake:
             self._settings["SOURCE_SECRET_ID"] = self._secret("source", source)
 
     def function(
-        self, use: str, warehouse: Database | None = None, *, ready: bool = False
+        self, use: str, warehouse: Database | None = None, *, ready: bool = False, **settings: str
     ) -> FunctionProcess:
-        """Start a function between the source and a warehouse.
+        """Start a function between the source and a warehouse, with some settings more.
 
         One that is `ready` has its AWS clients before the first call.
         """
@@ -145,6 +145,7 @@ class Lake:
             "PROCESSED_BUCKET": self.processed,
             "WAREHOUSE_SCHEMA": "public",
             **self._settings,
+            **settings,
         }
         if warehouse is not None:
             environment["WAREHOUSE_SECRET_ID"] = self._secret(warehouse.name, warehouse)

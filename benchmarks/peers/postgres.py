@@ -100,6 +100,16 @@ def extract_dlt_connectorx(url: str, table: str, scratch: str) -> Work:
     return _dlt_out(url, table, scratch, **STREAM)
 
 
+def extract_dlt_newer(url: str, table: str, since: str, scratch: str) -> Work:
+    """Read rows with a newer `last_updated` than a time: dlt's incremental loading."""
+    from datetime import datetime
+
+    from dlt.sources import incremental
+
+    newer = incremental("last_updated", initial_value=datetime.fromisoformat(since))
+    return _dlt_out(url, table, scratch, incremental=newer, **STREAM)
+
+
 def load_adbc(warehouse: str, table: str, folder: str, scratch: str) -> Work:
     """ADBC's bulk ingestion, which is binary COPY on the wire."""
     import pyarrow as pa
@@ -246,7 +256,7 @@ def _dlt(
             dataset_name=dataset,
         )
         pipeline.run(rows, loader_file_format=file_format, **options).raise_on_failed_jobs()
-        return int(pipeline.last_trace.last_normalize_info.row_counts[table])
+        return int(pipeline.last_trace.last_normalize_info.row_counts.get(table, 0))
 
     return work
 

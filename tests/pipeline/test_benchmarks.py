@@ -13,9 +13,9 @@ from benchmarks.measuring import ROOT
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Measure three subjects in one call, and return the folder of its report."""
+    """Measure four subjects in one call, and return the folder of its report."""
     folder = tmp_path_factory.mktemp("benchmarks")
-    command = [sys.executable, "-m", "benchmarks", "extract", "files", "mysql"]
+    command = [sys.executable, "-m", "benchmarks", "extract", "files", "mysql", "side-by-side"]
     done = subprocess.run(
         [*command, "--quick", "--no-peers", "--into", str(folder)],
         cwd=ROOT,
@@ -65,3 +65,10 @@ def test_mysql_is_measured_beside_load_data(report: Path) -> None:
         ("LOAD DATA LOCAL INFILE", 10_000),
         ("ours, load", 10_000),
     ]
+
+
+def test_sessions_are_measured_side_by_side(report: Path) -> None:
+    """One, two and four of them read a table, and load it with and without foreign keys."""
+    found = records(report, "side-by-side")
+
+    assert [one["contender"] for one in found] == ["1", "2", "4"] * 5

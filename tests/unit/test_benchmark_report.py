@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks import postgres
+from benchmarks import changes, postgres, side_by_side
 from benchmarks.databases import UNCONSTRAINED
-from benchmarks.measuring import ROOT, Measurement, Record, record
+from benchmarks.measuring import ROOT, Measurement, Record, record, spread
 from benchmarks.report import render
 from benchmarks.results import Results, plot_files
 from benchmarks.targets import MANY, targets
+from etl.sources import WAL
 
 RUN = {
     "began": "2026-11-21T10:49:39+00:00",
@@ -64,6 +65,23 @@ def test_small_sizes_are_for_the_tables() -> None:
     few = [took(postgres.COPY_OUT, 0.1, rows=1000), took(postgres.EXTRACT, 0.4, rows=1000)]
 
     assert verdicts(results(*few))["extract ÷ COPY"] is None
+
+
+def test_sessions_side_by_side_are_compared_with_one_of_the_same_case() -> None:
+    """Twice as fast is twice what one session did, not what another case did."""
+    made = Results()
+    for case, alone in (("read", 4.0), ("load", 9.0)):
+        runs = {side_by_side.ALONE: alone, "2": 2.0}
+        taken = [
+            record(case, MANY, name, [Measurement(seconds, 0.5)]) for name, seconds in runs.items()
+        ]
+        made.records.setdefault("side-by-side", []).extend(taken)
+    made.run = RUN
+
+    page = render(made, [])
+
+    assert "| read | 2 | 500,000 | 2.00 |" in page
+    assert "| load | 2 | 500,000 | 4.50 |" in page
 
 
 def test_what_was_not_measured_is_not_met() -> None:
@@ -136,6 +154,26 @@ def test_the_report_says_why_a_target_is_not_met() -> None:
         " not measured ",
     ]
     assert len(lines_with(page, "Not met: dlt, any table ÷ end to end")) == 1
+
+
+def test_growth_is_that_of_the_largest_table() -> None:
+    """What costs the same beside few and many rows is promised of the most that was measured."""
+    idle = changes.with_capture(changes.SCHEDULED, WAL)
+    made = Results()
+    figures = [
+        record(changes.QUIET, rows, idle, [Measurement(1.0, 1.0, database_cpu=cpu)])
+        | {"read": spread([size])}
+        for rows, cpu, size in ((10, 0.01, 100), (1_000, 0.09, 900), (100_000, 0.01, 140))
+    ]
+    made.add("changes", figures, RUN)
+
+    said = {one.text: one.values for one in targets(made) if one.text.startswith("quiet")}
+
+    assert said[f"quiet minute, {WAL}, bytes read, most ÷ fewest rows"] == {"100,000": 1.4}
+    assert said[f"quiet minute, {WAL}, DB CPU, most ÷ fewest rows"] == {"100,000": 1.0}
+    assert lines_with(render(made, []), f"| 1,000 | {idle} |") == [
+        f"| 1,000 | {idle} |  | 1.000 | 1.000 | 0.090 | 0.0 |"
+    ]
 
 
 def test_the_published_page_shows_the_published_figures() -> None:
