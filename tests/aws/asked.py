@@ -188,6 +188,20 @@ def _ec2(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
     yield Asked(f"ec2:{operation}", "*")
 
 
+def _glue(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
+    """Glue checks a catalogue, and what is in it, each."""
+    arn = f"arn:aws:glue:{REGION}:{ACCOUNT}:"
+    if "ResourceArn" in given:
+        yield Asked(f"glue:{operation}", given["ResourceArn"])
+        return
+    name = given.get("DatabaseName") or given.get("Name") or given["DatabaseInput"]["Name"]
+    table = [f"table/{name}/{given.get('Name', '*')}"] if "Table" in operation else []
+    for what in ("catalog", f"database/{name}", *table):
+        yield Asked(f"glue:{operation}", f"{arn}{what}")
+    if given.get("Tags"):
+        yield Asked("glue:TagResource", f"{arn}database/{name}")
+
+
 def _tagging(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
     yield Asked(f"tag:{operation}", "*")
 
@@ -205,6 +219,7 @@ SERVICES: Mapping[str, Callable[[str, Mapping[str, Any]], Iterator[Asked]]] = {
     "apigatewayv2": _apigateway,
     "resourcegroupstaggingapi": _tagging,
     "ec2": _ec2,
+    "glue": _glue,
 }
 
 

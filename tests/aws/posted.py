@@ -79,7 +79,7 @@ class Posted:
         """Return the record of an event that came some seconds after AT."""
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         came = AT + timedelta(seconds=after)
-        return self.as_sent(Received(source, came, headers or {}, body).message())
+        return self.as_sent(Received(source, came, headers or {}, body, signed=True).message())
 
     def as_sent(self, body: str) -> dict[str, Any]:
         """Return the record of a message."""

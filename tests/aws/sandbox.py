@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from botocore.model import OperationModel
+from coverage import Coverage
 
 from deployer.aws.account import Account
 from deployer.aws.changes import Change
@@ -16,6 +17,7 @@ from deployer.configuration.settings import Settings
 from deployer.deployer import Deployer
 from deployer.packaging.packages import Layer, Package
 from deployer.steps import Event
+from tests.aws.kept import KeptAccounts, is_new
 
 READS = ("Describe", "Filter", "Get", "Head", "List")
 HANDLER = "def handler(event, context):\n    return None\n"
@@ -34,6 +36,11 @@ class TinyPackages:
         self.compiles = compiles
         self.code: dict[str, str] = {}
         self.locks: dict[str, str] = {}
+
+    @property
+    def state(self) -> tuple[object, ...]:
+        """All that decides about the zips."""
+        return self.zlib, self.compiles, {**self.code}, {**self.locks}
 
     def build_function_zip(self, name: str, pipeline: str, parts: Sequence[str]) -> Package:
         data = _zip(f"functions/{name}/handler.py", self.code.get(name, HANDLER))
@@ -59,6 +66,9 @@ class TinyPackages:
         return Layer(name, path, contents, _sha256(data), size, size, self.compiles)
 
 
+_DEPLOYED: list[tuple[object, KeptAccounts]] = []
+
+
 @dataclass
 class Sandbox:
     """An account, what is deployed into it, and every write call that was made."""
@@ -75,6 +85,23 @@ class Sandbox:
         changes = deployer.deploy()
         deployer.record()
         return changes
+
+    def start_deployed(self) -> None:
+        """Begin with what `deploy` makes in this empty account, which moto keeps.
+
+        It is deployed once in a process, and copied for the tests after that; but not while
+        somebody measures which lines a test executes.
+        """
+        assert is_new(), "the account is in use: deploy"
+        about = (self.settings, self.packages.state, self.account.region)
+        kept = next((kept for known, kept in _DEPLOYED if known == about), None)
+        if kept and not Coverage.current():
+            kept.restore()
+            return
+        self.deploy()
+        _DEPLOYED.append((about, KeptAccounts()))
+        self.writes.clear()
+        self.events.clear()
 
     def plan(self) -> list[Change]:
         return self.deployer(planning=True).deploy()

@@ -17,7 +17,7 @@ ALARM = "totesys-etl-dev-freshness"
 
 def test_a_deleted_alarm_comes_back_alone(sandbox: Sandbox) -> None:
     """The plan names the alarm that is gone, and deploy makes that one again."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.account.clients.cloudwatch.delete_alarms(AlarmNames=[ALARM])
     sandbox.writes.clear()
 
@@ -30,7 +30,7 @@ def test_a_deleted_alarm_comes_back_alone(sandbox: Sandbox) -> None:
 
 def test_every_alarm_notifies_the_topic_when_it_rings_and_when_it_ends(sandbox: Sandbox) -> None:
     """Subscribers are notified of a failure and, where that is measured, of its end."""
-    sandbox.deploy()
+    sandbox.start_deployed()
 
     alarms = sandbox.account.clients.cloudwatch.describe_alarms()["MetricAlarms"]
     assert {(*alarm["AlarmActions"], alarm["ActionsEnabled"]) for alarm in alarms} == {
@@ -54,7 +54,7 @@ def test_a_new_alarm_is_ok_before_it_may_mail(sandbox: Sandbox) -> None:
 
 def test_an_alarm_that_was_interrupted_is_enabled(sandbox: Sandbox) -> None:
     """One whose deployment ended before its actions were enabled gets them the next time."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.account.clients.cloudwatch.disable_alarm_actions(AlarmNames=[ALARM])
 
     changes = sandbox.deploy()
@@ -65,7 +65,7 @@ def test_an_alarm_that_was_interrupted_is_enabled(sandbox: Sandbox) -> None:
 
 def test_a_schedule_moves_the_alarm_of_its_silence(sandbox: Sandbox) -> None:
     """Another schedule makes the alarm again; one that may pause for a week removes it."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     silence = "totesys-etl-dev-load-silence"
     sandbox.settings = replace(sandbox.settings, load_schedule="rate(1 hour)")
     sandbox.writes.clear()
@@ -104,7 +104,7 @@ def subscriptions(changes: list[Change]) -> list[tuple[str, object]]:
 
 def test_another_address_takes_the_place_of_ours(sandbox: Sandbox) -> None:
     """A changed ALERT_EMAIL is subscribed, the former one is not any more, a colleague stays."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.account.clients.sns.subscribe(
         TopicArn=TOPIC_ARN, Protocol="email", Endpoint="colleague@example.com"
     )
@@ -137,7 +137,7 @@ def test_no_address_subscribes_nobody(sandbox: Sandbox) -> None:
 
 def test_an_address_in_other_letters_is_the_same(sandbox: Sandbox) -> None:
     """Mail knows no upper and lower case: nobody is asked to confirm a second time."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.writes.clear()
     sandbox.settings = replace(sandbox.settings, alert_email="Team@Example.com")
 
@@ -147,7 +147,7 @@ def test_an_address_in_other_letters_is_the_same(sandbox: Sandbox) -> None:
 
 def test_a_replacement_that_broke_off_is_finished(sandbox: Sandbox) -> None:
     """When the former address could not be removed, the next deployment does it."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.account.clients.sns.subscribe(
         TopicArn=TOPIC_ARN, Protocol="email", Endpoint="new@example.com"
     )

@@ -27,7 +27,7 @@ def failures(sandbox: Sandbox, name: str) -> dict[str, Any]:
 
 def test_one_run_of_each_function_is_reserved(sandbox: Sandbox) -> None:
     """AWS itself lets no function run twice at once, and nobody else take its only run."""
-    sandbox.deploy()
+    sandbox.start_deployed()
 
     for spec in specs.FUNCTIONS:
         assert reserved(sandbox, f"totesys-etl-dev-{spec.use}") == 1
@@ -36,7 +36,7 @@ def test_one_run_of_each_function_is_reserved(sandbox: Sandbox) -> None:
 
 def test_another_reservation_is_put_right(sandbox: Sandbox) -> None:
     """Ten runs at a time, set by hand, are one again after a deployment, as the plan says."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.account.clients.lambda_.put_function_concurrency(
         FunctionName=EXTRACT, ReservedConcurrentExecutions=10
     )
@@ -87,7 +87,7 @@ def test_another_error_of_the_limits_is_one(sandbox: Sandbox) -> None:
 
 def test_events_of_a_schedule_are_neither_retried_nor_kept(sandbox: Sandbox) -> None:
     """The next minute's run does what a failed one did not; retries would only add to the load."""
-    sandbox.deploy()
+    sandbox.start_deployed()
 
     for use in ("extract", "load", "reconcile"):
         found = failures(sandbox, f"totesys-etl-dev-{use}")
@@ -97,7 +97,7 @@ def test_events_of_a_schedule_are_neither_retried_nor_kept(sandbox: Sandbox) -> 
 
 def test_events_of_batches_are_kept_and_not_retried(sandbox: Sandbox) -> None:
     """Transform tries a batch again with its next sweep; somebody is asked to look."""
-    sandbox.deploy()
+    sandbox.start_deployed()
 
     found = failures(sandbox, TRANSFORM)
     assert (found["MaximumRetryAttempts"], found["MaximumEventAgeInSeconds"]) == (0, 3600)

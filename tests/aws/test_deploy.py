@@ -83,14 +83,14 @@ def test_a_plan_of_an_empty_account_is_what_deploy_then_does(sandbox: Sandbox) -
 
 def test_a_plan_in_sync_has_nothing_pending(sandbox: Sandbox) -> None:
     """After a deployment the plan says that nothing is to be done."""
-    sandbox.deploy()
+    sandbox.start_deployed()
 
     assert pending(sandbox.plan()) == []
 
 
 def test_changed_code_updates_that_function_alone(sandbox: Sandbox) -> None:
     """A change in one function's code is one upload, and the other functions stay."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.writes.clear()
     sandbox.packages.code["transform"] = "second = True"
 
@@ -102,7 +102,7 @@ def test_changed_code_updates_that_function_alone(sandbox: Sandbox) -> None:
 
 def test_new_code_finds_the_configuration_that_it_needs(sandbox: Sandbox) -> None:
     """A function's code comes after the configuration that belongs to it, and never before."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.account.clients.lambda_.update_function_configuration(
         FunctionName="totesys-etl-dev-transform", MemorySize=128
     )
@@ -117,7 +117,7 @@ def test_new_code_finds_the_configuration_that_it_needs(sandbox: Sandbox) -> Non
 
 def test_changed_requirements_replace_the_layer(sandbox: Sandbox) -> None:
     """A new layer reaches the functions that use it; one is kept for a rollback, and no more."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     for lock in ("new", "newer"):
         sandbox.packages.locks["pandas"] = lock
         changes = sandbox.deploy()
@@ -136,7 +136,7 @@ def test_changed_requirements_replace_the_layer(sandbox: Sandbox) -> None:
 
 def test_changed_settings_change_what_they_decide(sandbox: Sandbox) -> None:
     """A new password or schedule is one change of the secret or the rule it is for."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.settings = Settings.read(
         {
             "SOURCE_DATABASE_URL": "postgresql://reader:new@db.example.com/totesys",
@@ -185,7 +185,7 @@ def test_any_region_will_do(
 
 def test_two_stages_share_an_account(sandbox: Sandbox, settings: Settings, tmp_path: Path) -> None:
     """A second stage is created beside the first, which does not change."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     second = Sandbox(sandbox.account, replace(settings, stage="prod"), TinyPackages(tmp_path))
 
     assert {change.action for change in second.deploy()} == {"created"}

@@ -41,6 +41,7 @@ PIPELINES = {
         "PERMISSIONS_BOUNDARY": BOUNDARY,
         "ROLE_PATH": "/teams/data/",
         "TAGS": "cost-center=42",
+        "LAKE": "iceberg",
     },
 }
 # AWS asks for these where no call names them: see the comment beside them.
@@ -108,6 +109,9 @@ def change_by_hand(account: Account, names: Names) -> None:
         Principal="events.amazonaws.com",
         SourceArn=names.rule_arn("extract-schedule"),
     )
+    for database in clients.glue.get_databases()["DatabaseList"]:
+        clients.glue.untag_resource(ResourceArn=names.lake_database_arn, TagsToRemove=["stage"])
+        clients.glue.create_table(DatabaseName=database["Name"], TableInput={"Name": "one"})
     for source in clients.lambda_.list_event_source_mappings()["EventSourceMappings"]:
         clients.lambda_.update_event_source_mapping(UUID=source["UUID"], BatchSize=1)
 

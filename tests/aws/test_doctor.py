@@ -98,7 +98,7 @@ def examined(sandbox: Sandbox, limits: dict[str, Any]) -> Examined:
 @pytest.fixture
 def deployed(examined: Examined) -> Examined:
     """A deployment that is well: its e-mail is confirmed."""
-    examined.sandbox.deploy()
+    examined.sandbox.start_deployed()
     return examined
 
 
@@ -326,7 +326,7 @@ def test_events_that_nobody_collects_are_noticed(
 def test_an_address_that_is_not_confirmed_is_to_be_confirmed(
     deployed: Examined, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without an address nobody is told, which is for the reader to decide."""
+    """Without an address nobody is notified, which is for the reader to decide."""
     monkeypatch.setattr("deployer.operations.doctor.sns.unconfirmed", lambda *_: ["a@example.com"])
     assert deployed.wrong()["e-mail"].startswith("a@example.com is not confirmed")
 

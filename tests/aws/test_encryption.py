@@ -78,7 +78,7 @@ def test_everything_is_encrypted_by_the_key(sandbox: Sandbox, key: str) -> None:
 
 def test_a_deployment_may_begin_to_use_a_key(sandbox: Sandbox) -> None:
     """What was written before stays readable; each kind of resource is changed, and once."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     use(sandbox, a_key(sandbox.account, ACCOUNT, CLOUDWATCH, LOGS))
     changed: dict[str, str] = {}  # what moto does not know
 

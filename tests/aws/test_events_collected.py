@@ -21,7 +21,7 @@ CUSTOMER = {"id": "evt_c", "type": "customer.made", "data": {"amount": None}}
 
 
 def test_all_messages_are_one_batch_in_the_order_in_which_they_came(posted: Posted) -> None:
-    """A row has its place in the batch, its columns as text, and the event as it came."""
+    """A row has its place, its columns as text, and the event: when it came, and as what."""
     first, second = (
         json.dumps(charge(7)).encode(),
         b' {"id": "evt_8", "type": "charge.x", "data":1}',
@@ -41,6 +41,9 @@ def test_all_messages_are_one_batch_in_the_order_in_which_they_came(posted: Post
             "sent": None,
             "amount": "7",
             "raw": first.decode(),
+            "_event": "evt_7",
+            "_received": AT.isoformat(),
+            "_signed": "true",
             "_line": 1,
             "_wrong": None,
             "_row": first.decode(),
@@ -50,6 +53,9 @@ def test_all_messages_are_one_batch_in_the_order_in_which_they_came(posted: Post
             "sent": "today",
             "amount": None,
             "raw": second.decode(),
+            "_event": "evt_8",
+            "_received": (AT + timedelta(seconds=1)).isoformat(),
+            "_signed": "true",
             "_line": 2,
             "_wrong": None,
             "_row": second.decode(),

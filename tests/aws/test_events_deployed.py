@@ -41,7 +41,7 @@ def api_of(till: Sandbox) -> dict[str, Any]:
 
 def test_an_api_leads_every_request_to_receive(till: Sandbox) -> None:
     """One route and one stage, throttled, and each request in the access log."""
-    till.deploy()
+    till.start_deployed()
 
     client, api = till.account.clients.apigateway, api_of(till)
     [route] = client.get_routes(ApiId=api["ApiId"])["Items"]
@@ -61,7 +61,7 @@ def test_an_api_leads_every_request_to_receive(till: Sandbox) -> None:
 
 def test_that_api_alone_may_invoke_receive(till: Sandbox) -> None:
     """One statement, for one API; nobody is allowed to invoke collect."""
-    till.deploy()
+    till.start_deployed()
 
     client = till.account.clients.lambda_
     policy = json.loads(client.get_policy(FunctionName=NAMES.function("receive"))["Policy"])
@@ -78,7 +78,7 @@ def test_that_api_alone_may_invoke_receive(till: Sandbox) -> None:
 
 def test_events_wait_encrypted_and_are_put_aside_after_five_failures(till: Sandbox) -> None:
     """A message is hidden for six times what collect may take; only receive may send one."""
-    till.deploy()
+    till.start_deployed()
 
     sqs = till.account.clients.sqs
     url = sqs.get_queue_url(QueueName=NAMES.events_queue)["QueueUrl"]
@@ -100,7 +100,7 @@ def test_events_wait_encrypted_and_are_put_aside_after_five_failures(till: Sandb
 
 def test_collect_is_given_thousands_of_events_at_once(till: Sandbox) -> None:
     """It says itself which messages it failed at, and runs twice at most."""
-    till.deploy()
+    till.start_deployed()
 
     client = till.account.clients.lambda_
     [source] = client.list_event_source_mappings()["EventSourceMappings"]
@@ -113,7 +113,7 @@ def test_collect_is_given_thousands_of_events_at_once(till: Sandbox) -> None:
 
 def test_receive_may_send_and_read_its_secret_and_nothing_else(till: Sandbox) -> None:
     """Beside its log; collect has no secret, and neither has a database's."""
-    till.deploy()
+    till.start_deployed()
 
     def allowed(use: Any) -> dict[str, Any]:
         answer: Any = till.account.clients.iam.get_role_policy(
@@ -132,7 +132,7 @@ def test_receive_may_send_and_read_its_secret_and_nothing_else(till: Sandbox) ->
 
 def test_functions_of_events_have_what_they_need(till: Sandbox) -> None:
     """Receive has one small layer, its queue and its secret by name; neither has reserved runs."""
-    till.deploy()
+    till.start_deployed()
 
     client = till.account.clients.lambda_
     receive = client.get_function(FunctionName=NAMES.function("receive"))
@@ -152,7 +152,7 @@ def test_functions_of_events_have_what_they_need(till: Sandbox) -> None:
 
 def test_two_secrets_are_kept_during_a_roll_over(till: Sandbox) -> None:
     """In the order of the setting; a deployment with another setting writes the new one."""
-    till.deploy()
+    till.start_deployed()
     secrets = till.account.clients.secrets
     first = json.loads(secrets.get_secret_value(SecretId="till-etl/dev/till")["SecretString"])
 
@@ -168,7 +168,7 @@ def test_two_secrets_are_kept_during_a_roll_over(till: Sandbox) -> None:
 
 def test_the_endpoint_has_its_alarms(till: Sandbox) -> None:
     """Refusals as a share, failures, slow answers, events that wait, and dead ones."""
-    till.deploy()
+    till.start_deployed()
 
     alarms = {
         each["AlarmName"].removeprefix("till-etl-dev-"): each
@@ -187,7 +187,7 @@ def test_the_endpoint_has_its_alarms(till: Sandbox) -> None:
 
 def test_a_second_deployment_changes_nothing(till: Sandbox) -> None:
     """All of it is read as it was written."""
-    till.deploy()
+    till.start_deployed()
     till.writes.clear()
 
     assert (pending(till.deploy()), till.writes) == ([], [])
@@ -207,7 +207,7 @@ def test_a_plan_writes_nothing(till: Sandbox) -> None:
 
 def test_what_was_changed_by_hand_is_put_right(till: Sandbox) -> None:
     """Another function behind the route, a second route, other batches, a longer queue."""
-    till.deploy()
+    till.start_deployed()
     clients, api = till.account.clients, api_of(till)["ApiId"]
     [integration] = clients.apigateway.get_integrations(ApiId=api)["Items"]
     clients.apigateway.update_integration(
@@ -231,7 +231,7 @@ def test_what_was_changed_by_hand_is_put_right(till: Sandbox) -> None:
 
 def test_a_stage_that_differs_is_updated(till: Sandbox) -> None:
     """Its throttling and its log, by what AWS answers."""
-    till.deploy()
+    till.start_deployed()
     client, api = till.account.clients.apigateway, api_of(till)
     integration = client.get_integrations(ApiId=api["ApiId"])["Items"][0]
     stage = client.get_stage(ApiId=api["ApiId"], StageName=STAGE)
@@ -286,7 +286,7 @@ def test_late_answers_are_waited_for(
 
 def test_nothing_of_an_endpoint_is_left(till: Sandbox) -> None:
     """The API goes first; so that nothing comes any more when the queues go."""
-    till.deploy()
+    till.start_deployed()
 
     receipt = teardown(till).remove()
 

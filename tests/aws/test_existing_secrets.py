@@ -82,7 +82,7 @@ def test_the_functions_are_given_its_arn_and_the_rest_of_the_address(
 
 def test_our_secret_goes_when_one_of_others_replaces_it(sandbox: Sandbox) -> None:
     """The password that it held is used by nothing any longer."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     made = sandbox.account.clients.secrets.create_secret(Name="theirs", SecretString="{}")
     sandbox.settings = replace(
         sandbox.settings,
@@ -123,7 +123,7 @@ def rotate(account: Account, **marks: Any) -> None:
 @pytest.mark.parametrize("marks", [{"RotationEnabled": True}, {"LastRotatedDate": "2026-11-22"}])
 def test_a_rotated_password_is_kept(sandbox: Sandbox, marks: dict[str, Any]) -> None:
     """The settings have the one from before; the plan says that nothing is to be changed."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     rotate(sandbox.account, **marks)
 
     assert pending(sandbox.plan()) == []
@@ -135,7 +135,7 @@ def test_the_rest_of_a_rotated_secret_follows_the_settings(
     sandbox: Sandbox, changed_host: Settings
 ) -> None:
     """A database that moved is found, with the password that is valid there."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     rotate(sandbox.account, RotationEnabled=True)
     sandbox.settings = changed_host
 
@@ -152,7 +152,7 @@ def changed_host(settings: Settings) -> Settings:
 
 def test_a_password_that_nobody_rotated_is_that_of_the_settings(sandbox: Sandbox) -> None:
     """One that was changed by hand is put right, as everything else is."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     value = {**value_of(sandbox.account, SOURCE), "password": "by hand"}
     sandbox.account.clients.secrets.put_secret_value(
         SecretId=SOURCE, SecretString=json.dumps(value)

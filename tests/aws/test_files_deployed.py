@@ -44,7 +44,7 @@ def test_a_pipeline_of_files_has_a_bucket_to_drop_them_into(market: Sandbox) -> 
 
 def test_a_file_that_is_dropped_wakes_extract(market: Sandbox) -> None:
     """Whatever its key: the declaration decides which feed it is a file of."""
-    market.deploy()
+    market.start_deployed()
 
     s3 = market.account.clients.s3
     [woken] = s3.get_bucket_notification_configuration(Bucket=DROP)["LambdaFunctionConfigurations"]
@@ -54,7 +54,7 @@ def test_a_file_that_is_dropped_wakes_extract(market: Sandbox) -> None:
 
 def test_many_files_at_once_do_not_pile_up(market: Sandbox) -> None:
     """One run at a time; an event that waits for more than a minute is dropped, none is retried."""
-    market.deploy()
+    market.start_deployed()
 
     events = market.account.clients.lambda_.get_function_event_invoke_config(
         FunctionName=NAMES.function("extract")
@@ -64,7 +64,7 @@ def test_many_files_at_once_do_not_pile_up(market: Sandbox) -> None:
 
 def test_functions_have_the_layers_that_they_use(market: Sandbox) -> None:
     """Extract has no driver of a database; who runs the pipeline's code has what it imports."""
-    market.deploy()
+    market.start_deployed()
 
     functions = market.account.clients.lambda_.list_functions()["Functions"]
     layers = {
@@ -84,7 +84,7 @@ def test_functions_have_the_layers_that_they_use(market: Sandbox) -> None:
 
 def test_a_second_deployment_changes_nothing(market: Sandbox) -> None:
     """The drop bucket and its notification are read as they were written."""
-    market.deploy()
+    market.start_deployed()
     market.writes.clear()
 
     assert (pending(market.deploy()), market.writes) == ([], [])
@@ -92,7 +92,7 @@ def test_a_second_deployment_changes_nothing(market: Sandbox) -> None:
 
 def test_the_drop_bucket_goes_with_what_was_dropped(market: Sandbox) -> None:
     """Nothing of a pipeline of files is left, not one version of a file."""
-    market.deploy()
+    market.start_deployed()
     for body in (b"1", b"2"):
         market.account.clients.s3.put_object(Bucket=DROP, Key="price.csv", Body=body)
 
@@ -110,14 +110,14 @@ def test_the_drop_bucket_goes_with_what_was_dropped(market: Sandbox) -> None:
 
 def test_files_are_kept_with_the_data(market: Sandbox) -> None:
     """With --keep-data the drop bucket stays, as the others do."""
-    market.deploy()
+    market.start_deployed()
 
     assert outcomes(teardown(market, keep_data=True).remove())["kept"] == ["bucket"] * 4
 
 
 def test_a_declaration_without_files_removes_none(market: Sandbox) -> None:
     """Files that were dropped stay when a later declaration takes none."""
-    market.deploy()
+    market.start_deployed()
     databases = market.settings.databases
     market.settings = replace(
         market.settings,

@@ -163,7 +163,7 @@ def test_an_answer_may_get_lost(sandbox: Sandbox) -> None:
 
 def test_a_replaced_permission_survives_an_update_in_progress(sandbox: Sandbox) -> None:
     """A statement that is removed, and cannot be added at once, is added later."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     client = sandbox.account.clients.lambda_
     client.remove_permission(FunctionName="totesys-etl-dev-load", StatementId="rule-load-schedule")
     client.add_permission(

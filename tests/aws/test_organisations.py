@@ -30,7 +30,7 @@ def governed(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """A deployment under the rules."""
     monkeypatch.setattr("deployer.teardown.QUIET_SECONDS", 0)
     sandbox.settings = replace(sandbox.settings, organisation=RULES)
-    sandbox.deploy()
+    sandbox.start_deployed()
     return sandbox
 
 
@@ -106,7 +106,7 @@ def test_another_value_of_a_tag_is_set(governed: Sandbox) -> None:
 
 def test_a_boundary_that_was_there_is_kept(sandbox: Sandbox) -> None:
     """Who set it on our roles had a reason; removing one is nothing that a deployment does."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     role = names_of(sandbox).role("load")
     iam = sandbox.account.clients.iam
     iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=BOUNDARY)

@@ -96,7 +96,7 @@ def test_a_functions_own_code_may_not_touch_the_network(
 
 def test_a_deployed_pipeline_moves_into_a_network(sandbox: Sandbox) -> None:
     """Setting the network later changes roles and functions, and says so before."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     made = private_network(sandbox.account, "s3", "secretsmanager")
     sandbox.settings = replace(sandbox.settings, network=made.network)
 

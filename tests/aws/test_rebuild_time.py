@@ -78,7 +78,7 @@ def test_a_rebuild_takes_seconds(sandbox: Sandbox, effort_of: EffortOf) -> None:
 
 def test_a_look_takes_seconds(sandbox: Sandbox, effort_of: EffortOf) -> None:
     """A second deployment, like a plan, reads what is there and writes nothing: in 5.5 s."""
-    sandbox.deploy()
+    sandbox.start_deployed()
 
     again, plan = effort_of(sandbox.deploy), effort_of(sandbox.plan)
 

@@ -51,7 +51,7 @@ def teardown(sandbox: Sandbox) -> Teardown:
 
 def test_every_removal_may_come_too_early_once(sandbox: Sandbox, waits: list[Waited]) -> None:
     """Each removal fails once with the error that AWS gives, and nothing is left all the same."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     faults = Faults(LATE)
     faults.inject(sandbox, "before-call")
 
@@ -74,7 +74,7 @@ def test_gone_is_what_is_not_found_any_more(
     sandbox: Sandbox, sleeps: list[float], waits: list[Waited], moments: int | None
 ) -> None:
     """AWS agreeing to a removal is not its end: the thing is waited for, until patience ends."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     client = sandbox.account.clients.lambda_
     pretend: Any = (AWSResponse("", 204, HTTPHeaders(), None), {})
     agreed = iter([pretend])
@@ -240,7 +240,7 @@ def test_a_function_runs_from_start_to_report(account: Account) -> None:
 
 def test_a_log_that_may_not_be_read_stops_nothing(sandbox: Sandbox) -> None:
     """Without the right to see which functions run, they are not waited for."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     faults = Faults({"FilterLogEvents": ("AccessDeniedException", "No.")}, times=None)
     faults.inject(sandbox, "before-call")
 

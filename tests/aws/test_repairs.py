@@ -200,7 +200,7 @@ def named(changes: list[Change]) -> dict[tuple[str, str], tuple[str, list[str]]]
 @pytest.mark.parametrize("tamperings", [CHANGED, REMOVED], ids=["changed", "removed"])
 def test_tampering_is_named_and_repaired(sandbox: Sandbox, tamperings: list[Tampering]) -> None:
     """Of what was changed behind our back, plan names each attribute; deploy repairs just those."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     for tampering in tamperings:
         tampering.change(sandbox.account.clients)
 
@@ -213,7 +213,7 @@ def test_tampering_is_named_and_repaired(sandbox: Sandbox, tamperings: list[Tamp
 
 def test_what_is_not_ours_stays(sandbox: Sandbox) -> None:
     """Tags and notifications that others added survive a deployment."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     s3 = sandbox.account.clients.s3
     configuration: Any = s3.get_bucket_notification_configuration(Bucket=BUCKET)
     configuration.pop("ResponseMetadata")

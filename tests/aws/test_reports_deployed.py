@@ -55,7 +55,7 @@ def allowed(served: Sandbox) -> dict[str, Any]:
 
 def test_an_api_of_its_own_leads_to_serve(served: Sandbox) -> None:
     """Throttled, logged, and none but it may invoke the function."""
-    served.deploy()
+    served.start_deployed()
 
     client, api = served.account.clients.apigateway, api_of(served)
     [route] = client.get_routes(ApiId=api["ApiId"])["Items"]
@@ -74,7 +74,7 @@ def test_an_api_of_its_own_leads_to_serve(served: Sandbox) -> None:
 
 def test_serve_may_read_its_secrets_and_the_markers_and_nothing_else(served: Sandbox) -> None:
     """Its environment names the secrets, and holds none."""
-    served.deploy()
+    served.start_deployed()
 
     secret = "arn:aws:secretsmanager:eu-west-2:123456789012:secret:totesys-etl/dev"
     bucket = NAMES.bucket_arn("processed")
@@ -115,7 +115,7 @@ def test_an_account_that_only_reads_is_used_where_there_is_one(served: Sandbox) 
 
 def test_callers_may_be_known_by_iam(served: Sandbox) -> None:
     """Then API Gateway checks each request, and there is no token; switching is an update."""
-    served.deploy()
+    served.start_deployed()
     served.settings = Settings.read({**ENVIRONMENT, "REPORTS_TOKEN": "", "REPORTS_AUTH": "iam"})
 
     changed = pending(served.deploy())
@@ -134,7 +134,7 @@ def test_callers_may_be_known_by_iam(served: Sandbox) -> None:
 
 def test_serving_again_changes_nothing(served: Sandbox) -> None:
     """As with all that is deployed."""
-    served.deploy()
+    served.start_deployed()
     assert pending(served.deploy()) == []
 
 
@@ -151,7 +151,7 @@ def test_without_a_token_nothing_of_it_is_there(served: Sandbox) -> None:
 
 def test_the_urls_of_reports_are_known(served: Sandbox) -> None:
     """By their paths, with those that each API has."""
-    served.deploy()
+    served.start_deployed()
 
     urls = report_urls(served.account, NAMES, served.settings.declared.reports)
     assert list(urls) == ["payments/last5", "payments/next5", "health", "openapi.json"]
@@ -160,7 +160,7 @@ def test_the_urls_of_reports_are_known(served: Sandbox) -> None:
 
 def test_teardown_removes_all_of_it(served: Sandbox) -> None:
     """API, function, role, alarms, secrets and both log groups."""
-    served.deploy()
+    served.start_deployed()
 
     receipt = teardown(served).remove()
 

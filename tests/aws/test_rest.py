@@ -168,6 +168,17 @@ def test_a_fixed_window_asks_from_its_day_on(aws: None) -> None:
         ]
 
 
+def test_a_batch_names_its_url_without_what_may_be_a_key(aws: None) -> None:
+    """Declared parameters have their values there, others that the setting has do not."""
+    with asking(Resource(PRICES, "/prices", {"format": "csv"}, format=Csv())) as shop:
+        shop.server.answers(csv("1,1.50"))
+        base = shop.server.url
+        shop.server.url += "?token=s3cret"
+        [read] = shop.batch().files
+
+    assert read.url == f"{base}/prices?token=...&format=csv"
+
+
 def test_a_moving_window_has_no_gap_however_long_the_pause(aws: None) -> None:
     """It goes back from the newest answer that was read, to the first of a month."""
     with asking(replace(CSV, window=Window("from", days=10))) as shop:

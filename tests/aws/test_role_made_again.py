@@ -38,8 +38,8 @@ def make_again(sandbox: Sandbox) -> None:
 
 
 def test_a_role_that_others_made_again_is_set_again(sandbox: Sandbox) -> None:
-    """First another role, then its own: the function is given access to its environment anew."""
-    sandbox.deploy()
+    """First another role, then its own: the function is given access to its environment again."""
+    sandbox.start_deployed()
     make_again(sandbox)
     updates = roles_set(sandbox)
 
@@ -53,7 +53,7 @@ def test_a_role_that_others_made_again_is_set_again(sandbox: Sandbox) -> None:
 
 def test_a_role_that_the_deployment_makes_again_is_set_again(sandbox: Sandbox) -> None:
     """The plan announces it while there is no role yet."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     iam = sandbox.account.clients.iam
     iam.delete_role_policy(RoleName=ROLE, PolicyName="least-privilege")
     iam.delete_role(RoleName=ROLE)
@@ -69,7 +69,7 @@ def test_a_role_that_the_deployment_makes_again_is_set_again(sandbox: Sandbox) -
 
 def test_a_role_that_stays_is_set_once(sandbox: Sandbox) -> None:
     """Neither a second deployment nor one of other code exchanges roles."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     updates = roles_set(sandbox)
 
     sandbox.packages.code["load"] = "SECOND = True\n"

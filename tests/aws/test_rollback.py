@@ -83,7 +83,7 @@ def fail_at(sandbox: Sandbox, operation: str, nth: int = 1) -> Any:
 
 def test_what_was_deployed_before_runs_again(sandbox: Sandbox) -> None:
     """Code, layers, settings and rights are those from before; `plan` says how that came about."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     first = running(sandbox)
     change(sandbox)
     sandbox.deploy()
@@ -105,7 +105,7 @@ def test_what_was_deployed_before_runs_again(sandbox: Sandbox) -> None:
 
 def test_a_deployment_after_a_rollback_leads_forward(sandbox: Sandbox) -> None:
     """It deploys what is in the folder, reports that it undoes the rollback, and is in sync."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     change(sandbox)
     sandbox.deploy()
     second = running(sandbox)
@@ -119,7 +119,7 @@ def test_a_deployment_after_a_rollback_leads_forward(sandbox: Sandbox) -> None:
 
 def test_a_second_rollback_leads_back_to_where_the_first_began(sandbox: Sandbox) -> None:
     """And a third to where the second began; the bucket keeps these two deployments."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     for number in (2, 3):
         change(sandbox, number)
         before = running(sandbox)
@@ -138,7 +138,7 @@ def test_a_second_rollback_leads_back_to_where_the_first_began(sandbox: Sandbox)
 
 def test_of_a_deployment_that_failed_half_way_nothing_stays(sandbox: Sandbox) -> None:
     """The last deployment that was completed runs again, and not the one before it."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.packages.code["extract"] = "SECOND = True\n"
     sandbox.deploy()
     second = running(sandbox)
@@ -156,7 +156,7 @@ def test_of_a_deployment_that_failed_half_way_nothing_stays(sandbox: Sandbox) ->
 
 def test_a_deployment_whose_functions_do_not_work_is_no_way_back(sandbox: Sandbox) -> None:
     """However often it was tried: the last one that worked runs again."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     first = running(sandbox)
     for number in (2, 3):
         change(sandbox, number)
@@ -170,7 +170,7 @@ def test_a_deployment_whose_functions_do_not_work_is_no_way_back(sandbox: Sandbo
 
 def test_a_rollback_that_failed_half_way_is_completed(sandbox: Sandbox) -> None:
     """Running it again goes on in the same direction."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     first = running(sandbox)
     change(sandbox)
     sandbox.packages.code["page"] = "SECOND = True\n"
@@ -187,7 +187,7 @@ def test_a_rollback_that_failed_half_way_is_completed(sandbox: Sandbox) -> None:
 
 def test_what_was_changed_by_hand_does_not_mislead(sandbox: Sandbox) -> None:
     """More memory in an emergency is no deployment: the rollback goes to the one before."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     first = running(sandbox)
     change(sandbox)
     sandbox.deploy()
@@ -203,7 +203,7 @@ def test_what_was_changed_by_hand_does_not_mislead(sandbox: Sandbox) -> None:
 def test_a_network_is_put_back_as_the_function_had_it(sandbox: Sandbox) -> None:
     """Subnets and groups are part of what was deployed."""
     network = Network(("subnet-0a1b2c3d", "subnet-1a1b2c3d"), ("sg-0a1b2c3d",))
-    sandbox.deploy()
+    sandbox.start_deployed()
     first = records.newest(sandbox.account, NAMES)
     assert first is not None
     function = first.function(NAMES.function("load"), b"", "AROA", {})
@@ -256,7 +256,7 @@ def test_code_that_would_misread_the_log_is_not_put_back(
     sandbox: Sandbox, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the newer code has written decides: until it has written, the way back is open."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     change(sandbox)
     monkeypatch.setattr("deployer.records.LOG_FORM", newer := LOG_FORM + 1)
     sandbox.deploy()
@@ -273,7 +273,7 @@ def test_code_that_would_misread_the_log_is_not_put_back(
 
 def test_a_rollback_passes_over_logs_that_it_can_read(sandbox: Sandbox) -> None:
     """A manifest without a form has the first one."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     change(sandbox)
     sandbox.deploy()
     sandbox.account.clients.s3.put_object(
@@ -285,7 +285,7 @@ def test_a_rollback_passes_over_logs_that_it_can_read(sandbox: Sandbox) -> None:
 
 def test_only_code_that_was_deployed_is_put_back(sandbox: Sandbox) -> None:
     """Who may write to the code bucket, and no more, gets no code into a function."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     change(sandbox)
     sandbox.deploy()
     s3 = sandbox.account.clients.s3
@@ -302,7 +302,7 @@ def test_only_code_that_was_deployed_is_put_back(sandbox: Sandbox) -> None:
 
 def test_a_layer_that_is_gone_is_named(sandbox: Sandbox) -> None:
     """Somebody removed the version that the older code needs."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     change(sandbox)
     sandbox.deploy()
     sandbox.account.clients.lambda_.delete_layer_version(
@@ -317,7 +317,7 @@ def test_a_teardown_removes_the_records_too(
 ) -> None:
     """Nothing is left after deployments and rollbacks."""
     monkeypatch.setattr("deployer.teardown.QUIET_SECONDS", 0)
-    sandbox.deploy()
+    sandbox.start_deployed()
     change(sandbox)
     sandbox.deploy()
     roll_back(sandbox)

@@ -38,7 +38,7 @@ class Extract:
 def logged(sandbox: Sandbox) -> Sandbox:
     """A deployment with SOURCE_CAPTURE=wal."""
     sandbox.settings = replace(sandbox.settings, captures={"source": "wal"})
-    sandbox.deploy()
+    sandbox.start_deployed()
     return sandbox
 
 
@@ -82,7 +82,7 @@ def test_the_receipt_has_the_statement_for_a_slot_that_stays(
 
 def test_nothing_is_asked_of_a_deployment_that_scans(sandbox: Sandbox) -> None:
     """It has no slot."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     extract = Extract(sandbox)
     receipt = teardown(sandbox).remove()
 
@@ -119,7 +119,7 @@ def test_doctor_asks_for_a_teardown_before_a_sandbox_expires(
 
 
 def captures(sandbox: Sandbox) -> dict[str, str]:
-    """Return what extract is told to do."""
+    """Return what extract is asked to do."""
     lambda_ = sandbox.account.clients.lambda_
     found = lambda_.get_function_configuration(FunctionName="totesys-etl-dev-extract")
     variables = found["Environment"]["Variables"]

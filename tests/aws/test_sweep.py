@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from functions.common.errors import BucketAccessError
-from functions.common.manifests import KeyPart, KeyParts
+from functions.common.keyparts import KeyPart, KeyParts
 from functions.common.storage import Bucket
 from functions.transform.sweep import DAYS_KEPT, sweep_all
 from pipelines.totesys.pipeline import PIPELINE
@@ -117,6 +117,17 @@ def test_nothing_expires_early(swept: Pipeline) -> None:
     assert sweep(swept, today=DAY + timedelta(days=DAYS_KEPT)) == 0
 
 
+def test_what_is_older_than_the_log_expires_with_its_first_day(swept: Pipeline) -> None:
+    """A run that died before there was a batch has left it."""
+    lake = swept.logs.ingested.bucket
+    early = f"source/payment/{DAY - timedelta(days=9)}/0000000001-{DEAD}"
+    lake.put_new(early, b"left behind")
+
+    assert sweep(swept, today=DUE - timedelta(days=1)) == 0
+    assert sweep(swept) == len(ORPHANS) + len(STAR_ORPHANS) + 1
+    assert early not in keys(lake)
+
+
 def test_a_claim_that_comes_late_finds_its_objects(pipeline: Pipeline) -> None:
     """A run may claim its batch after any time: its objects stay until the batch is decided."""
     pipeline.ingest(one_of_each())
@@ -148,7 +159,7 @@ def test_a_day_is_looked_at_once(swept: Pipeline, monkeypatch: pytest.MonkeyPatc
 def test_a_function_that_starts_again_looks_into_no_folder(
     swept: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the newest day that is due was swept, its marker is all that a sweep looks for."""
+    """Nor before a day of the log is due, or when the newest one that is due was swept."""
     looked: list[str] = []
     real = Bucket.folders
 
@@ -157,6 +168,7 @@ def test_a_function_that_starts_again_looks_into_no_folder(
         return real(bucket, prefix, start_after)
 
     monkeypatch.setattr(Bucket, "folders", folders)
+    assert (sweep(swept, today=DUE - timedelta(days=1)), looked) == (0, [])
     sweep(swept)
     assert "fact_payment/" in looked
     looked.clear()
@@ -218,7 +230,7 @@ def test_a_removal_that_is_refused_is_an_error(
 
 
 def test_keys_expire_that_outlived_their_day(pipeline: Pipeline) -> None:
-    """An object with keys is named for many days: it goes some days after it was replaced."""
+    """It is named by two batches a day, and goes some days after the last one that names it."""
     pipeline.ingest(one_of_each())
     pipeline.transform()
     log, first = pipeline.logs.ingested, pipeline.logs.ingested.read(1)
@@ -228,17 +240,19 @@ def test_keys_expire_that_outlived_their_day(pipeline: Pipeline) -> None:
     replaced_on, gone_on = DAY + timedelta(days=6), []
     for days in range(1, 15):
         at = SNAPSHOT + timedelta(days=days)
-        index = f"keys/source/{at.date()}/{days + 1:010d}-0000000000001.parquet"
-        log.bucket.put_new(index, b"keys")
-        batch = replace(
-            first,
-            batch=days + 1,
-            source=replace(SOURCE, snapshot_at=at),
-            tables={},
-            keys=index,
-            key_parts=named if at.date() < replaced_on else {},
-        )
-        assert log.claim(batch)
+        for number in (2 * days, 2 * days + 1):
+            index = f"keys/source/{at.date()}/{number:010d}-0000000000001.parquet"
+            log.bucket.put_new(index, b"keys")
+            is_named = (at.date(), number) <= (replaced_on, 2 * days)
+            batch = replace(
+                first,
+                batch=number,
+                source=replace(SOURCE, snapshot_at=at),
+                tables={},
+                keys=index,
+                key_parts=named if is_named else {},
+            )
+            assert log.claim(batch)
         sweep(pipeline, today=at.date())
         if part not in keys(log.bucket):
             gone_on.append(at.date())

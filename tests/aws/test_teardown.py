@@ -37,7 +37,7 @@ def test_nothing_is_left(sandbox: Sandbox) -> None:
 
 def test_the_writers_go_first_and_the_logs_last(sandbox: Sandbox) -> None:
     """Nothing starts a function that is being removed, and nothing writes to an emptied bucket."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.writes.clear()
 
     teardown(sandbox).remove()
@@ -53,7 +53,7 @@ def test_the_writers_go_first_and_the_logs_last(sandbox: Sandbox) -> None:
 
 def test_a_second_teardown_has_nothing_to_do(sandbox: Sandbox, sleeps: list[float]) -> None:
     """Run again, it finds everything gone, writes nothing, and is done at once."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     teardown(sandbox).remove()
     sandbox.writes.clear()
     sleeps.clear()
@@ -67,7 +67,7 @@ def test_a_second_teardown_has_nothing_to_do(sandbox: Sandbox, sleeps: list[floa
 
 def test_what_is_listed_is_what_is_removed(sandbox: Sandbox) -> None:
     """The list that one is asked to agree to is what then goes, and listing changes nothing."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.writes.clear()
 
     listed = teardown(sandbox).look()
@@ -79,7 +79,7 @@ def test_what_is_listed_is_what_is_removed(sandbox: Sandbox) -> None:
 
 def test_deploy_after_teardown_works_at_once(sandbox: Sandbox) -> None:
     """A rebuilt deployment is a first one: everything is created, secrets included."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     teardown(sandbox).remove()
 
     assert {change.action for change in sandbox.deploy()} == {"created"}
@@ -88,7 +88,7 @@ def test_deploy_after_teardown_works_at_once(sandbox: Sandbox) -> None:
 
 def test_the_data_may_be_kept(sandbox: Sandbox) -> None:
     """With --keep-data the buckets stay as they are, and the next deployment uses them."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     put(sandbox, "batches/source/0000000001.json")
 
     receipt = teardown(sandbox, keep_data=True).remove()
@@ -106,7 +106,7 @@ def test_neighbours_survive(
     sandbox: Sandbox, settings: Settings, tmp_path: Path, project: str, stage: str
 ) -> None:
     """A name that only begins like one of ours belongs to somebody else and is not touched."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     theirs = replace(settings, project=project, stage=stage)
     neighbour = Sandbox(sandbox.account, theirs, TinyPackages(tmp_path))
     neighbour.deploy()
@@ -138,7 +138,7 @@ def test_a_half_made_deployment_is_removed(sandbox: Sandbox) -> None:
 
 def test_a_full_bucket_is_emptied(sandbox: Sandbox) -> None:
     """2,500 versions and delete markers go in three calls of at most 1,000."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     backend = s3_backends["123456789012"]["aws"]
     for number in range(1_200):
         for version in (b"first", b"second"):
@@ -155,7 +155,7 @@ def test_a_full_bucket_is_emptied(sandbox: Sandbox) -> None:
 
 def test_what_is_refused_stays_and_the_rest_goes(sandbox: Sandbox) -> None:
     """Every refusal is in the receipt with its reason, and stops nothing else."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     no = ("AccessDenied", "User: arn:aws:iam::123456789012:user/me is not authorized.")
     faults = Faults({"DeleteQueue": no, "DeleteBucket": no}, times=None)
     faults.inject(sandbox, "before-call")
@@ -196,7 +196,7 @@ def test_what_cannot_be_looked_at_is_not_taken_for_gone(sandbox: Sandbox) -> Non
 @pytest.mark.parametrize("call", ["GetQueueUrl", "DeleteFunction"])
 def test_credentials_that_expire_end_it_at_once(sandbox: Sandbox, call: str) -> None:
     """Expired credentials are one line, while looking as while removing, not thirty refusals."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     expired = ("ExpiredTokenException", "The security token included in the request is expired")
     Faults({call: expired}, times=None).inject(sandbox, "before-call")
     ours = teardown(sandbox)
@@ -224,7 +224,7 @@ def test_what_has_our_tags_is_ours_by_any_name(sandbox: Sandbox) -> None:
 
 def test_a_role_goes_with_all_its_policies(sandbox: Sandbox) -> None:
     """Policies that somebody attached to a role of ours do not keep it."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     iam, role = sandbox.account.clients.iam, "totesys-etl-dev-eu-west-2-load"
     document = json.dumps(function_policy("load", NAMES, load("totesys")))
     for number in range(12):
@@ -238,7 +238,7 @@ def test_a_role_goes_with_all_its_policies(sandbox: Sandbox) -> None:
 
 def test_a_secret_that_waits_for_its_deletion_goes_at_once(sandbox: Sandbox) -> None:
     """A secret that somebody removed by hand does not block its name for 30 days."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.account.clients.secrets.delete_secret(SecretId="totesys-etl/dev/source")
 
     receipt = teardown(sandbox).remove()

@@ -185,7 +185,7 @@ def test_a_pipeline_that_is_gone_can_be_removed(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Without its declaration, the names alone find what is deployed; tags find its secrets."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     monkeypatch.setenv("PIPELINE", "forgotten")
     monkeypatch.setenv("PROJECT", "totesys-etl")
 

@@ -15,7 +15,7 @@ from tests.aws.sandbox import Sandbox, everything_in
 
 def test_what_is_written_meanwhile_is_removed_too(sandbox: Sandbox) -> None:
     """An object that arrives between the emptying and the removal of a bucket does not stop it."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     late = iter(["batches/source/0000000002.json"])
 
     def write(params: dict[str, Any], **_: object) -> None:
@@ -32,7 +32,7 @@ def test_a_log_group_that_comes_back_is_removed_again(
     sandbox: Sandbox, sleeps: list[float], waits: list[Waited]
 ) -> None:
     """The last log lines of a function may make its group again: a quiet time later it is gone."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     patience = replace(sandbox.account.patience, sleep=_making(sandbox, sleeps, times=2))
     sandbox.account = replace(sandbox.account, patience=patience)
 
@@ -45,7 +45,7 @@ def test_a_log_group_that_comes_back_is_removed_again(
 
 def test_what_was_gone_already_is_looked_at_again(sandbox: Sandbox, sleeps: list[float]) -> None:
     """A group that somebody has removed is made again by the last log lines: it goes as well."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     sandbox.account.clients.logs.delete_log_group(logGroupName=LOAD_LOGS)
     patience = replace(sandbox.account.patience, sleep=_making(sandbox, sleeps, times=1))
     sandbox.account = replace(sandbox.account, patience=patience)
@@ -61,7 +61,7 @@ def test_what_comes_back_for_ever_is_reported(
 ) -> None:
     """When something recreates a thing each time, the receipt says so after 15 minutes."""
     monkeypatch.setattr("deployer.teardown.QUIET_SECONDS", 100)  # ten looks, and not ninety
-    sandbox.deploy()
+    sandbox.start_deployed()
     patience = replace(sandbox.account.patience, sleep=_making(sandbox, sleeps, times=10_000))
     sandbox.account = replace(sandbox.account, patience=patience)
 
@@ -88,7 +88,7 @@ def _making(sandbox: Sandbox, sleeps: list[float], times: int) -> Callable[[floa
 
 def test_a_running_function_is_let_finish(sandbox: Sandbox, waits: list[Waited]) -> None:
     """An invocation with no end in the log is waited for, but no longer than it may run."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     logs = sandbox.account.clients.logs
     logs.create_log_stream(logGroupName=LOAD_LOGS, logStreamName="1")
     started = int(time.time())

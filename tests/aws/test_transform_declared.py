@@ -149,7 +149,7 @@ def test_a_row_may_be_fit_for_one_target_and_not_for_another(lake: Lake) -> None
 
 
 def test_a_new_target_table_gets_all_rows_so_far(lake: Lake) -> None:
-    """Every state in the log is in it, batch by batch, and no other table is written again."""
+    """Every state in the log is in it, in order, and no other table is written again."""
     lake.pipeline = declared(everyone)
     for number in range(1, 51):
         lake.ingest(staff=[{"id": number % 5, "name": f"name {number}"}])
@@ -161,7 +161,7 @@ def test_a_new_target_table_gets_all_rows_so_far(lake: Lake) -> None:
     filled = done.tables["dim_staff"]
     assert (filled.filled, filled.rows) == (True, 50)
     assert lake.rows(done, dim_staff) == [
-        [{"id": number % 5, "name": f"name {number}", "boss": None}] for number in range(1, 51)
+        [{"id": number % 5, "name": f"name {number}", "boss": None} for number in range(1, 51)]
     ]
     assert done.tables["everyone"].files == []
     lake.ingest(staff=[{"id": 1, "name": "last"}])
@@ -180,7 +180,7 @@ def test_filling_ends_where_the_batches_would_have_led(lake: Lake) -> None:
     lake.pipeline = declared(everyone, dim_staff)
     lake.ingest()
     done = lake.transform()
-    assert [[row["id"] for row in part] for part in lake.rows(done, dim_staff)] == [[3], [1], [4]]
+    assert [[row["id"] for row in part] for part in lake.rows(done, dim_staff)] == [[3, 1, 4]]
     assert lake.held(done, staff) == [(5, 4, "dim_staff", "boss 9 is missing")]
     [gone] = done.tables["dim_staff"].tombstones
     assert lake.stored(gone.key) == [{"id": 3}, {"id": 2}]

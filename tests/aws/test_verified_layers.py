@@ -74,7 +74,7 @@ def test_a_foreign_version_with_our_description_is_not_used(
 
 def test_an_object_under_our_key_is_not_published(sandbox: Sandbox, foreign: bytes) -> None:
     """The key of a layer in the code bucket can be guessed; what lies there counts for nothing."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     s3, bucket = sandbox.account.clients.s3, "totesys-etl-dev-123456789012-eu-west-2-code"
     sandbox.packages.locks["arrow"] = "another lock"
     key = f"layers/arrow-{hashlib.sha256(_new_zip(sandbox)).hexdigest()}.zip"
@@ -91,7 +91,7 @@ def test_an_object_under_our_key_is_not_published(sandbox: Sandbox, foreign: byt
 
 def test_code_that_was_exchanged_on_its_way_is_removed(sandbox: Sandbox, foreign: bytes) -> None:
     """If AWS publishes other code than we uploaded, no function gets it, and we say where."""
-    sandbox.deploy()
+    sandbox.start_deployed()
     before = code_in_use(sandbox)
     sandbox.packages.locks["arrow"] = "another lock"
     bucket = "totesys-etl-dev-123456789012-eu-west-2-code"

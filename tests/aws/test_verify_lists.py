@@ -1,4 +1,4 @@
-"""`deploy.py verify` follows what a manifest keeps in objects of its own, because it is long."""
+"""`deploy.py verify` follows what a manifest keeps in separate objects, because it is long."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ def a_copied_file(number: int) -> FileRead:
 
 @pytest.fixture
 def s3(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A bucket with a batch of so many files that they are in a list of their own."""
+    """A bucket with a batch of so many files that they are in a separate list."""
     monkeypatch.setattr(verify, "FILES", tmp_path / "verify")
     s3 = account.clients.s3
     for bucket in ("ingestion", "processed"):
