@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from tests.mutants.explained import explanations
@@ -62,14 +63,18 @@ def sample(chosen: Sequence[str], size: str, seed: str) -> list[Mutant]:
 
     They are picked of all modules, and returned of those that are chosen, or of all.
     """
-    every = [mutant for name in MODULES for mutant in mutants_of(name, (ROOT / name).read_text())]
-    picked = sorted(every, key=lambda mutant: mutant.digest(seed))
+    picked = sorted(_every(), key=lambda mutant: mutant.digest(seed))
     kept = {mutant.identity for mutant in (picked if size == "all" else picked[: int(size)])}
     return [
         mutant
-        for mutant in every
+        for mutant in _every()
         if mutant.identity in kept and (not chosen or mutant.module.startswith(tuple(chosen)))
     ]
+
+
+@cache
+def _every() -> Sequence[Mutant]:
+    return [mutant for name in MODULES for mutant in mutants_of(name, (ROOT / name).read_text())]
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ _TRANSFORM = (
     "unit/test_etl_testing_files.py",
     "aws/test_transform_declared.py",
     "aws/test_transform.py",
+    "aws/test_filling.py",
     "aws/test_quarantine.py",
 )
 _FILES = (
@@ -49,6 +50,7 @@ _EXTRACT = (
     "unit/test_hashedkeys.py",
     "unit/test_asked_keys.py",
     "unit/test_table_keys.py",
+    "unit/test_unreported.py",
     "unit/test_survey.py",
     "unit/test_plan_tables.py",
     "unit/test_plan_parts.py",
@@ -59,6 +61,7 @@ _TARGETS = (
     "unit/test_target_standing.py",
     "unit/test_target_batches.py",
     "unit/test_target_states.py",
+    "unit/test_catching_up.py",
     "unit/test_comparing.py",
     "unit/test_load_marking.py",
     "unit/test_load_again.py",
@@ -68,6 +71,7 @@ _RECONCILE = (
     "unit/test_reconcile_tombstones.py",
     "unit/test_reconcile_tables.py",
     "unit/test_reconcile_files.py",
+    "unit/test_many_files.py",
     "unit/test_reconcile_missed.py",
     "unit/test_reconcile_report.py",
     "unit/test_proof.py",
@@ -124,7 +128,7 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "functions/transform",
-        "absent cells checks making quarantine refusals table texts values",
+        "absent cells checks filling lasting making quarantine refusals table texts values",
         (*_TRANSFORM, *_FILES),
     ),
     ("functions/transform", "sweep", ("unit/test_sweep_prefixes.py", "aws/test_sweep.py", *_FILES)),
@@ -140,10 +144,10 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "functions/reconcile",
-        "as_of comparison expect files handler missed notices table tombstones",
+        "as_of comparison expect files handler manyfiles missed notices table tombstones",
         _RECONCILE,
     ),
-    ("functions/sources/postgres", "hashedkeys history keysets tablekeys", _EXTRACT),
+    ("functions/sources/postgres", "hashedkeys history keysets tablekeys unreported", _EXTRACT),
     ("functions/sources/postgres", "changes", (*_EXTRACT, "pipeline/test_changes.py")),
     ("functions/sources/postgres", "keysql", (*_EXTRACT, "pipeline/test_keysql.py")),
     (
@@ -155,7 +159,7 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("functions/load", "loading", _TARGETS),
     (
         "deployer/resources",
-        "alarm_specs keys policies resource_policies secret_policies",
+        "alarm_specs endpoint_alarms keys policies resource_policies secret_policies",
         _RIGHTS,
     ),
     (

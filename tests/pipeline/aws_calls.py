@@ -50,6 +50,11 @@ def calls_of(
         queue = str(known["QueueUrl"]).rpartition("/")[2]
         arn = f"arn:aws:sqs:eu-west-2:{account}:{queue}"
         return [Call(service, operation, known, action, arn)]
+    if service == "glue":
+        database, table = known["DatabaseName"], known.get("TableInput", known)["Name"]
+        arn = f"arn:aws:glue:eu-west-2:{account}:"
+        resources = ("catalog", f"database/{database}", f"table/{database}/{table}")
+        return [Call(service, operation, known, action, f"{arn}{each}") for each in resources]
     if service == "sns":
         return [Call(service, operation, known, action, known["TopicArn"])]
     bucket = f"arn:aws:s3:::{known['Bucket']}"

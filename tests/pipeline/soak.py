@@ -1,8 +1,9 @@
 """Play rounds for as long as wanted: `make soak`, or `python -m tests.pipeline.soak --minutes 30`.
 
 Each round is a random shop, the functions side by side, kills and faults, and databases that are
-restored, forked, crashed and moved; then silence and the comparison with the source. A round that
-goes wrong is named by its seed, which `--seed` plays.
+restored, forked, crashed and moved; then silence and the comparison with the source. Every second
+round finds changes in the source's log, every third reads tables in portions of 300 rows, every
+third in portions of 1,000. A round that goes wrong is named by its seed, which `--seed` plays.
 """
 
 import argparse
@@ -14,8 +15,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from etl.sources import CAPTURES
 from local.emulator import Emulator
-from tests.pipeline.arena import Servers
+from tests.pipeline.arena import TOTESYS, Servers
 from tests.pipeline.ground import own_server
 from tests.pipeline.rounds import Figures, Size, play
 
@@ -67,6 +69,7 @@ def _play_rounds(options: argparse.Namespace, directory: Path, total: Figures, l
                     size,
                     log=directory / "functions.log",
                     tick=log.tick(total),
+                    pipeline={**TOTESYS, "SOURCE_CAPTURE": CAPTURES[seed % len(CAPTURES)]},
                 )
             total.add(figures)
             (directory / "functions.log").unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -21,6 +21,7 @@ from tests.pipeline.invocation import Fate, Outcome, S3Fault, run
 from tests.pipeline.workload import Gate
 
 AT_ONCE = 3  # of each function
+EARLIER = (0, 0, 0, 2)  # runs by schedule before an extract in its process: statistics lag for them
 SHARE_OF_REPLICA = 0.5  # of the extracts, while there is one
 NO_SETTINGS: Mapping[str, str] = {}
 STUCK_SECONDS = 180.0
@@ -153,6 +154,8 @@ class Storm:
                 try:
                     with self.gate.passage():
                         settings = self.replica if elsewhere and function == "extract" else None
+                        if function == "extract":
+                            fate = replace(fate, earlier=random.choice(EARLIER))
                         event = self._event(function, random)
                         self.invoke(function, event, fate, settings or {})
                 finally:
@@ -217,6 +220,8 @@ class Storm:
                 return
             if outcome.suffered and fate.s3:
                 self.tally[f"S3: {fate.s3.how}"] += 1
+            for result in outcome.earlier:
+                self._note_claims(function, result)
             if outcome.result is not None:
                 self._note_claims(function, outcome.result)
             elif _is_expected(outcome):

@@ -1,6 +1,7 @@
 """A target table that is declared when the log has many batches, all the way from the source."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from functions.load import handler as load_handler
 from functions.transform import handler as transform_handler
 from pipelines.totesys.pipeline import PIPELINE, SOURCE_TABLES, STARS, fact_payment, payment
 from tests.pipeline.conftest import Functions, forget_clients
+from tests.pipeline.everything import Everything
 from tests.pipeline.ground import run_sql
 from tests.pipeline.oracle import current, expected, history
 
@@ -61,9 +63,9 @@ def others(functions: Functions) -> dict[str, list[list[object]]]:
 
 
 def test_a_history_is_filled_from_the_log(
-    functions: Functions, declare: Callable[..., None]
+    functions: Functions, declare: Callable[..., None], tmp_path: Path
 ) -> None:
-    """It has all states that the log has, the others are not written again, and it goes on."""
+    """It has all states of the log, and each its origin; others are not written again."""
     declare(fact_payment)
     trade(functions, 12)
     before = others(functions)
@@ -82,6 +84,10 @@ def test_a_history_is_filled_from_the_log(
     )
     functions.run()
     assert current(functions.warehouse) == expected(functions.source)
+    told = Everything(functions, "totesys", "source").told("fact_payment", ["7"], tmp_path)
+    assert [(step[0], [origin[1] for origin in step[-1]]) for step in told] == [
+        (13, [1]), (13, [2]), (13, [3]), (13, [4]), (14, [14]),
+    ]  # fmt: skip
 
 
 def test_a_source_table_that_is_declared_later_is_read_whole(

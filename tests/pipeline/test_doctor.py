@@ -32,7 +32,7 @@ def source(new_source: Callable[..., Source]) -> Source:
 def environment(
     local_aws: Emulator, source: Source, new_warehouse: Callable[[], Warehouse]
 ) -> Mapping[str, str]:
-    """The settings of a deployment into an account of its own."""
+    """The settings of a deployment into a separate account."""
     return {
         **local_aws.environment,
         "AWS_ACCESS_KEY_ID": f"{uuid4().int % 10**12:012}",

@@ -61,7 +61,7 @@ def changed(batch: IngestionManifest) -> dict[str, int]:
 def test_whatever_tables_and_columns_are_called_they_are_read(
     new_lake: Callable[..., Lake],
 ) -> None:
-    """Two tables of one name, in two schemas, with names that mean something elsewhere."""
+    """Two tables of one name, in two schemas, with odd names; rows name their transactions."""
     lake = new_lake(pipeline_of(things, latest(same)), *CREATE)
     first = lake.batch()
     assert changed(first) == {thing.id: 3, place.id: 2, same.id: 1}
@@ -74,8 +74,13 @@ def test_whatever_tables_and_columns_are_called_they_are_read(
     )
     second = lake.batch()
 
-    assert lake.rows(second, place) == [{"order": 1, "select": "uno", "_unfit": None}]
-    assert lake.rows(second, thing) == [{ODD: 1, ":place": 1, "%s": "a", "_unfit": None}]
+    xmin = "SELECT xmin::text::bigint FROM {} WHERE {} = 1"
+    [[of_place]] = lake.sql(xmin.format(sql_name(place), '"order"'))
+    [[of_thing]] = lake.sql(xmin.format(sql_name(thing), identifier(ODD)))
+    place_now = {"order": 1, "select": "uno", "_unfit": None, "_transaction": of_place}
+    thing_then = {ODD: 1, ":place": 1, "%s": "a", "_unfit": None, "_transaction": of_thing}
+    assert lake.rows(second, place) == [place_now]
+    assert lake.rows(second, thing) == [thing_then]
     assert lake.rows(second, thing, "tombstones") == [{ODD: 3}]
     assert lake.rows(second, same, "tombstones") == [{"id": 7}]
     lake.sql(f"UPDATE {sql_name(thing)} SET \"%s\" = 'B' WHERE {identifier(ODD)} = 2")

@@ -3,12 +3,13 @@
 import platform
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from deployer.packaging.packages import Layer, build_layer
+from deployer.packaging.packages import ROOT, Layer, build_layer
 
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 MACHINE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
@@ -52,6 +53,12 @@ assert joined.column("name").to_pylist() == ["Sales", None]
 assert joined.to_pandas(types_mapper=pd.ArrowDtype)["staff_id"].tolist() == [1, 2]
 assert iso4217.Currency("GBP").currency_name == "Pound Sterling"
 """
+KEEP_TABLES = f"""
+sys.path += [{str(ROOT)!r}, {sysconfig.get_path("purelib")!r}]  # boto3 comes with the runtime
+import functions.lake.handler
+import pyarrow, pyiceberg
+assert all(module.__file__.startswith(tuple(sys.path[:2])) for module in (pyarrow, pyiceberg))
+"""
 
 
 def unpack(layer: Layer, folder: Path) -> str:
@@ -63,8 +70,12 @@ def unpack(layer: Layer, folder: Path) -> str:
 
 @pytest.mark.parametrize(
     ("layers", "program"),
-    [(("arrow", "postgres"), EXTRACT_AND_LOAD), (("arrow", "pandas"), TRANSFORM)],
-    ids=["extract and load", "transform"],
+    [
+        (("arrow", "postgres"), EXTRACT_AND_LOAD),
+        (("arrow", "pandas"), TRANSFORM),
+        (("arrow", "lake"), KEEP_TABLES),
+    ],
+    ids=["extract and load", "transform", "lake"],
 )
 def test_the_functions_find_all_they_import(
     layers: tuple[str, ...], program: str, tmp_path: Path
@@ -84,12 +95,12 @@ def test_the_functions_find_all_they_import(
 
 def test_the_layers_fit_into_lambda() -> None:
     """By default, Python 3.13 on arm64, the function with most layers is within Lambda's limit."""
-    names = ("arrow", "pandas", "postgres", "mysql")
-    built = [build_layer(name, "3.13", "arm64", host=False) for name in names]
-    assert sum(layer.unzipped for layer in built) < UNZIPPED_LIMIT - ROOM_FOR_BYTECODE
+    for names in (("arrow", "pandas", "postgres", "mysql"), ("arrow", "lake")):
+        built = [build_layer(name, "3.13", "arm64", host=False) for name in names]
+        assert sum(layer.unzipped for layer in built) < UNZIPPED_LIMIT - ROOM_FOR_BYTECODE
 
 
-@pytest.mark.parametrize("name", ["arrow", "postgres", "pandas"])
+@pytest.mark.parametrize("name", ["arrow", "postgres", "pandas", "lake"])
 def test_a_layer_is_for_the_platform_that_was_asked_for(name: str) -> None:
     """No library of this machine slips into a layer for another."""
     layer = build_layer(name, "3.13", "arm64", host=False)

@@ -6,12 +6,15 @@ some call needs it, and is refused without it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date
+from datetime import date, timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from deployer.configuration.settings import Settings
+from deployer.resources.policies import KEEPING_TABLES
+from deployer.resources.specs import functions
 from functions.transform import handler as transform_handler
 from local.connection import connect as connect_to
 from local.emulator import Emulator
@@ -19,10 +22,12 @@ from local.sample import files_of
 from tests.ecb import Bank
 from tests.pipeline.roles import (
     VERSIONS,
+    Grant,
     Roles,
     break_off,
     deployed,
     grants_of,
+    have_swept,
     put_theirs,
     without_need,
 )
@@ -57,6 +62,7 @@ def _settings(source: Source, warehouse: Warehouse, bank: RestServer) -> Setting
             "LOAD_SCHEDULE": "rate(100 days)",
             "WAREHOUSE_MANAGED": "true",
             "NOTIFY": "daily",
+            "LAKE": "iceberg",
             "TARGETS_BUCKET": THEIRS,
             "RATES_URL": bank.url,
         }
@@ -86,11 +92,33 @@ def _live_through_it_all(
     break_off(roles, "extract", "ingestion", "files/targets/2024-01-01/0000000001-1")
     break_off(roles, "transform", "processed", "errors/sales_target/targets/next-month.jsonl.csv")
     _leave_orphans(roles)
+    have_swept(roles)
     transform_handler._swept.clear()
     roles.run("transform")
     roles.run("reconcile")
     roles.run("page")
+    _keep_tables(roles, warehouse)
     roles.run("reconcile", {"check": True})
+
+
+def _keep_tables(roles: Roles, warehouse: Warehouse) -> None:
+    """Let lake create tables and remove what none of them names; they have what is loaded."""
+    import_module("tests.lake")
+    upkeep, lake = map(import_module, ("functions.lake.upkeep", "functions.lake.handler"))
+    roles.monkeypatch.setattr(upkeep, "SNAPSHOTS_MORE", -upkeep.SNAPSHOTS)
+    roles.monkeypatch.setattr(upkeep, "UNNAMED_FOR", timedelta(-1))
+    roles.monkeypatch.setattr(upkeep, "_expire", lambda _: True)
+    bucket, left = roles.names.bucket("processed"), "lake/dim_design/data/left.parquet"
+    roles.account.clients.s3.put_object(Bucket=bucket, Key=left, Body=b"")
+    tables = roles.run("lake")["tables"]
+    roles.run("lake")
+    for name in ("dim_design", "dim_staff", "fact_sales_order", "fact_payment"):
+        with connect_to(warehouse.superuser_url) as connection:
+            [[rows]] = connection.run(f"SELECT count(*) FROM {name}")
+        with roles.acting("lake"):
+            found = lake._lake().catalog.find(name)
+            assert found.scan().count() == rows
+    assert {each["commits"] for each in tables.values()} == {1}
 
 
 def _run(url: str, statements: Iterable[str]) -> None:
@@ -144,4 +172,13 @@ REFUSING = ("ALTER TABLE dim_design ADD CHECK (design_name <> 'Refused')",)
 
 def test_no_right_can_be_done_without(roles: Roles) -> None:
     """Take away any grant of any role: a call that the function makes is refused."""
-    assert without_need(roles) == ([], [])
+    uses = [spec.use for spec in functions(roles.settings)]
+    never_needed, not_enforced = without_need(roles, *uses)
+    # Of Glue the local AWS checks the database alone, AWS also the catalogue and the table.
+    of_glue = {
+        ("lake", Grant(action, resource))
+        for action in KEEPING_TABLES
+        for resource in roles.names.lake_arns
+        if resource != roles.names.lake_database_arn
+    }
+    assert (never_needed, {*not_enforced}) == ([], of_glue)

@@ -25,6 +25,7 @@ from tests.pipeline.roles import (
     break_off,
     deployed,
     grants_of,
+    have_swept,
     put_theirs,
     without_need,
 )
@@ -90,6 +91,7 @@ def _live_through_it_all(roles: Roles, warehouse: Warehouse) -> None:
     for use, (bucket, key) in BROKEN.items():
         break_off(roles, use, bucket, key)
     _leave_orphans(roles)
+    have_swept(roles)
     transform_handler._swept.clear()
     roles.run("transform")
     roles.run("reconcile")

@@ -141,7 +141,7 @@ def test_rows_that_come_once_stay_as_they_came(
 
 
 @pytest.mark.parametrize("table", [NAMED, PAIR])
-def test_keys_are_told_apart_by_their_bytes(
+def test_keys_are_distinguished_by_their_bytes(
     table: Table, new_scene: Callable[[TargetTable], MysqlScene]
 ) -> None:
     """Case, accents and blanks at the end make another key; a change of case is a change."""

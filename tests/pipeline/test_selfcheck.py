@@ -79,6 +79,7 @@ def scene(
             "LOAD_SCHEDULE": "rate(100 days)",
             "NOTIFY": "steps",
             "REPORTS_TOKEN": TOKEN,
+            "LAKE": "iceberg",
         }
     )
     account = f"{uuid4().int % 10**12:012}"  # the local AWS has one for each such key
@@ -149,7 +150,7 @@ def test_a_warehouse_that_cannot_be_loaded_says_why(
 
 
 def test_a_missing_grant_a_secret_and_a_bucket_are_named(scene: Scene) -> None:
-    """A role without its rights, a secret that is gone and a wrong bucket are told apart."""
+    """A role without its rights, a secret that is gone and a wrong bucket are distinguished."""
     policy = scene.roles.policy("extract")
     silent = [each for each in policy["Statement"] if each["Action"] != "s3:ListBucket"]
     scene.roles.allow("extract", {**policy, "Statement": silent})

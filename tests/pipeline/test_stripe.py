@@ -39,7 +39,7 @@ def endpoint(
 
 
 def test_the_sample_is_answered_staged_and_exported(endpoint: Endpoint) -> None:
-    """Every answer is as foretold, every genuine event is in the table of its family once."""
+    """Every answer is as predicted, every genuine event is in the table of its family once."""
     sample = posts("stripe", [SECRET], datetime.now(UTC).replace(tzinfo=None))
     for headers, body, expected in sample:
         assert endpoint.post(Request(headers, body)) == expected

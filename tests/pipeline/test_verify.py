@@ -21,7 +21,6 @@ from deployer.operations.verified import Fault, Verified
 from deployer.operations.verify import Ledger
 from local.connection import connect
 from tests.pipeline.conftest import Functions
-from tests.pipeline.reconciling import reconcile
 
 INGESTED = "batches/source/{:010d}.json"
 LOADED = "loaded/source/{:010d}.json"
@@ -124,6 +123,17 @@ def edited(lake: Lake, bucket: str, key: str, **changes: Any) -> bytes:
     return json.dumps(lake.document(bucket, key) | changes).encode()
 
 
+def wrong(found: Verified) -> dict[str, str]:
+    """Return what is wrong, by URL."""
+    return {url: fault.what for url, fault in found.faults.items()}
+
+
+def lengths(found: Verified) -> set[int]:
+    """Return how many documents of the three logs were read."""
+    assert found.logs.keys() == {f"source/{s}" for s in ("ingestion", "processed", "loaded")}
+    return {chain.documents for chain in found.logs.values()}
+
+
 def test_logs_that_nobody_has_touched_are_verified(lake: Lake, verified: Verify) -> None:
     """Every document of every log is read, and every object that one names is there unchanged."""
     found = verified()
@@ -159,9 +169,9 @@ def test_a_changed_byte_and_a_missing_object_are_named(lake: Lake, verified: Ver
         body = lake.body(bucket, key)
         flipped = bytes([body[0] ^ 1]) + body[1:]
         with overwritten(lake, bucket, key, flipped) as url:
-            assert {url: fault.what for url, fault in verified().faults.items()} == {url: "changed"}
+            assert wrong(verified()) == {url: "changed"}
         with removed(lake, bucket, key) as [url]:
-            assert {url: fault.what for url, fault in verified().faults.items()} == {url: "missing"}
+            assert wrong(verified()) == {url: "missing"}
     assert len(kinds) >= 6
     assert verified().faults == {}
 
@@ -189,12 +199,10 @@ def test_a_document_that_is_exchanged_with_its_successor_is_named(
         link = hashlib.sha256(forged).hexdigest()
         after = edited(lake, bucket, INGESTED.format(3), previous_sha256=link)
         with overwritten(lake, bucket, INGESTED.format(3), after) as third:
-            faults = verified().faults
-
-    assert {url: fault.what for url, fault in faults.items()} == {
-        second: "changed",  # by the marker of what was loaded
-        third: "changed",
-    }
+            assert wrong(verified()) == {
+                second: "changed",  # by the marker of what was loaded
+                third: "changed",
+            }
 
 
 def test_what_is_no_document_is_named(lake: Lake, verified: Verify) -> None:
@@ -212,8 +220,7 @@ def test_a_log_that_is_cut_short_is_named(
     """Documents that are gone, at the end too, are named by what was made from them."""
     for bucket in (lake.ingestion, lake.processed):
         with removed(lake, bucket, *map(INGESTED.format, cut)) as urls:
-            faults = verified().faults
-        assert {url: fault.what for url, fault in faults.items()} == dict.fromkeys(urls, "missing")
+            assert wrong(verified()) == dict.fromkeys(urls, "missing")
 
 
 def test_markers_that_are_cut_off_are_noticed(
@@ -227,7 +234,7 @@ def test_markers_that_are_cut_off_are_noticed(
         assert note.startswith("source/loaded ends at batch 2: nothing is of batch 4, which was")
 
         monkeypatch.setattr(verify, "IN_TIME", timedelta())
-        assert {url: fault.what for url, fault in verified().faults.items()} == {url: "missing"}
+        assert wrong(verified()) == {url: "missing"}
     assert verified().faults == {}
 
 
@@ -236,11 +243,7 @@ def test_a_document_far_ahead_is_named(lake: Lake, verified: Verify) -> None:
     key = INGESTED.format(9_000_000)
     lake.s3.put_object(Bucket=lake.ingestion, Key=key, Body=b"{}")
 
-    faults = verified().faults
-
-    assert {url: fault.what for url, fault in faults.items()} == {
-        f"s3://{lake.ingestion}/{key}": "unexpected"
-    }
+    assert wrong(verified()) == {f"s3://{lake.ingestion}/{key}": "unexpected"}
 
 
 def test_a_part_of_a_log_is_verified(lake: Lake, verified: Verify) -> None:
@@ -248,16 +251,14 @@ def test_a_part_of_a_log_is_verified(lake: Lake, verified: Verify) -> None:
     bucket = lake.ingestion
     [first] = [each.key for each in rows_of(lake, 1)][:1]
     with removed(lake, bucket, first):
-        assert {name: c.documents for name, c in verified(3).logs.items()} == {
-            f"source/{stage}": 2 for stage in ("ingestion", "processed", "loaded")
-        }
+        assert lengths(verified(3)) == {2}
         assert verified(3).faults == {}
     key = INGESTED.format(2)
     with overwritten(lake, bucket, key, edited(lake, bucket, key, run="x")) as url:
         assert verified(3).faults == {url: Fault("changed", f"named by {INGESTED.format(3)}")}
         assert verified(4).faults == {}
     with removed(lake, lake.processed, INGESTED.format(3)) as [url]:
-        assert {url: fault.what for url, fault in verified(3).faults.items()} == {url: "missing"}
+        assert wrong(verified(3)) == {url: "missing"}
         assert verified(4).faults == {}
     with pytest.raises(OperationError, match="no batch from 5 on"):
         verified(5)
@@ -293,74 +294,10 @@ def test_an_interrupted_verification_continues(
     with removed(lake, lake.ingestion, first) as [url]:
         with pytest.raises(KeyboardInterrupt):
             verified(report=stop)
-        told: list[str] = []
-        found = verified(report=told.append)
+        reported: list[str] = []
+        found = verified(report=reported.append)
 
-    assert told[0] == "source/processed 4 of 4"
+    assert reported[0] == "source/processed 4 of 4"
     assert found.faults == {url: Fault("missing", f"named by {INGESTED.format(1)}")}
-    assert {name: c.documents for name, c in found.logs.items()} == {
-        f"source/{stage}": 4 for stage in ("ingestion", "processed", "loaded")
-    }
+    assert lengths(found) == {4}
     assert verified().faults == {}
-
-
-def test_a_log_of_an_earlier_version_is_verified_as_far_as_it_goes(
-    functions: Functions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Documents without links are read, and the chain is said to begin after them."""
-    monkeypatch.setattr(verify, "FILES", tmp_path / "verify")
-    functions.run()
-    links = ("previous_sha256", "ingested_sha256", "processed_sha256")
-    for bucket, key in (
-        (functions.ingestion, INGESTED), (functions.processed, INGESTED),
-        (functions.processed, LOADED),
-    ):  # fmt: skip
-        document = functions.document(bucket, key.format(1))
-        old = {name: value for name, value in document.items() if name not in links}
-        body = json.dumps(old).encode()
-        functions.s3.put_object(Bucket=bucket, Key=key.format(1), Body=body)
-    for _ in range(2):
-        with connect(functions.source.superuser_url) as shop:
-            shop.run("UPDATE design SET file_name = file_name || '+' WHERE design_id = 1")
-        functions.run()
-
-    ledger = Lake(functions.s3, functions.ingestion, functions.processed).ledger()
-    found = verify.verify_ledger(ledger, 1, datetime.now(UTC), print)
-
-    assert found.faults == {}
-    assert {c.linked_from for c in found.logs.values()} == {2}
-
-
-def test_reconcile_proves_the_logs_and_what_it_compared(
-    functions: Functions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With its proof, documents that were cut off the ends of all logs together are missed."""
-    monkeypatch.setattr(verify, "FILES", tmp_path / "verify")
-    functions.run()
-    assert reconcile()["agrees"]
-    ledger = Lake(functions.s3, functions.ingestion, functions.processed).ledger()
-    found = verify.verify_ledger(ledger, 1, datetime.now(UTC), print)
-    assert (found.faults, found.notes, found.proofs) == ({}, [], 1)
-
-    [key] = functions.keys(functions.processed, "proofs/")
-    proof = functions.document(functions.processed, key)
-    assert key == f"proofs/{proof['written_at'][:10]}.json"
-    assert (proof["agrees"], proof["not_shown"], proof["signed_with"]) == (True, [], None)
-    source = proof["sources"]["source"]
-    assert source["batch"] == 1
-    orders = source["tables"]["fact_sales_order"]
-    assert orders["source"] == orders["warehouse"] > 0
-    assert {stage: head["number"] for stage, head in source["heads"].items()} == {
-        "ingestion": 1, "processed": 1, "loaded": 1,
-    }  # fmt: skip
-
-    cut = [
-        (functions.ingestion, INGESTED.format(1)),
-        (functions.processed, INGESTED.format(1)),
-        (functions.processed, LOADED.format(1)),
-    ]
-    for bucket, document in cut:
-        functions.s3.delete_object(Bucket=bucket, Key=document)
-    assert verify.verify_ledger(ledger, 1, datetime.now(UTC), print).faults == {
-        f"s3://{bucket}/{document}": Fault("missing", f"named by {key}") for bucket, document in cut
-    }

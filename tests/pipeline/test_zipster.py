@@ -111,7 +111,7 @@ def test_the_same_file_under_another_name_changes_no_row(zipcodes: Zipcodes) -> 
     assert zipcodes.functions.load()["rows"] == {}
 
 
-def test_the_five_steps_of_each_file_are_told_once_and_in_order(
+def test_the_five_steps_of_each_file_are_reported_once_and_in_order(
     zipcodes: Zipcodes, mails: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NOTIFY=steps, for two files that came together; runs that find nothing tell nothing."""

@@ -22,7 +22,7 @@ from tests.runtimes.emulator import Runtime, runtime
 VERSIONS = [each.removeprefix("python") for each in RUNTIMES]
 WANTED = [chosen] if (chosen := os.environ.get("RUNTIME")) else VERSIONS
 HERE = {each: found for each in WANTED if (found := interpreter(each))}
-# Between them they have every kind of source and target, every function, and a layer of their own.
+# Between them they have every kind of source and target, every function and every layer.
 PIPELINES = ("totesys", "retail", "stripe", "zipster")
 OWN = {"PROJECT": "shop", "STAGE": "dev", "RATES_AT_MOST": "1 hour"}
 NOWHERE = {
@@ -37,7 +37,13 @@ def of_pipelines() -> list[tuple[str, FunctionUse]]:
     """Return every function of the pipelines."""
     always = [spec.use for spec in specs.FUNCTIONS]
     found = [(pipeline, use) for pipeline in PIPELINES for use in always]
-    return [*found, ("stripe", "receive"), ("stripe", "collect"), ("totesys", "serve")]
+    others: list[tuple[str, FunctionUse]] = [
+        ("stripe", "receive"),
+        ("stripe", "collect"),
+        ("totesys", "serve"),
+        ("totesys", "lake"),
+    ]
+    return [*found, *others]
 
 
 @pytest.fixture(scope="session", params=list(HERE))

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
@@ -148,6 +148,7 @@ class Sandbox:
         functions: Lambda,
         endpoint: str | None = None,
         sources: Sequence[str] = ("source",),
+        doing: Callable[[str], None] = lambda _: None,
         **objects: Any,
     ) -> None:
         self.functions = functions
@@ -168,6 +169,7 @@ class Sandbox:
             names,
             sources,
             self.step,
+            doing=doing,
             clock=self.clock,
             sleep=self.sleeps.append,
             now=self.clock,

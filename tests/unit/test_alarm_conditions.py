@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from deployer.resources import specs
-from deployer.resources.alarm_specs import alarms, event_alarms, report_alarms
+from deployer.resources.alarm_specs import alarms
 from deployer.resources.alarms import Alarm
+from deployer.resources.endpoint_alarms import event_alarms, report_alarms
 from deployer.resources.names import Names
 
 NAMES = Names("shop", "dev", "123456789012", "eu-west-2")

@@ -10,16 +10,10 @@ from deployer.aws.account import Account, Clients
 from deployer.aws.cloudwatch import ensure_alarm
 from deployer.aws.waiting import Patience
 from deployer.resources import specs
-from deployer.resources.alarm_specs import (
-    SIGNS_OF_LIFE,
-    Schedules,
-    alarms,
-    allowed_seconds,
-    event_alarms,
-    report_alarms,
-)
+from deployer.resources.alarm_specs import SIGNS_OF_LIFE, Schedules, alarms, allowed_seconds
 from deployer.resources.alarms import Alarm
 from deployer.resources.cadence import longest_pause
+from deployer.resources.endpoint_alarms import event_alarms, report_alarms
 from deployer.resources.names import FunctionUse, Names
 from etl.loading import load
 from tests.unit.cloudwatch_rules import DAY, HOUR, MINUTE, CloudWatch, Key

@@ -109,6 +109,7 @@ def test_hidden_values_are_compared_and_not_shown() -> None:
         ("BucketAlreadyOwnedByYou", "", True),
         ("ResourceAlreadyExistsException", "The log group is there", True),
         ("ResourceExistsException", "The secret is there", True),
+        ("AlreadyExistsException", "Database already exists.", True),
         ("ResourceConflictException", "Function already exist: load", True),
         ("ResourceConflictException", "An update is in progress for resource: load", False),
         ("InvalidParameter", "Invalid parameter: Subscription already exists", True),

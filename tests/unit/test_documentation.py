@@ -37,7 +37,7 @@ WAYS = {
     ),
     "how many rows of a batch went where": (
         ["CONTRIBUTING.md", "functions/transform/remodelling.py"],
-        "_require_balance",
+        "def require_balance",
     ),
 }
 
@@ -70,7 +70,7 @@ def test_a_newcomer_finds_the_module_that_decides(way: str) -> None:
 
 
 def test_readme_is_read_in_minutes() -> None:
-    """It has at most 130 lines: everything else is on a page of its own."""
+    """It has at most 130 lines: everything else is on another page."""
     assert len((ROOT / "README.md").read_text().splitlines()) <= 130
 
 

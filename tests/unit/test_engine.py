@@ -56,7 +56,7 @@ LAYERS = (
         "existing_roles",
         "records",
     ),
-    ("operations", "query", "inventory", "receipt", "arguments", "leftovers"),
+    ("operations", "query", "why", "inventory", "receipt", "arguments", "leftovers"),
     ("deployer", "teardown", "rollback"),
 )
 # What a service module may know of what is declared and packed: its form, and how ARNs begin.

@@ -246,8 +246,8 @@ MISTAKES: dict[str, Callable[[], object]] = {
     "target table made: its key has 1 columns and that of table task has 2: each row is made of "
     "one row of task": lambda: pipeline_of(made("task", key="number")),
     "'Source' cannot be the name of a source or a target: use lower-case letters, digits and _, "
-    "and none of batches, errors, exports, files, keys, lists, loaded, page, proofs, quarantine, "
-    "refused, runs, swept, tombstones": lambda: Pipeline(
+    "and none of batches, errors, exports, files, keys, lake, lists, loaded, page, proofs, "
+    "quarantine, refused, runs, swept, tombstones": lambda: Pipeline(
         sources=[Postgres("Source", (TEAM,))], targets=[]
     ),
     "two sources and targets are called same: rename one of them": lambda: Pipeline(

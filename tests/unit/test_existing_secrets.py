@@ -1,4 +1,4 @@
-"""Secrets of others in the settings: their ARNs in place of URLs, and what they do not say."""
+"""Secrets of others in the settings: their ARNs instead of URLs, and what they do not say."""
 
 import json
 from typing import Any

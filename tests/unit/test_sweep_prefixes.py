@@ -26,6 +26,8 @@ def test_copies_of_files_are_swept_where_there_are_some(
     monkeypatch.setattr(FakeBucket, "folders", folders)
     scene = Scene(monkeypatch)
     scene.read("staff1.csv")
+    for log in ("ingestion", "processed"):
+        scene.logs.processed.bucket.put_new(f"swept/shop/{log}/2024-01-01.json", b"{}")
     source = type(LOCAL)("shop", FEEDS, remote=remote)
     pipeline = Pipeline(
         sources=[source], targets=[PostgresWarehouse("warehouse", (latest(STAFF),))]
