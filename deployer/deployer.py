@@ -12,14 +12,11 @@ from deployer.aws import (
     lambda_functions,
     lambda_layers,
     s3,
-    s3_notifications,
-    schedules,
     secrets,
     sqs,
 )
 from deployer.aws.account import Account
 from deployer.aws.changes import Change
-from deployer.aws.lambda_permissions import Permission
 from deployer.configuration.existing_secrets import require_region
 from deployer.configuration.settings import Settings
 from deployer.encryption import check_key, check_proof_key
@@ -33,10 +30,11 @@ from deployer.operations import selfcheck
 from deployer.packaging.packages import Package, Packages
 from deployer.records import Recording, recording, write
 from deployer.resources import environments, resource_policies, specs
-from deployer.resources.names import BucketUse, FunctionUse, Names, RuleUse
+from deployer.resources.names import BucketUse, FunctionUse, Names
 from deployer.resources.resource_policies import Policy
 from deployer.resources.roles import rights_of
 from deployer.steps import Report, Step, Steps, concurrently
+from deployer.triggers import Triggers
 
 
 class Deployer:
@@ -68,6 +66,7 @@ class Deployer:
         self.functions = specs.functions(settings)
         self.endpoint = EventEndpoint(self._steps, settings)
         self.report_api = ReportApi(self._steps, settings.reports)
+        self.triggers = Triggers(self._steps)
         self.monitoring = Monitoring(self._steps, settings, self.endpoint.http.id)
         self.network = FunctionNetwork(account, settings, self.names)
 
@@ -129,23 +128,23 @@ class Deployer:
 
     def _after_functions(self) -> Iterator[list[Step]]:
         """Yield the chains of steps by which the functions are invoked."""
-        settings = self.settings
+        settings, triggers = self.settings, self.triggers
         yield [
-            *self._on_schedule("extract-schedule", "extract", settings.extract_schedule),
-            *(self._on_new_objects("drop", "extract") if settings.takes_files else []),
+            *triggers.on_schedule("extract-schedule", "extract", settings.extract_schedule),
+            *(triggers.on_new_objects("drop", "extract") if settings.takes_files else []),
         ]
         yield [
-            *self._on_schedule("transform-sweep", "transform", specs.SWEEP_SCHEDULE),
-            *self._on_new_objects("ingestion", "transform", specs.BATCH_LOG),
+            *triggers.on_schedule("transform-sweep", "transform", specs.SWEEP_SCHEDULE),
+            *triggers.on_new_objects("ingestion", "transform", specs.BATCH_LOG),
         ]
-        yield self._on_schedule("load-schedule", "load", settings.load_schedule)
-        yield self._on_schedule("reconcile-schedule", "reconcile", specs.RECONCILE_SCHEDULE)
+        yield triggers.on_schedule("load-schedule", "load", settings.load_schedule)
+        yield triggers.on_schedule("reconcile-schedule", "reconcile", specs.RECONCILE_SCHEDULE)
         yield [
-            *self._on_schedule("page-sweep", "page", specs.SWEEP_SCHEDULE),
-            *self._on_new_objects("processed", "page", specs.MARKERS),
+            *triggers.on_schedule("page-sweep", "page", specs.SWEEP_SCHEDULE),
+            *triggers.on_new_objects("processed", "page", specs.MARKERS),
         ]
         if settings.has_lake:
-            yield self._on_schedule("lake-schedule", "lake", settings.lake_schedule)
+            yield triggers.on_schedule("lake-schedule", "lake", settings.lake_schedule)
         yield from self.endpoint.after_functions()
         yield from self.report_api.after_functions()
 
@@ -219,41 +218,6 @@ class Deployer:
         self._policies[name] = self._rights_of(spec.use) if is_ours else None
         return self._steps.take("function", name, lambda_functions.ensure_function, arn, function)
 
-    def create_rule(self, use: RuleUse, schedule: str) -> Change:
-        """Create a rule that fires on a schedule."""
-        name, arn = self.names.rule(use), self.names.rule_arn(use)
-        return self._steps.take("rule", name, schedules.ensure_rule, name, arn, schedule, self.tags)
-
-    def create_rule_permission(self, use: RuleUse, function: FunctionUse) -> Change:
-        """Let a rule invoke a function."""
-        return self._create_permission(
-            function, f"rule-{use}", "events.amazonaws.com", self.names.rule_arn(use)
-        )
-
-    def create_target(self, use: RuleUse, function: FunctionUse) -> Change:
-        """Set a function as the target of a rule."""
-        rule, arn = self.names.rule(use), self.names.function_arn(function)
-        return self._steps.take("target", rule, schedules.ensure_target, rule, arn)
-
-    def create_bucket_permission(self, bucket: BucketUse, function: FunctionUse) -> Change:
-        """Let a bucket invoke a function."""
-        return self._create_permission(
-            function, f"bucket-{bucket}", "s3.amazonaws.com", self.names.bucket_arn(bucket)
-        )
-
-    def create_bucket_notification(
-        self, bucket: BucketUse, function: FunctionUse, prefix: str
-    ) -> Change:
-        """Let each new object under a prefix of a bucket invoke a function."""
-        notification = s3_notifications.Notification(
-            id=self.names.function(function),
-            bucket=self.names.bucket(bucket),
-            prefix=prefix,
-            function_arn=self.names.function_arn(function),
-        )
-        ensure = s3_notifications.ensure_notification
-        return self._steps.take("notification", notification.bucket, ensure, notification)
-
     def remove_leftovers(self) -> list[Change]:
         """Remove what neither this deployment needs, nor a rollback; the first one is recorded."""
         functions, account, names = self._functions.values(), self.account, self.names
@@ -288,23 +252,6 @@ class Deployer:
             runs = sum(spec.runs or 0 for spec in self.functions)
             return lambda_functions.can_reserve(self.account, runs)
 
-    def _on_schedule(self, use: RuleUse, function: FunctionUse, schedule: str) -> list[Step]:
-        """Return the steps that invoke a function on a schedule."""
-        return [
-            partial(self.create_rule, use, schedule),
-            partial(self.create_rule_permission, use, function),
-            partial(self.create_target, use, function),
-        ]
-
-    def _on_new_objects(
-        self, bucket: BucketUse, function: FunctionUse, prefix: str = ""
-    ) -> list[Step]:
-        """Return the steps that invoke a function for each new object of a bucket."""
-        return [
-            partial(self.create_bucket_permission, bucket, function),
-            partial(self.create_bucket_notification, bucket, function, prefix),
-        ]
-
     def _layers(self, *uses: FunctionUse) -> list[str]:
         """Return the layers of some functions."""
         pipeline, declared = self.settings.pipeline, self.settings.declared
@@ -328,12 +275,6 @@ class Deployer:
         )
         self._layer_arns[layer] = arn
         return change
-
-    def _create_permission(
-        self, use: FunctionUse, statement: str, service: str, source: str
-    ) -> Change:
-        function = self.names.function(use)
-        return self._steps.create_permission(Permission(function, statement, service, source))
 
     def _function(self, spec: specs.FunctionSpec) -> lambda_functions.Function:
         return lambda_functions.Function(
