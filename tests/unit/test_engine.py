@@ -50,6 +50,7 @@ LAYERS = (
         "steps",
         "terminal",
         "endpoints",
+        "triggers",
         "monitoring",
         "networking",
         "encryption",

@@ -124,6 +124,26 @@ def test_a_set_is_brought_up_to_date_by_its_changed_buckets(
 
 @FEW
 @given(KEYS, KEYS)
+def test_of_changed_buckets_those_keys_are_left_that_are_still_there(
+    before: set[int], now: set[int]
+) -> None:
+    """Keys that came are left out, and the digests are those of the keys that are left."""
+    old, new = key_set(before), key_set(now)
+    changed = changed_buckets(old.digests, new.digests)
+
+    assert keysets.among(old, changed, in_buckets(new, changed)) == key_set(before & now)
+
+
+def test_keys_that_are_left_may_make_too_many_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of which every second one is gone are kept by their hashes from then on."""
+    monkeypatch.setattr(keysets, "RUNS_AT_MOST", 8)
+    old, left = key_set(range(40)), runs_of(pa.array(range(0, 40, 2)))
+
+    assert keysets.among(old, pa.array([0]), left) is None
+
+
+@FEW
+@given(KEYS, KEYS)
 def test_a_set_without_some_of_its_keys_is_that_of_the_others(
     keys: set[int], others: set[int]
 ) -> None:

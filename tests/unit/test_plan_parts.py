@@ -100,14 +100,15 @@ def test_a_row_has_its_columns_and_what_the_batch_needs_of_it(
 
 
 def test_a_scan_counts_keys_by_bucket_and_changed_rows() -> None:
-    """Integers in the buckets of the known keys, others by their hashes."""
+    """Integers in the buckets of the known keys, with a portion those before it; others by hash."""
     text, table = '"id"::text COLLATE "C"', '"public"."design"'
     known = KeySet(shift=13)
 
     assert _scan(plan(SINCE), known) == (
         """SELECT 'design', "id" >> 13, count(*), sum(hashint8extended("id", 0)), count(*)"""
-        f" FILTER (WHERE {CHANGED}) FROM {table} GROUP BY 2"
+        f" FILTER (WHERE {CHANGED}) FROM {table} WHERE true GROUP BY 2"
     )
+    assert f"FROM {table} WHERE had GROUP BY 2" in _scan(plan(SINCE, portion=PORTION), known)
     assert _scan(plan(sparse=True), known=None) == (
         "SELECT 'design', hash >> 48, count(*), sum(hash), count(*) FILTER (WHERE changed)"
         f" FROM {hashed(text, table, 'true AS changed')} AS hashed GROUP BY 2"

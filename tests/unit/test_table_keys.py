@@ -34,7 +34,9 @@ NOTHING: Any = None
 def plan(*, is_hashed: bool = False, **others: Any) -> Any:
     """Return what is asked of the plan of a table."""
     names = {"id": "staff", "key": "id", "key_sql": "id", "key_text": "id", "source": "staff"}
+    names |= {"compared": "true"}
     others = {"scan": "all", "is_whole": False, "is_logged": False, "is_incomplete": False} | others
+    others = {"portion": None} | others
     return SimpleNamespace(**names, is_hashed=is_hashed, error=None, **others)
 
 
@@ -80,6 +82,25 @@ def test_a_deleted_key_is_found_wherever_it_is_in_its_bucket(source: set[int], g
 
     assert deleted == [gone]
     assert keys.now["staff"] == key_set(source)
+
+
+@pytest.mark.parametrize("scan", ["all", "changes"])
+def test_keys_of_a_table_that_is_read_in_portions_come_with_its_rows(
+    source: set[int], scan: str
+) -> None:
+    """Of the others it is only asked which are gone; what came before its row is not known yet."""
+    source |= {2, 3, 7, 8, 9}
+    known = {1, 2, 3} if scan == "all" else {2, 3}
+    keys, deleted = snapshot_keys({"staff": key_set(known)}), list[int]()
+    portion = plan(scan=scan, portion="a portion")
+
+    keys.begin(portion, survey(key_set(source)), print)
+    keys.add(portion, pa.record_batch({"id": pa.array([3, 7])}))
+    keys.add(portion, pa.record_batch({"id": pa.array([8])}), are_new=True)
+    keys.end(portion, survey(key_set(source)), lambda some: deleted.extend(some.to_pylist()))
+
+    assert deleted == sorted(known - {2, 3})
+    assert keys.now["staff"] == key_set({2, 3, 7, 8})
 
 
 def test_a_quiet_table_is_not_asked_for_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from functions.sources.postgres.declared import Declared
 from functions.sources.postgres.filling import with_portions
 from functions.sources.postgres.history import Snapshot
 from functions.sources.postgres.plan import (
+    NO_SIZE,
     TableKeys,
     TablePlan,
     has_key,
@@ -81,7 +82,7 @@ def capture(
         )
         _copy(rows, seen, repair)
     tables = {
-        name: _captured(plan, snapshot, rows, keys)
+        name: _captured(plan, snapshot, rows, keys, attention.table_sizes.get(name, NO_SIZE).rows)
         if plan.error is None
         else _stopped(plan, before)
         for name, plan in seen.plans.items()
@@ -245,13 +246,16 @@ def _position(plan: TablePlan, snapshot: Snapshot, xids: Collection[int]) -> _Po
 
 
 def _captured(
-    plan: TablePlan, snapshot: Snapshot, rows: BatchRows, keys: SnapshotKeys
+    plan: TablePlan, snapshot: Snapshot, rows: BatchRows, keys: SnapshotKeys, rows_in_all: int
 ) -> TableCapture:
+    """Return the state of a table after a batch; it has about so many rows."""
     table = rows.tables[plan.id]
     horizon, seen = _position(plan, snapshot, table.xids)
     filling = None
     if plan.portion is not None and plan.portion.to is not None:
         of = tablekeys.number_of(keys.now.get(plan.id))
+        if of and not plan.is_hashed:  # of which those so far are known
+            of = max(of, rows_in_all)
         filling = replace(plan.portion.done(table.filled, of), horizon=horizon, seen=seen)
         horizon, seen = None, []
     return TableCapture(

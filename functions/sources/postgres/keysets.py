@@ -185,6 +185,19 @@ def with_buckets(keys: KeySet, digests: pa.Table, buckets: pa.Array, found: pa.T
     return KeySet(*_few(keys.shift, digests), merged([others, found]))
 
 
+def among(keys: KeySet, buckets: pa.Array, found: pa.Table) -> KeySet | None:
+    """Return a set without those of its keys in some buckets that are not in the runs `found`.
+
+    None if they make too many runs.
+    """
+    left = KeySetBuilder()
+    for some in pieces(in_buckets(keys, buckets)):
+        left.add(some.filter(_in_runs(found, some)))
+    others = keys.digests.filter(pc.invert(pc.is_in(keys.digests["bucket"], buckets)))
+    runs = keys.runs.filter(pc.invert(_is_in(keys, buckets)))
+    return united(KeySet(keys.shift, others, runs), left.key_set())
+
+
 def _few(shift: int, digests: pa.Table) -> tuple[int, pa.Table]:
     """Return digests, of larger buckets if there are too many, and their shift."""
     while len(digests) > BUCKETS_AT_MOST:

@@ -59,6 +59,9 @@ class TableSize:
     bytes: int = 0
 
 
+NO_SIZE = TableSize()
+
+
 @dataclass(frozen=True)
 class TablePlan:
     """How one table is read: from which position, or why not at all.
@@ -175,6 +178,15 @@ class TablePlan:
         return self.portion is not None and self.portion.had is not None
 
     @property
+    def compared(self) -> str:
+        """The SQL condition for the rows whose keys are compared with those that are known.
+
+        Of a table that is read for the first time, integer keys are known of the rows so far, and
+        those of a portion come with its rows: so no scan of all keys comes before the first one.
+        """
+        return self.portion.had_before if self.portion and not self.is_hashed else "true"
+
+    @property
     def is_logged(self) -> bool:
         """Whether the source's log shows which rows were written."""
         return self.scan == "logged" and self.since is not None
@@ -221,9 +233,15 @@ class TablePlan:
         """
         return pa.schema([*self.columns.schema, *((name, pa.int64()) for name in self._own)])
 
-    def rows(self, condition: str) -> str:
-        """Return the query for the rows for which a condition holds, to be parsed as `schema`."""
-        return self.select(condition, *self._own.values())
+    def rows(self, condition: str, *, are_changed: bool = True) -> str:
+        """Return the query for the rows for which a condition holds, to be parsed as `schema`.
+
+        Of rows that are read whether they changed or not, nobody asks for the transaction.
+        """
+        own = self._own
+        if not are_changed and TRANSACTION in own:
+            own[TRANSACTION] = "NULL::bigint"
+        return self.select(condition, *own.values())
 
     @property
     def _own(self) -> dict[str, str]:

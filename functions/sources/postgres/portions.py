@@ -1,11 +1,14 @@
 """The rows of a table that is read whole which one batch reads: a range in the order of its key.
 
-The order is the database's own, so all comparisons are made there, on the index of the key.
+The order is the database's own, so comparisons are made there, on the index of the key; those of
+integers are the same everywhere.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec.structs import replace
 from pg8000.native import identifier
 
@@ -95,6 +98,12 @@ class Portion:
         if self.had is None:
             return "true"
         return f"{self.keys.row} <= {self.keys.place('had')}" if self.had else "false"
+
+    def had_integers(self, keys: pa.Array) -> pa.Array:
+        """Return which keys, integers or their texts, earlier batches may have had."""
+        if not self.had:
+            return pa.repeat(pa.scalar(self.had is None), len(keys))
+        return pc.less_equal(keys.cast(pa.int64()), int(self.had[0]))
 
     def were_had(self) -> str:
         """Return the query for whether earlier batches have had keys, whose arrays are set.

@@ -112,10 +112,10 @@ class BatchRows:
         table, waits = self.tables[plan.id], self._declared.waits(plan.id)
         for condition, is_portion in parts.items():
             are_new = is_portion and plan.portion is not None and plan.portion.is_new
-            for rows in self._read(plan, condition):
+            for rows in self._read(plan, condition, are_changed=not is_portion):
                 self._take(plan, rows, are_new=are_new)
                 self.missing.look(waits, plan, rows, self._keys.now)
-                self._keys.add(plan, rows)
+                self._keys.add(plan, rows, are_new=are_new)
                 table.changed += rows.num_rows
                 table.filled += rows.num_rows if is_portion else 0
         self.missing.ask(waits, plan, self._keys.now)
@@ -125,12 +125,14 @@ class BatchRows:
     def _delete_had(self, plan: TablePlan, keys: pa.Array) -> None:
         """Write the keys of deleted rows that batches have had."""
         if plan.portion is not None and plan.is_incomplete:
-            keys = keys.filter(self._were_had(plan.portion, columns_of(keys, _kinds(plan))))
+            keys = keys.filter(self._were_had(plan, plan.portion, keys))
         self.delete(plan, keys)
 
-    def _were_had(self, portion: Portion, keys: pa.RecordBatch) -> pa.Array:
+    def _were_had(self, plan: TablePlan, portion: Portion, keys: pa.Array) -> pa.Array:
         """Return which keys are up to the place up to which batches have had rows."""
-        texts = map(text_array, pa.Table.from_batches([keys]).columns)
+        if plan.has_integer_key:
+            return portion.had_integers(keys)
+        texts = map(text_array, pa.Table.from_batches([columns_of(keys, _kinds(plan))]).columns)
         set_values(self._connection, dict(zip(portion.keys.names("gone"), texts, strict=True)))
         rows = self._connection.run(portion.were_had())
         return pa.array([is_had for [is_had] in rows], pa.bool_())
@@ -152,6 +154,10 @@ class BatchRows:
         keys = none_of(integer=plan.has_integer_key)
         some = pa.array([key for key in asked if isinstance(key, kind)], keys.type)
         absent = self._keys.absent(plan, some)
+        if plan.portion is not None and plan.is_incomplete and plan.has_integer_key:
+            absent = absent.filter(
+                plan.portion.had_integers(absent)
+            )  # of the rest nothing is known
         if not len(absent):
             return
         try:
@@ -218,10 +224,12 @@ class BatchRows:
             condition = f"({joins.any_of(plan, conditions)}) AND NOT ({plan.taken})"
             yield from self._read(plan, condition)
 
-    def _read(self, plan: TablePlan, condition: str) -> Iterator[pa.RecordBatch]:
+    def _read(
+        self, plan: TablePlan, condition: str, *, are_changed: bool = True
+    ) -> Iterator[pa.RecordBatch]:
         """Yield the rows for which a condition holds, and record their recent transactions."""
-        table = self.tables[plan.id]
-        for rows in copy_out(self._connection, plan.rows(condition), plan.schema, plan.parse):
+        table, query = self.tables[plan.id], plan.rows(condition, are_changed=are_changed)
+        for rows in copy_out(self._connection, query, plan.schema, plan.parse):
             if plan.recent_xid is not None and len(table.xids) <= SEEN_AT_MOST:
                 table.xids.update(pc.unique(rows[XID].drop_null()).to_pylist())
             yield rows

@@ -77,7 +77,8 @@ def _scanned(
 def _scan(plan: TablePlan, known: TableKeys | None) -> str:
     if not plan.is_hashed:
         shift = known.shift if isinstance(known, KeySet) else keysets.SHIFT
-        digests, rows = keysets.digest_columns(plan.key, shift), plan.source
+        digests = keysets.digest_columns(plan.key, shift)
+        rows = f"{plan.source} WHERE {plan.compared}"
         changed = plan.changed
     else:
         digests = f"hash >> {HASH_SHIFT}, count(*), sum(hash)"

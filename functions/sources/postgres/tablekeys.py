@@ -144,13 +144,13 @@ class SnapshotKeys:
             )
         self._renewed[plan.id], self.now[plan.id] = renewed, renewed.keys
 
-    def add(self, plan: TablePlan, rows: pa.RecordBatch) -> None:
-        """Record the keys of rows, where the keys of the table are not scanned."""
+    def add(self, plan: TablePlan, rows: pa.RecordBatch, *, are_new: bool = False) -> None:
+        """Record the keys of rows that `are_new`, or where the keys are not all scanned."""
         if plan.is_hashed:
             return
-        if plan.is_whole:
+        if plan.is_whole or are_new:
             self._built[plan.id].add(rows[plan.key])
-        elif plan.scan != "all":
+        elif plan.portion is not None or plan.scan != "all":
             self._built[plan.id].add(self._runs(plan).not_in(rows[plan.key]))
 
     def end(self, plan: TablePlan, found: Survey | None, gone: Gone) -> None:
@@ -187,14 +187,24 @@ class SnapshotKeys:
         """Return the keys that a table has now; None if they make too many runs."""
         if found is None:
             return self._built[plan.id].key_set()
-        if plan.scan != "all":
-            return keysets.united(before, self._built[plan.id].key_set())
+        now = self._scanned(plan, found, before) if plan.scan == "all" else before
+        if now is None or (plan.scan == "all" and plan.portion is None):
+            return now
+        return keysets.united(now, self._built[plan.id].key_set())
+
+    def _scanned(self, plan: TablePlan, found: Survey, before: KeySet) -> KeySet | None:
+        """Return the keys that a table has now; None if they make too many runs.
+
+        With a portion it is those of before, as others come with their rows.
+        """
         if found.is_partial:
             return None
         stale = keysets.changed_buckets(before.digests, found.digests)
         if not len(stale):
             return before
         runs = self._runs_in(plan, stale, before.shift)
+        if plan.portion is not None:
+            return keysets.among(before, stale, runs)
         now = keysets.with_buckets(before, found.digests, stale, runs)
         return now if len(now.runs) <= keysets.RUNS_AT_MOST else None
 
@@ -241,7 +251,7 @@ class SnapshotKeys:
         first, last = buckets[0].as_py() << shift, ((buckets[-1].as_py() + 1) << shift) - 1
         query = (
             f"SELECT {plan.key_sql} FROM {plan.source} WHERE {plan.key_sql} BETWEEN {first}"
-            f" AND {last} AND {plan.key_sql} >> {shift} IN {_buckets()}"
+            f" AND {last} AND {plan.key_sql} >> {shift} IN {_buckets()} AND {plan.compared}"
         )
         found = copy_out(self._connection, query, pa.schema([("key", pa.int64())]))
         return keysets.merged([keysets.runs_of(rows["key"]) for rows in found])
