@@ -7,7 +7,7 @@ from itertools import chain
 import pytest
 
 from functions.sources import Repair
-from functions.sources.postgres import filling, keysets, unreported
+from functions.sources.postgres import filling, keysets, pgoutput, unreported
 from tests.pipeline.lake import Lake
 from tests.pipeline.replica import Replica
 from tests.pipeline.test_extract_joins import CREATE as HOUSE_CREATE
@@ -165,11 +165,12 @@ def test_children_wait_for_parents_and_other_tables_do_not(
         assert sum(table.changed for table in captured.manifest.tables.values()) <= 10
 
     lake.batch(Repair(read=["Person"]))
-    lake.sql("UPDATE country SET name = 'new'", "UPDATE note SET name = 'new'")
+    some = "SET name = 'new' WHERE ctid IN (SELECT ctid FROM {0} LIMIT 20)"
+    lake.sql(*(f"UPDATE {name} {some.format(name)}" for name in ("country", "note")))
     batch = lake.batch()
 
-    assert [batch.capture(name).changed for name in ("country", "note")] == [30, 0]
-    assert lake.batch().capture("note").changed == 30
+    assert [batch.capture(name).changed for name in ("country", "note")] == [20, 0]
+    assert lake.batch().capture("note").changed == 20
 
 
 @pytest.mark.parametrize(
@@ -248,3 +249,51 @@ def test_a_table_that_refers_to_itself_or_has_no_order_is_read_at_once(
     rows = {name: table.changed for name, table in captured.manifest.tables.items()}
     assert rows == {"region": 3, "office": 8, "employee": 30}
     assert not captured.more
+
+
+@pytest.mark.parametrize("sparing", [False, True], ids=["looking", "sparing"])
+@pytest.mark.parametrize("is_logged", [False, True], ids=["scanned", "logged"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE country SET name = 'other'",
+        "INSERT INTO country SELECT 'x' || n, 'new' FROM generate_series(1, 21) AS n",
+        "DELETE FROM country WHERE code = ',2'; UPDATE country SET name = 'other'",
+    ],
+    ids=["updated", "inserted", "deleted too"],
+)
+def test_more_changes_than_a_batch_holds_are_read_in_portions(
+    lake: Lake,
+    monkeypatch: pytest.MonkeyPatch,
+    statement: str,
+    *,
+    sparing: bool,
+    is_logged: bool,
+) -> None:
+    """One transaction may write a whole table: no function has to carry that in one batch."""
+    fill(lake)
+    if is_logged:
+        lake.publish()
+        monkeypatch.setattr(pgoutput, "KEYS_AT_MOST", 20)
+    copy = Copy(lake, is_exact=False)
+    first = lake.batch()
+    copy.apply(first)
+    monkeypatch.setattr(filling, "ROWS_AT_ONCE", 10)
+    lake.sql(*statement.split("; "), "INSERT INTO event VALUES (now(), 'new', 1, 'beside it')")
+    batches = [lake.extract(sparing=sparing)]
+    while batches[-1].more:
+        batches.append(lake.extract(sparing=sparing))
+
+    manifests = [each.manifest for each in batches if each.manifest]
+    for each in manifests:
+        copy.apply(each)
+    taken = [each.capture("country").changed for each in manifests]
+    states = {
+        row["code"]: row["name"] for each in (first, *manifests) for row in lake.rows(each, country)
+    }
+    assert copy.keys == keys_in_sql(lake)
+    assert (max(taken), len(taken) > 2) == (10, True)
+    there = dict(lake.sql("SELECT code, name FROM country"))
+    assert there == {code: states[code] for code in there}
+    assert manifests[0].capture("event").changed == 1
+    assert lake.extract().manifest is None

@@ -21,10 +21,11 @@ from functions.common.manifests import IngestionManifest, Instance
 from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres.changelog import ChangeLog
 from functions.sources.postgres.columns import OF_PARTS, named
+from functions.sources.postgres.filling import is_too_much
 from functions.sources.postgres.history import Snapshot
 from functions.sources.postgres.lookup import Lookup
 from functions.sources.postgres.pgoutput import Touched
-from functions.sources.postgres.plan import ROW_BYTES, Scan, TablePlan, TableSize
+from functions.sources.postgres.plan import NO_SIZE, ROW_BYTES, Scan, TablePlan, TableSize
 
 # A foreign table has no statistics, and neither has a replica.
 _COUNTS = f"""SELECT n.nspname::text, c.relname::text,
@@ -53,6 +54,11 @@ class Counts:
     deleted: int
     files: str
     reset_at: datetime | None
+
+    @property
+    def written(self) -> int:
+        """The rows ever inserted and updated."""
+        return self.inserted + self.updated
 
     def may_lack_keys_of(self, before: "Counts") -> bool:
         """Return whether rows may be gone, by these counts and those of a scan before."""
@@ -191,6 +197,8 @@ class Attention:
         now, was = self._counts[name], looked.counts[name]
         if now.may_lack_keys_of(was):
             return "all"
+        if is_too_much(now.written - was.written, self.table_sizes.get(name, NO_SIZE)):
+            return "all"  # which counts the rows that have changed
         is_same = now == was and self._sizes.get(name) == looked.sizes.get(name)
         return "nothing" if is_same else "changes"
 

@@ -3,7 +3,7 @@
 Data first, manifest last: until the manifest is claimed, nothing that was written counts.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from functions.common.errors import BatchConflictError
 from functions.common.manifests import NOT_DECLARED, IngestionManifest, TableCapture
 from functions.common.objects import ObjectNames
 from functions.common.pgconnection import PostgresConnection
+from functions.common.telemetry import logger
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.postgres import tablekeys
 from functions.sources.postgres.activity import Attention, Memory
@@ -21,12 +22,13 @@ from functions.sources.postgres.alone import is_alone
 from functions.sources.postgres.changelog import ChangeLog
 from functions.sources.postgres.changes import are_few, next_seen
 from functions.sources.postgres.declared import Declared
-from functions.sources.postgres.filling import with_portions
+from functions.sources.postgres.filling import read_again, with_portions
 from functions.sources.postgres.history import Snapshot
 from functions.sources.postgres.plan import (
     NO_SIZE,
     TableKeys,
     TablePlan,
+    TableSize,
     has_key,
     plan_tables,
 )
@@ -180,14 +182,30 @@ def _look(
     plans = plan_tables(connection, snapshot, before, declared, whole, sparse=sparse)
     plans = stop_at_missing_keys(connection, attention.choose(snapshot, before, plans))
     known = tablekeys.comparable(known, plans, before)
-    plans = with_portions(connection, plans, known, attention.table_sizes)
-    found = survey(connection, [plan for plan in _readable(plans) if not plan.is_whole], known)
+    plans, found = _surveyed(connection, plans, known, attention.table_sizes)
     plans = stop_at_equal_keys(connection, plans, found, known)
     at = snapshot.source.snapshot_at
     registry = register(connection, declared.source, plans, before, at)
     # Otherwise a source without changes would never fill a new target table.
     has_other_targets = before is not None and before.targets != declared.targets
     return _Seen(plans, known, found, registry, registry.is_news or has_other_targets)
+
+
+def _surveyed(
+    connection: PostgresConnection,
+    plans: dict[str, TablePlan],
+    known: Mapping[str, TableKeys],
+    sizes: Mapping[str, TableSize],
+) -> tuple[dict[str, TablePlan], dict[str, Survey]]:
+    """Return the plans with portions, and the scans of the tables that are not read whole."""
+    chosen = with_portions(connection, plans, known, sizes)
+    found = survey(connection, [plan for plan in _readable(chosen) if not plan.is_whole], known)
+    if again := read_again(plans, found, sizes):
+        logger.info(
+            "read again: more rows have changed than a batch holds", extra={"tables": list(again)}
+        )
+        return _surveyed(connection, plans | again, known, sizes)
+    return chosen, found
 
 
 def _copy(rows: BatchRows, seen: _Seen, repair: Repair) -> None:

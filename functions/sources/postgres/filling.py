@@ -9,6 +9,9 @@ refers have been read: then the target has what its rows need, and it is known w
 
 A table without an index on its key would be sorted for each portion, and in one that refers to
 itself a row may come before the row to which it refers: such a table is read at once.
+
+Changed rows are all in one batch, as what one transaction has written belongs together. If that
+were more than the functions manage, the table is read whole again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,6 +27,7 @@ from functions.common.pgconnection import PostgresConnection
 from functions.sources.postgres import large
 from functions.sources.postgres.plan import NO_SIZE, TableKeys, TablePlan, TableSize, Turn
 from functions.sources.postgres.portions import KeyOrder, Portion, Texts, started_over
+from functions.sources.postgres.surveys import Survey
 
 # Load is the slowest: with foreign keys some 14,000 rows a second, so 180 of its 900 seconds.
 ROWS_AT_ONCE = 2_500_000
@@ -34,6 +38,28 @@ _ORDER = """SELECT string_agg(concat_ws(' ', attnum, atttypid, attcollation,
         ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = CAST(:table AS regclass)
         AND attname::text = ANY (CAST(:columns AS text[]))"""
+
+
+def is_too_much(rows: int, of: TableSize) -> bool:
+    """Return whether so many changed rows of a table are more than two portions."""
+    size = rows * of.bytes // max(of.rows, 1)
+    return rows > 2 * ROWS_AT_ONCE or size > 2 * BYTES_AT_ONCE
+
+
+def read_again(
+    plans: Mapping[str, TablePlan], found: Mapping[str, Survey], sizes: Mapping[str, TableSize]
+) -> dict[str, TablePlan]:
+    """Return new plans for the tables with too many changed rows, by which they are read whole."""
+    return {
+        name: replace(plan, since=None, scan="all", lookup=None)
+        for name, plan in plans.items()
+        if plan.error is None
+        and plan.since is not None
+        and plan.filling is None
+        and not _is_read_at_once(plan)
+        and name in found
+        and is_too_much(found[name].changed or 0, sizes.get(name, NO_SIZE))
+    }
 
 
 @dataclass
@@ -139,7 +165,7 @@ class _Choice:
     def _read(self, plan: TablePlan) -> TablePlan:
         """Return a plan with a portion, or with all rows of the table."""
         is_begun = plan.filling is not None and bool(plan.filling.to or plan.filling.again)
-        if not is_begun and (self._is_read_at_once(plan) or self._is_small(plan)):
+        if not is_begun and (_is_read_at_once(plan) or self._is_small(plan)):
             return replace(plan, since=None)
         if not self._room.is_left:
             return self._no_further(plan)
@@ -157,11 +183,6 @@ class _Choice:
             return self._later(plan)
         self.incomplete.add(plan.id)
         return replace(plan, portion=_portion(plan, plan.filling, tuple(plan.filling.to)))
-
-    def _is_read_at_once(self, plan: TablePlan) -> bool:
-        columns, table = plan.columns, plan.table
-        is_ordered = columns.key_is_unique and not columns.key_may_be_null
-        return table in self._needed[table] or not is_ordered
 
     def _is_small(self, plan: TablePlan) -> bool:
         """Return whether the batch holds a whole table; if so, make room for it."""
@@ -207,6 +228,11 @@ class _Choice:
         [[found, number, size, *texts]] = self.connection.run(order.last_within(self._room))
         self._room.take(number, int(size))
         return tuple(texts) if found > number else at_most
+
+
+def _is_read_at_once(plan: TablePlan) -> bool:
+    is_ordered = plan.columns.key_is_unique and not plan.columns.key_may_be_null
+    return plan.table in _needed(plan.table) or not is_ordered
 
 
 def _is_whole(plan: TablePlan) -> bool:
