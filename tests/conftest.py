@@ -3,13 +3,11 @@
 import gc
 import os
 from collections.abc import Iterator
-from functools import cache
-from typing import Any
 
 import pytest
-from botocore.client import ClientCreator
-from botocore.loaders import create_loader
 from hypothesis import settings
+
+from tests.clients import shared_parts
 
 # What is imported and collected stays until the end: `pytest_runtestloop`.
 gc.disable()
@@ -47,21 +45,9 @@ def pytest_runtestloop() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def service_models() -> Iterator[None]:
-    """Share botocore's parsed service models, and the classes of clients that are made of them.
-
-    An account has 14 clients: to parse takes 0.3 s, to make the classes 0.03 s.
-    """
-    classes: dict[str, type] = {}
-    creators: Any = ClientCreator  # the stubs show its public methods alone
-    create = creators._create_client_class
-
-    def create_once(creator: ClientCreator, service: str, model: Any) -> type:
-        return classes.get(service) or classes.setdefault(service, create(creator, service, model))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("botocore.session.create_loader", cache(create_loader))
-        patch.setattr(creators, "_create_client_class", create_once)
+def shared_parts_of_clients() -> Iterator[None]:
+    """Let clients share what botocore would make for each: parsed models, classes, rules."""
+    with shared_parts():
         yield
 
 
