@@ -12,53 +12,94 @@ import deploy
 from deployer.query import command
 from deployer.query.cache import Cache
 from deployer.resources.names import Names
+from local.postgres import PostgresServer
 from tests.documentation import commands, run_by
 from tests.pipeline.conftest import Functions
 from tests.pipeline.managed_warehouse import query
+from tests.postgres_fixtures import Source, Warehouse, keep_as_template
 
 Ask = Callable[..., tuple[int, str, str]]
 
 
+@pytest.fixture(scope="module")
+def lakes_of_one_run() -> list[Functions]:
+    """What the first test makes: the functions after a run, whose lake is asked and not changed."""
+    return []
+
+
 @pytest.fixture
-def ask(
-    functions: Functions,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> Ask:
-    """Return what runs the command on a small shop: its exit status, stdout and stderr."""
-    functions.run()
-    monkeypatch.setattr(Names, "bucket", lambda *_: functions.processed)
-    monkeypatch.setattr(command, "Cache", lambda: Cache(tmp_path / "cache"))
-    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", functions.warehouse.loader_url)
-    monkeypatch.chdir(tmp_path)
-    capsys.readouterr()
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = deploy.main(["query", *arguments])
-        return status, *capsys.readouterr()
-
-    return run
+def asked(
+    functions_on: Callable[[Source, Warehouse], Functions],
+    new_source: Callable[[], Source],
+    new_warehouse: Callable[[], Warehouse],
+    lakes_of_one_run: list[Functions],
+    postgres: PostgresServer,
+) -> Functions:
+    """The functions after a run on a small shop, the same for all tests."""
+    if not lakes_of_one_run:
+        functions = functions_on(new_source(), new_warehouse())
+        functions.run()
+        keep_as_template(postgres, functions.warehouse.database)
+        lakes_of_one_run.append(functions)
+    return lakes_of_one_run[0]
 
 
-def test_the_commands_of_the_page_answer(ask: Ask, functions: Functions) -> None:
+@pytest.fixture
+def changed(functions_on: Callable[[Source, Warehouse], Functions], asked: Functions) -> Functions:
+    """The functions on a copy of that lake, for a test that changes it."""
+    functions = functions_on(asked.source, asked.warehouse)
+    for key in asked.keys(asked.processed):
+        body = asked.body(asked.processed, key)
+        functions.s3.put_object(Bucket=functions.processed, Key=key, Body=body)
+    return functions
+
+
+@pytest.fixture
+def ask_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[[Functions], Ask]:
+    """Return what lets the command run on a lake: its exit status, stdout and stderr."""
+
+    def set_up(functions: Functions) -> Ask:
+        monkeypatch.setattr(Names, "bucket", lambda *_: functions.processed)
+        monkeypatch.setattr(command, "Cache", lambda: Cache(tmp_path / "cache"))
+        monkeypatch.setenv("WAREHOUSE_DATABASE_URL", functions.warehouse.loader_url)
+        monkeypatch.chdir(tmp_path)
+        capsys.readouterr()
+
+        def run(*arguments: str) -> tuple[int, str, str]:
+            status = deploy.main(["query", *arguments])
+            return status, *capsys.readouterr()
+
+        return run
+
+    return set_up
+
+
+@pytest.fixture
+def ask(ask_of: Callable[[Functions], Ask], asked: Functions) -> Ask:
+    """Return what runs the command on the lake that is not changed."""
+    return ask_of(asked)
+
+
+def test_the_commands_of_the_page_answer(ask: Ask, asked: Functions) -> None:
     """Each line of the page can be typed, and says what the warehouse says."""
     [block] = run_by("test_the_commands_of_the_page_answer")
     said = [ask(*deploy_arguments(line)) for line in commands(block.text)]
 
     assert [status for status, *_ in said] == [0] * 7
-    [[records]] = query(functions.warehouse, "SELECT count(*) FROM fact_sales_order")
+    [[records]] = query(asked.warehouse, "SELECT count(*) FROM fact_sales_order")
     tables, count, orders, *_, rows = [out for _, out, _ in said]
     assert (
         "fact_sales_order (history)\n    sales_record_id BIGINT, sales_order_id INTEGER" in tables
     )
     assert count.split() == ["records", str(records), "(1", "row)"]
     assert orders.split() == ["orders", str(records), "(1", "row)"]
-    designs = query(functions.warehouse, "SELECT * FROM dim_design ORDER BY 1")
+    designs = query(asked.warehouse, "SELECT * FROM dim_design ORDER BY 1")
     assert Path("designs.csv").read_text().count("\n") == len(designs) + 1
     currencies = pq.read_table("currencies.parquet")
     codes = sorted(
-        code for [code] in query(functions.warehouse, "SELECT currency_code FROM dim_currency")
+        code for [code] in query(asked.warehouse, "SELECT currency_code FROM dim_currency")
     )
     assert sorted(currencies["currency_code"].to_pylist()) == codes
     document = json.loads(rows)
@@ -125,30 +166,30 @@ def test_a_statement_reads_nothing_but_its_tables(ask: Ask, tmp_path: Path, sql:
 
 @pytest.mark.parametrize("how", ["changed", "removed"])
 def test_an_object_that_is_not_the_one_of_its_manifest_is_not_read(
-    ask: Ask, functions: Functions, how: str
+    ask_of: Callable[[Functions], Ask], changed: Functions, how: str
 ) -> None:
     """A changed object and a removed one are named, with what to do."""
-    [key] = functions.keys(functions.processed, "dim_staff/")
-    functions.s3.delete_object(Bucket=functions.processed, Key=key)
+    [key] = changed.keys(changed.processed, "dim_staff/")
+    changed.s3.delete_object(Bucket=changed.processed, Key=key)
     if how == "changed":
-        functions.s3.put_object(Bucket=functions.processed, Key=key, Body=b"PAR1")
+        changed.s3.put_object(Bucket=changed.processed, Key=key, Body=b"PAR1")
 
-    status, out, err = ask("FROM dim_staff")
+    status, out, err = ask_of(changed)("FROM dim_staff")
 
     assert (status, out) == (1, "")
     what = "is not what its manifest names" if how == "changed" else "is missing"
-    assert f"s3://{functions.processed}/{key} {what}: restore its first version" in err
+    assert f"s3://{changed.processed}/{key} {what}: restore its first version" in err
 
 
 def test_only_named_tables_are_fetched_and_each_object_once(
-    ask: Ask, functions: Functions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ask: Ask, asked: Functions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A second question of the same tables asks S3 for the logs alone."""
-    asked = []
+    fetched = []
 
     def body_of(key: str) -> bytes:
-        asked.append(key)
-        return functions.body(functions.processed, key)
+        fetched.append(key)
+        return asked.body(asked.processed, key)
 
     monkeypatch.setattr(
         "deployer.query.cache._checked",
@@ -157,17 +198,20 @@ def test_only_named_tables_are_fetched_and_each_object_once(
     for _ in range(2):
         assert ask("SELECT count(*) FROM dim_staff")[0] == 0
 
-    assert [key.split("/")[0] for key in asked] == ["dim_staff"]
+    assert [key.split("/")[0] for key in fetched] == ["dim_staff"]
     modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "cache").iterdir()}
     assert modes == {0o600}
     assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_log_that_began_again_is_read_again(ask: Ask, functions: Functions) -> None:
+def test_a_log_that_began_again_is_read_again(
+    ask_of: Callable[[Functions], Ask], changed: Functions
+) -> None:
     """What is kept of a manifest belongs to that object, and not to the next one of its name."""
+    ask = ask_of(changed)
     assert ask("SELECT count(*) FROM dim_staff")[0] == 0
-    for key in functions.keys(functions.processed):
-        functions.s3.delete_object(Bucket=functions.processed, Key=key)
+    for key in changed.keys(changed.processed):
+        changed.s3.delete_object(Bucket=changed.processed, Key=key)
 
     status, out, _ = ask("SELECT count(*) AS staff FROM dim_staff")
     assert (status, out.split()[:2]) == (0, ["staff", "0"])
