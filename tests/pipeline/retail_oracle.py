@@ -27,26 +27,26 @@ class Shop:
     products: Sequence[Row] = ()
     country: str = "NG"
     dates: dict[int, list[date | None]] = field(init=False)
+    newest: date | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.dates = {}
         for order in self.orders:
             self.dates.setdefault(order["order_id"], []).append(order["order_date"])
+        self.newest = max(
+            (day for days in self.dates.values() for day in days if day), default=None
+        )
         self.holidays = country_holidays(self.country)
-
-    @property
-    def newest(self) -> date | None:
-        return max((each["order_date"] for each in self.orders if each["order_date"]), default=None)
 
 
 def public_holidays(shop: Shop, day: date) -> dict[str, Any]:
     """Count the orders of the year up to the newest one, on holidays that are no weekend."""
+    before = _a_year_before(shop.newest) if shop.newest else date.max
     counted = Counter(
         ordered.month
         for ordered in (order["order_date"] for order in shop.orders)
         if ordered is not None
-        and shop.newest is not None
-        and _a_year_before(shop.newest) < ordered
+        and before < ordered
         and ordered.weekday() not in (5, 6)
         and ordered in shop.holidays
     )
