@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -153,12 +154,17 @@ class Database:
 
     def rendered(self, rows: pa.RecordBatchReader) -> Iterator[tuple[str | None, ...]]:
         """Yield the same rows, with each value as the text that DuckDB shows."""
-        shown = self._duckdb.connect(config=_CONFIGURATION)
-        shown.execute("SET TimeZone = 'UTC'")
-        shown.register("answer", rows)
-        texts = shown.sql("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM answer")
+        self._texts.register("answer", rows)
+        texts = self._texts.sql("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM answer")
         for batch in texts.to_arrow_reader(ROWS_AT_A_TIME):
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+    @cached_property
+    def _texts(self) -> Any:
+        """Another database for what is shown: to open one takes longer than a small answer."""
+        connection = self._duckdb.connect(config=_CONFIGURATION)
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection
 
     @contextmanager
     def failures(self) -> Iterator[None]:
