@@ -20,6 +20,7 @@ from deployer.operations.proofs import Signatures
 from deployer.operations.verified import Fault, Verified
 from deployer.operations.verify import Ledger
 from local.connection import connect
+from tests.aws.kept import KeptAccounts
 from tests.pipeline.conftest import Functions
 
 INGESTED = "batches/source/{:010d}.json"
@@ -55,6 +56,7 @@ class Lake:
 
 
 _recorded: dict[tuple[str, str], bytes] = {}
+_kept: list[KeptAccounts] = []
 
 
 def record(functions: Functions) -> None:
@@ -75,16 +77,20 @@ def record(functions: Functions) -> None:
 
 @pytest.fixture
 def lake(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
-    """Buckets with what the functions wrote; they run once for all tests."""
+    """Buckets with what the functions wrote: they run, and their objects are put, once."""
     if not _recorded:
         record(request.getfixturevalue("functions"))
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         s3 = boto3.Session("key", "secret", region_name="us-east-1").client("s3")
-        for bucket in ("ingestion", "processed"):
-            s3.create_bucket(Bucket=bucket)
-        for (bucket, key), body in _recorded.items():
-            s3.put_object(Bucket=bucket, Key=key, Body=body)
+        if _kept:
+            _kept[0].restore()
+        else:
+            for bucket in ("ingestion", "processed"):
+                s3.create_bucket(Bucket=bucket)
+            for (bucket, key), body in _recorded.items():
+                s3.put_object(Bucket=bucket, Key=key, Body=body)
+            _kept.append(KeptAccounts())
         yield Lake(s3)
 
 
