@@ -4,11 +4,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
 import pytest
-from pg8000.native import identifier
+from pg8000.native import identifier, to_statement
 
 from local.connection import connect
 from local.databases import (
@@ -49,6 +50,14 @@ class Warehouse:
     schema: str
     loader_url: str
     superuser_url: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def known_statements() -> Iterator[None]:
+    """Let pg8000 look for the parameters of a statement once: it does, character by character."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pg8000.native.to_statement", lru_cache(500)(to_statement))
+        yield
 
 
 @pytest.fixture(scope="session")
