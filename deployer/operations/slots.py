@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from deployer import records
 from deployer.aws.account import Account
 from deployer.aws.changes import error_code
 from deployer.aws.lambda_functions import environment_of
@@ -22,7 +23,7 @@ EVENT = json.dumps({"release": True})
 
 
 def slots_of(account: Account, names: Names) -> list[str]:
-    """Return the names of the slots that extract may have made, by its settings."""
+    """Return the names of the slots that extract may have made, by its settings now and before."""
     return list(_slots(account, names).values())
 
 
@@ -47,15 +48,33 @@ def drop_slots(account: Account, names: Names) -> Iterator[Entry]:
 
 def _slots(account: Account, names: Names) -> dict[str, str]:
     """Return the names of the slots, by source."""
-    extract = names.function("extract")
-    with explaining(f"function {extract}"):
-        variables = environment_of(account, extract)
-    sources = [
+    sources = {
         name.removesuffix(CAPTURE_ENDING).lower()
+        for variables in _environments(account, names)
         for name, value in variables.items()
         if name.endswith(CAPTURE_ENDING) and value == WAL
-    ]
+    }
     return {source: slot_name(names.bucket("ingestion"), source) for source in sorted(sources)}
+
+
+def _environments(account: Account, names: Names) -> Iterator[Mapping[str, str]]:
+    """Yield the variables of extract, and those of the deployments that are recorded.
+
+    After a change back to scanning, a slot is there until extract runs the next time.
+    """
+    extract = names.function("extract")
+    with explaining(f"function {extract}"):
+        yield environment_of(account, extract)
+    try:
+        with explaining("record of the deployment"):
+            record = records.newest(account, names)
+            while record is not None:
+                yield record.functions.get(extract, {}).get("environment", {})
+                record = records.before(account, names, record)
+    except CredentialsError:
+        raise
+    except AwsError:
+        return  # the records say nothing then, and all else is removed all the same
 
 
 def _ask(account: Account, names: Names) -> Mapping[str, Mapping[str, Any]]:

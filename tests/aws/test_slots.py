@@ -80,6 +80,18 @@ def test_the_receipt_has_the_statement_for_a_slot_that_stays(
     assert {entry.outcome for entry in receipt.entries if entry.kind != "slot"} == {"removed"}
 
 
+def test_a_slot_of_the_deployment_before_is_dropped_as_well(logged: Sandbox) -> None:
+    """Extract drops it when it runs the next time, and a teardown may come first."""
+    logged.settings = replace(logged.settings, captures={})
+    logged.deploy()
+    assert captures(logged) == {}
+    extract = Extract(logged)
+    receipt = teardown(logged).remove()
+
+    assert extract.asked == [{"release": True}]
+    assert slots(receipt.entries) == [Entry("slot", SLOT, "removed")]
+
+
 def test_nothing_is_asked_of_a_deployment_that_scans(sandbox: Sandbox) -> None:
     """It has no slot."""
     sandbox.start_deployed()
