@@ -2,7 +2,9 @@
 
 import gc
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import settings
@@ -59,3 +61,16 @@ def pytest_xdist_auto_num_workers() -> int:
     time. Four at most, because each with its servers takes 2 GB.
     """
     return min((os.cpu_count() or 1) + 2, 4)
+
+
+@pytest.fixture
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Return a function that writes a line among the results, whatever is captured."""
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+
+    def write(text: str) -> None:
+        # The process of a test may have no terminal reporter; its stderr is always shown.
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            sys.stderr.write(f"\n{request.node.name}: {text}\n")
+
+    return write

@@ -55,6 +55,10 @@ class MarkerLog(BatchLog[LoadedMarker]):
             self._read[batch] = super().read(batch)
         return self._read[batch]
 
+    def forget(self) -> None:
+        """Read markers from S3 again from now on: the log may have been emptied and begun again."""
+        self._read.clear()
+
     def read_each(self, batches: Sequence[int]) -> Iterator[LoadedMarker]:
         """Yield some markers in order; they are not kept, as they may be many."""
         for each in super().read_each(batches):

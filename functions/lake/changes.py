@@ -27,10 +27,14 @@ _NOTHING = StarTable(0, [])
 
 @dataclass(frozen=True)
 class Position:
-    """The last marker whose state a table has, and the last batch; 0 before the first."""
+    """The last marker whose state a table has, and the last batch; 0 before the first.
+
+    `at` is when that marker was written, by which it is recognised; "" if that is not known.
+    """
 
     marker: int = 0
     batch: int = 0
+    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,14 +91,10 @@ def changes(
     """Yield what each marker after a position says about a table.
 
     A warehouse that was restored gets batches again that the table has: they are left out. Raises
-    CorruptLogError for a log that ends before the position.
+    CorruptLogError for a log that is not the one of the position, or ends before it.
     """
     newest = markers.newest()
-    if position.marker > newest:
-        raise CorruptLogError(
-            f"the Iceberg table of {table} has marker {position.marker} of {markers.source}, and "
-            f"the newest is {newest}: was the log emptied? Drop the table, and it is made again"
-        )
+    _require_same_log(markers, newest, table, position)
     before = _refused(markers, position.marker, table)
     for number in range(position.marker + 1, newest + 1):
         marker = markers.read(number)
@@ -104,9 +104,26 @@ def changes(
         entries = [(batch, entry) for batch, entry in found if entry.objects or entry.snapshot]
         now = marker.refused.get(table, [])
         is_retry = marker.tried_at == marker.written_at and not entries and now != before
-        position = Position(number, has)
+        position = Position(number, has, marker.written_at.isoformat())
         yield Change(position, entries, now, before if is_retry else [])
         before = now
+
+
+def _require_same_log(
+    markers: BatchLog[LoadedMarker], newest: int, table: str, position: Position
+) -> None:
+    what = f"the newest is {newest}"
+    if position.marker <= newest:
+        if not position.at:
+            return
+        at = markers.read(position.marker).written_at
+        if at.isoformat() == position.at:
+            return
+        what = f"that is another one now, of {at}"
+    raise CorruptLogError(
+        f"the Iceberg table of {table} has marker {position.marker} of {markers.source}, and "
+        f"{what}: was the log emptied? Drop the table, and it is made again"
+    )
 
 
 def _refused(markers: BatchLog[LoadedMarker], number: int, table: str) -> list[RefusedRows]:

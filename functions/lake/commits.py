@@ -13,7 +13,7 @@ from pyiceberg.table import Table
 
 from etl.targets import TargetTable
 from functions.common.batchlog import BatchLog
-from functions.common.loaded import LoadedMarker
+from functions.common.logs import MarkerLog
 from functions.common.manifests import ProcessedManifest
 from functions.common.storage import Bucket
 from functions.common.telemetry import logger
@@ -36,7 +36,7 @@ class Feed:
     target: TargetTable
     bucket: Bucket
     log: BatchLog[ProcessedManifest]
-    markers: BatchLog[LoadedMarker]
+    markers: MarkerLog
 
 
 @dataclass

@@ -25,6 +25,7 @@ from functions.lake import tables
 from functions.lake.arrow import parquet_file_to_data_file
 from functions.lake.changes import Arrival, Position
 from functions.lake.files import key_of, location
+from functions.lake.overwrite import Overwrite
 from functions.lake.settling import Window, counting, newest, texts_of
 
 
@@ -36,7 +37,7 @@ class Draft:
         self._bucket = bucket
         self._key = key
         self._way = way
-        self._transaction = table.transaction()
+        self._transaction = tables.Edit(table)
         self._before = {file.file_path: file for file in _files(table)}
         self._files = dict(self._before)
 
@@ -129,17 +130,20 @@ class Draft:
         Raises CommitFailedException if the table has changed since it was opened.
         """
         if position is not None:
-            said = {tables.MARKER: str(position.marker), tables.BATCH: str(position.batch)}
-            self._transaction.set_properties(said)
+            self._transaction.set_properties(tables.properties_of(position))
         added = [file for path, file in self._files.items() if path not in self._before]
         removed = [file for path, file in self._before.items() if path not in self._files]
-        update = self._transaction.update_snapshot(snapshot_properties=summary)
-        with update.overwrite() if removed else update.merge_append() as snapshot:
+        with self._snapshot(summary, is_overwrite=bool(removed)) as snapshot:
             for file in added:
                 snapshot.append_data_file(file)
             for file in removed:
                 snapshot.delete_data_file(file)
         self._transaction.commit_transaction()
+
+    def _snapshot(self, summary: dict[str, str], *, is_overwrite: bool) -> Any:
+        if is_overwrite:
+            return Overwrite.of(self._transaction, self._table.io, summary)
+        return self._transaction.update_snapshot(snapshot_properties=summary).merge_append()
 
 
 _NOTHING = pa.table({})

@@ -86,6 +86,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def has_time() -> bool:
         return context.get_remaining_time_in_millis() > SPARE_MILLISECONDS
 
+    for feed in lake.feeds:
+        feed.markers.forget()
     done: dict[str, Progress] = {}
     failures: list[Exception] = []
     for feed in lake.feeds:

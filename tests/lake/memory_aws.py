@@ -1,8 +1,10 @@
 """S3 and Glue in memory, as the function `lake` calls them: with Glue's optimistic lock."""
 
 import io
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice, takewhile
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,12 +21,15 @@ class MemoryS3:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.at: dict[str, datetime] = {}
+        self._ordered: list[str] = []
         self.now = datetime.now(UTC)
         self.reads = 0
 
     def put_object(self, **asked: Any) -> dict[str, Any]:
         if asked.get("IfNoneMatch") and asked["Key"] in self.objects:
             raise refused("PreconditionFailed", "PutObject")
+        if asked["Key"] not in self.objects:
+            insort(self._ordered, asked["Key"])
         self.objects[asked["Key"]] = bytes(asked["Body"])
         self.at[asked["Key"]] = self.now
         return {}
@@ -39,9 +44,12 @@ class MemoryS3:
         return {"ContentLength": len(self.objects[asked["Key"]])}
 
     def list_objects_v2(self, **asked: Any) -> dict[str, Any]:
-        after, most = asked.get("StartAfter", ""), asked.get("MaxKeys", 1000)
-        keys = sorted(each for each in self.objects if each.startswith(asked["Prefix"]))
-        found = [key for key in keys if key > after][:most]
+        prefix, most = asked["Prefix"], asked.get("MaxKeys", 1000)
+        after = asked.get("StartAfter", "")
+        first = max(bisect_left(self._ordered, prefix), bisect_right(self._ordered, after))
+        in_order = (self._ordered[place] for place in range(first, len(self._ordered)))
+        of_prefix = takewhile(lambda key: key.startswith(prefix), in_order)
+        found = list(islice(of_prefix, most))
         return {
             "Contents": [{"Key": key, "ETag": key, "LastModified": self.at[key]} for key in found]
         }
@@ -55,6 +63,7 @@ class MemoryS3:
     def delete_objects(self, **asked: Any) -> dict[str, Any]:
         for each in asked["Delete"]["Objects"]:
             del self.objects[each["Key"]]
+            self._ordered.remove(each["Key"])
         return {}
 
 

@@ -54,6 +54,7 @@ class Scene:
     glue: MemoryGlue = field(default_factory=MemoryGlue)
     batch: int = 0
     marker: int = 0
+    began_at: datetime = AT
     refused: dict[str, list[RefusedRows]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -94,7 +95,14 @@ class Scene:
 
     @property
     def _now(self) -> datetime:
-        return AT + timedelta(minutes=self.marker)
+        return self.began_at + timedelta(minutes=self.marker)
+
+    def start_over(self) -> None:
+        """Empty the bucket of all logs and objects, but for what is the lake's."""
+        keys = [{"Key": key} for key in self.s3.objects if not key.startswith("lake/")]
+        self.s3.delete_objects(Delete={"Objects": keys})
+        self.batch = self.marker = 0
+        self.began_at += timedelta(days=1)
 
     def _put(self, key: str, document: Any) -> None:
         self.bucket.put(key, msgspec.json.encode(document))

@@ -239,10 +239,28 @@ def test_a_dropped_table_is_made_again_and_an_emptied_log_is_reported(
     lake.keep_up("history")
     assert lake.rows("history") == [ONE, TWO]
 
-    for key in [key for key in scene.s3.objects if key.startswith("loaded/")]:
-        del scene.s3.objects[key]
+    markers = [{"Key": key} for key in scene.s3.objects if key.startswith("loaded/")]
+    scene.s3.delete_objects(Delete={"Objects": markers})
     with pytest.raises(CorruptLogError, match="has marker 2 of shop, and the newest is 0"):
         lake.keep_up("history")
+
+
+def test_a_log_that_began_again_is_reported_however_long_it_is(scene: Scene, lake: Lake) -> None:
+    """Its markers have the numbers of earlier ones, and are recognised by their times."""
+    feed = lake.feed("history")
+    for row in (ONE, TWO):
+        scene.load({"history": Entry([[row]])})
+    commits.keep_up(lake.catalog, feed, lambda: True)
+    scene.start_over()
+    for number in range(4):
+        scene.load({"history": Entry([[(number, "c", PRICES[0])]])})
+        feed.markers.forget()  # as each run does
+        if number:
+            with pytest.raises(CorruptLogError, match="2 of shop, and that is another one now"):
+                commits.keep_up(lake.catalog, feed, lambda: True)
+    scene.glue.tables.clear()
+    lake.keep_up("history")
+    assert len(lake.rows("history")) == 4
 
 
 def test_an_object_that_was_exchanged_is_not_committed(scene: Scene, lake: Lake) -> None:

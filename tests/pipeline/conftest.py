@@ -3,9 +3,7 @@
 import json
 import os
 import random
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -173,19 +171,6 @@ def functions(
 ) -> Functions:
     """The functions between a small shop and an empty warehouse."""
     return functions_on(new_source(), new_warehouse())
-
-
-@pytest.fixture
-def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Return a function that writes a line among the results, whatever is captured."""
-    capture = request.config.pluginmanager.get_plugin("capturemanager")
-
-    def write(text: str) -> None:
-        # The process of a test may have no terminal reporter; its stderr is always shown.
-        with capture.global_and_fixture_disabled() if capture else nullcontext():
-            sys.stderr.write(f"\n{request.node.name}: {text}\n")
-
-    return write
 
 
 @pytest.fixture
