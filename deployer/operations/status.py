@@ -149,6 +149,8 @@ def read_status(
         own = (*(specs.OF_EVENTS if events else ()), *(specs.OF_REPORTS if served else ()))
         uses = [spec.use for spec in (*specs.FUNCTIONS, *own)]
         reading_functions = threads.submit(_functions, account, names, uses)
+        of_lake = [spec.use for spec in specs.OF_LAKE]
+        reading_lake = threads.submit(_functions, account, names, of_lake)
         reading_endpoints = threads.submit(event_urls, account, names, events)
         queues = (names.events_queue, names.dead_queue) if events else ()
         counting = [threads.submit(sqs.count_messages, account, queue) for queue in queues]
@@ -161,6 +163,8 @@ def read_status(
         reading_unmatched = threads.submit(_unmatched, account, names, own_files.values())
         reading_emails = threads.submit(sns.unconfirmed, account, names.topic_arn)
         functions = reading_functions.result()
+        # The pipeline does not declare it, and LAKE=off leaves it as it is.
+        functions |= {use: each for use, each in reading_lake.result().items() if each}
         return Status(
             is_deployed=any(functions.values()),
             functions=functions,

@@ -1,7 +1,9 @@
 """What `LAKE=iceberg` deploys, and how it is removed again."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
+from deployer.operations.status import read_status
 from deployer.resources.names import Names
 from tests.aws.removing import teardown
 from tests.aws.sandbox import Sandbox, everything_in, pending
@@ -29,6 +31,14 @@ def test_a_database_a_function_and_its_schedule_are_deployed(sandbox: Sandbox) -
     rule = clients.events.describe_rule(Name=names.rule("lake-schedule"))
     assert rule["ScheduleExpression"] == "rate(15 minutes)"
     assert pending(sandbox.plan()) == []
+
+
+def test_the_function_is_in_the_status_where_there_is_one(sandbox: Sandbox) -> None:
+    """Without a lake there is no line about it."""
+    names, now = with_lake(sandbox), datetime(2026, 11, 22, tzinfo=UTC)
+    assert "lake" not in read_status(sandbox.account, names, ["source"], now).functions
+    sandbox.deploy()
+    assert read_status(sandbox.account, names, ["source"], now).functions["lake"]
 
 
 def test_switched_off_it_no_longer_runs_and_switched_on_it_does(sandbox: Sandbox) -> None:
