@@ -59,6 +59,7 @@ class Arena:
     lake: Lake
     environment: dict[str, str]
     secrets: Any
+    glue: Any
     ports: dict[str, int]
 
     def move_warehouse(self, warehouse: Warehouse) -> None:
@@ -66,6 +67,22 @@ class Arena:
         self.warehouse = warehouse
         self.environment["WAREHOUSE_SCHEMA"] = warehouse.schema
         self.keep_secret("warehouse", warehouse.loader_url, self.ports["warehouse"])
+
+    @property
+    def lake_database(self) -> str:
+        """The database of Glue that has the Iceberg tables."""
+        return self.environment["LAKE_DATABASE"]
+
+    @property
+    def lake_tables(self) -> dict[str, str]:
+        """Where the metadata of each Iceberg table is, by its name."""
+        found = self.glue.get_tables(DatabaseName=self.lake_database)["TableList"]
+        return {each["Name"]: each["Parameters"]["metadata_location"] for each in found}
+
+    def drop_lake(self) -> None:
+        """Drop the Iceberg tables, as who has emptied the buckets has to."""
+        for table in self.lake_tables:
+            self.glue.delete_table(DatabaseName=self.lake_database, Name=table)
 
     def keep_secret(self, of: str, url: str, port: int) -> str:
         """Store a database's address, behind a link's port, and return the secret's name."""
@@ -108,6 +125,7 @@ def arena(
             "WAREHOUSE_SCHEMA": warehouse.schema,
             "INGESTION_BUCKET": lake.ingestion,
             "PROCESSED_BUCKET": lake.processed,
+            "LAKE_DATABASE": name.replace("-", "_"),
         }
         if settings["SOURCE_CAPTURE"] == WAL:
             publish_source(servers.source, "totesys", database=source.database)
@@ -125,8 +143,12 @@ def arena(
             lake,
             aws.environment | settings,
             secrets,
+            _client(aws, "glue"),
             ports={},
         )
+        place.glue.create_database(DatabaseInput={"Name": place.lake_database})
+        undo.callback(place.glue.delete_database, Name=place.lake_database)
+        undo.callback(place.drop_lake)
         undo.callback(_drop_databases, place)
         undo.callback(_remove_secrets, place)
         place.keep_secret("source", source.reader_url, links[0].port)

@@ -7,7 +7,7 @@ from pkgutil import iter_modules
 
 import functions.sources
 import functions.targets
-from tests.pipeline.invocation import warm_up
+from tests.pipeline.invocation import import_lake, warm_up
 
 
 def import_kinds() -> None:
@@ -25,5 +25,6 @@ def import_kinds() -> None:
 
 warm_up()
 import_kinds()
+import_lake()
 # Or each process searches for garbage in all of this, and copies the memory that it marks.
 gc.freeze()

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -41,12 +42,25 @@ from functions.receive import handler as receive_handler
 from functions.sources.postgres import filling
 from functions.transform import handler as transform_handler
 
+
+def import_lake() -> Any:
+    """Return the module of `lake`, which needs packages that nothing else here does."""
+    import_module("tests.lake")
+    return import_module("functions.lake.handler")
+
+
+def _lake(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    result: dict[str, Any] = import_lake().handler(event, context)
+    return result
+
+
 HANDLERS: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
     "extract": extract_handler.handler,
     "transform": transform_handler.handler,
     "load": load_handler.handler,
     "receive": receive_handler.handler,
     "collect": collect_handler.handler,
+    "lake": _lake,
 }
 MORE_PIPELINES = "TEST_PIPELINES"
 """The setting with a folder of further pipelines: this process knows nothing of the test's own."""
@@ -61,19 +75,31 @@ How = Literal[
     "die before", "die after", "InternalError", "SlowDown", "timeout", "answer lost", "hang"
 ]
 FOR_PEOPLE = re.compile("/exports/")  # written whatever is there
+OF_LAKE = re.compile("/lake/")  # under names that nothing else has
 FOR_PEOPLE_KNOWN = re.compile("/errors/")  # written over what the function has seen
 ERRORS = {"InternalError": 500, "SlowDown": 503}
 
 
 @dataclass(frozen=True)
 class S3Fault:
-    """A fault of `times` calls of an operation from the nth on, of keys that hold a text."""
+    """A fault of `times` calls of an operation from the nth on, of keys that hold a text.
 
-    operation: Literal["PutObject", "GetObject", "ListObjectsV2", "ListObjectVersions"]
+    That of an operation of Glue is one of Glue, whose calls have no key.
+    """
+
+    operation: Literal[
+        "PutObject", "GetObject", "ListObjectsV2", "ListObjectVersions",
+        "GetTable", "CreateTable", "UpdateTable",
+    ]  # fmt: skip
     text: str
     nth: int
     how: How
     times: int = 1
+
+    @property
+    def service(self) -> str:
+        """Whose fault it is."""
+        return "Glue" if self.operation.endswith("Table") else "S3"
 
 
 @dataclass(frozen=True)
@@ -172,7 +198,8 @@ def die() -> None:
 
 def _prepare(fate: Fate) -> "_FaultyS3":
     fault = _FaultyS3(fate.s3)
-    boto3._get_default_session().events.register("before-send.s3.*", fault)
+    for service in ("s3", "glue"):
+        boto3._get_default_session().events.register(f"before-send.{service}.*", fault)
     if fate.die_at_message is not None:
         _die_at_message(fate.die_at_message)
     if fate.die_at_step is not None:
@@ -228,14 +255,10 @@ class _FaultyS3:
         self.suffered = False
 
     def __call__(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> Any:
-        is_new = request.headers.get("If-None-Match") in ("*", b"*")
-        is_known = "If-Match" in request.headers and FOR_PEOPLE_KNOWN.search(request.url)
-        if request.method == "PUT" and not (is_new or is_known or FOR_PEOPLE.search(request.url)):
-            raise AssertionError(f"{request.url} is written whether or not it is there")
-        if request.method not in ("GET", "PUT"):
-            raise AssertionError(f"{request.method} {request.url}")
+        if event_name.startswith("before-send.s3."):
+            self._insist(request)
         fault = self._fault
-        if fault is None or not event_name.endswith(fault.operation):
+        if fault is None or not event_name.endswith(f".{fault.operation}"):
             return None
         if fault.text not in str(request.url):
             return None
@@ -243,11 +266,22 @@ class _FaultyS3:
         if not fault.nth <= self._calls < fault.nth + fault.times:
             return None
         self.suffered = True
-        return self._fail(request, fault.how)
+        return self._fail(request, fault.how, event_name)
 
-    def _fail(self, request: AWSPreparedRequest, how: How) -> Any:
+    def _insist(self, request: AWSPreparedRequest) -> None:
+        is_new = request.headers.get("If-None-Match") in ("*", b"*")
+        is_known = "If-Match" in request.headers and FOR_PEOPLE_KNOWN.search(request.url)
+        is_free = FOR_PEOPLE.search(request.url) or OF_LAKE.search(request.url)
+        if request.method == "PUT" and not (is_new or is_known or is_free):
+            raise AssertionError(f"{request.url} is written whether or not it is there")
+        if request.method not in ("GET", "PUT", "HEAD"):
+            raise AssertionError(f"{request.method} {request.url}")
+
+    def _fail(self, request: AWSPreparedRequest, how: How, event_name: str) -> Any:
         if how in ERRORS:
             body = f"<Error><Code>{how}</Code><Message>injected</Message></Error>"
+            if ".glue." in event_name:
+                body = json.dumps({"__type": how, "message": "injected"})
             return AWSResponse(str(request.url), ERRORS[how], HTTPHeaders(), _Body(body.encode()))
         if how == "hang":
             time.sleep(0.5)
@@ -273,7 +307,7 @@ def warm_up() -> None:
     """
     os.environ.update({"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull})
     os.environ.pop("AWS_PROFILE", None)
-    for service in ("s3", "secretsmanager"):
+    for service in ("s3", "secretsmanager", "glue"):
         boto3.client(
             service,
             region_name="eu-west-2",

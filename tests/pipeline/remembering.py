@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from deployer.query.cache import Cache
@@ -117,10 +118,13 @@ class Memory:
             for table in self.tables
         }
 
-    def wrong(self) -> list[str]:
-        """Return where the lake says something else, now or as of any moment."""
+    def wrong(self, order: Random | None = None) -> list[str]:
+        """Return where the lake says something else, now or as of any moment, in a random order."""
         found = list(self._differing(None, self.now()))
-        for at, (batch, answer) in self.answers.items():
+        moments = list(self.answers.items())
+        if order:
+            order.shuffle(moments)
+        for at, (batch, answer) in moments:
             # What tables consist of decides the answer, which takes much longer.
             if self._contents(at) != self._contents(batch):
                 found.append(f"as of {at}: not what batch {batch} left")

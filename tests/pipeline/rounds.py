@@ -14,7 +14,7 @@ from tests.pipeline.disruptions import Disruptions
 from tests.pipeline.invocation import ROWS_AT_ONCE
 from tests.pipeline.recorded import warehouse_history
 from tests.pipeline.scene import Scene
-from tests.pipeline.storm import Storm
+from tests.pipeline.storm import LAKE, Storm
 from tests.pipeline.verdict import Verdict, compare
 from tests.pipeline.workload import Workload, repair_all
 
@@ -39,6 +39,7 @@ class Figures:
     twice: int = 0
     different: int = 0
     stuck: int = 0
+    commits: int = 0
     events: Counter[str] = field(default_factory=Counter)
     disruptions: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -51,7 +52,17 @@ class Figures:
     @property
     def faults(self) -> int:
         """How many faults of S3 and of the links to the databases happened."""
-        return sum(n for what, n in self.events.items() if what.startswith(("S3", "database")))
+        return sum(
+            n for what, n in self.events.items() if what.startswith(("S3", "Glue", "database"))
+        )
+
+
+@dataclass(frozen=True)
+class LakeVerdict:
+    """How many commits to Iceberg tables were compared, and what is wrong."""
+
+    commits: int
+    wrong: list[str]
 
 
 @dataclass(frozen=True)
@@ -79,11 +90,15 @@ def play(
     log: Path,
     tick: Callable[[Figures], bool] = lambda _: False,
     pipeline: Mapping[str, str] = TOTESYS,
+    judge_lake: Callable[[Arena], LakeVerdict] | None = None,
 ) -> Figures:
-    """Play a round from a seed and return its figures; `tick` sees them grow, and may end it."""
+    """Play a round from a seed and return its figures; `tick` sees them grow, and may end it.
+
+    With `judge_lake` the function `lake` is played too, and its tables are judged.
+    """
     with arena(servers, aws, f"round-{seed}", seed, pipeline) as place:
         place.environment[ROWS_AT_ONCE] = str(BATCH_ROWS[seed % len(BATCH_ROWS)])
-        a_round = _Round(place, seed, size, log)
+        a_round = _Round(place, seed, size, log, judge_lake)
         a_round.rage(tick)
         repair_all(place.source.superuser_url)
         a_round.storm.settle()
@@ -93,10 +108,24 @@ def play(
 class _Round:
     """A shop at work, the functions in a storm, and what disrupts them."""
 
-    def __init__(self, place: Arena, seed: int, size: Size, log: Path) -> None:
+    def __init__(
+        self,
+        place: Arena,
+        seed: int,
+        size: Size,
+        log: Path,
+        judge_lake: Callable[[Arena], LakeVerdict] | None,
+    ) -> None:
         self._started = time.monotonic()
         self._place, self._seed, self._size = place, seed, size
-        self.storm = Storm(place.environment, seed, log, loads_again=size.disruptions != ())
+        self._judge_lake = judge_lake
+        self.storm = Storm(
+            place.environment,
+            seed,
+            log,
+            loads_again=size.disruptions != (),
+            functions=("extract", "transform", "load", *([LAKE] if judge_lake else [])),
+        )
         self._shop = Workload(place.source.superuser_url, seed, size.writers, size.think)
         self._scene = Scene(place, self._shop, self.storm, Random(f"disruptions {seed}"))
         self._disruptions = Disruptions(self._scene, size.disruptions)
@@ -128,8 +157,10 @@ class _Round:
         records = warehouse_history(place.warehouse)
         place.lake.judge_history(verdict, records, is_complete=not self._scene.refused)
         batches = place.lake.judge(verdict)
+        of_lake = self._judge_lake(place) if self._judge_lake else LakeVerdict(0, [])
+        verdict.different += of_lake.wrong
         total = self._figures(verdict)
-        total.batches = batches
+        total.batches, total.commits = batches, of_lake.commits
         return total
 
     def _figures(self, verdict: Verdict) -> Figures:

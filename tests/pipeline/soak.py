@@ -17,6 +17,7 @@ from pathlib import Path
 
 from etl.sources import CAPTURES
 from local.emulator import Emulator
+from tests.lake.compared import judge
 from tests.pipeline.arena import TOTESYS, Servers
 from tests.pipeline.ground import own_server
 from tests.pipeline.rounds import Figures, Size, play
@@ -70,6 +71,7 @@ def _play_rounds(options: argparse.Namespace, directory: Path, total: Figures, l
                     log=directory / "functions.log",
                     tick=log.tick(total),
                     pipeline={**TOTESYS, "SOURCE_CAPTURE": CAPTURES[seed % len(CAPTURES)]},
+                    judge_lake=judge,
                 )
             total.add(figures)
             (directory / "functions.log").unlink(missing_ok=True)
@@ -89,11 +91,12 @@ def report(total: Figures) -> str:
         *_by_kind(total, "ended with"),
         ("killed", f"{total.kills:,}"),
         *_by_kind(total, "killed"),
-        ("faults of S3 and of database links", f"{total.faults:,}"),
-        *_by_kind(total, "S3", "database"),
+        ("faults of S3, Glue and database links", f"{total.faults:,}"),
+        *_by_kind(total, "S3", "Glue", "database"),
         ("disruptions of databases and buckets", f"{sum(total.disruptions.values()):,}"),
         *_rows_of(total.disruptions),
         ("rows and records compared", f"{total.compared:,}"),
+        ("commits to Iceberg tables compared", f"{total.commits:,}"),
         ("rows lost", f"{total.lost:,}"),
         ("rows twice", f"{total.twice:,}"),
         ("rows different", f"{total.different:,}"),

@@ -65,6 +65,12 @@ PLACES: list[Place] = [
     *[("GetObject", ""), ("GetObject", "/batches/source/"), ("ListObjectsV2", "")],
 ]
 
+LAKE = "lake"
+LAKE_PLACES: list[Place] = [
+    *[("UpdateTable", ""), ("UpdateTable", ""), ("CreateTable", ""), ("GetTable", "")],
+    *[("PutObject", "/lake/"), ("GetObject", ""), ("ListObjectsV2", "")],
+]
+
 
 @dataclass
 class Storm:
@@ -148,7 +154,8 @@ class Storm:
         while not self._stop.is_set():
             function = random.choice(self.functions)
             is_fated = random.random() < self.violence
-            fate = random_fate(random, self.places) if is_fated else Fate()
+            places = LAKE_PLACES if function == LAKE else self.places
+            fate = random_fate(random, places) if is_fated else Fate()
             elsewhere = random.random() < SHARE_OF_REPLICA
             if self._places[function].acquire(timeout=0.1):
                 try:
@@ -165,6 +172,8 @@ class Storm:
         """Return an event that may be late, a repetition, or about a batch that never was."""
         newest = max((batch for name, batch in list(self.claimed) if name == "extract"), default=0)
         batch = random.randint(1, newest + 2)
+        if function == LAKE:
+            return {}
         if function == "extract":
             return {"replay": batch} if newest >= batch and random.random() < 0.05 else {}
         key = f"batches/source/{batch:010d}.json"
@@ -219,7 +228,7 @@ class Storm:
             if outcome is None:
                 return
             if outcome.suffered and fate.s3:
-                self.tally[f"S3: {fate.s3.how}"] += 1
+                self.tally[f"{fate.s3.service}: {fate.s3.how}"] += 1
             for result in outcome.earlier:
                 self._note_claims(function, result)
             if outcome.result is not None:
@@ -271,7 +280,10 @@ def _work_of(function: str, outcome: Outcome | None) -> str:
     result = outcome.result
     if result.get("busy") or result.get("postponed"):
         return f"{function}{WAITS}{result.get('postponed', 'another one is at work')}"
-    batches = result["batch"] if function == "extract" else result["batches"]
+    if function == LAKE:
+        batches = [name for name, each in result["tables"].items() if each["commits"]]
+    else:
+        batches = result["batch"] if function == "extract" else result["batches"]
     return f"{function} wrote {batches}" if batches else ""
 
 
@@ -308,7 +320,9 @@ def _where(function: str, fate: Fate) -> str:
         return "at a step"
     if fate.die_at_message is not None:
         return "in COPY"
-    return f"{fate.s3.how.removeprefix('die ')} a call of S3" if fate.s3 else "at a moment"
+    if fate.s3 is None:
+        return "at a moment"
+    return f"{fate.s3.how.removeprefix('die ')} a call of {fate.s3.service}"
 
 
 def _is_expected(outcome: Outcome) -> bool:

@@ -169,6 +169,7 @@ def empty_buckets(scene: Scene) -> Iterator[Condition]:
     """Take both logs away, and all that they name."""
     with scene.storm.gate.closed():
         scene.place.lake.start_over(scene.place.warehouse)
+        scene.place.drop_lake()
         scene.storm.start_over()
     yield scene.after(load=1)
 
