@@ -13,11 +13,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from etl.sources import CAPTURES
 from local.emulator import Emulator
-from tests.lake.compared import judge
 from tests.pipeline.arena import TOTESYS, Servers
 from tests.pipeline.ground import own_server
 from tests.pipeline.rounds import Figures, Size, play
@@ -55,6 +55,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _play_rounds(options: argparse.Namespace, directory: Path, total: Figures, log: "_Log") -> None:
     end = time.monotonic() + 60 * options.minutes
     seed = random.randrange(10**6) if options.seed is None else options.seed
+    judge_lake = import_module("tests.lake.compared").judge  # with packages that are large
     with Emulator(directory / "aws") as aws:
         while (left := end - time.monotonic()) > 0:
             size = Size(
@@ -71,7 +72,7 @@ def _play_rounds(options: argparse.Namespace, directory: Path, total: Figures, l
                     log=directory / "functions.log",
                     tick=log.tick(total),
                     pipeline={**TOTESYS, "SOURCE_CAPTURE": CAPTURES[seed % len(CAPTURES)]},
-                    judge_lake=judge,
+                    judge_lake=judge_lake,
                 )
             total.add(figures)
             (directory / "functions.log").unlink(missing_ok=True)

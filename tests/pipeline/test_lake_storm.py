@@ -30,7 +30,6 @@ DEADLY = [
 ]
 DISTURBING = [
     S3Fault("UpdateTable", "", 1, "answer lost"),
-    S3Fault("UpdateTable", "", 1, "timeout"),
     S3Fault("PutObject", "/lake/", 1, "answer lost"),
 ]
 

@@ -14,6 +14,7 @@ ROUND = {
     "invocations": 300,
     "kills": 100,
     "compared": 12_000,
+    "commits": 30,
 }
 
 
@@ -36,13 +37,14 @@ def test_the_report_adds_rounds_up_and_fits_a_page() -> None:
         "invocations, up to 4 at once": "600",
         "killed": "200",
         "killed in COPY": "200",
-        "faults of S3 and of database links": "10",
+        "faults of S3, Glue and database links": "10",
         "S3: timeout": "6",
         "database link: cut": "4",
         "disruptions of databases and buckets": "6",
         "buckets emptied": "2",
         "source forked": "4",
         "rows and records compared": "24,000",
+        "commits to Iceberg tables compared": "60",
         "rows lost": "0",
         "rows twice": "0",
         "rows different": "0",
