@@ -1,10 +1,11 @@
 """Engines of others read the same rows from the tables as pyiceberg does."""
 
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -13,13 +14,41 @@ from tests.lake import installed
 from tests.lake.scene import Lake, Scene
 from tests.lake.test_equal import WAYS, Warehouse, random_entry
 
+# A process of its own: that of the tests may have loaded the DuckDB of `deploy.py query`.
+READ = """
+import json, sys
+import duckdb, polars
+extensions, tables = json.load(sys.stdin)
+connection = duckdb.connect()
+for extension in extensions:
+    connection.execute(f"LOAD '{extension}'")
+for location in tables:
+    statement = f"SELECT * FROM iceberg_scan('{location.removeprefix('file://')}')"
+    print(sorted(connection.execute(statement).fetchall(), key=repr))
+    rows = polars.scan_iceberg(location, reader_override="native").collect().rows()
+    print(sorted(rows, key=repr))
+"""
 
-@pytest.fixture(scope="module")
-def readers() -> Path:
-    """Make DuckDB with its extension for Iceberg, and Polars importable."""
+
+def read_by_others(tables: list[str]) -> list[str]:
+    """Return the rows of tables as DuckDB and as Polars read them, in turn."""
     place = installed("lake-readers.txt")
-    sys.path.append(str(place))
-    return place
+    extensions = [
+        str(path)
+        for name in ("avro", "iceberg")
+        for path in place.rglob(f"{name}.duckdb_extension")
+    ]
+    paths = os.pathsep.join([str(place), str(installed("layer-lake.txt"))])
+    done = subprocess.run(
+        [sys.executable, "-c", READ],
+        input=json.dumps([extensions, tables]),
+        env={**os.environ, "PYTHONPATH": paths, "POLARS_ICEBERG_PLANNER": "pyiceberg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 @pytest.fixture
@@ -43,22 +72,10 @@ def on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     return lake
 
 
-def test_duckdb_and_polars_read_the_same_rows(
-    readers: Path, on_disk: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_duckdb_and_polars_read_the_same_rows(on_disk: Lake) -> None:
     """Neither reads through the other, or through pyiceberg."""
-    monkeypatch.setitem(os.environ, "POLARS_ICEBERG_PLANNER", "pyiceberg")
-    import duckdb  # noqa: PLC0415  installed by the fixture
-    import polars  # noqa: PLC0415
+    read = read_by_others([on_disk.table(name).metadata_location for name in WAYS])
 
-    connection: Any = duckdb.connect()
-    for name in ("avro", "iceberg"):
-        [extension] = readers.rglob(f"{name}.duckdb_extension")
-        connection.execute(f"LOAD '{extension}'")
-    for name in WAYS:
-        location = on_disk.table(name).metadata_location
-        statement = f"SELECT * FROM iceberg_scan('{location.removeprefix('file://')}')"
-        by_duckdb = connection.execute(statement).fetchall()
-        by_polars = polars.scan_iceberg(location, reader_override="native").collect().rows()
-        assert sorted(by_duckdb, key=repr) == on_disk.rows(name)
-        assert sorted(by_polars, key=repr) == on_disk.rows(name)
+    for number, name in enumerate(WAYS):
+        rows = repr(on_disk.rows(name))
+        assert read[2 * number : 2 * number + 2] == [rows, rows]
