@@ -45,7 +45,8 @@ SELECT n, at, at, 1 + n * 7 % designs.count, 1 + n * 11 % 20, 1 + n * 13 % 20,
     1 + n * 17 % 30
 FROM (SELECT count(*) FROM design) AS designs,
     generate_series((SELECT count(*) + 1 FROM sales_order), {rows}) AS n,
-    LATERAL (SELECT timestamp(3) '2022-11-21 08:00' + n * interval '2 years' / {rows}) AS t (at)
+    LATERAL (SELECT timestamp(3) '2022-11-21 08:00' + interval '2 years' * (n / {rows}::float8))
+        AS t (at)
 """
 
 _CALENDAR = """

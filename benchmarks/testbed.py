@@ -76,7 +76,7 @@ class FunctionProcess:
         answer: dict[str, Any] = {}
 
         def run() -> Measurement:
-            answer.update(self._ask(event))
+            answer.update(self.ask(event))
             return Measurement(answer["seconds"], answer["cpu"], answer["rows"], answer["peak"])
 
         measurement = self._databases.charged(run)
@@ -89,7 +89,12 @@ class FunctionProcess:
             answer["process_cpu"],
         )
 
-    def _ask(self, event: Mapping[str, Any]) -> dict[str, Any]:
+    def kill(self) -> None:
+        """Kill it, wherever it is: a call that is waited for fails."""
+        self._process.kill()
+
+    def ask(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Invoke the function; return what it measured of itself, and its result."""
         if self._process.stdin is None or self._process.stdout is None:
             raise BenchmarkError(f"{self._name} has no pipes")
         self._process.stdin.write(f"{json.dumps(event)}\n")

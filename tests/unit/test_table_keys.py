@@ -103,6 +103,17 @@ def test_keys_of_a_table_that_is_read_in_portions_come_with_its_rows(
     assert keys.now["staff"] == key_set({2, 3, 7, 8})
 
 
+def test_a_key_that_came_is_known_by_a_scan_of_all_keys(source: set[int]) -> None:
+    """It needs no row: of a table that is scanned, all keys are known."""
+    source |= {1, 2, 9}
+    keys = snapshot_keys({"staff": key_set({1, 2, 3})})
+
+    keys.begin(plan(), survey(key_set(source)), print)
+    keys.end(plan(), survey(key_set(source)), print)
+
+    assert keys.now["staff"] == key_set({1, 2, 9})
+
+
 def test_a_quiet_table_is_not_asked_for_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Digests that are the same say that no key has come or gone."""
     known = {"staff": key_set(range(9))}

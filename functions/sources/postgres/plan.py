@@ -179,12 +179,12 @@ class TablePlan:
 
     @property
     def compared(self) -> str:
-        """The SQL condition for the rows whose keys are compared with those that are known.
+        """The SQL condition for the rows whose keys are compared with runs of known ones.
 
-        Of a table that is read for the first time, integer keys are known of the rows so far, and
-        those of a portion come with its rows: so no scan of all keys comes before the first one.
+        Of a table that is read for the first time, these are the keys of the rows so far, and those
+        of a portion come with its rows: so no scan of all keys comes before the first one.
         """
-        return self.portion.had_before if self.portion and not self.is_hashed else "true"
+        return self.portion.had_before if self.portion else "true"
 
     @property
     def is_logged(self) -> bool:
