@@ -47,7 +47,7 @@ class Worker:
     failure: str | None = None
     calls: int = 0
     kills: int = 0
-    batches: int = 0
+    newest: int = 0
     peak: int = 0
     longest: float = 0.0
     lock: Lock = field(default_factory=Lock)
@@ -79,7 +79,7 @@ class Worker:
             self.longest = max(self.longest, time.monotonic() - self.began_at)
             self.peak = max(self.peak, answer["peak"])
             found = _batches(answer["result"])
-            self.batches += found
+            self.newest = max([self.newest, *found])
             if not found:
                 self.is_done = is_last and not answer["result"].get("more")
                 time.sleep(PAUSE)
@@ -93,11 +93,11 @@ class Worker:
                 self.process.kill()
 
 
-def _batches(result: Mapping[str, Any]) -> int:
-    """Return how many batches a call has made, at least 1 if it has made any."""
-    if "batches" in result:
-        return len(result["batches"])
-    return int(result.get("batch") is not None)
+def _batches(result: Mapping[str, Any]) -> list[int]:
+    """Return the batches that a call has worked on: of extract the last one."""
+    last = result.get("batch")
+    found: list[int] = result.get("batches", [] if last is None else [last])
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -145,9 +145,8 @@ def _report(worker: Worker) -> None:
     if worker.failure:
         say(f"{worker.use} failed: {worker.failure}")
     say(
-        f"{worker.use}: {worker.calls} calls, {worker.kills} kills, {worker.batches} calls or"
-        f" batches with rows, longest call {worker.longest:.0f} s,"
-        f" peak {worker.peak / BYTES_PER_MB:.0f} MB"
+        f"{worker.use}: {worker.newest} batches, {worker.calls} calls, {worker.kills} kills,"
+        f" longest call {worker.longest:.0f} s, peak {worker.peak / BYTES_PER_MB:.0f} MB"
     )
 
 
