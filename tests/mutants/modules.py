@@ -147,7 +147,11 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "as_of comparison expect files handler manyfiles missed notices table tombstones",
         _RECONCILE,
     ),
-    ("functions/sources/postgres", "hashedkeys history keysets tablekeys unreported", _EXTRACT),
+    (
+        "functions/sources/postgres",
+        "hashedkeys history keysets storedkeys tablekeys unreported",
+        _EXTRACT,
+    ),
     ("functions/sources/postgres", "changes", (*_EXTRACT, "pipeline/test_changes.py")),
     ("functions/sources/postgres", "keysql", (*_EXTRACT, "pipeline/test_keysql.py")),
     (

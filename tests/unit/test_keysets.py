@@ -24,14 +24,13 @@ from functions.sources.postgres.keysets import (
     KeySetBuilder,
     changed_buckets,
     deleted_keys,
-    fetch,
     in_buckets,
     is_in,
     keys_of,
     runs_of,
-    store,
     with_buckets,
 )
+from functions.sources.postgres.storedkeys import fetch, store
 from tests.unit.fake_bucket import FakeBucket
 
 SIZE = 1 << SHIFT
@@ -197,7 +196,9 @@ import random, resource
 import pyarrow as pa
 from datetime import date
 from functions.common.objects import ObjectNames
-from functions.sources.postgres.keysets import KeySetBuilder, deleted_keys, fetch, store
+from functions.sources.postgres.keysets import KeySetBuilder, deleted_keys
+from functions.sources.postgres.storedkeys import fetch, store
+from functions.sources.postgres.storedkeys import fetch, store
 from tests.unit.fake_bucket import FakeBucket
 import pyarrow.parquet
 

@@ -17,7 +17,8 @@ from functions.common.errors import CorruptLogError
 from functions.common.objects import DataFile, ObjectNames
 from functions.common.parquet import PartWriter, digest, packed, read_parts, read_rows
 from functions.common.quarantined import QuarantinePart
-from functions.sources.postgres.keysets import KeySetBuilder, fetch, store
+from functions.sources.postgres.keysets import KeySetBuilder
+from functions.sources.postgres.storedkeys import fetch, store
 from functions.transform import quarantine
 from tests.unit.fake_bucket import FakeBucket
 

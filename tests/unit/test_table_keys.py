@@ -15,7 +15,7 @@ from functions.common.accounts import KnownFiles
 from functions.common.errors import CorruptLogError
 from functions.common.manifests import IngestionManifest, Source, TableCapture
 from functions.common.objects import ObjectNames
-from functions.sources.postgres import keysets, tablekeys, unreported
+from functions.sources.postgres import keysets, storedkeys, tablekeys, unreported
 from functions.sources.postgres.hashedkeys import HashedKeys
 from functions.sources.postgres.keysets import SHIFT, KeySet, keys_of
 from functions.sources.postgres.plan import TableKeys
@@ -234,7 +234,7 @@ def test_the_keys_of_a_batch_are_those_that_were_stored() -> None:
     assert (read["staff"], tablekeys.in_parts(read)) == (sets["staff"], {"note"})
 
     assert batch.keys is not None
-    other, _ = keysets.store(FakeBucket(), NAMES, {"staff": key_set({1})})
+    other, _ = storedkeys.store(FakeBucket(), NAMES, {"staff": key_set({1})})
     bucket.objects[batch.keys] = bucket.objects[batch.keys][:-1] + b"\0"
     assert other != batch.keys
     with pytest.raises(CorruptLogError, match="it is not what was written there"):

@@ -17,7 +17,7 @@ from functions.common.manifests import IngestionManifest, TableCapture
 from functions.common.objects import ObjectNames
 from functions.common.pgconnection import PostgresConnection
 from functions.common.storage import Bucket
-from functions.sources.postgres import hashedkeys, keysets, loggedkeys, unreported
+from functions.sources.postgres import hashedkeys, keysets, loggedkeys, storedkeys, unreported
 from functions.sources.postgres.hashedkeys import FOUND, HashedKeys, Renewed
 from functions.sources.postgres.keysets import KeySet, KeySetBuilder
 from functions.sources.postgres.keysql import HASH_SHIFT, hashed, is_integer
@@ -43,14 +43,14 @@ def fetch(bucket: Bucket, manifest: IngestionManifest) -> dict[str, TableKeys]:
     }
     if manifest.keys is None or manifest.keys_sha256 is None:
         return sets
-    return sets | keysets.fetch(bucket, manifest.keys, manifest.keys_sha256)
+    return sets | storedkeys.fetch(bucket, manifest.keys, manifest.keys_sha256)
 
 
 def store(bucket: Bucket, names: ObjectNames, sets: Mapping[str, TableKeys]) -> Stored:
     """Write the keys that no object has yet, and return where all of them are."""
     integers = {name: keys for name, keys in sets.items() if isinstance(keys, KeySet)}
     parts = {name: keys.stored for name, keys in sets.items() if isinstance(keys, HashedKeys)}
-    return Stored(*keysets.store(bucket, names, integers), parts)
+    return Stored(*storedkeys.store(bucket, names, integers), parts)
 
 
 def number_of(keys: TableKeys | None) -> int:
