@@ -6,7 +6,7 @@ COPY takes no bind parameters, so values reach a query as settings of the transa
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import BufferedReader
 from queue import Queue
 
@@ -77,19 +77,26 @@ def copy_out(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a query as they arrive, with the types of `schema`.
 
-    A thread receives a few blocks ahead, which bounds memory. Raises what the driver raises, and
-    DatabaseStatementError for a value that is not of its column's type.
+    A thread receives a few blocks ahead, which bounds memory, and another parses the next block.
+    Raises what the driver raises, and DatabaseStatementError for a value that is not of its
+    column's type.
     """
     blocks: Queue[bytes] = Queue(BLOCKS_AHEAD)
-    with ThreadPoolExecutor(1) as pool:
-        receiving = pool.submit(_receive, connection, query, blocks)
+    block = None
+    with ThreadPoolExecutor(1) as receiver, ThreadPoolExecutor(1) as parser:
+        receiving = receiver.submit(_receive, connection, query, blocks)
+        parsing: Future[list[pa.RecordBatch]] | None = None
         try:
             while block := blocks.get():
-                yield from parse(block, schema)
+                last, parsing = parsing, parser.submit(parse, block, schema)
+                if last is not None:
+                    yield from last.result()
+            if parsing is not None:
+                yield from parsing.result()
         except BaseException as error:
             # During COPY a connection can do nothing else, not even roll back.
-            while blocks.get():
-                pass
+            while block != b"":
+                block = blocks.get()
             if not isinstance(error, pa.ArrowInvalid):
                 raise
             receiving.result()  # an error of the server takes precedence
