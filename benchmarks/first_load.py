@@ -81,7 +81,9 @@ class Worker:
             found = _batches(answer["result"])
             self.newest = max([self.newest, *found])
             if not found:
-                self.is_done = is_last and not answer["result"].get("more")
+                # A killed loader's session holds the lock until its statement ends.
+                waits = answer["result"].get("more") or answer["result"].get("busy")
+                self.is_done = is_last and not waits
                 time.sleep(PAUSE)
 
     def kill(self) -> None:
