@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from pg8000.native import identifier, to_statement
+from pg8000.native import Connection, identifier, to_statement
 
 from local.connection import connect
 from local.databases import (
@@ -91,7 +91,25 @@ def databases_of_a_test(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     with connect(server.superuser_url()) as connection:
         for name in _databases(server) - before:
-            connection.run(f"DROP DATABASE {identifier(name)} WITH (FORCE)")
+            drop_database(connection, name)
+
+
+def drop_database(connection: Connection, database: str) -> None:
+    """Drop a database, whoever uses it.
+
+    FORCE ends the sessions too late where one of them reads a slot: PostgreSQL refuses first.
+    """
+    end_sessions(connection, database)
+    connection.run(f"DROP DATABASE {identifier(database)} WITH (FORCE)")
+
+
+def end_sessions(connection: Connection, database: str) -> None:
+    """End all sessions in a database, and let no ordinary role open another one."""
+    connection.run(f"ALTER DATABASE {identifier(database)} CONNECTION LIMIT 0")
+    connection.run(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = :name",
+        name=database,
+    )
 
 
 def _databases(server: PostgresServer) -> set[str]:

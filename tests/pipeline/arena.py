@@ -8,7 +8,6 @@ from typing import Any
 
 import botocore.session
 from botocore.config import Config
-from pg8000.native import identifier
 
 from deployer.configuration.databases import parse_database_url
 from etl.sources import SCAN, WAL
@@ -21,7 +20,7 @@ from local.postgres import PostgresServer
 from tests.pipeline.faulty_link import FaultyLink, FaultyLinks
 from tests.pipeline.recorded import RecordedHistory
 from tests.pipeline.verdict import Lake
-from tests.postgres_fixtures import SAMPLE_NOW, SAMPLE_SCALE, Source, Warehouse
+from tests.postgres_fixtures import SAMPLE_NOW, SAMPLE_SCALE, Source, Warehouse, drop_database
 
 TOTESYS: Mapping[str, str] = {"PIPELINE": "totesys"}
 
@@ -205,7 +204,7 @@ def _drop_databases(place: Arena) -> None:
                 "SELECT datname::text FROM pg_database WHERE starts_with(datname, :name)",
                 name=f"{place.name} ",
             ):
-                connection.run(f"DROP DATABASE {identifier(database)} WITH (FORCE)")
+                drop_database(connection, database)
 
 
 def _remove_secrets(place: Arena) -> None:

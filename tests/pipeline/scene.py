@@ -16,6 +16,7 @@ from local.postgres import PostgresServer
 from tests.pipeline.arena import Arena
 from tests.pipeline.storm import Storm
 from tests.pipeline.workload import Workload
+from tests.postgres_fixtures import drop_database, end_sessions
 
 Condition = Callable[[], bool]
 
@@ -63,16 +64,11 @@ Disruption = Callable[[Scene], Iterator[Condition]]
 @contextmanager
 def closed_database(server: PostgresServer, database: str) -> Iterator[None]:
     """End all sessions in a database, and let no ordinary role open another one meanwhile."""
-    name = identifier(database)
     with connect(server.superuser_url()) as connection:
-        connection.run(f"ALTER DATABASE {name} CONNECTION LIMIT 0")
-        connection.run(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = :name",
-            name=database,
-        )
+        end_sessions(connection, database)
         yield
         if connection.run("SELECT FROM pg_database WHERE datname = :name", name=database):
-            connection.run(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
+            connection.run(f"ALTER DATABASE {identifier(database)} CONNECTION LIMIT -1")
 
 
 def copy_database(server: PostgresServer, database: str, copy: str) -> None:
@@ -84,5 +80,5 @@ def copy_database(server: PostgresServer, database: str, copy: str) -> None:
 def replace_database(server: PostgresServer, database: str, copy: str) -> None:
     """Drop a database, and give its name to a copy of it."""
     with connect(server.superuser_url()) as connection:
-        connection.run(f"DROP DATABASE {identifier(database)} WITH (FORCE)")
+        drop_database(connection, database)
         connection.run(f"ALTER DATABASE {identifier(copy)} RENAME TO {identifier(database)}")
