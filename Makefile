@@ -44,7 +44,7 @@ soak: setup  ## a random shop, functions killed and hindered, the comparison, an
 	@$(IN_VENV) -m tests.pipeline.soak --minutes $(MINUTES)
 	@$(IN_VENV) -m tests.fuzz --seconds 120
 
-bench: setup  ## side by side with raw COPY and other tools, 40 minutes; BENCH="--quick" for less
+bench: setup  ## side by side with raw COPY and other tools, 70 minutes; BENCH="--quick" for less
 	@$(IN_VENV) -m benchmarks $(BENCH)
 
 check: setup  ## style, types, security

@@ -40,7 +40,7 @@ from deployer.packaging.installer import install
 
 Subject = Callable[[Testbed], Iterator[Record]]
 
-# In this order the largest source is made late; what needs no server comes last.
+# In this order the largest sources are made late.
 SUBJECTS: dict[str, Subject] = {
     "minute": minute.measure,
     "load": postgres.load,
@@ -50,10 +50,10 @@ SUBJECTS: dict[str, Subject] = {
     "log": growth.measure_log,
     "side-by-side": side_by_side.measure,
     "extract": postgres.extract,
-    "changes": changes.measure,
     "growth": growth.measure,
     "packages": packages.measure,
     "query": query.measure,
+    "changes": changes.measure,
 }
 REPORT = "report"
 PUBLISHED, TRIALS = ROOT / "docs", ROOT / ".build" / "benchmarks"
