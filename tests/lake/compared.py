@@ -124,17 +124,24 @@ class IcebergTables:
             yield from _differences(f"{each.table} at marker {number}", _rows(rows), expected)
 
     def wrong_now(self, read: Mapping[str, pa.Table] | None = None) -> list[str]:
-        """Return where tables are not what the warehouse has, as pyiceberg or somebody has read."""
+        """Return where tables are not what the warehouse has, as pyiceberg or somebody has read.
+
+        Rows may be missing that the warehouse had before the buckets were emptied.
+        """
         found = []
         for target in (each.target for each in self._pipeline.mappings(SOURCE)):
+            before = self._place.before.get(target.id, [])
             if target.id not in self._opened:
-                if rows_in(self._place.warehouse, f"SELECT 1 FROM {target.name} LIMIT 1"):
+                [[count]] = rows_in(self._place.warehouse, f"SELECT count(*) FROM {target.name}")
+                if count > len(before):
                     found.append(f"{target.id} is in the warehouse alone")
                 continue
             rows = read[target.id] if read else self._opened[target.id].scan().to_arrow()
-            select = self._select(target.id)
-            expected = Counter(map(tuple, rows_in(self._place.warehouse, select)))
-            found += _differences(f"{target.id} now", _rows(rows), expected)
+            expected = rows_in(self._place.warehouse, self._select(target.id))
+            had = [tuple(row[name] for name in rows.column_names) for row in before]
+            found += _differences(
+                f"{target.id} now", _rows(rows), Counter(map(tuple, expected)), Counter(had)
+            )
         return found
 
     def _select(self, table: str) -> str:
@@ -190,7 +197,11 @@ def _rows(rows: pa.Table) -> Rows:
     )
 
 
-def _differences(where: str, found: Rows, expected: Rows) -> Iterator[str]:
-    if found != expected:
-        missing, more = list((expected - found).items()), list((found - expected).items())
+def _differences(
+    where: str, found: Rows, expected: Rows, before: Rows | None = None
+) -> Iterator[str]:
+    """Yield what is wrong with the rows `found`; of those `before`, any may be missing."""
+    missing = list((expected - found - (before or Counter())).items())
+    more = list((found - expected).items())
+    if missing or more:
         yield f"{where}: {missing[:3]} are missing, {more[:3]} too many"

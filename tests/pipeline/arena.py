@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import botocore.session
 from botocore.config import Config
 
 from deployer.configuration.databases import parse_database_url
+from etl.loading import load
 from etl.sources import SCAN, WAL
 from local.connection import connect
 from local.databases import create_source, create_warehouse, publish_source, source_writer_url
@@ -20,6 +21,7 @@ from local.postgres import PostgresServer
 from tests.pipeline.faulty_link import FaultyLink, FaultyLinks
 from tests.pipeline.recorded import RecordedHistory
 from tests.pipeline.verdict import Lake
+from tests.pipeline.warehouse_rows import named_rows
 from tests.postgres_fixtures import SAMPLE_NOW, SAMPLE_SCALE, Source, Warehouse, drop_database
 
 TOTESYS: Mapping[str, str] = {"PIPELINE": "totesys"}
@@ -46,7 +48,8 @@ class Servers:
 class Arena:
     """Two databases, the links that the functions reach them by, and the functions' settings.
 
-    `name` begins the names of everything that belongs to it.
+    `name` begins the names of everything that belongs to it. `before` are the rows that the tables
+    of the warehouse had when the buckets were emptied last: no log says where they are from.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Arena:
     secrets: Any
     glue: Any
     ports: dict[str, int]
+    before: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def move_warehouse(self, warehouse: Warehouse) -> None:
         """Point the functions at a warehouse on the same server, as a new deployment does."""
@@ -82,6 +86,13 @@ class Arena:
         """Drop the Iceberg tables, as who has emptied the buckets has to."""
         for table in self.lake_tables:
             self.glue.delete_table(DatabaseName=self.lake_database, Name=table)
+
+    def remember_rows(self) -> None:
+        """Note what the tables of a PostgreSQL have, before the buckets are emptied."""
+        if isinstance(self.servers.warehouse, MysqlServer):
+            return  # no Iceberg table is compared with it
+        targets = [each.target for each in load(self.environment["PIPELINE"]).mappings("source")]
+        self.before = {each.id: named_rows(self.warehouse, each.name) for each in targets}
 
     def keep_secret(self, of: str, url: str, port: int) -> str:
         """Store a database's address, behind a link's port, and return the secret's name."""

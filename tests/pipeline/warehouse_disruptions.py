@@ -168,6 +168,7 @@ def _alter(scene: Scene, statement: str) -> bool:
 def empty_buckets(scene: Scene) -> Iterator[Condition]:
     """Take both logs away, and all that they name."""
     with scene.storm.gate.closed():
+        scene.place.remember_rows()
         scene.place.lake.start_over(scene.place.warehouse)
         scene.place.drop_lake()
         scene.storm.start_over()

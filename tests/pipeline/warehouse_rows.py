@@ -21,6 +21,15 @@ def rows_in(warehouse: Warehouse, sql: str) -> list[list[Any]]:
         return found
 
 
+def named_rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
+    """Return all rows of a table in PostgreSQL, by column."""
+    with connect(warehouse.superuser_url) as connection:
+        connection.run(f"SET search_path = {identifier(warehouse.schema)}")
+        rows = connection.run(f"SELECT * FROM {table}")
+        names = [column["name"] for column in connection.columns]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
 def _time(value: Any) -> Any:
     """Return a time of day where the driver has a duration, as TIME may be one."""
     return (datetime.min + value).time() if isinstance(value, timedelta) else value
