@@ -6,8 +6,9 @@ from itertools import chain
 
 import pytest
 
+from functions.common import copy as copies
 from functions.sources import Repair
-from functions.sources.postgres import filling, keysets, pgoutput, unreported
+from functions.sources.postgres import filling, hashedkeys, keysets, pgoutput, unreported
 from tests.pipeline.lake import Lake
 from tests.pipeline.replica import Replica
 from tests.pipeline.test_extract_joins import CREATE as HOUSE_CREATE
@@ -208,6 +209,28 @@ def test_a_table_that_is_altered_meanwhile_is_read_from_its_first_row(
         rows |= {row["code"]: row["name"] for row in lake.rows(each.manifest, country)}
     found = lake.sql("SELECT code, name FROM country")
     assert rows == {str(code): name for code, name in found}
+
+
+def test_many_rows_may_be_deleted_while_a_table_with_many_keys_is_read(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More keys than are received at once: which of those gone were had is asked after them."""
+    monkeypatch.setattr(filling, "ROWS_AT_ONCE", 8_000)
+    monkeypatch.setattr(hashedkeys, "PART_BYTES", 40_000)
+    monkeypatch.setattr(copies, "BLOCK_BYTES", 2_000)
+    lake.sql("INSERT INTO \"Person\" SELECT md5(n::text)::uuid, 'x'"
+             " FROM generate_series(1, 20000) AS n")  # fmt: skip
+    copy = Copy(lake)
+    copy.apply(lake.batch())
+    lake.sql('DELETE FROM "Person" WHERE "person id"::text < \'2\' OR "person id"::text > \'d\'')
+    while (captured := lake.extract()).more:
+        assert captured.manifest is not None
+        copy.apply(captured.manifest)
+    assert captured.manifest is not None
+    copy.apply(captured.manifest)
+
+    assert copy.keys == keys_in_sql(lake)
+    assert lake.extract().manifest is None
 
 
 def test_wide_rows_make_small_portions(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,8 +102,12 @@ class BatchRows:
 
         Missing parents are recorded. `found` is None for a table that is read whole.
         """
-        gone = partial(self._delete_had, plan)
-        self._keys.begin(plan, found, gone)
+        gone, later = partial(self._delete_had, plan), list[pa.Array]()
+        # Which keys batches have had is asked of the database, and not while it still sends keys.
+        is_asked = plan.is_incomplete and not plan.has_integer_key
+        self._keys.begin(plan, found, later.append if is_asked else gone)
+        for keys in later:
+            gone(keys)
         if parts := plan.parts(changed=found is None or found.may_have_changes):
             self._copy(plan, parts)
         self._keys.end(plan, found, gone)
