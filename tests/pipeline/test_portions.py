@@ -320,3 +320,38 @@ def test_more_changes_than_a_batch_holds_are_read_in_portions(
     assert there == {code: states[code] for code in there}
     assert manifests[0].capture("event").changed == 1
     assert lake.extract().manifest is None
+
+
+@pytest.mark.parametrize("name", ["country", "number"])
+@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
+def test_more_changes_while_a_table_is_read_are_read_in_portions(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, name: str, *, again: bool
+) -> None:
+    """The rows read so far are updated by one statement, or all by a second one: none is lost."""
+    fill(lake)
+    copy = Copy(lake, is_exact=False)
+    lake.sql("DELETE FROM note")
+    if again:
+        copy.apply(lake.batch())
+        lake.sql(f"UPDATE {name} SET name = 'first'")
+    monkeypatch.setattr(filling, "ROWS_AT_ONCE", 5)
+    [table] = [each for each in TABLES if each.id == name]
+    names: dict[str, str] = {}
+    taken, is_updated, has_more = [], False, True
+    while has_more:
+        captured = lake.extract()
+        assert captured.manifest is not None
+        copy.apply(captured.manifest)
+        capture = captured.manifest.capture(name)
+        taken.append(capture.changed)
+        names |= {row[table.keys[0]]: row["name"] for row in lake.rows(captured.manifest, table)}
+        if not is_updated and capture.filling and capture.filling.rows == 25:
+            lake.sql(f"UPDATE {name} SET name = 'second'", f"DELETE FROM {name} WHERE ctid IN"
+                     f" (SELECT ctid FROM {name} LIMIT 2)")  # fmt: skip
+            is_updated = True
+        has_more = captured.more
+
+    assert (is_updated, max(taken)) == (True, 5)
+    assert copy.keys == keys_in_sql(lake)
+    assert {names[key] for [key] in lake.sql(f"SELECT {table.keys[0]} FROM {name}")} == {"second"}
+    assert lake.extract().manifest is None

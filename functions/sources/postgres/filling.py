@@ -49,13 +49,15 @@ def is_too_much(rows: int, of: TableSize) -> bool:
 def read_again(
     plans: Mapping[str, TablePlan], found: Mapping[str, Survey], sizes: Mapping[str, TableSize]
 ) -> dict[str, TablePlan]:
-    """Return new plans for the tables with too many changed rows, by which they are read whole."""
+    """Return new plans for the tables with too many changed rows, by which they are read whole.
+
+    One of which only some rows have been read so far is read from its first row again.
+    """
     return {
         name: replace(plan, since=None, scan="all", lookup=None)
         for name, plan in plans.items()
         if plan.error is None
         and plan.since is not None
-        and plan.filling is None
         and not _is_read_at_once(plan)
         and name in found
         and is_too_much(found[name].changed or 0, sizes.get(name, NO_SIZE))
