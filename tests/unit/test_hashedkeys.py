@@ -1,5 +1,8 @@
 """The keys of a table that are not single integers: deletions are found exactly, in parts."""
 
+import inspect
+from collections.abc import Generator
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,7 +16,7 @@ from functions.common.objects import ObjectNames
 from functions.common.parquet import digest, packed
 from functions.sources.postgres import hashedkeys
 from functions.sources.postgres.hashedkeys import renewed
-from tests.unit.hashed_table import DAY, Table, found, hash_of, many
+from tests.unit.hashed_table import DAY, Table, found, hash_of, into, many
 
 # Few buckets, so that some keys share one; the hashes of `hashed` are in all 65,536.
 KEYS = st.sets(st.text("ab,\\é", max_size=4), max_size=40)
@@ -108,6 +111,19 @@ def test_a_truncated_table_hands_over_its_keys_in_pieces(monkeypatch: pytest.Mon
     assert sum(map(len, pieces)) == 4000
     assert max(map(len, pieces)) <= largest < 300
     assert new.keys.stored == KeyParts()
+
+
+def test_after_an_error_the_source_sends_no_more_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection could not even roll back, and that error would be the one that is shown."""
+    monkeypatch.setattr(hashedkeys, "PART_BYTES", 3000)
+    coming, table = found(many(4000)), Table()
+    assert isinstance(coming, Generator)
+    monkeypatch.setattr(table.bucket, "put_new", None)
+
+    with pytest.raises(TypeError):
+        renewed(table.keys(), ObjectNames("keys/shop", 1, DAY), coming, into([]))
+
+    assert inspect.getgeneratorstate(coming) == inspect.GEN_CLOSED
 
 
 @pytest.mark.parametrize("other", [{"key": ["a"]}, {"bucket": [1], "key": ["a"]}])

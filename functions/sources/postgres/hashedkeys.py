@@ -8,7 +8,8 @@ its keys have: a few changes are kept in a patch, which all parts share.
     part up to bucket 3: a b c; patch: b is gone, d is there -> its keys are a c d
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -158,7 +159,9 @@ def renewed(
     """
     if asked is not None:
         stale = pc.unique(pc.shift_right(asked["hash"], HASH_SHIFT)).cast(pa.int64())
-    return _Renewal(before, names, _Sorted(found), report, stale, asked=asked).run(digests)
+    # After an error as well, as the source's connection can do nothing else until they have come.
+    with closing(_Sorted(found)) as keys:
+        return _Renewal(before, names, keys, report, stale, asked=asked).run(digests)
 
 
 class _Renewal:
@@ -310,6 +313,11 @@ class _Sorted:
         count = pc.sum(is_first, min_count=0).as_py()
         taken, self._rest = self._rest.slice(0, count), self._rest.slice(count)
         return taken
+
+    def close(self) -> None:
+        """Take no more keys."""
+        if isinstance(self._coming, Generator):
+            self._coming.close()
 
     def digests(self) -> pa.Table:
         """Return the digests of all keys, once all are taken."""
