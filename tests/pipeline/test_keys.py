@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from etl import (
@@ -24,6 +25,7 @@ from functions.common.errors import RepairRequestError
 from functions.common.manifests import IngestionManifest
 from functions.sources import Repair
 from functions.sources.postgres import hashedkeys, keysets
+from functions.sources.postgres.current import keys_after
 from tests.pipeline.lake import Lake
 
 person = Table("Person", key="person id", columns={"person id": Uuid(), "name": Text()})
@@ -334,6 +336,20 @@ def test_keys_that_a_repair_asks_for_are_looked_for(lake: Lake) -> None:
     assert lake.rows(batch, number, "tombstones") == [{"n": 5}]
     with pytest.raises(RepairRequestError, match="cannot be one of table"):
         lake.extract(Repair(absent={line.id: ["no number,x"]}))
+
+
+@pytest.mark.parametrize("runs", [1 << 18, 5], ids=["runs", "too many runs"])
+def test_reconcile_knows_which_keys_a_batch_has_recorded(
+    lake: Lake, runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that was deleted since the batch is on its way, whatever form its key is kept in."""
+    monkeypatch.setattr(keysets, "RUNS_AT_MOST", runs)
+    fill(lake)
+    recorded = keys_after(lake.bucket, lake.batch())
+    asked = pa.array([0, 5, 29 * 10**15, None], pa.int64())
+
+    assert recorded.had(number, asked).to_pylist() == [True, False, True, False]
+    assert recorded.had(country, pa.array(["a0 ", "a0", None])).to_pylist() == [True, False, False]
 
 
 def test_a_truncated_table_has_a_tombstone_for_each_row(lake: Lake) -> None:

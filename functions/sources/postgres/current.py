@@ -72,8 +72,9 @@ class RecordedKeys:
         self._sets = sets
 
     def had(self, table: Table, keys: pa.Array) -> pa.Array:
-        """Return which keys a table had; none of another type than its keys'."""
+        """Return which keys a table had; no text is a key of integers in runs."""
         known = self._sets.get(table.id)
-        if known is None or isinstance(known, KeySet) != pa.types.is_integer(keys.type):
+        is_integer = pa.types.is_integer(keys.type)
+        if known is None or (isinstance(known, KeySet) and not is_integer):
             return pa.repeat(pa.scalar(False), len(keys))
         return pc.and_not(keys.is_valid(), is_among(keys, known.not_in(keys)))
