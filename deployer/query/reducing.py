@@ -23,6 +23,11 @@ from etl.targets import Way
 
 SHIFT = 32  # bits for the number of a row in its object
 
+# Beside the columns of a table, which may have any name of their own.
+PLACE = "__lake_place"
+UNTIL = "__lake_until"
+LAST = "__lake_last"
+
 Dropped = Literal["repeated", "outdated", "later"]
 BY_WAY: dict[Way, Dropped] = {
     "history": "repeated",
@@ -34,7 +39,7 @@ BY_WAY: dict[Way, Dropped] = {
 
 @dataclass(frozen=True)
 class Scan:
-    """A relation of rows with a column `place`, whose other `columns` are those of a table."""
+    """A relation of rows with their places; its other `columns` are those of a table."""
 
     relation: str
     key: Sequence[str]
@@ -58,42 +63,47 @@ def several(scan: Scan) -> str:
 
 def keys_after(scan: Scan, place: int) -> str:
     """Return the query of the keys of rows from a place on."""
-    return f"SELECT DISTINCT {scan.keys} FROM {scan.relation} WHERE place >= {place}"
+    return f"SELECT DISTINCT {scan.keys} FROM {scan.relation} WHERE {PLACE} >= {place}"
 
 
 def dropped(scan: Scan, what: Dropped, among: str) -> str:
     """Return the query of the places of rows that are not in a table, of the keys in `among`."""
-    of_key = f"(PARTITION BY {scan.keys} ORDER BY place)"
+    of_key = f"(PARTITION BY {scan.keys} ORDER BY {PLACE})"
     some = f"{scan.relation} SEMI JOIN {among} USING ({scan.keys})"
     match what:
         case "repeated":
             row = scan.row
             return (
-                f"SELECT place FROM (SELECT place, {row} AS this, lag({row}) OVER {of_key} AS that,"
-                f" lag(place) OVER {of_key} AS earlier FROM {some})"
+                f"SELECT {PLACE} FROM (SELECT {PLACE}, {row} AS this,"
+                f" lag({row}) OVER {of_key} AS that, lag({PLACE}) OVER {of_key} AS earlier"
+                f" FROM {some})"
                 " WHERE earlier IS NOT NULL AND this IS NOT DISTINCT FROM that"
             )
         case "outdated":
-            other = f"lead(place) OVER {of_key}"
+            other = f"lead({PLACE}) OVER {of_key}"
         case "later":
-            other = f"lag(place) OVER {of_key}"
-    return f"SELECT place FROM (SELECT place, {other} AS other FROM {some}) WHERE other IS NOT NULL"
+            other = f"lag({PLACE}) OVER {of_key}"
+    return (
+        f"SELECT {PLACE} FROM (SELECT {PLACE}, {other} AS other FROM {some})"
+        " WHERE other IS NOT NULL"
+    )
 
 
 def deleted(scan: Scan, returning: Scan, gone: str) -> str:
     """Return the query of the places of rows that were deleted, and have not returned.
 
-    `gone` is a relation of deleted keys, each with the place `until` which it deletes. A key has
-    returned with any later row of `returning`, also with one that changes nothing.
+    `gone` is a relation of deleted keys, each with the place before which it deletes,
+    `__lake_until`. A key has returned with any later row of `returning`, also with one that changes
+    nothing.
     """
-    until = f"SELECT {scan.keys}, max(until) AS until FROM {gone} GROUP BY ALL"
+    until = f"SELECT {scan.keys}, max({UNTIL}) AS {UNTIL} FROM {gone} GROUP BY ALL"
     last = (
-        f"SELECT {scan.keys}, max(place) AS last FROM {returning.relation}"
+        f"SELECT {scan.keys}, max({PLACE}) AS {LAST} FROM {returning.relation}"
         f" SEMI JOIN {gone} USING ({scan.keys}) GROUP BY ALL"
     )
     return (
-        f"SELECT place FROM {scan.relation} JOIN ({until}) AS gone USING ({scan.keys})"
-        f" JOIN ({last}) AS newest USING ({scan.keys}) WHERE last < until"
+        f"SELECT {PLACE} FROM {scan.relation} JOIN ({until}) AS gone USING ({scan.keys})"
+        f" JOIN ({last}) AS newest USING ({scan.keys}) WHERE {LAST} < {UNTIL}"
     )
 
 

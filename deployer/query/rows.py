@@ -9,12 +9,13 @@ from deployer.query import reducing
 from deployer.query.cache import Cache
 from deployer.query.catalog import Stored
 from deployer.query.columns import NUMBER, number_type
-from deployer.query.reducing import SHIFT, Scan
+from deployer.query.reducing import PLACE, SHIFT, UNTIL, Scan
 from deployer.query.tables import Contents, File
 from etl.ddl import quoted
 
 OWN = '"__lake"'
 _BATCH = "_batch"
+_COLUMNS_OF_DUCKDB = ("file_index", "file_row_number")
 
 
 class Rows:
@@ -72,7 +73,7 @@ class Rows:
 
     def _query(self, scan: Scan) -> str:
         number = self._stored.record_id
-        columns = [f"place AS {quoted(number)}"] if number else []
+        columns = [f"{PLACE} AS {quoted(number)}"] if number else []
         columns += map(quoted, scan.columns)
         return f"SELECT {', '.join(columns)} FROM {scan.relation}"
 
@@ -90,6 +91,11 @@ class Rows:
         key = self._stored.declared.key
         relation = _parquet([self._paths[file] for file in files]) if files else ""
         there = self._described(relation) if files else {}
+        if taken := [name for name in there if name.lower() in _COLUMNS_OF_DUCKDB]:
+            raise OperationError(
+                f"{self._stored.declared} has a column {taken[0]}, which hides the one that DuckDB "
+                "numbers its rows by: ask the warehouse, or rename it."
+            )
         wanted = dict(declared.types) if declared else {}
         names = _same_names(there, wanted)
         self._types = {
@@ -103,7 +109,7 @@ class Rows:
         place = f"(file_index::BIGINT << {SHIFT}) | file_row_number" if files else "0::BIGINT"
         source = f"FROM {relation}" if files else "WHERE false"
         self._connection.execute(
-            f"CREATE VIEW {self._name('all')} AS SELECT {columns}, {place} AS place {source}"
+            f"CREATE VIEW {self._name('all')} AS SELECT {columns}, {place} AS {PLACE} {source}"
         )
         return Scan(self._name("all"), key, list(self._types))
 
@@ -133,7 +139,8 @@ class Rows:
             return scan
         name = self._name(what)
         self._connection.execute(
-            f"CREATE VIEW {name} AS SELECT * FROM {scan.relation} ANTI JOIN {places} USING (place)"
+            f"CREATE VIEW {name} AS"
+            f" SELECT * FROM {scan.relation} ANTI JOIN {places} USING ({PLACE})"
         )
         return Scan(name, scan.key, scan.columns)
 
@@ -142,11 +149,11 @@ class Rows:
         ranges = reducing.refilled(self._contents) if self._stored.declared.key else []
         if not (ranges or self._contents.refusals.files):
             return None
-        name = self._table("excluded", "SELECT 0::BIGINT AS place WHERE false")
+        name = self._table("excluded", f"SELECT 0::BIGINT AS {PLACE} WHERE false")
         insert = f"INSERT INTO {name}"
         for first, end in ranges if self._stored.declared.way == "history" else []:
             within = (
-                f"(SELECT * FROM {self._raw.relation} WHERE place >= {first} AND place < {end})"
+                f"(SELECT * FROM {self._raw.relation} WHERE {PLACE} >= {first} AND {PLACE} < {end})"
             )
             scan = Scan(f"{within} AS again", self._raw.key, self._raw.columns)
             self._connection.execute(
@@ -186,9 +193,9 @@ class Rows:
             return  # a snapshot has replaced that batch
         row, (first, end) = self._raw.row, span
         self._connection.execute(
-            f"{insert} SELECT place FROM (SELECT place, {row} AS this, row_number() OVER"
-            f" (PARTITION BY {row} ORDER BY place DESC) AS copy FROM {self._raw.relation}"
-            f" WHERE place >= {first} AND place < {end}) AS mine JOIN (SELECT {row} AS that,"
+            f"{insert} SELECT {PLACE} FROM (SELECT {PLACE}, {row} AS this, row_number() OVER"
+            f" (PARTITION BY {row} ORDER BY {PLACE} DESC) AS copy FROM {self._raw.relation}"
+            f" WHERE {PLACE} >= {first} AND {PLACE} < {end}) AS mine JOIN (SELECT {row} AS that,"
             f" count(*) AS copies FROM {refused} WHERE {_BATCH} = {batch} GROUP BY ALL) AS theirs"
             " ON this IS NOT DISTINCT FROM that WHERE copy <= copies"
         )
@@ -196,20 +203,22 @@ class Rows:
     def _dropped(self, scan: Scan, what: reducing.Dropped) -> str:
         """Return the table of places that are dropped, by those known of earlier objects."""
         excluded = self._name("excluded") if scan.relation == self._name("kept") else None
-        says = f"{what} {scan.key} {self._types} {scan.relation == self._rows_relation}"
+        says = f"{what} {PLACE} {scan.key} {self._types} {scan.relation == self._rows_relation}"
         names = reducing.digests(self._contents, says)
         is_kept = not self._contents.refusals.files
         known = reducing.longest(names, _there(self._cache)) if is_kept else 0
         before = self._cache.find(names[known - 1]) if known else None
         known = known if before else 0
         if before and known == len(names):
-            query = f"SELECT place FROM {_parquet([before], plain=True)}"
+            query = f"SELECT {PLACE} FROM {_parquet([before], plain=True)}"
         else:
             after = reducing.keys_after(scan, known << SHIFT)
             among = self._table(f"{what} keys", after if before else reducing.several(scan))
             query = reducing.dropped(scan, what, among)
-            query += f" UNION SELECT place FROM {_parquet([before], plain=True)}" if before else ""
-            query += f" UNION SELECT place FROM {excluded}" if excluded else ""
+            query += (
+                f" UNION SELECT {PLACE} FROM {_parquet([before], plain=True)}" if before else ""
+            )
+            query += f" UNION SELECT {PLACE} FROM {excluded}" if excluded else ""
         places = self._table(f"{what} places", query)
         if is_kept and known < len(names):
             self._keep(places, names[-1])
@@ -241,7 +250,7 @@ class Rows:
         )
         limits = f"{listed(reducing.limits(self._contents))}::BIGINT[]"
         until = f"list_extract({limits}, file_index::BIGINT + 1)"
-        gone = self._table("gone", f"SELECT {keys}, {until} AS until FROM {relation}")
+        gone = self._table("gone", f"SELECT {keys}, {until} AS {UNTIL} FROM {relation}")
         self._connection.execute(f"INSERT INTO {places} {reducing.deleted(scan, returning, gone)}")
 
     def _table(self, what: str, query: str) -> str:
@@ -267,8 +276,9 @@ def _cast(name: str | None, kind: str, there: Collection[str]) -> str:
 
 
 def _parquet(paths: Iterable[Path], *, plain: bool = False) -> str:
-    by_name = "" if plain else ", union_by_name = true"
-    return f"read_parquet({listed([str(path) for path in paths])}{by_name})"
+    """Return the relation of some files; a folder that is called a=b is no column of theirs."""
+    options = ", hive_partitioning = false" + ("" if plain else ", union_by_name = true")
+    return f"read_parquet({listed([str(path) for path in paths])}{options})"
 
 
 def listed(values: Iterable[str | int]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from deployer.errors import OperationError
 from deployer.query.cache import Cache
 from deployer.query.lake import Lake
 from etl import Integer, Numeric, Table, TargetTable, Text, history, latest, once, replace
@@ -180,3 +181,57 @@ def test_a_deleted_row_stays_deleted_while_its_return_is_refused(
 
     assert [sum(rows.values()) for rows in known.values()] == [1, 2]
     assert {batch: place.of_lake(batch) for batch in known} == known
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_columns_may_have_the_names_that_a_query_needs_itself(
+    way: Way, new_managed_warehouse: Callable[[], Warehouse], tmp_path: Path
+) -> None:
+    """A table's own `place`, `until` and `last` neither hide nor order its rows."""
+    columns = {"place": Integer(), "until": Integer(), "last": Text(nullable=True)}
+    types = {"place": pa.int32(), "until": pa.int32(), "last": pa.string()}
+    table = WAYS[way](Table("thing", key=("place", "until"), columns=columns))
+    beside = Beside(Scene(new_managed_warehouse(), (table,)), tmp_path)
+    gone = rows_of({"place": pa.int32(), "until": pa.int32()}, (7, 9))
+    beside.scene.batch(thing=rows_of(types, (7, 7, "a"), (7, 8, "b"), (7, 9, "c"), (1, 1, "d")))
+    beside.scene.batch(thing=Rows([rows_of(types, (7, 7, "new"), (1, 1, "new"))], gone))
+    beside.scene.load()
+    asked = {name: f"SELECT place, until, last FROM {name}" for name in ("thing", "current_thing")}
+    if way != "history":
+        del asked["current_thing"]
+
+    found = answers(beside.lake(), Path(), beside.scene.warehouse.schema, asked)
+
+    warehouse = {name: [*map(tuple, beside.scene.query(sql))] for name, sql in asked.items()}
+    assert {name: Counter(rows) for name, rows in found.items()} == {
+        name: Counter(rows) for name, rows in warehouse.items()
+    }
+    if way == "history":
+        numbers = "SELECT count(DISTINCT thing_record_id) FROM thing"
+        schema = beside.scene.warehouse.schema
+        assert answers(beside.lake(), Path(), schema, {"": numbers})[""] == [(6,)]
+
+
+def test_a_folder_of_the_cache_is_no_column(
+    new_managed_warehouse: Callable[[], Warehouse], tmp_path: Path
+) -> None:
+    """A folder that is called word=folder has nothing to say about the column word."""
+    beside = Beside(Scene(new_managed_warehouse(), (latest(THING),)), tmp_path / "word=folder")
+    beside.scene.batch(thing=rows_of(TYPES, (1, "x", "own", "1.5")))
+    beside.scene.load()
+
+    assert beside.of_lake() == beside.of_warehouse()
+
+
+def test_a_column_that_hides_what_a_query_needs_is_named(
+    new_managed_warehouse: Callable[[], Warehouse], tmp_path: Path
+) -> None:
+    """DuckDB numbers rows in columns that a column of the same name hides: no wrong answer."""
+    table = latest(Table("thing", key="id", columns={"id": Integer(), "file_index": Integer()}))
+    beside = Beside(Scene(new_managed_warehouse(), (table,)), tmp_path)
+    types = {"id": pa.int32(), "file_index": pa.int32()}
+    beside.scene.batch(thing=rows_of(types, (1, 5)))
+    beside.scene.load()
+
+    with pytest.raises(OperationError, match=r"thing has a column file_index, which hides"):
+        answers(beside.lake(), Path(), beside.scene.warehouse.schema, {"": "FROM thing"})
