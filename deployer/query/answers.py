@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TextIO, get_args
+from typing import Any, BinaryIO, Literal, TextIO, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -141,16 +141,30 @@ def write_json(to: TextIO, document: dict[str, Any]) -> None:
 
 
 def write_parquet(path: Path, rows: pa.RecordBatchReader) -> int:
-    """Write rows as a Parquet file, whole or not at all; return how many."""
-    number, draft = 0, path.with_name(f".{path.name}.draft")
+    """Write rows as a Parquet file, whole or not at all; return how many.
+
+    A device or a pipe is written to: it is nothing that a file may take the place of.
+    """
     try:
-        with pq.ParquetWriter(draft, rows.schema, compression="zstd") as writer:
-            for batch in rows:
-                writer.write_batch(batch)
-                number += batch.num_rows
-        draft.replace(path)
+        if path.exists() and not path.is_file():
+            with path.open("wb") as special:
+                return _write_parquet(special, rows)
+        path = path.resolve()  # the file of a link, not the link, is replaced
+        draft = path.with_name(f".{path.name}.draft")
+        try:
+            number = _write_parquet(draft, rows)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
     except OSError as error:
         raise OperationError(f"--output {path}: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
+    return number
+
+
+def _write_parquet(to: Path | BinaryIO, rows: pa.RecordBatchReader) -> int:
+    number = 0
+    with pq.ParquetWriter(to, rows.schema, compression="zstd") as writer:
+        for batch in rows:
+            writer.write_batch(batch)
+            number += batch.num_rows
     return number

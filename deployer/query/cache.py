@@ -28,6 +28,7 @@ FOLDER = ROOT / ".build" / "lake"
 AT_MOST = 20 << 30
 # Of what another run may be using: a query that runs longer finds its files gone.
 IN_USE_SECONDS = 3600.0
+MAGIC = b"PAR1"  # a Parquet file begins and ends with it
 FETCHERS = 8  # the client keeps ten connections
 
 Progress = Callable[[str], None]
@@ -48,9 +49,14 @@ class Cache:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def find(self, name: str) -> Path | None:
-        """Return a file, which then counts as used, or None."""
+        """Return a file, which then counts as used, or None.
+
+        A Parquet file without its ends, as a machine that stopped leaves it, is none.
+        """
         path = self.folder / name
         try:
+            if path.suffix == ".parquet" and not _has_ends(path):
+                return None
             os.utime(path, (now := self._clock(), now))
         except FileNotFoundError:
             return None
@@ -89,6 +95,13 @@ class Cache:
                 return
             path.unlink(missing_ok=True)
             size -= bytes_
+
+
+def _has_ends(path: Path) -> bool:
+    with path.open("rb") as file:
+        begins = file.read(len(MAGIC))
+        file.seek(-min(len(MAGIC), path.stat().st_size), os.SEEK_END)
+        return begins == file.read() == MAGIC
 
 
 def fetch(

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from deployer.errors import OperationError
 from deployer.operations.batchlog import PAGE, BatchLog
@@ -81,7 +82,8 @@ class _Page:
         self._cache = cache
         self._found: dict[str, tuple[str, Document]] = {}
         if path := cache.find(self._name):
-            self._found = json.loads(path.read_bytes())
+            with suppress(ValueError):  # a machine that stopped leaves part of a file
+                self._found = json.loads(path.read_bytes())
         self.missing = [
             number
             for number, tag in self._tags.items()

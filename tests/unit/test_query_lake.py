@@ -109,6 +109,17 @@ def test_only_new_documents_are_read_again(
     assert batches(lake_of(bucket), None)["t_a"] == [3, 4]
 
 
+def test_a_damaged_file_of_the_cache_is_read_again(
+    bucket: FakeBucket, lake_of: Callable[[FakeBucket], Lake], tmp_path: Path
+) -> None:
+    """A machine that stopped leaves part of a file, or zeros: the documents are still in S3."""
+    there = batches(lake_of(bucket), None)
+    for left in (b"", bytes(50), b'{"1": ['):
+        for path in tmp_path.iterdir():
+            path.write_bytes(left)
+        assert batches(lake_of(bucket), None) == there
+
+
 def test_a_log_of_thousands_is_listed_by_the_thousand(
     lake_of: Callable[[FakeBucket], Lake],
 ) -> None:

@@ -2,10 +2,13 @@
 
 import io
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from deployer.errors import OperationError, SettingsError
@@ -168,6 +171,17 @@ def test_the_cache_keeps_what_was_used_last(tmp_path: Path) -> None:
     assert cache.find("old") is None
 
 
+@pytest.mark.parametrize("left", [b"", b"PA", bytes(100), b"PAR1" + bytes(96)])
+def test_a_parquet_file_without_its_ends_is_fetched_again(tmp_path: Path, left: bytes) -> None:
+    """A machine that stopped leaves a name without all bytes: that is no object."""
+    cache = Cache(tmp_path)
+    path = cache.keep("object.parquet", b"PAR1" + b"rows" + b"PAR1")
+    assert cache.find("object.parquet") == path
+
+    path.write_bytes(left)
+    assert cache.find("object.parquet") is None
+
+
 def test_csv_tells_null_from_an_empty_text() -> None:
     """And quotes what would be read as something else."""
     to = io.StringIO()
@@ -202,3 +216,27 @@ def test_a_table_that_is_too_wide_has_one_column_a_line() -> None:
         "(1,005 rows)",
         "The first 1,000 are shown: --format csv has all of them",
     )
+
+
+def one_row() -> pa.RecordBatchReader:
+    return pa.table({"n": [1]}).to_reader()
+
+
+def test_parquet_replaces_no_device_and_no_link(tmp_path: Path) -> None:
+    """A device or a pipe stays what it is, and of a link the file that it names is replaced."""
+    file, link, pipe = (tmp_path / name for name in ("file", "link", "pipe"))
+    link.symlink_to(file)
+    assert answers.write_parquet(link, one_row()) == 1
+    assert link.is_symlink()
+    assert pq.read_table(file).to_pylist() == [{"n": 1}]
+
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert answers.write_parquet(pipe, one_row()) == 1
+    assert pipe.is_fifo()
+    assert pq.read_table(io.BytesIO(os.read(reader, 65_536))).to_pylist() == [{"n": 1}]
+    os.close(reader)
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "link", "pipe"}
+
+    with pytest.raises(OperationError, match=r"Is a directory"):
+        answers.write_parquet(tmp_path, one_row())
