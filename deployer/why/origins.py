@@ -1,5 +1,6 @@
 """The source rows of a batch: where each of them comes from, and those that it joins with."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -197,8 +198,13 @@ def _without_own(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown(value: Any) -> Any:
-    """Return a value as JSON has it: integers, floats and truth as such, others as text."""
+    """Return a value as JSON has it: integers, floats and truth as such, others as text.
+
+    NaN and infinity, which JSON has not, are text.
+    """
     match value:
+        case float() if not math.isfinite(value):
+            return str(value)
         case None | bool() | int() | float() | str():
             return value
         case datetime():

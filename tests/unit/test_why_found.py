@@ -1,5 +1,6 @@
 """`why` finds the batches of a row by the index of the log, and reads few documents for it."""
 
+import json
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -9,6 +10,7 @@ import pytest
 from deployer.query.cache import Cache
 from deployer.why.asking import asked
 from deployer.why.life import life_of
+from deployer.why.origins import shown
 from etl import keymarks
 from tests.unit.long_log import PIPELINE, LongLog, SlowClient
 
@@ -59,3 +61,10 @@ def test_few_documents_are_read(tmp_path: Path) -> None:
     logs, listings, indexes, after = 2, 3 * 3, 8, 10
     of_steps = 4 * len(life)  # two documents and two objects
     assert sum(each.calls for each in made) <= listings + logs * (indexes + after) + of_steps
+
+
+def test_json_of_a_row_is_json() -> None:
+    """NaN and infinity, which no reader of JSON has to accept, are text."""
+    values = [shown(value) for value in (float("nan"), float("-inf"), 0.5, [float("inf")])]
+
+    assert json.loads(json.dumps(values, allow_nan=False)) == ["nan", "-inf", 0.5, ["inf"]]
