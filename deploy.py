@@ -71,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DeployError as error:
         terminal.error(str(error))
         return error.exit_status
+    except BrokenPipeError:  # who reads the answer has enough of it, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         terminal.error(output.interrupted(goes_on=command in (run, replay, reconcile)))
         return INTERRUPTED

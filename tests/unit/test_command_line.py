@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ import deploy
 from deployer.aws.changes import Change
 from deployer.errors import OperationError
 from deployer.operations.pipeline import Run
+from deployer.packaging.packages import ROOT
 from deployer.rollback import RolledBack
 from tests.unit.conftest import (
     ACCOUNT,
@@ -285,6 +288,21 @@ def test_ctrl_c_is_no_traceback(
         json.dumps({"error": f"interrupted: {said}"}) + "\n" if json_only else "",
         f"{WHO}\nerror: interrupted: {said}\n",
     )
+
+
+def test_a_reader_that_has_enough_is_no_traceback() -> None:
+    """As `deploy.py query … | head` closes the pipe."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "deploy.py", "ddl", "--json"]
+    environment = {**os.environ, "PIPELINE": "totesys"}
+
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_an_emulator_is_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
