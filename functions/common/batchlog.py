@@ -72,6 +72,7 @@ class BatchLog(Generic[Manifest]):
         found = self._numbers_after(low, PAGE)
         if self._newest and found[:1] != [self._newest]:  # the bucket was emptied
             low, found = 0, self._numbers_after(0, PAGE)
+            self._last, self._lists = (0, ""), {}  # their objects may be gone
         if (in_a_row := _in_a_row(low, found)) >= PAGE:
             low = self._search(low + in_a_row)
             found = self._numbers_after(low, PAGE)
@@ -153,8 +154,8 @@ class BatchLog(Generic[Manifest]):
                 )
             if lists := lists_of(body):
                 body = lengthened(body, {name: self._list(each) for name, each in lists.items()})
-                if batch >= self._last[0]:
-                    self._lists = {each.sha256: each for each in lists.values()}
+            if batch >= self._last[0]:
+                self._lists = {each.sha256: each for each in lists.values()}
             manifest = self._decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CorruptLogError(
@@ -187,6 +188,7 @@ class BatchLog(Generic[Manifest]):
         body = shortened(body, partial(self._store, names))
         is_ours = self.bucket.put_new(self.key(number), body)
         if is_ours:
+            self._newest = number
             self._last = number, _sha256(body)
             self._lists = {each.sha256: each for each in lists_of(body).values()}
         return is_ours or self.read(number).run == manifest.run

@@ -81,6 +81,26 @@ def test_a_list_that_stays_the_same_is_written_once() -> None:
     assert len(lists(bucket)) == 2
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_list_of_an_emptied_log_is_written_again(left: int) -> None:
+    """A warm function names no object that was removed with the log that it had."""
+    bucket = FakeBucket()
+    log = log_of(bucket)
+    for batch in (1, 2):
+        assert log.newest() == batch - 1
+        assert log.claim(manifest(batch, DRIFT))
+
+    bucket.empty()
+    if left:  # by another function, which had no such list yet
+        assert log_of(bucket).claim(manifest(1, []))
+    assert log.newest() == left
+    if left:
+        log.read(left)
+    assert log.claim(manifest(left + 1, DRIFT))
+
+    assert log_of(bucket).read(left + 1).drift == DRIFT
+
+
 def test_a_list_that_is_damaged_or_gone_is_no_short_list() -> None:
     """The error names the object."""
     bucket = written(DRIFT)
