@@ -162,8 +162,9 @@ def _accepted(bucket: Bucket, change: Change, key: tuple[str, ...]) -> Iterator[
     left = [rows.drop_columns([REASON]) for rows in read(bucket, change.refused)]
     for rows in read(bucket, change.retried):
         accepted = rows.drop_columns([REASON])
-        for each in left:
-            accepted = _without(accepted, each, key)
+        for place, each in enumerate(left):
+            accepted, refused = _divided(accepted, each, key)
+            left[place] = _without(each, refused, key)  # equal rows may be in the next object
         name = f"{change.position.batch:010d}-z{change.position.marker:010d}"
         yield Arrival(accepted.drop_columns([BATCH]), name)
 
@@ -178,13 +179,21 @@ def _of_batch(bucket: Bucket, refused: Iterable[RefusedRows], batch: int) -> pa.
 
 def _without(rows: pa.Table, others: pa.Table | None, key: tuple[str, ...]) -> pa.Table:
     """Return rows without as many of those that equal others, from the last on."""
+    return _divided(rows, others, key)[0]
+
+
+def _divided(
+    rows: pa.Table, others: pa.Table | None, key: tuple[str, ...]
+) -> tuple[pa.Table, pa.Table]:
+    """Return rows without those that equal others, as often as these, and those."""
     if others is None or not others.num_rows:
-        return rows
+        return rows, rows.slice(0, 0)
     names = [name for name in others.column_names if name in rows.column_names]
     left = Counter(_tuples(others.select(names)))
-    wanted = keys_of(others, key).cast(pa.string())
-    is_candidate = pc.is_in(keys_of(rows, key).cast(pa.string()), wanted)
-    candidates = pc.indices_nonzero(is_candidate)
+    candidates = pa.array(range(rows.num_rows), pa.int64())
+    if key:  # lines have none
+        wanted = keys_of(others, key).cast(pa.string())
+        candidates = pc.indices_nonzero(pc.is_in(keys_of(rows, key).cast(pa.string()), wanted))
     values = list(_tuples(rows.take(candidates).select(names)))
     dropped = []
     for place, value in reversed(list(zip(candidates.to_pylist(), values, strict=True))):
@@ -192,7 +201,8 @@ def _without(rows: pa.Table, others: pa.Table | None, key: tuple[str, ...]) -> p
             left[value] -= 1
             dropped.append(place)
     places = pa.array(range(rows.num_rows), pa.int64())
-    return rows.filter(pc.invert(pc.is_in(places, pa.array(dropped, pa.int64()))))
+    is_dropped = pc.is_in(places, pa.array(dropped, pa.int64()))
+    return rows.filter(pc.invert(is_dropped)), rows.filter(is_dropped)
 
 
 def _tuples(rows: pa.Table) -> Iterable[tuple[object, ...]]:

@@ -56,6 +56,7 @@ class Scene:
     marker: int = 0
     began_at: datetime = AT
     refused: dict[str, list[RefusedRows]] = field(default_factory=dict)
+    key: tuple[str, ...] = ("id",)
 
     def __post_init__(self) -> None:
         self.bucket = Bucket(self.s3, "lake")  # type: ignore[arg-type]
@@ -147,7 +148,7 @@ class Lake:
     def feed(self, name: str) -> Any:
         way = self.scene.ways[name]
         log = BatchLog(self.scene.bucket, "shop", ProcessedManifest)
-        target = TargetTable(name, ("id",), way, None, None, {}, None)
+        target = TargetTable(name, self.scene.key, way, None, None, {}, None)
         markers = MarkerLog(self.scene.bucket, "shop")
         return commits.Feed(target, self.scene.bucket, log, markers)
 

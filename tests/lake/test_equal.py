@@ -146,6 +146,24 @@ def test_a_row_that_the_warehouse_refuses_is_left_out_until_it_is_accepted(
         assert lake.rows(name) == sorted([ONE, newer, three], key=repr)
 
 
+def test_lines_that_the_warehouse_refuses_are_left_out_as_often_as_they_are() -> None:
+    """Lines have no key, and equal ones may be refused in several objects of a snapshot."""
+    scene = Scene({"replace": "replace"}, key=())
+    lake = Lake(scene)
+    first = scene.batch + 1
+    both = {"replace": Entry([[ONE, TWO], [ONE, TWO]], snapshot=True)}
+    scene.load(both, {"replace": [(first, TWO)]})
+    scene.refused["replace"] *= 2  # objects
+    scene.marker -= 1
+    scene.mark()
+    lake.keep_up("replace")
+    assert lake.rows("replace") == [ONE, ONE]
+
+    scene.mark({"replace": [(first, TWO)]}, is_retry=True)
+    lake.keep_up("replace")
+    assert lake.rows("replace") == [ONE, ONE, TWO]
+
+
 def test_many_batches_leave_a_bounded_number_of_snapshots_and_files(
     scene: Scene, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
