@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from msgspec.structs import astuple
 
+from functions.common.batchlog import BatchLog
 from functions.common.errors import RefusedRowsError
 from functions.common.loaded import Loaded, RefusedRows
 from functions.common.manifests import ProcessedManifest, StarTable
@@ -25,6 +26,7 @@ from functions.targets.refused import (
     BATCH,
     REASON,
     Superseding,
+    among_equal,
     read,
     store,
     with_batch,
@@ -41,8 +43,7 @@ class Warehouse:
     """The target of one source's batches, and what is derived from its tables."""
 
     session: Session
-    bucket: Bucket
-    source: str
+    log: BatchLog[ProcessedManifest]
     derived: Derived
 
 
@@ -97,13 +98,15 @@ class _Application:
         self._session = warehouse.session
         self._transaction = transaction
         self._layout = warehouse.session.layout
-        self._bucket = warehouse.bucket
+        self._bucket = warehouse.log.bucket
         self._careful = careful
         self._rows: dict[str, Loaded] = {}
         self._evidence = dict(before.evidence)
         self._before = before.refused
         self._refused: dict[str, list[RefusedRows]] = {}
-        self._deriving = Deriving(transaction, warehouse.bucket, warehouse.derived, self._moment)
+        self._deriving = Deriving(
+            transaction, warehouse.log.bucket, warehouse.derived, self._moment
+        )
         self._days = Days(transaction.add_days if self._layout.calendar else None)
 
     def batch(self, lacking: Collection[str], models: Collection[str]) -> Applied:
@@ -124,7 +127,11 @@ class _Application:
 
     def refused(self) -> Applied:
         for name, table in self._layout.tables.items():
-            for rows in self._before.get(name, []):
+            refused = self._before.get(name, [])
+            if refused and not table.key:
+                self._retry_lines(table, refused)
+                continue
+            for rows in refused:
                 self._retry(table, rows)
         changed = {name for name, each in self._rows.items() if each.inserted or each.updated}
         models = self._warehouse.derived.made_of(changed)
@@ -137,7 +144,7 @@ class _Application:
             self._note(self._layout.models[name], run.loaded, run.columns)
         derived.export(changed_tables)
         if self._layout.ledger:
-            self._transaction.record_batch(self._warehouse.source, self._moment.batch)
+            self._transaction.record_batch(self._warehouse.log.source, self._moment.batch)
             self._prove(LEDGER, LEDGER_COLUMNS[1:])
         rows = dict(self._rows)
         if self._layout.calendar:
@@ -241,6 +248,21 @@ class _Application:
             self._refused.setdefault(table.name, []).append(refused)
         else:
             left = rows.take(outcome.places).drop_columns([REASON])
+            self._put_aside(table, self._moment.batch, left, outcome.reasons)
+
+    def _retry_lines(self, table: WarehouseTable, refused: list[RefusedRows]) -> None:
+        """Retry the refused lines of a snapshot, all at once: equal ones are counted."""
+        parts = read(self._bucket, refused)
+        lines = pa.concat_tables(parts, promote_options="permissive")
+        batch = lines[BATCH][0].as_py()
+        files = self._warehouse.log.read(batch).tables[table.name].files
+        rows = among_equal(self._bucket, files, lines.drop_columns([REASON, BATCH]))
+        outcome = self._try_each(table, rows)
+        before = sum((Counter(each.reasons) for each in refused), Counter[str]())
+        if Counter(outcome.reasons) == before:
+            self._refused[table.name] = refused
+        else:
+            left = with_batch(rows.take(outcome.places), batch)
             self._put_aside(table, self._moment.batch, left, outcome.reasons)
 
     def _try_each(self, table: WarehouseTable, rows: pa.Table) -> Outcome:

@@ -36,7 +36,7 @@ def prepared(session: Session, place: Place, feed: Feed) -> "WarehouseLoader":
         catch_up(session, feed.log, standing.loaded)
         standing = replace(standing, deletions=standing.loaded, is_recorded=False)
     models = [each for each in models_of(place, feed) if each.id in layout.models]
-    warehouse = Warehouse(session, feed.log.bucket, feed.log.source, _derived(place, models))
+    warehouse = Warehouse(session, feed.log, _derived(place, models))
     return WarehouseLoader(warehouse, standing)
 
 

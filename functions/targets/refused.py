@@ -5,7 +5,7 @@ supersedes one.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -43,6 +43,41 @@ def with_batch(rows: pa.Table, batch: int) -> pa.Table:
 def read(bucket: Bucket, refused: Iterable[RefusedRows]) -> Iterator[pa.Table]:
     """Yield the rows of each object, with `_reason` and `_batch`."""
     return read_parts(bucket, [each.file for each in refused])
+
+
+def among_equal(bucket: Bucket, files: Sequence[DataFile], lines: pa.Table) -> pa.Table:
+    """Return refused lines after the accepted ones of their snapshot, in `files`, that equal them.
+
+    A table without a key has as many of each line as the snapshot, so only all of them together say
+    how many it lacks.
+    """
+    refused = Counter(_tuples(lines))
+    found = []
+    for part in read_parts(bucket, list(files)):
+        some = _similar(part.select(lines.column_names), lines)
+        places = []
+        for place, line in enumerate(_tuples(some)):
+            if line not in refused:
+                continue
+            if not refused[line]:
+                places.append(place)
+            else:
+                refused[line] -= 1  # it is a refused one
+        found.append(some.take(pa.array(places, pa.int64())))
+    return pa.concat_tables([*found, lines], promote_options="permissive")
+
+
+def _similar(rows: pa.Table, others: pa.Table) -> pa.Table:
+    """Return the rows that may equal one of others: each integer and text is in its column."""
+    for name in others.column_names:
+        kind = rows[name].type
+        if kind == others[name].type and (pa.types.is_integer(kind) or pa.types.is_string(kind)):
+            rows = rows.filter(pc.is_in(rows[name], others[name].unique()))
+    return rows
+
+
+def _tuples(rows: pa.Table) -> Iterable[tuple[object, ...]]:
+    return zip(*(column.to_pylist() for column in rows.columns), strict=True)
 
 
 @dataclass(frozen=True)
@@ -92,12 +127,10 @@ def without_superseded(
     still = {name: list(rows) for name, rows in refused.items()}
     for name in tables.keys() & still.keys() & manifest.tables.keys():
         table = manifest.tables[name]
-        newer = read_rows(bucket, [*table.files, *table.tombstones])
-        still[name] = (
-            []
-            if table.snapshot
-            else Superseding.of(name, manifest.batch, tables[name], newer).left_of(
-                bucket, still[name]
-            )
-        )
+        if table.snapshot:
+            still[name] = []
+        elif tables[name]:  # lines have no key, and only a snapshot supersedes them
+            newer = read_rows(bucket, [*table.files, *table.tombstones])
+            newest = Superseding.of(name, manifest.batch, tables[name], newer)
+            still[name] = newest.left_of(bucket, still[name])
     return {name: rows for name, rows in still.items() if rows}

@@ -189,6 +189,24 @@ def test_a_line_that_is_refused_waits_until_the_next_snapshot(new_mysql_warehous
     assert held(scene) == [(1, "a"), (1, "a"), (2, "long"), (2, "long"), (3, None)]
 
 
+def test_equal_lines_are_counted_when_they_are_tried_again(new_mysql_warehouse: New) -> None:
+    """A line that is there once does not stand for another one, which the warehouse refuses."""
+    scene = prepared(new_mysql_warehouse, "id int, word varchar(3), UNIQUE KEY one (id)", line)
+    files = [rows((1, "a"), (2, "b")), rows((1, "a"))]
+    scene.batch(thing=Rows(files, snapshot=True))
+    scene.batch()
+    scene.load()
+    assert held(scene) == [(1, "a"), (2, "b")]
+    scene.query("ALTER TABLE thing MODIFY word varchar(4)")
+    scene.load()
+    assert list(scene.markers[-1].refused) == ["thing"]
+    scene.query("ALTER TABLE thing DROP KEY one")
+    scene.load()
+    scene.forget_last_marker()
+    scene.load()
+    assert held(scene) == [(1, "a"), (1, "a"), (2, "b")]
+
+
 def test_a_line_that_others_refer_to_stays_and_nothing_stops(
     new_mysql_warehouse: New, caplog: pytest.LogCaptureFixture
 ) -> None:

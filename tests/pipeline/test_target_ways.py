@@ -100,6 +100,52 @@ def test_refused_lines_are_found_in_every_file_of_a_snapshot(new_managed_warehou
     assert words(scene, "line") == sorted(list(each) for file in files for each in file)
 
 
+def test_a_refused_line_stays_refused_while_other_tables_change(
+    new_managed_warehouse: New,
+) -> None:
+    """A batch without a snapshot says nothing of lines, which have no key."""
+    scene = Scene(new_managed_warehouse(), (line, latest(THING)))
+    scene.load()
+    scene.query("ALTER TABLE line ADD CONSTRAINT short CHECK (length(word) < 3)")
+    scene.batch(line=lines((1, "a"), (2, "long")))
+    scene.batch(thing=things(_1="a"))
+    scene.load()
+    assert (words(scene, "line"), words(scene, "thing")) == ([[1, "a"]], [[1, "a"]])
+    assert "line" in scene.markers[-1].refused
+
+    scene.query("ALTER TABLE line DROP CONSTRAINT short")
+    scene.load()
+    assert words(scene, "line") == [[1, "a"], [2, "long"]]
+
+
+def test_equal_lines_are_counted_when_they_are_tried_again(new_managed_warehouse: New) -> None:
+    """A line that is there once does not stand for another one, which the warehouse refuses."""
+    scene = Scene(new_managed_warehouse(), (line,))
+    scene.load()
+    scene.query(
+        "ALTER TABLE line ADD CONSTRAINT one UNIQUE (id, word), ADD CONSTRAINT more CHECK (id > 0)"
+    )
+    files: list[list[tuple[int, str | None]]]
+    files = [[(1, "a"), (0, None)], [(1, "a"), (0, None), (1, "a")], [(2, "b")]]
+    scene.batch(line=Rows([rows_of(TYPES, *each) for each in files], snapshot=True))
+    scene.load()
+    assert words(scene, "line") == [[1, "a"], [2, "b"]]
+
+    scene.query("ALTER TABLE line DROP CONSTRAINT more")
+    scene.load()
+    assert words(scene, "line") == [[0, None], [0, None], [1, "a"], [2, "b"]]
+    assert [each.file.rows for each in scene.markers[-1].refused["line"]] == [2]
+
+    scene.query("ALTER TABLE line DROP CONSTRAINT one")
+    scene.load()
+    scene.forget_last_marker()
+    scene.load()
+    assert words(scene, "line") == sorted(
+        (list(each) for file in files for each in file), key=lambda each: (each[0], str(each[1]))
+    )
+    assert scene.markers[-1].refused == {}
+
+
 def test_a_table_that_equals_a_database_s_loses_what_was_deleted_there(
     new_managed_warehouse: New,
 ) -> None:

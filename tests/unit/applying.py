@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from functions.common.batchlog import BatchLog
 from functions.common.manifests import ProcessedManifest, Source, StarTable
 from functions.common.objects import DataFile
 from functions.common.parquet import PartWriter, read_rows
@@ -33,7 +34,7 @@ class Loading:
     @property
     def warehouse(self) -> Warehouse:
         session: Any = self.there
-        return Warehouse(session, self.bucket, "shop", self.derived)
+        return Warehouse(session, BatchLog(self.bucket, "shop", ProcessedManifest), self.derived)
 
     def files(self, name: str, *parts: list[Row]) -> list[DataFile]:
         """Write rows, each part in a separate object."""
