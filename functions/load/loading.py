@@ -58,6 +58,9 @@ def _steps(
     has_time: Callable[[], bool],
 ) -> Iterator[Step]:
     newest = marking.newest
+    if newest and not marking.is_recorded:
+        # A loader that dies after its first commit must not leave rows that seem to be all.
+        marking.mark(log.read(max(1, *marking.has.values())), marking.state.unchanged())
     for batch in range(marking.first, newest + 1):
         manifest = log.read(batch)
         lacking = {name for name, has in marking.has.items() if has < batch}
@@ -76,8 +79,6 @@ def _steps(
         manifest = log.read(newest)
         retried = loader.retry(manifest, marking.state)
         yield Step(marking.mark(manifest, retried, is_retry=True), "retried", manifest, retried)
-    elif newest and not marking.is_recorded:
-        marking.mark(log.read(newest), marking.state.unchanged())
 
 
 def _progress(is_new: bool) -> Progress:

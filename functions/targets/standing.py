@@ -124,7 +124,7 @@ class _Inspection:
         proofs = self._proofs(last.number, self._layout.proving)
         markers: dict[str, LoadedMarker] = {name: proof.newest for name, proof in proofs.items()}
         for name in self._layout.all.keys() - self._layout.histories.keys():
-            if proven := self._proven(name, [proof.first for proof in proofs.values()]):
+            if proven := self._proven(name, list(proofs.values())):
                 markers[name] = proven
         evidence = {name: proofs[name].newest.evidence[name] for name in proofs}
         lost = any(evidence.get(name) != former for name, former in last.evidence.items())
@@ -207,21 +207,25 @@ class _Inspection:
         first = markers.start + bisect_left(markers, record(candidate), key=record)
         return _Proof(self._markers.read(first), self._markers.read(candidate))
 
-    def _proven(self, name: str, first: list[LoadedMarker]) -> LoadedMarker | None:
+    def _proven(self, name: str, proofs: list[_Proof]) -> LoadedMarker | None:
         """Return the newest proven marker of a table without a history.
 
         It was written in the same transactions as the histories. A table that is empty or was
-        created since has nothing.
+        created since has nothing; one that was found to lack batches later has no more than then.
         """
         if not self._tables.has_rows(name):
             return None
         here = self._layout.identity
         known = [
             marker
-            for marker in first
+            for marker in (proof.first for proof in proofs)
             if name in marker.has and not _was_created(name, marker.warehouse, here)
         ]
-        return max(known, key=lambda marker: marker.has[name], default=None)
+        if not known:
+            return None
+        last = max((proof.newest for proof in proofs), key=lambda marker: marker.number)
+        best = max(known, key=lambda marker: marker.has[name])
+        return last if last.has.get(name, best.has[name]) < best.has[name] else best
 
 
 def _refused(markers: Mapping[str, LoadedMarker]) -> dict[str, list[RefusedRows]]:
