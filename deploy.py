@@ -5,6 +5,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or settings, 3 (plan) changes are p
 """
 
 import argparse
+import errno
 import gc
 import json
 import os
@@ -71,8 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DeployError as error:
         terminal.error(str(error))
         return error.exit_status
-    except BrokenPipeError:  # who reads the answer has enough of it, as `head` has
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        # Else what is still to be written of the answer would fail again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.ENOSPC:  # else who reads it has enough, as `head` has
+            terminal.error(f"{error.filename or 'the answer'}: no space is left on the device")
         return 1
     except KeyboardInterrupt:
         terminal.error(output.interrupted(goes_on=command in (run, replay, reconcile)))

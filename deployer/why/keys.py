@@ -27,7 +27,11 @@ from etl import (
     Uuid,
 )
 
-_YES = frozenset({"true", "t", "yes", "1"})
+_TRUTHS = {
+    **dict.fromkeys(("true", "t", "yes", "1"), "true"),
+    **dict.fromkeys(("false", "f", "no", "0"), "false"),
+}
+_AFTER_A_DAY = ("", "T", " ")  # the time, of what is a day with one
 _INTEGERS = (SmallInteger, Integer, BigInteger)
 
 
@@ -110,11 +114,16 @@ def _number(kind: Column, value: Any) -> str:
 
 
 def _day(_: Column, value: Any) -> str:
-    return date.fromisoformat(str(value).strip()[:10]).isoformat()
+    text = str(value).strip()
+    if text[10:11] not in _AFTER_A_DAY:
+        raise ValueError
+    return date.fromisoformat(text[:10]).isoformat()
 
 
 def _truth(_: Column, value: Any) -> str:
-    return "true" if str(value).strip().lower() in _YES else "false"
+    if (truth := _TRUTHS.get(str(value).strip().lower())) is None:
+        raise ValueError
+    return truth
 
 
 def _instant(_: Column, value: Any) -> str:

@@ -305,6 +305,20 @@ def test_a_reader_that_has_enough_is_no_traceback() -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is full")
+def test_a_full_device_is_no_traceback() -> None:
+    command = [sys.executable, "deploy.py", "ddl", "--json"]
+    environment = {**os.environ, "PIPELINE": "totesys"}
+
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=full, stderr=subprocess.PIPE, check=False
+        )
+
+    said = b"error: the answer: no space is left on the device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
 def test_an_emulator_is_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is not AWS itself, the first line says so."""
     running(monkeypatch, Run())

@@ -9,9 +9,10 @@ import pytest
 
 from deployer.query.cache import Cache
 from deployer.why.asking import asked
+from deployer.why.keys import Key
 from deployer.why.life import life_of
 from deployer.why.origins import shown
-from etl import keymarks
+from etl import Boolean, Column, Date, keymarks
 from tests.unit.long_log import PIPELINE, LongLog, SlowClient
 
 
@@ -68,3 +69,19 @@ def test_json_of_a_row_is_json() -> None:
     values = [shown(value) for value in (float("nan"), float("-inf"), 0.5, [float("inf")])]
 
     assert json.loads(json.dumps(values, allow_nan=False)) == ["nan", "-inf", 0.5, ["inf"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "part"),
+    [
+        (Boolean(), "No", "false"),
+        (Boolean(), "junk", None),
+        (Date(), "2020-01-01", "2020-01-01"),
+        (Date(), "2020-01-01T10:00:00", "2020-01-01"),
+        (Date(), "2020-01-01junk", None),
+    ],
+)
+def test_a_key_is_a_value_of_its_type_or_none(kind: Column, text: str, part: str | None) -> None:
+    key = Key.of([kind], [text])
+
+    assert (key and key.parts) == (part and (part,))
