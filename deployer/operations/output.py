@@ -125,8 +125,8 @@ def _deleted(deleted: int) -> str | None:
     if not deleted:
         return None
     return (
-        f"rows deleted in the source and kept: {deleted:,} (only a managed warehouse marks them, "
-        "in deleted_rows)"
+        f"rows deleted in the source and kept: {deleted:,} (a managed warehouse marks them, in "
+        "deleted_rows)"
     )
 
 

@@ -140,8 +140,8 @@ def _checked(s3: "S3Client", bucket: str, file: File) -> bytes:
         except ClientError as error:
             if error_code(error) != "NoSuchKey":
                 raise
-            body = b""
-    if hashlib.sha256(body).hexdigest() != file.sha256:
-        what = "is not what its manifest names" if body else "is missing"
+            body = None
+    if body is None or hashlib.sha256(body).hexdigest() != file.sha256:
+        what = "is missing" if body is None else "is not what its manifest names"
         raise OperationError(f"{where} {what}: restore its first version, which S3 keeps.")
     return body

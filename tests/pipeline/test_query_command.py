@@ -164,20 +164,21 @@ def test_a_statement_reads_nothing_but_its_tables(ask: Ask, tmp_path: Path, sql:
     assert "s3cret" not in err
 
 
-@pytest.mark.parametrize("how", ["changed", "removed"])
+@pytest.mark.parametrize("how", ["changed", "emptied", "removed"])
 def test_an_object_that_is_not_the_one_of_its_manifest_is_not_read(
     ask_of: Callable[[Functions], Ask], changed: Functions, how: str
 ) -> None:
     """A changed object and a removed one are named, with what to do."""
     [key] = changed.keys(changed.processed, "dim_staff/")
     changed.s3.delete_object(Bucket=changed.processed, Key=key)
-    if how == "changed":
-        changed.s3.put_object(Bucket=changed.processed, Key=key, Body=b"PAR1")
+    if how != "removed":
+        body = b"PAR1" if how == "changed" else b""
+        changed.s3.put_object(Bucket=changed.processed, Key=key, Body=body)
 
     status, out, err = ask_of(changed)("FROM dim_staff")
 
     assert (status, out) == (1, "")
-    what = "is not what its manifest names" if how == "changed" else "is missing"
+    what = "is missing" if how == "removed" else "is not what its manifest names"
     assert f"s3://{changed.processed}/{key} {what}: restore its first version" in err
 
 

@@ -182,7 +182,7 @@ def test_reconcile_shows_each_table(
             ""
             if agrees
             else "dim_staff: different, such as 3, 5\n"
-            "dim_staff: rows deleted in the source and kept: 1,200 (only a managed warehouse marks "
+            "dim_staff: rows deleted in the source and kept: 1,200 (a managed warehouse marks "
             "them, in deleted_rows)\n"
         )
     )
