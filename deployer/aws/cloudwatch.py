@@ -140,8 +140,11 @@ def _read_alarm(account: Account, alarm: Alarm) -> dict[str, Any] | None:
         return None
     present = cloudwatch.list_tags_for_resource(ResourceARN=alarm.arn).get("Tags", [])
     found: dict[str, Any] = {**answer["MetricAlarms"][0]}
-    # AWS may return an empty list of expressions for the alarm of one metric.
-    metrics = {"Metrics": found.get("Metrics") or None}
+    # AWS may return an empty list of expressions for the alarm of one metric, and an emulator a
+    # default statistic for the alarm of a percentile, which cannot have both.
+    metrics: dict[str, Any] = {"Metrics": found.get("Metrics") or None}
+    if found.get("ExtendedStatistic"):
+        metrics["Statistic"] = None
     return {**found, **metrics, "tags": {tag["Key"]: tag["Value"] for tag in present}}
 
 

@@ -193,6 +193,25 @@ def test_a_second_deployment_changes_nothing(till: Sandbox) -> None:
     assert (pending(till.deploy()), till.writes) == ([], [])
 
 
+def test_a_default_statistic_beside_a_percentile_changes_nothing(till: Sandbox) -> None:
+    """An emulator answers with one; AWS has either of them."""
+    till.start_deployed()
+
+    def add_default(parsed: dict[str, Any], **_: object) -> None:
+        for alarm in parsed["MetricAlarms"]:
+            if "ExtendedStatistic" in alarm:
+                alarm["Statistic"] = "Average"
+
+    events = till.account.clients.cloudwatch.meta.events
+    events.register("after-call.cloudwatch.DescribeAlarms", add_default)
+    try:
+        planned = pending(till.plan())
+    finally:
+        events.unregister("after-call.cloudwatch.DescribeAlarms", add_default)
+
+    assert planned == []
+
+
 def test_a_plan_writes_nothing(till: Sandbox) -> None:
     """It names the API, though that has no id yet."""
     planned = {(change.kind, change.name) for change in till.plan()}
