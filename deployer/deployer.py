@@ -23,7 +23,7 @@ from deployer.encryption import check_key, check_proof_key
 from deployer.endpoints import EventEndpoint, ReportApi
 from deployer.errors import explaining
 from deployer.existing_roles import check_roles
-from deployer.leftovers import old_lake, old_layers, old_secrets
+from deployer.leftovers import old_lake, old_layers, old_reports, old_secrets
 from deployer.monitoring import Monitoring
 from deployer.networking import FunctionNetwork
 from deployer.operations import selfcheck
@@ -221,6 +221,7 @@ class Deployer:
     def remove_leftovers(self) -> list[Change]:
         """Remove what neither this deployment needs, nor a rollback; the first one is recorded."""
         functions, account, names = self._functions.values(), self.account, self.names
+        is_served = self.settings.reports.is_on
         with explaining("record of the deployment"):
             self._recording = recording(account, names, functions, self._policies)
         if is_first := len(self._recording.kept) == 1:
@@ -232,6 +233,7 @@ class Deployer:
                 *old_layers(account, names, self._layer_arns, self._recording.kept),
                 *old_secrets(account, names, self.settings),
                 *([] if is_first or self.settings.has_lake else old_lake(account, names)),
+                *([] if is_served else old_reports(account, names, self._recording.kept)),
             ]
         for change in changes:
             self._report(change)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from deployer.aws import cloudwatch, lambda_layers, schedules, secrets
+from deployer.aws import apigateway, cloudwatch, lambda_layers, schedules, secrets
 from deployer.aws.account import Account
 from deployer.aws.changes import Change
 from deployer.configuration.settings import Settings
@@ -11,6 +11,7 @@ from deployer.errors import explaining
 from deployer.records import Record
 from deployer.resources import specs
 from deployer.resources.alarm_specs import alarms, schedules_with_lake
+from deployer.resources.endpoint_alarms import report_api_alarms, report_function_alarms
 from deployer.resources.names import LAKE_RULE, Names
 
 
@@ -48,3 +49,22 @@ def old_lake(account: Account, names: Names) -> Iterator[Change]:
         # Last: a removal that breaks off is repeated while the rule exists.
         if schedules.remove_rule(account, rule):
             yield Change("rule", rule, "removed")
+
+
+def old_reports(account: Account, names: Names, records: Sequence[Record]) -> Iterator[Change]:
+    """Remove the API of reports that are no longer served, and the alarms; the function stays.
+
+    Without a record that has it nothing is asked: not everybody may use API Gateway.
+    """
+    if not any(names.function("serve") in record.functions for record in records):
+        return
+    with explaining(f"api {names.reports_api}"):
+        if (api := apigateway.id_of(account, names.reports_api)) is None:
+            return
+        theirs = (*report_api_alarms(names, api), *report_function_alarms(names))
+        for name in sorted(alarm.name for alarm in theirs):
+            if cloudwatch.remove_alarm(account, name):
+                yield Change("alarm", name, "removed")
+        # Last: a removal that breaks off is repeated while the API exists.
+        if apigateway.remove_api(account, names.reports_api):
+            yield Change("api", names.reports_api, "removed")

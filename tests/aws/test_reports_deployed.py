@@ -149,6 +149,24 @@ def test_without_a_token_nothing_of_it_is_there(served: Sandbox) -> None:
     assert report_urls(served.account, NAMES, served.settings.declared.reports) == {}
 
 
+def test_switched_off_they_are_no_longer_served(served: Sandbox) -> None:
+    """Nobody is answered any more, and nothing rings; switched on again, all is there."""
+    served.start_deployed()
+    on, alarms = served.settings, ("reports-failed", "reports-slow", "serve-errors")
+    served.settings = Settings.read({**ENVIRONMENT, "REPORTS_TOKEN": ""})
+    gone = [*(("alarm", NAMES.alarm(each)) for each in alarms), ("api", NAMES.reports_api)]
+    for change in (served.plan, served.deploy):
+        removed = [(c.kind, c.name) for c in change() if c.action == "removed"]
+        assert [each for each in removed if each[0] != "secret"] == gone
+
+    assert served.account.clients.apigateway.get_apis()["Items"] == []
+    assert pending(served.plan()) == []
+    served.settings = on
+    served.deploy()
+    assert api_of(served)["Name"] == NAMES.reports_api
+    assert pending(served.plan()) == []
+
+
 def test_the_urls_of_reports_are_known(served: Sandbox) -> None:
     """By their paths, with those that each API has."""
     served.start_deployed()
