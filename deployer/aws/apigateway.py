@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from deployer.aws.account import Account
 from deployer.aws.changes import Change, Resource, Update, converge, found, one_each, remove
+from etl import product
 
 ABSENT = "NotFoundException"
 ROUTE = STAGE = "$default"
@@ -151,8 +152,14 @@ def url_of(account: Account, name: str) -> str | None:
 
 
 def _find(account: Account, name: str) -> dict[str, Any] | None:
+    """Return the API of a name that a deployment made: others may have the same."""
     pages = account.clients.apigateway.get_paginator("get_apis").paginate()
-    ours = [api for page in pages for api in page["Items"] if api["Name"] == name]
+    ours = [
+        api
+        for page in pages
+        for api in page["Items"]
+        if api["Name"] == name and api.get("Tags", {}).get("managed-by") == product.NAME
+    ]
     return min(ours, key=lambda api: (api["CreatedDate"], api["ApiId"]), default=None)
 
 

@@ -3,6 +3,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
+from deployer.errors import ConflictError
 from deployer.operations.status import read_status
 from deployer.resources.names import Names
 from tests.aws.removing import teardown
@@ -74,3 +77,25 @@ def test_teardown_removes_the_database_with_its_tables(sandbox: Sandbox) -> None
     assert {names.lake_database, names.function("lake"), names.rule("lake-schedule")} <= removed
     assert glue.get_databases()["DatabaseList"] == []
     assert everything_in(sandbox.account) == []
+
+
+@pytest.mark.parametrize("has_lake", [True, False])
+def test_a_database_of_somebody_else_stays(sandbox: Sandbox, *, has_lake: bool) -> None:
+    """It has the name that ours would have: it is not taken over, and no teardown removes it."""
+    names = with_lake(sandbox)
+    if not has_lake:
+        sandbox.settings = replace(sandbox.settings, lake="off")
+    glue = sandbox.account.clients.glue
+    glue.create_database(DatabaseInput={"Name": names.lake_database})
+    glue.create_table(DatabaseName=names.lake_database, TableInput={"Name": "sales"})
+
+    if has_lake:
+        with pytest.raises(ConflictError, match="was not made by a deployment"):
+            sandbox.deploy()
+    else:
+        sandbox.deploy()
+    receipt = teardown(sandbox).remove()
+
+    assert receipt.is_complete
+    assert names.lake_database not in str(receipt)
+    assert glue.get_tables(DatabaseName=names.lake_database)["TableList"]

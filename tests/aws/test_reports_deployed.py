@@ -167,6 +167,19 @@ def test_switched_off_they_are_no_longer_served(served: Sandbox) -> None:
     assert pending(served.plan()) == []
 
 
+def test_an_api_of_somebody_else_stays(served: Sandbox) -> None:
+    """APIs may have the same name: ours is another one, and only ours is removed."""
+    client = served.account.clients.apigateway
+    theirs = client.create_api(Name=NAMES.reports_api, ProtocolType="HTTP")["ApiId"]
+    served.deploy()
+    urls = report_urls(served.account, NAMES, served.settings.declared.reports)
+    assert theirs not in str(urls)
+    assert client.get_routes(ApiId=theirs)["Items"] == []
+
+    assert teardown(served).remove().is_complete
+    assert [each["ApiId"] for each in client.get_apis()["Items"]] == [theirs]
+
+
 def test_the_urls_of_reports_are_known(served: Sandbox) -> None:
     """By their paths, with those that each API has."""
     served.start_deployed()
