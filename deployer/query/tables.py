@@ -98,22 +98,22 @@ def _files(documents: Iterable[Document]) -> Iterator[File]:
 def refusals(markers: Mapping[int, Document], last: int, table: str) -> Refusals:
     """Return what the warehouse has refused of a table up to the marker `last`.
 
-    A loader that applies a batch again, as after a restore, begins with what was refused before it,
-    so what was superseded since then is forgotten.
+    A table that has fewer batches than before, as after a restore, gets the later ones again. So
+    what was superseded in those is forgotten. A marker may also record what is known, or be of
+    batches that another table gets again: then nothing is.
     """
     before: tuple[File, ...] = ()
-    batch = 0
+    has = 0
     superseded: list[tuple[int, tuple[tuple[File, ...], tuple[File, ...]]]] = []
     for number in range(1, last + 1):
         marker = markers[number]
         now = tuple(_refused(marker.get("refused", {}).get(table, ())))
-        if _is_retry(marker):
-            pass  # what is gone was accepted
-        elif marker["batch"] <= batch:
-            superseded = [each for each in superseded if each[0] < marker["batch"]]
-        elif set(before) - set(now):
-            superseded.append((marker["batch"], (before, now)))
-        before, batch = now, marker["batch"]
+        last_has, has = has, marker.get("has", {}).get(table, has)
+        if has < last_has:
+            superseded = [each for each in superseded if each[0] <= has]
+        elif set(before) - set(now) and not _is_retry(marker):  # a retry has accepted them
+            superseded.append((has, (before, now)))
+        before = now
     return Refusals(before, tuple(pair for _, pair in superseded))
 
 

@@ -151,12 +151,22 @@ def test_a_gap_in_the_log_is_no_state(
         lake_of(bucket).at(None)
 
 
-def refused(batch: int, minute: int, *names: str, retry: bool = False) -> Any:
+def refused(
+    batch: int, minute: int, *names: str, retry: bool = False, has: dict[str, int] | None = None
+) -> Any:
     """Return a marker after which the rows in some objects are refused."""
     at = (NOON + timedelta(minutes=minute)).isoformat()
     objects = [{"file": {"key": name, "rows": 1, "sha256": name}} for name in names]
     tried = {"tried_at": at} if retry else {}
-    return {"batch": batch, "written_at": at, "refused": {"t": objects}, **tried}
+    document = {"batch": batch, "written_at": at, "has": has or {"t": batch}, **tried}
+    return {**document, "refused": {"t": objects}}
+
+
+def found(markers: dict[int, Any], last: int) -> tuple[list[str], list[list[list[str]]]]:
+    """Return the objects of rows that are refused, and of those that were until a batch came."""
+    of = refusals(markers, last, "t")
+    pairs = [[[file.key for file in files] for files in pair] for pair in of.superseded]
+    return [file.key for file in of.open_now], pairs
 
 
 def test_refused_rows_are_accepted_by_a_retry_and_superseded_by_a_batch() -> None:
@@ -166,17 +176,26 @@ def test_refused_rows_are_accepted_by_a_retry_and_superseded_by_a_batch() -> Non
         2: refused(2, 2, "x", "y"),
         3: refused(3, 3, "y"),  # x was superseded
         4: refused(3, 4, retry=True),  # y was accepted
-        5: refused(2, 5, "x", "y"),  # restored to batch 1
+        5: refused(1, 5, "x"),  # restored to batch 1
+        6: refused(2, 6, "x", "y"),
     }
-
-    def found(last: int) -> tuple[list[str], list[list[list[str]]]]:
-        of = refusals(markers, last, "t")
-        pairs = [[[file.key for file in files] for files in pair] for pair in of.superseded]
-        return [file.key for file in of.open_now], pairs
-
     superseded = [[["x", "y"], ["y"]]]
-    assert found(1) == (["x"], [])
-    assert found(2) == (["x", "y"], [])
-    assert found(3) == (["y"], superseded)
-    assert found(4) == ([], superseded)
-    assert found(5) == (["x", "y"], [])
+
+    assert found(markers, 1) == (["x"], [])
+    assert found(markers, 2) == (["x", "y"], [])
+    assert found(markers, 3) == (["y"], superseded)
+    assert found(markers, 4) == ([], superseded)
+    assert found(markers, 5) == (["x"], [])
+    assert found(markers, 6) == (["x", "y"], [])
+
+
+@pytest.mark.parametrize(
+    "again",
+    [refused(2, 3), refused(1, 3, has={"t": 2, "other": 1}), refused(1, 3, has={"other": 1})],
+    ids=["a restarted server", "another table filled again", "a table that is not there"],
+)
+def test_a_superseded_row_stays_so_while_its_table_keeps_its_batches(again: Any) -> None:
+    """A marker without a batch that the table lacked is none of a batch that is applied again."""
+    markers = {1: refused(1, 1, "x", retry=True), 2: refused(2, 2), 3: again}
+
+    assert found(markers, 3) == ([], [[["x"], []]])
