@@ -165,7 +165,7 @@ class Rows:
     def _refuse(self, insert: str) -> None:
         """Exclude the rows that are refused, and those that were superseded while they were."""
         refusals = self._contents.refusals
-        lists: list[tuple[tuple[File, ...], tuple[File, ...]]] = list(refusals.superseded)
+        lists = [(each.before, each.after) for each in refusals.superseded]
         lists += [(refusals.open_now, ())] if refusals.open_now else []
         for number, (before, after) in enumerate(lists):
             rows = self._refused(before)

@@ -31,22 +31,34 @@ class Entry:
     is_snapshot: bool
 
 
+class Superseded(NamedTuple):
+    """Rows that were refused until a batch came: those in `before` that are not in `after` it."""
+
+    batch: int
+    before: tuple[File, ...]
+    after: tuple[File, ...]
+
+
 @dataclass(frozen=True)
 class Refusals:
     """Rows of a table that are not in the warehouse, in objects with a column `_batch`.
 
-    Those of `open_now` are refused at present. Those of `superseded` were open in the first of a
-    pair of markers and not in the second, which is not that of a retry.
+    Those of `open_now` are refused at present, those of `superseded` were until their batches.
     """
 
     open_now: tuple[File, ...] = ()
-    superseded: tuple[tuple[tuple[File, ...], tuple[File, ...]], ...] = ()
+    superseded: tuple[Superseded, ...] = ()
 
     @property
     def files(self) -> set[File]:
         """All objects."""
-        pairs = (file for pair in self.superseded for files in pair for file in files)
-        return {*self.open_now, *pairs}
+        gone = (file for each in self.superseded for file in (*each.before, *each.after))
+        return {*self.open_now, *gone}
+
+    def since(self, snapshot: int) -> "Refusals":
+        """Return what is left of them after the batch of a snapshot, which replaces all rows."""
+        left = tuple(each for each in self.superseded if each.batch > snapshot)
+        return Refusals(self.open_now, left)
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,8 @@ def contents(
         if batch <= has and (entry := manifests[batch].get(table)):
             found = _entry(batch, entry)
             entries = [found] if found.is_snapshot else [*entries, found]
+    if entries and entries[0].is_snapshot:
+        refusals = refusals.since(entries[0].batch)
     return Contents(tuple(entries), refusals)
 
 
@@ -104,17 +118,17 @@ def refusals(markers: Mapping[int, Document], last: int, table: str) -> Refusals
     """
     before: tuple[File, ...] = ()
     has = 0
-    superseded: list[tuple[int, tuple[tuple[File, ...], tuple[File, ...]]]] = []
+    superseded: list[Superseded] = []
     for number in range(1, last + 1):
         marker = markers[number]
         now = tuple(_refused(marker.get("refused", {}).get(table, ())))
         last_has, has = has, marker.get("has", {}).get(table, has)
         if has < last_has:
-            superseded = [each for each in superseded if each[0] <= has]
+            superseded = [each for each in superseded if each.batch <= has]
         elif set(before) - set(now) and not _is_retry(marker):  # a retry has accepted them
-            superseded.append((has, (before, now)))
+            superseded.append(Superseded(has, before, now))
         before = now
-    return Refusals(before, tuple(pair for _, pair in superseded))
+    return Refusals(before, tuple(superseded))
 
 
 def _refused(rows: Iterable[Any]) -> Iterator[File]:

@@ -183,6 +183,20 @@ def test_a_deleted_row_stays_deleted_while_its_return_is_refused(
     assert {batch: place.of_lake(batch) for batch in known} == known
 
 
+def test_a_row_that_was_refused_does_not_outlive_its_snapshot(
+    new_mysql_warehouse: Callable[[], Warehouse], tmp_path: Path
+) -> None:
+    """Its value need not fit the column of what has replaced it."""
+    beside = Beside(MysqlScene(new_mysql_warehouse(), (replace(THING),)), tmp_path)
+    for price in ("1" * 40, "1.5"):
+        rows = rows_of(TYPES, (1, "x", "a", price), (2, "x", "b", "0.5"))
+        beside.scene.batch(thing=Rows([rows], snapshot=True))
+        beside.scene.load()
+
+    assert beside.of_lake() == beside.of_warehouse()
+    assert sum(beside.of_lake().values()) == 2
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_columns_may_have_the_names_that_a_query_needs_itself(
     way: Way, new_managed_warehouse: Callable[[], Warehouse], tmp_path: Path

@@ -165,7 +165,10 @@ def refused(
 def found(markers: dict[int, Any], last: int) -> tuple[list[str], list[list[list[str]]]]:
     """Return the objects of rows that are refused, and of those that were until a batch came."""
     of = refusals(markers, last, "t")
-    pairs = [[[file.key for file in files] for files in pair] for pair in of.superseded]
+    pairs = [
+        [[file.key for file in files] for files in (each.before, each.after)]
+        for each in of.superseded
+    ]
     return [file.key for file in of.open_now], pairs
 
 
