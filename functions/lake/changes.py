@@ -41,14 +41,16 @@ class Position:
 class Change:
     """What one marker says about a table, which then has batches up to `position.batch`.
 
-    `entries` are those of its batches since the marker before, `refused` the rows that are refused
-    at present; `retried` those that were until a retry, which accepted the others.
+    `entries` are those of its batches since the marker before, and come after what was accepted:
+    `retried` are rows that were refused, and `still` those that remained so when they were tried
+    again. `refused` are those at present.
     """
 
     position: Position
     entries: list[tuple[int, StarTable]]
     refused: list[RefusedRows]
     retried: list[RefusedRows]
+    still: list[RefusedRows]
 
     @property
     def is_empty(self) -> bool:
@@ -90,23 +92,28 @@ def changes(
 ) -> Iterator[Change]:
     """Yield what each marker after a position says about a table.
 
-    A warehouse that was restored gets batches again that the table has: they are left out. Raises
-    CorruptLogError for a log that is not the one of the position, or ends before it.
+    A warehouse that was restored gets batches again that the table has: they are left out, but for
+    the refused rows that it then accepts. Raises CorruptLogError for a log that is not the one of
+    the position, or ends before it.
     """
     newest = markers.newest()
     _require_same_log(markers, newest, table, position)
-    before = _refused(markers, position.marker, table)
     for number in range(position.marker + 1, newest + 1):
         marker = markers.read(number)
         has = max(position.batch, marker.has.get(table, 0))
         batches = range(position.batch + 1, has + 1)
         found = ((batch, log.read(batch).tables.get(table, _NOTHING)) for batch in batches)
         entries = [(batch, entry) for batch, entry in found if entry.objects or entry.snapshot]
-        now = marker.refused.get(table, [])
-        is_retry = marker.tried_at == marker.written_at and not entries and now != before
+        before, now = (_refused(markers, each, table) for each in (position.marker, number))
+        retried, still = [], now
+        if _is_behind(markers, position.marker, table, position.batch):
+            if not _is_behind(markers, number, table, position.batch):
+                retried = _refused(markers, _last_complete(markers, table, position), table)
+                still = before if batches else now  # a later batch supersedes some
+        elif marker.tried_at == marker.written_at and not entries:
+            retried = before
         position = Position(number, has, marker.written_at.isoformat())
-        yield Change(position, entries, now, before if is_retry else [])
-        before = now
+        yield Change(position, entries, now, retried if retried != still else [], still)
 
 
 def _require_same_log(
@@ -126,6 +133,19 @@ def _require_same_log(
     )
 
 
+def _is_behind(markers: BatchLog[LoadedMarker], number: int, table: str, batch: int) -> bool:
+    """Return whether the warehouse lacked a batch of a table, as after a restore."""
+    return bool(number) and markers.read(number).has.get(table, 0) < batch
+
+
+def _last_complete(markers: BatchLog[LoadedMarker], table: str, position: Position) -> int:
+    """Return the last marker up to a position when the warehouse had all batches of the table."""
+    number = position.marker
+    while _is_behind(markers, number, table, position.batch):
+        number -= 1
+    return number
+
+
 def _refused(markers: BatchLog[LoadedMarker], number: int, table: str) -> list[RefusedRows]:
     return markers.read(number).refused.get(table, []) if number else []
 
@@ -138,6 +158,9 @@ def events(
     `is_new` says that the table has no rows yet. Of a batch that repeats what a history has, as a
     replay does, only the last row of each key counts.
     """
+    if change.retried:
+        yield from _accepted(bucket, change, key)
+        is_new = False
     for batch, entry in change.entries:
         if entry.snapshot:
             yield Cleared()
@@ -153,19 +176,18 @@ def events(
         is_new = is_new and not entry.files
         for gone in read_parts(bucket, entry.tombstones if way == "replace" else []):
             yield Deletion(keys_of(gone, key).cast(pa.string()))
-    if change.retried:
-        yield from _accepted(bucket, change, key)
 
 
 def _accepted(bucket: Bucket, change: Change, key: tuple[str, ...]) -> Iterator[Arrival]:
-    """Yield the rows that a retry accepted."""
-    left = [rows.drop_columns([REASON]) for rows in read(bucket, change.refused)]
+    """Yield the rows that were accepted when they were tried again."""
+    last = min((batch - 1 for batch, _ in change.entries), default=change.position.batch)
+    left = [rows.drop_columns([REASON]) for rows in read(bucket, change.still)]
     for rows in read(bucket, change.retried):
         accepted = rows.drop_columns([REASON])
         for place, each in enumerate(left):
             accepted, refused = _divided(accepted, each, key)
             left[place] = _without(each, refused, key)  # equal rows may be in the next object
-        name = f"{change.position.batch:010d}-z{change.position.marker:010d}"
+        name = f"{last:010d}-z{change.position.marker:010d}"
         yield Arrival(accepted.drop_columns([BATCH]), name)
 
 

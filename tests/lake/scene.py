@@ -81,15 +81,20 @@ class Scene:
         refused: dict[str, list[tuple[int, Row]]] | None = None,
         *,
         is_retry: bool = False,
+        has: int | None = None,
     ) -> None:
-        """Write a marker; that of a retry says that rows no longer refused were accepted."""
+        """Write a marker; that of a retry says that rows no longer refused were accepted.
+
+        `has` is the batch of a restored warehouse.
+        """
         self.marker += 1
         if refused is not None:
             self.refused = {name: self._refused(name, rows) for name, rows in refused.items()}
         marker = LoadedMarker(
             batch=self.batch, written_at=self._now, run="r", number=self.marker, source=SOURCE,
-            warehouse=WAREHOUSE, since=1, has=dict.fromkeys(self.ways, self.batch), evidence={},
-            rows={}, age_seconds=1.0, refused={k: v for k, v in self.refused.items() if v},
+            warehouse=WAREHOUSE, since=1, evidence={}, rows={},
+            has=dict.fromkeys(self.ways, self.batch if has is None else has),
+            age_seconds=1.0, refused={k: v for k, v in self.refused.items() if v},
             tried_at=self._now if is_retry else None, definitions="d",
         )  # fmt: skip
         self._put(f"loaded/shop/{self.marker:010d}.json", marker)

@@ -146,6 +146,37 @@ def test_a_row_that_the_warehouse_refuses_is_left_out_until_it_is_accepted(
         assert lake.rows(name) == sorted([ONE, newer, three], key=repr)
 
 
+@pytest.mark.parametrize("in_one_commit", [True, False])
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_row_that_a_restored_warehouse_accepts_is_there(
+    scene: Scene, lake: Lake, *, in_one_commit: bool, is_last: bool
+) -> None:
+    """Its batch comes again, the last one of the table or not, and a later one has its key."""
+
+    def commit() -> None:
+        if not in_one_commit:
+            lake.keep_up("history")
+
+    newer, three = (1, "newer", PRICES[0]), (3, "c", PRICES[0])
+    scene.load({"history": Entry([[(4, "d", PRICES[0])]])})
+    scene.load({"history": Entry([[ONE, TWO, three]])}, {"history": [(2, ONE), (2, TWO)]})
+    if not is_last:
+        scene.load({})
+    commit()
+    scene.mark({"history": []}, has=1)
+    commit()
+    scene.mark({"history": [(2, TWO)]}, has=2)
+    commit()
+    scene.load({"history": Entry([[newer, (2, "newer", PRICES[0])]])}, {"history": []})
+    commit()
+    scene.load({"history": Entry([[newer]])})  # as it is
+    lake.keep_up("history")
+
+    assert lake.rows("history") == [
+        ONE, newer, (2, "newer", PRICES[0]), three, (4, "d", PRICES[0]),
+    ]  # fmt: skip
+
+
 def test_lines_that_the_warehouse_refuses_are_left_out_as_often_as_they_are() -> None:
     """Lines have no key, and equal ones may be refused in several objects of a snapshot."""
     scene = Scene({"replace": "replace"}, key=())
