@@ -19,7 +19,7 @@ from functions.common.loaded import LoadedMarker, RefusedRows
 from functions.common.manifests import ProcessedManifest, StarTable
 from functions.common.parquet import read_parts
 from functions.common.storage import Bucket
-from functions.targets.refused import BATCH, REASON, read
+from functions.targets.refused import BATCH, REASON, read, tuples
 from functions.targets.states import newest_of
 
 _NOTHING = StarTable(0, [])
@@ -211,12 +211,12 @@ def _divided(
     if others is None or not others.num_rows:
         return rows, rows.slice(0, 0)
     names = [name for name in others.column_names if name in rows.column_names]
-    left = Counter(_tuples(others.select(names)))
+    left = Counter(tuples(others.select(names)))
     candidates = pa.array(range(rows.num_rows), pa.int64())
     if key:  # lines have none
         wanted = keys_of(others, key).cast(pa.string())
         candidates = pc.indices_nonzero(pc.is_in(keys_of(rows, key).cast(pa.string()), wanted))
-    values = list(_tuples(rows.take(candidates).select(names)))
+    values = list(tuples(rows.take(candidates).select(names)))
     dropped = []
     for place, value in reversed(list(zip(candidates.to_pylist(), values, strict=True))):
         if left[value]:
@@ -225,10 +225,6 @@ def _divided(
     places = pa.array(range(rows.num_rows), pa.int64())
     is_dropped = pc.is_in(places, pa.array(dropped, pa.int64()))
     return rows.filter(pc.invert(is_dropped)), rows.filter(is_dropped)
-
-
-def _tuples(rows: pa.Table) -> Iterable[tuple[object, ...]]:
-    return zip(*(column.to_pylist() for column in rows.columns), strict=True)
 
 
 def _name(key: str) -> str:

@@ -21,6 +21,7 @@ from functions.common.storage import Bucket
 
 PREFIX = "refused"
 REASON, BATCH = "_reason", "_batch"
+_NAN = "NaN"  # no number equals it
 
 Open = Mapping[str, list[RefusedRows]]
 
@@ -51,12 +52,12 @@ def among_equal(bucket: Bucket, files: Sequence[DataFile], lines: pa.Table) -> p
     A table without a key has as many of each line as the snapshot, so only all of them together say
     how many it lacks.
     """
-    refused = Counter(_tuples(lines))
+    refused = Counter(tuples(lines))
     found = []
     for part in read_parts(bucket, list(files)):
         some = _similar(part.select(lines.column_names), lines)
         places = []
-        for place, line in enumerate(_tuples(some)):
+        for place, line in enumerate(tuples(some)):
             if line not in refused:
                 continue
             if not refused[line]:
@@ -76,8 +77,16 @@ def _similar(rows: pa.Table, others: pa.Table) -> pa.Table:
     return rows
 
 
-def _tuples(rows: pa.Table) -> Iterable[tuple[object, ...]]:
-    return zip(*(column.to_pylist() for column in rows.columns), strict=True)
+def tuples(rows: pa.Table) -> Iterable[tuple[object, ...]]:
+    """Return the values of each row; NaN equals NaN in them, as in a database."""
+    return zip(*map(_values, rows.columns), strict=True)
+
+
+def _values(column: pa.ChunkedArray) -> list[object]:
+    values: list[object] = column.to_pylist()
+    if pa.types.is_floating(column.type):
+        return [_NAN if value != value else value for value in values]  # noqa: PLR0124
+    return values
 
 
 @dataclass(frozen=True)

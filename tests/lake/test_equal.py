@@ -13,6 +13,7 @@ from etl.targets import Way
 from functions.common.errors import CorruptLogError, OutdatedBatchError
 from functions.common.parquet import packed
 from functions.lake import commits, upkeep
+from functions.targets.refused import REASON, store, with_batch
 from tests.lake.scene import Entry, Lake, Row, Scene
 
 WAYS: dict[str, Way] = {
@@ -193,6 +194,17 @@ def test_lines_that_the_warehouse_refuses_are_left_out_as_often_as_they_are() ->
     scene.mark({"replace": [(first, TWO)]}, is_retry=True)
     lake.keep_up("replace")
     assert lake.rows("replace") == [ONE, ONE, TWO]
+
+
+def test_a_refused_row_with_nan_is_left_out_too(scene: Scene, lake: Lake) -> None:
+    """MySQL refuses it, and in Python it does not equal itself."""
+    rows = pa.table({"id": pa.array([1, 2], pa.int32()), "rate": [float("nan"), 0.5]})
+    refused = with_batch(rows.slice(0, 1), 1).append_column(REASON, [["NaN"]])
+    scene.refused["latest"] = store(scene.bucket, "latest", 1, refused)
+    put(scene, rows)
+    lake.keep_up("latest")
+
+    assert lake.table("latest").scan().to_arrow().to_pydict() == {"id": [2], "rate": [0.5]}
 
 
 def test_many_batches_leave_a_bounded_number_of_snapshots_and_files(
