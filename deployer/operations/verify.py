@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ from deployer.operations.retired import Retired
 from deployer.operations.verified import Chain, Verified, What, kept
 from deployer.operations.verify_proofs import ProofVerification
 from deployer.resources.names import Names
+from etl import keymarks
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -127,19 +129,44 @@ class _Verification:
         ]
 
     def _listed(self, log: Log) -> list[int]:
-        """Return the numbers of a log to be verified; markers are numbered separately."""
+        """Return the numbers of a log to be verified.
+
+        Markers are numbered separately, and after a restore their batches begin again. So all from
+        the first one of such a batch on are.
+        """
         first = self.done.first
         if log.stage != "loaded" or first == 1:
             return log.numbers(self._s3, first)
         numbers = log.numbers(self._s3, 1)
-        return numbers[bisect_left(numbers, first, key=lambda number: self._batch(log, number)) :]
+        found = (n for n, batch in self._batches(log, numbers) if batch is None or batch >= first)
+        return numbers[bisect_left(numbers, next(found, numbers[-1] + 1)) :] if numbers else []
 
-    def _batch(self, log: Log, number: int) -> int:
-        """Return the batch of a document, 0 if it says none."""
+    def _batches(self, log: Log, numbers: Sequence[int]) -> Iterator[tuple[int, int | None]]:
+        """Yield each marker with its batch, None if it says none: by the index of each thousand."""
+        stretch = keymarks.STRETCH
+        for last, some in groupby(numbers, key=lambda number: -(-number // stretch) * stretch):
+            index = self._read(log, last).get("index")
+            entries = index if isinstance(index, list) else []
+            known = {
+                number: entry[0]
+                for number, entry in enumerate(entries, last + 1 - len(entries))
+                if isinstance(entry, list) and entry
+            }
+            of_stretch = list(some)
+            left = [number for number in of_stretch if number not in known]
+            documents = self._pool.map(lambda number: self._read(log, number), left)
+            known |= {
+                number: document.get("batch")
+                for number, document in zip(left, documents, strict=True)
+            }
+            for number in of_stretch:
+                batch = known[number]
+                yield number, batch if isinstance(batch, int) else None
+
+    def _read(self, log: Log, number: int) -> Document:
+        """Return a document, an empty one for bytes that are none."""
         entry = stored(self._s3, log.bucket, log.key(number), keep=True)
-        document = parsed(entry.body) if entry else None
-        batch = document.get("batch") if document else None
-        return batch if isinstance(batch, int) else 0
+        return (parsed(entry.body) if entry else None) or {}
 
     def _require_same(self, logs: Sequence[Log]) -> None:
         """Begin again if what was verified before is not what is there now."""
