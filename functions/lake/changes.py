@@ -140,10 +140,8 @@ def _is_behind(markers: BatchLog[LoadedMarker], number: int, table: str, batch: 
 
 def _last_complete(markers: BatchLog[LoadedMarker], table: str, position: Position) -> int:
     """Return the last marker up to a position when the warehouse had all batches of the table."""
-    number = position.marker
-    while _is_behind(markers, number, table, position.batch):
-        number -= 1
-    return number
+    earlier = markers.read_each(range(position.marker, 0, -1))
+    return next((each.number for each in earlier if each.has.get(table, 0) >= position.batch), 0)
 
 
 def _refused(markers: BatchLog[LoadedMarker], number: int, table: str) -> list[RefusedRows]:
