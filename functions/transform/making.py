@@ -139,7 +139,9 @@ def _require_columns(target: TargetTable, names: list[str]) -> None:
 def _column(target: TargetTable, name: str, values: Any) -> pa.ChunkedArray:
     try:
         if _are_decimals(values):
-            texts = [None if value is None else format(value, "f") for value in values]
+            # pandas leaves its own marks of missing values, such as NaN, where a join finds no row.
+            present = zip(values, values.notna(), strict=True)
+            texts = [format(value, "f") if is_there else None for value, is_there in present]
             column, is_number = pa.chunked_array([texts], pa.string()), True
         else:
             column, is_number = pa.table({name: values})[name], False

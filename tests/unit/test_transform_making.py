@@ -135,6 +135,8 @@ SERIES: Any = pd.Series
         (SERIES([None, None]), pa.string(), [None, None]),
         (SERIES([Decimal("1.50"), None]), pa.string(), ["1.50", None]),
         (SERIES([Decimal("1.50"), Decimal("1E+3")]), pa.string(), ["1.50", "1000"]),
+        (SERIES([Decimal("1.50"), float("nan")]), pa.string(), ["1.50", None]),
+        (SERIES([Decimal("1.50"), pd.NA]), pa.string(), ["1.50", None]),
         (SERIES([AT.date(), None]), pa.date32(), [AT.date(), None]),
         (SERIES([time(9, 30, 15, 7), None]), pa.time64("us"), [time(9, 30, 15, 7), None]),
         (SERIES([AT, AT], dtype="datetime64[ns]"), pa.timestamp("us"), [AT, AT]),
