@@ -77,7 +77,7 @@ class UnknownBatchError(PipelineError):
 
 
 class RepairRequestError(PipelineError):
-    """An event asks for a repair in another form than reconcile's."""
+    """An event asks for a repair in another form than reconcile's, or for more than a run reads."""
 
 
 class OutdatedBatchError(PipelineError):

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.s3.models import s3_backends
 
-from functions.common.errors import SettingsError
+from functions.common.errors import RepairRequestError, SettingsError
 from functions.sources import Repair
 from functions.sources.files import finding, known
 from tests.aws.drop import VERSIONED_OR_NOT, Drop, keys
@@ -85,7 +85,7 @@ def test_what_is_known_is_written_now_and_then_and_forgets_what_is_gone(
 
 @VERSIONED_OR_NOT
 def test_a_repair_reads_all_files_of_a_table_again(drop: Drop) -> None:
-    """The newest version of each, in order, whatever is known."""
+    """The known version of each, in order."""
     drop.put("orders-1.csv", "id,note\n1,a\n")
     drop.put("orders-2.csv", "id,note\n2,a\n")
     drop.put("reviews/1.csv", "stars\n5\n")
@@ -96,6 +96,57 @@ def test_a_repair_reads_all_files_of_a_table_again(drop: Drop) -> None:
     assert repaired.manifest is not None
     assert keys(repaired.manifest) == ["orders-1.csv", "orders-2.csv"]
     assert drop.run().manifest is None
+
+
+def test_a_repair_that_cannot_read_all_files_reads_none(drop: Drop) -> None:
+    """Older files without the newer ones would put older rows over newer ones."""
+    drop.put("orders-1.csv", "id,note\n1,a\n")
+    drop.put("orders-2.csv", "id,note\n1,b\n")
+    drop.batch()
+
+    with pytest.raises(RepairRequestError) as error:
+        drop.capture(has_time=lambda: False).run("run", Repair(read=["orders"]))
+
+    assert str(error.value) == (
+        "shop: 1 of 2 files could be read again in half of a run's time, and nothing was written: "
+        "replay the batches of the files that disagree, oldest first"
+    )
+    assert drop.log.newest() == 1
+
+
+def test_a_repair_whose_files_change_meanwhile_lists_them_again(drop: Drop) -> None:
+    """A file that is gone when it is to be read is not merely left out."""
+    drop.put("orders-1.csv", "id,note\n1,a\n")
+    drop.put("orders-2.csv", "id,note\n1,b\n")
+    drop.batch()
+    refuse(drop, "GetObject", "NoSuchKey")
+
+    repaired = drop.run(repair=Repair(read=["orders"]))
+
+    assert (repaired.manifest, repaired.postponed) == (
+        None,
+        "files of shop change while being read",
+    )
+
+
+def test_a_repair_leaves_new_files_to_the_next_batch(drop: Drop) -> None:
+    """What comes again is loaded as such, and what comes for the first time is not."""
+    drop.put("orders-1.csv", "id,note\n1,a\n")
+    drop.put("orders-2.csv", "id,note\n2,a\n")
+    drop.batch()
+    drop.put("orders-2.csv", "id,note\n2,b\n")
+    drop.put("orders-3.csv", "id,note\n3,a\n")
+
+    repaired = drop.run(repair=Repair(read=["orders"])).manifest
+    assert repaired is not None
+    following = drop.batch()
+
+    assert [(read.file.key, read.again) for read in repaired.files] == [
+        ("orders-1.csv", True),
+        ("orders-2.csv", True),
+    ]
+    assert drop.rows(repaired) == [("1", "a"), ("2", "a")]
+    assert drop.rows(following) == [("2", "b"), ("3", "a")]
 
 
 def test_a_bucket_that_keeps_its_versions_to_itself_is_read_without(aws: None) -> None:

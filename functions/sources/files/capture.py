@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from etl import Files, Pipeline
 from functions.common.accounts import FileVersion, KnownFiles
 from functions.common.batchlog import BatchLog
-from functions.common.errors import MissingFileError
+from functions.common.errors import MissingFileError, RepairRequestError
 from functions.common.manifests import IngestionManifest, ProcessedManifest
 from functions.common.objects import ObjectNames
 from functions.common.telemetry import logger
 from functions.sources import NO_REPAIR, Captured, Repair
 from functions.sources.files.choosing import Choice, choose, not_before
-from functions.sources.files.finding import Found, find
+from functions.sources.files.finding import Found, find, is_version
 from functions.sources.files.headers import registered
 from functions.sources.files.known import known_files
 from functions.sources.files.listing import Place
@@ -51,7 +51,7 @@ class Capture:
 
         Raises BatchConflictError when another run has claimed the batch's number in the meantime;
         what this one wrote then counts for nothing. Raises SettingsError for a bucket that may not
-        be read.
+        be read, and RepairRequestError where the time ends before all files of a repair are read.
         """
         newest = self.log.newest()
         before = self.log.read(newest) if newest else None
@@ -69,7 +69,7 @@ class Capture:
             if not choice.files and (before is None or before.targets == self._targets):
                 return Captured(None, {}, postponed=choice.postponed, waiting=choice.waiting)
             batch = Batch(newest + 1, at, before)
-            if self._read(choice, batch, known.files):
+            if self._read(choice, batch, known.files, is_whole=bool(repair.tables)):
                 names = ObjectNames(f"keys/{self.source.name}", batch.number, at.date())
                 stored = known.stored(
                     self.log.bucket, names, batch.number, found.known, choice.skipped
@@ -106,14 +106,23 @@ class Capture:
         files = self.processed.read(batch).files
         return bool(files) and all(file.reason is not None for file in files)
 
-    def _read(self, choice: Choice, batch: Batch, known: Mapping[str, FileVersion]) -> bool:
+    def _read(
+        self, choice: Choice, batch: Batch, known: Mapping[str, FileVersion], *, is_whole: bool
+    ) -> bool:
         """Read files into a batch; False if there is nothing to write, as the listing is outdated.
 
-        `known` are the versions that were read last, by key.
+        `known` are the versions that were read last, by key. A repair `is_whole` or nothing: some
+        older files without the newer ones would put older rows over newer ones.
         """
         lake = self._lake(batch)
         for feed, file in choice.files:
             if batch.reads and not self.source.together and not self.has_time():
+                if is_whole:
+                    raise RepairRequestError(
+                        f"{self.source.name}: {len(batch.reads):,} of {len(choice.files):,} files "
+                        "could be read again in half of a run's time, and nothing was written: "
+                        "replay the batches of the files that disagree, oldest first"
+                    )
                 batch.is_cut = True
                 break
             try:
@@ -121,11 +130,11 @@ class Capture:
             except MissingFileError as gone:
                 logger.warning(str(gone))
                 batch.is_cut = True
-                if self.source.together:
+                if self.source.together or is_whole:
                     return False
                 continue
             last = known.get(file.key)
-            is_known = last is not None and last.identity == file.identity
+            is_known = last is not None and is_version(file, last)
             batch.add(replace(read, again=is_known), objects)
         return bool(batch.reads) or not choice.files
 

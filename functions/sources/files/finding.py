@@ -43,7 +43,8 @@ def find(
     """Compare a bucket with what is `known`.
 
     For a table whose id is in `replaced`, only the newest file counts. For one to read `again`, the
-    newest version of each file is new, however many there are. Raises SettingsError.
+    known version of each file is new, however many there are, and no other one: rows that come for
+    the first time are not loaded as those that come again. Raises SettingsError.
     """
     found = Found()
     in_order = nsmallest(
@@ -84,7 +85,12 @@ def _one_after_another(
         if last is not None:
             found.known.add(newest.key)
         found.newest[table] = max(found.newest.get(table, newest), newest, key=_order)
-        unread = [newest] if table in again else _unread(versions, last)
+        if table not in again:
+            unread = _unread(versions, last)
+        elif table in replaced:
+            unread = [newest]
+        else:
+            unread = [each for each in versions if last is not None and is_version(each, last)][:1]
         if unread:
             found.last_at = max(found.last_at or newest.modified, newest.modified)
         if table in replaced and unread:
@@ -108,7 +114,7 @@ def _unread(versions: Sequence[FileVersion], last: FileVersion | None) -> list[F
     """
     since = []
     for version in versions:
-        if last is not None and _is(version, last):
+        if last is not None and is_version(version, last):
             break
         since.append(version)
     else:  # the bucket no longer has that version, nor any before it
@@ -121,7 +127,8 @@ def _unread(versions: Sequence[FileVersion], last: FileVersion | None) -> list[F
     return unread
 
 
-def _is(version: FileVersion, last: FileVersion) -> bool:
+def is_version(version: FileVersion, last: FileVersion) -> bool:
+    """Return whether a version that was listed is the `last` one of its key that was read."""
     if version.version and last.version:
         return version.version == last.version
     return _is_like(version, last)
