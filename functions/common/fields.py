@@ -73,6 +73,15 @@ def value_at(event: Mapping[str, Any], headers: Mapping[str, str], path: str) ->
     return found
 
 
+def is_text(value: str) -> bool:
+    """Return whether a text can be written in UTF-8, as one with a lone surrogate cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def headers_of(source: Events) -> frozenset[str]:
     """Return the names, in lower case, of the headers that a source's fields refer to."""
     paths: Iterable[str] = (

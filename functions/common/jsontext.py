@@ -30,7 +30,7 @@ class Decoder:
         if len(found) < len(fields):
             names = [name for name, _ in fields]
             twice = next(name for name in names if names.count(name) > 1)
-            self.faults.append(f"it has two fields {twice}")
+            self.faults.append(f"it has two fields {_shown(twice)}")
         return found
 
     def _constant(self, name: str) -> None:
@@ -43,6 +43,19 @@ class Decoder:
         """
         self.faults.clear()
         return self._decoder.raw_decode(text, start)
+
+
+def as_bytes(value: Any) -> bytes:
+    """Encode a decoded value as JSON in UTF-8.
+
+    A lone surrogate, which a document may have as an escape, is an escape again: its row is refused
+    where its cells are read, and costs no other.
+    """
+    return encoded(value).encode("utf-8", "backslashreplace")
+
+
+def _shown(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def encoded(value: Any) -> str:

@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 from etl import EventList, Events
 from functions.common.batchlog import BatchLog
-from functions.common.fields import value_at
+from functions.common.fields import is_text, value_at
 from functions.common.httpclient import Api
-from functions.common.jsontext import Decoder, encoded
+from functions.common.jsontext import Decoder, as_bytes
 from functions.common.manifests import IngestionManifest
 from functions.common.objects import DataFile
 from functions.common.parquet import read_rows
@@ -32,14 +32,14 @@ def missed_events(
         identity, kind = (_text_at(event, path) for path in (source.id, source.type))
         if not identity or identity in known or not (kind and source.feed_of(kind)):
             continue
-        body = encoded(event).encode()
+        body = as_bytes(event)
         if len(body) <= source.max_bytes:
             yield Received(source.name, now, {}, body, signed=False)
 
 
 def _text_at(event: Any, path: str) -> str | None:
     value = value_at(event, {}, path)
-    return value if isinstance(value, str) else None
+    return value if isinstance(value, str) and is_text(value) else None
 
 
 def _known(source: Events, log: BatchLog[IngestionManifest], since: datetime) -> set[str]:

@@ -160,6 +160,7 @@ def test_what_cannot_be_a_row_is_refused_with_the_reason(posted: Posted) -> None
         posted.record(charge(6, data={"amount": [6]}), after=5),
         posted.record(b"\xff{}", after=6),
         posted.record({"id": True, "type": "", "data": None}, after=7),
+        posted.record({**charge(9), "id": "evt_\ud83d"}, after=8),
     )
 
     manifest = posted.transform()
@@ -170,6 +171,7 @@ def test_what_cannot_be_a_row_is_refused_with_the_reason(posted: Posted) -> None
         ("2", "it has no id"),
         ("5", "amount is not a whole number: 'five'"),
         ("6", "amount is a list"),
+        ("9", "it has no id; id is not UTF-8"),
     ]
     assert _errors(posted, "others") == [
         ("3", "it has no type"),
@@ -178,7 +180,7 @@ def test_what_cannot_be_a_row_is_refused_with_the_reason(posted: Posted) -> None
         ("8", "it has no id; it has no type; it has no data; id is true or false and not a text"),
     ]
     assert {each.table: (each.rows, each.out, each.refused) for each in manifest.files} == {
-        "charges": (4, 1, 3),
+        "charges": (5, 1, 4),
         "others": (4, 0, 4),
     }
 

@@ -283,6 +283,16 @@ def test_json_says_itself_what_follows(aws: None, way: str) -> None:
         assert len(shop.server.asked) == 2
 
 
+def test_half_a_character_costs_its_row(aws: None) -> None:
+    """JSON may have one, as an escape, and no table can: the other rows of the answer go on."""
+    with asking(Resource(NOTES, rows="data")) as shop:
+        shop.server.answers(_json({"data": [{"id": 1, "note": "\ud83d"}, {"id": 2}]}))
+        batch = shop.batch()
+
+        assert shop.rows(batch, NOTES) == [("2", None)]
+        assert [read.rows for read in batch.files] == [2]
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [

@@ -83,6 +83,7 @@ def test_values_keep_every_digit() -> None:
         ('{"id": 1} {', "it is not JSON: more follows the value at character 11"),
         ('{"id": 1, "id": 2}', "it has two fields id"),
         ('{"more": {"x": 1, "x": 1}}', "it has two fields x"),
+        (r'{"\ud83d": 1, "\ud83d": 1}', r"it has two fields \ud83d"),
         ('{"amount": NaN}', "NaN is not JSON"),
         ('{"amount": -Infinity}', "-Infinity is not JSON"),
         ('{"name": 1}', "name is a number and not a text"),

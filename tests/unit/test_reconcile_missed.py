@@ -101,6 +101,19 @@ def test_events_that_no_batch_has_are_yielded_as_if_they_came_now(
     assert len(found[1].body) == 200
 
 
+def test_an_event_with_half_a_character_does_not_end_the_list(
+    log: BatchLog[IngestionManifest],
+) -> None:
+    """It is as the provider wrote it, and refused as a row; an id of such a kind is none."""
+    half = event(3, name="\ud83d")
+    provider = Provider(page(half, {**event(4), "id": "evt_\ud83d"}, event(5)))
+
+    found = list(missed_events(SHOP, log, provider.listed(), NOW))
+
+    assert [json.loads(each.body) for each in found] == [half, event(5)]
+    assert b'"\\ud83d"' in found[0].body
+
+
 @pytest.mark.parametrize(
     ("age", "is_fetched"), [(timedelta(days=4), False), (timedelta(days=4, seconds=1), True)]
 )

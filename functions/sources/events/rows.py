@@ -6,7 +6,7 @@ from typing import Any
 
 from etl import WHOLE, EventFeed, Events
 from functions.common.errors import InvalidEventError
-from functions.common.fields import event_of, value_at
+from functions.common.fields import event_of, is_text, value_at
 from functions.common.jsontext import Number
 from functions.common.received import Received
 from functions.sources.formats.documents import cell_of
@@ -74,8 +74,8 @@ def _cell(
 
 
 def _text_at(path: str, event: dict[str, Any], received: Received) -> str | None:
-    """Return an id or a type: a text that is not empty, or a number."""
+    """Return an id or a type: a text in UTF-8 that is not empty, or a number."""
     value = value_at(event, received.headers, path)
     if isinstance(value, Number):
         return value.literal
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value and is_text(value) else None

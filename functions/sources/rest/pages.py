@@ -17,7 +17,7 @@ from etl import Csv, Cursor, NextLink, PageNumber, Resource
 from functions.common.errors import ProviderUnavailableError, UnusableFileError
 from functions.common.fields import value_at
 from functions.common.httpclient import Answer, Api
-from functions.common.jsontext import Decoder, Number, encoded
+from functions.common.jsontext import Decoder, Number, as_bytes
 
 PAGES_AT_MOST = 1_000
 
@@ -62,7 +62,7 @@ class Page:
             yield self.answer.content
         else:
             for document in self._documents:
-                yield f"{encoded(document)}\n".encode()
+                yield as_bytes(document) + b"\n"
 
     def check(self) -> None:
         """Raise UnusableFileError for a page that is not of the declared format."""
