@@ -14,6 +14,7 @@ from etl import Csv, Cursor, NextLink, PageNumber, Resource, Window, at_most
 from functions.common.batchlog import BatchLog
 from functions.common.errors import BatchConflictError, ProviderUnavailableError
 from functions.sources import Repair
+from functions.sources.rest.pages import _shown, _with
 from tests.aws.rest_source import CSV, NOTES, PRICES, asking, csv
 from tests.rest_server import Asked, Reply, serving
 
@@ -281,6 +282,17 @@ def test_json_says_itself_what_follows(aws: None, way: str) -> None:
         shop.server.script = script
         assert shop.rows(shop.batch()) == [("1", "1.10"), ("2", "1.10")]
         assert len(shop.server.asked) == 2
+
+
+@pytest.mark.parametrize("url", ["https://h/x", "https://h/x?after=old"])
+def test_a_plus_in_a_parameter_is_not_sent_as_a_blank(url: str) -> None:
+    """A cursor in base64 has them, and a link to the next page has them encoded."""
+    once = _with(url, {"after": "a+b c"})
+
+    assert once == "https://h/x?after=a%2Bb+c"
+    assert _with(once, {"day": "1"}) == "https://h/x?after=a%2Bb+c&day=1"
+    assert _shown(once, CSV) == "https://h/x?after=..."
+    assert _shown(once, replace(CSV, query={"after": ""})) == once
 
 
 def test_half_a_character_costs_its_row(aws: None) -> None:

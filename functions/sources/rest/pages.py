@@ -165,7 +165,7 @@ def _with(url: str, query: Mapping[str, str], *, is_default: bool = False) -> st
     else:
         given = [(name, value) for name, value in given if name not in query]
         more = dict(query)
-    return urlunsplit(parts._replace(query=urlencode([*given, *more.items()], safe=":,+*")))
+    return urlunsplit(parts._replace(query=urlencode([*given, *more.items()], safe=":,*")))
 
 
 def _shown(url: str, resource: Resource) -> str:
@@ -178,7 +178,7 @@ def _shown(url: str, resource: Resource) -> str:
     parts = urlsplit(url)
     given = parse_qsl(parts.query, keep_blank_values=True)
     query = urlencode(
-        [(name, value if name in declared else "...") for name, value in given], safe=":,+*"
+        [(name, value if name in declared else "...") for name, value in given], safe=":,*"
     )
     return urlunsplit(parts._replace(query=query, fragment=""))
 
