@@ -2,7 +2,11 @@
 
 import gzip
 
-from tests.aws.drop import NOTES, REVIEWS, VERSIONED_OR_NOT, Drop, keys
+import pytest
+
+from etl import Files
+from functions.sources import Repair
+from tests.aws.drop import APART, NOTES, REVIEWS, TOGETHER, VERSIONED_OR_NOT, Drop, keys
 
 
 @VERSIONED_OR_NOT
@@ -73,6 +77,39 @@ def test_all_versions_are_read_in_order(aws: None) -> None:
     assert drop.rows(batch) == [("1", "a"), ("1", "b"), ("1", "c")]
     assert [read.rows for read in batch.files] == [1, 1, 1]
     assert drop.run().manifest is None
+
+
+@pytest.mark.parametrize("source", [APART, TOGETHER], ids=["apart", "together"])
+def test_a_file_from_before_the_bucket_kept_versions_is_read(aws: None, source: Files) -> None:
+    """Also after it was overwritten: S3 keeps it as the version null."""
+    drop = Drop(source, versioned=False)
+    drop.put("orders.csv", "id,note\n1,a\n")
+    drop.put("reviews/1.csv", "stars\n5\n")
+    status = {"Status": "Enabled"}
+    drop.client.put_bucket_versioning(Bucket="drop", VersioningConfiguration=status)
+    drop.put("orders.csv", "id,note\n1,b\n")
+
+    batch = drop.batch()
+
+    assert drop.rows(batch) == [("1", "a"), ("1", "b")]
+    assert drop.run().manifest is None
+
+
+def test_a_file_from_before_the_bucket_kept_versions_can_be_read_again(aws: None) -> None:
+    """As the version that was read last, though another one covers it."""
+    drop = Drop(versioned=False)
+    drop.put("orders.csv", "id,note\n1,a\n")
+    drop.batch()
+    status = {"Status": "Enabled"}
+    drop.client.put_bucket_versioning(Bucket="drop", VersioningConfiguration=status)
+    drop.put("orders.csv", "id,note\n1,b\n")
+
+    again = drop.run(repair=Repair(read=["orders"])).manifest
+
+    assert again is not None
+    assert drop.rows(again) == [("1", "a")]
+    assert [read.again for read in again.files] == [True]
+    assert drop.rows(drop.batch()) == [("1", "b")]
 
 
 @VERSIONED_OR_NOT

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import (
     ClientError,
@@ -16,8 +16,11 @@ from functions.common.accounts import FileVersion
 from functions.common.errors import MissingFileError, UnusableFileError
 from functions.common.storage import error_code
 from functions.common.telemetry import logger
-from functions.sources.files.listing import Place
+from functions.sources.files.listing import UNVERSIONED, Place
 from functions.sources.formats.decoding import EXPANDED_AT_MOST, TOO_LARGE
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 READ_BYTES = 4 << 20  # a block of CSV: fewer and larger ones are read faster
 ATTEMPTS = 5  # in a row without any bytes
@@ -65,7 +68,7 @@ def _from(place: Place, file: FileVersion, start: int) -> Iterator[bytes]:
     if start:
         which["Range"] = f"bytes={start}-"
     try:
-        answer = place.client.get_object(Bucket=file.bucket, Key=file.key, **which)
+        answer = _answer(place, file, which)
     except ClientError as error:
         if error_code(error) in (*_GONE, *_CHANGED):
             raise MissingFileError(
@@ -79,3 +82,21 @@ def _from(place: Place, file: FileVersion, start: int) -> Iterator[bytes]:
     with closing(answer["Body"]) as body:
         while piece := body.read(READ_BYTES):
             yield piece
+
+
+def _answer(place: Place, file: FileVersion, which: dict[str, Any]) -> "GetObjectOutputTypeDef":
+    """Return S3's answer; of a file without a version also if a newer version covers it.
+
+    A bucket that began to keep versions keeps what it had until then as one of them.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/AddingObjectstoVersionSuspendedBuckets.html
+    """
+    asked: dict[str, Any] = {"Bucket": file.bucket, "Key": file.key, **which}
+    try:
+        return place.client.get_object(**asked)
+    except ClientError as error:
+        if file.version or error_code(error) not in _CHANGED:
+            raise
+        try:
+            return place.client.get_object(**asked, VersionId=UNVERSIONED)
+        except ClientError:
+            raise error from None  # whatever it says, such as that versions may not be read
