@@ -74,8 +74,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     yet. {"replay": n} requests the rows of batch n again, and {"release": true} nothing but to drop
     the replication slots, which returns `slots`: for each source whether one was `dropped`, or the
     `error`. An event with tables to `read`, such as
-    reconcile's answer, requests these tables whole. The event of a schedule leaves tables that show
-    no activity, until the interval that their source declares is over. Anything else is ignored.
+    reconcile's answer, requests these tables whole. The event of a schedule, or of a bucket, leaves
+    tables that show no activity, until the interval that their source declares is over. Anything
+    else is ignored.
 
     Returns `sources`: for each its last `batch` (None if nothing had changed), `rows` and `deleted`
     by table, `stopped`: why tables could not be read, `drift`: how tables have changed,

@@ -21,7 +21,8 @@ class ExtractRequest:
     """The sources to read, and, of the only one, a batch to replay or what to read again.
 
     With `now` sources are read that are not due yet by their declaration. A `scheduled` run comes
-    again soon; any other one was asked for, and looks at everything.
+    again soon, and so does one after a file that was dropped; any other one was asked for, and
+    looks at everything.
     """
 
     sources: tuple[Source, ...]
@@ -49,7 +50,9 @@ def request_of(event: object, sources: tuple[Source, ...]) -> ExtractRequest:
     readable = _readable(named)
     if "read" not in event:
         return ExtractRequest(
-            readable, now=event.get("now") is True, scheduled=_is_of_schedule(event)
+            readable,
+            now=event.get("now") is True,
+            scheduled=_is_of_schedule(event) or _is_of_bucket(event),
         )
     if not readable:
         raise RepairRequestError(
@@ -84,6 +87,16 @@ def _is_ours(event: dict[str, Any]) -> bool:
 def _is_of_schedule(event: dict[str, Any]) -> bool:
     """https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-scheduler.html"""
     return event.get("detail-type") == "Scheduled Event"
+
+
+def _is_of_bucket(event: dict[str, Any]) -> bool:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html"""
+    records = event.get("Records")
+    return (
+        isinstance(records, list)
+        and bool(records)
+        and all(isinstance(each, dict) and each.get("eventSource") == "aws:s3" for each in records)
+    )
 
 
 def _which(sources: tuple[Source, ...]) -> str:

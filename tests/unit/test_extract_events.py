@@ -2,7 +2,7 @@
 
 import pytest
 
-from etl import EventFeed, Events, Postgres, StampedSignature, Table, Text
+from etl import EventFeed, Events, Feed, Files, Postgres, StampedSignature, Table, Text
 from functions.common.errors import RepairRequestError, SettingsError, UnknownBatchError
 from functions.extract.requests import ExtractRequest, request_of
 from functions.sources import NO_REPAIR, Repair
@@ -56,6 +56,16 @@ def test_only_the_event_of_a_schedule_may_leave_what_seems_untouched() -> None:
     event = {"detail-type": "Scheduled Event", "source": "aws.events"}
 
     assert request_of(event, TWO) == ExtractRequest(TWO, scheduled=True)
+
+
+def test_a_file_that_was_dropped_is_nobody_who_waits_for_the_databases() -> None:
+    """Files are read whatever wakes extract; each of them would have all tables scanned."""
+    both = (SHOP, Files("drop", (Feed(CHARGES, "*.csv"),)))
+    record = {"eventSource": "aws:s3", "s3": {"object": {"key": "a.csv"}}}
+
+    assert request_of({"Records": [record, record]}, both) == ExtractRequest(both, scheduled=True)
+    for records in ([], [record, {"eventSource": "aws:sqs"}], [7], "aws:s3", None, {"x": record}):
+        assert request_of({"Records": records}, both) == ExtractRequest(both)
 
 
 def test_an_event_may_name_one_source() -> None:
