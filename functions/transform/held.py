@@ -19,6 +19,7 @@ from functions.common.quarantined import Quarantine, QuarantinePart
 from functions.common.slices import sliced
 from functions.transform import quarantine
 from functions.transform.marks import Marks, in_common, marks_in, marks_of
+from functions.transform.rows import tombstones_of
 from functions.transform.table import Batch
 
 
@@ -120,7 +121,7 @@ class Held:
     @property
     def _own_files(self) -> list[DataFile]:
         capture = self._batch.manifest.capture(self._table.id)
-        return [*capture.files, *capture.tombstones]
+        return [*capture.files, *tombstones_of(self._table, capture)]
 
     def _keys_again(self) -> list[pa.Array]:
         """Return the keys of the batch that parts may have, in arrays of one type."""

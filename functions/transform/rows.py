@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 from etl import Column, Table
 from functions.common.carried import UNFIT, is_carried, missing
 from functions.common.errors import CorruptLogError
+from functions.common.manifests import TableCapture
+from functions.common.objects import DataFile
 from functions.transform import texts
 from functions.transform.values import by_distinct_value, form
 
@@ -23,6 +25,14 @@ def require_columns(table: Table, rows: pa.Table) -> None:
     for key in table.keys:
         if rows[key].null_count:
             raise CorruptLogError(f"rows of {table.name} in the ingestion bucket have no {key}")
+
+
+def tombstones_of(table: Table, capture: TableCapture) -> list[DataFile]:
+    """Return the objects with the keys of deleted rows, none if they are of another key than today.
+
+    Which rows these were cannot be said by today's key: the rows are gone.
+    """
+    return capture.tombstones if set(capture.key) == set(table.keys) else []
 
 
 def as_declared(table: Table, rows: pa.Table) -> pa.Table:

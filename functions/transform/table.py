@@ -28,7 +28,7 @@ from functions.transform.batchkeys import BatchKeys
 from functions.transform.making import make
 from functions.transform.reasons import Reasons
 from functions.transform.rowexports import RowExports
-from functions.transform.rows import as_declared, require_columns
+from functions.transform.rows import as_declared, require_columns, tombstones_of
 from functions.transform.values import convert, form
 
 
@@ -199,9 +199,10 @@ class TableOfBatch:
         return rows
 
     def tombstones(self) -> Iterator[pa.Table]:
-        """Yield the keys of deleted rows as the source had them."""
-        for part in read_rows(self._lake, self._capture.tombstones):
-            yield pa.Table.from_batches([part])
+        """Yield the keys of deleted rows as the source had them, in the types of today."""
+        for part in read_rows(self._lake, tombstones_of(self._table, self._capture)):
+            keys = as_declared(self._table, pa.Table.from_batches([part]))
+            yield keys.select(list(self._table.keys))
 
     def target_keys(self, rows: pa.Table) -> pa.Table:
         """Return the keys of rows as the target has them, but for those that it cannot have.

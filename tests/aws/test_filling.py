@@ -9,7 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from etl import TargetTable, latest
+from etl import (
+    Column,
+    Integer,
+    Pipeline,
+    Postgres,
+    PostgresWarehouse,
+    Table,
+    TargetTable,
+    Text,
+    latest,
+)
 from functions.common.batchlog import BatchLog
 from functions.common.logs import Logs
 from functions.common.manifests import IngestionManifest, ProcessedManifest
@@ -29,6 +39,17 @@ def new_lake() -> Lake:
             BatchLog(FakeBucket(), "shop", ProcessedManifest),
         ),
         declared(everyone),
+    )
+
+
+def people(key: str | tuple[str, ...], kind: Column) -> Table:
+    return Table("staff", key=key, columns={"id": kind, "name": Text()})
+
+
+def copied(table: Table, name: str) -> Pipeline:
+    return Pipeline(
+        sources=[Postgres("shop", (table,))],
+        targets=[PostgresWarehouse("warehouse", (latest(table, name=name),))],
     )
 
 
@@ -77,6 +98,46 @@ def test_a_table_that_is_filled_has_what_it_would_have_had(
     assert {row["id"] for file in entry.tombstones for row in lake.stored(file.key)} == gone
     mine = [each for each in lake.held(done, staff) if each[2] == filled.id]
     assert sorted((key, batch, reason) for key, batch, _, reason in mine) == sorted(held)
+
+
+@pytest.mark.parametrize(
+    ("today", "gone"),
+    [
+        (people("name", Integer()), set()),
+        (people(("id", "name"), Integer()), set()),
+        (people("id", Text()), {"1"}),
+    ],
+    ids=["another key", "a longer key", "another type"],
+)
+def test_a_log_from_before_the_key_changed_fills_a_table(today: Table, gone: set[object]) -> None:
+    """Which rows keys of another key were cannot be said any more; those of another type can."""
+    lake, before = new_lake(), people("id", Integer())
+    lake.pipeline = copied(before, "everyone")
+    lake.ingest(tables=(before,), staff=[{"id": 1, "name": "a"}, {"id": 2, "name": "b"}])
+    lake.ingest(tables=(before,), deleted={before: [{"id": 1}]})
+    lake.transform()
+
+    lake.pipeline = copied(today, "again")
+    lake.ingest(tables=(today,))
+    done = lake.transform()
+
+    [target] = lake.pipeline.mappings("shop")
+    found = [row["name"] for part in lake.rows(done, target.target) for row in part]
+    assert found == ["a", "b"]
+    tombstones = done.tables["again"].tombstones
+    assert {row["id"] for file in tombstones for row in lake.stored(file.key)} == gone
+
+
+def test_deletions_of_a_batch_from_before_the_key_changed_stop_nothing() -> None:
+    """Transform may come to it after the deployment, with rows in quarantine besides."""
+    lake, before = new_lake(), people("id", Integer())
+    lake.pipeline = copied(before, "everyone")
+    lake.ingest(tables=(before,), staff=[{"id": 1, "name": None}])
+    lake.transform()
+    lake.ingest(tables=(before,), deleted={before: [{"id": 1}]})
+    lake.pipeline = copied(people("name", Integer()), "everyone")
+
+    assert lake.transform().tables["everyone"].tombstones == []
 
 
 def test_a_long_log_makes_few_objects_and_is_read_many_at_a_time() -> None:
