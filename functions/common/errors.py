@@ -81,7 +81,7 @@ class RepairRequestError(PipelineError):
 
 
 class OutdatedBatchError(PipelineError):
-    """A batch lacks columns that are declared today."""
+    """A batch lacks columns that are declared today, or has another key."""
 
 
 class DatabaseUnavailableError(PipelineError):

@@ -38,8 +38,9 @@ def replay(
 
     The position of change capture is unchanged. Parents that were missing when the batch was
     written may have arrived since: transform knows which of them are still absent. Raises
-    UnknownBatchError, OutdatedBatchError if the batch lacks columns that are declared today, and
-    BatchConflictError if another run has claimed the next number in the meantime.
+    UnknownBatchError, OutdatedBatchError if the batch lacks columns that are declared today or
+    there are deletions by another key, and BatchConflictError if another run has claimed the next
+    number in the meantime.
     """
     newest = log.newest()
     if not 1 <= batch <= newest:
@@ -163,6 +164,7 @@ class _Current:
             if not len(keys):
                 return
             capture = manifest.capture(table.id)
+            _require_key(table, capture, manifest.batch)
             for rows in read_rows(self.bucket, capture.tombstones):
                 keys = _without(keys, keys_of(rows, table.keys))
             for rows in self._read(table, capture.joining):
@@ -183,6 +185,8 @@ class _Current:
 
     def _superseded(self, table: Table, keys: pa.Array) -> pa.Array:
         """Return which keys a later batch has."""
+        for manifest in self.later:
+            _require_key(table, manifest.capture(table.id), manifest.batch)
         captures = [manifest.capture(table.id) for manifest in self.later]
         files = [file for each in captures for file in (*each.files, *each.tombstones)]
         found = (
@@ -249,6 +253,15 @@ def _rows_only(manifest: IngestionManifest) -> IngestionManifest:
         if capture.objects
     }
     return replace(manifest, tables=tables, missing={}, key_parts={}, schemas={}, drift=[])
+
+
+def _require_key(table: Table, capture: TableCapture, batch: int) -> None:
+    """Raise OutdatedBatchError for a batch whose deletions are of another key than today's."""
+    if capture.tombstones and set(capture.key) != set(table.keys):
+        raise OutdatedBatchError(
+            f"no batch before {batch} can be replayed: its deletions in {table.name} are by another"
+            " key than is declared today. Replay a later batch"
+        )
 
 
 def _without(keys: pa.Array, others: pa.Array) -> pa.Array:

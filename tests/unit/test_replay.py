@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 
-from etl import Table
+from etl import Integer, Pipeline, Postgres, PostgresWarehouse, Table, Text, latest
 from functions.common.errors import BatchConflictError, OutdatedBatchError, UnknownBatchError
 from functions.common.logs import Logs
 from functions.common.manifests import IngestionManifest
@@ -34,9 +34,14 @@ def lake() -> Lake:
     return Lake(Logs.of(FakeBucket(), FakeBucket(), "shop"))
 
 
-def again(lake: Lake, batch: int, now: Callable[[], datetime] = lambda: NOW) -> IngestionManifest:
-    [source] = PIPELINE.sources
-    return replay(lake.logs.ingested, source, PIPELINE, batch, run="again", now=now)
+def again(
+    lake: Lake,
+    batch: int,
+    now: Callable[[], datetime] = lambda: NOW,
+    pipeline: Pipeline = PIPELINE,
+) -> IngestionManifest:
+    [source] = pipeline.sources
+    return replay(lake.logs.ingested, source, pipeline, batch, run="again", now=now)
 
 
 def rows(lake: Lake, files: list[DataFile], *columns: str) -> list[Any]:
@@ -112,6 +117,30 @@ def test_a_batch_of_another_declaration_cannot_come_again(lake: Lake) -> None:
     with pytest.raises(OutdatedBatchError, match=r"batch 1 cannot be replayed: .* no column name"):
         again(lake, 1)
     assert lake.logs.ingested.newest() == 2
+
+
+@pytest.mark.parametrize("key", ["name", ("id", "name")])
+def test_a_batch_before_deletions_by_another_key_cannot_come_again(
+    lake: Lake, key: str | tuple[str, ...]
+) -> None:
+    """Which of its rows were deleted cannot be said by the key of today."""
+    lake.ingest(staff=people(1, 2))
+    lake.ingest(deleted={staff: [{"id": 1}]})
+    today = Table("staff", key=key, columns={"id": Integer(), "name": Text()})
+    pipeline = Pipeline(
+        sources=[Postgres("shop", (today,))],
+        targets=[PostgresWarehouse("warehouse", (latest(today),))],
+    )
+    lake.ingest(tables=(today,), staff=people(2))
+
+    with pytest.raises(OutdatedBatchError) as error:
+        again(lake, 1, pipeline=pipeline)
+
+    assert str(error.value) == (
+        "no batch before 2 can be replayed: its deletions in staff are by another key than is "
+        "declared today. Replay a later batch"
+    )
+    assert again(lake, 3, pipeline=pipeline).tables["staff"].files != []
 
 
 def test_two_replays_do_not_write_one_batch(lake: Lake) -> None:
