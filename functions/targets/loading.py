@@ -23,7 +23,7 @@ def models_of(place: Place, feed: Feed) -> list[Model]:
 
 
 def prepared(session: Session, place: Place, feed: Feed) -> "WarehouseLoader":
-    """Determine what the tables have, and record the deletions up to the same batch."""
+    """Determine what the tables have, and record the deletions up to the newest batch of them."""
     layout = session.layout
     if layout.left_out:
         logger.info("the warehouse lacks optional tables", extra={"tables": layout.left_out})
@@ -32,9 +32,11 @@ def prepared(session: Session, place: Place, feed: Feed) -> "WarehouseLoader":
         logger.warning(
             "the warehouse has changed since it was last loaded", extra={"batches": standing.has}
         )
-    if layout.has_deletions and standing.deletions < standing.loaded:
-        catch_up(session, feed.log, standing.loaded)
-        standing = replace(standing, deletions=standing.loaded, is_recorded=False)
+    begun = [batch for batch in standing.has.values() if batch]
+    if layout.has_deletions and standing.deletions < min(begun, default=0):
+        # Up to the newest batch: one that some tables have is skipped where the others need it not.
+        catch_up(session, feed.log, max(begun))
+        standing = replace(standing, deletions=max(begun), is_recorded=False)
     models = [each for each in models_of(place, feed) if each.id in layout.models]
     warehouse = Warehouse(session, feed.log, _derived(place, models))
     return WarehouseLoader(warehouse, standing)

@@ -254,3 +254,58 @@ def test_nothing_is_loaded_where_no_table_is_there(new_managed_warehouse: New) -
 
     assert (scene.load(), scene.load()) == ([], [])
     assert scene.markers == []
+
+
+def becoming_managed(new_managed_warehouse: New, *tables: TargetTable) -> Scene:
+    """Return a scene with a history that a batch has removed a row from, before it is managed."""
+    scene = Scene(new_managed_warehouse(), tables, managed=False)
+    scene.query(
+        "CREATE TABLE past (n serial, id int, word text);"
+        " ALTER TABLE past OWNER TO warehouse_loader"
+    )
+    scene.batch(past=words("a", "b", "c"))
+    scene.batch(past=Rows(gone=rows_of({"id": pa.int32()}, (1,), (2,))))
+    return scene
+
+
+def recorded(scene: Scene) -> list[list[Any]]:
+    """Return the deleted keys, and whether they have returned."""
+    return scene.query(
+        "SELECT business_id, batch, seen_again_at IS NOT NULL FROM deleted_rows ORDER BY 1"
+    )
+
+
+def test_deletions_are_recorded_where_a_table_is_declared_with_the_setting(
+    new_managed_warehouse: New,
+) -> None:
+    """A table that has no batch yet does not hide that the others have deleted rows."""
+    past = history(THING, name="past")
+    scene = becoming_managed(new_managed_warehouse, past)
+    scene.load()
+    scene.managed = True
+    scene.declare(past, latest(THING))
+    scene.load()
+    assert recorded(scene) == [["1", 2, False], ["2", 2, False]]
+
+    scene.batch(thing=Rows([words("a")], filled=True))
+    assert scene.load() == [(3, "new")]
+    assert scene.query("SELECT id FROM current_past") == [[0]]
+
+
+def test_rows_that_returned_are_shown_where_a_table_is_created_with_the_setting(
+    new_managed_warehouse: New,
+) -> None:
+    """The new table needs only some of the batches; what the others say of keys is recorded."""
+    tables = history(THING, name="past"), latest(THING, optional=True)
+    scene = becoming_managed(new_managed_warehouse, *tables)
+    scene.batch(past=rows_of(TYPES, (1, "b")))
+    scene.batch(thing=words("a"))
+    scene.load()
+    assert scene.steps[-1].marker.has == {"past": 4}
+
+    scene.managed = True
+    scene.load()
+
+    assert recorded(scene) == [["1", 2, True], ["2", 2, False]]
+    assert scene.query("SELECT id FROM current_past ORDER BY 1") == [[0], [1]]
+    assert scene.query("SELECT id FROM thing") == [[0]]
