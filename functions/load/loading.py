@@ -78,6 +78,7 @@ def _steps(
     if newest and marking.is_retry_due():
         manifest = log.read(newest)
         retried = loader.retry(manifest, marking.state)
+        marking.note_retry(retried)
         yield Step(marking.mark(manifest, retried, is_retry=True), "retried", manifest, retried)
 
 
@@ -149,6 +150,11 @@ class _Marking:
         self.has |= dict.fromkeys(lacking, batch)
         left = {name: why for name, why in self.failed.items() if name not in models}
         self.failed = left | applied.failed
+
+    def note_retry(self, retried: Applied) -> None:
+        """Record that models failed with the rows that were accepted in a retry."""
+        self.models.lack(self.newest, retried.failed)
+        self.failed |= retried.failed
 
     def is_retry_due(self) -> bool:
         """Return whether refused rows may be accepted now."""

@@ -51,6 +51,11 @@ class Models:
             if name not in failed:
                 self.has[name] = batch
 
+    def lack(self, batch: int, names: Collection[str]) -> None:
+        """Record that some models are to be run for a batch again."""
+        for name in names:
+            self.has[name] = min(self.has[name], batch - 1)
+
     def _open(self, batch: int, tables: Mapping[str, int]) -> list[str]:
         """Return the models that lack a batch and have no table with a later one."""
         return [

@@ -44,6 +44,7 @@ class FakeLoader:
         self.retried: list[int] = []
         self.result = Applied({"a": Loaded(1, 1, 0)}, {}, {})
         self.results: list[Applied] = []
+        self.fails_retried: dict[str, str] = {}
         self.digest = "definitions"
         self.accepts = False
         self.holds_lock = True
@@ -63,7 +64,7 @@ class FakeLoader:
 
     def retry(self, manifest: ProcessedManifest, before: Applied) -> Applied:
         self.retried.append(manifest.batch)
-        return Applied({}, before.evidence, {})
+        return Applied({}, before.evidence, {}, failed=self.fails_retried)
 
     def may_accept(self, applied: Applied) -> bool:
         return self.accepts

@@ -103,6 +103,25 @@ def test_models_are_run_with_the_batches_of_their_tables(load: Load) -> None:
     assert load.markers.read(load.markers.newest()).has["m"] == 3
 
 
+def test_a_model_that_fails_as_refused_rows_are_retried_is_raised(load: Load) -> None:
+    """Its table lacks the rows that came in, so the next run tries it again."""
+    load.loader.models = {"m": frozenset({"a"}), "n": frozenset({"a"})}
+    load.write("a")
+    load.write("b")
+    stands = {"has": {"a": 2, "b": 2}, "models": {"m": 2, "n": 2}}
+    load.stands(refused=REFUSED, **stands)
+    load.loader.fails_retried = {"m": "m: no column"}
+
+    with pytest.raises(PipelineCodeError, match="m: no column"):
+        load.run()
+
+    assert load.markers.read(1).has == {"a": 2, "b": 2, "m": 1, "n": 2}
+
+    load.stands(refused={}, models={"m": 1, "n": 2})
+    load.run()
+    assert (load.loader.retried, load.loader.applied) == ([2], [(2, [], ["m"])])
+
+
 def test_a_model_that_succeeds_with_a_later_batch_is_no_failure(load: Load) -> None:
     """Only what cannot be run at present is raised in the end."""
     load.loader.models = {"m": frozenset({"a"}), "n": frozenset({"b"})}
