@@ -207,6 +207,35 @@ def test_equal_lines_are_counted_when_they_are_tried_again(new_mysql_warehouse: 
     assert held(scene) == [(1, "a"), (1, "a"), (2, "b")]
 
 
+def test_a_refused_line_does_not_hide_what_is_there(new_mysql_warehouse: New) -> None:
+    """Whatever is refused first: equal lines that are there are not inserted once more."""
+    ddl = "id int, word varchar(3), UNIQUE KEY one (id), CHECK (word <> 'bad')"
+    scene = prepared(new_mysql_warehouse, ddl, line)
+    scene.batch(thing=Rows([rows((1, "a"), (1, "a"), (2, "bad"))], snapshot=True))
+    scene.load()
+    assert (held(scene), sum(reasons(scene).values())) == ([(1, "a")], 2)
+    scene.query("ALTER TABLE thing DROP KEY one")
+    scene.load()
+    assert (held(scene), sum(reasons(scene).values())) == ([(1, "a"), (1, "a")], 1)
+
+
+def test_a_line_that_others_refer_to_is_not_refused(new_mysql_warehouse: New) -> None:
+    """A line that the warehouse does refuse makes no other one of it that is kept."""
+    ddl = "id int PRIMARY KEY, word varchar(3), CHECK (word <> 'bad')"
+    scene = prepared(new_mysql_warehouse, ddl, line)
+    scene.batch(thing=Rows([rows((1, "a"), (3, "c"))], snapshot=True))
+    scene.load()
+    scene.query(
+        "CREATE TABLE other (id int, FOREIGN KEY (id) REFERENCES thing (id))",
+        "INSERT INTO other VALUES (3)",
+    )
+    scene.batch(thing=Rows([rows((3, "c"), (5, "bad"))], snapshot=True))
+    scene.load()
+    assert held(scene) == [(3, "c")]
+    [[reason, count]] = reasons(scene).items()
+    assert (reason.partition(" [")[0], count) == ("a check constraint does not hold", 1)
+
+
 def test_a_line_that_others_refer_to_stays_and_nothing_stops(
     new_mysql_warehouse: New, caplog: pytest.LogCaptureFixture
 ) -> None:

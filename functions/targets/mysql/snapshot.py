@@ -6,6 +6,7 @@ matched with those by a digest of all values.
 
 import re
 from collections.abc import Iterable
+from itertools import chain
 
 import pyarrow as pa
 from msgspec import structs
@@ -51,13 +52,20 @@ def replace_each(stage: Stage, parts: Iterable[pa.Table]) -> Outcome:
 def insert_each(stage: Stage, parts: Iterable[pa.Table]) -> Outcome:
     """Insert those rows that a table lacks, or has less often, and that it accepts."""
     stage.drop()
+    parts = iter(parts)
+    first = next(parts, None)
+    if first is None:
+        return Outcome(Loaded(0, 0, 0), pa.array([], pa.int64()), [])
+    stage.open(first.column_names)
+    # Before any savepoint: what is rolled back to one also loses what was inserted here.
+    there = _lines_there(stage)
 
     def apply(rows: pa.Table) -> Loaded:
         stage.empty()
         stage.fill(rows)
-        return Loaded(stage.rows, _insert_missing(stage), 0)
+        return Loaded(stage.rows, _insert_missing(stage, there), 0)
 
-    return careful.each(stage.connection, parts, apply)
+    return careful.each(stage.connection, chain([first], parts), apply)
 
 
 def delete_unused(stage: Stage) -> int:
@@ -101,13 +109,12 @@ def _report_kept(table: str, rows: int) -> None:
         logger.warning("rows cannot be deleted, and are kept", extra=extra)
 
 
-def _insert_missing(stage: Stage) -> int:
+def _insert_missing(stage: Stage, there: str) -> int:
     """Insert the staged rows, except those that the table had before; return how many.
 
-    An existing row accounts for one new row, across all parts.
+    A row that was `there` accounts for one new row, across all parts.
     """
     connection, place = stage.connection, stage.place
-    there = _lines_there(stage)
     same = stage.places("same", "line binary(32) NOT NULL")
     connection.run(
         f"INSERT INTO {same} SELECT n.place, n.line FROM (SELECT m.*, row_number() OVER"
@@ -128,14 +135,12 @@ def _insert_missing(stage: Stage) -> int:
 
 
 def _lines_there(stage: Stage) -> str:
-    """Return a table of the rows, as digests, that existed before the first part, and how often."""
-    is_first = not stage.has("there")
+    """Create a table of the rows that exist, as digests, and how often; return its name."""
     there = stage.create("there", _LINES)
-    if is_first:
-        stage.connection.run(
-            f"INSERT INTO {there} SELECT {line(stage, 't')} AS line, count(*)"
-            f" FROM {stage.table.target} AS t GROUP BY line"
-        )
+    stage.connection.run(
+        f"INSERT INTO {there} SELECT {line(stage, 't')} AS line, count(*)"
+        f" FROM {stage.table.target} AS t GROUP BY line"
+    )
     return there
 
 

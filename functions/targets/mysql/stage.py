@@ -81,16 +81,11 @@ class Stage:
         return self._fillable(quoted(f"{self._name}_{name}"), lines)
 
     def create(self, name: str, lines: Iterable[str]) -> str:
-        """Create another temporary table unless it exists; return its quoted name."""
+        """Create another temporary table; return its quoted name."""
         table = quoted(f"{self._name}_{name}")
-        if table not in self._created:
-            create(self.connection, table, lines)
-            self._created.append(table)
+        create(self.connection, table, lines)
+        self._created.append(table)
         return table
-
-    def has(self, name: str) -> bool:
-        """Return whether `create` has created a table."""
-        return quoted(f"{self._name}_{name}") in self._created
 
     def empty(self) -> None:
         """Delete the rows and the results about them."""
