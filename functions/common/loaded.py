@@ -103,7 +103,8 @@ class LoadedMarker(Entry, frozen=True):
 
     `number` is the marker's own: a batch that is applied again, to a restored or another warehouse,
     gets another marker. `has` is, by table, the batch up to which the table is complete, and by
-    model the batch of its last run. Before the batch `settled` no model is run, because tables may
+    model the batch of its last run. `reached` is the newest batch that any warehouse got so far, 0
+    in markers of earlier versions. Before the batch `settled` no model is run, because tables may
     show later rows. `evidence` identifies the states of histories; no history has lost a record
     since the marker `since`. `refused` are, by table, all rows that the warehouse rejects at
     present, last tried at `tried_at` against table definitions with the digest `definitions`.
@@ -124,6 +125,7 @@ class LoadedMarker(Entry, frozen=True):
     tried_at: Moment | None
     definitions: str
     settled: Count = 0
+    reached: Count = 0
     processed_sha256: Sha256 | None = None
     index: list[LoadEntry] | UnsetType = UNSET
     previous_sha256: Sha256 | None = None

@@ -26,8 +26,8 @@ Progress = Literal["new", "again", "retried"]
 class Step:
     """An applied batch, or a retry, and its marker.
 
-    A batch is `new` to all tables, or applied `again` for the tables that lack it; refused rows are
-    `retried`.
+    A batch is `new`, or applied `again` for tables that lack it, which may be all of a restored or
+    moved warehouse; refused rows are `retried`.
     """
 
     marker: LoadedMarker
@@ -65,14 +65,15 @@ def _steps(
         manifest = log.read(batch)
         lacking = {name for name, has in marking.has.items() if has < batch}
         models = marking.models.due(manifest, marking.has, lacking)
-        is_new = len(lacking) == len(marking.has)
+        progress: Progress = "new" if batch > marking.reached else "again"
         applied = marking.state.unchanged()
-        is_applied = is_new or models or loader.concerns(manifest, lacking)
+        is_lacked = len(lacking) == len(marking.has)
+        is_applied = is_lacked or models or loader.concerns(manifest, lacking)
         if is_applied:
             applied = loader.apply(manifest, lacking, models, marking.state)
         marking.note(batch, lacking, models, applied)
         if is_applied or batch == newest or not has_time():
-            yield Step(marking.mark(manifest, applied), _progress(is_new), manifest, applied)
+            yield Step(marking.mark(manifest, applied), progress, manifest, applied)
             if not has_time():
                 return
     if newest and marking.is_retry_due():
@@ -82,10 +83,6 @@ def _steps(
         yield Step(marking.mark(manifest, retried, is_retry=True), "retried", manifest, retried)
 
 
-def _progress(is_new: bool) -> Progress:
-    return "new" if is_new else "again"
-
-
 def _require_log(log: BatchLog[ProcessedManifest], newest: int, standing: Standing) -> None:
     if (has := max(standing.has.values(), default=0)) > newest:
         raise CorruptLogError(
@@ -93,6 +90,11 @@ def _require_log(log: BatchLog[ProcessedManifest], newest: int, standing: Standi
             f"s3://{log.bucket.name}/{log.prefix} is {newest}: was that log emptied? Remove what "
             f"is under loaded/{log.source}/ as well, and all batches are applied again"
         )
+
+
+def _reached(last: LoadedMarker) -> int:
+    """Return the newest batch that any warehouse got, by the newest marker."""
+    return max(last.reached, last.batch, *last.has.values())
 
 
 def _undeclared(feed: Feed, newest: int, standing: Standing) -> dict[str, int]:
@@ -116,7 +118,8 @@ def _undeclared(feed: Feed, newest: int, standing: Standing) -> dict[str, int]:
 class _Marking:
     """Writes markers, each with the complete state of the load after it.
 
-    `failed` says which models fail at present, and why.
+    `reached` is the newest batch that any warehouse got; `failed` says which models fail at
+    present, and why.
     """
 
     def __init__(self, loader: Loader, feed: Feed, newest: int) -> None:
@@ -126,6 +129,8 @@ class _Marking:
         self._markers = feed.markers
         self._number = feed.markers.newest()
         self.newest = newest
+        recorded = _reached(self._markers.read(self._number)) if self._number else 0
+        self.reached = max(recorded, *standing.has.values())
         self._since = standing.since
         self._tried_at = standing.tried_at
         self._definitions = standing.definitions
@@ -171,6 +176,7 @@ class _Marking:
         self._note_trial(applied, now, is_retry=is_retry)
         self.state = applied
         self._number += 1
+        self.reached = max(self.reached, manifest.batch)
         marker = LoadedMarker(
             number=self._number,
             batch=manifest.batch,
@@ -181,6 +187,7 @@ class _Marking:
             since=self._since,
             has=self.has | self.models.has,
             settled=self.models.settled,
+            reached=self.reached,
             evidence=applied.evidence,
             rows=applied.rows,
             age_seconds=(now - manifest.source.snapshot_at).total_seconds(),

@@ -201,7 +201,7 @@ def test_a_warehouse_restored_to_an_older_copy_gets_the_days_that_it_lost(
     )
     assert len(content(scene)["totals"]) == 1
 
-    assert scene.load() == [(2, "new"), (3, "new")]
+    assert scene.load() == [(2, "again"), (3, "again")]
     assert content(scene) == CONTENT
 
 

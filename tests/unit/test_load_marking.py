@@ -1,7 +1,7 @@
 """Which batches load applies to which tables, and what its markers say afterwards."""
 
 import pytest
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from functions.common.errors import CorruptLogError
 from functions.common.loaded import Evidence, Loaded
@@ -54,6 +54,27 @@ def test_a_table_that_lacks_batches_gets_those_that_have_rows_of_it(load: Load) 
     assert [(step.marker.batch, step.progress) for step in steps] == [(3, "again"), (4, "again")]
     assert load.markers.read(2).has == {"a": 4, "b": 4}
     assert load.markers.read(2).rows == {}
+
+
+@pytest.mark.parametrize("is_older", [False, True], ids=["marker", "marker of earlier code"])
+def test_a_batch_that_was_loaded_before_is_not_new(load: Load, *, is_older: bool) -> None:
+    """A restored or moved warehouse gets its batches again, and each is announced only once."""
+    for _ in range(3):
+        load.write("a")
+    load.stands(has={"a": 2, "b": 0}, is_recorded=False)
+    [first, *_] = load_pending(load.loader, load.feed, lambda: False)
+    assert (first.marker.batch, first.progress, first.marker.reached) == (1, "again", 2)
+    if is_older:
+        number = load.markers.newest() + 1
+        marker = structs.replace(first.marker, number=number, index=UNSET, reached=0)
+        load.markers.claim(marker)
+
+    load.stands(has={"a": 0, "b": 0}, is_recorded=False)
+    steps = load.run()
+    assert [step.progress for step in steps] == ["again", "again", "new"]
+    assert [step.marker.reached for step in steps] == [2, 2, 3]
+
+    assert [step.progress for step in load.run()] == ["again", "again", "again"]
 
 
 def test_a_run_ends_when_its_time_does(load: Load) -> None:

@@ -130,7 +130,7 @@ def test_a_field_that_is_needed_is_missed(document: Document) -> None:
     fields = json.loads(msgspec.json.encode(document))
     optional = {"replay_of", "schemas", "drift", "targets", "files", "known", "refusals", "settled"}
     optional |= {"previous_sha256", "ingested_sha256", "processed_sha256"}
-    optional |= {"index", "elsewhere", "absent_files", "form", "keys", "reasons"}
+    optional |= {"index", "elsewhere", "absent_files", "form", "keys", "reasons", "reached"}
 
     for name in fields.keys() - optional:
         rest = {field: value for field, value in fields.items() if field != name}

@@ -188,6 +188,7 @@ def test_a_manifest_is_json_that_a_person_can_read() -> None:
         "tried_at": "2024-11-16T09:00:02Z",
         "definitions": "digest",
         "settled": 0,
+        "reached": 0,
         "processed_sha256": None,
         "previous_sha256": None,
     }
