@@ -76,7 +76,7 @@ def _steps(
             yield Step(marking.mark(manifest, applied), progress, manifest, applied)
             if not has_time():
                 return
-    if newest and marking.is_retry_due():
+    if newest and marking.is_retry_due() and has_time():
         manifest = log.read(newest)
         retried = loader.retry(manifest, marking.state)
         marking.note_retry(retried)

@@ -48,6 +48,15 @@ def test_refused_rows_are_tried_each_hour_and_when_tables_change(
         assert (marker.refused, marker.batch) == ({}, 1)
 
 
+def test_refused_rows_are_not_tried_without_time(load: Load) -> None:
+    """A retry that is cut off has changed nothing: it is left to the next run."""
+    load.write("a")
+    load.stands(has={"a": 1, "b": 1}, refused=REFUSED, tried_at=None)
+
+    assert (load.run(lambda: False), load.loader.retried) == ([], [])
+    assert [step.progress for step in load.run()] == ["retried"]
+
+
 @pytest.mark.parametrize("is_recorded", [True, False])
 def test_refused_rows_without_a_batch_are_not_tried(load: Load, *, is_recorded: bool) -> None:
     """They are of a log that was emptied: there is no batch for a marker."""
