@@ -1,6 +1,9 @@
 """Apply rows so that a row that the warehouse refuses affects no other.
 
-A refused statement changes nothing in InnoDB, so rows are halved until each refused one is alone.
+A refused statement changes nothing in InnoDB, so rows are halved until the first refused one is
+alone. The rows after it are tried as many at a time as were accepted before it, and twice as many
+after each try that succeeds: 4,096 rows take 15 tries if one of them is refused, 2,467 if every
+tenth is, and 4,108 if all are.
 """
 
 from collections.abc import Callable, Iterable
@@ -62,17 +65,25 @@ def _part(connection: MysqlConnection, part: pa.Table, apply: Apply) -> tuple[Lo
 def _apply(
     connection: MysqlConnection, part: pa.Table, places: Iterable[int], apply: Apply
 ) -> tuple[Loaded, Refused]:
-    loaded, refused, places = _NOTHING, Refused(), list(places)
-    left = [places[at : at + ROWS_AT_A_TIME] for at in range(0, len(places), ROWS_AT_A_TIME)][::-1]
-    while left:
-        some = left.pop()
+    loaded, refused, left = _NOTHING, Refused(), list(places)
+    first, accepted, size = 0, 0, ROWS_AT_A_TIME
+    suspects = 0  # the next rows, of which one was refused
+    while first < len(left):
+        some = left[first : first + (max(1, suspects // 2) if suspects else size)]
         done = tried(connection, partial(apply, part.take(some)))
         if isinstance(done, Loaded):
             loaded = _sum(loaded, done)
+            first, accepted = first + len(some), accepted + len(some)
+            if suspects:
+                suspects -= len(some)
+            else:
+                size = min(2 * size, ROWS_AT_A_TIME)
         elif len(some) == 1:
             refused[some[0]] = done
+            first, size = first + 1, min(max(1, accepted), ROWS_AT_A_TIME)
+            accepted = suspects = 0
         else:
-            left += [some[len(some) // 2 :], some[: len(some) // 2]]
+            suspects = len(some)
     return loaded, refused
 
 
