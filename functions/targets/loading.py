@@ -34,7 +34,7 @@ def prepared(session: Session, place: Place, feed: Feed) -> "WarehouseLoader":
         )
     begun = [batch for batch in standing.has.values() if batch]
     if layout.has_deletions and standing.deletions < min(begun, default=0):
-        # Up to the newest batch: one that some tables have is skipped where the others need it not.
+        # Up to the newest: load skips a batch that has no rows for the tables that lack it.
         catch_up(session, feed.log, max(begun))
         standing = replace(standing, deletions=max(begun), is_recorded=False)
     models = [each for each in models_of(place, feed) if each.id in layout.models]
