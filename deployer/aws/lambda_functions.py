@@ -187,9 +187,13 @@ def layers_of(account: Account, names: Sequence[str]) -> set[str]:
 
 
 def tags_of(account: Account, name: str) -> Mapping[str, str]:
-    """Return the tags of a function; none if there is no function."""
+    """Return the tags of a function; none if there is no function.
+
+    Raises:
+        AwsError: AWS does not let the caller read them.
+    """
     answer = found(lambda: account.clients.lambda_.get_function(FunctionName=name), ABSENT)
-    return answer.get("Tags", {}) if answer else {}
+    return _read_tags(name, answer) if answer else {}
 
 
 def environment_of(account: Account, name: str) -> Mapping[str, str]:
@@ -270,14 +274,28 @@ def _read(account: Account, name: str) -> dict[str, Any] | None:
     if answer is None:
         return None
     failures = found(lambda: client.get_function_event_invoke_config(FunctionName=name), ABSENT)
+    tags = _read_tags(name, answer)
     return {
         **_read_configuration(answer["Configuration"]),
         "State": answer["Configuration"].get("State"),
         **_read_failures(failures or {}),
         "concurrency": answer.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
-        "tags": answer.get("Tags", {}),
-        "RoleId": answer.get("Tags", {}).get(ROLE_TAG),
+        "tags": tags,
+        "RoleId": tags.get(ROLE_TAG),
     }
+
+
+def _read_tags(name: str, answer: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the tags in an answer of GetFunction, which succeeds without the right to them."""
+    if error := answer.get("TagsError"):
+        raise AwsError(
+            f"function {name}: GetFunction answered without tags ({error.get('ErrorCode')}: "
+            f"{error.get('Message', '').rstrip('.')}). They need lambda:ListTags: "
+            "`deploy.py policy` prints all permissions that are needed. Ask for this permission, "
+            "then run again."
+        )
+    tags: Mapping[str, str] = answer.get("Tags", {})
+    return tags
 
 
 def _read_configuration(configuration: "FunctionConfigurationTypeDef") -> dict[str, Any]:

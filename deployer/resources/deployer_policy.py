@@ -50,7 +50,7 @@ _FUNCTIONS = """
     lambda:UpdateFunctionCode lambda:UpdateFunctionConfiguration lambda:PutFunctionConcurrency
     lambda:GetFunctionEventInvokeConfig lambda:PutFunctionEventInvokeConfig
     lambda:AddPermission lambda:GetPolicy lambda:RemovePermission lambda:TagResource
-    lambda:InvokeFunction
+    lambda:ListTags lambda:InvokeFunction
 """
 _LAYERS = """
     lambda:PublishLayerVersion lambda:ListLayerVersions lambda:GetLayerVersion

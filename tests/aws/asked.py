@@ -30,6 +30,8 @@ S3_ACTIONS = {
     "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
 }
 VERBS = {"Get": "GET", "Create": "POST", "Update": "PATCH", "Delete": "DELETE"}
+# Without it GetFunction succeeds, and answers without the tags.
+TAGS_OF_FUNCTIONS = "lambda:ListTags"
 
 
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
@@ -85,6 +87,13 @@ def _lambda(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
         yield Asked(action, f"{arn}:layer:{given['LayerName']}:{given['VersionNumber']}")
     else:
         yield Asked(action, given.get("Resource", function_arn))
+    yield from _beside(operation, given, function_arn)
+
+
+def _beside(operation: str, given: Mapping[str, Any], function_arn: str) -> Iterator[Asked]:
+    """Yield what Lambda asks for beside the action of a call."""
+    if operation == "GetFunction":
+        yield Asked(TAGS_OF_FUNCTIONS, function_arn)
     if role := given.get("Role"):
         yield Asked("iam:PassRole", role, (("iam:PassedToService", "lambda.amazonaws.com"),))
     if "VpcConfig" in given:

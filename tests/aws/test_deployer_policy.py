@@ -23,7 +23,7 @@ from deployer.resources.deployer_policy import INLINE_CHARACTERS, deployer_polic
 from deployer.resources.names import Names
 from deployer.resources.resource_policies import Policy, policy_of
 from deployer.rollback import Rollback
-from tests.aws.asked import BOUNDARY, allowing, asked_by, record
+from tests.aws.asked import BOUNDARY, TAGS_OF_FUNCTIONS, Asked, allowing, asked_by, record
 from tests.aws.private_network import private_network
 from tests.aws.removing import teardown
 from tests.aws.sandbox import Sandbox, pending
@@ -184,15 +184,24 @@ def enforcing(account: Account, policy: Policy) -> Iterator[None]:
     def refuse(params: Mapping[str, Any], model: OperationModel, **_: object) -> None:
         service = model.service_model.service_name
         for each in asked_by(service, model.name, params):
-            if not allowing(policy, each):
+            if not allowing(policy, each) and each.action != TAGS_OF_FUNCTIONS:
                 message = f"is not authorized to perform: {each.action} on {each.resource}"
                 error: Any = {"Error": {"Code": "AccessDenied", "Message": message}}
                 raise ClientError(error, model.name)
 
+    def hide_tags(parsed: dict[str, Any], **_: object) -> None:
+        arn = parsed.get("Configuration", {}).get("FunctionArn")
+        if arn and not allowing(policy, Asked(TAGS_OF_FUNCTIONS, arn)):
+            parsed.pop("Tags", None)
+            message = f"is not authorized to perform: {TAGS_OF_FUNCTIONS} on {arn}"
+            parsed["TagsError"] = {"ErrorCode": "AccessDeniedException", "Message": message}
+
     clients = vars(account.clients).values()
     for client in clients:
         client.meta.events.register("provide-client-params.*.*", refuse)
+    account.clients.lambda_.meta.events.register("after-call.lambda.GetFunction", hide_tags)
     yield
+    account.clients.lambda_.meta.events.unregister("after-call.lambda.GetFunction", hide_tags)
     for client in clients:
         client.meta.events.unregister("provide-client-params.*.*", refuse)
 
@@ -222,3 +231,34 @@ def test_a_deployment_that_lacks_an_action_fails_and_names_it(
     assert "`deploy.py policy`" in str(said.value)
     with enforcing(any_pipeline.account, policy):
         assert pending(any_pipeline.deploy())
+
+
+def test_with_the_whole_policy_a_second_deployment_changes_nothing(
+    any_pipeline: Sandbox,
+) -> None:
+    """All that is compared can be read: tags of functions are left out of an answer otherwise."""
+    any_pipeline.settings = settings_of("totesys")
+    policy = deployer_policy(names_of(any_pipeline))
+
+    with enforcing(any_pipeline.account, policy):
+        any_pipeline.deploy()
+        assert pending(any_pipeline.plan()) == []
+        assert pending(any_pipeline.deploy()) == []
+
+
+def test_tags_that_are_left_out_of_an_answer_are_no_missing_tags(any_pipeline: Sandbox) -> None:
+    """Without the right to them, deployment and rollback say so, and change no function."""
+    any_pipeline.settings = settings_of("totesys")
+    names = names_of(any_pipeline)
+    any_pipeline.deploy()
+    any_pipeline.writes.clear()
+    policy = without(deployer_policy(names), TAGS_OF_FUNCTIONS)
+
+    with enforcing(any_pipeline.account, policy):
+        for act in (
+            any_pipeline.deploy,
+            Rollback(any_pipeline.account, names, lambda _: None).roll_back,
+        ):
+            with pytest.raises(AwsError, match=r"lambda:ListTags: `deploy.py policy` prints"):
+                act()
+    assert any_pipeline.writes == []
