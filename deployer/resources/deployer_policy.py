@@ -34,6 +34,8 @@ _BUCKETS = """
     s3:GetEncryptionConfiguration s3:PutEncryptionConfiguration
     s3:GetLifecycleConfiguration s3:PutLifecycleConfiguration
 """
+# A layer is published from one version of an object, which Lambda reads as who publishes it.
+_OBJECTS_OF_CODE = "s3:GetObjectVersion"
 _OBJECTS = "s3:GetObject s3:PutObject s3:DeleteObject s3:DeleteObjectVersion"
 _ROLES = """
     iam:GetRole iam:DeleteRole iam:TagRole iam:UpdateAssumeRolePolicy
@@ -60,6 +62,8 @@ _EVENT_SOURCES = """
     lambda:CreateEventSourceMapping lambda:GetEventSourceMapping lambda:UpdateEventSourceMapping
     lambda:DeleteEventSourceMapping
 """
+# AWS chooses the ids that their ARNs end in.
+_TAGS_OF_EVENT_SOURCES = "lambda:TagResource"
 _LOG_GROUPS = """
     logs:CreateLogGroup logs:DeleteLogGroup logs:PutRetentionPolicy logs:ListTagsForResource
     logs:TagResource logs:FilterLogEvents
@@ -86,7 +90,10 @@ _ALARMS = """
     cloudwatch:PutMetricAlarm cloudwatch:SetAlarmState cloudwatch:EnableAlarmActions
     cloudwatch:DeleteAlarms cloudwatch:ListTagsForResource cloudwatch:TagResource
 """
-_DASHBOARD = "cloudwatch:GetDashboard cloudwatch:PutDashboard cloudwatch:DeleteDashboards"
+_DASHBOARD = """
+    cloudwatch:GetDashboard cloudwatch:PutDashboard cloudwatch:DeleteDashboards
+    cloudwatch:TagResource
+"""
 _LAKE = """
     glue:CreateDatabase glue:GetDatabase glue:DeleteDatabase glue:GetTables glue:DeleteTable
     glue:GetTags glue:TagResource
@@ -138,6 +145,7 @@ def deployer_policy(names: Names, rules: Organisation = NO_RULES) -> Policy:
     return policy_of(
         _allow("Buckets", _BUCKETS, buckets),
         _allow("Objects", _OBJECTS, f"{buckets}/*"),
+        _allow("ObjectsOfCode", _OBJECTS_OF_CODE, f"{names.bucket_arn('code')}/*"),
         *(_rights_to_roles(roles, rules.boundary) if roles else []),
         *([_allow("YourRoles", _YOUR_ROLES, *theirs)] if theirs else []),
         {
@@ -150,6 +158,7 @@ def deployer_policy(names: Names, rules: Organisation = NO_RULES) -> Policy:
             **_allow("EventSources", _EVENT_SOURCES, "*"),
             "Condition": {"ArnLike": {"lambda:FunctionArn": functions}},
         },
+        _allow("TagsOfEventSources", _TAGS_OF_EVENT_SOURCES, names.event_sources_arn),
         _allow("LogGroups", _LOG_GROUPS + (_KEY_OF_LOG_GROUPS if key else ""), *log_groups),
         _allow("Rules", _RULES, _all_of(names.rule_arn(use) for use in get_args(RuleUse))),
         _allow("Secrets", _SECRETS + (_KEY_OF_SECRETS if key else ""), names.secrets_arn),
@@ -157,7 +166,7 @@ def deployer_policy(names: Names, rules: Organisation = NO_RULES) -> Policy:
         _allow("Topic", _TOPIC, names.topic_arn),
         _allow("Alarms", _ALARMS, _all_of(alarm.arn for alarm in possible_alarms(names))),
         _allow("Dashboard", _DASHBOARD, names.dashboard_arn),
-        _allow("Lake", _LAKE, *names.lake_arns),
+        _allow("Lake", _LAKE, *names.lake_arns, names.lake_functions_arn),
         _allow("Apis", _APIS, f"{gateway}/apis", f"{gateway}/apis/*", f"{gateway}/tags/*"),
         _allow("Account", _ACCOUNT, "*"),
         _allow("Networks", _NETWORKS, "*"),

@@ -297,6 +297,16 @@ class Names:
         return [self._arn("glue", "catalog"), self.lake_database_arn, tables]
 
     @property
+    def lake_functions_arn(self) -> str:
+        """Return the ARNs of functions in that database, which Glue checks when it is deleted."""
+        return self._arn("glue", f"userDefinedFunction/{self.lake_database}/*")
+
+    @property
+    def event_sources_arn(self) -> str:
+        """Return the ARNs of all event sources, whose ids AWS chooses."""
+        return self._arn("lambda", "event-source-mapping:*")
+
+    @property
     def gateway_arn(self) -> str:
         """Return how the ARNs of API Gateway's resources begin, which have no account."""
         return f"arn:{self.partition}:apigateway:{self.region}::"

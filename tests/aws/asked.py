@@ -100,6 +100,16 @@ def _beside(operation: str, given: Mapping[str, Any], function_arn: str) -> Iter
         # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
         for looks in ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs"):
             yield Asked(f"ec2:{looks}", "*")
+    if operation == "PublishLayerVersion":
+        stored = given["Content"]
+        version = "Version" if "S3ObjectVersion" in stored else ""
+        yield Asked(
+            f"s3:GetObject{version}", f"arn:aws:s3:::{stored['S3Bucket']}/{stored['S3Key']}"
+        )
+    if given.get("Tags") and operation == "CreateEventSourceMapping":
+        yield Asked(
+            "lambda:TagResource", f"arn:aws:lambda:{REGION}:{ACCOUNT}:event-source-mapping:1a2b"
+        )
     for layer in given.get("Layers", ()):
         yield Asked("lambda:GetLayerVersion", layer)
     if given.get("Tags") and operation == "CreateFunction":
@@ -176,7 +186,7 @@ def _cloudwatch(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
     ]
     for name in names:
         yield Asked(f"cloudwatch:{operation}", name)
-    if operation == "PutMetricAlarm" and given.get("Tags"):
+    if operation in ("PutMetricAlarm", "PutDashboard") and given.get("Tags"):
         yield Asked("cloudwatch:TagResource", names[0])
 
 
@@ -205,6 +215,8 @@ def _glue(operation: str, given: Mapping[str, Any]) -> Iterator[Asked]:
         return
     name = given.get("DatabaseName") or given.get("Name") or given["DatabaseInput"]["Name"]
     table = [f"table/{name}/{given.get('Name', '*')}"] if "Table" in operation else []
+    if operation == "DeleteDatabase":  # with all that is in it
+        table = [f"table/{name}/*", f"userDefinedFunction/{name}/*"]
     for what in ("catalog", f"database/{name}", *table):
         yield Asked(f"glue:{operation}", f"{arn}{what}")
     if given.get("Tags"):
