@@ -6,10 +6,12 @@ import re
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
+
+from deployer.resources.names import FunctionUse
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "github.md").read_text()
@@ -126,6 +128,23 @@ def test_each_stage_is_deployed_and_removed_by_the_same_steps() -> None:
     assert deploy["sandbox"]["if"] == "github.ref == 'refs/heads/main'"
     assert deploy["production"]["if"] == "startsWith(github.ref, 'refs/tags/v')"
     assert deploy["sandbox"]["needs"] == deploy["production"]["needs"] == "test"
+
+
+def test_a_teardown_knows_every_role_that_a_deployment_knows() -> None:
+    """It would take a role of the user's for the deployment's own, and remove it."""
+    named = {
+        name: {
+            setting: value
+            for step in PARSED[name]["jobs"]["sandbox"]["steps"]
+            for setting, value in step.get("env", {}).items()
+            if setting.endswith("_ROLE_ARN")
+        }
+        for name in ("deploy.yml", "teardown.yml")
+    }
+    every = [f"{use.upper()}_ROLE_ARN" for use in get_args(FunctionUse)]
+
+    assert sorted(named["deploy.yml"]) == sorted(every)
+    assert named["teardown.yml"] == named["deploy.yml"]
 
 
 @pytest.mark.parametrize(
