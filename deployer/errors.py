@@ -116,6 +116,12 @@ def explaining(where: str) -> Iterator[None]:
         raise _translated(error, where) from error
 
 
+def is_refusal(error: DeployError) -> bool:
+    """Return whether AWS does not let the caller do what was tried."""
+    cause = error.__cause__
+    return isinstance(cause, ClientError) and cause.response["Error"].get("Code") in REFUSED
+
+
 def _translated(error: ClientError | BotoCoreError, where: str) -> DeployError:
     for kinds, step in NO_CREDENTIALS.items():
         if isinstance(error, kinds):

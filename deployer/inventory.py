@@ -88,7 +88,21 @@ def occasional(names: Names) -> Iterator[ResourceId]:
         yield ResourceId("log group", group)
     for queue in (names.events_queue, names.dead_queue):
         yield ResourceId("queue", queue)
+    yield from former_roles(names)
     yield ResourceId("secret", names.secret(TOKENS_SECRET))
+
+
+def former_roles(names: Names) -> Iterator[ResourceId]:
+    """Yield the roles that an earlier deployment had for functions that run as a user's now."""
+    theirs = {names.role(use) for use in names.existing_roles}
+    for use in names.existing_roles:
+        if names.own_role(use) not in theirs:
+            yield ResourceId("role", names.own_role(use))
+
+
+def creates_roles(names: Names) -> bool:
+    """Return whether a function that every deployment has runs as a role of the deployment."""
+    return any(spec.use not in names.existing_roles for spec in specs.FUNCTIONS)
 
 
 def _of_function(names: Names, use: FunctionUse) -> Iterator[ResourceId]:

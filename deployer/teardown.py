@@ -15,8 +15,22 @@ from deployer.aws import logs, sns
 from deployer.aws.account import Account
 from deployer.aws.changes import Change
 from deployer.aws.waiting import Waited
-from deployer.errors import AwsError, CredentialsError, DeployError, explaining
-from deployer.inventory import REMOVERS, ResourceId, named, occasional, tagged
+from deployer.errors import (
+    AwsError,
+    CredentialsError,
+    DeployError,
+    explaining,
+    is_refusal,
+)
+from deployer.inventory import (
+    REMOVERS,
+    ResourceId,
+    creates_roles,
+    former_roles,
+    named,
+    occasional,
+    tagged,
+)
 from deployer.networking import lambda_interfaces
 from deployer.operations.slots import SLOT, drop_slots, slots_of
 from deployer.receipt import Entry, Outcome, Receipt
@@ -191,13 +205,17 @@ class Teardown:
             return REMOVERS[resource.kind](self._looking, resource.name)
 
     def _may_exist(self, resource: ResourceId) -> bool:
-        """Return whether a resource exists, or whether it does cannot be read."""
+        """Return whether a resource exists, or whether it does cannot be read.
+
+        Whose functions all have roles of the user's needs no right to look at others, and has none.
+        """
         try:
             return self._exists(resource)
         except CredentialsError:
             raise
-        except DeployError:
-            return True
+        except DeployError as error:
+            is_former = resource in [*former_roles(self.names)]
+            return creates_roles(self.names) or not (is_former and is_refusal(error))
 
     def _is_kept(self, resource: ResourceId) -> bool:
         return self._keep_data and resource.kind == "bucket"

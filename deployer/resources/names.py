@@ -132,6 +132,10 @@ class Names:
         """Return the name of a function's role, with the region because IAM is global."""
         if existing := self.existing_roles.get(use):
             return existing.rpartition("/")[2]
+        return self.own_role(use)
+
+    def own_role(self, use: FunctionUse) -> str:
+        """Return the name of the role that a deployment creates for a function without another."""
         return fit(f"{self.prefix}-{self.region}", f"-{use}", MAX_ROLE)
 
     def role_arn(self, use: FunctionUse) -> str:

@@ -6,6 +6,8 @@ from typing import Any, get_args
 
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError
+from botocore.model import OperationModel
 
 import deploy
 from deployer.aws.account import Account
@@ -21,7 +23,7 @@ from tests.aws.conftest import HTTP_OK
 from tests.aws.faults import Faults
 from tests.aws.sandbox import Sandbox, pending
 
-ALL = ("extract", "transform", "load", "reconcile", "page")
+ALL: tuple[FunctionUse, ...] = ("extract", "transform", "load", "reconcile", "page")
 OURS = Names("totesys-etl", "dev", "123456789012", "eu-west-2")
 
 
@@ -89,6 +91,59 @@ def test_who_may_not_create_roles_can_deploy(sandbox: Sandbox) -> None:
 
     assert pending(sandbox.plan()) == []
     assert names.existing_roles == roles
+
+
+def test_the_role_that_one_of_the_users_replaced_is_removed(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teardown finds what an earlier deployment created, whatever the settings name by now."""
+    monkeypatch.setattr("deployer.teardown.QUIET_SECONDS", 0)
+    sandbox.start_deployed()
+    names = use(sandbox, load=create(sandbox.account, "team-loads"))
+    sandbox.deploy()
+    assert OURS.role("load") in role_names(sandbox.account)
+
+    gone = Teardown(sandbox.account, names, sandbox.events.append, ("source", "warehouse"))
+    assert ("role", OURS.role("load")) in [(each.kind, each.name) for each in gone.look()]
+    assert gone.remove().is_complete
+    assert role_names(sandbox.account) == ["team-loads"]
+
+
+def test_a_role_of_the_users_may_have_the_name_of_ours(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An administrator may create roles by the names that a deployment gives: they stay."""
+    monkeypatch.setattr("deployer.teardown.QUIET_SECONDS", 0)
+    theirs = {each: create(sandbox.account, OURS.role(each)) for each in ("load", "page")}
+    names = use(sandbox, load=theirs["page"], page=theirs["load"])
+    sandbox.deploy()
+
+    gone = Teardown(sandbox.account, names, sandbox.events.append, ("source", "warehouse"))
+    assert gone.remove().is_complete
+    assert role_names(sandbox.account) == sorted(OURS.role(each) for each in ("load", "page"))
+
+
+@pytest.mark.parametrize("named", [ALL, ALL[1:]])
+def test_who_may_look_at_no_role_of_ours_can_remove_a_deployment(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, named: tuple[FunctionUse, ...]
+) -> None:
+    """Where all functions have a role of the user's; otherwise the receipt says what it hides."""
+    monkeypatch.setattr("deployer.teardown.QUIET_SECONDS", 0)
+    names = use(sandbox, **{each: create(sandbox.account, f"team-{each}") for each in named})
+    sandbox.deploy()
+    hidden = {OURS.role(each) for each in named}
+
+    def refuse(params: dict[str, Any], model: OperationModel, **_: object) -> None:
+        if params["RoleName"] in hidden:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, model.name)
+
+    iam: Any = sandbox.account.clients.iam
+    iam.meta.events.register("provide-client-params.iam.GetRole", refuse)
+    gone = Teardown(sandbox.account, names, sandbox.events.append, ("source", "warehouse"))
+    receipt = gone.remove()
+
+    stays = {each.name for each in receipt.entries if each.outcome == "stays"}
+    assert stays == (set() if named == ALL else hidden)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +248,7 @@ def test_the_command_prints_a_document(
     assert deploy.main(["roles", "--json"]) == 0
 
     printed = json.loads(capsys.readouterr().out)
-    assert sorted(printed) == sorted(OURS.function(each) for each in ALL)  # type: ignore[arg-type]
+    assert sorted(printed) == sorted(OURS.function(each) for each in ALL)
     assert printed["totesys-etl-dev-load"]["policy"]["Version"] == "2012-10-17"
 
 
