@@ -231,7 +231,7 @@ class Deployer:
                 *self._recording.changes,
                 *self.monitoring.remove_old_alarms(is_first=is_first),
                 *old_layers(account, names, self._layer_arns, self._recording.kept),
-                *old_secrets(account, names, self.settings),
+                *old_secrets(account, names, self.settings, self._recording.kept),
                 *([] if is_first or self.settings.has_lake else old_lake(account, names)),
                 *([] if is_served else old_reports(account, names, self._recording.kept)),
             ]

@@ -25,9 +25,12 @@ def old_layers(
             yield from lambda_layers.remove_old_versions(account, name, used)
 
 
-def old_secrets(account: Account, names: Names, settings: Settings) -> list[Change]:
-    """Remove the secrets of sources and targets that are no longer declared or set."""
-    wanted = [names.secret(name) for name in settings.secrets]
+def old_secrets(
+    account: Account, names: Names, settings: Settings, records: Sequence[Record]
+) -> list[Change]:
+    """Remove the secrets that are no longer declared or set, and that no record names."""
+    wanted = {names.secret(name) for name in settings.secrets}
+    wanted |= {secret for record in records for secret in record.secrets}
     tags = specs.own_tags(settings.project, settings.stage)
     with explaining("old secrets"):
         return secrets.remove_other_secrets(account, names.secret(""), wanted, tags)

@@ -27,6 +27,7 @@ from etl.product import LOG_FORM
 
 TAG = "deployment"
 FOLDER = "deployments/"
+ENDING = "_SECRET_ID"  # how the variables end that name secrets
 # They are given when a function is put back.
 NOT_RECORDED = frozenset({"code", "role_id", "tags"})
 
@@ -64,6 +65,16 @@ class Record:
     def layers(self) -> set[str]:
         """The ARNs of the layer versions that the functions have."""
         return {arn for function in self.functions.values() for arn in function["layers"]}
+
+    @property
+    def secrets(self) -> set[str]:
+        """The names of the secrets that the functions read, and the ARNs of those of others."""
+        return {
+            value
+            for function in self.functions.values()
+            for name, value in function["environment"].items()
+            if name.endswith(ENDING)
+        }
 
     def function(
         self, name: str, code: bytes, role_id: str | None, tags: Mapping[str, str]

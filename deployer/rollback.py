@@ -10,7 +10,7 @@ from functools import partial
 from typing import get_args
 
 from deployer import records
-from deployer.aws import iam, lambda_functions, lambda_layers, s3_objects
+from deployer.aws import iam, lambda_functions, lambda_layers, s3_objects, secrets
 from deployer.aws.account import Account
 from deployer.aws.changes import Change
 from deployer.aws.lambda_functions import Function
@@ -73,6 +73,7 @@ class Rollback:
             target = self._target()
             self._require_readable(target)
             self._require_layers(target)
+            self._require_secrets(target)
             code = self._code(target)
             # Before anything is changed: a rollback that fails half-way is then made again.
             back = records.before(self.account, self.names, target)
@@ -138,6 +139,13 @@ class Rollback:
         for arn in sorted(target.layers):
             if not lambda_layers.version_exists(self.account, arn):
                 raise OperationError(f"layer version {arn} is gone. {INSTEAD}")
+
+    def _require_secrets(self, target: Record) -> None:
+        """Raise OperationError if a secret is gone; those of others may not be looked at."""
+        ours = self.names.secret("")
+        for name in sorted(each for each in target.secrets if each.startswith(ours)):
+            if not secrets.is_readable(self.account, name):
+                raise OperationError(f"secret {name} is gone. {INSTEAD}")
 
     def _restore(self, target: Record, code: Mapping[str, bytes]) -> list[Change]:
         steps = Steps(self.account, self.names, self._tags, self._report, NO_RULES)

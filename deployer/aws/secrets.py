@@ -92,6 +92,13 @@ def remove_secret(account: Account, name: str) -> bool:
     )
 
 
+def is_readable(account: Account, name: str) -> bool:
+    """Return whether a secret exists and is not scheduled for deletion."""
+    secrets = account.clients.secrets
+    described = found(lambda: secrets.describe_secret(SecretId=name), "ResourceNotFoundException")
+    return described is not None and described.get("DeletedDate") is None
+
+
 def _read(account: Account, name: str) -> dict[str, Any] | None:
     secrets = account.clients.secrets
     described = found(lambda: secrets.describe_secret(SecretId=name), "ResourceNotFoundException")

@@ -11,7 +11,8 @@ from deployer.aws.account import Account
 from deployer.configuration.existing_secrets import ExistingSecret
 from deployer.configuration.settings import Settings
 from deployer.errors import SettingsError
-from tests.aws.removing import teardown
+from deployer.rollback import Rollback
+from tests.aws.removing import NAMES, teardown
 from tests.aws.sandbox import Sandbox, pending
 
 SOURCE = "totesys-etl/dev/source"
@@ -80,9 +81,8 @@ def test_the_functions_are_given_its_arn_and_the_rest_of_the_address(
     assert theirs.arn in json.dumps(policy)
 
 
-def test_our_secret_goes_when_one_of_others_replaces_it(sandbox: Sandbox) -> None:
-    """The password that it held is used by nothing any longer."""
-    sandbox.start_deployed()
+def name_theirs(sandbox: Sandbox) -> None:
+    """Have the settings name a secret of others for the source."""
     made = sandbox.account.clients.secrets.create_secret(Name="theirs", SecretString="{}")
     sandbox.settings = replace(
         sandbox.settings,
@@ -90,8 +90,39 @@ def test_our_secret_goes_when_one_of_others_replaces_it(sandbox: Sandbox) -> Non
         existing={"source": ExistingSecret(made["ARN"])},
     )
 
+
+def test_our_secret_goes_when_one_of_others_replaces_it(sandbox: Sandbox) -> None:
+    """With the last deployment that a rollback leads to: the password is used by nothing then."""
+    sandbox.start_deployed()
+    name_theirs(sandbox)
+    sandbox.deploy()
+    assert SOURCE in names_in(sandbox.account)
+    assert pending(sandbox.plan()) == []
+    sandbox.packages.code["load"] = "THIRD = True\n"
+
     assert ("secret", "removed", []) in pending(sandbox.deploy())
     assert names_in(sandbox.account) == ["theirs", "totesys-etl/dev/warehouse"]
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_rollback_finds_the_secret_that_one_of_others_replaced(
+    sandbox: Sandbox, works: bool
+) -> None:
+    """However the deployment ended that no longer needed it."""
+    sandbox.start_deployed()
+    before = value_of(sandbox.account, SOURCE)
+    name_theirs(sandbox)
+    deployer = sandbox.deployer()
+    deployer.deploy()
+    if works:
+        deployer.record()
+
+    Rollback(sandbox.account, NAMES, sandbox.events.append).roll_back()
+
+    client: Any = sandbox.account.clients.lambda_
+    found = client.get_function(FunctionName=NAMES.function("extract"))["Configuration"]
+    assert found["Environment"]["Variables"]["SOURCE_SECRET_ID"] == SOURCE
+    assert value_of(sandbox.account, SOURCE) == before
 
 
 def test_a_secret_of_another_region_is_refused_before_anything(

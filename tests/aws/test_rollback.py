@@ -312,6 +312,18 @@ def test_a_layer_that_is_gone_is_named(sandbox: Sandbox) -> None:
     assert "totesys-etl-dev-pandas:1 is gone" in refused(sandbox)
 
 
+@pytest.mark.parametrize("for_good", [{"ForceDeleteWithoutRecovery": True}, {}])
+def test_a_secret_that_is_gone_is_named(sandbox: Sandbox, for_good: dict[str, bool]) -> None:
+    """The older functions would find no address; nor is one readable that waits to be deleted."""
+    sandbox.start_deployed()
+    change(sandbox)
+    sandbox.deploy()
+    name = NAMES.secret("source")
+    sandbox.account.clients.secrets.delete_secret(SecretId=name, **for_good)
+
+    assert f"secret {name} is gone" in refused(sandbox)
+
+
 def test_a_teardown_removes_the_records_too(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
