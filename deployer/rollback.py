@@ -6,8 +6,8 @@ back is what `deployer.records` has; nothing is built.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import get_args
+from functools import cached_property, partial
+from typing import Any, get_args
 
 from deployer import records
 from deployer.aws import iam, lambda_functions, lambda_layers, s3_objects, secrets
@@ -16,10 +16,13 @@ from deployer.aws.changes import Change
 from deployer.aws.lambda_functions import Function
 from deployer.configuration.organisation import NO_RULES
 from deployer.errors import OperationError, explaining
+from deployer.networking import lambda_interfaces
 from deployer.operations.batchlog import BatchLog
 from deployer.records import Record
 from deployer.resources import specs
 from deployer.resources.names import BucketUse, FunctionUse, Names
+from deployer.resources.policies import CHANGES_OF_NETWORKS, network_rights
+from deployer.resources.resource_policies import Policy
 from deployer.steps import Report, Step, Steps, concurrently
 
 LOGS: tuple[BucketUse, ...] = ("ingestion", "processed")
@@ -75,13 +78,14 @@ class Rollback:
             self._require_layers(target)
             self._require_secrets(target)
             code = self._code(target)
+            policies = self._policies(target)
             # Before anything is changed: a rollback that fails half-way is then made again.
             back = records.before(self.account, self.names, target)
             kept = [target, back] if back else [target]
             self.account.write(lambda: records.write(self.account, self.names, kept))
         led_from = target.rolled_back[1] if target.rolled_back else None
         uses = [use for use in get_args(FunctionUse) if self.names.function(use) in code]
-        return RolledBack(self._restore(target, code), led_from, target.at, uses)
+        return RolledBack(self._restore(target, code, policies), led_from, target.at, uses)
 
     def _target(self) -> Record:
         """Return the record to go back to, with the way back from it, which leads to what runs."""
@@ -147,17 +151,47 @@ class Rollback:
             if not secrets.is_readable(self.account, name):
                 raise OperationError(f"secret {name} is gone. {INSTEAD}")
 
-    def _restore(self, target: Record, code: Mapping[str, bytes]) -> list[Change]:
-        steps = Steps(self.account, self.names, self._tags, self._report, NO_RULES)
-        return concurrently(*(self._chain(steps, target, name, code[name]) for name in code))
+    def _policies(self, target: Record) -> dict[str, Policy]:
+        """Return the rights of each function whose role is the deployment's own.
 
-    def _chain(self, steps: Steps, target: Record, name: str, code: bytes) -> list[Step]:
+        With those to the network that it leaves: Lambda removes its interfaces by them, later, and
+        the next deployment takes them away once no interface is left.
+        """
+        uses = {self.names.function(use): use for use in get_args(FunctionUse)}
+        policies = {}
+        for name, function in target.functions.items():
+            if policy := function["policy"]:
+                leaves = function["network"] is None and self._has_rights_to_network(function)
+                if leaves and (self._interfaces or lambda_functions.in_network(self.account, name)):
+                    added = network_rights(uses[name], self.names)
+                    policy = {**policy, "Statement": [*policy["Statement"], *added]}
+                policies[name] = policy
+        return policies
+
+    def _has_rights_to_network(self, function: Mapping[str, Any]) -> bool:
+        role = function["role_arn"].rpartition("/")[2]
+        return iam.allows(self.account, role, CHANGES_OF_NETWORKS[0])
+
+    @cached_property
+    def _interfaces(self) -> list[str]:
+        return lambda_interfaces(self.account, self.names)
+
+    def _restore(
+        self, target: Record, code: Mapping[str, bytes], policies: Mapping[str, Policy]
+    ) -> list[Change]:
+        steps = Steps(self.account, self.names, self._tags, self._report, NO_RULES)
+        return concurrently(
+            *(self._chain(steps, target, name, code[name], policies.get(name)) for name in code)
+        )
+
+    def _chain(
+        self, steps: Steps, target: Record, name: str, code: bytes, policy: Policy | None
+    ) -> list[Step]:
         """Return the steps for a function: its rights first, which its code may need."""
-        policy = target.functions[name]["policy"]
         function = self._function(target, name, code)
         role = function.role_arn.rpartition("/")[2]
         arns = {self.names.function(u): self.names.function_arn(u) for u in get_args(FunctionUse)}
-        rights = partial(steps.take, "role", role, iam.ensure_policy, role, policy)
+        rights = partial(steps.take, "role", role, iam.ensure_policy, role, policy or {})
         return [
             *([rights] if policy else []),
             partial(

@@ -196,6 +196,13 @@ def tags_of(account: Account, name: str) -> Mapping[str, str]:
     return _read_tags(name, answer) if answer else {}
 
 
+def in_network(account: Account, name: str) -> bool:
+    """Return whether a function is in a network; there may be no such function."""
+    read = account.clients.lambda_.get_function_configuration
+    answer = found(lambda: read(FunctionName=name), ABSENT)
+    return bool(answer and answer.get("VpcConfig", {}).get("SubnetIds"))
+
+
 def environment_of(account: Account, name: str) -> Mapping[str, str]:
     """Return the environment variables of a function; none if there is no function."""
     read = account.clients.lambda_.get_function_configuration

@@ -80,7 +80,7 @@ def function_policy(
     files = _files(names, declared, buckets) if use in specs.READS_SOURCES else []
     read = _secrets(use, declared, apis, report_secrets)
     secrets = [*reading(read, names, existing), *logging_in(read, names, logins)]
-    network = _network(use, names) if in_network else []
+    network = network_rights(use, names) if in_network else []
     rest = [*files, *secrets, *notices, *network, *_common(use, names)]
     tables = [table.id for target in declared.targets for table in target.tables]
 
@@ -302,7 +302,7 @@ def _secrets(
     return read
 
 
-def _network(use: FunctionUse, names: Names) -> list[Policy]:
+def network_rights(use: FunctionUse, names: Names) -> list[Policy]:
     """Allow Lambda to connect a function to a network, and forbid it to the function's own code.
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions

@@ -8,9 +8,10 @@ import pytest
 from deployer.aws.waiting import Waited
 from deployer.errors import AwsError, SettingsError
 from deployer.resources.policies import CHANGES_OF_NETWORKS, LOOKS_AT_NETWORKS
+from deployer.rollback import Rollback
 from tests.aws.faults import Faults
 from tests.aws.private_network import PrivateNetwork, private_network
-from tests.aws.removing import teardown
+from tests.aws.removing import NAMES, teardown
 from tests.aws.sandbox import Sandbox, everything_in, pending
 
 FUNCTION = "totesys-etl-dev-{}"
@@ -141,6 +142,45 @@ def test_functions_leave_a_network_that_is_no_longer_set(
     assert pending(sandbox.plan()) == []
     private.remove_interface(interface)
     assert pending(sandbox.deploy()) == [("role", "updated", ["policy"])] * 4
+    assert [rights_to_networks(sandbox, use) for use in CONNECTED] == [{}] * 4
+
+
+@pytest.mark.parametrize("are_left", [True, False])
+def test_functions_leave_a_network_that_a_rollback_knows_nothing_of(
+    sandbox: Sandbox, are_left: bool
+) -> None:
+    """Their roles keep the rights until the interfaces are gone, and a teardown waits for that."""
+    sandbox.start_deployed()
+    made = private_network(sandbox.account, "s3", "secretsmanager")
+    sandbox.settings = replace(sandbox.settings, network=made.network)
+    sandbox.deploy()
+    if are_left:
+        made.add_interface(FUNCTION.format("extract"))
+
+    Rollback(sandbox.account, NAMES, sandbox.events.append).roll_back()
+
+    assert networks_of(sandbox) == {}
+    rights = {"Allow": list(OF_ROLES), "Deny": list(OF_ROLES)}
+    assert [rights_to_networks(sandbox, use) for use in CONNECTED] == [rights] * 4
+    assert rights_to_networks(sandbox, "transform") == {}
+    assert teardown(sandbox).remove().is_complete is not are_left
+
+
+def test_a_rollback_takes_no_more_rights_than_there_were(
+    sandbox: Sandbox, private: PrivateNetwork
+) -> None:
+    """Once Lambda has left the network; and where none was ever used, EC2 is not asked."""
+    sandbox.deploy()
+    sandbox.settings = replace(sandbox.settings, network=None)
+    sandbox.deploy()
+    for number in (2, 3):
+        sandbox.packages.code["load"] = f"NUMBER = {number}\n"
+        sandbox.deploy()
+    denied = ("UnauthorizedOperation", "You are not authorized to perform this operation.")
+    Faults({"DescribeNetworkInterfaces": denied}, times=None).inject(sandbox, "before-call")
+
+    Rollback(sandbox.account, NAMES, sandbox.events.append).roll_back()
+
     assert [rights_to_networks(sandbox, use) for use in CONNECTED] == [{}] * 4
 
 
