@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from typing import Any, get_args
 
 from deployer import records
-from deployer.aws import iam, lambda_functions, lambda_layers, s3_objects, secrets
+from deployer.aws import iam, lambda_functions, lambda_layers, s3, s3_objects, secrets
 from deployer.aws.account import Account
 from deployer.aws.changes import Change
 from deployer.aws.lambda_functions import Function
@@ -77,6 +77,7 @@ class Rollback:
             self._require_readable(target)
             self._require_layers(target)
             self._require_secrets(target)
+            self._require_key(target)
             code = self._code(target)
             policies = self._policies(target)
             # Before anything is changed: a rollback that fails half-way is then made again.
@@ -150,6 +151,15 @@ class Rollback:
         for name in sorted(each for each in target.secrets if each.startswith(ours)):
             if not secrets.is_readable(self.account, name):
                 raise OperationError(f"secret {name} is gone. {INSTEAD}")
+
+    def _require_key(self, target: Record) -> None:
+        """Raise OperationError if data is encrypted by a key that the target's roles cannot use."""
+        used = s3.encryption_key(self.account, self.names.bucket("processed"))
+        if used not in (None, *(each["kms_key"] for each in target.functions.values())):
+            raise OperationError(
+                f"what is in the buckets is encrypted by {used}, which the functions that were "
+                f"deployed at {target.at} have no right to. {INSTEAD}"
+            )
 
     def _policies(self, target: Record) -> dict[str, Policy]:
         """Return the rights of each function whose role is the deployment's own.

@@ -16,8 +16,11 @@ from deployer.errors import DeployError, OperationError
 from deployer.resources.resource_policies import trust_policy
 from deployer.rollback import Rollback, RolledBack
 from etl.product import LOG_FORM
+from tests.aws.conftest import HTTP_OK
 from tests.aws.removing import NAMES, teardown
 from tests.aws.sandbox import Sandbox, everything_in, pending
+from tests.aws.test_encryption import a_key
+from tests.unit.test_key_policies import ACCOUNT, CLOUDWATCH, LOGS
 
 CODE = NAMES.bucket("code")
 ATTRIBUTES = ("CodeSha256", "Handler", "Runtime", "MemorySize", "Timeout", "Environment", "Layers")
@@ -310,6 +313,32 @@ def test_a_layer_that_is_gone_is_named(sandbox: Sandbox) -> None:
     )
 
     assert "totesys-etl-dev-pandas:1 is gone" in refused(sandbox)
+
+
+def test_a_deployment_from_before_the_key_is_not_put_back(sandbox: Sandbox) -> None:
+    """Its roles may not use the key, and what was written since would be unreadable to them."""
+    sandbox.start_deployed()
+    key = a_key(sandbox.account, ACCOUNT, CLOUDWATCH, LOGS)
+    sandbox.settings = replace(sandbox.settings, organisation=Organisation(kms_key=key))
+    logs: Any = sandbox.account.clients.logs  # moto does not know this call
+    logs.meta.events.register("before-call.logs.AssociateKmsKey", lambda **_: (HTTP_OK, {}))
+    sandbox.deploy()
+
+    assert f"what is in the buckets is encrypted by {key}" in refused(sandbox)
+
+
+def test_a_rollback_between_deployments_with_a_key_is_made(sandbox: Sandbox) -> None:
+    """The roles of both may use it."""
+    key = a_key(sandbox.account, ACCOUNT, CLOUDWATCH, LOGS)
+    sandbox.settings = replace(sandbox.settings, organisation=Organisation(kms_key=key))
+    sandbox.deploy()
+    first = running(sandbox)
+    sandbox.packages.code["load"] = "SECOND = True\n"
+    sandbox.deploy()
+
+    roll_back(sandbox)
+
+    assert running(sandbox) == first
 
 
 @pytest.mark.parametrize("for_good", [{"ForceDeleteWithoutRecovery": True}, {}])
