@@ -289,7 +289,7 @@ class Deployer:
             timeout=spec.timeout,
             role_arn=self.names.role_arn(spec.use),
             role_id=self._role_ids.get(self.names.role(spec.use)),
-            other_role_arn=self.names.role_arn("load" if spec.use == "extract" else "extract"),
+            other_role_arn=self.names.role_arn(self.network.other_than(spec.use)),
             layers=tuple(self._layer_arns[layer] for layer in self._layers(spec.use)),
             network=self.network.of(spec.use),
             kms_key=self.settings.organisation.kms_key,

@@ -47,6 +47,14 @@ class FunctionNetwork:
         """Return the network of a function."""
         return self._settings.network if use in self._connected else None
 
+    def other_than(self, use: FunctionUse) -> FunctionUse:
+        """Return a function whose role another one can have for a moment.
+
+        Lambda refuses a function in a network a role without the rights to it.
+        """
+        among = self._connected if use in self._connected else ("extract", ALWAYS_CONNECTED)
+        return next(each for each in among if each != use)
+
     def needs_rights(self, use: FunctionUse) -> bool:
         """Return whether the role of a function needs the rights to a network."""
         return use in self._connected and (self._settings.network is not None or self._is_left)

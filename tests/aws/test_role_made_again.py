@@ -4,10 +4,14 @@ Lambda encrypts a function's environment for the role's id, which the new one do
 emulators do not show that, so the calls are compared with those that AWS's support asks for.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from botocore.model import OperationModel
 
+from deployer.configuration.settings import Settings
+from deployer.resources.names import FunctionUse, Names
+from tests.aws.private_network import private_network
 from tests.aws.removing import NAMES
 from tests.aws.sandbox import Sandbox, pending
 
@@ -27,12 +31,17 @@ def roles_set(sandbox: Sandbox) -> list[tuple[str, str]]:
     return found
 
 
+def delete(sandbox: Sandbox, role: str) -> None:
+    iam = sandbox.account.clients.iam
+    iam.delete_role_policy(RoleName=role, PolicyName="least-privilege")
+    iam.delete_role(RoleName=role)
+
+
 def make_again(sandbox: Sandbox) -> None:
     """Delete the role of load and create it as it was."""
     iam = sandbox.account.clients.iam
     role = iam.get_role(RoleName=ROLE)["Role"]
-    iam.delete_role_policy(RoleName=ROLE, PolicyName="least-privilege")
-    iam.delete_role(RoleName=ROLE)
+    delete(sandbox, ROLE)
     trust = str(role["AssumeRolePolicyDocument"]).replace("'", '"')
     iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=trust, Tags=role["Tags"])
 
@@ -54,9 +63,7 @@ def test_a_role_that_others_made_again_is_set_again(sandbox: Sandbox) -> None:
 def test_a_role_that_the_deployment_makes_again_is_set_again(sandbox: Sandbox) -> None:
     """The plan announces it while there is no role yet."""
     sandbox.start_deployed()
-    iam = sandbox.account.clients.iam
-    iam.delete_role_policy(RoleName=ROLE, PolicyName="least-privilege")
-    iam.delete_role(RoleName=ROLE)
+    delete(sandbox, ROLE)
     updates = roles_set(sandbox)
 
     planned = [each for each in sandbox.plan() if each.name == FUNCTION]
@@ -65,6 +72,29 @@ def test_a_role_that_the_deployment_makes_again_is_set_again(sandbox: Sandbox) -
     assert pending(planned) == [("function", "updated", ["RoleId"])]
     assert updates == [(FUNCTION, NAMES.role("extract")), (FUNCTION, ROLE)]
     assert pending(sandbox.plan()) == []
+
+
+def test_a_function_in_a_network_has_no_role_without_the_rights_to_it(sandbox: Sandbox) -> None:
+    """Not for a moment: extract of a pipeline of files is in no network, and Lambda refuses it."""
+    warehouse = "postgresql://loader:one@db.example.com/warehouse"
+    settings = Settings.read({"PIPELINE": "retail", "WAREHOUSE_DATABASE_URL": warehouse})
+    network = private_network(sandbox.account, "s3", "secretsmanager", "sns").network
+    sandbox.settings = replace(settings, network=network)
+    names = Names.of(sandbox.settings, sandbox.account.id, sandbox.account.region)
+    sandbox.deploy()
+    connected: tuple[FunctionUse, ...] = ("load", "reconcile", "page")
+    for use in connected:
+        delete(sandbox, names.role(use))
+    updates = roles_set(sandbox)
+
+    sandbox.deploy()
+
+    able = {names.role(use) for use in connected}
+    assert {role for _, role in updates} <= able
+    assert {
+        use: len({role for name, role in updates if name == names.function(use)})
+        for use in connected
+    } == dict.fromkeys(connected, 2)
 
 
 def test_a_role_that_stays_is_set_once(sandbox: Sandbox) -> None:
