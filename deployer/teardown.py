@@ -135,9 +135,11 @@ class Teardown:
             self._remove(resources, "role")
             return
         why = f"Lambda needs it to remove {', '.join(left)}: run again in half an hour"
-        for role in resources:
-            if role.kind == "role" and self._may_exist(role):
+        for role in (each for each in resources if each.kind == "role"):
+            if self._may_exist(role):
                 self._note(role, "stays", why)
+            else:
+                self._note(role, "already gone")
 
     def _wait_for_interfaces(self) -> list[str]:
         """Wait until Lambda has removed its network interfaces; return those that are left."""

@@ -197,6 +197,23 @@ def test_teardown_goes_on_after_an_hour_of_waiting(
     assert everything_in(sandbox.account) == []
 
 
+def test_a_role_that_is_gone_is_no_obstacle_while_interfaces_stay(
+    sandbox: Sandbox, private: PrivateNetwork
+) -> None:
+    """Somebody removed it: the others stay with the interfaces, and there is a receipt."""
+    sandbox.deploy()
+    private.add_interface(FUNCTION.format("load"))
+    iam, role = sandbox.account.clients.iam, ROLE.format("page")
+    iam.delete_role_policy(RoleName=role, PolicyName="least-privilege")
+    iam.delete_role(RoleName=role)
+
+    receipt = teardown(sandbox).remove()
+
+    found = {each.name: each.outcome for each in receipt.entries if each.kind == "role"}
+    others = ("extract", "transform", "load", "reconcile")
+    assert found == {role: "already gone", **{ROLE.format(each): "stays" for each in others}}
+
+
 def test_roles_stay_where_the_interfaces_of_lambda_cannot_be_read(
     sandbox: Sandbox, private: PrivateNetwork
 ) -> None:
