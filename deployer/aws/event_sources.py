@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 ABSENT = "ResourceNotFoundException"
 SETTLE_SECONDS = 180
-CHANGING = ("Creating", "Enabling", "Disabling", "Updating", "Deleting")
+CHANGING = ("Creating", "Enabling", "Disabling", "Updating")
+DELETING = "Deleting"
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,19 @@ class EventSource:
 def ensure_event_source(account: Account, source: EventSource, tags: Mapping[str, str]) -> Change:
     """Make a queue an event source of a function, and wait until it is ready.
 
-    One that was disabled is enabled again. Its tags are not compared.
+    One that was disabled is enabled again, and one that is being removed is created again once it
+    is gone. Its tags are not compared.
     """
     client = account.clients.lambda_
     configuration = source.configuration
     actual = _find(account, source.name)
 
     def create() -> None:
+        account.patience.until(
+            lambda: not _mappings(account, source.name),
+            f"the removal of event source {source.name}",
+            SETTLE_SECONDS,
+        )
         client.create_event_source_mapping(
             EventSourceArn=_queue_arn(account, source.queue),
             FunctionName=source.function,
@@ -94,7 +101,7 @@ def remove_event_source(account: Account, name: str) -> bool:
         if there := _find(account, name):
             client.delete_event_source_mapping(UUID=there["UUID"])
 
-    return remove(account, lambda: _find(account, name), delete, ABSENT)
+    return remove(account, lambda: _mappings(account, name) or None, delete, ABSENT)
 
 
 def is_enabled(account: Account, name: str) -> bool | None:
@@ -113,15 +120,20 @@ def name_of(account: Account, uuid: str) -> str | None:
 
 
 def _find(account: Account, name: str) -> "EventSourceMappingConfigurationTypeDef | None":
+    """Return an event source; one that is being removed does not count."""
+    there = (each for each in _mappings(account, name) if each["State"] != DELETING)
+    return next(there, None)
+
+
+def _mappings(account: Account, name: str) -> list["EventSourceMappingConfigurationTypeDef"]:
     queue, _, function = name.partition("/")
     pages = account.clients.lambda_.get_paginator("list_event_source_mappings")
-    mappings = (
+    return [
         mapping
         for page in pages.paginate(EventSourceArn=_queue_arn(account, queue))
         for mapping in page["EventSourceMappings"]
         if mapping["FunctionArn"].rpartition(":")[2] == function
-    )
-    return next(mappings, None)
+    ]
 
 
 def _read(mapping: "EventSourceMappingConfigurationTypeDef") -> dict[str, Any]:

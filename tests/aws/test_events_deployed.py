@@ -1,12 +1,14 @@
 """A pipeline of events in an account: its endpoint and queues, who may do what, and the removal."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import pipelines
+from deployer.aws import event_sources
 from deployer.aws.apigateway import ROUTE, STAGE
 from deployer.aws.event_sources import EventSource
 from deployer.configuration.settings import Settings
@@ -301,6 +303,35 @@ def test_late_answers_are_waited_for(
 
     assert faults.given == {operation: 1}
     assert pending(till.deploy()) == []
+
+
+def test_an_event_source_that_is_being_removed_is_created_again(
+    till: Sandbox, sleeps: list[float]
+) -> None:
+    """Once it is gone: AWS allows one for a queue and a function, and goes on removing it."""
+    till.start_deployed()
+    client: Any = till.account.clients.lambda_
+    [old] = client.list_event_source_mappings()["EventSourceMappings"]
+    client.delete_event_source_mapping(UUID=old["UUID"])
+    name = EventSource(NAMES.events_queue, NAMES.function("collect")).name
+    began = len(sleeps)
+
+    def list_it(parsed: dict[str, Any], **_: object) -> None:
+        if len(sleeps) < began + 3:
+            parsed["EventSourceMappings"].append({**old, "State": "Deleting"})
+
+    client.meta.events.register("after-call.lambda.ListEventSourceMappings", list_it)
+    assert event_sources.is_enabled(till.account, name) is None
+    assert event_sources.remove_event_source(replace(till.account, planning=True), name)
+
+    planned, done = till.plan(), till.deploy()
+
+    assert pending(planned) == pending(done)
+    assert [each[:2] for each in pending(done)] == [("event source", "created")]
+    assert event_sources.is_enabled(till.account, name)
+    [new] = client.list_event_source_mappings()["EventSourceMappings"]
+    assert new["UUID"] != old["UUID"]
+    assert pending(till.plan()) == []
 
 
 def test_nothing_of_an_endpoint_is_left(till: Sandbox) -> None:
