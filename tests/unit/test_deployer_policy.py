@@ -18,12 +18,14 @@ def test_a_deployer_reaches_nothing_but_the_deployment() -> None:
     assert {sid: each["Resource"] for sid, each in STATEMENTS.items()} == {
         "Buckets": [BUCKETS],
         "Objects": [f"{BUCKETS}/*"],
+        "ObjectsOfCode": ["arn:aws:s3:::shop-dev-123456789012-eu-west-2-code/*"],
         "Roles": [ROLES],
         "RightsOfRoles": [ROLES],
         "PassRoles": [ROLES],
         "Functions": [FUNCTIONS],
         "Layers": [f"arn:aws:lambda:{HERE}:layer:shop-dev-*"],
         "EventSources": ["*"],
+        "TagsOfEventSources": [f"arn:aws:lambda:{HERE}:event-source-mapping:*"],
         "LogGroups": [
             f"arn:aws:logs:{HERE}:log-group:/aws/lambda/shop-dev-*",
             f"arn:aws:logs:{HERE}:log-group:/aws/vendedlogs/shop-dev-*",
@@ -38,6 +40,7 @@ def test_a_deployer_reaches_nothing_but_the_deployment() -> None:
             f"arn:aws:glue:{HERE}:catalog",
             f"arn:aws:glue:{HERE}:database/shop_dev",
             f"arn:aws:glue:{HERE}:table/shop_dev/*",
+            f"arn:aws:glue:{HERE}:userDefinedFunction/shop_dev/*",
         ],
         "Apis": [f"{APIS}/apis", f"{APIS}/apis/*", f"{APIS}/tags/*"],
         "Account": ["*"],
