@@ -67,7 +67,7 @@ def test_an_older_copy_gets_what_it_lost(scene: Scene, server: PostgresServer) -
         f"ALTER DATABASE older RENAME TO {NAME}",
     )
 
-    assert scene.load() == [(4, "new"), (5, "new")]
+    assert scene.load() == [(4, "again"), (5, "again")]
     assert scene.query("SELECT word FROM thing") == [["e"]]
     assert scene.query("SELECT source, batch FROM loaded_batches ORDER BY record_id") == [
         ["source", batch] for batch in (1, 2, 3, 4, 5)
