@@ -213,13 +213,18 @@ def read_parts(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.Table]:
     Each column is one chunk. A thread reads the next object while the caller works on one, so two
     are in memory. Raises CorruptLogError as `read_rows` does.
     """
-    with ThreadPoolExecutor(1) as pool:
+    pool = ThreadPoolExecutor(1)
+    try:
         parts = (pool.submit(_read_part, bucket, file) for file in files)
         reading = next(parts, None)
         while reading:
             part, reading = reading.result(), next(parts, None)
             if part.num_rows:
                 yield part
+    finally:
+        # Without waiting: an iterator that an error has left may be garbage collected in any
+        # thread, also in one that is about to start and holds a lock that waiting needs.
+        pool.shutdown(wait=False)
 
 
 def _read_part(bucket: Bucket, file: DataFile) -> pa.Table:
