@@ -5,7 +5,7 @@ object that would expand to more than a function can hold is rejected before it 
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
@@ -213,18 +213,37 @@ def read_parts(bucket: Bucket, files: list[DataFile]) -> Iterator[pa.Table]:
     Each column is one chunk. A thread reads the next object while the caller works on one, so two
     are in memory. Raises CorruptLogError as `read_rows` does.
     """
-    pool = ThreadPoolExecutor(1)
-    try:
-        parts = (pool.submit(_read_part, bucket, file) for file in files)
-        reading = next(parts, None)
-        while reading:
-            part, reading = reading.result(), next(parts, None)
-            if part.num_rows:
-                yield part
-    finally:
-        # Without waiting: an iterator that an error has left may be garbage collected in any
-        # thread, also in one that is about to start and holds a lock that waiting needs.
-        pool.shutdown(wait=False)
+    return _Parts(bucket, files)
+
+
+class _Parts(Iterator[pa.Table]):
+    def __init__(self, bucket: Bucket, files: list[DataFile]) -> None:
+        self._pool = ThreadPoolExecutor(1)
+        self._coming = _parts(self._pool, bucket, files)
+
+    def __next__(self) -> pa.Table:
+        return next(self._coming)
+
+    def close(self) -> None:
+        self._coming.close()
+        self._pool.shutdown()
+
+    def __del__(self) -> None:
+        # Without waiting: one that an error has left may be garbage collected in any thread, also
+        # in one that is about to start and holds a lock that waiting needs.
+        self._pool.shutdown(wait=False)
+
+
+def _parts(
+    pool: ThreadPoolExecutor, bucket: Bucket, files: list[DataFile]
+) -> Generator[pa.Table, None, None]:
+    parts = (pool.submit(_read_part, bucket, file) for file in files)
+    reading = next(parts, None)
+    while reading:
+        part, reading = reading.result(), next(parts, None)
+        if part.num_rows:
+            yield part
+    pool.shutdown()
 
 
 def _read_part(bucket: Bucket, file: DataFile) -> pa.Table:
